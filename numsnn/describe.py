@@ -1,0 +1,114 @@
+"""Objects that can say what they are in plain data, and be built again from it.
+
+This is what a checkpoint stores instead of a pickle: the name of a class and the arguments of its constructor.
+"""
+
+import difflib
+import inspect
+from typing import Any, ClassVar
+
+import numpy as np
+
+
+def nearest(name: str, choices) -> str:
+    """' Did you mean ...?' for the closest of the choices, or nothing."""
+    close = difflib.get_close_matches(name, list(choices), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+class Described:
+    """Base of everything a model description may hold.
+
+    A subclass stores every constructor argument under the argument's own name (a ``*args`` as a sequence); that is all
+    it takes to be described, printed and rebuilt.
+    """
+
+    _registry: ClassVar[dict[str, type]] = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        known = Described._registry.get(cls.__name__)
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(
+                f"a class named {cls.__name__!r} is already registered by {known.__module__}; choose another name"
+            )
+        Described._registry[cls.__name__] = cls
+
+    def description(self) -> dict[str, Any]:
+        """The class's name under "type" and its constructor's arguments, as data that JSON can hold."""
+        values = {name: _encode(getattr(self, name)) for name in inspect.signature(type(self)).parameters}
+        return {"type": type(self).__name__, **values}
+
+    @staticmethod
+    def from_description(data: dict[str, Any]) -> "Described":
+        """Build the object that `description` described.
+
+        Raises:
+            ValueError: a class nobody has registered, or arguments its constructor does not take.
+        """
+        data = dict(data)
+        kind = data.pop("type", None)
+        cls = Described._registry.get(kind)
+        if cls is None:
+            hint = nearest(str(kind), Described._registry)
+            raise ValueError(f"unknown type {kind!r}: import the module that defines it first.{hint}")
+        parameters = inspect.signature(cls).parameters
+        for name in data:
+            if name not in parameters:
+                raise ValueError(f"{kind} takes no argument {name!r}.{nearest(name, parameters)}")
+        positional = []
+        for name, parameter in parameters.items():
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                positional.extend(data.pop(name, ()))
+            elif parameter.kind is inspect.Parameter.POSITIONAL_ONLY or _before_varargs(name, parameters):
+                positional.append(data.pop(name))
+        return cls(*map(_decode, positional), **{name: _decode(value) for name, value in data.items()})
+
+    def __repr__(self):
+        """The constructor call, arguments at their defaults left out."""
+        arguments = []
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name)
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                arguments.extend(map(repr, value))
+            elif parameter.default is inspect.Parameter.empty:
+                arguments.append(repr(value))
+            elif not _same(value, parameter.default):
+                arguments.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def _before_varargs(name, parameters):
+    names = list(parameters)
+    kinds = [parameter.kind for parameter in parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return False
+    return names.index(name) < kinds.index(inspect.Parameter.VAR_POSITIONAL)
+
+
+def _same(value, default):
+    return type(value) is type(default) and bool(np.all(value == default))
+
+
+def _encode(value):
+    if isinstance(value, Described):
+        return value.description()
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, tuple | list):
+        return [_encode(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _encode(item) for key, item in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{type(value).__name__} cannot be part of a description")
+
+
+def _decode(value):
+    if isinstance(value, dict):
+        if "type" in value:
+            return Described.from_description(value)
+        return {key: _decode(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_decode(item) for item in value)
+    return value

@@ -1,0 +1,102 @@
+"""Losses on the readout, compiled; `reference.loss` is the text it equals. A tile is a sample: it owns its loss and
+its row of the gradient."""
+
+import math
+
+import numpy as np
+
+from .compile import kernel
+from .launch import launch
+
+
+@kernel
+def _cross_entropy_row(logits, label, smoothing, factor, dlogits):
+    """Cross-entropy of one row against its smoothed label; dlogits += factor times its gradient."""
+    classes = len(logits)
+    real = type(logits[0])
+    top = logits[0]
+    for k in range(1, classes):
+        top = max(top, logits[k])
+    total = real(0)
+    for k in range(classes):
+        total += math.exp(logits[k] - top)
+    log_total = math.log(total)
+    value = real(0)
+    for k in range(classes):
+        target = smoothing / real(classes) + (real(1) - smoothing if k == label else real(0))
+        log_p = logits[k] - top - log_total
+        value -= target * log_p
+        dlogits[k] += factor * (math.exp(log_p) - target)
+    return value
+
+
+@kernel
+def _rate_samples(z, labels, smoothing, loss, dz, lo, hi):
+    steps, samples, classes = z.shape
+    real = type(dz[0, 0, 0])
+    mean = np.empty(classes, dz.dtype)
+    gradient = np.empty(classes, dz.dtype)
+    for n in range(lo, hi):
+        mean[:] = real(0)
+        gradient[:] = real(0)
+        for t in range(steps):
+            for k in range(classes):
+                mean[k] += z[t, n, k]
+        for k in range(classes):
+            mean[k] /= real(steps)
+        loss[n] = _cross_entropy_row(mean, labels[n], smoothing, real(1) / real(steps * samples), gradient)
+        for t in range(steps):
+            for k in range(classes):
+                dz[t, n, k] = gradient[k]
+
+
+def rate_cross_entropy(z, labels, smoothing, loss, dz):
+    """See `reference.loss.rate_cross_entropy`."""
+    launch(_rate_samples, z.shape[1], z, labels, dz.dtype.type(smoothing), loss, dz)
+
+
+@kernel
+def _temporal_samples(z, labels, smoothing, keep, pull, target, loss, dz, lo, hi):
+    steps, samples, classes = z.shape
+    real = type(dz[0, 0, 0])
+    row = np.empty(classes, dz.dtype)
+    for n in range(lo, hi):
+        loss[n] = real(0)
+        for t in range(steps):
+            distance_sum = real(0)
+            for k in range(classes):
+                row[k] = z[t, n, k]
+                distance = row[k] - target
+                distance_sum += distance * distance
+                dz[t, n, k] = pull * real(2) * distance / real(steps * samples * classes)
+            value = _cross_entropy_row(row, labels[n], smoothing, keep / real(steps * samples), dz[t, n])
+            loss[n] += (keep * value + pull * distance_sum / real(classes)) / real(steps)
+
+
+def temporal_cross_entropy(z, labels, smoothing, regulariser, target, loss, dz):
+    """See `reference.loss.temporal_cross_entropy`."""
+    real = dz.dtype.type
+    scalars = real(smoothing), real(1 - regulariser), real(regulariser), real(target)
+    launch(_temporal_samples, z.shape[1], z, labels, *scalars, loss, dz)
+
+
+@kernel
+def _count_samples(z, labels, correct_rate, incorrect_rate, loss, dz, lo, hi):
+    steps, samples, classes = z.shape
+    real = type(dz[0, 0, 0])
+    for n in range(lo, hi):
+        loss[n] = real(0)
+        for k in range(classes):
+            rate = real(0)
+            for t in range(steps):
+                rate += z[t, n, k]
+            distance = rate / real(steps) - (correct_rate if k == labels[n] else incorrect_rate)
+            loss[n] += distance * distance / real(classes)
+            for t in range(steps):
+                dz[t, n, k] = real(2) * distance / real(steps * samples * classes)
+
+
+def spike_count_mse(z, labels, correct_rate, incorrect_rate, loss, dz):
+    """See `reference.loss.spike_count_mse`."""
+    real = dz.dtype.type
+    launch(_count_samples, z.shape[1], z, labels, real(correct_rate), real(incorrect_rate), loss, dz)

@@ -1,0 +1,115 @@
+"""Moments over samples and batch normalisation, compiled; `reference.norm` is the text it equals."""
+
+import numpy as np
+
+from .compile import kernel
+from .launch import count_tiles, launch, rows_per_tile
+from .reduce import sum_tiles
+
+
+@kernel
+def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
+    """Per tile and channel: the mean, and the sum of squared distances from it."""
+    groups, total, channels = x.shape
+    real = type(x[0, 0, 0])
+    for item in range(lo, hi):
+        group = item // tiles
+        first = (item % tiles) * rows
+        last = min(total, first + rows)
+        inverse = real(1) / real(last - first)
+        mean = tile_mean[item]
+        mean[:] = real(0)
+        for m in range(first, last):
+            for c in range(channels):
+                mean[c] += x[group, m, c]
+        for c in range(channels):
+            mean[c] *= inverse
+        square = tile_square[item]
+        square[:] = real(0)
+        for m in range(first, last):
+            for c in range(channels):
+                distance = x[group, m, c] - mean[c]
+                square[c] += distance * distance
+
+
+def moments(x, mean, var):
+    """See `reference.norm.moments`. Tiles are merged in float64 by the pairwise formula of Chan, Golub and LeVeque
+    (1979), so that a large mean does not swallow a small variance."""
+    groups, total, channels = x.shape
+    rows = rows_per_tile(channels)
+    tiles = count_tiles(total, rows)
+    tile_mean = np.empty((groups * tiles, channels), x.dtype)
+    tile_square = np.empty_like(tile_mean)
+    launch(_moment_tiles, groups * tiles, x, tile_mean, tile_square, rows, tiles)
+    counts = np.full((tiles, 1), rows, np.float64)
+    counts[-1] = total - (tiles - 1) * rows
+    tile_mean = tile_mean.reshape(groups, tiles, channels)
+    merged = (counts * tile_mean).sum(1) / total
+    between = (counts * (tile_mean - merged[:, None]) ** 2).sum(1)
+    mean[...] = merged
+    var[...] = (tile_square.reshape(groups, tiles, channels).sum(1, dtype=np.float64) + between) / total
+
+
+def running_update(running, value, momentum):
+    """See `reference.norm.running_update`."""
+    running += running.dtype.type(momentum) * (value - running)
+
+
+@kernel
+def _affine_tiles(x, centre, factor, offset, y, rows, lo, hi):
+    """y = (x - centre) factor + offset, per channel."""
+    total, channels = x.shape
+    for m in range(lo * rows, min(total, hi * rows)):
+        for c in range(channels):
+            y[m, c] = (x[m, c] - centre[c]) * factor[c] + offset[c]
+
+
+def batchnorm_forward(x, gamma, beta, mean, var, eps, scale, y):
+    """See `reference.norm.batchnorm_forward`."""
+    real = x.dtype.type
+    factor = real(scale) * gamma / np.sqrt(var + real(eps))
+    rows = rows_per_tile(x.shape[1])
+    launch(_affine_tiles, count_tiles(len(x), rows), x, mean, factor, beta, y, rows)
+
+
+@kernel
+def _projection_tiles(dy, x, mean, inverse, sums, projections, rows, lo, hi):
+    """Per tile and channel: the sum of dy, and of dy times the normalised x."""
+    total, channels = x.shape
+    real = type(x[0, 0])
+    for tile in range(lo, hi):
+        sums[tile] = real(0)
+        projections[tile] = real(0)
+        for m in range(tile * rows, min(total, (tile + 1) * rows)):
+            for c in range(channels):
+                sums[tile, c] += dy[m, c]
+                projections[tile, c] += dy[m, c] * ((x[m, c] - mean[c]) * inverse[c])
+
+
+@kernel
+def _input_gradient_tiles(dy, x, mean, inverse, mean_dy, mean_projection, factor, dx, rows, lo, hi):
+    total, channels = x.shape
+    for m in range(lo * rows, min(total, hi * rows)):
+        for c in range(channels):
+            normalised = (x[m, c] - mean[c]) * inverse[c]
+            dx[m, c] = factor[c] * (dy[m, c] - mean_dy[c] - normalised * mean_projection[c])
+
+
+def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta):
+    """See `reference.norm.batchnorm_backward`."""
+    real = x.dtype.type
+    inverse = real(1) / np.sqrt(var + real(eps))
+    rows = rows_per_tile(x.shape[1])
+    tiles = count_tiles(len(x), rows)
+    sums, projections = np.empty((2, tiles, x.shape[1]), x.dtype)
+    launch(_projection_tiles, tiles, dy, x, mean, inverse, sums, projections, rows)
+    sum_tiles(sums, dbeta)
+    sum_tiles(projections, dgamma)
+    mean_dy, mean_projection = dbeta / real(len(x)), dgamma / real(len(x))
+    dgamma *= real(scale)
+    if dx is None:
+        return
+    if frozen:
+        mean_dy, mean_projection = np.zeros_like(mean), np.zeros_like(mean)
+    factor = real(scale) * gamma * inverse
+    launch(_input_gradient_tiles, tiles, dy, x, mean, inverse, mean_dy, mean_projection, factor, dx, rows)

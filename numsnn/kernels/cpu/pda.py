@@ -1,0 +1,45 @@
+"""Potential distribution adjustment, compiled; `reference.pda` is the text it equals. The arrays are a few hundred
+numbers: one thread does."""
+
+from .. import equations as eq
+from .compile import kernel
+
+
+@kernel
+def _shift_update(d, mean, target, momentum):
+    for t in range(d.shape[0]):
+        for c in range(d.shape[1]):
+            d[t, c] += momentum * (mean[t, c] - target[c])
+
+
+def shift_update(d, mean, target, momentum):
+    """See `reference.pda.shift_update`."""
+    _shift_update(d, mean, target, d.dtype.type(momentum))
+
+
+def _divergence_kernel():
+    source = eq.SOURCE_HASH
+
+    @kernel
+    def divergence_channels(mean, var, target_mean, target_var, eps, weight, n, value, p_offset, p_slope):
+        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
+        for c in range(len(mean)):
+            moments = mean[c], var[c] + eps, target_mean[c], target_var[c] + eps
+            value[c] = weight * eq.normal_divergence(*moments)
+            slope = weight / n * eq.normal_divergence_slope(*moments)
+            p_slope[c] = slope
+            p_offset[c] = weight / n * eq.normal_divergence_offset(*moments) - slope * mean[c]
+
+    return divergence_channels
+
+
+_divergence_channels = _divergence_kernel()
+
+
+def divergence(mean, var, target_mean, target_var, eps, weight, n, value, p_offset, p_slope):
+    """See `reference.pda.divergence`."""
+    real = mean.dtype.type
+    share = real(weight / len(mean))
+    _divergence_channels(
+        mean, var, target_mean, target_var, real(eps), share, real(n), value, p_offset, p_slope
+    )

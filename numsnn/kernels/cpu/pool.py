@@ -1,0 +1,116 @@
+"""Average and max pooling, compiled; `reference.pool` is the text it equals. A tile is a block of rows of what it
+writes: the output going forward, the input going back, where every position collects from the windows that hold it."""
+
+from .compile import kernel
+from .launch import count_tiles, launch, rows_per_tile
+
+
+def _launch_rows(range_kernel, written, *arguments):
+    """Over blocks of the rows (image and vertical position) of the written array ``[B, H, W, C]``."""
+    images, height, width, channels = written.shape
+    rows = rows_per_tile(width * channels)
+    launch(range_kernel, count_tiles(images * height, rows), *arguments, rows)
+
+
+@kernel
+def _avg_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
+    _, source_height, source_width, channels = x.shape
+    images, height, width, _ = y.shape
+    for row in range(lo * rows, min(images * height, hi * rows)):
+        image, oy = row // height, row % height
+        for ox in range(width):
+            for c in range(channels):
+                y[image, oy, ox, c] = type(inverse)(0)
+            for ky in range(kernel_size[0]):
+                iy = oy * stride[0] - padding[0] + ky
+                if 0 <= iy < source_height:
+                    for kx in range(kernel_size[1]):
+                        ix = ox * stride[1] - padding[1] + kx
+                        if 0 <= ix < source_width:
+                            for c in range(channels):
+                                y[image, oy, ox, c] += x[image, iy, ix, c]
+            for c in range(channels):
+                y[image, oy, ox, c] *= inverse
+
+
+def avg_pool2d_forward(x, kernel, stride, padding, y):
+    """See `reference.pool.avg_pool2d_forward`."""
+    _launch_rows(_avg_forward, y, x, kernel, stride, padding, y.dtype.type(1 / (kernel[0] * kernel[1])), y)
+
+
+@kernel
+def _avg_backward(dy, kernel_size, stride, padding, inverse, dx, rows, lo, hi):
+    _, height, width, channels = dy.shape
+    images, source_height, source_width, _ = dx.shape
+    for row in range(lo * rows, min(images * source_height, hi * rows)):
+        image, iy = row // source_height, row % source_height
+        for ix in range(source_width):
+            for c in range(channels):
+                dx[image, iy, ix, c] = type(inverse)(0)
+            for ky in range(kernel_size[0]):
+                oy = (iy + padding[0] - ky) // stride[0]
+                if oy * stride[0] == iy + padding[0] - ky and 0 <= oy < height:
+                    for kx in range(kernel_size[1]):
+                        ox = (ix + padding[1] - kx) // stride[1]
+                        if ox * stride[1] == ix + padding[1] - kx and 0 <= ox < width:
+                            for c in range(channels):
+                                dx[image, iy, ix, c] += dy[image, oy, ox, c] * inverse
+
+
+def avg_pool2d_backward(dy, kernel, stride, padding, dx):
+    """See `reference.pool.avg_pool2d_backward`."""
+    _launch_rows(_avg_backward, dx, dy, kernel, stride, padding, dy.dtype.type(1 / (kernel[0] * kernel[1])), dx)
+
+
+@kernel
+def _max_forward(x, kernel_size, stride, padding, y, index, rows, lo, hi):
+    _, source_height, source_width, channels = x.shape
+    images, height, width, _ = y.shape
+    for row in range(lo * rows, min(images * height, hi * rows)):
+        image, oy = row // height, row % height
+        for ox in range(width):
+            for c in range(channels):
+                index[image, oy, ox, c] = -1
+            for ky in range(kernel_size[0]):
+                iy = oy * stride[0] - padding[0] + ky
+                if 0 <= iy < source_height:
+                    for kx in range(kernel_size[1]):
+                        ix = ox * stride[1] - padding[1] + kx
+                        if 0 <= ix < source_width:
+                            tap = ky * kernel_size[1] + kx
+                            for c in range(channels):
+                                value = x[image, iy, ix, c]
+                                if index[image, oy, ox, c] < 0 or value > y[image, oy, ox, c]:
+                                    y[image, oy, ox, c] = value
+                                    index[image, oy, ox, c] = tap
+
+
+def max_pool2d_forward(x, kernel, stride, padding, y, index):
+    """See `reference.pool.max_pool2d_forward`."""
+    _launch_rows(_max_forward, y, x, kernel, stride, padding, y, index)
+
+
+@kernel
+def _max_backward(dy, index, kernel_size, stride, padding, dx, rows, lo, hi):
+    _, height, width, channels = dy.shape
+    images, source_height, source_width, _ = dx.shape
+    for row in range(lo * rows, min(images * source_height, hi * rows)):
+        image, iy = row // source_height, row % source_height
+        for ix in range(source_width):
+            for c in range(channels):
+                dx[image, iy, ix, c] = type(dy[0, 0, 0, 0])(0)
+            for ky in range(kernel_size[0]):
+                oy = (iy + padding[0] - ky) // stride[0]
+                if oy * stride[0] == iy + padding[0] - ky and 0 <= oy < height:
+                    for kx in range(kernel_size[1]):
+                        ox = (ix + padding[1] - kx) // stride[1]
+                        if ox * stride[1] == ix + padding[1] - kx and 0 <= ox < width:
+                            tap = ky * kernel_size[1] + kx
+                            for c in range(channels):
+                                if index[image, oy, ox, c] == tap:
+                                    dx[image, iy, ix, c] += dy[image, oy, ox, c]
+
+
+def max_pool2d_backward(dy, index, kernel, stride, padding, dx):
+    """See `reference.pool.max_pool2d_backward`."""
+    _launch_rows(_max_backward, dx, dy, index, kernel, stride, padding, dx)

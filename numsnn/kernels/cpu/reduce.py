@@ -1,0 +1,29 @@
+"""Sums over rows that come out the same for any number of threads."""
+
+import numpy as np
+
+from .compile import kernel
+from .launch import count_tiles, launch, rows_per_tile
+
+
+def sum_tiles(parts, total):
+    """total = the tiles' sums added in order, in float64: parts ``[tiles, C]``, total ``[C]``."""
+    total[...] = np.add.reduce(parts, axis=0, dtype=np.float64)
+
+
+@kernel
+def _column_sum_tiles(x, parts, rows, lo, hi):
+    total, channels = x.shape
+    for tile in range(lo, hi):
+        parts[tile] = type(x[0, 0])(0)
+        for m in range(tile * rows, min(total, (tile + 1) * rows)):
+            for c in range(channels):
+                parts[tile, c] += x[m, c]
+
+
+def column_sum(x, total):
+    """total[c] = sum of x[m, c] over m: x ``[M, C]``."""
+    rows = rows_per_tile(x.shape[1])
+    parts = np.empty((count_tiles(len(x), rows), x.shape[1]), x.dtype)
+    launch(_column_sum_tiles, len(parts), x, parts, rows)
+    sum_tiles(parts, total)

@@ -1,0 +1,241 @@
+"""The scalar equations of the method, written once and compiled into every target.
+
+Each function is one equation and names its section of the method (see README.md, "The method"): section 1 is the
+neuron, section 2 the surrogate family, section 3 the potential distribution adjustment. They take and return plain
+scalars; the loops around them live in ``kernels/cpu`` (and any further compiled target). ``kernels/reference`` states
+the same equations a second time as NumPy text, on purpose: it is the oracle these are tested against.
+
+Constants take the type of the argument (``type(z)(1)``): a bare Python float would silently turn float32 arithmetic
+into float64.
+"""
+
+import hashlib
+import math
+from pathlib import Path
+
+from numba.extending import register_jitable
+
+SOURCE_HASH = int(hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:15], 16)
+"""Closed over by every kernel that uses an equation: Numba's disk cache looks at the kernel's own file only, so
+without it an edited equation would leave stale machine code behind."""
+
+
+# --- section 1: the neuron ------------------------------------------------------------------------------------
+
+
+@register_jitable
+def charge(v, i, d, beta, gain):
+    """Section 1, charge: u[t] = beta v[t-1] + gain i[t] - d[t]; gain is 1, or 1 - beta with ``decay_input``."""
+    return beta * v + gain * i - d
+
+
+@register_jitable
+def fire(x):
+    """Section 1, fire: s[t] = H(x[t]) with x = u - theta and H(0) = 1."""
+    return x >= type(x)(0)
+
+
+@register_jitable
+def reset_hard(u, s, v_reset):
+    """Section 1, hard reset: v[t] = u[t] - s[t] (u[t] - v_reset)."""
+    return u - s * (u - v_reset)
+
+
+@register_jitable
+def reset_soft(u, s, theta):
+    """Section 1, soft reset: v[t] = u[t] - s[t] theta."""
+    return u - s * theta
+
+
+@register_jitable
+def spike_gradient_hard(g, e, u, v_reset):
+    """Section 1: q[t] = g[t] + e[t] (v_reset - u[t]), the reset attached."""
+    return g + e * (v_reset - u)
+
+
+@register_jitable
+def spike_gradient_soft(g, e, theta):
+    """Section 1: q[t] = g[t] - e[t] theta, the reset attached."""
+    return g - e * theta
+
+
+@register_jitable
+def potential_gradient_hard(q, e, s, density, p):
+    """Section 1: delta[t] = q[t] phi(x[t]) + e[t] (1 - s[t]) + p[t]."""
+    return q * density + e * (type(s)(1) - s) + p
+
+
+@register_jitable
+def potential_gradient_soft(q, e, density, p):
+    """Section 1: delta[t] = q[t] phi(x[t]) + e[t] + p[t]."""
+    return q * density + e + p
+
+
+# --- section 2: the surrogate families ------------------------------------------------------------------------
+# phi(z) is the density, Phi(z) its distribution function, both at width 1. Comparisons are arranged so that a NaN
+# comes out as a NaN wherever the family's formula contains z.
+
+
+@register_jitable
+def rectangle_density(z):
+    """Section 2, rectangle: phi(z) = 1 for |z| <= 1/2."""
+    return type(z)(0) if abs(z) > type(z)(0.5) else type(z)(1)
+
+
+@register_jitable
+def rectangle_cdf(z):
+    """Section 2, rectangle: Phi(z) = z + 1/2 within the support."""
+    return min(max(z + type(z)(0.5), type(z)(0)), type(z)(1))
+
+
+@register_jitable
+def triangle_density(z):
+    """Section 2, triangle: phi(z) = max(0, 1 - |z|)."""
+    return type(z)(0) if abs(z) >= type(z)(1) else type(z)(1) - abs(z)
+
+
+@register_jitable
+def triangle_cdf(z):
+    """Section 2, triangle: Phi(z) = (1 + z)^2 / 2 below 0, 1 - (1 - z)^2 / 2 above, within the support."""
+    one, half = type(z)(1), type(z)(0.5)
+    inside = max(one - abs(z), type(z)(0))
+    tail = half * inside * inside
+    return tail if z < type(z)(0) else one - tail
+
+
+@register_jitable
+def logistic_density(z):
+    """Section 2, logistic: phi(z) = sigma(z) (1 - sigma(z)), evaluated without overflow."""
+    one = type(z)(1)
+    decay = math.exp(-abs(z))
+    return decay / ((one + decay) * (one + decay))
+
+
+@register_jitable
+def logistic_cdf(z):
+    """Section 2, logistic: Phi(z) = sigma(z), evaluated without overflow."""
+    one = type(z)(1)
+    decay = math.exp(-abs(z))
+    return (decay if z < type(z)(0) else one) / (one + decay)
+
+
+@register_jitable
+def arctan_density(z):
+    """Section 2, arctan (Cauchy): phi(z) = 1 / (pi (1 + z^2))."""
+    return type(z)(1 / math.pi) / (type(z)(1) + z * z)
+
+
+@register_jitable
+def arctan_cdf(z):
+    """Section 2, arctan (Cauchy): Phi(z) = 1/2 + atan(z) / pi."""
+    return type(z)(0.5) + math.atan(z) * type(z)(1 / math.pi)
+
+
+@register_jitable
+def gaussian_density(z):
+    """Section 2, Gaussian (erf): phi(z) = exp(-z^2 / 2) / sqrt(2 pi)."""
+    return math.exp(-type(z)(0.5) * z * z) * type(z)(1 / math.sqrt(2 * math.pi))
+
+
+@register_jitable
+def gaussian_cdf(z):
+    """Section 2, Gaussian (erf): Phi(z) = (1 + erf(z / sqrt 2)) / 2."""
+    return type(z)(0.5) * (type(z)(1) + math.erf(z * type(z)(math.sqrt(0.5))))
+
+
+@register_jitable
+def laplace_density(z):
+    """Section 2, Laplace: phi(z) = exp(-|z|) / 2."""
+    return type(z)(0.5) * math.exp(-abs(z))
+
+
+@register_jitable
+def laplace_cdf(z):
+    """Section 2, Laplace: Phi(z) = exp(z) / 2 below 0, 1 - exp(-z) / 2 above."""
+    tail = type(z)(0.5) * math.exp(-abs(z))
+    return tail if z < type(z)(0) else type(z)(1) - tail
+
+
+@register_jitable
+def fast_sigmoid_density(z):
+    """Section 2, fast sigmoid (SuperSpike): phi(z) = 1 / (2 (1 + |z|)^2)."""
+    reach = type(z)(1) + abs(z)
+    return type(z)(0.5) / (reach * reach)
+
+
+@register_jitable
+def fast_sigmoid_cdf(z):
+    """Section 2, fast sigmoid (SuperSpike): Phi(z) = 1 / (2 (1 - z)) below 0, 1 - 1 / (2 (1 + z)) above."""
+    tail = type(z)(0.5) / (type(z)(1) + abs(z))
+    return tail if z < type(z)(0) else type(z)(1) - tail
+
+
+DENSITY = {
+    "rectangle": rectangle_density,
+    "triangle": triangle_density,
+    "logistic": logistic_density,
+    "arctan": arctan_density,
+    "gaussian": gaussian_density,
+    "laplace": laplace_density,
+    "fast_sigmoid": fast_sigmoid_density,
+}
+"""Family name -> phi."""
+
+CDF = {
+    "rectangle": rectangle_cdf,
+    "triangle": triangle_cdf,
+    "logistic": logistic_cdf,
+    "arctan": arctan_cdf,
+    "gaussian": gaussian_cdf,
+    "laplace": laplace_cdf,
+    "fast_sigmoid": fast_sigmoid_cdf,
+}
+"""Family name -> Phi."""
+
+
+@register_jitable
+def width_gradient(q, density, z):
+    """Section 2: one potential's share of dL/d alpha, -q phi_alpha(x) x / alpha, with z = x / alpha."""
+    return -q * density * z
+
+
+# --- section 3: potential distribution adjustment --------------------------------------------------------------
+
+
+@register_jitable
+def normal_divergence(mean, var, target_mean, target_var):
+    """Section 3: J, the symmetric Kullback-Leibler divergence of N(mean, var) and N(target_mean, target_var)."""
+    half, one = type(mean)(0.5), type(mean)(1)
+    gap = (mean - target_mean) * (mean - target_mean)
+    return half * ((var + gap) / target_var + (target_var + gap) / var) - one
+
+
+@register_jitable
+def normal_divergence_offset(mean, var, target_mean, target_var):
+    """Section 3: n dJ/du_k at u_k = mean, that is Delta (1/w* + 1/v_u)."""
+    one = type(mean)(1)
+    return (mean - target_mean) * (one / target_var + one / var)
+
+
+@register_jitable
+def normal_divergence_slope(mean, var, target_mean, target_var):
+    """Section 3: the factor of (u_k - mean) in n dJ/du_k, that is 1/w* - (w* + Delta^2) / v_u^2."""
+    gap = (mean - target_mean) * (mean - target_mean)
+    return type(mean)(1) / target_var - (target_var + gap) / (var * var)
+
+
+# --- randomness as a function of (seed, index) ------------------------------------------------------------------
+
+
+@register_jitable
+def uniform(seed, index):
+    """A number in [0, 1) that depends on nothing but (seed, index): the SplitMix64 output function (Steele, Lea
+    and Flood 2014, doi:10.1145/2660193.2660195) of the index-th state, its upper 24 bits, exact in float32.
+
+    seed and index are uint64. No thread, call order or target changes what comes out.
+    """
+    z = seed + (index + type(seed)(1)) * type(seed)(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> type(seed)(30))) * type(seed)(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> type(seed)(27))) * type(seed)(0x94D049BB133111EB)
+    z = z ^ (z >> type(seed)(31))
+    return (z >> type(seed)(40)) / 16777216.0

@@ -1,0 +1,56 @@
+"""Two-dimensional convolution (cross-correlation), channels last.
+
+x ``[B, H, W, I]``, w ``[kh, kw, I/groups, O]``, b ``[O]`` or None, y ``[B, Ho, Wo, O]`` with
+Ho = (H + 2 ph - kh) // sh + 1. stride and padding are pairs (vertical, horizontal). Written as a sum over the taps of
+the kernel: every tap is one matrix product between a shifted, strided view of the input and that tap's weights.
+"""
+
+import numpy as np
+
+
+def _padded(x, padding, dtype):
+    (ph, pw) = padding
+    return np.pad(x.astype(dtype), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+
+
+def _tap(padded, ky, kx, stride, height, width):
+    """The view of the padded input that tap (ky, kx) sees, one entry an output position."""
+    (sh, sw) = stride
+    return padded[:, ky : ky + sh * height : sh, kx : kx + sw * width : sw][:, :height, :width]
+
+
+def _groups(groups, channels_in, channels_out):
+    """Pairs of channel slices (input, output), one a group."""
+    i, o = channels_in // groups, channels_out // groups
+    return [(slice(g * i, (g + 1) * i), slice(g * o, (g + 1) * o)) for g in range(groups)]
+
+
+def conv2d_forward(x, w, b, stride, padding, groups, y):
+    """y[b, oy, ox] = sum over taps of x[b, oy sh + ky - ph, ox sw + kx - pw] w[ky, kx] + b; x may be uint8."""
+    padded = _padded(x, padding, w.dtype)
+    y[...] = 0 if b is None else b
+    for ky, kx in np.ndindex(w.shape[:2]):
+        view = _tap(padded, ky, kx, stride, *y.shape[1:3])
+        for i, o in _groups(groups, x.shape[3], y.shape[3]):
+            y[..., o] += view[..., i] @ w[ky, kx][:, o]
+
+
+def conv2d_backward_weight(x, dy, stride, padding, groups, dw):
+    """dw[ky, kx] = sum over positions of x's tap view^T dy."""
+    padded = _padded(x, padding, dy.dtype)
+    for ky, kx in np.ndindex(dw.shape[:2]):
+        view = _tap(padded, ky, kx, stride, *dy.shape[1:3])
+        for i, o in _groups(groups, x.shape[3], dy.shape[3]):
+            dw[ky, kx][:, o] = np.tensordot(view[..., i], dy[..., o], axes=([0, 1, 2], [0, 1, 2]))
+
+
+def conv2d_backward_input(dy, w, stride, padding, groups, dx):
+    """dx: every tap adds dy w[ky, kx]^T back onto the positions it has read."""
+    (ph, pw) = padding
+    batch, height, width, channels = dx.shape
+    padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)
+    for ky, kx in np.ndindex(w.shape[:2]):
+        view = _tap(padded, ky, kx, stride, *dy.shape[1:3])
+        for i, o in _groups(groups, channels, dy.shape[3]):
+            view[..., i] += dy[..., o] @ w[ky, kx][:, o].T
+    dx[...] = padded[:, ph : ph + height, pw : pw + width]

@@ -1,0 +1,27 @@
+"""Potential distribution adjustment (method, section 3)."""
+
+
+def shift_update(d, mean, target, momentum):
+    """d[t, c] <- d[t, c] + momentum (mean[t, c] - target[c]), in place."""
+    d += d.dtype.type(momentum) * (mean - target)
+
+
+def divergence(mean, var, target_mean, target_var, eps, weight, n, value, p_offset, p_slope):
+    """The divergence objective and its gradient on the potentials, per channel.
+
+    Args:
+        mean, var: of a channel's n potentials over time, samples and positions; ``[C]``.
+        target_mean, target_var: of the normal distribution that is aimed at; ``[C]``.
+        eps: added to both variances, so that a silent channel stays finite.
+        weight: factor of the objective in the loss; the objective is the mean of J over channels.
+        n: potentials a channel.
+        value: out, weight J / C ``[C]``; its sum is what the loss gains.
+        p_offset, p_slope: out, its gradient dL/du = p_offset + p_slope u; ``[C]``.
+    """
+    v, w = var + mean.dtype.type(eps), target_var + mean.dtype.type(eps)
+    gap = mean - target_mean
+    factor = mean.dtype.type(weight / len(mean))
+    value[...] = factor * (((v + gap**2) / w + (w + gap**2) / v) / 2 - 1)
+    slope = factor / mean.dtype.type(n) * (1 / w - (w + gap**2) / v**2)
+    p_offset[...] = factor / mean.dtype.type(n) * gap * (1 / w + 1 / v) - slope * mean
+    p_slope[...] = slope

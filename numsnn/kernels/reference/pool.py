@@ -1,0 +1,53 @@
+"""Average and max pooling, channels last: x ``[B, H, W, C]`` -> y ``[B, Ho, Wo, C]``.
+
+kernel, stride and padding are pairs (vertical, horizontal); Ho = (H + 2 ph - kh) // sh + 1. An average counts padded
+zeros (as PyTorch's default does); a maximum never picks a padded position.
+"""
+
+import numpy as np
+
+from .conv import _tap
+
+
+def avg_pool2d_forward(x, kernel, stride, padding, y):
+    """Mean over each window; x may be uint8 spikes."""
+    (ph, pw) = padding
+    padded = np.pad(x.astype(y.dtype), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+    y[...] = 0
+    for ky, kx in np.ndindex(kernel):
+        y += _tap(padded, ky, kx, stride, *y.shape[1:3])
+    y /= kernel[0] * kernel[1]
+
+
+def avg_pool2d_backward(dy, kernel, stride, padding, dx):
+    """Every position of a window gets an equal share of the window's gradient."""
+    (ph, pw) = padding
+    batch, height, width, channels = dx.shape
+    padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)
+    for ky, kx in np.ndindex(kernel):
+        _tap(padded, ky, kx, stride, *dy.shape[1:3])[...] += dy / (kernel[0] * kernel[1])
+    dx[...] = padded[:, ph : ph + height, pw : pw + width]
+
+
+def max_pool2d_forward(x, kernel, stride, padding, y, index):
+    """Maximum over each window, y in x's dtype; index (int16) is the winning tap ky kw + kx, the first of equals."""
+    (ph, pw) = padding
+    padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+    inside = np.pad(np.ones(x.shape, bool), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+    index[...] = -1
+    for ky, kx in np.ndindex(kernel):
+        value = _tap(padded, ky, kx, stride, *y.shape[1:3])
+        valid = _tap(inside, ky, kx, stride, *y.shape[1:3])
+        better = valid & ((index < 0) | (value > y))
+        y[better] = value[better]
+        index[better] = ky * kernel[1] + kx
+
+
+def max_pool2d_backward(dy, index, kernel, stride, padding, dx):
+    """The winner of a window gets the window's gradient."""
+    (ph, pw) = padding
+    batch, height, width, channels = dx.shape
+    padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)
+    for ky, kx in np.ndindex(kernel):
+        _tap(padded, ky, kx, stride, *dy.shape[1:3])[...] += np.where(index == ky * kernel[1] + kx, dy, 0)
+    dx[...] = padded[:, ph : ph + height, pw : pw + width]

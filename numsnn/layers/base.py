@@ -1,0 +1,308 @@
+"""What every layer is: shapes, parameters, buffers, and a forward beside a backward."""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from ..describe import Described
+from ..errors import ShapeError
+from ..kernels import for_device
+from ..validate import whole
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How a pass through the network is made.
+
+    Attributes:
+        training: normalise with the batch's statistics, and drop out.
+        store: keep what the backward pass needs.
+        track: update running statistics and PDA corrections.
+        relaxed: spikes are Phi((u - theta) / alpha) instead of H(u - theta), the reset attached (method, section 4).
+        seed: what dropout masks are a function of; a trainer gives every step its own.
+    """
+
+    training: bool = False
+    store: bool = False
+    track: bool = False
+    relaxed: bool = False
+    seed: int = 0
+
+
+INFERENCE = Mode()
+TRAINING = Mode(training=True, store=True, track=True)
+
+
+class Layer(Described):
+    """Base of all layers.
+
+    A layer is constructed without knowing sizes of time, batch or pictures, built for a shape (`build`, or by the first
+    call), and then takes any shape with the same channels. All T steps go through at once. Every forward pass starts
+    from rest: nothing but parameters and tracked statistics survives it.
+
+    A subclass writes
+
+    - ``infer(shape)``: the output's shape for an input's shape, or a ShapeError by `self.refuse`;
+    - ``create(shape, rng)``: make parameters (`self.add_parameter`), if there are any;
+    - ``compute(x, mode)``: the forward pass, into buffers from `self.buffer`, keeping in ``self.kept`` what the backward
+      pass needs;
+    - ``propagate(dy, need_dx)``: the backward pass: set ``parameter.grad``, return dx (None where need_dx is false).
+
+    Buffers are the layer's own and are reused by its next pass of the same kind; `__call__` returns a copy. What the last
+    pass left is found in ``output`` and, after `backward`, in ``input_gradient`` (None where nobody needed it).
+    """
+
+    dtype = np.dtype(np.float32)
+    device = "cpu"
+    container = False
+
+    def __init__(self, name: str | None = None):
+        self.name = name
+        self.path = name or type(self).__name__.lower()
+        self.input_shape = self.output_shape = None
+        self.kept = self.output = self.input_gradient = None
+        self._parameters = []
+        self._buffers = {}
+        self._kernels = None
+
+    # --- to be written by a subclass ---
+
+    def infer(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The output's shape for an input of this shape; the same by default."""
+        return shape
+
+    def create(self, shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Make the parameters for an input of this shape; none by default."""
+
+    def compute(self, x, mode: Mode):
+        """The forward pass: the output for x."""
+        raise TypeError(f"{type(self).__name__} has no compute(x, mode)")
+
+    def propagate(self, dy, need_dx: bool):
+        """The backward pass: dL/dx for dL/dy, parameters' gradients on the way."""
+        raise TypeError(f"{type(self).__name__} has no propagate(dy, need_dx)")
+
+    # --- what a layer offers ---
+
+    @property
+    def kernels(self):
+        """The functions of this layer's target."""
+        if self._kernels is None:
+            self._kernels = for_device(self.device)
+        return self._kernels
+
+    @property
+    def built(self) -> bool:
+        """Whether the layer knows its shapes and has its parameters."""
+        return self.input_shape is not None
+
+    def build(self, shape: tuple[int, ...], seed: int = 0) -> "Layer":
+        """Work out all shapes and make the parameters.
+
+        Args:
+            shape: of the input, ``[T, N, C]`` or ``[T, N, H, W, C]``; without T where the network begins with a `Repeat`.
+            seed: of the initial weights.
+
+        Returns:
+            the layer itself.
+
+        Raises:
+            ShapeError: the shape does not fit; the layer, what came and what was expected are named.
+        """
+        shape = tuple(whole(f"{self.path}.build: every extent of shape {tuple(shape)}", n) for n in shape)
+        self.construct(shape, np.random.default_rng(whole("build: seed", seed, 0)))
+        return self
+
+    def construct(self, shape, rng):
+        """`build` with the generator that the whole network shares."""
+        output_shape = self.infer(shape)
+        if not self.built:
+            self.create(shape, rng)
+        self.input_shape, self.output_shape = shape, output_shape
+
+    def forward(self, x, mode: Mode = INFERENCE):
+        """The output for x; the array is the layer's own and is overwritten by the next pass."""
+        if not self.built:
+            self.build(x.shape)
+        if x.shape != self.input_shape:
+            self.output_shape = self.infer(x.shape)
+            self.input_shape = x.shape
+        self.kept = self.input_gradient = None
+        self.output = self.compute(x, mode)
+        return self.output
+
+    def backward(self, dy, need_dx: bool = True):
+        """dL/dx for dL/dy of the last stored forward pass; sets the gradients of all parameters on the way.
+
+        Raises:
+            RuntimeError: no forward pass with ``Mode(store=True)`` came before.
+        """
+        if self.kept is None:
+            raise RuntimeError(f"{self.path}.backward: needs a forward pass with Mode(store=True) before it")
+        self.input_gradient = self.propagate(dy, need_dx)
+        return self.input_gradient
+
+    def __call__(self, x, training: bool = False):
+        """The output for x, as a new NumPy array.
+
+        Args:
+            x: ``[T, N, C]`` or ``[T, N, H, W, C]``, uint8 or the network's float dtype; without T where the network
+                begins with a `Repeat`.
+            training: batch statistics and dropout, as in training; running statistics stay as they are.
+
+        Raises:
+            ShapeError: wrong rank, channels or dtype.
+            ValueError: NaN or inf in x.
+        """
+        x = self.admit(x)
+        return self.kernels.to_host(self.forward(x, Mode(training=training)))
+
+    def admit(self, x):
+        """Check an input at the network's door and bring it to the target's memory.
+
+        Raises:
+            ShapeError, ValueError: as for `__call__`.
+        """
+        if not isinstance(x, np.ndarray):
+            raise ShapeError(f"{self.path}: the input must be a NumPy array; got {type(x).__name__}")
+        if x.dtype != np.uint8 and x.dtype != self.dtype:
+            raise ShapeError(
+                f"{self.path}: the input must be {self.dtype} or uint8; got {x.dtype}. Convert it: x.astype({str(self.dtype)!r})"
+            )
+        if 0 in x.shape:
+            raise ShapeError(f"{self.path}: the input is empty: shape {x.shape}")
+        if x.dtype != np.uint8 and not np.isfinite(x).all():
+            bad = tuple(int(k) for k in np.argwhere(~np.isfinite(x))[0])
+            raise ValueError(f"{self.path}: the input holds {x[bad]} at index {bad}; every number must be finite")
+        return self.kernels.from_host(x, x.dtype)
+
+    def children(self) -> list[tuple[str, "Layer"]]:
+        """Names and layers directly inside this one; none for a layer that is not a container."""
+        return []
+
+    def tree(self):
+        """This layer and all layers inside it, in the order the data passes them."""
+        yield self
+        for _, child in self.children():
+            yield from child.tree()
+
+    def walk(self):
+        """All layers that are not containers, in the order the data passes them."""
+        return (layer for layer in self.tree() if not layer.container)
+
+    def parameters(self) -> list[tuple[str, "Parameter"]]:  # noqa: F821
+        """All trained arrays with their full names, such as "conv2d1.weight"."""
+        return [(f"{layer.path}.{p.name}", p) for layer in self.walk() for p in layer.own_parameters()]
+
+    def own_parameters(self):
+        """This layer's trained arrays."""
+        return self._parameters
+
+    def statistics(self) -> dict[str, np.ndarray]:
+        """All tracked, untrained arrays (running moments, PDA corrections) with their full names, as host copies."""
+        return {
+            f"{layer.path}.{name}": layer.kernels.to_host(value)
+            for layer in self.walk()
+            for name, value in layer.own_statistics().items()
+        }
+
+    def pieces(self):
+        """For a layer with kinks or choices: on which smooth piece everything lay in the last stored pass, as an integer
+        array; None otherwise. Finite differences hold only where it does not change."""
+        return None
+
+    def own_statistics(self) -> dict:
+        """This layer's tracked arrays."""
+        return {}
+
+    def set_statistic(self, name: str, value: np.ndarray) -> None:
+        """Set one of this layer's tracked arrays from a host array."""
+        raise KeyError(f"{self.path} has no statistic {name!r}")
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Host copies of all parameters and statistics, by full name: what a checkpoint stores."""
+        values = {name: self.kernels.to_host(p.value) for name, p in self.parameters()}
+        return values | self.statistics()
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Set all parameters and statistics.
+
+        Raises:
+            ShapeError: a name is missing, unknown, or its array has another shape; nothing is changed then.
+        """
+        parameters = dict(self.parameters())
+        expected = set(parameters) | set(self.statistics())
+        if missing := expected - set(state):
+            raise ShapeError(f"{self.path}.load_state: {sorted(missing)[0]!r} is missing")
+        if unknown := set(state) - expected:
+            raise ShapeError(f"{self.path}.load_state: {sorted(unknown)[0]!r} is not part of this network")
+        for name, p in parameters.items():
+            if state[name].shape != p.value.shape:
+                raise ShapeError(
+                    f"{self.path}.load_state: {name!r} must have shape {p.value.shape}; got {state[name].shape}"
+                )
+        for name, p in parameters.items():
+            p.value = self.kernels.from_host(state[name], self.dtype)
+        for layer in self.walk():
+            for name in layer.own_statistics():
+                layer.set_statistic(name, state[f"{layer.path}.{name}"])
+
+    def to(self, device: str | None = None, dtype=None) -> "Layer":
+        """Move the network to another target or float dtype, in place.
+
+        Args:
+            device: "reference" or "cpu"; None leaves it.
+            dtype: "float32" (default of a new network) or "float64" (gradient checks); None leaves it.
+
+        Raises:
+            ValueError: another device or dtype.
+        """
+        device = self.device if device is None else device
+        dtype = np.dtype(self.dtype if dtype is None else dtype)
+        if dtype not in (np.float32, np.float64):
+            raise ValueError(f"{self.path}.to: dtype must be float32 or float64; got {dtype}")
+        kernels = for_device(device)
+        for layer in self.tree():
+            layer.move(kernels, dtype)
+            layer.device, layer.dtype, layer._kernels = device, dtype, kernels
+            layer._buffers, layer.kept, layer.output, layer.input_gradient = {}, None, None, None
+        return self
+
+    def move(self, kernels, dtype):
+        """Bring this layer's parameters and statistics to another target or dtype."""
+        statistics = {name: self.kernels.to_host(value) for name, value in self.own_statistics().items()}
+        for p in self._parameters:
+            p.move(kernels, self.kernels, dtype)
+        self._kernels, self.dtype = kernels, dtype
+        for name, value in statistics.items():
+            self.set_statistic(name, value)
+
+    # --- tools for subclasses ---
+
+    def add_parameter(self, parameter):
+        """Register a trained array and return it."""
+        self._parameters.append(parameter)
+        return parameter
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype=None):
+        """An uninitialised array of this layer's own, allocated once and reused while it is large enough."""
+        dtype = np.dtype(self.dtype if dtype is None else dtype)
+        size = prod(shape)
+        flat = self._buffers.get((name, dtype))
+        if flat is None or flat.size < size:
+            flat = self._buffers[name, dtype] = self.kernels.empty((size,), dtype)
+        return flat[:size].reshape(shape)
+
+    def refuse(self, shape, expected: str):
+        """Raise the ShapeError of an input that does not fit."""
+        raise ShapeError(f"{self.path} ({type(self).__name__}): input must be {expected}; got {tuple(shape)}")
+
+    def need_channels(self, shape, channels: int, ranks: tuple[int, ...]):
+        """Refuse an input of another rank or with other than so many channels."""
+        forms = " or ".join(
+            f"[T, N, {channels}]" if rank == 3 else f"[T, N, H, W, {channels}]" for rank in ranks
+        )
+        if len(shape) not in ranks or shape[-1] != channels:
+            hint = ". Add a time axis (x[None]) or a Repeat" if len(shape) + 1 in ranks else ""
+            self.refuse(shape, forms + hint)

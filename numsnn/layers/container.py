@@ -1,0 +1,189 @@
+"""Layers made of layers. They hold no arithmetic: children's backward passes are called in reverse."""
+
+from ..validate import choice, whole
+from .base import Layer
+
+
+def _name_children(layers):
+    """Names of children: their own, or the class's name and a number counted by class; refuses a name used twice."""
+    counts, named = {}, []
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise TypeError(f"a network is made of layers; got {layer!r}")
+        kind = type(layer).__name__.lower()
+        counts[kind] = counts.get(kind, 0) + 1
+        named.append((layer.name or f"{kind}{counts[kind]}", layer))
+    names = [name for name, _ in named]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two layers of one network are named {name!r}")
+    if len({id(layer) for layer in layers}) < len(layers):
+        raise ValueError("a layer stands in the network twice; make a second one instead")
+    return named
+
+
+class Sequential(Layer):
+    """Layers one after the other.
+
+    Args:
+        layers: at least one.
+        name: shown in reports and errors.
+    """
+
+    container = True
+
+    def __init__(self, *layers: Layer, name: str | None = None):
+        super().__init__(name)
+        if not layers:
+            raise ValueError(f"{type(self).__name__}: needs at least one layer")
+        self.layers = layers
+        self._named = _name_children(layers)
+        self.assign_path("")
+
+    def assign_path(self, path):
+        """Give every child its full name."""
+        self.path = path or self.name or type(self).__name__.lower()
+        _assign_paths(self._named, path)
+
+    def children(self):
+        return self._named
+
+    def construct(self, shape, rng):
+        current = shape
+        for layer in self.layers:
+            layer.construct(current, rng)
+            current = layer.output_shape
+        self.input_shape, self.output_shape = shape, current
+
+    def infer(self, shape):
+        for layer in self.layers:
+            shape = layer.infer(shape)
+        return shape
+
+    def compute(self, x, mode):
+        for layer in self.layers:
+            x = layer.forward(x, mode)
+        self.kept = mode.store or None
+        return x
+
+    def propagate(self, dy, need_dx):
+        for k in range(len(self.layers) - 1, -1, -1):
+            dy = self.layers[k].backward(dy, need_dx or k > 0)
+        return dy
+
+
+class Repeat(Sequential):
+    """Direct encoding: a picture without a time axis becomes a sequence of ``steps`` equal inputs.
+
+    ``[N, H, W, C]`` or ``[N, F]`` -> ``[T, N, ...]``. Layers inside see the picture once (as a single step), not T times:
+    put the first convolution and its normalisation here. Their backward pass gets the sum over the steps.
+
+    Args:
+        steps: T.
+        layers: what is computed once, before repeating; may be none.
+        name: shown in reports and errors; by default the class's name and a number.
+    """
+
+    def __init__(self, steps: int, *layers: Layer, name: str | None = None):
+        Layer.__init__(self, name)
+        self.steps = whole("Repeat: steps", steps)
+        self.layers = layers
+        self._named = _name_children(layers)
+        self.assign_path("")
+
+    def infer(self, shape):
+        if len(shape) not in (2, 4):
+            self.refuse(shape, "a picture [N, H, W, C] or features [N, F], without a time axis")
+        return (self.steps, *super().infer((1, *shape))[1:])
+
+    def construct(self, shape, rng):
+        output_shape = self.infer(shape)
+        super().construct((1, *shape), rng)
+        self.input_shape, self.output_shape = shape, output_shape
+
+    def compute(self, x, mode):
+        once = super().compute(x[None], mode)
+        y = self.buffer("y", (self.steps, *once.shape[1:]), once.dtype)
+        self.kernels.repeat(once.reshape(-1), y.reshape(self.steps, -1))
+        return y
+
+    def propagate(self, dy, need_dx):
+        once = self.buffer("dy", (1, *dy.shape[1:]))
+        self.kernels.sum_steps(dy.reshape(self.steps, -1), once.reshape(-1))
+        dx = super().propagate(once, need_dx)
+        return dx[0] if need_dx else None
+
+
+class Residual(Layer):
+    """A branch and a shortcut around it, joined.
+
+    Args:
+        branch: layers of the branch, at least one.
+        shortcut: a layer or Sequential in the other path; None (default) passes the input on as it is.
+        join: "add", the only one: y = branch(x) + shortcut(x).
+        name: shown in reports and errors; by default the class's name and a number.
+
+    Raises:
+        ShapeError: on building, paths of different output shapes.
+    """
+
+    container = True
+
+    def __init__(
+        self, *branch: Layer, shortcut: Layer | None = None, join: str = "add", name: str | None = None
+    ):
+        super().__init__(name)
+        if not branch:
+            raise ValueError("Residual: needs at least one layer in the branch")
+        self.branch, self.shortcut = branch, shortcut
+        self.join = choice("Residual: join", join, ("add",))
+        self._main = Sequential(*branch)
+        self._named = [("branch", self._main)] + ([] if shortcut is None else [("shortcut", shortcut)])
+        _name_children([layer for _, layer in self._named])
+
+    def assign_path(self, path):
+        """Give every child its full name."""
+        self.path = path
+        _assign_paths(self._named, path)
+
+    def children(self):
+        return self._named
+
+    def infer(self, shape):
+        main = self._main.infer(shape)
+        side = shape if self.shortcut is None else self.shortcut.infer(shape)
+        if main != side:
+            self.refuse(shape, f"such that both paths agree; the branch gives {main}, the shortcut {side}")
+        return main
+
+    def construct(self, shape, rng):
+        output_shape = self.infer(shape)
+        for _, path in self._named:
+            path.construct(shape, rng)
+        self.input_shape, self.output_shape = shape, output_shape
+
+    def compute(self, x, mode):
+        main = self._main.forward(x, mode)
+        side = x if self.shortcut is None else self.shortcut.forward(x, mode)
+        y = self.buffer("y", self.output_shape)
+        self.kernels.add(main, side, y)
+        self.kept = mode.store or None
+        return y
+
+    def propagate(self, dy, need_dx):
+        main = self._main.backward(dy, need_dx)
+        side = dy if self.shortcut is None else self.shortcut.backward(dy, need_dx)
+        if not need_dx:
+            return None
+        dx = self.buffer("dx", self.input_shape)
+        self.kernels.add(main, side, dx)
+        return dx
+
+
+def _assign_paths(named, path):
+    for name, child in named:
+        full = f"{path}.{name}" if path else name
+        if hasattr(child, "assign_path"):
+            child.assign_path(full)
+        else:
+            child.path = full

@@ -1,0 +1,96 @@
+"""Batch normalisation over time, samples and positions, and its threshold-scaled form."""
+
+import numpy as np
+
+from ..validate import flag, positive, whole, within
+from .base import Layer
+from .parameter import Parameter
+
+
+class BatchNorm(Layer):
+    """Normalise every channel over T, N (and H, W), then scale and shift it. Shape kept; channels last.
+
+    y = v_threshold gamma (x - mean) / sqrt(var + eps) + beta
+
+    With ``v_threshold`` set to the threshold of the neuron behind it this is the threshold-dependent form (tdBN, Zheng
+    et al. 2021, arXiv:2011.05280).
+
+    Args:
+        channels: C.
+        v_threshold: factor of the normalised value, in units of the membrane potential. Default 1 (plain normalisation).
+        eps: added to the variance. Default 1e-5.
+        momentum: share of a batch in the running statistics that inference uses. Default 0.1.
+        affine: learn gamma and beta. Default True.
+        name: shown in reports and errors; by default the class's name and a number.
+
+    Parameters: gamma ``[C]`` one, beta ``[C]`` zero, both without weight decay. Statistics: mean, var ``[C]``.
+    """
+
+    def __init__(
+        self, channels: int, v_threshold: float = 1.0, eps: float = 1e-5, momentum: float = 0.1,
+        affine: bool = True, name: str | None = None,
+    ):  # fmt: skip
+        super().__init__(name)
+        self.channels = whole("BatchNorm: channels", channels)
+        self.v_threshold = positive("BatchNorm: v_threshold", v_threshold)
+        self.eps = positive("BatchNorm: eps", eps)
+        self.momentum = within("BatchNorm: momentum", positive("BatchNorm: momentum", momentum), 0, 1)
+        self.affine = flag("BatchNorm: affine", affine)
+
+    def infer(self, shape):
+        self.need_channels(shape, self.channels, (3, 5))
+        return shape
+
+    def create(self, shape, rng):
+        kernels, size = self.kernels, (self.channels,)
+        self.gamma = Parameter("gamma", kernels.from_host(np.ones(size), self.dtype), "norm")
+        self.beta = Parameter("beta", kernels.zeros(size, self.dtype), "norm")
+        if self.affine:
+            self.add_parameter(self.gamma)
+            self.add_parameter(self.beta)
+        self.running = {
+            "mean": kernels.zeros(size, self.dtype),
+            "var": kernels.from_host(np.ones(size), self.dtype),
+        }
+
+    def compute(self, x, mode):
+        kernels = self.kernels
+        rows = x.reshape(-1, self.channels)
+        y = self.buffer("y", x.shape)
+        mean, var = self.running["mean"], self.running["var"]
+        if mode.training:
+            mean, var = self.buffer("mean", (1, self.channels)), self.buffer("var", (1, self.channels))
+            kernels.moments(rows[None], mean, var)
+            mean, var = mean[0], var[0]
+            if mode.track:
+                kernels.running_update(self.running["mean"], mean, self.momentum)
+                kernels.running_update(self.running["var"], var, self.momentum)
+        kernels.batchnorm_forward(
+            rows, self.gamma.value, self.beta.value, mean, var, self.eps, self.v_threshold,
+            y.reshape(rows.shape),
+        )  # fmt: skip
+        if mode.store:
+            self.kept = x, mean, var, not mode.training
+        return y
+
+    def propagate(self, dy, need_dx):
+        x, mean, var, frozen = self.kept
+        rows = (-1, self.channels)
+        dx = self.buffer("dx", x.shape) if need_dx else None
+        self.kernels.batchnorm_backward(
+            dy.reshape(rows), x.reshape(rows), self.gamma.value, mean, var, self.eps, self.v_threshold, frozen,
+            None if dx is None else dx.reshape(rows), self.gamma.grad, self.beta.grad,
+        )  # fmt: skip
+        return dx
+
+    def own_statistics(self):
+        return self.running if self.built else {}
+
+    def set_statistic(self, name, value):
+        self.running[name] = self.kernels.from_host(value, self.dtype)
+
+    def move(self, kernels, dtype):
+        if self.built and not self.affine:
+            for p in (self.gamma, self.beta):
+                p.move(kernels, self.kernels, dtype)
+        super().move(kernels, dtype)

@@ -1,0 +1,125 @@
+"""PDA, potential distribution adjustment: the shift of the membrane potentials is tracked and taken out.
+
+With hard reset what is carried over to the next step is truncated from above (what fired was removed), so the
+potentials' mean slides below what the normalisation in front of the neuron prescribes. PDA tracks that shift for every
+step t and channel c and subtracts it (method, section 3):
+
+    m[t,c] = mean of u[t] over batch and positions        m*[c] = mean of the input current over t, batch, positions
+    d[t,c] <- d[t,c] + momentum (m[t,c] - m*[c])           in training; u[t] = beta v[t-1] + i[t] - d[t]
+
+d is constant in the backward pass, frozen at inference and saved with the model. A second, optional form adds the
+symmetric Kullback-Leibler divergence between the potentials' normal approximation and the target's to the loss.
+
+Measuring the potential shift and adjusting the distribution is the idea of Wang, Cheng and Lim (arXiv:2304.13289); both
+formulas are this project's own formulation of it.
+"""
+
+import numpy as np
+
+from .describe import Described
+from .validate import flag, number, positive, within
+
+
+class PDA(Described):
+    """Settings of the potential distribution adjustment of one neuron layer.
+
+    Args:
+        momentum: share of a batch's shift that goes into the correction, in (0, 1]. Default 0.1.
+        correct: subtract the tracked shift. Default True; False leaves the divergence objective alone at work.
+        target: the mean potential that is aimed at; None (default) takes the mean of the input current.
+        divergence: weight of the divergence objective in the loss; 0 (default) leaves it out. The objective is the mean
+            over channels of J, with target mean and variance the tracked ones of the input current.
+        eps: added to both variances of the objective, so that silent channels stay finite. Default 1e-3.
+
+    Raises:
+        ValueError: a momentum outside (0, 1], a negative weight, a non-positive eps.
+    """
+
+    def __init__(
+        self,
+        momentum: float = 0.1,
+        correct: bool = True,
+        target: float | None = None,
+        divergence: float = 0.0,
+        eps: float = 1e-3,
+    ):
+        self.momentum = within("PDA: momentum", positive("PDA: momentum", momentum), 0, 1)
+        self.correct = flag("PDA: correct", correct)
+        self.target = None if target is None else number("PDA: target", target)
+        self.divergence = within("PDA: divergence", divergence, 0, float("inf"))
+        self.eps = positive("PDA: eps", eps)
+
+
+class ShiftTracker:
+    """The state of PDA in one neuron layer, and what it does around the neuron's kernels.
+
+    Attributes:
+        settings: the layer's `PDA`.
+        correction: d ``[T, C]`` for as many steps as were ever tracked.
+        target: tracked mean and variance of the input current ``[2, C]``, what the divergence objective aims at.
+        batches: how many batches have been tracked, ``[1]``.
+        penalty: the divergence objective of the last forward pass, weight included.
+    """
+
+    def __init__(self, settings: PDA, channels: int, kernels, dtype):
+        self.settings, self.kernels, self.dtype = settings, kernels, dtype
+        self.correction = kernels.zeros((0, channels), dtype)
+        self.target = kernels.from_host(np.stack([np.zeros(channels), np.ones(channels)]), dtype)
+        self.batches = np.zeros(1, np.int64)
+        self.penalty = 0.0
+        self._direct = None
+
+    def correction_for(self, steps: int):
+        """d ``[steps, C]``: for more steps than were tracked the last one's value goes on."""
+        known = len(self.correction)
+        if steps > known:
+            last = self.correction[-1:] if known else self.kernels.zeros((1, self.correction.shape[1]), self.dtype)
+            longer = np.concatenate([self.correction, np.repeat(last, steps - known, axis=0)])
+            return np.ascontiguousarray(longer)
+        return self.correction[:steps]
+
+    def observe(self, i, u, mode) -> None:
+        """After a forward pass that stored its potentials: track, and prepare the objective.
+
+        Args:
+            i, u: input current and potentials ``[T, M, C]``.
+            mode: the pass's mode; with ``mode.track`` correction and targets are updated.
+        """
+        steps, rows, channels = u.shape
+        self.penalty, self._direct = 0.0, None
+        if mode.track:
+            self._track(i, u)
+        if not self.settings.divergence:
+            return
+        mean, var, value, offset, slope = (self.kernels.empty((1, channels), self.dtype) for _ in range(5))
+        self.kernels.moments(u.reshape(1, steps * rows, channels), mean, var)
+        settings = self.settings
+        self.kernels.divergence(
+            mean[0], var[0], self.target[0], self.target[1], settings.eps, settings.divergence, steps * rows,
+            value[0], offset[0], slope[0],
+        )  # fmt: skip
+        self.penalty = float(self.kernels.to_host(value).sum(dtype=np.float64))
+        self._direct = offset[0], slope[0]
+
+    def _track(self, i, u):
+        steps, rows, channels = u.shape
+        settings, kernels = self.settings, self.kernels
+        current = kernels.empty((2, 1, channels), self.dtype)
+        kernels.moments(i.reshape(1, steps * rows, channels), current[0], current[1])
+        if settings.target is not None:
+            current[0] = settings.target
+        weight = settings.momentum if self.batches[0] else 1.0
+        for tracked, value in zip(self.target, current, strict=True):
+            kernels.running_update(tracked, value[0], weight)
+        self.batches += 1
+        if settings.correct:
+            mean, var = kernels.empty((2, steps, channels), self.dtype)
+            kernels.moments(u, mean, var)
+            correction = kernels.from_host(self.correction_for(steps), self.dtype)
+            kernels.shift_update(correction, mean, current[0, 0], settings.momentum)
+            self.correction = np.concatenate([correction, self.correction[steps:]])
+
+    @property
+    def direct_gradient(self):
+        """(p_offset, p_slope) of the objective in the last pass, or (None, None)."""
+        return self._direct or (None, None)

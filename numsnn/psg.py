@@ -1,0 +1,108 @@
+"""PSG, the parametric surrogate gradient: the width of the surrogate is a parameter like any other.
+
+A spike's derivative does not exist; training uses the density phi of a symmetric distribution in its place, stretched
+to the width alpha (method, section 2):
+
+    Phi_alpha(x) = Phi(x / alpha)        phi_alpha(x) = phi(x / alpha) / alpha        x = u - theta
+
+Because every family is a location-scale family, the gradient of the width is explicit and the same for all:
+
+    dL/d alpha = - sum over t and neurons of q[t] phi_alpha(x[t]) x[t] / alpha
+
+with q the gradient that reaches the spike. What is trained is rho = log alpha (so alpha stays positive), bounded, with
+its own learning rate. The width touches the backward pass only: inference never sees it.
+
+The idea of an iteratively updated surrogate parameter is that of Wang, Cheng and Lim (arXiv:2304.13289); this formula
+is this project's own formulation of it.
+"""
+
+import math
+from dataclasses import dataclass
+
+from .describe import Described, nearest
+from .validate import choice, positive
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is known of a surrogate family beside its equations.
+
+    Attributes:
+        reach: the |z| from which on the surrogate cannot see a potential: the edge of the support, or for unbounded
+            families where phi(z) falls below 1 % of phi(0).
+        breaks: the z at which the density or its slope jumps; finite differences must not cross them.
+    """
+
+    reach: float
+    breaks: tuple[float, ...] = ()
+
+
+FAMILIES = {
+    "rectangle": Family(0.5, (-0.5, 0.5)),
+    "triangle": Family(1.0, (-1.0, 0.0, 1.0)),
+    "logistic": Family(2 * math.acosh(10)),
+    "arctan": Family(math.sqrt(99)),
+    "gaussian": Family(math.sqrt(2 * math.log(100))),
+    "laplace": Family(math.log(100), (0.0,)),
+    "fast_sigmoid": Family(9.0, (0.0,)),
+}
+
+
+class Surrogate(Described):
+    """A surrogate of fixed width.
+
+    Args:
+        family: "rectangle", "triangle", "logistic", "arctan", "gaussian", "laplace" or "fast_sigmoid".
+        width: alpha, in units of the membrane potential. Default 1.
+
+    Raises:
+        ValueError: an unknown family, or a width that is not a positive number.
+    """
+
+    learned = False
+
+    def __init__(self, family: str = "triangle", width: float = 1.0):
+        if family not in FAMILIES:
+            raise ValueError(
+                f"{type(self).__name__}: unknown family {family!r}; one of {', '.join(FAMILIES)}."
+                f"{nearest(str(family), FAMILIES)}"
+            )
+        self.family = family
+        self.width = positive(f"{type(self).__name__}: width", width)
+
+    @property
+    def reach(self) -> float:
+        """Distance from the threshold, in widths, from which on a potential is undesired (method, section 3)."""
+        return FAMILIES[self.family].reach
+
+
+class PSG(Surrogate):
+    """A surrogate whose width is learned.
+
+    Args:
+        family, width: as for `Surrogate`; the width is where learning starts.
+        per: "layer" for one width a layer (default), "channel" for one a channel.
+        lr: learning rate of log alpha, scaled by the schedule like every other. Default 0.02.
+        bounds: smallest and largest width. Default (0.05, 20).
+
+    Raises:
+        ValueError: an unknown family or granularity, a width that is not positive or lies outside the bounds.
+    """
+
+    learned = True
+
+    def __init__(
+        self,
+        family: str = "triangle",
+        width: float = 1.0,
+        per: str = "layer",
+        lr: float = 0.02,
+        bounds: tuple[float, float] = (0.05, 20.0),
+    ):
+        super().__init__(family, width)
+        self.per = choice("PSG: per", per, ("layer", "channel"))
+        self.lr = positive("PSG: lr", lr)
+        low, high = bounds
+        self.bounds = (positive("PSG: lower bound", low), positive("PSG: upper bound", high))
+        if not low <= width <= high:
+            raise ValueError(f"PSG: width must lie within bounds {self.bounds}; got {width}")

@@ -1,0 +1,69 @@
+"""Learning rate schedules: a factor of every learning rate, as a function of progress alone."""
+
+import math
+
+from .describe import Described
+from .validate import positive, whole, within
+
+
+class Schedule(Described):
+    """Base of the schedules. ``factor(epoch, epochs)`` is given the progress in epochs, with fractions for batches."""
+
+    def factor(self, epoch: float, epochs: float) -> float:
+        """The factor after `epoch` of `epochs` epochs (0 <= epoch < epochs)."""
+        raise TypeError(f"{type(self).__name__} has no factor(epoch, epochs)")
+
+
+def _warm(epoch, warmup):
+    return min(1.0, epoch / warmup) if warmup else 1.0
+
+
+class Constant(Schedule):
+    """The same rate throughout.
+
+    Args:
+        warmup: epochs over which the rate rises linearly from 0. Default 0.
+    """
+
+    def __init__(self, warmup: float = 0.0):
+        self.warmup = within("Constant: warmup", warmup, 0, math.inf)
+
+    def factor(self, epoch, epochs):
+        return _warm(epoch, self.warmup)
+
+
+class Cosine(Schedule):
+    """Half a cosine from 1 to `final` (Loshchilov and Hutter 2017, arXiv:1608.03983).
+
+    Args:
+        warmup: epochs over which the rate rises linearly from 0 before the cosine starts. Default 0.
+        final: factor at the end, in [0, 1]. Default 0.
+    """
+
+    def __init__(self, warmup: float = 0.0, final: float = 0.0):
+        self.warmup = within("Cosine: warmup", warmup, 0, math.inf)
+        self.final = within("Cosine: final", final, 0, 1)
+
+    def factor(self, epoch, epochs):
+        if epoch < self.warmup:
+            return _warm(epoch, self.warmup)
+        progress = (epoch - self.warmup) / max(epochs - self.warmup, 1e-12)
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+
+
+class Step(Schedule):
+    """Multiply the rate by gamma after every `every` epochs.
+
+    Args:
+        every: epochs between steps.
+        gamma: factor of each step. Default 0.1.
+        warmup: epochs over which the rate rises linearly from 0. Default 0.
+    """
+
+    def __init__(self, every: int, gamma: float = 0.1, warmup: float = 0.0):
+        self.every = whole("Step: every", every)
+        self.gamma = positive("Step: gamma", gamma)
+        self.warmup = within("Step: warmup", warmup, 0, math.inf)
+
+    def factor(self, epoch, epochs):
+        return _warm(epoch, self.warmup) * self.gamma ** (int(epoch) // self.every)

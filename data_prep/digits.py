@@ -1,0 +1,79 @@
+"""Makes numsnn/data/files/digits.npz, the pictures behind ``numsnn.data.load("digits")``.
+
+    python data_prep/digits.py [OUT.npz]
+
+Source: the 1,797 pictures of 8 x 8 pixels, 0..16, that scikit-learn's ``load_digits`` ships: the test part of
+UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998, CC BY 4.0).
+
+The file holds x_train ``[1437, 8, 8, 1]``, y_train ``[1437]``, x_test ``[360, 8, 8, 1]`` and y_test
+``[360]``, all uint8, each part in the order of the source. The same source gives the same file, byte for
+byte, as long as zlib is the same: np.savez_compressed puts no time stamp into it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+N_TEST = 360
+SEED = 0
+DEFAULT_OUT = Path(__file__).resolve().parents[1] / "numsnn" / "data" / "files" / "digits.npz"
+
+
+def split(y: np.ndarray, n_test: int, seed: int) -> np.ndarray:
+    """Which samples are for testing: boolean ``[N]``, n_test of them, stratified by class. y: ``[N]`` labels.
+
+    Each class gives its share ``n_test * count / N`` rounded down; the places left go to the classes with
+    the largest remainders, the smaller label first where two are equal. Which samples of a class: the first
+    of a random permutation, classes in the order of their labels, all from ``np.random.default_rng(seed)``.
+    """
+    labels, counts = np.unique(y, return_counts=True)
+    share, remainder = np.divmod(n_test * counts, len(y))
+    share[np.argsort(-remainder, kind="stable")[: n_test - share.sum()]] += 1
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(len(y), bool)
+    for label, n in zip(labels, share, strict=True):
+        mask[rng.permutation(np.flatnonzero(y == label))[:n]] = True
+    return mask
+
+
+def write_npz(out: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes out as a whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f"{out.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Makes the digits file that ships with numsnn.")
+    parser.add_argument("out", metavar="OUT.npz", nargs="?", type=Path, default=DEFAULT_OUT)
+    out = parser.parse_args().out
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        sys.exit('digits.py: scikit-learn is missing: pip install "numsnn[prep]"')
+
+    source = load_digits()
+    x = source.images.astype(np.uint8)[..., None]
+    y = source.target.astype(np.uint8)
+    if x.shape != (1797, 8, 8, 1) or x.max() > 16 or not np.array_equal(x[..., 0], source.images):
+        sys.exit(f"digits.py: expected 1797 pictures of 8 x 8 whole numbers 0..16; got {x.shape}")
+
+    test = split(y, N_TEST, SEED)
+    write_npz(out, {"x_train": x[~test], "y_train": y[~test], "x_test": x[test], "y_test": y[test]})
+    print(f"{out}: {np.sum(~test)} training and {np.sum(test)} test pictures, {out.stat().st_size} bytes")
+    for part, mask in (("training", ~test), ("test", test)):
+        print(f"  {part:8} per class: {' '.join(map(str, np.bincount(y[mask])))}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""Data: labelled samples in memory, batches in a repeatable order, file formats, the built-in sets.
+
+    train, test = load("digits")                    # real pictures that ship with the package
+    for x, y in Loader(train, batch_size=64, shuffle=True, seed=0).epoch(0):
+        ...                                         # x [n, 8, 8, 1] float32, y [n] int64
+
+This package stands alone: it needs NumPy and nothing else of numsnn.
+"""
+
+from .builtin import available, load
+from .dataset import Dataset, as_dataset
+from .loader import Loader
+
+__all__ = ["Dataset", "Loader", "as_dataset", "available", "load"]

@@ -1,0 +1,104 @@
+"""Datasets by name."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .dataset import Dataset
+from .formats import read_idx
+
+_FILES = Path(__file__).parent / "files"
+_TEN_DIGITS = tuple("0123456789")
+
+
+def available() -> tuple[str, ...]:
+    """Names that `load` knows."""
+    return tuple(_BUILTIN)
+
+
+def load(name: str, **options: Any) -> tuple[Dataset, Dataset]:
+    """A dataset by name: ``(train, test)``.
+
+    ==========  =================  ======================================================================
+    name        options            samples
+    ==========  =================  ======================================================================
+    ``digits``  none               1,437 + 360 handwritten digits ``[8, 8, 1]`` uint8 in 0..16, scale
+                                   1/16; ships with the package (UCI optical recognition of handwritten
+                                   digits, Alpaydin and Kaynak 1998, CC BY 4.0)
+    ``mnist``   ``dir`` (needed)   60,000 + 10,000 handwritten digits ``[28, 28, 1]`` uint8, scale 1/255,
+                                   or as many as the files hold; dir is the folder with the four IDX
+                                   files under their official names, each with or without ``.gz``
+    ==========  =================  ======================================================================
+
+    Raises ValueError for an unknown name, TypeError for an unknown or missing option, FileNotFoundError for a
+    missing file, `numsnn.data.formats.FormatError` for a broken one, ValueError for files that do not belong
+    together.
+    """
+    if name not in _BUILTIN:
+        raise ValueError(f"load: unknown dataset {_choices(name, _BUILTIN)}")
+    function = _BUILTIN[name]
+    known = inspect.signature(function).parameters
+    for option in options:
+        if option not in known:
+            raise TypeError(f"load({name!r}): unknown option {_choices(option, known)}")
+    for option, parameter in known.items():
+        if option not in options and parameter.default is parameter.empty:
+            raise TypeError(f"load({name!r}): option {option!r} is needed")
+    return function(**options)
+
+
+def _choices(got: str, known: Collection[str]) -> str:
+    """``'mnits'. Did you mean 'mnist'? Available: digits, mnist``"""
+    near = difflib.get_close_matches(str(got), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{got!r}.{hint} Available: {', '.join(known) or 'none'}"
+
+
+def _digits() -> tuple[Dataset, Dataset]:
+    with np.load(_FILES / "digits.npz", allow_pickle=False) as file:
+        train, test = (
+            Dataset(file[f"x_{part}"], file[f"y_{part}"], _TEN_DIGITS, f"digits {part}", scale=1 / 16)
+            for part in ("train", "test")
+        )
+    return train, test
+
+
+def _mnist(dir: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
+    return _mnist_part(Path(dir), "train", "train"), _mnist_part(Path(dir), "t10k", "test")
+
+
+def _mnist_part(folder: Path, prefix: str, part: str) -> Dataset:
+    x_file = _mnist_file(folder, f"{prefix}-images-idx3-ubyte")
+    y_file = _mnist_file(folder, f"{prefix}-labels-idx1-ubyte")
+    x, y = read_idx(x_file), read_idx(y_file)
+    if x.ndim != 3 or x.shape[1:] != (28, 28) or x.dtype != np.uint8:
+        raise ValueError(f"load('mnist'): {x_file} must hold uint8 [N, 28, 28]; got {x.dtype} {x.shape}")
+    if y.ndim != 1 or y.dtype != np.uint8:
+        raise ValueError(f"load('mnist'): {y_file} must hold uint8 [N]; got {y.dtype} {y.shape}")
+    if len(x) != len(y):
+        raise ValueError(
+            f"load('mnist'): as many labels as pictures are needed; "
+            f"{x_file} has {len(x)} pictures, {y_file.name} has {len(y)} labels"
+        )
+    return Dataset(x[..., None], y, _TEN_DIGITS, f"mnist {part}", scale=1 / 255)
+
+
+def _mnist_file(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"load('mnist'): neither {name} nor {name}.gz is in {folder}. It is one of the four files of the "
+        "MNIST database of handwritten digits (LeCun, Cortes, Burges): train-images-idx3-ubyte, "
+        "train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte"
+    )
+
+
+_BUILTIN: dict[str, Callable[..., tuple[Dataset, Dataset]]] = {"digits": _digits, "mnist": _mnist}

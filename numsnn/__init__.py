@@ -1,0 +1,44 @@
+"""numsnn: spiking neural networks trained by hand-written BPTT on Numba.
+
+    import numsnn as snn
+
+Layers, PSG and PDA stand here; losses, optimisers, schedules, models and data in modules of their own. Names are loaded
+when they are first used, so that importing numsnn is quick and loads neither Numba nor HDF5.
+"""
+
+from importlib import import_module
+
+from .version import __version__
+
+_NAMES = {
+    "layers": (
+        "LIF", "AvgPool2d", "BatchNorm", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool2d", "Layer", "Linear",
+        "MaxPool2d", "Mode", "Parameter", "Repeat", "Residual", "Sequential",
+    ),
+    "psg": ("PSG", "Surrogate"),
+    "pda": ("PDA",),
+    "training": ("Evaluation", "Trainer", "load"),
+    "diagnostics": ("Diagnosis", "GradientReport", "check_gradients", "diagnose"),
+    "errors": ("CheckpointError", "ConfigError", "DivergenceError", "ShapeError"),
+    "kernels.cpu.launch": ("get_num_threads", "set_num_threads"),
+}  # fmt: skip
+_MODULES = ("data", "diagnostics", "kernels", "layers", "losses", "models", "optim", "schedules", "training")
+
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = ["__version__", *_HOME, *_MODULES]  # noqa: PLE0604
+
+
+def __getattr__(name):
+    if name in _HOME:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    elif name in _MODULES:
+        value = import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module 'numsnn' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,189 @@
+"""Proof of the backward passes: hand-written gradients against finite differences (method, section 4).
+
+In relaxed mode a spike is Phi_alpha(u - theta) instead of a step, the reset stays attached, and the network is a smooth
+function of its weights, thresholds, leaks and widths: the BPTT formulas are its exact gradient. In float64 they have to
+agree with central differences.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..layers import Layer, Mode
+from ..losses import Loss, RateCrossEntropy
+from ..validate import positive, whole
+
+STENCIL = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
+"""Offsets in steps and weights of the central difference of fourth order."""
+
+SMALLEST_STEP = 1e-6
+"""Below it rounding outweighs what a smaller step gains."""
+
+FLOOR = 1e-3
+"""An entry is compared at no finer scale than this share of its array's largest gradient."""
+
+
+@dataclass(frozen=True)
+class GradientRow:
+    """One checked array.
+
+    Attributes:
+        name: full name, or "input".
+        shape: of the array.
+        checked: entries compared one by one.
+        worst: largest relative difference among them; nan if none could be compared.
+        direction: relative difference along a random direction, which touches every entry; nan as above.
+        redrawn: entries given up because a kink of the surrogate or a maximum's choice lay within the step.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    checked: int
+    worst: float
+    direction: float
+    redrawn: int
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The result of `check_gradients`: ``ok``, ``worst``, and a table when printed."""
+
+    rows: tuple[GradientRow, ...]
+    tolerance: float
+    loss: float
+
+    @property
+    def worst(self) -> float:
+        """Largest relative difference of all; nan if an array could not be checked."""
+        return float(np.max([(row.worst, row.direction) for row in self.rows]))
+
+    @property
+    def ok(self) -> bool:
+        """Whether every array was checked and agrees to the tolerance."""
+        return self.worst <= self.tolerance
+
+    def __str__(self):
+        width = max(len(row.name) for row in self.rows)
+        lines = [f"{'parameter':<{width}}  {'shape':<18}  entries  redrawn  worst     direction"]
+        for row in self.rows:
+            mark = "" if max(row.worst, row.direction) <= self.tolerance else "  <-- disagrees"
+            lines.append(
+                f"{row.name:<{width}}  {row.shape!s:<18}  {row.checked:7d}  {row.redrawn:7d}  {row.worst:.1e}   "
+                f"{row.direction:.1e}{mark}"
+            )
+        verdict = "agree" if self.ok else "DISAGREE"
+        lines.append(f"gradients {verdict}: worst relative difference {self.worst:.1e}, tolerance {self.tolerance:.0e}")
+        return "\n".join(lines)
+
+
+def check_gradients(
+    net: Layer, x, y, loss: Loss | None = None, *, device: str | None = None, entries: int = 5,
+    step: float = 1e-4, tolerance: float = 1e-6, seed: int = 0,
+) -> GradientReport:  # fmt: skip
+    """Compare every hand-written gradient of a network with central differences.
+
+    A float64 copy of the network runs in relaxed mode with batch statistics, a fixed dropout mask and PDA corrections as
+    they are; the network itself is not touched. Layers with ``detach_reset`` are checked with the reset attached, as
+    without it no function has the gradient that is computed.
+
+    Args:
+        net: any network.
+        x: input as the network takes it; uint8 is taken as numbers.
+        y: labels ``[N]``.
+        loss: default `RateCrossEntropy`.
+        device: target to check; the network's own by default.
+        entries: entries of every array that are compared one by one, beside one random direction through all.
+        step: of the differences; made smaller where a kink lies within it.
+        tolerance: relative difference up to which ``report.ok`` holds. Default 1e-6.
+        seed: of the choice of entries and directions.
+
+    Returns:
+        a report that prints as a table.
+
+    Raises:
+        ShapeError, ValueError: input or labels that do not fit.
+    """
+    whole("check_gradients: entries", entries)
+    positive("check_gradients: step", step)
+    return _Checker(net, x, y, loss or RateCrossEntropy(), device, step, tolerance, seed).report(entries)
+
+
+class _Checker:
+    """A float64 copy of a network and the means to move along its parameters."""
+
+    def __init__(self, net, x, y, loss, device, step, tolerance, seed):
+        self.rng = np.random.default_rng(seed)
+        self.step, self.tolerance, self.loss, self.y = step, tolerance, loss, np.asarray(y)
+        self.mode = Mode(training=True, store=True, relaxed=True, seed=seed)
+        x = net.admit(x)
+        if not net.built:
+            net.build(x.shape)
+        self.net = Layer.from_description(net.description()).to(device or net.device, "float64")
+        self.net.build(net.input_shape)
+        self.net.load_state(net.state())
+        self.x = self.net.kernels.from_host(x, "float64")
+
+    def evaluate(self):
+        """Loss, gradient of the readout, and the smooth pieces everything lies on."""
+        z = self.net.forward(self.x, self.mode)
+        losses, dz = self.loss(self.net.kernels, z, self.y)
+        penalty = sum(getattr(layer, "penalty", 0.0) for layer in self.net.walk())
+        pieces = [p for layer in self.net.walk() if (p := layer.pieces()) is not None]
+        return float(losses.mean(dtype=np.float64)) + penalty, dz, pieces
+
+    def report(self, entries):
+        value, dz, self.base_pieces = self.evaluate()
+        self.rounding = 8 * np.finfo(np.float64).eps * max(1.0, abs(value))
+        dx = self.net.backward(dz)
+        parameters = self.net.parameters()
+        targets = [(name, p.value, p.grad.copy()) for name, p in parameters] + [("input", self.x, dx.copy())]
+        rows = tuple(self.check(name, array, grad, entries) for name, array, grad in targets)
+        return GradientReport(rows, self.tolerance, value)
+
+    def check(self, name, array, grad, entries):
+        scale = float(np.abs(grad).max())
+        worst, checked, redrawn = np.nan, 0, 0
+        order = self.rng.permutation(array.size)
+        for k in order[: 4 * entries]:
+            if checked == min(entries, array.size):
+                break
+            unit = np.zeros(array.size)
+            unit[k] = 1
+            measured = self.slope(array, unit.reshape(array.shape))
+            if measured is None:
+                redrawn += 1
+                continue
+            checked += 1
+            worst = np.fmax(worst, self.difference(grad.flat[k], *measured, FLOOR * scale))
+        direction = self.rng.normal(size=array.shape)
+        direction /= np.linalg.norm(direction)
+        measured = self.slope(array, direction)
+        along = np.nan
+        if measured is not None:
+            along = self.difference(float((grad * direction).sum()), *measured, FLOOR * float(np.linalg.norm(grad)))
+        return GradientRow(name, array.shape, checked, float(worst), float(along), redrawn)
+
+    def difference(self, analytic, numeric, step, floor):
+        """Relative to the larger of both, to the floor, and to what rounding leaves visible at this step."""
+        scale = max(abs(analytic), abs(numeric), floor, self.rounding / step / self.tolerance)
+        return abs(analytic - numeric) / scale
+
+    def slope(self, array, direction):
+        """Central difference along the direction and its step, or None where even the smallest step meets a kink."""
+        base = array.copy()
+        step = self.step
+        try:
+            while step >= SMALLEST_STEP:
+                total = 0.0
+                for offset, weight in STENCIL:
+                    array[...] = base + offset * step * direction
+                    value, _, pieces = self.evaluate()
+                    if any((a != b).any() for a, b in zip(pieces, self.base_pieces, strict=True)):
+                        break
+                    total += weight * value
+                else:
+                    return total / step, step
+                step /= 10
+        finally:
+            array[...] = base
+        return None

@@ -1,0 +1,145 @@
+"""Checkpoints: one HDF5 file with everything a network, and a run, is made of. Nothing is pickled.
+
+    /network/NAME            every parameter and statistic, by full name
+    /optimizer/NAME/SLOT     every moment of the optimiser
+    attributes               format, numsnn_version, description (JSON), input_shape, training (JSON), digest
+
+A file is written beside its place under a temporary name, flushed to the disk and renamed: whatever happens, the place
+holds a whole checkpoint or the one before. The digest covers every array, so damage does not go unseen.
+"""
+
+import hashlib
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import CheckpointError, DivergenceError, ShapeError
+from ..layers import Layer
+from ..version import __version__
+
+FORMAT = "numsnn checkpoint 1"
+
+
+@contextmanager
+def replacing(path: Path):
+    """A temporary path beside `path`, which takes its place when the block ends without an exception."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(path, net: Layer, optimizer_arrays=None, training=None) -> None:
+    """Write a checkpoint.
+
+    Args:
+        path: of the file; replaced if it exists.
+        net: a built network.
+        optimizer_arrays: moments by "parameter/slot".
+        training: what a trainer needs to go on, as plain data.
+
+    Raises:
+        DivergenceError: an array holds NaN or inf; nothing is written.
+        OSError: the place cannot be written to.
+    """
+    import h5py
+
+    if not net.built:
+        raise RuntimeError(f"{path}: the network is not built yet; call net.build(shape) or run it once first")
+    groups = {"network": net.state(), "optimizer": optimizer_arrays or {}}
+    for group, arrays in groups.items():
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise DivergenceError(f"{path} was not written: {group} array {name!r} holds NaN or inf")
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        for group, arrays in groups.items():
+            for name, array in arrays.items():
+                file.create_dataset(f"{group}/{name}", data=array)
+        file.attrs["format"] = FORMAT
+        file.attrs["numsnn_version"] = __version__
+        file.attrs["description"] = json.dumps(net.description())
+        file.attrs["dtype"] = str(net.dtype)
+        file.attrs["input_shape"] = net.input_shape
+        file.attrs["training"] = json.dumps(training)
+        file.attrs["digest"] = _digest(groups)
+
+
+def read(path) -> tuple[Layer, dict[str, np.ndarray], dict | None]:
+    """The network, the optimiser's arrays and the training data of a checkpoint.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it is not a checkpoint, is truncated or damaged, or describes layers nobody has defined.
+    """
+    header, groups = _read_raw(path)
+    try:
+        net = Layer.from_description(json.loads(header["description"])).to(dtype=header["dtype"])
+        net.build(tuple(int(n) for n in header["input_shape"]))
+        net.load_state(groups["network"])
+    except (ValueError, TypeError, ShapeError) as error:
+        raise CheckpointError(f"{path}: the network cannot be rebuilt: {error}") from error
+    return net, groups["optimizer"], json.loads(header["training"])
+
+
+def _read_raw(path):
+    """Attributes and arrays of a checkpoint, checked against its digest."""
+    import h5py
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    try:
+        with h5py.File(path, "r") as file:
+            header = dict(file.attrs)
+            if header.get("format") != FORMAT:
+                raise CheckpointError(
+                    f"{path}: not a numsnn checkpoint: its format is {header.get('format')!r}, expected {FORMAT!r}"
+                )
+            groups = {"network": {}, "optimizer": {}}
+            for group, arrays in groups.items():
+                if group in file:
+                    _collect(file[group], "", arrays, h5py)
+    except CheckpointError:
+        raise
+    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more for damaged files
+        raise CheckpointError(f"{path}: not readable as HDF5, or truncated: {error}") from error
+    if header.get("digest") != _digest(groups):
+        raise CheckpointError(f"{path}: damaged: the arrays do not match the digest written with them")
+    return header, groups
+
+
+def _collect(group, prefix, arrays, h5py):
+    for name, item in group.items():
+        if isinstance(item, h5py.Dataset):
+            arrays[prefix + name] = item[()]
+        else:
+            _collect(item, f"{prefix}{name}/", arrays, h5py)
+
+
+def _digest(groups):
+    digest = hashlib.sha256()
+    for group, arrays in sorted(groups.items()):
+        for name, array in sorted(arrays.items()):
+            digest.update(f"{group}/{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def load(path, device: str = "cpu") -> Layer:
+    """The network of a checkpoint, built and with its weights, statistics and PDA corrections.
+
+    Args:
+        path: a file written by `Trainer.save` or found in a run's folder.
+        device: target to put it on. Default "cpu".
+
+    Raises:
+        FileNotFoundError, CheckpointError: no such file; not a checkpoint, damaged, or made of unknown layers.
+    """
+    return read(path)[0].to(device)

@@ -1,0 +1,28 @@
+"""Ctrl-C that waits for the end of a training step."""
+
+import signal
+import threading
+
+
+class DelayedInterrupt:
+    """While active, the first Ctrl-C only sets ``requested``; a second one interrupts at once, as usual.
+
+    Signals reach the main thread alone: elsewhere nothing is changed.
+    """
+
+    def __init__(self):
+        self.requested = False
+        self._before = None
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._request)
+        return self
+
+    def _request(self, number, frame):
+        self.requested = True
+        signal.signal(signal.SIGINT, self._before)
+
+    def __exit__(self, *exception):
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)

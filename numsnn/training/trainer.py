@@ -1,0 +1,378 @@
+"""The training loop: fit, evaluate, predict, save, resume."""
+
+import json
+import math
+import tempfile
+import time
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..data import Loader, as_dataset
+from ..errors import CheckpointError, DivergenceError, ShapeError
+from ..layers import INFERENCE, TRAINING, Layer
+from ..losses import Loss, RateCrossEntropy
+from ..optim import Adam, Optimizer, clip_global_norm
+from ..schedules import Cosine, Schedule
+from ..validate import positive, whole
+from . import checkpoint
+from .interrupt import DelayedInterrupt
+from .metrics import Evaluation, MetricsLog
+
+BEST, LAST, METRICS = "checkpoint.h5", "last.h5", "metrics.jsonl"
+
+STEP_STREAM = 0x73746570
+"""Sets the seeds of training steps ("step") apart from other streams of the same seed."""
+
+
+class Trainer:
+    """Trains a network by BPTT with hand-written kernels.
+
+    Args:
+        net: the network; built at the first batch if it is not yet.
+        loss: default `RateCrossEntropy`.
+        optimizer: default ``Adam(2e-3)``.
+        schedule: default `Cosine`.
+        device: "cpu" (default) or "reference".
+        seed: of initial weights, the order of samples and dropout; everything random is a function of it and the
+            position in the run, so that a run can be repeated, stopped and resumed bit for bit.
+        batch_size: samples a step. Default 64.
+        clip_norm: largest global norm of the gradients; None (default) does not clip.
+        out: the run's folder, made if missing: metrics.jsonl, checkpoint.h5 (best) and last.h5. None keeps nothing.
+        save_every: seconds between writings of last.h5 within an epoch (it is also written after every epoch). Default 60.
+        on_batch, on_epoch: called after every step with the trainer, and after every epoch with the trainer and its
+            metrics; an exception from them ends the run.
+
+    Raises:
+        ValueError: arguments out of range.
+        OSError: the folder cannot be made or written to.
+    """
+
+    def __init__(
+        self, net: Layer, loss: Loss | None = None, optimizer: Optimizer | None = None,
+        schedule: Schedule | None = None, device: str = "cpu", seed: int = 0, batch_size: int = 64,
+        clip_norm: float | None = None, out=None, save_every: float = 60.0, on_batch=None, on_epoch=None,
+    ):  # fmt: skip
+        self.net = net.to(device)
+        self.loss = loss or RateCrossEntropy()
+        self.optimizer = optimizer or Adam(2e-3)
+        self.schedule = schedule or Cosine()
+        self.seed = whole("Trainer: seed", seed, 0)
+        self.batch_size = whole("Trainer: batch_size", batch_size)
+        self.clip_norm = None if clip_norm is None else positive("Trainer: clip_norm", clip_norm)
+        self.save_every = positive("Trainer: save_every", save_every)
+        self.on_batch, self.on_epoch = on_batch, on_epoch
+        self.out = None if out is None else _writable_folder(Path(out))
+        self.epochs = None
+        self.epoch, self.batch = 0, 0
+        self.running = {"loss": 0.0, "correct": 0, "samples": 0, "seconds": 0.0}
+        self.best = {"epoch": 0, "accuracy": -1.0}
+        self._log = MetricsLog(None if self.out is None else self.out / METRICS)
+
+    @property
+    def history(self) -> list[dict]:
+        """The metrics of all epochs so far, in plain data."""
+        return self._log.history
+
+    # --- training ---
+
+    def fit(self, train, test=None, epochs: int = 10, resume: bool = False, progress: bool = True) -> list[dict]:
+        """Train for so many epochs.
+
+        Args:
+            train: a `numsnn.data.Dataset`, or (x, y).
+            test: the same, evaluated after every epoch; None leaves test metrics out and saves no best checkpoint.
+            epochs: the run's length, which the schedule is laid out for.
+            resume: go on from last.h5 in the run's folder, bit for bit as if the run had never stopped; without one the run
+                starts anew. The data, epochs and settings have to be those of the run.
+            progress: show a bar an epoch with loss, accuracy and samples a second.
+
+        Returns:
+            the history: for every epoch "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy" (between
+            0 and 1), "seconds", "learning_rate", "widths".
+
+        Raises:
+            DivergenceError: a loss or gradient is not finite; step, layer and the last good checkpoint are named.
+            KeyboardInterrupt: Ctrl-C; the batch is finished and last.h5 written first.
+            FileExistsError: the folder already holds a run and resume is False.
+            CheckpointError: last.h5 belongs to another network or run.
+        """
+        whole("Trainer.fit: epochs", epochs)
+        train = as_dataset(train, "train")
+        test = None if test is None else as_dataset(test, "test")
+        loader = Loader(train, self.batch_size, shuffle=True, seed=self.seed)
+        self._prepare(train, epochs, resume)
+        with DelayedInterrupt() as interrupt:
+            while self.epoch < epochs:
+                self._fit_epoch(loader, progress, interrupt)
+                self._finish_epoch(test)
+        return self.history
+
+    def _prepare(self, train, epochs, resume):
+        """Build the network, or restore the run that is to go on."""
+        if not self.net.built:
+            sample, _ = train.batch(np.arange(min(self.batch_size, len(train))))
+            self.net.build(sample.shape, self.seed)
+        started, self.epochs = self.epochs is not None, self.epochs or epochs
+        if self.out is not None and not started:
+            self._prepare_folder(resume)
+        if self.epochs != epochs:
+            raise CheckpointError(f"the run was laid out for {self.epochs} epochs; it cannot go on as one of {epochs}")
+
+    def _prepare_folder(self, resume):
+        """Restore the folder's run, or begin one in it."""
+        last = self.out / LAST
+        if resume and last.exists():
+            self.restore(last)
+        elif not resume and (last.exists() or (self.out / METRICS).exists()):
+            raise FileExistsError(f"{self.out} already holds a run; resume it, or choose another folder")
+        else:
+            self._log.resume(0)
+            self.save(last)
+
+    def _fit_epoch(self, loader, progress, interrupt):
+        """The rest of the current epoch, batch by batch."""
+        saved = time.monotonic()
+        title = f"epoch {self.epoch + 1}/{self.epochs}"
+        with tqdm(total=len(loader), initial=self.batch, desc=title, unit="batch", disable=not progress) as bar:
+            for x, y in loader.epoch(self.epoch, start=self.batch):
+                started = time.perf_counter()
+                self._step(x, y, self.epoch + self.batch / len(loader))
+                self.batch += 1
+                self.running["seconds"] += time.perf_counter() - started
+                bar.update()
+                bar.set_postfix_str(self._summary(), refresh=False)
+                if self.on_batch is not None:
+                    self.on_batch(self)
+                if interrupt.requested:
+                    self._stop()
+                if self.out is not None and time.monotonic() - saved > self.save_every:
+                    self.save(self.out / LAST)
+                    saved = time.monotonic()
+
+    def _summary(self):
+        run = self.running
+        return (
+            f"loss {run['loss'] / run['samples']:.4f}, accuracy {run['correct'] / run['samples']:.4f}, "
+            f"{run['samples'] / run['seconds']:.0f} samples/s"
+        )
+
+    def _step(self, x, y, epoch):
+        """One forward and backward pass and one update."""
+        net, kernels = self.net, self.net.kernels
+        entropy = np.random.SeedSequence(self.seed, spawn_key=(STEP_STREAM, self.epoch, self.batch))
+        mode = replace(TRAINING, seed=int(entropy.generate_state(1, np.uint64)[0]))
+        z = net.forward(kernels.from_host(x, x.dtype), mode)
+        losses, dz = self.loss(kernels, z, y)
+        if not np.isfinite(losses).all():
+            self._diverged("the loss")
+        net.backward(dz, need_dx=False)
+        parameters = net.parameters()
+        if not math.isfinite(clip_global_norm(kernels, parameters, self.clip_norm)):
+            self._diverged("the gradient")
+        penalty = sum(getattr(layer, "penalty", 0.0) for layer in net.walk())
+        self._factor = self.schedule.factor(epoch, self.epochs)
+        self.optimizer.step(kernels, parameters, self._factor)
+        self.running["loss"] += float(losses.sum(dtype=np.float64)) + penalty * len(y)
+        self.running["correct"] += int((_decide(kernels.to_host(z)) == y).sum())
+        self.running["samples"] += len(y)
+
+    def _diverged(self, what):
+        """Stop with the step, the layer and the last good checkpoint."""
+        where = f"epoch {self.epoch + 1}, batch {self.batch + 1} (step {self.optimizer.steps + 1})"
+        good = "no checkpoint was kept (give the Trainer a folder: out=...)"
+        if self.out is not None:
+            good = f"the last good checkpoint is {self.out / LAST}"
+        raise DivergenceError(
+            f"training diverged: {what} is not finite at {where}; first in {_first_bad(self.net)}; {good}. "
+            "A lower learning rate or clip_norm may help."
+        )
+
+    def _finish_epoch(self, test):
+        """Evaluate, report and save."""
+        run = self.running
+        metrics = {
+            "epoch": self.epoch + 1,
+            "train_loss": run["loss"] / run["samples"],
+            "train_accuracy": run["correct"] / run["samples"],
+            "test_loss": None,
+            "test_accuracy": None,
+            "seconds": run["seconds"],
+            "learning_rate": self.optimizer.lr * self._factor,
+            "widths": self.widths(),
+        }
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.running = dict.fromkeys(run, 0)
+        if test is not None:
+            result = self.evaluate(test)
+            metrics |= {"test_loss": result.loss, "test_accuracy": result.accuracy}
+            improved = result.accuracy > self.best["accuracy"]
+            if improved:
+                self.best = {"epoch": self.epoch, "accuracy": result.accuracy}
+            if improved and self.out is not None:
+                self.save(self.out / BEST)
+        self._log.append(metrics)
+        if self.out is not None:
+            self.save(self.out / LAST)
+        if self.on_epoch is not None:
+            self.on_epoch(self, metrics)
+
+    def _stop(self):
+        """End the run after Ctrl-C: save, and say how to go on."""
+        position = f"epoch {self.epoch + 1}, batch {self.batch}"
+        if self.out is None:
+            raise KeyboardInterrupt(f"stopped at {position}; nothing was saved, as the Trainer has no folder (out=...)")
+        self.save(self.out / LAST)
+        raise KeyboardInterrupt(f"stopped at {position}; saved {self.out / LAST}, from which resume goes on")
+
+    def widths(self) -> dict[str, float | list[float]]:
+        """The surrogate width of every neuron layer: a number, or a list where there is one a channel."""
+        found = {}
+        for layer in self.net.walk():
+            width = getattr(layer, "width", None)
+            if width is not None:
+                values = layer.kernels.to_host(width.refresh())
+                shared = width.parameter is None or width.parameter.value.size == 1
+                found[layer.path] = float(values[0]) if shared else [float(v) for v in values]
+        return found
+
+    # --- using the network ---
+
+    def evaluate(self, data) -> Evaluation:
+        """Loss, accuracy and confusion counts on a dataset, at inference (running statistics, no dropout).
+
+        Raises:
+            ValueError: NaN or inf in the data, labels out of range.
+        """
+        data = as_dataset(data)
+        started = time.perf_counter()
+        total, answers, labels, classes = 0.0, [], [], 0
+        for x, y, z in self._passes(data):
+            losses, _ = self.loss(self.net.kernels, z, y)
+            total += float(losses.sum(dtype=np.float64))
+            answers.append(_decide(self.net.kernels.to_host(z)))
+            labels.append(y)
+            classes = z.shape[-1]
+        answers, labels = np.concatenate(answers), np.concatenate(labels)
+        confusion = np.zeros((classes, classes), np.int64)
+        np.add.at(confusion, (labels, answers), 1)
+        accuracy = float((answers == labels).mean())
+        return Evaluation(total / len(labels), accuracy, confusion, time.perf_counter() - started)
+
+    def predict(self, x) -> np.ndarray:
+        """The most likely class of every sample, ``[N]`` int64.
+
+        Args:
+            x: samples first: ``[N, H, W, C]`` or ``[N, F]``, as in a dataset.
+        """
+        data = as_dataset((x, np.zeros(len(x), np.int64)), "x")
+        return np.concatenate([_decide(self.net.kernels.to_host(z)) for _, _, z in self._passes(data)])
+
+    def _passes(self, data):
+        """(x, y, readout) of every batch, at inference."""
+        for x, y in Loader(data, self.batch_size).epoch():
+            z = self.net.forward(self.net.kernels.from_host(x, x.dtype), INFERENCE)
+            if z.ndim != 3:
+                raise ShapeError(f"the network's output must be [T, N, K]; got {z.shape}. Add a Flatten before it")
+            yield x, y, z
+
+    # --- keeping ---
+
+    def save(self, path) -> None:
+        """Write network, optimiser and position to one HDF5 file, atomically.
+
+        Raises:
+            DivergenceError: something in it is not finite.
+            OSError: the place cannot be written to.
+        """
+        optimizer = self.optimizer.state(self.net.kernels)
+        training = {
+            "epoch": self.epoch, "batch": self.batch, "epochs": self.epochs, "running": self.running, "best": self.best,
+            "steps": optimizer["steps"], "seed": self.seed, "settings": self._settings(),
+        }  # fmt: skip
+        checkpoint.write(path, self.net, optimizer["arrays"], training)
+
+    def _settings(self):
+        """What two runs must share for one to go on as the other."""
+        parts = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
+        described = {name: part.description() for name, part in parts.items()}
+        return described | {"batch_size": self.batch_size, "clip_norm": self.clip_norm}
+
+    def restore(self, path) -> None:
+        """Take over network, optimiser and position from a checkpoint of the same run.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            CheckpointError: it is damaged, holds no training state, or belongs to another network, seed or settings.
+        """
+        net, arrays, training = checkpoint.read(path)
+        if training is None:
+            raise CheckpointError(f"{path}: holds a network but no training state to resume")
+        if net.description() != self.net.description():
+            raise CheckpointError(f"{path}: belongs to another network: {_difference(net, self.net)}")
+        for key, mine in {"seed": self.seed, **self._settings()}.items():
+            theirs = training["seed"] if key == "seed" else training["settings"][key]
+            if theirs != _plain(mine):
+                raise CheckpointError(f"{path}: the run's {key} was {theirs!r}; it cannot go on with {mine!r}")
+        if not self.net.built:
+            self.net.build(net.input_shape)
+        self.net.load_state(net.state())
+        self.optimizer.load_state(self.net.kernels, {"steps": training["steps"], "arrays": arrays})
+        self.epoch, self.batch = training["epoch"], training["batch"]
+        self.running, self.best, self.epochs = training["running"], training["best"], training["epochs"]
+        self._log.resume(self.epoch)
+
+
+def _decide(z):
+    """The class with the largest mean readout of every sample."""
+    return z.mean(0, dtype=np.float64).argmax(1)
+
+
+def _first_bad(net):
+    """Name of the first layer that holds or made something that is not finite."""
+    for layer in net.walk():
+        for p in layer.own_parameters():
+            if not np.isfinite(layer.kernels.to_host(p.value)).all():
+                return f"{layer.path}.{p.name}"
+        signals = [layer.output, *(layer.kept if isinstance(layer.kept, tuple) else ())]
+        if any(_is_bad(layer, signal) for signal in signals):
+            return f"{layer.path}'s output"
+    for layer in reversed(list(net.walk())):
+        if any(_is_bad(layer, p.grad) for p in layer.own_parameters()) or _is_bad(layer, layer.input_gradient):
+            return f"{layer.path}'s gradient"
+    return "the loss itself"
+
+
+def _is_bad(layer, x):
+    """Whether x is a float array with NaN or inf in it."""
+    if not hasattr(x, "dtype") or x.dtype.kind != "f":
+        return False
+    return not np.isfinite(layer.kernels.to_host(x)).all()
+
+
+def _plain(value):
+    """A value as JSON gives it back."""
+    return json.loads(json.dumps(value))
+
+
+def _difference(theirs, mine):
+    """The first layer in which two networks differ, in words."""
+    pairs = zip_longest(theirs.walk(), mine.walk())
+    for a, b in pairs:
+        if a is None or b is None or a.description() != b.description():
+            return f"the file has {a if a is not None else 'no further layer'}, this one {b if b is not None else 'none'}"
+    return "the layers agree, but are put together differently"
+
+
+def _writable_folder(folder):
+    """Make the folder if it is missing, and find out now whether it can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"the run's folder {folder} cannot be written to: {error.strerror or error}") from error
+    return folder

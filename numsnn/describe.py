@@ -87,6 +87,9 @@ def _before_varargs(name, parameters):
 
 
 def _same(value, default):
+    """Equal, where a pair of equal whole numbers may also be written as one."""
+    if isinstance(value, tuple) and isinstance(default, int):
+        return value == (default, default)
     return type(value) is type(default) and bool(np.all(value == default))
 
 

@@ -5,7 +5,7 @@
     attributes               format, numsnn_version, description (JSON), input_shape, training (JSON), digest
 
 A file is written beside its place under a temporary name, flushed to the disk and renamed: whatever happens, the place
-holds a whole checkpoint or the one before. The digest covers every array, so damage does not go unseen.
+holds a whole checkpoint or the one before. The digest covers every array and attribute: damage does not go unseen.
 """
 
 import hashlib
@@ -59,17 +59,15 @@ def write(path, net: Layer, optimizer_arrays=None, training=None) -> None:
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise DivergenceError(f"{path} was not written: {group} array {name!r} holds NaN or inf")
+    header = {
+        "format": FORMAT, "numsnn_version": __version__, "description": json.dumps(net.description()),
+        "dtype": str(net.dtype), "input_shape": json.dumps(net.input_shape), "training": json.dumps(training),
+    }  # fmt: skip
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for group, arrays in groups.items():
             for name, array in arrays.items():
                 file.create_dataset(f"{group}/{name}", data=array)
-        file.attrs["format"] = FORMAT
-        file.attrs["numsnn_version"] = __version__
-        file.attrs["description"] = json.dumps(net.description())
-        file.attrs["dtype"] = str(net.dtype)
-        file.attrs["input_shape"] = net.input_shape
-        file.attrs["training"] = json.dumps(training)
-        file.attrs["digest"] = _digest(groups)
+        file.attrs.update(header | {"digest": _digest(header, groups)})
 
 
 def read(path) -> tuple[Layer, dict[str, np.ndarray], dict | None]:
@@ -82,7 +80,7 @@ def read(path) -> tuple[Layer, dict[str, np.ndarray], dict | None]:
     header, groups = _read_raw(path)
     try:
         net = Layer.from_description(json.loads(header["description"])).to(dtype=header["dtype"])
-        net.build(tuple(int(n) for n in header["input_shape"]))
+        net.build(tuple(json.loads(header["input_shape"])))
         net.load_state(groups["network"])
     except (ValueError, TypeError, ShapeError) as error:
         raise CheckpointError(f"{path}: the network cannot be rebuilt: {error}") from error
@@ -110,8 +108,8 @@ def _read_raw(path):
         raise
     except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more for damaged files
         raise CheckpointError(f"{path}: not readable as HDF5, or truncated: {error}") from error
-    if header.get("digest") != _digest(groups):
-        raise CheckpointError(f"{path}: damaged: the arrays do not match the digest written with them")
+    if header.pop("digest", None) != _digest(header, groups):
+        raise CheckpointError(f"{path}: damaged: its contents do not match the digest written with them")
     return header, groups
 
 
@@ -123,8 +121,8 @@ def _collect(group, prefix, arrays, h5py):
             _collect(item, f"{prefix}{name}/", arrays, h5py)
 
 
-def _digest(groups):
-    digest = hashlib.sha256()
+def _digest(header, groups):
+    digest = hashlib.sha256(repr(sorted(header.items())).encode())
     for group, arrays in sorted(groups.items()):
         for name, array in sorted(arrays.items()):
             digest.update(f"{group}/{name} {array.dtype.str} {array.shape}".encode())

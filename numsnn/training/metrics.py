@@ -36,20 +36,11 @@ class MetricsLog:
         self.path = path
         self.history: list[dict] = []
 
-    def resume(self, epochs: int) -> None:
-        """Take over the lines of the first `epochs` epochs; what a killed run wrote beyond them is dropped."""
-        if self.path is None or not self.path.exists():
-            return
-        kept = []
-        for line in self.path.read_text().splitlines():
-            try:
-                metrics = json.loads(line)
-            except json.JSONDecodeError:  # the line a killed run was writing
-                break
-            if metrics["epoch"] <= epochs:
-                kept.append(metrics)
-        self.history = kept
-        self.path.write_text("".join(json.dumps(metrics) + "\n" for metrics in kept))
+    def rewrite(self, history: list[dict]) -> None:
+        """Begin with these epochs: none for a new run, a checkpoint's for one that goes on; later lines are dropped."""
+        self.history = list(history)
+        if self.path is not None:
+            self.path.write_text("".join(json.dumps(metrics) + "\n" for metrics in history))
 
     def append(self, metrics: dict) -> None:
         """Add an epoch."""

@@ -17,7 +17,7 @@ from ..layers import INFERENCE, TRAINING, Layer
 from ..losses import Loss, RateCrossEntropy
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..schedules import Cosine, Schedule
-from ..validate import positive, whole
+from ..validate import positive, whole, within
 from . import checkpoint
 from .interrupt import DelayedInterrupt
 from .metrics import Evaluation, MetricsLog
@@ -42,9 +42,10 @@ class Trainer:
         batch_size: samples a step. Default 64.
         clip_norm: largest global norm of the gradients; None (default) does not clip.
         out: the run's folder, made if missing: metrics.jsonl, checkpoint.h5 (best) and last.h5. None keeps nothing.
-        save_every: seconds between writings of last.h5 within an epoch (it is also written after every epoch). Default 60.
-        on_batch, on_epoch: called after every step with the trainer, and after every epoch with the trainer and its
-            metrics; an exception from them ends the run.
+        save_every: seconds between writings of last.h5 within an epoch (it is also written after every epoch); 0 writes
+            it after every batch. Default 60.
+        on_batch: called after every step with the trainer.
+        on_epoch: called after every epoch with the trainer and the epoch's metrics; returning True ends the run early.
 
     Raises:
         ValueError: arguments out of range.
@@ -63,7 +64,7 @@ class Trainer:
         self.seed = whole("Trainer: seed", seed, 0)
         self.batch_size = whole("Trainer: batch_size", batch_size)
         self.clip_norm = None if clip_norm is None else positive("Trainer: clip_norm", clip_norm)
-        self.save_every = positive("Trainer: save_every", save_every)
+        self.save_every = within("Trainer: save_every", save_every, 0, math.inf)
         self.on_batch, self.on_epoch = on_batch, on_epoch
         self.out = None if out is None else _writable_folder(Path(out))
         self.epochs = None
@@ -86,8 +87,8 @@ class Trainer:
             train: a `numsnn.data.Dataset`, or (x, y).
             test: the same, evaluated after every epoch; None leaves test metrics out and saves no best checkpoint.
             epochs: the run's length, which the schedule is laid out for.
-            resume: go on from last.h5 in the run's folder, bit for bit as if the run had never stopped; without one the run
-                starts anew. The data, epochs and settings have to be those of the run.
+            resume: go on from last.h5 in the run's folder, bit for bit as if the run had never stopped; without one
+                the run starts anew. The data, epochs and settings have to be those of the run.
             progress: show a bar an epoch with loss, accuracy and samples a second.
 
         Returns:
@@ -104,34 +105,42 @@ class Trainer:
         train = as_dataset(train, "train")
         test = None if test is None else as_dataset(test, "test")
         loader = Loader(train, self.batch_size, shuffle=True, seed=self.seed)
-        self._prepare(train, epochs, resume)
+        self.start(train, epochs, resume)
         with DelayedInterrupt() as interrupt:
             while self.epoch < epochs:
                 self._fit_epoch(loader, progress, interrupt)
-                self._finish_epoch(test)
+                if self._finish_epoch(test, len(loader)):
+                    break
         return self.history
 
-    def _prepare(self, train, epochs, resume):
-        """Build the network, or restore the run that is to go on."""
+    def start(self, train, epochs: int, resume: bool = False) -> None:
+        """Build the network and begin, or restore, the run in the folder; `fit` does it by itself.
+
+        Args:
+            train, epochs, resume: as for `fit`.
+
+        Raises:
+            FileExistsError: the folder already holds a run and resume is False.
+            CheckpointError: last.h5 belongs to another network or run, or to one of another length.
+        """
         if not self.net.built:
             sample, _ = train.batch(np.arange(min(self.batch_size, len(train))))
             self.net.build(sample.shape, self.seed)
-        started, self.epochs = self.epochs is not None, self.epochs or epochs
-        if self.out is not None and not started:
-            self._prepare_folder(resume)
+        if self.out is not None and self.epochs is None:
+            last = self.out / LAST
+            if resume and last.exists():
+                self.restore(last)
+            elif not resume and (last.exists() or (self.out / METRICS).exists()):
+                raise FileExistsError(f"{self.out} already holds a run; resume it, or choose another folder")
+            else:
+                self._log.rewrite([])
+                self.epochs = epochs
+                self.save(last)
+        self.epochs = self.epochs or epochs
         if self.epochs != epochs:
-            raise CheckpointError(f"the run was laid out for {self.epochs} epochs; it cannot go on as one of {epochs}")
-
-    def _prepare_folder(self, resume):
-        """Restore the folder's run, or begin one in it."""
-        last = self.out / LAST
-        if resume and last.exists():
-            self.restore(last)
-        elif not resume and (last.exists() or (self.out / METRICS).exists()):
-            raise FileExistsError(f"{self.out} already holds a run; resume it, or choose another folder")
-        else:
-            self._log.resume(0)
-            self.save(last)
+            raise CheckpointError(
+                f"the run was laid out for {self.epochs} epochs; it cannot go on as one of {epochs}"
+            )
 
     def _fit_epoch(self, loader, progress, interrupt):
         """The rest of the current epoch, batch by batch."""
@@ -149,7 +158,7 @@ class Trainer:
                     self.on_batch(self)
                 if interrupt.requested:
                     self._stop()
-                if self.out is not None and time.monotonic() - saved > self.save_every:
+                if self.out is not None and time.monotonic() - saved >= self.save_every:
                     self.save(self.out / LAST)
                     saved = time.monotonic()
 
@@ -165,7 +174,7 @@ class Trainer:
         net, kernels = self.net, self.net.kernels
         entropy = np.random.SeedSequence(self.seed, spawn_key=(STEP_STREAM, self.epoch, self.batch))
         mode = replace(TRAINING, seed=int(entropy.generate_state(1, np.uint64)[0]))
-        z = net.forward(kernels.from_host(x, x.dtype), mode)
+        z = net.forward(kernels.from_host(x, net.dtype), mode)
         losses, dz = self.loss(kernels, z, y)
         if not np.isfinite(losses).all():
             self._diverged("the loss")
@@ -174,8 +183,7 @@ class Trainer:
         if not math.isfinite(clip_global_norm(kernels, parameters, self.clip_norm)):
             self._diverged("the gradient")
         penalty = sum(getattr(layer, "penalty", 0.0) for layer in net.walk())
-        self._factor = self.schedule.factor(epoch, self.epochs)
-        self.optimizer.step(kernels, parameters, self._factor)
+        self.optimizer.step(kernels, parameters, self.schedule.factor(epoch, self.epochs))
         self.running["loss"] += float(losses.sum(dtype=np.float64)) + penalty * len(y)
         self.running["correct"] += int((_decide(kernels.to_host(z)) == y).sum())
         self.running["samples"] += len(y)
@@ -191,9 +199,10 @@ class Trainer:
             "A lower learning rate or clip_norm may help."
         )
 
-    def _finish_epoch(self, test):
-        """Evaluate, report and save."""
+    def _finish_epoch(self, test, batches):
+        """Evaluate, report and save; returns whether on_epoch wants the run to end."""
         run = self.running
+        factor = self.schedule.factor(self.epoch + (batches - 1) / batches, self.epochs)
         metrics = {
             "epoch": self.epoch + 1,
             "train_loss": run["loss"] / run["samples"],
@@ -201,7 +210,7 @@ class Trainer:
             "test_loss": None,
             "test_accuracy": None,
             "seconds": run["seconds"],
-            "learning_rate": self.optimizer.lr * self._factor,
+            "learning_rate": self.optimizer.lr * factor,
             "widths": self.widths(),
         }
         self.epoch, self.batch = self.epoch + 1, 0
@@ -217,8 +226,7 @@ class Trainer:
         self._log.append(metrics)
         if self.out is not None:
             self.save(self.out / LAST)
-        if self.on_epoch is not None:
-            self.on_epoch(self, metrics)
+        return self.on_epoch is not None and self.on_epoch(self, metrics) is True
 
     def _stop(self):
         """End the run after Ctrl-C: save, and say how to go on."""
@@ -250,7 +258,7 @@ class Trainer:
         data = as_dataset(data)
         started = time.perf_counter()
         total, answers, labels, classes = 0.0, [], [], 0
-        for x, y, z in self._passes(data):
+        for y, z in self._passes(data):
             losses, _ = self.loss(self.net.kernels, z, y)
             total += float(losses.sum(dtype=np.float64))
             answers.append(_decide(self.net.kernels.to_host(z)))
@@ -269,15 +277,15 @@ class Trainer:
             x: samples first: ``[N, H, W, C]`` or ``[N, F]``, as in a dataset.
         """
         data = as_dataset((x, np.zeros(len(x), np.int64)), "x")
-        return np.concatenate([_decide(self.net.kernels.to_host(z)) for _, _, z in self._passes(data)])
+        return np.concatenate([_decide(self.net.kernels.to_host(z)) for _, z in self._passes(data)])
 
     def _passes(self, data):
-        """(x, y, readout) of every batch, at inference."""
+        """Labels and readout of every batch, at inference."""
         for x, y in Loader(data, self.batch_size).epoch():
-            z = self.net.forward(self.net.kernels.from_host(x, x.dtype), INFERENCE)
+            z = self.net.forward(self.net.kernels.from_host(x, self.net.dtype), INFERENCE)
             if z.ndim != 3:
                 raise ShapeError(f"the network's output must be [T, N, K]; got {z.shape}. Add a Flatten before it")
-            yield x, y, z
+            yield y, z
 
     # --- keeping ---
 
@@ -291,7 +299,7 @@ class Trainer:
         optimizer = self.optimizer.state(self.net.kernels)
         training = {
             "epoch": self.epoch, "batch": self.batch, "epochs": self.epochs, "running": self.running, "best": self.best,
-            "steps": optimizer["steps"], "seed": self.seed, "settings": self._settings(),
+            "steps": optimizer["steps"], "settings": self._settings(), "history": self.history,
         }  # fmt: skip
         checkpoint.write(path, self.net, optimizer["arrays"], training)
 
@@ -299,7 +307,7 @@ class Trainer:
         """What two runs must share for one to go on as the other."""
         parts = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
         described = {name: part.description() for name, part in parts.items()}
-        return described | {"batch_size": self.batch_size, "clip_norm": self.clip_norm}
+        return described | {"seed": self.seed, "batch_size": self.batch_size, "clip_norm": self.clip_norm}
 
     def restore(self, path) -> None:
         """Take over network, optimiser and position from a checkpoint of the same run.
@@ -313,8 +321,8 @@ class Trainer:
             raise CheckpointError(f"{path}: holds a network but no training state to resume")
         if net.description() != self.net.description():
             raise CheckpointError(f"{path}: belongs to another network: {_difference(net, self.net)}")
-        for key, mine in {"seed": self.seed, **self._settings()}.items():
-            theirs = training["seed"] if key == "seed" else training["settings"][key]
+        for key, mine in self._settings().items():
+            theirs = training["settings"].get(key)
             if theirs != _plain(mine):
                 raise CheckpointError(f"{path}: the run's {key} was {theirs!r}; it cannot go on with {mine!r}")
         if not self.net.built:
@@ -323,7 +331,7 @@ class Trainer:
         self.optimizer.load_state(self.net.kernels, {"steps": training["steps"], "arrays": arrays})
         self.epoch, self.batch = training["epoch"], training["batch"]
         self.running, self.best, self.epochs = training["running"], training["best"], training["epochs"]
-        self._log.resume(self.epoch)
+        self._log.rewrite(training["history"])
 
 
 def _decide(z):
@@ -363,7 +371,7 @@ def _difference(theirs, mine):
     pairs = zip_longest(theirs.walk(), mine.walk())
     for a, b in pairs:
         if a is None or b is None or a.description() != b.description():
-            return f"the file has {a if a is not None else 'no further layer'}, this one {b if b is not None else 'none'}"
+            return f"the file has {a or 'no further layer'} where this one has {b or 'none'}"
     return "the layers agree, but are put together differently"
 
 

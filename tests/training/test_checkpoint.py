@@ -1,0 +1,159 @@
+"""Checkpoints: what is written comes back, and what is not a checkpoint is refused with one line."""
+
+import h5py
+import numpy as np
+import pytest
+
+import numsnn as snn
+from numsnn.describe import Described
+from numsnn.training import checkpoint
+
+
+@pytest.fixture
+def saved(digits, small_trainer, tmp_path):
+    trainer = small_trainer()
+    trainer.fit(*digits, epochs=1, progress=False)
+    path = tmp_path / "net.h5"
+    trainer.save(path)
+    return trainer, path
+
+
+def test_round_trip(saved, digits):
+    trainer, path = saved
+    net = snn.load(path)
+    x, _ = digits[1].batch(range(20))
+    np.testing.assert_array_equal(net(x), trainer.net(x))
+    assert repr(net) == repr(trainer.net)
+    state = trainer.net.state()
+    assert any(name.endswith("correction") and np.abs(value).max() > 0 for name, value in state.items())
+    assert all(np.array_equal(value, net.state()[name]) for name, value in state.items())
+    reference = snn.load(path, device="reference")
+    np.testing.assert_allclose(reference(x).mean(0), net(x).mean(0), atol=0.5)  # a spike at a tie may differ
+
+
+def test_no_pickle_and_a_description_anyone_can_read(saved):
+    _, path = saved
+    with h5py.File(path) as file:
+        kinds = {item.dtype.kind for _, item in _datasets(file)}
+        assert kinds <= set("fi")
+        assert file.attrs["format"] == "numsnn checkpoint 1" and file.attrs["numsnn_version"] == snn.__version__
+        assert '"type": "LIF"' in file.attrs["description"]
+
+
+def _datasets(file):
+    found = []
+    file.visititems(lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def test_missing_and_foreign_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such checkpoint"):
+        snn.load(tmp_path / "nothing.h5")
+    text = tmp_path / "text.h5"
+    text.write_text("hello")
+    with pytest.raises(snn.CheckpointError, match=r"text\.h5: not readable as HDF5, or truncated"):
+        snn.load(text)
+    other = tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        file["x"] = np.zeros(3)
+    with pytest.raises(snn.CheckpointError, match="not a numsnn checkpoint: its format is None"):
+        snn.load(other)
+
+
+def test_truncated_anywhere(saved, tmp_path):
+    _, path = saved
+    whole = path.read_bytes()
+    cut = tmp_path / "cut.h5"
+    for size in (0, 1, 100, len(whole) // 3, len(whole) // 2, len(whole) - 1):
+        cut.write_bytes(whole[:size])
+        with pytest.raises(snn.CheckpointError, match=r"cut\.h5: not readable as HDF5, or truncated"):
+            snn.load(cut)
+
+
+def test_changed_arrays_are_noticed(saved):
+    _, path = saved
+    with h5py.File(path, "r+") as file:
+        file["network/linear1.weight"][0, 0] += 1
+    with pytest.raises(snn.CheckpointError, match="damaged: its contents do not match the digest"):
+        snn.load(path)
+
+
+def test_flipped_bits_give_an_error_or_the_same_network(saved, tmp_path):
+    trainer, path = saved
+    whole = bytearray(path.read_bytes())
+    state = trainer.net.state()
+    rng = np.random.default_rng(0)
+    flipped = tmp_path / "flipped.h5"
+    refused = 0
+    for position in rng.integers(0, len(whole), 60):
+        data = whole.copy()
+        data[position] ^= 1 << rng.integers(8)
+        flipped.write_bytes(data)
+        try:
+            net = snn.load(flipped)
+        except snn.CheckpointError:
+            refused += 1
+            continue
+        assert all(np.array_equal(value, net.state()[name]) for name, value in state.items())
+    assert refused > 20
+
+
+def test_changed_attributes_are_noticed(saved):
+    _, path = saved
+    with h5py.File(path, "r+") as file:
+        file.attrs["description"] = file.attrs["description"].replace('"tau": 2.0', '"tau": 3.0')
+    with pytest.raises(snn.CheckpointError, match="damaged"):
+        snn.load(path)
+
+
+def test_unknown_layers_are_named(tmp_path, monkeypatch):
+    class Lineal(snn.Linear):
+        """A layer that the reading program does not know."""
+
+    checkpoint.write(tmp_path / "own.h5", snn.Sequential(Lineal(3, 2)).build((2, 1, 3)))
+    monkeypatch.delitem(Described._registry, "Lineal")
+    with pytest.raises(snn.CheckpointError, match="unknown type 'Lineal'.* Did you mean 'Linear'"):
+        snn.load(tmp_path / "own.h5")
+
+
+def test_nothing_is_lost_when_writing_fails(saved, monkeypatch):
+    trainer, path = saved
+    before = path.read_bytes()
+    monkeypatch.setattr(checkpoint, "_digest", lambda header, groups: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trainer.save(path)
+    assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_broken_numbers_are_not_written(saved):
+    trainer, path = saved
+    before = path.read_bytes()
+    dict(trainer.net.parameters())["linear1.bias"].value[3] = np.inf
+    with pytest.raises(snn.DivergenceError, match=r"was not written: network array 'linear1\.bias' holds NaN or inf"):
+        trainer.save(path)
+    assert path.read_bytes() == before
+
+
+def test_unbuilt_network_and_missing_folder(tmp_path, small_trainer, saved):
+    with pytest.raises(RuntimeError, match="not built yet"):
+        small_trainer().save(tmp_path / "x.h5")
+    with pytest.raises(OSError, match="nowhere"):
+        saved[0].save(tmp_path / "nowhere" / "x.h5")
+
+
+def test_a_layer_of_ones_own_is_saved_and_loaded(tmp_path):
+    class Negate(snn.Layer):
+        """-x."""
+
+        def compute(self, x, mode):
+            return -x
+
+        def propagate(self, dy, need_dx):
+            return -dy
+
+    net = snn.Sequential(snn.Linear(3, 2), Negate()).build((2, 1, 3))
+    checkpoint.write(tmp_path / "own.h5", net)
+    x = np.ones((2, 1, 3), np.float32)
+    np.testing.assert_array_equal(snn.load(tmp_path / "own.h5")(x), net(x))
+    with pytest.raises(snn.CheckpointError, match="no training state to resume"):
+        snn.Trainer(snn.Sequential(snn.Linear(3, 2), Negate())).restore(tmp_path / "own.h5")

@@ -26,7 +26,7 @@ _MODULES = ("data", "diagnostics", "kernels", "layers", "losses", "models", "opt
 
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = ["__version__", *_HOME, *_MODULES]  # noqa: PLE0604
+__all__ = ["__version__", *_HOME, *_MODULES]
 
 
 def __getattr__(name):

@@ -48,7 +48,8 @@ def check_labels(what: str, labels, samples: int, classes: int) -> np.ndarray:
     bad = np.flatnonzero((labels < 0) | (labels >= classes))
     if bad.size:
         raise ShapeError(
-            f"{what}: labels must lie in 0..{classes - 1} for a readout of {classes}; got {labels[bad[0]]} at index {bad[0]}"
+            f"{what}: labels must lie in 0..{classes - 1} for a readout of {classes}; "
+            f"got {labels[bad[0]]} at index {bad[0]}"
         )
     return labels.astype(np.int64)
 
@@ -70,8 +71,8 @@ class RateCrossEntropy(Loss):
 
 
 class TET(Loss):
-    """Temporal efficient training (Deng et al. 2022, arXiv:2202.11946): the mean over time of every step's cross-entropy,
-    mixed with the readout's squared distance from a target.
+    """Temporal efficient training (Deng et al. 2022, arXiv:2202.11946): the mean over time of every step's cross-
+    entropy, mixed with the readout's squared distance from a target.
 
     Args:
         label_smoothing: a in [0, 1); targets are (1 - a) onehot + a / K. Default 0.

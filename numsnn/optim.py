@@ -10,8 +10,8 @@ from .validate import flag, positive, within
 class Optimizer(Described):
     """Base of the optimisers.
 
-    Every parameter belongs to a group ("weight", "bias", "norm", "width", "threshold", "leak"). Its learning rate is the
-    group's where ``groups`` names one, else the parameter's own (a `PSG` brings one for its width), else the
+    Every parameter belongs to a group ("weight", "bias", "norm", "width", "threshold", "leak"). Its learning rate is
+    the group's where ``groups`` names one, else the parameter's own (a `PSG` brings one for its width), else the
     optimiser's; the schedule scales all of them. Weight decay acts on the group "weight" alone unless ``groups`` says
     otherwise.
 
@@ -30,7 +30,8 @@ class Optimizer(Described):
         self.groups = {} if groups is None else groups
         for group, options in self.groups.items():
             if group not in GROUPS:
-                raise ValueError(f"{kind}: unknown parameter group {group!r}; one of {', '.join(GROUPS)}.{nearest(group, GROUPS)}")
+                known, hint = ", ".join(GROUPS), nearest(group, GROUPS)
+                raise ValueError(f"{kind}: unknown parameter group {group!r}; one of {known}.{hint}")
             for key, value in options.items():
                 if key not in ("lr", "weight_decay"):
                     raise ValueError(f"{kind}: group {group!r} takes lr and weight_decay; got {key!r}")

@@ -9,6 +9,7 @@ from ..describe import Described
 from ..errors import ShapeError
 from ..kernels import for_device
 from ..validate import whole
+from .parameter import Parameter
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ class Layer(Described):
 
     - ``infer(shape)``: the output's shape for an input's shape, or a ShapeError by `self.refuse`;
     - ``create(shape, rng)``: make parameters (`self.add_parameter`), if there are any;
-    - ``compute(x, mode)``: the forward pass, into buffers from `self.buffer`, keeping in ``self.kept`` what the backward
-      pass needs;
+    - ``compute(x, mode)``: the forward pass, into buffers from `self.buffer`, keeping in ``self.kept`` what the
+      backward pass needs;
     - ``propagate(dy, need_dx)``: the backward pass: set ``parameter.grad``, return dx (None where need_dx is false).
 
-    Buffers are the layer's own and are reused by its next pass of the same kind; `__call__` returns a copy. What the last
-    pass left is found in ``output`` and, after `backward`, in ``input_gradient`` (None where nobody needed it).
+    Buffers are the layer's own and are reused by its next pass of the same kind; `__call__` returns a copy. What the
+    last pass left is found in ``output`` and, after `backward`, in ``input_gradient`` (None where nobody needed it).
     """
 
     dtype = np.dtype(np.float32)
@@ -101,7 +102,8 @@ class Layer(Described):
         """Work out all shapes and make the parameters.
 
         Args:
-            shape: of the input, ``[T, N, C]`` or ``[T, N, H, W, C]``; without T where the network begins with a `Repeat`.
+            shape: of the input, ``[T, N, C]`` or ``[T, N, H, W, C]``; without T where the network begins with a
+            `Repeat`.
             seed: of the initial weights.
 
         Returns:
@@ -168,7 +170,8 @@ class Layer(Described):
             raise ShapeError(f"{self.path}: the input must be a NumPy array; got {type(x).__name__}")
         if x.dtype != np.uint8 and x.dtype != self.dtype:
             raise ShapeError(
-                f"{self.path}: the input must be {self.dtype} or uint8; got {x.dtype}. Convert it: x.astype({str(self.dtype)!r})"
+                f"{self.path}: the input must be {self.dtype} or uint8; got {x.dtype}. "
+                f"Convert it: x.astype({str(self.dtype)!r})"
             )
         if 0 in x.shape:
             raise ShapeError(f"{self.path}: the input is empty: shape {x.shape}")
@@ -191,7 +194,7 @@ class Layer(Described):
         """All layers that are not containers, in the order the data passes them."""
         return (layer for layer in self.tree() if not layer.container)
 
-    def parameters(self) -> list[tuple[str, "Parameter"]]:  # noqa: F821
+    def parameters(self) -> list[tuple[str, Parameter]]:
         """All trained arrays with their full names, such as "conv2d1.weight"."""
         return [(f"{layer.path}.{p.name}", p) for layer in self.walk() for p in layer.own_parameters()]
 
@@ -208,8 +211,8 @@ class Layer(Described):
         }
 
     def pieces(self):
-        """For a layer with kinks or choices: on which smooth piece everything lay in the last stored pass, as an integer
-        array; None otherwise. Finite differences hold only where it does not change."""
+        """For a layer with kinks or choices: on which smooth piece everything lay in the last stored pass, as an
+        integer array; None otherwise. Finite differences hold only where it does not change."""
         return None
 
     def own_statistics(self) -> dict:

@@ -75,8 +75,8 @@ class Sequential(Layer):
 class Repeat(Sequential):
     """Direct encoding: a picture without a time axis becomes a sequence of ``steps`` equal inputs.
 
-    ``[N, H, W, C]`` or ``[N, F]`` -> ``[T, N, ...]``. Layers inside see the picture once (as a single step), not T times:
-    put the first convolution and its normalisation here. Their backward pass gets the sum over the steps.
+    ``[N, H, W, C]`` or ``[N, F]`` -> ``[T, N, ...]``. Layers inside see the picture once (as a single step), not T
+    times: put the first convolution and its normalisation here. Their backward pass gets the sum over the steps.
 
     Args:
         steps: T.

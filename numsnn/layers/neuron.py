@@ -30,8 +30,8 @@ class LIF(Layer):
         decay_input: scale the input current by 1/tau, as SpikingJelly does by default. Default False.
         learn_tau, learn_threshold: False (default), True or "layer" (one a layer), "channel" (one a channel). Trained
             as logit of beta and logarithm of the threshold, so that they stay in range.
-        surrogate: a `PSG` (width learned; the default is ``PSG("triangle")``), a `Surrogate` (fixed), or a family's name
-            for a fixed one of width 1.
+        surrogate: a `PSG` (width learned; the default is ``PSG("triangle")``), a `Surrogate` (fixed), or a family's
+            name for a fixed one of width 1.
         pda: a `PDA`, True for its defaults, or None or False (default) for none.
         record: which of "u" (potential after charging), "v" (after reset) and "s" (spikes) every pass leaves as copies
             in ``recorded``.
@@ -41,8 +41,8 @@ class LIF(Layer):
     correction ``[T, C]``, target ``[2, C]``, batches ``[1]``.
 
     Raises:
-        ValueError: tau and beta together, tau below 1, beta outside [0, 1], a threshold that is not positive or does not
-            exceed v_reset, a learned beta of 0 or 1.
+        ValueError: tau and beta together, tau below 1, beta outside [0, 1], a threshold that is not positive or does
+            not exceed v_reset, a learned beta of 0 or 1.
     """
 
     def __init__(
@@ -82,7 +82,8 @@ class LIF(Layer):
             raise ValueError(f"LIF: v_threshold must be positive; got {self.v_threshold!r}")
         if self.v_reset is not None and (_numbers("LIF: v_reset", self.v_reset) >= threshold).any():
             raise ValueError(
-                f"LIF: v_reset must lie below v_threshold; got v_reset={self.v_reset!r}, v_threshold={self.v_threshold!r}"
+                f"LIF: v_reset must lie below v_threshold; got v_reset={self.v_reset!r}, "
+                f"v_threshold={self.v_threshold!r}"
             )
         if self.v_reset is not None and np.ndim(self.v_reset):
             raise ValueError(f"LIF: v_reset must be one number or None; got {self.v_reset!r}")
@@ -117,14 +118,14 @@ class LIF(Layer):
     def create(self, shape, rng):
         channels = shape[-1]
         shared = channels, self.kernels, self.dtype
-        self.leak = _constrained("beta", "leak", self._leak, "unit", self.learn_tau, *shared)
-        self.threshold = _constrained(
+        self.leak = ConstrainedValue("beta", "leak", self._leak, "unit", self.learn_tau, *shared)
+        self.threshold = ConstrainedValue(
             "threshold", "threshold", self.v_threshold, "positive", self.learn_threshold, *shared
         )
         psg = self.surrogate
         learning = {"lr": psg.lr, "bounds": psg.bounds} if psg.learned else {}
         granularity = psg.per if psg.learned else False
-        self.width = _constrained("width", "width", psg.width, "positive", granularity, *shared, **learning)
+        self.width = ConstrainedValue("width", "width", psg.width, "positive", granularity, *shared, **learning)
         for value in self._values():
             if value.parameter is not None:
                 self.add_parameter(value.parameter)
@@ -216,10 +217,6 @@ class LIF(Layer):
         self._kernels, self.dtype = kernels, dtype
         for name, value in statistics.items():
             self.set_statistic(name, value)
-
-
-def _constrained(name, group, value, kind, learn, channels, kernels, dtype, lr=None, bounds=None):
-    return ConstrainedValue(name, group, value, channels, kind, learn, kernels, dtype, lr, bounds)
 
 
 def _granularity(what, value):

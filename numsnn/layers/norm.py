@@ -17,7 +17,8 @@ class BatchNorm(Layer):
 
     Args:
         channels: C.
-        v_threshold: factor of the normalised value, in units of the membrane potential. Default 1 (plain normalisation).
+        v_threshold: factor of the normalised value, in units of the membrane potential. Default 1 (plain
+        normalisation).
         eps: added to the variance. Default 1e-5.
         momentum: share of a batch in the running statistics that inference uses. Default 0.1.
         affine: learn gamma and beta. Default True.

@@ -38,13 +38,14 @@ class ConstrainedValue:
     Args:
         name, group: of the parameter, where it is learned.
         value: one number, or one a channel.
-        channels: C.
         kind: "positive" (trained as its logarithm) or "unit" (between 0 and 1, trained as its logit).
         learn: False, "layer" (one parameter a layer) or "channel" (one a channel).
+        channels: C.
+        kernels, dtype: functions and float dtype of the target.
         lr, bounds: of the parameter; the bounds are those of the natural value.
     """
 
-    def __init__(self, name, group, value, channels, kind, learn, kernels, dtype, lr=None, bounds=None):
+    def __init__(self, name, group, value, kind, learn, channels, kernels, dtype, lr=None, bounds=None):
         self.kind, self.kernels, self.parameter = kind, kernels, None
         value = np.broadcast_to(np.asarray(value, np.float64), (channels,))
         self.natural = kernels.from_host(value, dtype)

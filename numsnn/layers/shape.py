@@ -27,7 +27,8 @@ class Dropout(Layer):
     """Zero a share of the features and scale the others by 1 / (1 - p), in training only. Shape kept.
 
     One mask serves all time steps: a connection is missing for the whole sample, as in SpikingJelly and unlike a mask a
-    step, which would only add noise to the potential. The mask is a function of the pass's seed and the feature's index.
+    step, which would only add noise to the potential. The mask is a function of the pass's seed and the feature's
+    index.
 
     Args:
         p: share that is dropped, in [0, 1). Default 0.5.

@@ -21,9 +21,9 @@ name = "cpu"
 __all__ = [
     "adam_update", "add", "avg_pool2d_backward", "avg_pool2d_forward", "batchnorm_backward", "batchnorm_forward",
     "bias_backward", "clamp", "conv2d_backward_input", "conv2d_backward_weight", "conv2d_forward", "divergence",
-    "dropout", "empty", "from_host", "lif_backward", "lif_forward", "lif_reset", "linear_backward_input", "linear_backward_weight",
-    "linear_forward", "max_pool2d_backward", "max_pool2d_forward", "moments", "name", "positive_backward",
-    "positive_forward", "rate_cross_entropy", "repeat", "running_update", "scale", "sgd_update", "shift_update",
-    "spike_count_mse", "sum_squares", "sum_steps", "temporal_cross_entropy", "to_host", "unit_backward",
-    "unit_forward", "zeros",
+    "dropout", "empty", "from_host", "lif_backward", "lif_forward", "lif_reset", "linear_backward_input",
+    "linear_backward_weight", "linear_forward", "max_pool2d_backward", "max_pool2d_forward", "moments", "name",
+    "positive_backward", "positive_forward", "rate_cross_entropy", "repeat", "running_update", "scale",
+    "sgd_update", "shift_update", "spike_count_mse", "sum_squares", "sum_steps", "temporal_cross_entropy",
+    "to_host", "unit_backward", "unit_forward", "zeros",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ cache, memory streams through once, and channels are the inner, vectorised loop.
 are summed a tile at a time and the tiles' sums in order.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from .launch import count_tiles, launch, rows_per_tile
 from .reduce import sum_tiles
 
 
-@lru_cache(maxsize=None)
+@cache
 def _forward_kernel(surrogate, soft, decay_input, store):
     """The forward range kernel of one kind of neuron; surrogate is None for spikes."""
     relaxed = surrogate is not None
@@ -59,7 +59,7 @@ def lif_forward(i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s)
     launch(range_kernel, count_tiles(i.shape[1], rows), i, beta, theta, d, reset, alpha, out, s, rows)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _backward_kernel(surrogate, soft, detach_reset, decay_input, learn_beta, direct):
     """The backward range kernel of one kind of neuron; direct: a loss acts on the potential itself."""
     density = eq.DENSITY[surrogate]
@@ -134,7 +134,7 @@ def lif_backward(
             sum_tiles(parts, total)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _reset_kernel(soft):
     source = eq.SOURCE_HASH
 

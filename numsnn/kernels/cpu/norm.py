@@ -10,7 +10,7 @@ from .reduce import sum_tiles
 @kernel
 def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
     """Per tile and channel: the mean, and the sum of squared distances from it."""
-    groups, total, channels = x.shape
+    _, total, channels = x.shape
     real = type(x[0, 0, 0])
     for item in range(lo, hi):
         group = item // tiles

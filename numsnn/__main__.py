@@ -1,0 +1,7 @@
+"""``python -m numsnn`` is the command ``numsnn``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

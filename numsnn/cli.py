@@ -1,0 +1,211 @@
+"""The command line: numsnn train | eval | diagnose | info."""
+
+import argparse
+import os
+import platform
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from . import recipes
+from .describe import nearest
+from .version import __version__
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 2 for an error that is told in one line, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except KeyboardInterrupt as interrupt:
+        print(f"\nnumsnn: {interrupt or 'stopped'}", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, ArithmeticError, RuntimeError) as error:
+        if os.environ.get("NUMSNN_TRACEBACK"):
+            raise
+        print(f"numsnn: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="numsnn", description="Train spiking neural networks with PSG and PDA.")
+    parser.add_argument("--version", action="version", version=f"numsnn {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train a network and write a report")
+    train.add_argument("what", metavar="NAME|CONFIG.toml", help=f"{', '.join(recipes.available())}, or a TOML file")
+    train.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
+    train.add_argument("--device", choices=("cpu", "reference", "cuda"), help="where to compute (default: cpu)")
+    train.add_argument("--epochs", type=int, help="length of the run")
+    train.add_argument("--seed", type=int, help="seed of everything random")
+    train.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/NAME)")
+    train.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    train.add_argument("--threads", type=int, help="threads to use (default: every core)")
+    train.add_argument("--quiet", action="store_true", help="no progress bars")
+    train.set_defaults(command=_train)
+
+    evaluate = commands.add_parser("eval", help="accuracy of a checkpoint on a dataset")
+    evaluate.add_argument("checkpoint", metavar="CHECKPOINT")
+    evaluate.add_argument("dataset", metavar="DATA", help="name of a dataset, or the TOML file of a run")
+    evaluate.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
+    evaluate.add_argument("--device", choices=("cpu", "reference", "cuda"), default="cpu")
+    evaluate.set_defaults(command=_evaluate)
+
+    look = commands.add_parser("diagnose", help="what the potentials and gradients of a checkpoint look like")
+    look.add_argument("checkpoint", metavar="CHECKPOINT")
+    look.add_argument(
+        "dataset", metavar="DATA", nargs="?", help="as for eval (default: the config.toml beside the checkpoint)"
+    )
+    look.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
+    look.add_argument("--device", choices=("cpu", "reference", "cuda"), default="cpu")
+    look.add_argument("--samples", type=int, default=256, help="test samples to look at (default: 256)")
+    look.set_defaults(command=_diagnose)
+
+    info = commands.add_parser("info", help="versions, threads, processor, caches")
+    info.set_defaults(command=_info)
+    return parser
+
+
+# --- train ---
+
+
+def _train(options):
+    from . import config as configuration
+    from .experiment import run
+
+    out = Path(options.out) if options.out else _default_folder(Path(options.what).stem, options.resume)
+    kept = out / "config.toml"
+    if options.resume and kept.exists():
+        config = configuration.read(kept)
+    else:
+        config = _recipe(options.what)
+    overrides = {
+        ("data", "dir"): options.data, ("training", "device"): options.device, ("training", "epochs"): options.epochs,
+        ("training", "seed"): options.seed, ("training", "threads"): options.threads,
+    }  # fmt: skip
+    for (section, key), value in overrides.items():
+        if value is not None:
+            configuration.set_key(config, section, key, value)
+    try:
+        outcome = run(config, out, options.resume, progress=not options.quiet)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"{interrupt}\ngo on with: numsnn train {options.what} --out {out} --resume") from None
+    except FileExistsError:
+        raise FileExistsError(f"{out} already holds a run; go on with --resume, or choose another --out") from None
+    last = outcome.history[-1]
+    print(f"test accuracy {outcome.test.accuracy:.4f}, test loss {outcome.test.loss:.4f} after {last['epoch']} epochs")
+    best = max(outcome.history, key=lambda metrics: metrics["test_accuracy"])
+    print(f"best epoch {best['epoch']}: {best['test_accuracy']:.4f} ({out / 'checkpoint.h5'})")
+    print(f"report: {outcome.report}" if outcome.report else f"no report: {outcome.note}")
+
+
+def _recipe(what):
+    """The configuration of a name or a file."""
+    from . import config as configuration
+
+    known = recipes.available()
+    if what in known:
+        return configuration.read(known[what])
+    if what.endswith(".toml") or os.sep in what:
+        return configuration.read(what)
+    raise ValueError(f"unknown recipe {what!r}; one of {', '.join(known)}, or a TOML file.{nearest(what, known)}")
+
+
+def _default_folder(name, resume):
+    """runs/NAME, or with a number where that is taken; to resume, the newest of them."""
+    base = Path("runs") / name
+    taken = [base] if base.exists() else []
+    if base.parent.exists():
+        numbered = (path for path in base.parent.glob(f"{name}-*") if re.fullmatch(r"\d+", path.name[len(name) + 1 :]))
+        taken += sorted(numbered, key=lambda path: int(path.name[len(name) + 1 :]))
+    if resume:
+        return taken[-1] if taken else base
+    number = int(taken[-1].name[len(name) + 1 :] or 1) + 1 if taken else 1
+    return base if number == 1 else base.with_name(f"{name}-{number}")
+
+
+# --- eval and diagnose ---
+
+
+def _load(options):
+    """A checkpoint's network and the test data it is to be looked at with."""
+    from . import config as configuration
+    from . import data, experiment
+    from .training import load
+
+    net = load(options.checkpoint, options.device)
+    dataset = options.dataset
+    if dataset is None:
+        beside = Path(options.checkpoint).with_name("config.toml")
+        if not beside.exists():
+            raise FileNotFoundError(f"{beside}: not there; name the dataset: numsnn diagnose CHECKPOINT DATA")
+        dataset = str(beside)
+    config = configuration.Config()
+    if dataset.endswith(".toml"):
+        config = configuration.read(dataset)
+    else:
+        config.data = configuration.DataConfig(name=dataset)
+        if dataset not in data.available():
+            known, hint = data.available(), nearest(dataset, data.available())
+            raise ValueError(f"unknown dataset {dataset!r}; one of {', '.join(known)}, or a run's TOML file.{hint}")
+    if options.data:
+        config.data.dir = options.data
+    return net, experiment.load_data(config)[1], config, experiment
+
+
+def _evaluate(options):
+    net, test, config, experiment = _load(options)
+    result = experiment.build_trainer(config, net).evaluate(test)
+    print(f"{len(test)} samples: accuracy {result.accuracy:.4f}, loss {result.loss:.4f}, {result.seconds:.2f} s")
+
+
+def _diagnose(options):
+    import numpy as np
+
+    from .diagnostics import diagnose
+    from .validate import whole
+
+    net, test, _, _ = _load(options)
+    x, y = test.batch(np.arange(min(whole("--samples", options.samples), len(test))))
+    print(diagnose(net, x, y))
+
+
+# --- info ---
+
+
+def _info(options):
+    import llvmlite.binding as llvm
+    from numba import config as numba_config
+    from threadpoolctl import threadpool_info
+
+    from .kernels.cpu import launch
+
+    features = [name for name in ("avx2", "fma", "avx512f", "neon", "sve") if llvm.get_host_cpu_features().get(name)]
+    blas = {f"{lib['internal_api']} {lib['version']}" for lib in threadpool_info() if lib["user_api"] == "blas"}
+    cache = numba_config.CACHE_DIR or f"{Path(launch.__file__).parent / '__pycache__'} (NUMBA_CACHE_DIR moves it)"
+    rows = {
+        "numsnn": __version__,
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "packages": ", ".join(f"{name} {_version(name)}" for name in ("numpy", "numba", "scipy", "h5py", "matplotlib")),
+        "processor": f"{llvm.get_host_cpu_name()} ({', '.join(features)})",
+        "threads": f"{launch.get_num_threads()} (NUMSNN_NUM_THREADS or --threads changes it)",
+        "threading": "compiled range kernels without the interpreter lock, on a pool of Python threads",
+        "BLAS": ", ".join(sorted(blas)) or "unknown to threadpoolctl",
+        "CUDA": "no CUDA kernels in this version",
+        "Numba cache": cache,
+    }
+    for name, value in rows.items():
+        print(f"{name:<12} {value}")
+
+
+def _version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "missing"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""A run from a configuration: data, network and trainer built, the run's folder kept, pictures and report at the end.
+
+A run's folder holds config.toml (complete, so that the run can be repeated), metrics.jsonl (a line an epoch),
+checkpoint.h5 (best), last.h5 (where resuming starts), start.json and end.json (diagnoses before and after training),
+the pictures and report.html.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import data, losses, optim, schedules
+from .config import Config
+from .diagnostics import Diagnosis, PlotsUnavailable, diagnose, write_report
+from .kernels.cpu.launch import set_num_threads
+from .layers import LIF, Layer, Mode, Sequential
+from .models import from_string
+from .pda import PDA
+from .psg import PSG, Surrogate
+from .training import Evaluation, Trainer
+from .training.checkpoint import replacing
+from .validate import choice
+from .version import __version__
+
+DIAGNOSED_SAMPLES = 256
+"""Test samples that the diagnoses at the start and at the end look at."""
+
+
+@dataclass
+class Experiment:
+    """What a configuration describes, built and ready to train."""
+
+    config: Config
+    train: data.Dataset
+    test: data.Dataset
+    trainer: Trainer
+
+
+@dataclass
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        history: metrics of every epoch.
+        test: evaluation of the final network.
+        folder: the run's.
+        report: path of report.html, or None where it could not be made.
+        note: why there is no report, or "".
+    """
+
+    history: list[dict]
+    test: Evaluation
+    folder: Path
+    report: Path | None
+    note: str
+
+
+def load_data(config: Config) -> tuple[data.Dataset, data.Dataset]:
+    """Training and test data of a configuration."""
+    options = {"dir": config.data.dir} if config.data.dir else {}
+    return data.load(config.data.name, **options)
+
+
+def build_network(config: Config, sample_shape, classes: int) -> Sequential:
+    """The network of a configuration for samples of this shape."""
+    model, method = config.model, config.method
+    choice("model.reset", model.reset, ("hard", "soft"))
+    if method.learn_width:
+        surrogate = PSG(
+            method.surrogate, method.width, per=method.width_per, lr=method.width_lr, bounds=tuple(method.width_bounds)
+        )
+    else:
+        surrogate = Surrogate(method.surrogate, method.width)
+    pda = PDA(method.pda_momentum, correct=method.pda, divergence=method.divergence)
+    neuron = LIF(
+        tau=model.tau, v_threshold=model.v_threshold, v_reset=model.v_reset if model.reset == "hard" else None,
+        detach_reset=model.detach_reset, decay_input=model.decay_input, learn_tau=model.learn_tau,
+        learn_threshold=model.learn_threshold, surrogate=surrogate,
+        pda=pda if method.pda or method.divergence else None,
+    )  # fmt: skip
+    counts_spikes = config.training.loss == "spike_count"
+    return from_string(
+        model.architecture, sample_shape, classes, model.steps, neuron, model.norm, spiking_readout=counts_spikes
+    )
+
+
+def build_trainer(config: Config, net: Layer, out=None) -> Trainer:
+    """The trainer of a configuration."""
+    training = config.training
+    smoothing = training.label_smoothing
+    makers = {
+        "rate": lambda: losses.RateCrossEntropy(smoothing),
+        "tet": lambda: losses.TET(smoothing),
+        "spike_count": losses.SpikeCountMSE,
+    }
+    loss = makers[choice("training.loss", training.loss, tuple(makers))]()
+    rates = {"lr": training.lr, "weight_decay": training.weight_decay}
+    makers = {
+        "adam": lambda: optim.Adam(**rates),
+        "adamw": lambda: optim.AdamW(**rates),
+        "sgd": lambda: optim.SGD(**rates, momentum=training.momentum, nesterov=training.nesterov),
+    }
+    optimizer = makers[choice("training.optimizer", training.optimizer, tuple(makers))]()
+    makers = {
+        "cosine": lambda: schedules.Cosine(training.warmup),
+        "step": lambda: schedules.Step(training.step_every, training.step_gamma, training.warmup),
+        "constant": lambda: schedules.Constant(training.warmup),
+    }
+    schedule = makers[choice("training.schedule", training.schedule, tuple(makers))]()
+    return Trainer(
+        net, loss, optimizer, schedule, training.device, training.seed, training.batch_size,
+        clip_norm=training.clip_norm or None, out=out,
+    )  # fmt: skip
+
+
+def prepare(config: Config, out=None) -> Experiment:
+    """Load the data and build network and trainer; nothing is trained yet."""
+    if config.training.threads:
+        set_num_threads(config.training.threads)
+    train, test = load_data(config)
+    net = build_network(config, train.sample_shape, train.n_classes)
+    net.to(config.training.device).build((config.training.batch_size, *train.sample_shape), config.training.seed)
+    return Experiment(config, train, test, build_trainer(config, net, out))
+
+
+def run(config: Config, out, resume: bool = False, progress: bool = True) -> Outcome:
+    """Train as configured, keep everything in the folder `out`, and write the report.
+
+    Args:
+        config: the configuration.
+        out: the run's folder.
+        resume: go on with the run in the folder.
+        progress: show progress bars.
+    """
+    experiment = prepare(config, out)
+    folder, trainer, test = Path(out), experiment.trainer, experiment.test
+    trainer.start(experiment.train, config.training.epochs, resume)
+    _write_text(folder / "config.toml", config.to_toml())
+    x, y = test.batch(np.arange(min(DIAGNOSED_SAMPLES, len(test))))
+    begin = _diagnosis_at_start(trainer, x, y)
+    trainer.fit(experiment.train, test, config.training.epochs, progress=progress)
+    end = diagnose(trainer.net, x, y, trainer.loss)
+    _write_text(folder / "end.json", json.dumps(end.to_dict()))
+    result = trainer.evaluate(test)
+    report, note = None, ""
+    try:
+        report = write_report(
+            folder, trainer.history, title=f"{config.data.name}, {config.model.architecture}",
+            config_text=config.to_toml(), start=begin, end=end, confusion=result.confusion, classes=test.classes,
+            raster=spikes_of(trainer.net, x[:1]), version=__version__,
+        )  # fmt: skip
+    except PlotsUnavailable as error:
+        note = str(error)
+    return Outcome(trainer.history, result, folder, report, note)
+
+
+def _diagnosis_at_start(trainer, x, y):
+    """The diagnosis before training: made now, or for a resumed run read back; None if it was never written."""
+    path = trainer.out / "start.json"
+    if trainer.epoch or trainer.batch:
+        return Diagnosis.from_dict(json.loads(path.read_text())) if path.exists() else None
+    begin = diagnose(trainer.net, x, y, trainer.loss)
+    _write_text(path, json.dumps(begin.to_dict()))
+    return begin
+
+
+def spikes_of(net: Layer, x) -> dict[str, np.ndarray]:
+    """The spikes of every neuron layer for one sample: layer name -> ``[T, units]`` uint8.
+
+    Args:
+        net: a network.
+        x: one sample, with its sample axis: ``[1, H, W, C]`` or ``[1, F]``.
+    """
+    net.forward(net.admit(x), Mode())
+    spikes = {layer.path: layer.kernels.to_host(layer.output) for layer in net.walk() if isinstance(layer, LIF)}
+    return {name: s.reshape(len(s), -1) for name, s in spikes.items()}
+
+
+def _write_text(path, text):
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,179 @@
+"""The command line, as a user meets it: every command, every message, and what it leaves in the folder."""
+
+import json
+
+import pytest
+
+from numsnn import cli, data
+
+SMALL = """
+[model]
+architecture = "8c3-p2-d0.3"
+steps = 3
+[training]
+epochs = 2
+optimizer = "adamw"
+lr = 1e-2
+"""
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """Two hundred digits, so that a run takes a second."""
+    train, test = data.load("digits")
+    monkeypatch.setattr(data, "load", lambda name, **options: (train.select(range(200)), test.select(range(60))))
+
+
+@pytest.fixture
+def run_folder(few_digits, tmp_path, capsys):
+    """A finished run."""
+    (tmp_path / "small.toml").write_text(SMALL)
+    assert cli.main(["train", str(tmp_path / "small.toml"), "--out", str(tmp_path / "run"), "--quiet"]) == 0
+    return tmp_path / "run"
+
+
+def test_train_leaves_a_complete_folder(run_folder, capsys):
+    names = {path.name for path in run_folder.iterdir()}
+    assert names >= {"config.toml", "metrics.jsonl", "checkpoint.h5", "last.h5", "start.json", "end.json", "report.html"}
+    assert {"learning_curves.png", "potentials.png", "widths.png", "shift.png", "raster.png", "confusion.png"} <= names
+    assert not [name for name in names if name.startswith(".")]
+    lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2] and 0 <= lines[-1]["test_accuracy"] <= 1
+
+
+def test_what_train_prints(run_folder, capsys):
+    shown = capsys.readouterr().out
+    assert "test accuracy 0." in shown and "best epoch" in shown and f"report: {run_folder / 'report.html'}" in shown
+
+
+def test_the_kept_configuration_repeats_the_run(run_folder, tmp_path):
+    again = tmp_path / "again"
+    assert cli.main(["train", str(run_folder / "config.toml"), "--out", str(again), "--quiet"]) == 0
+    first, second = (json.loads((folder / "end.json").read_text()) for folder in (run_folder, again))
+    assert first == second
+
+
+def test_resume_of_a_finished_run_reports_again(run_folder, capsys):
+    (run_folder / "report.html").unlink()
+    assert cli.main(["train", "digits", "--out", str(run_folder), "--resume", "--quiet"]) == 0
+    assert (run_folder / "report.html").exists()
+    assert "after 2 epochs" in capsys.readouterr().out
+
+
+def test_a_run_is_not_overwritten(run_folder, capsys):
+    before = (run_folder / "last.h5").read_bytes()
+    assert cli.main(["train", "digits", "--out", str(run_folder), "--quiet"]) == 2
+    assert "already holds a run; go on with --resume, or choose another --out" in capsys.readouterr().err
+    assert (run_folder / "last.h5").read_bytes() == before
+
+
+def test_resume_refuses_another_length(run_folder, capsys):
+    assert cli.main(["train", "digits", "--out", str(run_folder), "--resume", "--epochs", "5", "--quiet"]) == 2
+    assert "laid out for 2 epochs; it cannot go on as one of 5" in capsys.readouterr().err
+
+
+def test_options_override_the_file(few_digits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL)
+    arguments = ["train", "small.toml", "--epochs", "1", "--seed", "7", "--device", "reference", "--quiet"]
+    assert cli.main(arguments) == 0 and cli.main(arguments) == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["small", "small-2"]
+    kept = (tmp_path / "runs" / "small" / "config.toml").read_text()
+    assert "epochs = 1" in kept and "seed = 7" in kept and 'device = "reference"' in kept
+
+
+def test_eval_and_diagnose(run_folder, capsys):
+    capsys.readouterr()
+    assert cli.main(["eval", str(run_folder / "checkpoint.h5"), "digits"]) == 0
+    best = max(json.loads(line)["test_accuracy"] for line in (run_folder / "metrics.jsonl").read_text().splitlines())
+    assert f"60 samples: accuracy {best:.4f}" in capsys.readouterr().out
+    assert cli.main(["diagnose", str(run_folder / "last.h5"), "--samples", "20"]) == 0
+    shown = capsys.readouterr().out
+    assert "lif1" in shown and "undesired" in shown and "gradient" in shown
+    assert cli.main(["diagnose", str(run_folder / "last.h5"), str(run_folder / "config.toml")]) == 0
+
+
+def test_without_matplotlib_training_works_and_says_what_is_missing(few_digits, tmp_path, capsys, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    (tmp_path / "small.toml").write_text(SMALL)
+    assert cli.main(["train", str(tmp_path / "small.toml"), "--out", str(tmp_path / "run"), "--quiet"]) == 0
+    assert 'no report: matplotlib is missing; install it with: pip install "numsnn[plot]"' in capsys.readouterr().out
+    assert (tmp_path / "run" / "checkpoint.h5").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(few_digits, tmp_path, capsys, monkeypatch):
+    from numsnn.training import trainer
+
+    step = trainer.Trainer._step
+
+    def step_and_press(self, *arguments):
+        step(self, *arguments)
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(trainer.Trainer, "_step", step_and_press)
+    (tmp_path / "small.toml").write_text(SMALL)
+    out = str(tmp_path / "run")
+    assert cli.main(["train", str(tmp_path / "small.toml"), "--out", out, "--quiet"]) == 130
+    shown = capsys.readouterr().err
+    assert "stopped at epoch 1, batch 1; saved" in shown and f"--out {out} --resume" in shown
+    monkeypatch.setattr(trainer.Trainer, "_step", step)
+    assert cli.main(["train", str(tmp_path / "small.toml"), "--out", out, "--resume", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "digts"], "unknown recipe 'digts'; one of digits, mnist, or a TOML file. Did you mean 'digits'?"),
+        (["train", "none.toml"], "none.toml: no such configuration"),
+        (["train", "digits", "--epochs", "0"], "epochs must be a whole number of at least 1; got 0"),
+        (["train", "digits", "--threads", "-2"], "n must be a positive whole number; got -2"),
+        (["train", "digits", "--device", "cuda"], "no CUDA kernels yet; use device='cpu'"),
+        (["train", "mnist"], "dir"),
+        (["train", "mnist", "--data", "nowhere"], "nowhere"),
+        (["eval", "none.h5", "digits"], "none.h5: no such checkpoint"),
+    ],
+)
+def test_errors_are_one_line(arguments, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("numsnn: error: ") and message in shown and shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('[model]\nreset = "none"', "model.reset must be one of 'hard', 'soft'; got 'none'"),
+        ("[model]\ntau = 0.5", "tau must be at least 1 (steps); got 0.5"),
+        ("[model]\nv_threshold = -1", "v_threshold must be positive; got -1"),
+        ("[model]\nsteps = 0", "steps must be a whole number of at least 1; got 0"),
+        ("[method]\nwidth = -1.0", "width must be positive; got -1"),
+        ('[method]\nsurrogate = "triangel"', "unknown family 'triangel'"),
+        ('[training]\nloss = "mse"', "training.loss must be one of 'rate', 'tet', 'spike_count'; got 'mse'"),
+        ('[training]\noptimizer = "lion"', "training.optimizer must be one of"),
+        ('[training]\nschedule = "linear"', "training.schedule must be one of"),
+        ('[data]\nname = "digit"', "Did you mean 'digits'"),
+    ],
+)
+def test_bad_values_in_a_file(line, message, tmp_path, capsys):
+    (tmp_path / "bad.toml").write_text(line)
+    assert cli.main(["train", str(tmp_path / "bad.toml"), "--out", str(tmp_path / "run"), "--quiet"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_info(capsys):
+    assert cli.main(["info"]) == 0
+    shown = capsys.readouterr().out
+    for word in ("numsnn", "numba", "threads", "processor", "BLAS", "CUDA", "Numba cache"):
+        assert word in shown
+
+
+def test_module_and_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0 and capsys.readouterr().out.startswith("numsnn 0.")

@@ -1,0 +1,56 @@
+"""TOML configurations: complete on the way out, checked key by key on the way in."""
+
+import pytest
+
+import numsnn as snn
+from numsnn import config, recipes
+
+
+def test_complete_toml_reads_back_equal():
+    changed = config.parse('[data]\ndir = "a \\"b\\" \\\\ é\\n"\n[method]\nwidth_bounds = [0.1, 8]\n[training]\nlr = 1e-5\n')
+    assert changed.method.width_bounds == [0.1, 8.0] and changed.data.dir == 'a "b" \\ é\n'
+    for one in (config.Config(), changed):
+        assert config.parse(one.to_toml()) == one
+
+
+def test_what_is_not_said_keeps_its_default():
+    assert config.parse("[training]\nepochs = 3\n").model == config.ModelConfig()
+    assert config.parse("") == config.Config()
+
+
+def test_recipes_are_valid():
+    assert set(recipes.available()) >= {"digits", "mnist"}
+    for path in recipes.available().values():
+        config.read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[trainig]\nepochs = 3", r"unknown section \[trainig\]; .* Did you mean 'training'\?"),
+        ("[training]\nepoch = 3", r"unknown key training\.epoch\. Did you mean 'epochs'\?"),
+        ("[method]\nzzz = 1", r"unknown key method\.zzz\.$"),
+        ('[training]\nepochs = "3"', "training.epochs must be a whole number; got '3'"),
+        ("[training]\nepochs = 3.0", "training.epochs must be a whole number; got 3.0"),
+        ("[training]\nepochs = true", "training.epochs must be a whole number; got True"),
+        ('[training]\nlr = "fast"', "training.lr must be a number; got 'fast'"),
+        ("[method]\npda = 1", "method.pda must be true or false; got 1"),
+        ("[data]\nname = 3", "data.name must be a string; got 3"),
+        ("[method]\nwidth_bounds = [1]", r"method.width_bounds must be a list of two numbers; got \[1\]"),
+        ('[method]\nwidth_bounds = [1, "a"]', "method.width_bounds must be a list of two numbers"),
+        ("training = 3", r"training must be a section \[training\]; got 3"),
+        ("epochs == 3", "not valid TOML"),
+    ],
+)
+def test_errors_name_the_key(text, message):
+    with pytest.raises(snn.ConfigError, match=message):
+        config.parse(text)
+
+
+def test_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such configuration"):
+        config.read(tmp_path / "none.toml")
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(snn.ConfigError, match="not a text file"):
+        config.read(path)

@@ -9,7 +9,7 @@ microseconds, may be used from several threads at once, and survive a fork.
 import itertools
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -67,16 +67,6 @@ def _workers():
         return _pool
 
 
-def _forget_pool():
-    """A forked child inherits none of the threads: it makes its own when it needs them."""
-    global _pool, _pool_lock
-    _pool, _pool_lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
-
-
 def parallel_for(body, tiles: int) -> None:
     """Call body(lo, hi) for ranges that cover 0..tiles-1, on all threads, and wait for the end.
 
@@ -99,8 +89,9 @@ def parallel_for(body, tiles: int) -> None:
     try:
         work()
     finally:
-        for helper in helpers:
-            helper.result()
+        wait(helpers)  # also after an exception nobody may still be writing when the caller goes on
+    for helper in helpers:
+        helper.result()
 
 
 def launch(range_kernel, tiles: int, *arguments) -> None:
@@ -127,6 +118,10 @@ class _SingleThreadedBLAS:
         self._libraries = None
         self._before = ()
 
+    def forget(self):
+        """In a forked child: nobody is inside."""
+        self._lock, self._depth = threading.Lock(), 0
+
     def __enter__(self):
         with self._lock:
             if self._libraries is None:
@@ -146,6 +141,17 @@ class _SingleThreadedBLAS:
 
 
 single_threaded_blas = _SingleThreadedBLAS()
+
+
+def _after_fork():
+    """A forked child inherits no threads, only what they held: it makes its own pool and locks."""
+    global _pool, _pool_lock
+    _pool, _pool_lock = None, threading.Lock()
+    single_threaded_blas.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Scratch(threading.local):

@@ -12,6 +12,7 @@ def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
     """Per tile and channel: the mean, and the sum of squared distances from it."""
     _, total, channels = x.shape
     real = type(x[0, 0, 0])
+    drift = np.empty(channels, x.dtype)
     for item in range(lo, hi):
         group = item // tiles
         first = (item % tiles) * rows
@@ -25,11 +26,15 @@ def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
         for c in range(channels):
             mean[c] *= inverse
         square = tile_square[item]
-        square[:] = real(0)
+        square[:] = drift[:] = real(0)
         for m in range(first, last):
             for c in range(channels):
                 distance = x[group, m, c] - mean[c]
+                drift[c] += distance
                 square[c] += distance * distance
+        for c in range(channels):  # what rounding left in the mean is the mean distance from it
+            square[c] = max(square[c] - drift[c] * drift[c] * inverse, real(0))
+            mean[c] += drift[c] * inverse
 
 
 def moments(x, mean, var):

@@ -4,6 +4,7 @@ raw is ``[1]`` (one a layer) or ``[C]`` (one a channel), natural is always ``[C]
 """
 
 import numpy as np
+from scipy.special import expit
 
 
 def positive_forward(raw, natural):
@@ -19,7 +20,7 @@ def positive_backward(dnatural, natural, draw):
 
 def unit_forward(raw, natural):
     """natural = 1 / (1 + exp(-raw)): leaks between 0 and 1."""
-    natural[...] = 1 / (1 + np.exp(-raw))
+    natural[...] = expit(raw)
 
 
 def unit_backward(dnatural, natural, draw):

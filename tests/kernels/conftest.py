@@ -1,0 +1,20 @@
+"""Lets the tests of this folder import its helpers by name; cuts work into very small tiles on request."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("bounds", "neurons")
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """Tiles of a few elements: small arrays then have dozens of them, the last one cut short."""
+    for module in ("launch", "dropout", "elementwise", "optim"):
+        monkeypatch.setattr(import_module(f"numsnn.kernels.cpu.{module}"), "TILE_ELEMENTS", 24)
+    monkeypatch.setattr(import_module("numsnn.kernels.cpu.linear"), "ROWS", 3)
+    monkeypatch.setattr(import_module("numsnn.kernels.cpu.conv"), "PATCH_ELEMENTS", 40)
+    monkeypatch.setattr(import_module("numsnn.kernels.cpu.conv"), "CHANNEL_BLOCK", 2)

@@ -1,0 +1,143 @@
+"""Inputs for the neuron kernels, and running bounds on what rounding may do to their results."""
+
+from types import SimpleNamespace
+
+import naive
+import numpy as np
+
+FAMILIES = tuple(naive.DENSITY)
+RESETS = (0.0, -0.2, None)
+
+SILENT, TIED = 0, 1
+"""Two rows of a draw: one that never fires, one whose first potential in channel 0 is the threshold."""
+
+SHAPE = (5, 37, 6)
+
+
+def draw(rng, shape, dtype, decay_input=False):
+    """Currents and parameters of neurons of which some fire and some do not."""
+    steps, rows, channels = shape
+    beta = rng.uniform(0.3, 0.9, channels)
+    beta[0] = 0.5
+    theta = rng.uniform(0.8, 1.2, channels).astype(dtype)
+    gain = 1 - beta if decay_input else np.ones(channels)
+    i = (rng.normal(0.3, 0.9, shape) / gain).astype(dtype)
+    d = rng.normal(0, 0.05, (steps, channels)).astype(dtype)
+    if rows > TIED:
+        i[:, SILENT] = -5
+        i[0, TIED, 0] = theta[0] * dtype(2 if decay_input else 1)  # gain 1/2: both products are exact
+        d[0, 0] = 0
+    return SimpleNamespace(
+        i=i, beta=beta.astype(dtype), theta=theta, d=d, alpha=rng.uniform(0.6, 1.5, channels).astype(dtype)
+    )
+
+
+def assert_bites(u, s, theta):
+    """The draw exercises what it should: potentials on both sides, a silent row, a tie that fires."""
+    assert 0.05 < s.mean() < 0.60
+    assert (u > theta).any() and (u < theta).any()
+    assert not s[:, SILENT].any()
+    assert u[0, TIED, 0] == theta[0]
+    assert s[0, TIED, 0] == 1
+
+
+def forward(k, case, v_reset, decay_input, surrogate):
+    """u and s of one target; NaN and 7 where it wrote nothing."""
+    u = np.full_like(case.i, np.nan)
+    s = np.full(case.i.shape, 7, np.uint8 if surrogate is None else case.i.dtype)
+    k.lif_forward(case.i, case.beta, case.theta, case.d, v_reset, decay_input, surrogate, case.alpha, u, s)
+    return u, s
+
+
+def forward_bound(case, v_reset, decay_input, surrogate, u, s):
+    """How far apart two computations of u and of s may be, as long as both fire the same spikes.
+
+    Every line repeats a line of the forward pass: the error that comes in, times the derivative, plus eps
+    times the magnitudes that the line's operations round.
+    """
+    eps = float(np.finfo(case.i.dtype).eps)
+    i, beta, theta, d, alpha, u, s = (
+        np.asarray(a, np.float64) for a in (case.i, case.beta, case.theta, case.d, case.alpha, u, s)
+    )
+    gain = 1 - beta if decay_input else np.ones_like(beta)
+    reset = 0.0 if v_reset is None else v_reset
+    steepest = 0.0 if surrogate is None else naive.DENSITY[surrogate](0.0)
+    error_u, error_s = np.zeros_like(u), np.zeros_like(s)
+    v, error = np.zeros_like(u[0]), np.zeros_like(u[0])
+    for t in range(len(u)):
+        error_u[t] = beta * error + 4 * eps * (np.abs(beta * v) + np.abs(gain * i[t]) + np.abs(d[t]))
+        if surrogate is not None:
+            z = (u[t] - theta) / alpha
+            error_s[t] = steepest * (error_u[t] / alpha + 2 * eps * np.abs(z)) + 8 * eps
+        if v_reset is None:
+            v = u[t] - s[t] * theta
+            error = error_u[t] + theta * error_s[t] + 2 * eps * (np.abs(u[t]) + theta)
+        else:
+            v = u[t] - s[t] * (u[t] - reset)
+            error = (1 - s[t]) * error_u[t] + np.abs(u[t] - reset) * error_s[t]
+            error = error + 3 * eps * (np.abs(u[t]) + abs(reset))
+    return error_u, error_s
+
+
+def backward(k, case, ds, u, s, v_reset, detach_reset, decay_input, surrogate, direct, learn_beta=True):
+    """di, dbeta, dtheta, dalpha of one target; direct is (p_offset, p_slope) or (None, None)."""
+    di = np.full_like(u, np.nan)
+    dbeta, dtheta, dalpha = np.full((3, len(case.beta)), np.nan, u.dtype)
+    k.lif_backward(
+        ds, u, s, case.beta, case.theta, case.d, v_reset, detach_reset, decay_input, surrogate, case.alpha,
+        *direct, di, dbeta if learn_beta else None, dtheta, dalpha,
+    )  # fmt: skip
+    return {"di": di, "dtheta": dtheta, "dalpha": dalpha} | ({"dbeta": dbeta} if learn_beta else {})
+
+
+def backward_bound(case, ds, u, s, v_reset, detach_reset, decay_input, surrogate, direct):
+    """How far apart two computations of the gradients may be, by the rule of `forward_bound`.
+
+    Values are bounded by the same recursion over absolute values. Densities differ by a few eps of their
+    peak: an exponential's relative error grows with its argument no faster than its value falls. A sum of n
+    terms errs by n eps of the sum of its absolute terms.
+    """
+    real = u.dtype.type
+    eps = float(np.finfo(real).eps)
+    ds, beta, theta, d, alpha, u, s = (
+        np.asarray(a, np.float64) for a in (ds, case.beta, case.theta, case.d, case.alpha, u, s)
+    )
+    soft, reset = v_reset is None, 0.0 if v_reset is None else v_reset
+    gain = 1 - beta if decay_input else np.ones_like(beta)
+    n = u.shape[0] * u.shape[1]
+    names = ("dbeta", "dtheta", "dalpha")
+    size, error = ({name: np.zeros_like(beta) for name in names} for _ in range(2))
+    error_di = np.zeros_like(u)
+    e, error_e = np.zeros_like(u[0]), np.zeros_like(u[0])
+
+    def add(name, term, error_term):
+        size[name] += term.sum(0)
+        error[name] += error_term.sum(0)
+
+    for t in reversed(range(len(u))):
+        z = (u[t] - theta) / alpha
+        density = np.vectorize(naive.DENSITY[surrogate])(z) / alpha
+        error_density = 8 * eps * naive.DENSITY[surrogate](0.0) / alpha
+        lever = 0.0 if detach_reset else theta if soft else np.abs(u[t]) + abs(reset)
+        keep = 1.0 if soft else 1 - s[t]
+        p = 0.0 if direct[0] is None else np.abs(direct[0]) + np.abs(direct[1] * u[t])
+
+        q = np.abs(ds[t]) + e * lever
+        error_q = error_e * lever + 3 * eps * q
+        fired, error_fired = q * density, error_q * density + q * error_density
+        delta = fired + e * keep + p
+        error_delta = error_fired + error_e * keep + 6 * eps * delta
+        add("dtheta", fired + soft * e * s[t], error_fired + soft * error_e * s[t])
+        add("dalpha", fired * np.abs(z), (error_fired + 2 * eps * fired) * np.abs(z))
+        before = rounded = np.zeros_like(u[0])
+        if t > 0:
+            before = np.abs(u[t - 1] - s[t - 1] * (theta if soft else u[t - 1] - reset))
+            rounded = 3 * (np.abs(u[t - 1]) + (theta if soft else abs(reset)))
+        factor, rounded = before, rounded + before
+        if decay_input:
+            current = (np.abs(u[t]) + beta * before + np.abs(d[t])) / gain
+            factor, rounded = factor + current, rounded + (beta / gain) * rounded + 6 * current
+        add("dbeta", delta * factor, error_delta * factor + delta * eps * rounded)
+        error_di[t] = gain * error_delta + 2 * eps * gain * delta
+        e, error_e = beta * delta, beta * error_delta + eps * beta * delta
+    return {"di": error_di} | {name: error[name] + n * eps * size[name] for name in names}

@@ -1,0 +1,113 @@
+"""Convolution: reference against loops over scalars, compiled kernels against reference."""
+
+import naive
+import numpy as np
+import pytest
+from bounds import REALS, agree
+
+from numsnn.kernels import cpu, reference
+from numsnn.kernels.cpu import conv
+
+# (B, H, W, I), (kh, kw, O), stride, padding, groups
+CASES = {
+    "3x3": ((2, 5, 7, 3), (3, 3, 4), (1, 1), (1, 1), 1),
+    "rectangular": ((1, 7, 5, 2), (3, 2, 3), (2, 1), (1, 0), 1),
+    "strided": ((2, 8, 7, 2), (3, 3, 2), (2, 2), (1, 1), 1),
+    "positions nobody reads": ((1, 8, 9, 2), (2, 2, 3), (3, 3), (0, 0), 1),
+    "grouped": ((1, 6, 5, 4), (3, 3, 6), (1, 1), (1, 1), 2),
+    "depthwise": ((2, 5, 5, 3), (3, 3, 3), (1, 1), (1, 1), 3),
+    "depthwise, two outputs each": ((1, 5, 6, 2), (3, 3, 4), (2, 1), (1, 1), 2),
+    "1x1": ((2, 3, 5, 5), (1, 1, 3), (1, 1), (0, 0), 1),
+    "1x1 strided": ((2, 4, 5, 3), (1, 1, 4), (2, 3), (0, 0), 1),
+    "as large as the padded picture": ((2, 3, 4, 2), (5, 6, 3), (1, 1), (1, 1), 1),
+    "padded beyond the kernel": ((1, 3, 2, 2), (2, 2, 2), (1, 2), (2, 3), 1),
+    "one pixel, one channel": ((1, 1, 1, 1), (1, 1, 1), (1, 1), (0, 0), 1),
+}
+
+
+def draw(name, real):
+    """x, w, b, dy of a case, and the arguments that are not arrays."""
+    shape, (kh, kw, outputs), stride, padding, groups = CASES[name]
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=shape).astype(real)
+    w = rng.normal(size=(kh, kw, shape[3] // groups, outputs)).astype(real)
+    b = rng.normal(size=outputs).astype(real)
+    dy = rng.normal(size=naive.output_shape(shape, (kh, kw), stride, padding, outputs)).astype(real)
+    return x, w, b, dy, (stride, padding, groups)
+
+
+def run(k, x, w, b, dy, geometry):
+    """y, dw and dx of one target, in memory that held NaN."""
+    y, dw, dx = (np.full_like(like, np.nan) for like in (dy, w, np.zeros(x.shape, w.dtype)))
+    k.conv2d_forward(x, w, b, *geometry, y)
+    k.conv2d_backward_weight(x, dy, *geometry, dw)
+    k.conv2d_backward_input(dy, w, *geometry, dx)
+    return y, dw, dx
+
+
+def magnitudes(x, w, b, dy, geometry):
+    """The sums of absolute terms behind y, dw and dx, and how many terms each has at most."""
+    b = None if b is None else np.abs(b).astype(np.float64)
+    x, w, dy = (np.abs(a).astype(np.float64) for a in (x, w, dy))
+    terms = w[..., 0].size + 1, dy[..., 0].size, w[:, :, 0].size
+    return list(zip(terms, run(reference, x, w, b, dy, geometry), strict=True))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", CASES)
+def test_reference_is_the_sum_over_taps(name, bias):
+    x, w, b, dy, geometry = draw(name, np.float64)
+    b = b if bias else None
+    got = run(reference, x, w, b, dy, geometry)
+    want_dx, want_dw = naive.conv2d_backward(x, w, dy, *geometry)
+    want = naive.conv2d_forward(x, w, b, *geometry), want_dw, want_dx
+    for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):
+        agree(array, np.array(oracle), terms, scale)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_are_the_adjoints(name):
+    """<dy, A x> = <A' dy, x>, for A as a function of the input and of the weights."""
+    x, w, _, dy, geometry = draw(name, np.float64)
+    y, dw, dx = run(reference, x, w, None, dy, geometry)
+    scale = np.abs(dy * y).sum()
+    terms = dy.size * w[..., 0].size
+    agree((dx * x).sum(), (dy * y).sum(), terms, scale)
+    agree((dw * w).sum(), (dy * y).sum(), terms, scale)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("patch_elements", [40, 400])
+@pytest.mark.parametrize("name", CASES)
+def test_cpu_is_the_reference(small_tiles, monkeypatch, name, patch_elements, real):
+    """In tiles of one output row, and in tiles of a few, the last one cut short."""
+    monkeypatch.setattr(conv, "PATCH_ELEMENTS", patch_elements)
+    x, w, b, dy, geometry = draw(name, real)
+    got, want = (run(k, x, w, b, dy, geometry) for k in (cpu, reference))
+    for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):
+        agree(array, oracle, terms, scale)
+
+
+@pytest.mark.parametrize("name", ["3x3", "depthwise", "1x1 strided"])
+def test_spikes(small_tiles, name):
+    """uint8 inputs give to the bit what the same numbers in float32 give, and nothing for silent ones."""
+    x, w, b, dy, geometry = draw(name, np.float32)
+    spikes = (x > 0.5).astype(np.uint8)
+    assert 0.05 < spikes.mean() < 0.6
+    for k in (reference, cpu):
+        as_spikes, as_numbers = (run(k, x, w, b, dy, geometry) for x in (spikes, spikes.astype(np.float32)))
+        assert all(map(np.array_equal, as_spikes, as_numbers))
+        y, dw, _ = run(k, np.zeros_like(spikes), w, b, dy, geometry)
+        assert (y == b).all() and not dw.any()
+
+
+def test_many_channels_without_small_tiles():
+    """More input channels than one owner of weight gradients takes, and more rows than its tiles have."""
+    geometry = (1, 1), (1, 1), 1
+    rng = np.random.default_rng(2)
+    x = (rng.random((7, 17, 19, 70)) < 0.2).astype(np.uint8)
+    w, b = rng.normal(size=(3, 3, 70, 5)).astype(np.float32), None
+    dy = rng.normal(size=(7, 17, 19, 5)).astype(np.float32)
+    got, want = (run(k, x, w, b, dy, geometry) for k in (cpu, reference))
+    for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):
+        agree(array, oracle, terms, scale)

@@ -1,0 +1,183 @@
+"""Threads of the CPU target: every tile once, errors to the caller, one owner, BLAS put back."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from numsnn.kernels import cpu
+from numsnn.kernels.cpu import launch
+
+# --- tiles --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_every_tile_once(threads, count):
+    threads(count)
+    for tiles in (0, 1, 2, 3, 5, 8, 40, 101):
+        done = []
+        launch.parallel_for(lambda lo, hi, done=done: done.extend(range(lo, hi)), tiles)
+        assert sorted(done) == list(range(tiles))
+
+
+def test_tiles_cover_rows():
+    assert launch.rows_per_tile(launch.TILE_ELEMENTS) == 1
+    assert launch.rows_per_tile(10 * launch.TILE_ELEMENTS) == 1
+    assert launch.rows_per_tile(16) * 16 == launch.TILE_ELEMENTS
+    assert [launch.count_tiles(rows, 4) for rows in (0, 1, 4, 5, 8, 9)] == [0, 1, 1, 2, 2, 3]
+
+
+def test_range_kernel_gets_its_arguments_then_its_range(threads):
+    threads(2)
+    calls = []
+    launch.launch(lambda *arguments: calls.append(arguments), 1, "x", 2)
+    assert calls == [("x", 2, 0, 1)]
+
+
+def test_threads_work_at_the_same_time(threads):
+    """Three ranges that wait for each other come to an end only on three threads."""
+    threads(3)
+    meet = threading.Barrier(3)
+    launch.parallel_for(lambda lo, hi: meet.wait(timeout=30), 3)
+
+
+# --- errors -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("bad", [0, 17, 29])
+def test_exception_of_a_range_reaches_the_caller(threads, count, bad):
+    """And leaves the threads fit for the next call."""
+    threads(count)
+
+    def body(lo, hi):
+        if lo <= bad < hi:
+            raise ArithmeticError(f"tile {bad}")
+
+    with pytest.raises(ArithmeticError, match=f"^tile {bad}$"):
+        launch.parallel_for(body, 30)
+    done = []
+    launch.parallel_for(lambda lo, hi: done.extend(range(lo, hi)), 30)
+    assert sorted(done) == list(range(30))
+
+
+@pytest.mark.parametrize("raising", [0, 1])
+def test_nothing_runs_on_after_an_exception(threads, raising):
+    """Whichever helper fails, the caller gets its arrays back only when no other still writes to them."""
+    threads(3)
+    meet = threading.Barrier(3)
+    running = []
+
+    def body(lo, hi):
+        me = threading.current_thread().name
+        running.append(me)
+        meet.wait(timeout=30)
+        if me.endswith(f"_{raising}"):
+            running.remove(me)
+            raise ArithmeticError(me)
+        if me.startswith("numsnn"):
+            time.sleep(0.3)
+        running.remove(me)
+
+    with pytest.raises(ArithmeticError):
+        launch.parallel_for(body, 3)
+    assert running == []
+
+
+# --- the number of threads ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, True, "2", None])
+def test_set_num_threads_rejects(threads, n):
+    before = launch.get_num_threads()
+    with pytest.raises(ValueError, match=r"^set_num_threads: n must be a positive whole number; got "):
+        threads(n)
+    assert launch.get_num_threads() == before
+
+
+def test_set_num_threads_is_read_back(threads):
+    for n in (1, 5, 2):
+        threads(n)
+        assert launch.get_num_threads() == n
+
+
+def test_environment_sets_the_start(monkeypatch):
+    monkeypatch.setenv("NUMSNN_NUM_THREADS", "3")
+    assert launch._initial_threads() == 3
+    monkeypatch.delenv("NUMSNN_NUM_THREADS")
+    assert launch._initial_threads() == launch._available_cores() >= 1
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "two", "2.5", "", " "])
+def test_environment_is_checked(monkeypatch, asked):
+    monkeypatch.setenv("NUMSNN_NUM_THREADS", asked)
+    with pytest.raises(ValueError, match=r"^NUMSNN_NUM_THREADS must be a positive whole number; got "):
+        launch._initial_threads()
+
+
+# --- BLAS ---------------------------------------------------------------------------------------------------
+
+
+def blas_threads():
+    """Threads of the libraries behind NumPy's matrix products."""
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+@pytest.fixture
+def two_blas_threads():
+    with threadpool_limits(2, user_api="blas"):
+        if 2 not in blas_threads():
+            pytest.skip("the BLAS behind NumPy has no thread count to set")
+        yield
+
+
+def product(k=cpu, bad=False):
+    x, w, y = np.ones((600, 8)), np.ones((8, 3)), np.empty((600, 4 if bad else 3))
+    k.linear_forward(x, w, None, y)
+    return y
+
+
+def test_products_run_on_one_blas_thread_each(threads, two_blas_threads, monkeypatch):
+    """Within a kernel there is one; before and after, what there was, also when a kernel fails."""
+    threads(2)
+    before = blas_threads()
+    inside = []
+    matmul = np.matmul
+    monkeypatch.setattr(np, "matmul", lambda *a, **k: inside.append(blas_threads()) or matmul(*a, **k))
+    assert (product() == 8).all()
+    assert len(inside) == 3
+    assert all(set(counts) == {1} for counts in inside)
+    assert blas_threads() == before
+    with pytest.raises(ValueError, match="matmul"):
+        product(bad=True)
+    assert blas_threads() == before
+
+
+def test_blas_comes_back_with_the_last_caller(two_blas_threads):
+    before = blas_threads()
+    with launch.single_threaded_blas:
+        with launch.single_threaded_blas:
+            assert set(blas_threads()) == {1}
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+
+
+# --- work arrays --------------------------------------------------------------------------------------------
+
+
+def test_scratch_is_kept_by_purpose_type_and_thread():
+    scratch = launch._Scratch()
+    first = scratch.get("a", (3, 4), np.dtype(np.float32))
+    assert first.shape == (3, 4) and first.dtype == np.float32 and first.flags.c_contiguous
+    assert np.shares_memory(first, scratch.get("a", (2, 5), np.dtype(np.float32)))
+    others = [scratch.get("b", (3, 4), np.dtype(np.float32)), scratch.get("a", (3, 4), np.dtype(np.float64))]
+    other_thread = threading.Thread(
+        target=lambda: others.append(scratch.get("a", (3, 4), np.dtype(np.float32)))
+    )
+    other_thread.start()
+    other_thread.join()
+    assert len(others) == 3
+    assert not any(np.shares_memory(first, other) for other in others)
+    assert scratch.get("a", (100,), np.dtype(np.float32)).size == 100

@@ -1,0 +1,169 @@
+"""Moments and batch normalisation: closed forms and differences, then compiled kernels against reference."""
+
+import statistics
+
+import numpy as np
+import pytest
+from bounds import REALS, agree, is_gradient, within
+
+from numsnn.kernels import cpu, reference
+
+EPS, SCALE = 1e-3, 0.7
+"""Both large enough to matter: a kernel that forgot one would be far off."""
+
+SHAPES = [(1, 1), (2, 3), (61, 5), (7, 41)]
+"""(M, C): one sample, a last tile cut short, and a row larger than a (small) tile."""
+
+
+def moments(k, x):
+    """mean and var of one target for x [G, M, C], in memory that held NaN."""
+    mean, var = np.full((2, len(x), x.shape[2]), np.nan, x.dtype)
+    k.moments(x, mean, var)
+    return mean, var
+
+
+def draw(shape, real):
+    """x, gamma, beta and dy."""
+    rng = np.random.default_rng(1)
+    x, dy = rng.normal(0.4, 1.5, (2, *shape)).astype(real)
+    gamma, beta = rng.normal(1, 0.3, (2, shape[1])).astype(real)
+    return x, gamma, beta, dy
+
+
+def run(k, x, gamma, beta, dy, mean, var, frozen, want_dx=True):
+    """y, dgamma, dbeta, dx of one target, in memory that held NaN."""
+    y, dx = np.full((2, *x.shape), np.nan, x.dtype)
+    dgamma, dbeta = np.full((2, x.shape[1]), np.nan, x.dtype)
+    k.batchnorm_forward(x, gamma, beta, mean, var, EPS, SCALE, y)
+    k.batchnorm_backward(dy, x, gamma, mean, var, EPS, SCALE, frozen, dx if want_dx else None, dgamma, dbeta)
+    return y, dgamma, dbeta, dx
+
+
+# --- moments ------------------------------------------------------------------------------------------------
+
+
+def test_reference_moments_are_mean_and_biased_variance():
+    """The library's text works in exact rational arithmetic."""
+    x = np.random.default_rng(2).normal(3, 2, (2, 7, 3))
+    mean, var = moments(reference, x)
+    for g, c in np.ndindex(mean.shape):
+        column = x[g, :, c].tolist()
+        agree(mean[g, c], statistics.fmean(column), 8, np.abs(column).mean())
+        agree(var[g, c], statistics.pvariance(column), 16, np.square(column).mean())
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cpu_moments_are_the_reference(small_tiles, shape, groups, real):
+    x = np.random.default_rng(3).normal(0.4, 1.5, (groups, *shape)).astype(real)
+    (mean, var), (want_mean, want_var) = (moments(k, x) for k in (cpu, reference))
+    rows = shape[0] + 2
+    agree(mean, want_mean, rows, np.abs(x).mean(1))
+    agree(var, want_var, 2 * rows, np.square(x).mean(1))  # also bounds what the error of the mean does
+
+
+@pytest.fixture(params=[(1, 100_000), (8, 10_000), (32, 5_000)], ids="channels {0[0]}, rows {0[1]}".format)
+def around_ten_thousand(request):
+    """f(deviation): float32 numbers of mean 1e4, and the error of a mean that is good to four roundings."""
+    channels, rows = request.param
+
+    def draw(deviation):
+        x = 1e4 + deviation * np.random.default_rng(0).standard_normal((1, rows, channels))
+        return x.astype(np.float32), 4 * float(np.finfo(np.float32).eps) / 2 * 1e4
+
+    return draw
+
+
+@pytest.mark.parametrize("deviation", [1.0, 0.1])
+def test_a_large_mean_does_not_swallow_a_small_variance(around_ten_thousand, deviation):
+    """An error delta of the tiles' means adds delta^2 within tiles, and delta^2 and twice delta times the
+    deviation between them; a tile's sum of squares errs by its number of rows times eps / 2."""
+    x, delta = around_ten_thousand(deviation)
+    exact = x.astype(np.float64).var(1)
+    _, var = moments(cpu, x)
+    rounding = (32768 // x.shape[2]) * float(np.finfo(np.float32).eps) / 2
+    within(var, exact, 2 * delta**2 + 2 * delta * np.sqrt(exact) + rounding * exact)
+
+
+@pytest.mark.parametrize("deviation", [1.0, 0.1])
+def test_a_large_mean_is_exact_to_a_few_roundings(around_ten_thousand, deviation):
+    """Not to a few a row: it is subtracted from numbers that differ by no more than the deviation."""
+    x, delta = around_ten_thousand(deviation)
+    mean, _ = moments(cpu, x)
+    within(mean, x.astype(np.float64).mean(1), delta)
+
+
+@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@pytest.mark.parametrize("real", REALS)
+def test_constant_input_has_no_variance(k, real):
+    mean, var = moments(k, np.full((2, 50, 3), 0.75, real))
+    assert (mean == 0.75).all() and (var == 0).all()
+
+
+@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@pytest.mark.parametrize("real", REALS)
+def test_running_update(k, real):
+    running, value = np.array([1, -2, 0.5], real), np.array([3, 2, 0.5], real)
+    k.running_update(running, value, 0.25)
+    assert running.tolist() == [1.5, -1, 0.5]
+
+
+# --- batch normalisation ------------------------------------------------------------------------------------
+
+
+def test_reference_normalises():
+    x, gamma, beta, dy = draw((61, 5), np.float64)
+    (mean,), (var,) = moments(reference, x[None])
+    y, *_ = run(reference, x, gamma, beta, dy, mean, var, False)
+    agree(y.mean(0), beta, 61, np.abs(y).mean(0))
+    agree(y.var(0), (SCALE * gamma) ** 2 * var / (var + EPS), 4 * 61, np.square(y).mean(0))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_gradients(frozen):
+    """With the batch's statistics, recomputed for every difference, and with constant ones."""
+    x, gamma, beta, dy = draw((7, 3), np.float64)
+    (mean,), (var,) = moments(reference, x[None])
+    if frozen:
+        mean, var = mean + 0.3, var * 1.7
+    _, dgamma, dbeta, dx = run(reference, x, gamma, beta, dy, mean, var, frozen)
+
+    def loss():
+        y = np.empty_like(x)
+        now = (mean, var) if frozen else [part[0] for part in moments(reference, x[None])]
+        reference.batchnorm_forward(x, gamma, beta, *now, EPS, SCALE, y)
+        return (dy * y).sum()
+
+    is_gradient(dx, loss, x)
+    is_gradient(dgamma, loss, gamma)
+    is_gradient(dbeta, loss, beta)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cpu_is_the_reference(small_tiles, shape, frozen, real):
+    x, gamma, beta, dy = draw(shape, real)
+    (mean,), (var,) = moments(reference, x[None])
+    got, want = (run(k, x, gamma, beta, dy, mean, var, frozen) for k in (cpu, reference))
+
+    rows = shape[0]
+    inverse = 1 / np.sqrt(var.astype(np.float64) + EPS)
+    factor = SCALE * np.abs(gamma) * inverse
+    normalised = np.abs(x - mean) * inverse
+    sums, projections = np.abs(dy).sum(0), np.abs(dy * normalised).sum(0)
+    centred = np.abs(dy) + (sums + normalised * projections) / rows
+    scales = factor * np.abs(x - mean) + np.abs(beta), SCALE * projections, sums, factor * centred
+    for array, oracle, ops, scale in zip(got, want, (8, rows + 8, rows, rows + 12), scales, strict=True):
+        agree(array, oracle, ops, scale)
+
+
+@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+def test_input_gradient_may_be_left_out(k):
+    x, gamma, beta, dy = draw((61, 5), np.float64)
+    (mean,), (var,) = moments(reference, x[None])
+    _, dgamma, dbeta, _ = run(k, x, gamma, beta, dy, mean, var, False)
+    _, same_dgamma, same_dbeta, dx = run(k, x, gamma, beta, dy, mean, var, False, want_dx=False)
+    assert np.array_equal(dgamma, same_dgamma) and np.array_equal(dbeta, same_dbeta)
+    assert np.isnan(dx).all()

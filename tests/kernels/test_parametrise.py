@@ -1,0 +1,73 @@
+"""Constrained parameters: ranges, gradients, one a layer and one a channel."""
+
+import math
+
+import numpy as np
+import pytest
+from bounds import REALS, agree, is_gradient
+
+from numsnn.kernels import cpu, reference
+
+BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+NAMES = {"positive": math.exp, "unit": lambda raw: 1 / (1 + math.exp(-raw))}
+KINDS = pytest.mark.parametrize("name", NAMES)
+CHANNELS = 4
+
+
+def pair(k, name):
+    return getattr(k, f"{name}_forward"), getattr(k, f"{name}_backward")
+
+
+@BOTH
+@KINDS
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("shared", [True, False], ids=["a layer", "a channel"])
+def test_value(k, name, real, shared):
+    raw = np.random.default_rng(1).normal(0, 2, 1 if shared else CHANNELS).astype(real)
+    natural = np.full(CHANNELS, np.nan, real)
+    pair(k, name)[0](raw, natural)
+    want = np.array([NAMES[name](float(raw[0 if shared else c])) for c in range(CHANNELS)])
+    agree(natural, want.astype(real), 4, want)
+
+
+@BOTH
+@KINDS
+@pytest.mark.parametrize("shared", [True, False], ids=["a layer", "a channel"])
+def test_gradient(k, name, shared):
+    """A raw value that a whole layer shares collects the gradients of all channels."""
+    forward, backward = pair(k, name)
+    rng = np.random.default_rng(2)
+    raw, dnatural = rng.normal(size=1 if shared else CHANNELS), rng.normal(size=CHANNELS)
+    natural, draw = np.empty(CHANNELS), np.full_like(raw, np.nan)
+    forward(raw, natural)
+    backward(dnatural, natural, draw)
+
+    def loss():
+        moved = np.empty(CHANNELS)
+        forward(raw, moved)
+        return (dnatural * moved).sum()
+
+    is_gradient(draw, loss, raw)
+
+
+@BOTH
+@KINDS
+def test_one_channel(k, name):
+    """[1] is one a layer and one a channel at once."""
+    forward, backward = pair(k, name)
+    natural, draw = np.empty(1), np.empty(1)
+    forward(np.zeros(1), natural)
+    backward(np.full(1, 3.0), natural, draw)
+    assert natural == {"positive": 1, "unit": 0.5}[name]
+    assert draw == {"positive": 3, "unit": 0.75}[name]
+
+
+@BOTH
+@pytest.mark.parametrize("real", REALS)
+def test_unit_stays_within_its_bounds(k, real):
+    """However far the raw value has gone, and without a warning on the way."""
+    raw = np.array([-math.inf, -1000, -30, 30, 1000, math.inf], real)
+    natural = np.empty_like(raw)
+    k.unit_forward(raw, natural)
+    assert (natural >= 0).all() and (natural <= 1).all()
+    assert natural[0] == natural[1] == 0 and natural[4] == natural[5] == 1

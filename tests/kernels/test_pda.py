@@ -1,0 +1,118 @@
+"""Potential distribution adjustment: the tracked correction and the divergence objective."""
+
+import math
+
+import numpy as np
+import pytest
+from bounds import REALS, agree, is_gradient
+
+from numsnn.kernels import cpu, reference
+
+BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+EPS, WEIGHT = 1e-2, 0.6
+CHANNELS = 3
+
+
+def run(k, mean, var, target_mean, target_var, n, eps=EPS):
+    """value, p_offset, p_slope of one target, in memory that held NaN."""
+    out = np.full((3, len(mean)), np.nan, mean.dtype)
+    k.divergence(mean, var, target_mean, target_var, eps, WEIGHT, n, *out)
+    return out
+
+
+def draw(real):
+    """Potentials [n, C], and the mean and variance they should have."""
+    rng = np.random.default_rng(1)
+    u = rng.normal(-0.3, 1.4, (29, CHANNELS)).astype(real)
+    return u, np.array([0, 0.5, -0.2], real), np.array([1, 0.3, 2.5], real)
+
+
+def one_sided(mean, var, other_mean, other_var):
+    """KL(N(mean, var) || N(other_mean, other_var)), the textbook's formula."""
+    return (math.log(other_var / var) + (var + (mean - other_mean) ** 2) / other_var - 1) / 2
+
+
+def test_reference_value_is_the_symmetric_divergence():
+    """KL one way plus KL the other way; averaged over channels, times the weight."""
+    u, target_mean, target_var = draw(np.float64)
+    mean, var = u.mean(0), u.var(0)
+    value, *_ = run(reference, mean, var, target_mean, target_var, len(u))
+    for c in range(CHANNELS):
+        here, there = (mean[c], var[c] + EPS), (target_mean[c], target_var[c] + EPS)
+        want = WEIGHT / CHANNELS * (one_sided(*here, *there) + one_sided(*there, *here))
+        assert want > 0.01
+        agree(value[c], want, 40, 1 + want)
+
+
+def test_gradient():
+    """p_offset + p_slope u is the gradient by every potential, through its mean and variance."""
+    u, target_mean, target_var = draw(np.float64)
+
+    def objective():
+        return run(reference, u.mean(0), u.var(0), target_mean, target_var, len(u))[0].sum()
+
+    _, p_offset, p_slope = run(reference, u.mean(0), u.var(0), target_mean, target_var, len(u))
+    is_gradient(p_offset + p_slope * u, objective, u)
+
+
+@BOTH
+def test_nothing_to_adjust(k):
+    """A channel that has the wanted distribution pays nothing and is not pushed."""
+    _, mean, var = draw(np.float64)
+    value, p_offset, p_slope = run(k, mean, var, mean, var, 29)
+    agree(value, np.zeros(CHANNELS), 8, 1)
+    agree(p_slope, np.zeros(CHANNELS), 8, 1 / (29 * var.min()))
+    agree(p_offset, np.zeros(CHANNELS), 8, 1 / (29 * var.min()))
+
+
+@BOTH
+@pytest.mark.parametrize("real", REALS)
+def test_silent_channel_stays_finite(k, real):
+    """No variance at all: eps keeps it from dividing by zero, and potentials are pushed apart and up."""
+    constant = np.full(1, -0.5, real), np.zeros(1, real)
+    value, p_offset, p_slope = run(k, *constant, np.zeros(1, real), np.ones(1, real), 29)
+    assert np.isfinite([value, p_offset, p_slope]).all()
+    assert value[0] > 0
+    assert p_slope[0] < 0  # away from the mean
+    assert p_offset[0] + p_slope[0] * real(-0.5) < 0  # a descent step raises the mean
+
+
+@pytest.mark.parametrize("real", REALS)
+def test_cpu_divergence_is_the_reference(real):
+    u, target_mean, target_var = draw(real)
+    mean, var = u.mean(0), u.var(0)
+    got, want = (run(k, mean, var, target_mean, target_var, len(u)) for k in (cpu, reference))
+    v, w, gap = var + EPS, target_var + EPS, np.abs(mean - target_mean)
+    share = WEIGHT / CHANNELS
+    slope = share / len(u) * (1 / w + (w + gap**2) / v**2)
+    offset = share / len(u) * gap * (1 / w + 1 / v) + slope * np.abs(mean)
+    scales = share * ((v + gap**2) / w + (w + gap**2) / v + 1), offset, slope
+    for array, oracle, scale in zip(got, want, scales, strict=True):
+        agree(array, oracle, 16, scale)
+
+
+@BOTH
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("shape", [(1, 1), (4, 3)])
+def test_shift_update(k, shape, real):
+    """d[t, c] grows by momentum times how far the step's mean lies above the channel's target."""
+    d, mean = np.random.default_rng(2).normal(size=(2, *shape)).astype(real)
+    target = np.random.default_rng(3).normal(size=shape[1]).astype(real)
+    want = [
+        [float(d[t, c]) + 0.1 * (float(mean[t, c]) - float(target[c])) for c in range(shape[1])]
+        for t in range(shape[0])
+    ]
+    scale = np.abs(d) + np.abs(mean) + np.abs(target)
+    k.shift_update(d, mean, target, 0.1)
+    agree(d, np.array(want, real), 4, scale)
+
+
+@BOTH
+def test_tracking_takes_the_shift_out(k):
+    """A mean that falls by d when d is taken off settles on its target, at the pace of the momentum."""
+    d, target = np.zeros((2, 1)), np.array([0.25])
+    drift = np.array([[0.0], [-1.0]])
+    for _ in range(100):
+        k.shift_update(d, drift - d, target, 0.1)
+    remaining = np.abs(drift - target) * 0.9**100
+    agree(np.abs(drift - d - target), remaining, 400, 1)

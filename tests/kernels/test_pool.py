@@ -1,0 +1,121 @@
+"""Pooling: reference against loops over scalars, compiled kernels against reference."""
+
+import naive
+import numpy as np
+import pytest
+from bounds import REALS, agree
+
+from numsnn.kernels import cpu, reference
+
+# (B, H, W, C), kernel, stride, padding
+CASES = {
+    "2x2": ((2, 6, 4, 3), (2, 2), (2, 2), (0, 0)),
+    "rows and columns left over": ((1, 7, 5, 2), (2, 2), (2, 2), (0, 0)),
+    "overlapping": ((2, 7, 5, 3), (3, 3), (2, 2), (1, 1)),
+    "rectangular": ((1, 5, 8, 2), (3, 2), (1, 3), (1, 0)),
+    "gaps": ((1, 8, 7, 2), (2, 1), (3, 2), (0, 0)),
+    "global": ((2, 4, 5, 3), (4, 5), (1, 1), (0, 0)),
+    "one pixel": ((1, 1, 1, 1), (1, 1), (1, 1), (0, 0)),
+}
+
+
+def draw(name, real):
+    """x and dy of a case, and its geometry."""
+    shape, *geometry = CASES[name]
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=shape).astype(real)
+    return x, rng.normal(size=naive.output_shape(shape, *geometry, shape[3])).astype(real), geometry
+
+
+def average(k, x, dy, geometry):
+    """y and dx of one target, in memory that held NaN."""
+    y, dx = np.full_like(dy, np.nan), np.full(x.shape, np.nan, dy.dtype)
+    k.avg_pool2d_forward(x, *geometry, y)
+    k.avg_pool2d_backward(dy, *geometry, dx)
+    return y, dx
+
+
+def maximum(k, x, dy, geometry):
+    """y, index and dx of one target, in memory that held other numbers."""
+    y, index = np.full(dy.shape, 99, x.dtype), np.full(dy.shape, 99, np.int16)
+    dx = np.full(x.shape, np.nan, dy.dtype)
+    k.max_pool2d_forward(x, *geometry, y, index)
+    k.max_pool2d_backward(dy, index, *geometry, dx)
+    return y, index, dx
+
+
+def assert_averages_agree(got, want, x, dy, geometry):
+    """One rounding a tap, and three for the division or for the product with a rounded reciprocal."""
+    ops = geometry[0][0] * geometry[0][1] + 3
+    scales = average(reference, np.abs(x).astype(np.float64), np.abs(dy).astype(np.float64), geometry)
+    for array, oracle, scale in zip(got, want, scales, strict=True):
+        agree(array, oracle, ops, scale)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_reference_average(name):
+    x, dy, geometry = draw(name, np.float64)
+    want_y = np.array(naive.avg_pool2d_forward(x, *geometry))
+    want_dx = np.array(naive.avg_pool2d_backward(dy, x.shape, *geometry))
+    assert_averages_agree(average(reference, x, dy, geometry), (want_y, want_dx), x, dy, geometry)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_reference_maximum(name):
+    """Maxima are picked, not computed: they agree to the bit, and gradients to the order of their sums."""
+    x, dy, geometry = draw(name, np.float64)
+    y, index, dx = maximum(reference, x, dy, geometry)
+    want_y, want_index = map(np.array, naive.max_pool2d_forward(x, *geometry))
+    assert np.array_equal(y, want_y) and np.array_equal(index, want_index)
+    windows = geometry[0][0] * geometry[0][1]
+    want_dx = np.array(naive.max_pool2d_backward(dy, index, x.shape, *geometry))
+    agree(dx, want_dx, windows, naive.max_pool2d_backward(np.abs(dy), index, x.shape, *geometry))
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", CASES)
+def test_cpu_average_is_the_reference(small_tiles, name, real):
+    x, dy, geometry = draw(name, real)
+    got, want = (average(k, x, dy, geometry) for k in (cpu, reference))
+    assert_averages_agree(got, want, x, dy, geometry)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", CASES)
+def test_cpu_maximum_is_the_reference(small_tiles, name, real):
+    x, dy, geometry = draw(name, real)
+    (y, index, dx), (want_y, want_index, want_dx) = (maximum(k, x, dy, geometry) for k in (cpu, reference))
+    assert y.dtype == real and np.array_equal(y, want_y)
+    assert index.dtype == np.int16 and np.array_equal(index, want_index)
+    windows = geometry[0][0] * geometry[0][1]
+    agree(dx, want_dx, windows, maximum(reference, x, np.abs(dy), geometry)[2])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_spikes(small_tiles, name):
+    """Spikes pool to rates, or to spikes; most windows are ties."""
+    x, dy, geometry = draw(name, np.float32)
+    spikes = (x > 0.3).astype(np.uint8)
+    want = average(reference, spikes.astype(np.float32), dy, geometry)
+    for k in (reference, cpu):
+        assert_averages_agree(average(k, spikes, dy, geometry), want, spikes, dy, geometry)
+        y, index, _ = maximum(k, spikes, dy, geometry)
+        want_y, want_index = map(np.array, naive.max_pool2d_forward(spikes, *geometry))
+        assert y.dtype == np.uint8 and np.array_equal(y, want_y) and np.array_equal(index, want_index)
+
+
+@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+def test_of_equals_the_first_inside_the_picture_wins(k):
+    """Equal numbers all below zero: neither a later one nor a padded zero is picked."""
+    x, dy = np.full((1, 3, 3, 1), -2.0, np.float32), np.ones((1, 2, 2, 1), np.float32)
+    y, index, dx = maximum(k, x, dy, ((3, 3), (2, 2), (1, 1)))
+    assert (y == -2).all()
+    assert index[0, :, :, 0].tolist() == [[4, 3], [1, 0]]
+    assert dx[0, :, :, 0].tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+def test_average_counts_padded_zeros(k):
+    x, dy = np.ones((1, 2, 2, 1), np.float32), np.full((1, 2, 2, 1), 4, np.float32)
+    y, dx = average(k, x, dy, ((2, 2), (2, 2), (1, 1)))
+    assert (y == 0.25).all() and (dx == 1).all()

@@ -1,0 +1,320 @@
+"""One call of every kernel, large enough for several tiles of the usual size: name -> f(k, rng) -> result
+arrays.
+
+Used where results are compared with themselves: across thread counts, concurrent callers and a fork.
+"""
+
+import numpy as np
+
+REAL = np.float32
+
+
+def normal(rng, *shape):
+    return rng.standard_normal(shape, REAL)
+
+
+def spikes(rng, *shape):
+    return (rng.random(shape) < 0.2).astype(np.uint8)
+
+
+def empty(*shape):
+    return np.full(shape, np.nan, REAL)
+
+
+WORKLOADS = {}
+"""Filled by the functions below."""
+
+ON_ONE_THREAD = {
+    "clamp", "divergence", "positive_backward", "positive_forward", "running_update", "scale", "shift_update",
+    "unit_backward", "unit_forward",
+}  # fmt: skip
+"""Kernels on a handful of numbers, or one NumPy call."""
+
+MEMORY = {"empty", "from_host", "name", "to_host", "zeros"}
+"""What a target exposes that is no kernel."""
+
+
+def workload(function):
+    WORKLOADS[function.__name__] = function
+    return function
+
+
+# --- elementwise, dropout, optimisers -----------------------------------------------------------------------
+
+
+@workload
+def add(k, rng):
+    y = empty(7, 30011)
+    k.add(spikes(rng, 7, 30011), normal(rng, 7, 30011), y)
+    return [y]
+
+
+@workload
+def repeat(k, rng):
+    y = empty(2, 100_003)
+    k.repeat(normal(rng, 100_003), y)
+    return [y]
+
+
+@workload
+def sum_steps(k, rng):
+    dx = empty(100_003)
+    k.sum_steps(normal(rng, 3, 100_003), dx)
+    return [dx]
+
+
+@workload
+def dropout(k, rng):
+    y = empty(3, 50_003)
+    k.dropout(normal(rng, 3, 50_003), 0.4, 77, y)
+    return [y]
+
+
+@workload
+def sgd_update(k, rng):
+    value, gradient, velocity = normal(rng, 3, 7, 20_011)
+    k.sgd_update(value, gradient, velocity, 0.1, 0.9, True, 0.01)
+    return [value, velocity]
+
+
+@workload
+def adam_update(k, rng):
+    value, gradient, first, second = normal(rng, 4, 7, 20_011)
+    second = np.abs(second)
+    k.adam_update(value, gradient, first, second, 0.1, 0.9, 0.999, 1e-8, 0.01, True, 3)
+    return [value, first, second]
+
+
+@workload
+def sum_squares(k, rng):
+    return [np.array(k.sum_squares(normal(rng, 7, 20_011)))]
+
+
+@workload
+def scale(k, rng):
+    x = normal(rng, 100)
+    k.scale(x, 0.3)
+    return [x]
+
+
+@workload
+def clamp(k, rng):
+    x = normal(rng, 100)
+    k.clamp(x, -0.5, 0.7)
+    return [x]
+
+
+# --- layers -------------------------------------------------------------------------------------------------
+
+
+@workload
+def linear_forward(k, rng):
+    y = empty(1000, 9)
+    k.linear_forward(spikes(rng, 1000, 40), normal(rng, 40, 9), normal(rng, 9), y)
+    return [y]
+
+
+@workload
+def linear_backward_weight(k, rng):
+    dw = empty(700, 9)
+    k.linear_backward_weight(spikes(rng, 50, 700), normal(rng, 50, 9), dw)
+    return [dw]
+
+
+@workload
+def linear_backward_input(k, rng):
+    dx = empty(1000, 40)
+    k.linear_backward_input(normal(rng, 1000, 9), normal(rng, 40, 9), dx)
+    return [dx]
+
+
+@workload
+def bias_backward(k, rng):
+    db = empty(17)
+    k.bias_backward(normal(rng, 6000, 17), db)
+    return [db]
+
+
+GEOMETRY = (1, 1), (1, 1), 1
+
+
+@workload
+def conv2d_forward(k, rng):
+    y = empty(12, 23, 21, 7)
+    k.conv2d_forward(spikes(rng, 12, 23, 21, 9), normal(rng, 3, 3, 9, 7), normal(rng, 7), *GEOMETRY, y)
+    return [y]
+
+
+@workload
+def conv2d_backward_weight(k, rng):
+    dw = empty(3, 3, 9, 7)
+    k.conv2d_backward_weight(spikes(rng, 12, 23, 21, 9), normal(rng, 12, 23, 21, 7), *GEOMETRY, dw)
+    return [dw]
+
+
+@workload
+def conv2d_backward_input(k, rng):
+    dx = empty(12, 23, 21, 9)
+    k.conv2d_backward_input(normal(rng, 12, 23, 21, 7), normal(rng, 3, 3, 9, 7), *GEOMETRY, dx)
+    return [dx]
+
+
+WINDOW = (3, 3), (2, 2), (1, 1)
+
+
+@workload
+def avg_pool2d_forward(k, rng):
+    y = empty(24, 12, 11, 40)
+    k.avg_pool2d_forward(spikes(rng, 24, 23, 21, 40), *WINDOW, y)
+    return [y]
+
+
+@workload
+def avg_pool2d_backward(k, rng):
+    dx = empty(24, 23, 21, 40)
+    k.avg_pool2d_backward(normal(rng, 24, 12, 11, 40), *WINDOW, dx)
+    return [dx]
+
+
+@workload
+def max_pool2d_forward(k, rng):
+    y, index = empty(24, 12, 11, 40), np.full((24, 12, 11, 40), 99, np.int16)
+    k.max_pool2d_forward(normal(rng, 24, 23, 21, 40), *WINDOW, y, index)
+    return [y, index]
+
+
+@workload
+def max_pool2d_backward(k, rng):
+    dx, index = empty(24, 23, 21, 40), rng.integers(0, 9, (24, 12, 11, 40)).astype(np.int16)
+    k.max_pool2d_backward(normal(rng, 24, 12, 11, 40), index, *WINDOW, dx)
+    return [dx]
+
+
+@workload
+def moments(k, rng):
+    mean, var = empty(2, 2, 17)
+    k.moments(normal(rng, 2, 6000, 17), mean, var)
+    return [mean, var]
+
+
+@workload
+def running_update(k, rng):
+    running = normal(rng, 17)
+    k.running_update(running, normal(rng, 17), 0.1)
+    return [running]
+
+
+@workload
+def batchnorm_forward(k, rng):
+    y = empty(6000, 17)
+    gamma, beta, mean, var = normal(rng, 4, 17)
+    k.batchnorm_forward(normal(rng, 6000, 17), gamma, beta, mean, np.abs(var), 1e-5, 1.0, y)
+    return [y]
+
+
+@workload
+def batchnorm_backward(k, rng):
+    dy, x = normal(rng, 2, 6000, 17)
+    gamma, mean, var = normal(rng, 3, 17)
+    dx, dgamma, dbeta = empty(6000, 17), empty(17), empty(17)
+    k.batchnorm_backward(dy, x, gamma, mean, np.abs(var), 1e-5, 1.0, False, dx, dgamma, dbeta)
+    return [dx, dgamma, dbeta]
+
+
+# --- neuron, losses, potentials -----------------------------------------------------------------------------
+
+
+def neuron(rng):
+    """Currents, leak, threshold, correction and width."""
+    ones = np.ones(17, REAL)
+    return normal(rng, 2, 6000, 17), ones / 2, ones, normal(rng, 2, 17) / 10, ones
+
+
+@workload
+def lif_forward(k, rng):
+    i, beta, theta, d, alpha = neuron(rng)
+    u, s = empty(*i.shape), np.full(i.shape, 7, np.uint8)
+    k.lif_forward(i, beta, theta, d, 0.0, False, None, alpha, u, s)
+    return [u, s]
+
+
+@workload
+def lif_reset(k, rng):
+    u, _, theta, *_ = neuron(rng)
+    v = empty(*u.shape)
+    k.lif_reset(u, spikes(rng, *u.shape), theta, 0.0, v)
+    return [v]
+
+
+@workload
+def lif_backward(k, rng):
+    u, beta, theta, d, alpha = neuron(rng)
+    s = (u >= 1).astype(np.uint8)
+    di, gradients = empty(*u.shape), empty(3, 17)
+    k.lif_backward(
+        normal(rng, *u.shape), u, s, beta, theta, d, 0.0, False, False, "triangle", alpha, None, None,
+        di, *gradients,
+    )  # fmt: skip
+    return [di, gradients]
+
+
+@workload
+def rate_cross_entropy(k, rng):
+    return loss(k.rate_cross_entropy, rng, 0.1)
+
+
+@workload
+def temporal_cross_entropy(k, rng):
+    return loss(k.temporal_cross_entropy, rng, 0.1, 0.2, 1.0)
+
+
+@workload
+def spike_count_mse(k, rng):
+    return loss(k.spike_count_mse, rng, 0.9, 0.1)
+
+
+def loss(function, rng, *settings):
+    value, dz = empty(50), empty(3, 50, 10)
+    function(normal(rng, 3, 50, 10), rng.integers(0, 10, 50), *settings, value, dz)
+    return [value, dz]
+
+
+@workload
+def shift_update(k, rng):
+    d = normal(rng, 4, 17)
+    k.shift_update(d, normal(rng, 4, 17), normal(rng, 17), 0.1)
+    return [d]
+
+
+@workload
+def divergence(k, rng):
+    mean, var, target_mean, target_var = normal(rng, 4, 17)
+    out = empty(3, 17)
+    k.divergence(mean, np.abs(var), target_mean, np.abs(target_var), 1e-3, 1.0, 100, *out)
+    return [out]
+
+
+@workload
+def positive_forward(k, rng):
+    return constrained(k.positive_forward, normal(rng, 17))
+
+
+@workload
+def positive_backward(k, rng):
+    return constrained(k.positive_backward, *normal(rng, 2, 17))
+
+
+@workload
+def unit_forward(k, rng):
+    return constrained(k.unit_forward, normal(rng, 17))
+
+
+@workload
+def unit_backward(k, rng):
+    return constrained(k.unit_backward, *normal(rng, 2, 17))
+
+
+def constrained(function, *arguments):
+    out = empty(17)
+    function(*arguments, out)
+    return [out]

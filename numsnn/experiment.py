@@ -7,22 +7,25 @@ the pictures and report.html.
 
 import json
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from . import data, losses, optim, schedules
 from .config import Config
-from .diagnostics import Diagnosis, PlotsUnavailable, diagnose, write_report
+from .diagnostics import Diagnosis, diagnose, record_spikes, write_report
+from .files import write_file
 from .kernels.cpu.launch import set_num_threads
-from .layers import LIF, Layer, Mode, Sequential
+from .layers import LIF, Layer, Sequential
 from .models import from_string
 from .pda import PDA
 from .psg import PSG, Surrogate
 from .training import Evaluation, Trainer
-from .training.checkpoint import replacing
 from .validate import choice
 from .version import __version__
+
+MATPLOTLIB_MISSING = 'matplotlib is missing, so there are no pictures; install it with: pip install "numsnn[plot]"'
 
 DIAGNOSED_SAMPLES = 256
 """Test samples that the diagnoses at the start and at the end look at."""
@@ -46,14 +49,14 @@ class Outcome:
         history: metrics of every epoch.
         test: evaluation of the final network.
         folder: the run's.
-        report: path of report.html, or None where it could not be made.
-        note: why there is no report, or "".
+        report: path of report.html.
+        note: what is missing in the report and how to get it, or "".
     """
 
     history: list[dict]
     test: Evaluation
     folder: Path
-    report: Path | None
+    report: Path
     note: str
 
 
@@ -137,22 +140,19 @@ def run(config: Config, out, resume: bool = False, progress: bool = True) -> Out
     experiment = prepare(config, out)
     folder, trainer, test = Path(out), experiment.trainer, experiment.test
     trainer.start(experiment.train, config.training.epochs, resume)
-    _write_text(folder / "config.toml", config.to_toml())
+    write_file(folder / "config.toml", config.to_toml())
     x, y = test.batch(np.arange(min(DIAGNOSED_SAMPLES, len(test))))
     begin = _diagnosis_at_start(trainer, x, y)
     trainer.fit(experiment.train, test, config.training.epochs, progress=progress)
     end = diagnose(trainer.net, x, y, trainer.loss)
-    _write_text(folder / "end.json", json.dumps(end.to_dict()))
+    write_file(folder / "end.json", json.dumps(end.to_dict()))
     result = trainer.evaluate(test)
-    report, note = None, ""
-    try:
-        report = write_report(
-            folder, trainer.history, title=f"{config.data.name}, {config.model.architecture}",
-            config_text=config.to_toml(), start=begin, end=end, confusion=result.confusion, classes=test.classes,
-            raster=spikes_of(trainer.net, x[:1]), version=__version__,
-        )  # fmt: skip
-    except PlotsUnavailable as error:
-        note = str(error)
+    report = write_report(
+        folder, trainer.history, title=f"{config.data.name}, {config.model.architecture}",
+        config_text=config.to_toml(), start=begin, end=end, confusion=result.confusion, classes=test.classes,
+        raster=record_spikes(trainer.net, x[:1]), version=__version__,
+    )  # fmt: skip
+    note = "" if find_spec("matplotlib") else MATPLOTLIB_MISSING
     return Outcome(trainer.history, result, folder, report, note)
 
 
@@ -161,23 +161,6 @@ def _diagnosis_at_start(trainer, x, y):
     path = trainer.out / "start.json"
     if trainer.epoch or trainer.batch:
         return Diagnosis.from_dict(json.loads(path.read_text())) if path.exists() else None
-    begin = diagnose(trainer.net, x, y, trainer.loss)
-    _write_text(path, json.dumps(begin.to_dict()))
+    begin = diagnose(trainer.net, x, y, trainer.loss, training=True)  # running statistics are not there yet
+    write_file(path, json.dumps(begin.to_dict()))
     return begin
-
-
-def spikes_of(net: Layer, x) -> dict[str, np.ndarray]:
-    """The spikes of every neuron layer for one sample: layer name -> ``[T, units]`` uint8.
-
-    Args:
-        net: a network.
-        x: one sample, with its sample axis: ``[1, H, W, C]`` or ``[1, F]``.
-    """
-    net.forward(net.admit(x), Mode())
-    spikes = {layer.path: layer.kernels.to_host(layer.output) for layer in net.walk() if isinstance(layer, LIF)}
-    return {name: s.reshape(len(s), -1) for name, s in spikes.items()}
-
-
-def _write_text(path, text):
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

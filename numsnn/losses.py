@@ -10,13 +10,14 @@ from .validate import number, within
 class Loss(Described):
     """Base of all losses. A subclass writes ``evaluate(kernels, z, labels, loss, dz)``, which calls its kernel."""
 
-    def __call__(self, kernels, z, labels) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, kernels, z, labels, dtype=np.float32) -> tuple[np.ndarray, np.ndarray]:
         """Loss of every sample and the gradient of their mean.
 
         Args:
             kernels: functions of the target z lives on.
             z: readout ``[T, N, K]``, float or uint8 spikes.
             labels: ``[N]`` whole numbers from 0 to K - 1.
+            dtype: of the gradient where z holds spikes; otherwise it is z's. Default float32.
 
         Returns:
             losses ``[N]`` on the host, dL/dz ``[T, N, K]`` on the target.
@@ -27,7 +28,7 @@ class Loss(Described):
         if z.ndim != 3:
             raise ShapeError(f"{type(self).__name__}: the readout must be [T, N, K]; got {z.shape}")
         labels = check_labels(type(self).__name__, labels, z.shape[1], z.shape[2])
-        dtype = np.dtype(np.float32) if z.dtype == np.uint8 else z.dtype
+        dtype = np.dtype(dtype) if z.dtype == np.uint8 else z.dtype
         dz = kernels.empty(z.shape, dtype)
         loss = kernels.empty((z.shape[1],), dtype)
         self.evaluate(kernels, z, kernels.from_host(labels, np.int64), loss, dz)

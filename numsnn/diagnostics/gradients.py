@@ -72,7 +72,7 @@ class GradientReport:
                 f"{row.direction:.1e}{mark}"
             )
         verdict = "agree" if self.ok else "DISAGREE"
-        lines.append(f"gradients {verdict}: worst relative difference {self.worst:.1e}, tolerance {self.tolerance:.0e}")
+        lines.append(f"gradients {verdict}: worst relative error {self.worst:.1e}, tolerance {self.tolerance:.0e}")
         return "\n".join(lines)
 
 
@@ -82,9 +82,9 @@ def check_gradients(
 ) -> GradientReport:  # fmt: skip
     """Compare every hand-written gradient of a network with central differences.
 
-    A float64 copy of the network runs in relaxed mode with batch statistics, a fixed dropout mask and PDA corrections as
-    they are; the network itself is not touched. Layers with ``detach_reset`` are checked with the reset attached, as
-    without it no function has the gradient that is computed.
+    A float64 copy of the network runs in relaxed mode with batch statistics, a fixed dropout mask and PDA corrections
+    as they are; the network itself is not touched. Layers with ``detach_reset`` are checked with the reset attached,
+    as without it no function has the gradient that is computed.
 
     Args:
         net: any network.

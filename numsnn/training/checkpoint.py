@@ -10,31 +10,16 @@ holds a whole checkpoint or the one before. The digest covers every array and at
 
 import hashlib
 import json
-import os
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import CheckpointError, DivergenceError, ShapeError
+from ..files import replacing
 from ..layers import Layer
 from ..version import __version__
 
 FORMAT = "numsnn checkpoint 1"
-
-
-@contextmanager
-def replacing(path: Path):
-    """A temporary path beside `path`, which takes its place when the block ends without an exception."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write(path, net: Layer, optimizer_arrays=None, training=None) -> None:

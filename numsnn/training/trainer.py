@@ -175,7 +175,7 @@ class Trainer:
         entropy = np.random.SeedSequence(self.seed, spawn_key=(STEP_STREAM, self.epoch, self.batch))
         mode = replace(TRAINING, seed=int(entropy.generate_state(1, np.uint64)[0]))
         z = net.forward(kernels.from_host(x, net.dtype), mode)
-        losses, dz = self.loss(kernels, z, y)
+        losses, dz = self.loss(kernels, z, y, net.dtype)
         if not np.isfinite(losses).all():
             self._diverged("the loss")
         net.backward(dz, need_dx=False)
@@ -259,7 +259,7 @@ class Trainer:
         started = time.perf_counter()
         total, answers, labels, classes = 0.0, [], [], 0
         for y, z in self._passes(data):
-            losses, _ = self.loss(self.net.kernels, z, y)
+            losses, _ = self.loss(self.net.kernels, z, y, self.net.dtype)
             total += float(losses.sum(dtype=np.float64))
             answers.append(_decide(self.net.kernels.to_host(z)))
             labels.append(y)

@@ -1,0 +1,201 @@
+"""A run as one self-contained HTML page."""
+
+import platform
+from base64 import b64encode
+from html import escape
+from math import prod
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from ..files import write_file
+from . import plots
+from .text import layer_table, parameter_table
+
+SCALE = 0.75
+"""The page's pixels for one of a picture's, so that pictures are sharp on fine screens too."""
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1d2329; --soft: #5b6570; --line: #dde2e7; --paper: #fff; --panel: #f5f7f9;
+  --warn: #b04a00; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8ec; --soft: #9aa4ae; --line: #363d45; --paper: #15191d; --panel: #1e242a; --warn: #ffb27a; }
+  img { filter: brightness(.92); } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.7rem; margin: 0 0 1rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 2.5rem 0 .6rem; }
+p { margin: .4rem 0; }
+.soft, caption, dt { color: var(--soft); }
+dl.headline { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 0; }
+dl.headline div { background: var(--panel); border-radius: .5rem; padding: .7rem .9rem; }
+dt { font-size: .85rem; } dd { margin: 0; font-size: 1.35rem; font-weight: 600; }
+dd small { display: block; font-size: .85rem; font-weight: 400; color: var(--soft); }
+img { display: block; max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line);
+  border-radius: .5rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .8rem .3rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; }
+ul.hints li { color: var(--warn); margin: .3rem 0; }
+pre { background: var(--panel); border-radius: .5rem; padding: .9rem; overflow-x: auto; font-size: .85rem; }
+summary { cursor: pointer; margin: .6rem 0; color: var(--soft); }
+"""
+
+
+def write_report(
+    folder, history: list[dict], *, title: str, config_text: str, start=None, end=None, confusion=None,
+    classes=None, raster: dict[str, np.ndarray] | None = None, version: str,
+) -> Path:  # fmt: skip
+    """Write ``report.html`` and its pictures (PNG) into a folder. The page holds everything itself: pictures, style, no
+    scripts, nothing from outside. Files are replaced as wholes, so that a reader never meets half of one.
+
+    Args:
+        folder: must exist.
+        history: what `Trainer.fit` returns.
+        title: heading of the page.
+        config_text: the complete configuration, shown as it is.
+        start, end: a `Diagnosis` before and after training, or None.
+        confusion: counts ``[K, K]``, true class by predicted class, or None.
+        classes: K names; numbers from 0 by default.
+        raster: spikes of one sample as `record_spikes` gives them, or None.
+        version: of numsnn.
+
+    Returns:
+        the page's path. Where matplotlib is missing the page is written without pictures and says so.
+
+    Raises:
+        ValueError: start and end are of different networks, or confusion and classes do not fit.
+        OSError: the folder cannot be written to.
+    """
+    folder = Path(folder)
+    last = end if end is not None else start
+    if confusion is not None and classes is None:
+        classes = range(len(confusion))
+    neurons = last is not None and last.layers
+    widths = any(metrics.get("widths") for metrics in history)
+    no_diagnosis = "No diagnosis was made." if last is None else "The network has no neuron layer."
+    pictures = (
+        ("Learning curves", "learning_curves", history, (history,), "No epoch was finished."),
+        ("Potentials and surrogates", "potentials", neurons, (start, end), no_diagnosis),
+        ("Surrogate widths", "widths", widths, (history,), "The history holds no surrogate widths."),
+        ("Potential shift", "shift", neurons, (last,), no_diagnosis),
+        ("Spikes of one sample", "raster", raster, (raster,), "No spikes were recorded."),
+        ("Confusion", "confusion", confusion is not None, (confusion, classes), "No test set was evaluated."),
+    )
+    body = [f"<h1>{escape(title)}</h1>", _headline(history, last)]
+    for heading, name, there, arguments, reason in pictures:
+        body += [f"<h2>{heading}</h2>", _picture(folder, name, heading, arguments) if there else _soft(reason)]
+        if name == "learning_curves" and history:
+            body.append(f"<details><summary>Every epoch</summary>{_table(_history_table(history))}</details>")
+    body += ["<h2>Diagnosis</h2>", _soft(no_diagnosis) if last is None else _diagnosis(last, end is not None)]
+    body += ["<h2>Configuration</h2>", f"<pre>{escape(config_text)}</pre>", "<h2>Versions</h2>", _versions(version)]
+    page = (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n</body>\n</html>\n"
+    )
+    path = folder / "report.html"
+    write_file(path, page.encode())
+    return path
+
+
+def _headline(history, diagnosis):
+    """The numbers that are asked for first."""
+    facts = []
+    tested = [metrics for metrics in history if metrics.get("test_accuracy") is not None]
+    if tested:
+        best = max(tested, key=lambda metrics: metrics["test_accuracy"])
+        facts.append(("best test accuracy", _accuracy(best["test_accuracy"]), f"epoch {best['epoch']}"))
+        facts.append(("last test accuracy", _accuracy(tested[-1]["test_accuracy"]), f"epoch {tested[-1]['epoch']}"))
+    elif history:
+        facts.append(("last training accuracy", _accuracy(history[-1]["train_accuracy"]), "no test set"))
+    facts.append(("epochs", f"{len(history)}", ""))
+    if history:
+        seconds = sum(metrics["seconds"] for metrics in history)
+        facts.append(("training time", _duration(seconds), f"{_duration(seconds / len(history))} an epoch"))
+    if diagnosis is not None:
+        count = sum(prod(row.shape) for row in diagnosis.parameters)
+        facts.append(("parameters", f"{count:,}", f"{len(diagnosis.layers)} neuron layers"))
+        hints = len(diagnosis.hints)
+        facts.append(("hints", f"{hints}", "see Diagnosis" if hints else "nothing looks wrong"))
+    cells = (
+        f"<div><dt>{name}</dt><dd>{value} <small>{note}</small></dd></div>" for name, value, note in facts
+    )
+    return f'<dl class="headline">{"".join(cells)}</dl>'
+
+
+def _picture(folder, name, heading, arguments):
+    """Draw one picture into the folder, and show it."""
+    try:
+        path = getattr(plots, name)(*arguments, folder / f"{name}.png")
+    except plots.PlotsUnavailable as error:
+        return _soft(f"No picture: {error}")
+    data = path.read_bytes()
+    pixels = int.from_bytes(data[16:20], "big")  # a PNG's width; all pictures are shown at one scale, letters alike
+    source = f"data:image/png;base64,{b64encode(data).decode()}"
+    return f'<img alt="{escape(heading)}" width="{round(SCALE * pixels)}" src="{source}">'
+
+
+def _diagnosis(diagnosis, trained):
+    hints = "".join(f"<li>{escape(hint)}</li>" for hint in diagnosis.hints)
+    parts = [
+        _soft(
+            f"The network {'after' if trained else 'before'} training. Rate: spikes a neuron and step. Silent, "
+            "saturated: units that never, always fired. Shift: mean potential less where the input puts it, at the "
+            "step where it is largest; uncorrected: the same without PDA's correction. Undesired: potentials outside "
+            "the surrogate's window. Gradient: its norm at the layer's input."
+        ),
+        f'<ul class="hints">{hints}</ul>' if hints else "<p>Nothing looks wrong.</p>",
+    ]
+    if diagnosis.layers:
+        parts.append(_table(layer_table(diagnosis)))
+    parts.append(f"<details><summary>Parameters</summary>{_table(parameter_table(diagnosis))}</details>")
+    return "\n".join(parts)
+
+
+def _history_table(history):
+    """The metrics by epoch as text, the header first; widths are in the picture."""
+    metrics = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds", "learning_rate")
+    table = [["epoch", *(name.replace("_", " ") for name in metrics)]]
+    for entry in history:
+        values = [entry.get(name) for name in metrics]
+        table.append([str(entry["epoch"]), *("-" if value is None else f"{value:.4g}" for value in values)])
+    return table
+
+
+def _table(table):
+    header, *rows = table
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    lines = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>{lines}</tbody></table></div>'
+
+
+def _versions(version):
+    found = {
+        "numsnn": version,
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "Numba": numba.__version__,
+    }
+    return _soft(", ".join(f"{name} {number}" for name, number in found.items()))
+
+
+def _soft(text):
+    return f'<p class="soft">{escape(text)}</p>'
+
+
+def _accuracy(share):
+    return f"{100 * share:.2f} %"
+
+
+def _duration(seconds):
+    """A duration in words: "48 s", "3 min 20 s", "2 h 05 min"."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,91 @@
+"""A diagnosis as aligned text."""
+
+
+
+def percent(share: float) -> str:
+    """A share as per cent with one decimal, or more where that would read as nothing or everything: "0.02 %"."""
+    value = 100 * share
+    if 0 < value < 0.05:
+        return f"{value:.1g} %"
+    return f"{value:.3f} %" if 99.95 <= value < 100 else f"{value:.1f} %"
+
+
+def layer_table(diagnosis) -> list[list[str]]:
+    """The neuron layers of a `Diagnosis` as text, the header first. Shifts are those of the step where they are
+    largest; "uncorrected" is without PDA's correction."""
+    rows = diagnosis.layers
+    corrected = any(row.shift_uncorrected is not None for row in rows)
+    labelled = any(row.gradient_steps is not None for row in rows)
+    columns = {
+        "layer": [row.name for row in rows],
+        "rate": [percent(row.rate) for row in rows],
+        "silent": [percent(row.silent) for row in rows],
+        "saturated": [percent(row.saturated) for row in rows],
+        "potential": ["not finite" if row.mean is None else f"{_plain(row.mean)} ± {_plain(row.std)}" for row in rows],
+        "shift": [_signed(worst(row.shift)) for row in rows],
+        "uncorrected": [_signed(worst(row.shift_uncorrected or ())) for row in rows] if corrected else None,
+        "undesired": [percent(row.undesired_share) for row in rows],
+        "width": [span(row.width) for row in rows],
+        "threshold": [span(row.threshold) for row in rows],
+        "leak": [span(row.leak) for row in rows],
+        "gradient": [_small(row.gradient) for row in rows] if labelled else None,
+    }
+    shown = {title: column for title, column in columns.items() if column is not None}
+    return [list(shown), *map(list, zip(*shown.values(), strict=True))]
+
+
+def parameter_table(diagnosis) -> list[list[str]]:
+    """The parameters of a `Diagnosis` as text, the header first."""
+    table = [["parameter", "shape", "norm", "gradient", "not finite"]]
+    for row in diagnosis.parameters:
+        shape = " x ".join(map(str, row.shape))
+        table.append([row.name, shape, _small(row.norm), _small(row.gradient), percent(row.nonfinite)])
+    return table
+
+
+def report_text(diagnosis) -> str:
+    """Tables and hints of a `Diagnosis`, for a terminal."""
+    tables = [layer_table(diagnosis), parameter_table(diagnosis)]
+    parts = [_aligned(table) for table in tables if len(table) > 1]
+    if diagnosis.loss is not None:
+        parts.append(f"loss {diagnosis.loss:.4g}")
+    parts.append("\n".join(f"- {hint}" for hint in diagnosis.hints) or "Nothing looks wrong.")
+    return "\n\n".join(parts)
+
+
+def worst(values) -> float | None:
+    """The entry of largest magnitude, None left out; None where there is no other."""
+    return max((value for value in values if value is not None), key=abs, default=None)
+
+
+def span(values) -> str:
+    """A number, or the smallest and largest of several."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    low, high = f"{min(known):.3g}", f"{max(known):.3g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _plain(value):
+    return f"{value:.2f}" if abs(value) < 1000 else f"{value:.1e}"
+
+
+def _signed(value):
+    if value is None:
+        return "-"
+    return f"{round(value, 3) + 0.0:+.3f}" if abs(value) < 1000 else f"{value:+.1e}"  # + 0.0: no "-0.000"
+
+
+def _small(value):
+    return "-" if value is None else f"{value:.2e}"
+
+
+def _aligned(table):
+    """Columns of text: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for first, *others in table:
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        lines.append("  ".join(cells))
+    return "\n".join(lines)

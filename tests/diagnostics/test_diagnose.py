@@ -1,0 +1,489 @@
+"""`diagnose`: exact numbers on networks worked out by hand, hints for provoked faults, and nothing touched."""
+
+import json
+
+import numpy as np
+import pytest
+
+from numsnn.diagnostics import Diagnosis, diagnose, record_spikes
+from numsnn.errors import ShapeError
+from numsnn.layers import (
+    LIF,
+    TRAINING,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Linear,
+    Mode,
+    Repeat,
+    Residual,
+    Sequential,
+)  # fmt: skip
+from numsnn.losses import TET, RateCrossEntropy
+from numsnn.pda import PDA
+from numsnn.psg import PSG, Surrogate
+
+TARGETS = [("reference", "float32"), ("reference", "float64"), ("cpu", "float32"), ("cpu", "float64")]
+targets = pytest.mark.parametrize(("device", "dtype"), TARGETS)
+
+
+def by_hand(device="reference", dtype="float32", **options):
+    """Three neurons without memory whose input currents are 0, 8 and 1 times one number a sample and step."""
+    net = Sequential(Linear(1, 3, bias=False), LIF(beta=0.0, surrogate=Surrogate("rectangle"), **options))
+    x = np.array([[[1.0], [0.5]], [[0.25], [1.0]]], dtype)
+    net.to(device, dtype).build(x.shape)
+    net.layers[0].weight.value[...] = [[0, 8, 1]]
+    return net, x
+
+
+def picture_net(**lif):
+    """Everything at once: a Repeat, residual blocks, normalisation, dropout, learned values, PDA."""
+    psg = PSG("triangle", per="channel")
+    lif = {"v_threshold": 0.5, "learn_tau": True, "learn_threshold": True, "pda": True, "surrogate": psg, **lif}
+    net = Sequential(
+        Repeat(3, Conv2d(1, 4, 3, padding=1), BatchNorm(4), LIF(name="once")), LIF(**lif), Dropout(0.3),
+        Residual(Conv2d(4, 4, 3, padding=1), BatchNorm(4), LIF(**lif)), LIF(**lif, record=("u", "v", "s")),
+        AvgPool2d(2), Flatten(), Linear(16, 5),
+    )  # fmt: skip
+    x = np.random.default_rng(0).random((6, 4, 4, 1), np.float32)
+    return net, x, np.arange(6) % 5
+
+
+def current_net(shape=(4, 8, 6), gain=1.0, **lif):
+    """One neuron layer whose input current is the input itself, normal around 0.3."""
+    x = np.random.default_rng(1).normal(0.3, 0.8, shape) * gain
+    return Sequential(LIF(**lif)), x.astype(np.float32)
+
+
+def trained(net, x, y, batches=3):
+    net.build(x.shape)
+    for _ in range(batches):
+        z = net.forward(net.admit(x), TRAINING)
+        net.backward(RateCrossEntropy()(net.kernels, z, y)[1], False)
+    return net
+
+
+# --- exact numbers ---------------------------------------------------------------------------------------------
+
+
+@targets
+def test_numbers_worked_out_by_hand(device, dtype):
+    (row,) = diagnose(*by_hand(device, dtype)).layers
+    # currents: 0; 8, 4 | 2, 8; 1, 0.5 | 0.25, 1. Threshold 1, seen are potentials from 0.5 to 1.5.
+    assert (row.name, row.steps, row.samples, row.units) == ("lif1", 2, 2, 3)
+    assert row.rate == 6 / 12
+    assert row.silent == row.saturated == 1 / 3
+    u = np.array([0, 0, 0, 0, 8, 4, 2, 8, 1, 0.5, 0.25, 1])
+    assert row.mean == u.mean()
+    assert row.std == pytest.approx(u.std(), rel=1e-15)
+    assert row.undesired == (4 / 6, 5 / 6)  # 0.5 lies on the edge of the rectangle, which is within
+    assert row.undesired_share == 9 / 12
+    assert row.shift == pytest.approx((3 * 0.0625, -3 * 0.0625), abs=1e-15)
+    assert (row.width, row.threshold, row.leak) == ((1.0,), (1.0,), (0.0,))
+    assert (row.family, row.reach, row.width_bounds, row.pda) == ("rectangle", 0.5, None, False)
+    assert row.gradient is row.gradient_steps is row.shift_uncorrected is None
+    assert row.nonfinite == 0
+
+
+def test_units_are_channels_times_positions():
+    net = Sequential(Conv2d(1, 2, 1), LIF(beta=0.0))
+    net.build((3, 2, 4, 5, 1))
+    net.layers[0].weight.value[...] = [1, 0]
+    x = np.zeros((3, 2, 4, 5, 1), np.float32)
+    x[:, :, 0] = 1  # five positions always
+    x[0, 1, 1, 0] = 1  # one position in one sample and step
+    (row,) = diagnose(net, x).layers
+    assert row.units == 40
+    assert row.saturated == 5 / 40
+    assert row.silent == 34 / 40
+    assert row.rate == (5 * 6 + 1) / 240
+
+
+@targets
+@pytest.mark.parametrize("v_reset", [0.0, -0.3, None])
+@pytest.mark.parametrize("decay_input", [False, True])
+@pytest.mark.parametrize("pda", [None, PDA(), PDA(target=0.5)])
+def test_shift_is_the_potentials_mean_less_the_currents(device, dtype, v_reset, decay_input, pda):
+    options = {"v_reset": v_reset, "decay_input": decay_input, "pda": pda, "record": "u"}
+    net, x = current_net(**options, tau=[1.5, 2, 3, 4, 5, 6], v_threshold=0.4)
+    x = x.astype(dtype)
+    net.to(device, dtype).build(x.shape)
+    if pda is not None:
+        net.layers[0].set_statistic("correction", np.random.default_rng(2).normal(0, 0.1, (4, 6)))
+    net(x)
+    u = net.layers[0].recorded["u"].astype(np.float64)
+    target = x.mean((0, 1), dtype=np.float64) if pda is None or pda.target is None else pda.target
+    (row,) = diagnose(net, x).layers
+    assert 0.05 < row.rate < 0.6
+    # u carries a rounding of eps a term, at |u| < 4, and decay_input divides it by a gain of at least 1/6
+    assert row.shift == pytest.approx((u.mean(1) - target).mean(1), abs=100 * float(np.finfo(dtype).eps))
+    if pda is not None and pda.target is None and not decay_input:
+        assert row.shift[0] == pytest.approx(
+            (x[0].mean(0) - x.mean((0, 1)) - net.layers[0].tracker.correction[0]).mean(), abs=1e-6
+        )
+
+
+def test_shift_without_the_correction():
+    net, x = current_net((4, 16, 6), pda=PDA(momentum=0.5))
+    plain, _ = current_net()
+    untracked = diagnose(net, x).layers[0]
+    assert untracked.pda and untracked.shift_uncorrected is None
+    for _ in range(40):
+        net.forward(x, TRAINING)
+    (row,) = diagnose(net, x).layers
+    (bare,) = diagnose(plain, x).layers
+    assert row.shift_uncorrected == bare.shift
+    assert np.abs(row.shift).max() < 1e-3 < 0.02 < np.abs(bare.shift).max()
+    assert bare.shift_uncorrected is None
+
+
+def test_divergence_alone_has_nothing_to_take_out():
+    net, x = current_net(pda=PDA(correct=False, divergence=0.1))
+    net.forward(x, TRAINING)
+    (row,) = diagnose(net, x).layers
+    assert row.shift_uncorrected is None
+    assert not row.pda
+
+
+@targets
+def test_gradients_and_loss_are_those_of_the_backward_pass(device, dtype):
+    net, x, y = picture_net()
+    x = x.astype(dtype)
+    net.to(device, dtype).build(x.shape)
+    loss = TET()
+    report = diagnose(net, x, y, loss)
+    z = net.forward(net.admit(x), Mode(store=True))
+    losses, dz = loss(net.kernels, z, y)
+    net.backward(dz)
+    tolerance = 1e-12 if dtype == "float64" else 1e-6
+    assert report.loss == pytest.approx(losses.mean(dtype=np.float64), rel=tolerance)
+    layers = {layer.path: layer for layer in net.walk() if isinstance(layer, LIF)}
+    assert [row.name for row in report.layers] == list(layers)
+    for row in report.layers:
+        gradient = layers[row.name].input_gradient.astype(np.float64)
+        steps = [np.linalg.norm(g) for g in gradient]
+        assert row.gradient_steps == pytest.approx(steps, rel=tolerance)
+        assert row.gradient == pytest.approx(np.linalg.norm(steps), rel=tolerance)
+        assert row.gradient > 0
+    for row, (name, p) in zip(report.parameters, net.parameters(), strict=True):
+        assert (row.name, row.shape) == (name, p.value.shape)
+        assert row.norm == pytest.approx(np.linalg.norm(p.value), rel=1e-5)
+        assert row.gradient == pytest.approx(np.linalg.norm(p.grad), rel=1e-5)
+        assert (row.nonfinite, row.gradient_nonfinite) == (0, 0)
+
+
+def test_loss_includes_the_divergence_objective():
+    net, x, y = picture_net(pda=PDA(divergence=0.1))
+    trained(net, x, y)
+    with_objective = diagnose(net, x, y).loss
+    z = net.forward(net.admit(x), Mode(store=True))
+    plain = RateCrossEntropy()(net.kernels, z, y)[0].mean()
+    objective = sum(layer.penalty for layer in net.walk() if isinstance(layer, LIF))
+    assert objective > 1e-3
+    assert with_objective == pytest.approx(plain + objective, rel=1e-6)
+
+
+def test_without_labels_there_are_no_gradients():
+    net, x, _ = picture_net()
+    report = diagnose(net, x)
+    assert report.loss is None
+    assert all(row.gradient is None and row.gradient_nonfinite is None for row in report.parameters)
+    assert "gradient" not in str(report).splitlines()[0]
+
+
+def test_one_step_and_one_sample():
+    net = Sequential(Repeat(1), LIF(), Linear(6, 2))
+    x = np.linspace(0, 2, 6, dtype=np.float32)[None]
+    report = diagnose(net, x, np.array([1]))
+    (row,) = report.layers
+    assert (row.steps, row.samples, row.units, row.rate) == (1, 1, 6, 0.5)
+    assert row.shift == pytest.approx((0.0,), abs=1e-7)
+    assert len(row.undesired) == len(row.gradient_steps) == 1
+
+
+def test_training_uses_the_batchs_statistics():
+    net = Sequential(BatchNorm(6), LIF())
+    x = np.random.default_rng(0).normal(50, 3, (2, 64, 6)).astype(np.float32)
+    assert diagnose(net, x).layers[0].rate == 1
+    (row,) = diagnose(net, x, training=True).layers
+    assert row.shift[0] == pytest.approx(0, abs=0.1)
+    assert 0.1 < row.rate < 0.4
+
+
+def test_widths_and_thresholds_a_channel():
+    net, x = current_net(surrogate=PSG("triangle", per="channel"), v_threshold=[1, 2, 3, 4, 5, 6])
+    net.build(x.shape)
+    net.layers[0].width.parameter.value[...] = np.log([1, 1, 1, 2, 2, 2])
+    (row,) = diagnose(net, x).layers
+    assert row.width == pytest.approx((1, 1, 1, 2, 2, 2), rel=1e-6)
+    assert row.threshold == (1, 2, 3, 4, 5, 6)
+    net.layers[0].width.parameter.value[...] = 0
+    assert diagnose(net, x).layers[0].width == (1.0,)
+
+
+def test_histogram_leaves_out_the_tails():
+    net, x = current_net((10, 50, 40), beta=0.0)
+    x[0, 0, 0] = 1e6
+    (row,) = diagnose(net, x).layers
+    assert len(row.counts) == 60
+    assert len(row.edges) == 61
+    assert row.edges[-1] < 5
+    assert sum(row.counts) == pytest.approx(0.998 * x.size, abs=2)
+    inside = x[(x >= row.edges[10]) & (x < row.edges[11])]
+    assert row.counts[10] == pytest.approx(inside.size, abs=1)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, -1e30, 3e38])
+def test_histogram_of_equal_potentials(value):
+    net = Sequential(LIF(beta=0.0))
+    (row,) = diagnose(net, np.full((2, 3, 4), value, np.float32)).layers
+    assert sum(row.counts) == 24
+    assert row.edges[0] < value < row.edges[-1]
+    assert np.all(np.diff(row.edges) > 0)
+
+
+# --- nothing is touched ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+def test_the_network_is_left_as_it_was(device):
+    net, x, y = picture_net()
+    trained(net.to(device), x, y)
+    state, grads = net.state(), [p.grad.copy() for _, p in net.parameters()]
+    layers = list(net.tree())
+    kept = [layer.kept for layer in layers]
+    buffers = [{key: (id(b), b.copy()) for key, b in layer._buffers.items()} for layer in layers]
+    recorded = [{key: a.copy() for key, a in getattr(layer, "recorded", {}).items()} for layer in layers]
+    shapes = [layer.input_shape for layer in layers]
+
+    diagnose(net, x[:4], y[:4])
+    record_spikes(net, x[:4])
+    with pytest.raises(ShapeError):
+        diagnose(net, x[:4], y)
+
+    after = net.state()
+    assert list(after) == list(state)
+    assert all(after[name].tobytes() == state[name].tobytes() for name in state)
+    assert all(p.grad.tobytes() == g.tobytes() for (_, p), g in zip(net.parameters(), grads, strict=True))
+    assert all(layer.kept is k for layer, k in zip(layers, kept, strict=True))
+    assert [layer.input_shape for layer in layers] == shapes
+    for layer, before, record in zip(layers, buffers, recorded, strict=True):
+        now = {key: (id(b), b) for key, b in layer._buffers.items()}
+        assert {key: i for key, (i, _) in now.items()} == {key: i for key, (i, _) in before.items()}
+        assert all(now[key][1].tobytes() == b.tobytes() for key, (_, b) in before.items())
+        assert all((layer.recorded[key] == a).all() for key, a in record.items())
+
+
+def test_twice_the_same():
+    net, x, y = picture_net()
+    trained(net, x, y)
+    assert diagnose(net, x, y) == diagnose(net, x, y)
+
+
+def test_an_unbuilt_network_is_built():
+    net, x, _ = picture_net()
+    diagnose(net, x)
+    assert net.built
+    assert net.input_shape == x.shape
+
+
+def test_a_part_of_a_network_keeps_its_names():
+    net, x, y = picture_net()
+    trained(net, x, y)
+    block = net.layers[3]
+    report = diagnose(block, np.ones(block.input_shape, np.float32))
+    assert [row.name for row in report.layers] == ["residual1.branch.lif1"]
+    assert report.parameters[0].name == "residual1.branch.conv2d1.weight"
+
+
+def test_refusals():
+    net, x, y = picture_net()
+    with pytest.raises(ValueError, match="a loss needs labels; got y=None"):
+        diagnose(net, x, loss=TET())
+    with pytest.raises(ShapeError, match="labels must be 6 whole numbers"):
+        diagnose(net, x, y[:3])
+    with pytest.raises(ShapeError, match="must be float32 or uint8; got float64"):
+        diagnose(net, x.astype(np.float64))
+    with pytest.raises(ValueError, match="every number must be finite"):
+        diagnose(net, np.full_like(x, np.nan))
+
+
+# --- spikes of one sample --------------------------------------------------------------------------------------
+
+
+def test_record_spikes_is_what_the_layers_fired():
+    net, x, y = picture_net()
+    trained(net, x, y)
+    net(x)
+    expected = net.layers[4].recorded["s"].reshape(3, 6, -1)
+    assert 0.1 < expected.mean() < 0.5
+    for sample in range(6):
+        spikes = record_spikes(net, x, sample)
+        assert list(spikes) == ["repeat1.once", "lif1", "residual1.branch.lif1", "lif2"]
+        assert spikes["repeat1.once"].shape == (1, 64)
+        assert spikes["lif2"].dtype == np.uint8
+        assert (spikes["lif2"] == expected[:, sample]).all()
+    with pytest.raises(IndexError, match="sample 6 of 6"):
+        record_spikes(net, x, 6)
+    with pytest.raises(ValueError, match="sample must be a whole number"):
+        record_spikes(net, x, -1)
+
+
+# --- plain data and text ---------------------------------------------------------------------------------------
+
+
+def test_round_trip_through_json():
+    net, x, y = picture_net()
+    trained(net, x, y)
+    report = diagnose(net, x, y)
+    again = Diagnosis.from_dict(json.loads(json.dumps(report.to_dict(), allow_nan=False)))
+    assert again == report
+    assert str(again) == str(report)
+
+
+def test_from_dict_names_what_is_wrong():
+    data = diagnose(*by_hand()).to_dict()
+    with pytest.raises(ValueError, match="Diagnosis: 'loss' is missing"):
+        Diagnosis.from_dict({key: value for key, value in data.items() if key != "loss"})
+    data["layers"][0]["colour"] = 1
+    with pytest.raises(ValueError, match="LayerRow: 'colour' is unknown"):
+        Diagnosis.from_dict(data)
+
+
+def test_text_is_aligned_and_complete():
+    net, x, y = picture_net()
+    trained(net, x, y)
+    text = str(diagnose(net, x, y))
+    layers, parameters, *_ = text.split("\n\n")
+    for table in (layers, parameters):
+        assert len({len(line) for line in table.splitlines()}) == 1
+    assert layers.split("\n")[0].split()[:3] == ["layer", "rate", "silent"]
+    for name in ("uncorrected", "gradient", "lif2"):
+        assert name in layers
+    assert "linear1.weight" in parameters
+    assert "loss " in text
+
+
+def test_text_of_a_network_without_neurons():
+    report = diagnose(Sequential(Linear(3, 2)), np.ones((1, 2, 3), np.float32), np.array([0, 1]))
+    assert report.layers == ()
+    assert report.hints == ()
+    assert str(report).startswith("parameter")
+    assert str(report).endswith("Nothing looks wrong.")
+
+
+# --- hints -----------------------------------------------------------------------------------------------------
+
+
+def hints(net, x, *labels, **options):
+    return "\n".join(diagnose(net, x, *labels, **options).hints)
+
+
+def test_a_healthy_network_has_no_hints():
+    net = Sequential(
+        Linear(8, 32), BatchNorm(32), LIF(pda=True), Linear(32, 32), BatchNorm(32), LIF(pda=True), Linear(32, 4)
+    )
+    x = np.random.default_rng(0).normal(size=(4, 32, 8)).astype(np.float32)
+    trained(net, x, np.arange(32) % 4, batches=40)
+    assert diagnose(net, x, np.arange(32) % 4).hints == ()
+
+
+def test_hint_of_a_silent_layer():
+    net, x = current_net(gain=1e-3)
+    assert "lif1 is nearly silent (rate 0.0 %, 100.0 % of its units never fired): lower v_threshold" in hints(net, x)
+
+
+def test_a_few_chances_do_not_make_a_unit_silent_or_saturated():
+    x = np.zeros((1, 1, 100), np.float32)
+    x[..., :5] = 2  # 5 % fire
+    net = Sequential(LIF(surrogate=Surrogate("arctan")))
+    assert diagnose(net, x).layers[0].silent == 0.95
+    assert "silent" not in hints(net, x)
+    assert "lif1 is nearly silent (rate 5.0 %, 95.0 %" in hints(net, np.repeat(x, 16, axis=1))
+
+
+def test_hint_of_a_saturated_layer():
+    net, x = by_hand()
+    net.layers[0].weight.value[...] = 100
+    assert "lif1 is saturated (rate 100.0 %, 100.0 % of its units always fired): raise v_threshold" in hints(net, x)
+
+
+def test_hint_of_a_narrow_surrogate():
+    net, x = current_net(surrogate=Surrogate("triangle", width=0.01))
+    assert "lif1's surrogate sees too little" in hints(net, x)
+    assert "larger width (now 0.01)" in hints(net, x)
+
+
+def test_hint_of_a_shift():
+    x = np.random.default_rng(0).normal(0.2, 2.0, (6, 64, 8)).astype(np.float32)
+    text = hints(Sequential(LIF(beta=0.9)), x)
+    assert "thresholds below where its input puts them (step 6): give it pda=PDA()" in text
+    assert "its PDA has not caught up" in hints(Sequential(LIF(beta=0.9, pda=True)), x)
+    net = Sequential(LIF(beta=0.9, pda=PDA(momentum=0.5))).build(x.shape)
+    for _ in range(50):
+        net.forward(x, TRAINING)
+    assert "thresholds" not in hints(net, x)
+
+
+def deep(scale):
+    """Three layers, the last one's weights scaled: the gradients of the first two scale alike."""
+    surrogate = Surrogate("arctan")
+    net = Sequential(*[layer for _ in range(3) for layer in (Linear(16, 16), LIF(surrogate=surrogate))], Linear(16, 2))
+    x = np.random.default_rng(0).normal(size=(2, 32, 16)).astype(np.float32)
+    net.build(x.shape)
+    net.layers[4].weight.value[...] *= scale
+    return net, x, np.arange(32) % 2
+
+
+def test_hint_of_a_vanishing_gradient():
+    assert "gradient" not in hints(*deep(1))
+    assert "hardly any gradient reaches lif1, lif2: widen the surrogates" in hints(*deep(1e-7))
+
+
+def test_hint_where_no_gradient_arrives_at_all():
+    net, x = by_hand()
+    net.layers[0].weight.value[...] = 100  # beyond the rectangle
+    assert "hardly any gradient reaches lif1:" in hints(net, x, np.array([0, 1]))
+
+
+def test_hint_of_an_exploding_gradient():
+    assert "gradients explode towards lif1, lif2 (over 1000 times lif3's): clip their norm" in hints(*deep(1e5))
+
+
+@pytest.mark.parametrize(("side", "bound"), [("lower", 0.05), ("upper", 20.0)])
+def test_hint_of_a_width_at_its_bound(side, bound):
+    net, x = current_net(surrogate=PSG("triangle", width=bound))
+    assert f"lif1's width is at its {side} bound {bound:g}: widen PSG's bounds" in hints(net, x)
+    net, x = current_net(surrogate=PSG("triangle", per="channel"))
+    net.build(x.shape)
+    net.layers[0].width.parameter.value[:2] = np.log(bound)
+    assert f"at its {side} bound {bound:g} in 2 of 6 channels" in hints(net, x)
+
+
+@targets
+def test_hints_of_numbers_that_are_not_finite(device, dtype):
+    net = Sequential(Linear(5, 8), LIF(learn_threshold=True), Linear(8, 6), LIF(), Linear(6, 3)).to(device, dtype)
+    x = np.random.default_rng(0).random((3, 4, 5)).astype(dtype)
+    net.build(x.shape)
+    parameters = dict(net.parameters())
+    parameters["linear2.weight"].value[0, 0] = np.nan
+    parameters["lif1.log_threshold"].value[:] = np.nan
+    parameters["linear3.bias"].value[:] = np.inf
+    report = diagnose(net, x, np.arange(4) % 3)
+    text = "\n".join(report.hints)
+    assert "values are not finite in lif1.log_threshold (100.0 %), linear2.weight (2.1 %), linear3.bias" in text
+    assert "potentials are not finite in lif2 (16.7 %): " in text
+    assert "the loss is not finite" in text
+    assert "gradients are not finite in " in text
+    assert "silent" not in text  # a consequence, not a cause
+    assert report.loss is None
+    first, second = report.layers
+    assert first.threshold == (None,)
+    assert first.undesired == (1.0, 1.0, 1.0)
+    assert second.mean is second.std is None
+    assert second.nonfinite == pytest.approx(1 / 6)
+    assert sum(second.counts) == pytest.approx(5 / 6 * 72, abs=1)
+    assert Diagnosis.from_dict(json.loads(json.dumps(report.to_dict(), allow_nan=False))) == report
+    assert "not finite" in str(report)

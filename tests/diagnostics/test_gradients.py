@@ -1,0 +1,285 @@
+"""check_gradients itself: that it can fail, what it does at kinks, what it leaves alone, says and refuses.
+
+That the gradients are right is proved layer by layer in tests/layers/test_gradients.py.
+"""
+
+import numpy as np
+import pytest
+
+import numsnn as snn
+from numsnn.layers import TRAINING
+
+T, N, K = 3, 4, 3
+FEATURES = (T, N, 6)
+
+
+def network(*layers):
+    return snn.Sequential(*layers).to("reference")
+
+
+def lif(**options):
+    """Neurons whose surrogate has no kinks, so that no check depends on where potentials happen to lie."""
+    return snn.LIF(**{"surrogate": snn.PSG("logistic"), **options})
+
+
+def perceptron(neurons, hidden=8):
+    return network(snn.Linear(6, hidden), neurons, snn.Linear(hidden, K))
+
+
+def draw(shape, seed=0):
+    return np.random.default_rng(seed).normal(0.2, 1, shape).astype(np.float32)
+
+
+def labels(samples=N):
+    return np.arange(samples) % K
+
+
+# --- the check can fail ---------------------------------------------------------------------------------------------
+
+
+class SkewedInput(snn.Linear):
+    """Wrong on purpose: dL/dx is 0.1 % too large."""
+
+    def propagate(self, dy, need_dx):
+        return super().propagate(dy, need_dx) * 1.001
+
+
+class SkewedWeight(snn.Linear):
+    """Wrong on purpose: dL/dw is 0.1 % too large."""
+
+    def propagate(self, dy, need_dx):
+        dx = super().propagate(dy, need_dx)
+        self.weight.grad *= 1.001
+        return dx
+
+
+class ForgottenBias(snn.Linear):
+    """Wrong on purpose: one bias gets no gradient."""
+
+    def propagate(self, dy, need_dx):
+        dx = super().propagate(dy, need_dx)
+        self.offset.grad[1] = 0
+        return dx
+
+
+class SkewedWidth(snn.LIF):
+    """Wrong on purpose: dL/d log alpha is 0.1 % too large."""
+
+    def propagate(self, dy, need_dx):
+        dx = super().propagate(dy, need_dx)
+        self.width.parameter.grad *= 1.001
+        return dx
+
+
+class DetachedReset(snn.LIF):
+    """Wrong on purpose in relaxed mode: the reset's share of the gradient is left out."""
+
+    def propagate(self, dy, need_dx):
+        *kept, _ = self.kept
+        self.kept = (*kept, False)
+        return super().propagate(dy, need_dx)
+
+
+BELOW = {"linear1.weight", "linear1.bias", "input"}
+
+WRONG = {
+    "input": (lif(), SkewedInput(8, K, name="wrong"), BELOW | {"lif1.log_width"}),
+    "weight": (lif(), SkewedWeight(8, K, name="wrong"), {"wrong.weight"}),
+    "bias": (lif(), ForgottenBias(8, K, name="wrong"), {"wrong.bias"}),
+    "width": (
+        SkewedWidth(surrogate=snn.PSG("logistic"), name="lif1"),
+        snn.Linear(8, K, name="wrong"),
+        {"lif1.log_width"},
+    ),
+    "reset": (
+        DetachedReset(surrogate=snn.PSG("logistic"), detach_reset=True, name="lif1"),
+        snn.Linear(8, K, name="wrong"),
+        BELOW | {"lif1.log_width"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_gradient_is_found_and_named(name):
+    neurons, readout, wrong = WRONG[name]
+    net = network(snn.Linear(6, 8), neurons, readout)
+    report = snn.check_gradients(net, draw(FEATURES), labels())
+    assert not report.ok
+    assert report.worst > 1e-4
+    assert {row.name for row in report.rows if not max(row.worst, row.direction) <= report.tolerance} == wrong
+    marked = {line.split()[0] for line in str(report).splitlines() if line.endswith("<-- disagrees")}
+    assert marked == wrong
+    assert str(report).splitlines()[-1].startswith("gradients DISAGREE: worst relative difference ")
+
+
+def test_a_detached_reset_is_checked_attached():
+    assert snn.check_gradients(perceptron(lif(detach_reset=True)), draw(FEATURES), labels()).ok
+
+
+def test_tolerance_decides():
+    """Up to what rounding leaves visible: a stricter one neither refuses what is right nor passes what is wrong."""
+    wrong = network(snn.Linear(6, 8), lif(), SkewedInput(8, K))
+    verdicts = [snn.check_gradients(wrong, draw(FEATURES), labels(), tolerance=10.0**-k).ok for k in (2, 6, 12)]
+    assert verdicts == [True, False, False]
+    right = perceptron(lif())
+    verdicts = [snn.check_gradients(right, draw(FEATURES), labels(), tolerance=10.0**-k).ok for k in (2, 6, 12)]
+    assert verdicts == [True, True, True]
+
+
+# --- kinks ----------------------------------------------------------------------------------------------------------
+
+
+def at_the_kink(share):
+    """Neurons without memory, a share of whose potentials lies exactly on the edge of the rectangle."""
+    x = np.random.default_rng(5).uniform(0.8, 1.2, FEATURES).astype(np.float32)
+    close = np.random.default_rng(6).random(FEATURES) < share
+    x[close] = 0.5
+    net = network(snn.LIF(beta=0.0, surrogate=snn.PSG("rectangle", 1.0)), snn.Linear(6, K))
+    return close, snn.check_gradients(net, x, labels(), entries=8)
+
+
+def test_all_potentials_on_a_kink():
+    _, report = at_the_kink(1.0)
+    rows = {row.name: row for row in report.rows}
+    assert rows["input"].checked == 0 and rows["input"].redrawn == 4 * 8
+    assert np.isnan([rows["input"].worst, rows["input"].direction]).all()
+    assert rows["lif1.log_width"].checked == 0 and rows["lif1.log_width"].redrawn == 1
+    assert rows["linear1.weight"].redrawn == 0 and rows["linear1.weight"].worst < 1e-6
+    assert np.isnan(report.worst)
+    assert not report.ok
+    assert "gradients DISAGREE" in str(report)
+
+
+def test_some_potentials_on_a_kink():
+    """Entries on a kink are given up for others, which agree; what moves all of them cannot be checked."""
+    close, report = at_the_kink(0.4)
+    row = report.rows[-1]
+    assert row.name == "input"
+    assert row.checked == 8 and 0 < row.redrawn < close.sum()
+    assert row.worst < 1e-6 and np.isnan(row.direction)
+    assert not report.ok
+
+
+def test_no_potential_on_a_kink():
+    _, report = at_the_kink(0.0)
+    assert report.ok and all(row.redrawn == 0 for row in report.rows)
+
+
+def test_step_shrinks_near_a_kink():
+    """5e-5 from the edge: the first step crosses it, a tenth of it does not."""
+    x = np.random.default_rng(5).uniform(0.8, 1.2, FEATURES).astype(np.float32)
+    x[0, 0, 0] = np.float32(0.5 + 5e-5)
+    net = network(snn.LIF(beta=0.0, surrogate=snn.PSG("rectangle", 1.0)), snn.Linear(6, K))
+    report = snn.check_gradients(net, x, labels(), entries=x.size)
+    assert report.ok and all(row.redrawn == 0 for row in report.rows)
+
+
+def test_ties_of_a_maximum():
+    x = np.zeros((T, N, 4, 4, 2), np.float32)
+    net = network(snn.MaxPool2d(2), snn.Flatten(), snn.Linear(8, K))
+    report = snn.check_gradients(net, x, labels())
+    assert report.rows[-1].redrawn > 0 and not report.ok
+
+
+# --- what it leaves alone, what it says, what it refuses ------------------------------------------------------------
+
+
+def test_network_is_not_touched():
+    net = network(
+        snn.Repeat(T, snn.Conv2d(1, 4, 3), snn.BatchNorm(4)),
+        snn.Residual(lif(pda=snn.PDA(divergence=0.1)), snn.Conv2d(4, 4, 1)),
+        lif(learn_tau=True),
+        snn.Dropout(0.2),
+        snn.Flatten(),
+        snn.Linear(64, K),
+    )
+    x = draw((N, 6, 6, 1))
+    z = net.forward(x, TRAINING)
+    net.backward(np.ones_like(z))
+    state, output = net.state(), z.copy()
+    gradients = {name: p.grad.copy() for name, p in net.parameters()}
+    arrays = {name: p.value for name, p in net.parameters()}
+
+    assert snn.check_gradients(net, x, labels(), device="cpu").ok
+    assert net.device == "reference" and net.dtype == np.float32
+    assert all(layer.device == "reference" and layer.dtype == np.float32 for layer in net.tree())
+    after = net.state()
+    assert after.keys() == state.keys()
+    for name, value in state.items():
+        assert value.dtype == after[name].dtype
+        np.testing.assert_array_equal(after[name], value, err_msg=name)
+    for name, p in net.parameters():
+        assert p.value is arrays[name]
+        np.testing.assert_array_equal(p.grad, gradients[name], err_msg=name)
+    assert net.output is z
+    np.testing.assert_array_equal(z, output)
+
+
+def test_unbuilt_network_is_built():
+    net = perceptron(lif())
+    assert not net.built
+    assert snn.check_gradients(net, draw(FEATURES), labels()).ok
+    assert net.built and net.input_shape == FEATURES
+    same = perceptron(lif()).build(FEATURES)
+    for name, value in same.state().items():
+        np.testing.assert_array_equal(net.state()[name], value)
+
+
+def test_repeats_itself():
+    net, x = perceptron(lif()), draw(FEATURES)
+    first, second = (snn.check_gradients(net, x, labels(), seed=4) for _ in range(2))
+    assert first == second
+    assert snn.check_gradients(net, x, labels(), seed=5) != first
+
+
+def test_entries():
+    net, x = perceptron(lif()), draw(FEATURES)
+    report = snn.check_gradients(net, x, labels(), entries=11)
+    assert [row.checked for row in report.rows] == [11, 8, 1, 11, 3, 11]
+    assert [row.shape for row in report.rows] == [(6, 8), (8,), (1,), (8, K), (K,), FEATURES]
+
+
+def test_report_is_a_table():
+    report = snn.check_gradients(perceptron(lif()), draw(FEATURES), labels())
+    title, *rows, verdict = str(report).splitlines()
+    assert title.split() == ["parameter", "shape", "entries", "redrawn", "worst", "direction"]
+    assert [row.split()[0] for row in rows] == [row.name for row in report.rows]
+    assert all(str(row.shape) in line for row, line in zip(report.rows, rows, strict=True))
+    assert verdict == f"gradients agree: worst relative difference {report.worst:.1e}, tolerance 1e-06"
+    assert isinstance(report, snn.GradientReport)
+
+
+def test_loss_is_the_relaxed_network_s():
+    """The default is the cross-entropy; the value agrees with one made by hand from the relaxed readout."""
+    net, x = perceptron(lif()).to(dtype="float64"), draw(FEATURES).astype(np.float64)
+    report = snn.check_gradients(net, x, labels())
+    z = net.forward(x, snn.Mode(training=True, store=True, relaxed=True)).mean(0)
+    log_p = z - np.log(np.exp(z).sum(1, keepdims=True))
+    assert report.loss == pytest.approx(-log_p[np.arange(N), labels()].mean(), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"entries": 0}, "check_gradients: entries must be a whole number of at least 1; got 0"),
+        ({"step": 0.0}, "check_gradients: step must be positive; got 0.0"),
+        ({"device": "abacus"}, "device must be one of 'reference', 'cpu'; got 'abacus'"),
+        ({"device": "cuda"}, "this version of numsnn has no CUDA kernels yet"),
+    ],
+)
+def test_options_that_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        snn.check_gradients(perceptron(lif()), draw(FEATURES), labels(), **options)
+
+
+def test_input_and_labels_that_are_refused():
+    net, x = perceptron(lif()), draw(FEATURES)
+    with pytest.raises(snn.ShapeError, match="sequential: the input must be float32 or uint8; got float64"):
+        snn.check_gradients(net, x.astype(np.float64), labels())
+    with pytest.raises(snn.ShapeError, match=r"linear1 \(Linear\): input must be \[T, N, 6\]; got \(3, 4, 5\)"):
+        snn.check_gradients(net, x[..., :5].copy(), labels())
+    with pytest.raises(snn.ShapeError, match="RateCrossEntropy: labels must be 4 whole numbers"):
+        snn.check_gradients(net, x, labels()[:2])
+    with pytest.raises(ValueError, match=r"the input holds nan at index \(1, 2, 3\)"):
+        x[1, 2, 3] = np.nan
+        snn.check_gradients(net, x, labels())

@@ -1,0 +1,235 @@
+"""The pictures: valid PNGs of a readable size with something on them, also for one step, one epoch and bad numbers."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numsnn.diagnostics import PlotsUnavailable, diagnose, plots
+from numsnn.layers import LIF, TRAINING, Linear, Sequential
+from numsnn.psg import PSG
+
+image = pytest.importorskip("matplotlib.image", reason="matplotlib is not installed")
+
+
+def rgb(colour):
+    return np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)])
+
+
+BLUE, ORANGE, GREY = map(rgb, (plots.BLUE, plots.ORANGE, plots.GREY))
+
+
+def entry(epoch, **changes):
+    metrics = {
+        "epoch": epoch,
+        "train_loss": 2 / epoch,
+        "train_accuracy": 1 - 0.5 / epoch,
+        "test_loss": 2.2 / epoch,
+        "test_accuracy": 0.95 - 0.5 / epoch,
+        "seconds": 1.5,
+        "learning_rate": 1e-3,
+        "widths": {"lif1": 1 + 0.1 * epoch, "block.lif1": [0.5, 0.6 * epoch, 0.7]},
+    }
+    return {**metrics, **changes}
+
+
+def diagnosis(steps=4, layers=2, tracked=True, spoilt=False):
+    layer = {"pda": True, "surrogate": PSG("rectangle", width=1.5)}
+    net = Sequential(*[part for _ in range(layers) for part in (Linear(12, 12), LIF(**layer))], Linear(12, 3))
+    net.to("reference")
+    x = np.random.default_rng(0).normal(size=(steps, 20, 12)).astype(np.float32)
+    net.build(x.shape)
+    if tracked:
+        net.forward(x, TRAINING)
+    if spoilt:
+        net.layers[0].weight.value[0, 0] = np.nan
+        net.layers[1].width.parameter.value[...] = np.nan
+    return diagnose(net, x)
+
+
+def look(path):
+    """The picture as uint8 ``[H, W, 3]``, shown to be a readable PNG that is neither blank nor black."""
+    assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    pixels = np.round(image.imread(path)[..., :3] * 255).astype(int)
+    height, width = pixels.shape[:2]
+    assert 500 <= width <= 2000
+    assert 350 <= height <= 5000
+    ink = (pixels.min(2) < 200).mean()
+    assert 0.003 < ink < 0.9
+    assert (pixels[:4] > 250).all(), "something is cut at the upper edge"
+    assert (pixels[:, :4] > 250).all(), "something is cut at the left edge"
+    return pixels
+
+
+def has(pixels, colour):
+    return (np.abs(pixels - colour).max(2) < 12).sum() > 15
+
+
+def test_learning_curves(tmp_path):
+    path = plots.learning_curves([entry(k) for k in range(1, 9)], tmp_path / "a.png")
+    assert path == tmp_path / "a.png"
+    pixels = look(path)
+    assert has(pixels, BLUE)
+    assert has(pixels, GREY)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [entry(1)],
+        [entry(k, test_loss=None, test_accuracy=None) for k in (1, 2)],
+        [{"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5}],
+        [entry(1, train_loss=float("nan"), test_loss=None)],
+        [entry(k, test_accuracy=0.5 if k % 5 == 0 else None) for k in range(1, 41)],
+    ],
+    ids=["one epoch", "no test", "no test keys", "nan", "sparse tests"],
+)
+def test_learning_curves_of_odd_histories(tmp_path, history):
+    pixels = look(plots.learning_curves(history, tmp_path / "a.png"))
+    tested = any(metrics.get("test_accuracy") for metrics in history)
+    assert has(pixels, BLUE) == tested
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("layers", [1, 2, 5])
+def test_potentials_and_shift(tmp_path, steps, layers):
+    start, end = diagnosis(steps, layers, tracked=False), diagnosis(steps, layers)
+    pixels = look(plots.potentials(start, end, tmp_path / "p.png"))
+    assert has(pixels, BLUE)
+    assert has(pixels, ORANGE)
+    assert has(pixels, GREY)
+    for one_side in ((start, None), (None, end)):
+        assert has(look(plots.potentials(*one_side, tmp_path / "p.png")), GREY if one_side[0] else BLUE)
+    for one in (start, end):
+        assert has(look(plots.shift(one, tmp_path / "s.png")), BLUE)
+
+
+def test_window_is_drawn_where_the_surrogate_sees(tmp_path):
+    """The wider the surrogate, the more of the panel is shaded."""
+    report = diagnosis(layers=1)
+    shaded = []
+    for width in (0.1, 1.0, 3.0):
+        row = dataclasses.replace(report.layers[0], width=(width,))
+        pixels = look(plots.potentials(None, dataclasses.replace(report, layers=(row,)), tmp_path / "p.png"))
+        shaded.append((np.abs(pixels - ORANGE).max(2) < 12).sum())
+    assert shaded[0] < shaded[1] < shaded[2]
+
+
+def test_numbers_that_are_not_finite_are_left_out(tmp_path):
+    bad = diagnosis(spoilt=True)
+    assert bad.layers[0].mean is None
+    look(plots.potentials(bad, bad, tmp_path / "p.png"))
+    look(plots.shift(bad, tmp_path / "s.png"))
+    look(plots.widths([entry(1, widths={"lif1": float("nan"), "lif2": 1.0})], tmp_path / "w.png"))
+
+
+@pytest.mark.parametrize("epochs", [1, 6, 60])
+@pytest.mark.parametrize("layers", [2, 18])
+def test_widths(tmp_path, epochs, layers):
+    numbers = range(1, layers + 1)
+    history = [
+        entry(k, widths={f"lif{n}": [0.1 * n, 0.2 * n, 0.3 * n * k] if n % 2 else 1.0 * n for n in numbers})
+        for k in range(1, epochs + 1)
+    ]
+    look(plots.widths(history, tmp_path / "w.png"))
+
+
+@pytest.mark.parametrize(("steps", "units", "layers"), [(1, 1, 1), (4, 3000, 6), (100, 40, 2)])
+def test_raster(tmp_path, steps, units, layers):
+    rng = np.random.default_rng(0)
+    spikes = {f"lif{k}": (rng.random((steps, units)) < 0.3).astype(np.uint8) for k in range(layers)}
+    spikes["lif0"][0, 0] = 1
+    pixels = look(plots.raster(spikes, tmp_path / "r.png", "Sample 3, a seven"))
+    assert has(pixels, BLUE)
+
+
+def test_raster_shows_who_fires_when(tmp_path):
+    """Two units, four steps: the four quarters of the panel are filled as the spikes say."""
+    spikes = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.uint8)
+    pixels = look(plots.raster({"lif1": spikes}, tmp_path / "r.png"))
+    rows, columns = np.nonzero(np.abs(pixels - BLUE).max(2) < 12)
+    middle, centre = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
+    early, upper = columns < centre - 2, rows < middle - 2
+    late, lower = columns > centre + 2, rows > middle + 2
+    assert (early & upper).sum() > 1000  # the first unit, on top, fires first
+    assert (late & lower).sum() > 1000
+    assert (early & lower).sum() == (late & upper).sum() == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 10, 100])
+def test_confusion(tmp_path, size):
+    matrix = np.random.default_rng(0).poisson(0.5, (size, size)) + 9 * np.eye(size, dtype=int)
+    look(plots.confusion(matrix, [f"class {k}" for k in range(size)], tmp_path / "c.png"))
+    look(plots.confusion(np.zeros((size, size), int).tolist(), range(size), tmp_path / "empty.png"))
+
+
+def test_nothing_to_draw(tmp_path):
+    path = tmp_path / "x.png"
+    neurons, none = diagnosis(), dataclasses.replace(diagnosis(), layers=())
+    for call, message in (
+        (lambda: plots.learning_curves([], path), "learning_curves: the history is empty"),
+        (lambda: plots.widths([], path), "widths: the history is empty"),
+        (lambda: plots.widths([entry(1, widths={})], path), "the history holds no surrogate widths"),
+        (lambda: plots.potentials(None, None, path), "potentials: there is no neuron layer to draw"),
+        (lambda: plots.potentials(neurons, none, path), "start and end have different layers"),
+        (lambda: plots.shift(none, path), "shift: there is no neuron layer"),
+        (lambda: plots.raster({}, path), "raster: there are no spikes"),
+        (lambda: plots.confusion([[1]], ["a", "b"], path), r"one row and column a class \(2\); got .* \(1, 1\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_matplotlib_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(PlotsUnavailable) as caught:
+        plots.learning_curves([entry(1)], tmp_path / "a.png")
+    assert str(caught.value) == 'matplotlib is missing; install it with: pip install "numsnn[plot]"'
+
+
+def test_the_users_matplotlib_is_left_alone(tmp_path):
+    """Importing loads no matplotlib; drawing loads no pyplot, follows no style of the user's and changes none."""
+    code = (
+        "import sys, numsnn.diagnostics.plots as plots\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "import matplotlib\n"
+        "matplotlib.rcParams.update({'font.size': 31, 'text.usetex': True, 'savefig.dpi': 20})\n"
+        f"plots.confusion([[3, 1], [0, 2]], 'ab', {str(tmp_path / 'c.png')!r})\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+        "assert matplotlib.rcParams['font.size'] == 31 and matplotlib.rcParams['text.usetex']\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "MPLBACKEND": "TkAgg"}
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env=environment, timeout=120)
+    ours = plots.confusion([[3, 1], [0, 2]], "ab", tmp_path / "d.png")
+    assert ours.read_bytes() == (tmp_path / "c.png").read_bytes()
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = plots.learning_curves([entry(1)], tmp_path / "a.png")
+    old = path.read_bytes()
+
+    def refuse(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="no space left"):
+        plots.learning_curves([entry(1), entry(2)], path)
+    assert path.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0, "0.0 %"), (1, "100.0 %"), (0.175, "17.5 %"), (0.0002, "0.02 %"), (3e-7, "3e-05 %"),
+        (0.0005, "0.1 %"), (0.99999, "99.999 %"), (0.9994, "99.9 %"),
+    ],
+)  # fmt: skip
+def test_percent(share, text):
+    assert plots.percent(share) == text

@@ -18,6 +18,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as in `numsnn info | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt as interrupt:
         print(f"\nnumsnn: {interrupt or 'stopped'}", file=sys.stderr)
         return 130
@@ -98,7 +102,7 @@ def _train(options):
     print(f"test accuracy {outcome.test.accuracy:.4f}, test loss {outcome.test.loss:.4f} after {last['epoch']} epochs")
     best = max(outcome.history, key=lambda metrics: metrics["test_accuracy"])
     print(f"best epoch {best['epoch']}: {best['test_accuracy']:.4f} ({out / 'checkpoint.h5'})")
-    print(f"report: {outcome.report}" if outcome.report else f"no report: {outcome.note}")
+    print(f"report: {outcome.report}{f' ({outcome.note})' if outcome.note else ''}")
 
 
 def _recipe(what):

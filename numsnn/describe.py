@@ -56,6 +56,10 @@ class Described:
         for name in data:
             if name not in parameters:
                 raise ValueError(f"{kind} takes no argument {name!r}.{nearest(name, parameters)}")
+        for name, parameter in parameters.items():
+            optional = parameter.kind is inspect.Parameter.VAR_POSITIONAL
+            if name not in data and not optional and parameter.default is inspect.Parameter.empty:
+                raise ValueError(f"{kind} needs the argument {name!r}")
         positional = []
         for name, parameter in parameters.items():
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:

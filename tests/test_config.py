@@ -7,7 +7,8 @@ from numsnn import config, recipes
 
 
 def test_complete_toml_reads_back_equal():
-    changed = config.parse('[data]\ndir = "a \\"b\\" \\\\ é\\n"\n[method]\nwidth_bounds = [0.1, 8]\n[training]\nlr = 1e-5\n')
+    data = '[data]\ndir = "a \\"b\\" \\\\ é\\n"\n'
+    changed = config.parse(data + "[method]\nwidth_bounds = [0.1, 8]\n[training]\nlr = 1e-5\n")
     assert changed.method.width_bounds == [0.1, 8.0] and changed.data.dir == 'a "b" \\ é\n'
     for one in (config.Config(), changed):
         assert config.parse(one.to_toml()) == one

@@ -10,6 +10,9 @@ from .parameter import ConstrainedValue
 
 RECORDABLE = ("u", "v", "s")
 
+LEAK_BOUNDS = (1e-4, 1 - 1e-4)
+"""Of a learned beta: nearer to 1 the float32 logistic function rounds to 1, and beta stops moving."""
+
 
 class LIF(Layer):
     """Leaky integrate-and-fire neurons, one a feature; all T steps in one pass, starting from rest.
@@ -118,7 +121,7 @@ class LIF(Layer):
     def create(self, shape, rng):
         channels = shape[-1]
         shared = channels, self.kernels, self.dtype
-        self.leak = ConstrainedValue("beta", "leak", self._leak, "unit", self.learn_tau, *shared)
+        self.leak = ConstrainedValue("beta", "leak", self._leak, "unit", self.learn_tau, *shared, bounds=LEAK_BOUNDS)
         self.threshold = ConstrainedValue(
             "threshold", "threshold", self.v_threshold, "positive", self.learn_threshold, *shared
         )

@@ -1,7 +1,5 @@
 """Trained arrays, and the constrained values neurons derive from them."""
 
-import math
-
 import numpy as np
 
 GROUPS = ("weight", "bias", "norm", "width", "threshold", "leak")
@@ -52,7 +50,7 @@ class ConstrainedValue:
         self.gradient = kernels.zeros((channels,), dtype)
         if learn:
             raw = self._unconstrained(value if learn == "channel" else value[:1])
-            raw_bounds = None if bounds is None else tuple(math.log(bound) for bound in bounds)
+            raw_bounds = None if bounds is None else tuple(map(float, self._unconstrained(np.array(bounds))))
             prefix = "log" if kind == "positive" else "logit"
             self.parameter = Parameter(f"{prefix}_{name}", kernels.from_host(raw, dtype), group, lr, raw_bounds)
 

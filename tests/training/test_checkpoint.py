@@ -112,7 +112,7 @@ def test_unknown_layers_are_named(tmp_path, monkeypatch):
 
     checkpoint.write(tmp_path / "own.h5", snn.Sequential(Lineal(3, 2)).build((2, 1, 3)))
     monkeypatch.delitem(Described._registry, "Lineal")
-    with pytest.raises(snn.CheckpointError, match="unknown type 'Lineal'.* Did you mean 'Linear'"):
+    with pytest.raises(snn.CheckpointError, match=r"unknown type 'Lineal'.* Did you mean 'Linear'"):
         snn.load(tmp_path / "own.h5")
 
 

@@ -109,7 +109,7 @@ def run_script(folder):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_killed_and_resumed(undisturbed, tmp_path, assert_same_checkpoint):
-    """SIGKILL at steps 2, 5 (the end of an epoch) and 8, a little later each time; no half file is ever left in place."""
+    """SIGKILL at steps 2, 5 (the end of an epoch) and 8, each a little later; no half file is left in place."""
     kills = {2: 0.0, 5: 0.002, 8: 0.005}
     for _ in range(len(kills) + 1):
         process = run_script(tmp_path)
@@ -162,7 +162,7 @@ def test_resuming_needs_the_same_run(digits, small_trainer, tmp_path):
         small_trainer(tmp_path, seed=5).fit(*digits, 1, resume=True, progress=False)
     with pytest.raises(snn.CheckpointError, match=r"optimizer was .*Adam.*cannot go on with .*SGD"):
         small_trainer(tmp_path, optimizer=snn.optim.SGD()).fit(*digits, 1, resume=True, progress=False)
-    with pytest.raises(snn.CheckpointError, match=r"another network: the file has Conv2d\(1, 8.* this one has Conv2d\(1, 4"):
+    with pytest.raises(snn.CheckpointError, match=r"another network: the file has Conv2d\(1, 8.* one has Conv2d\(1, 4"):
         small_trainer(tmp_path, architecture="4c3").fit(*digits, 1, resume=True, progress=False)
     finished = small_trainer(tmp_path)
     assert len(finished.fit(*digits, 1, resume=True, progress=False)) == 1

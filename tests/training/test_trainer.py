@@ -101,7 +101,8 @@ def test_a_huge_learning_rate_diverges_with_a_message(digits, small_trainer):
 
 
 def test_clip_norm_limits_the_step(digits, small_trainer):
-    trainer = small_trainer(optimizer=snn.optim.SGD(1.0, momentum=0.0), clip_norm=1e-3, schedule=snn.schedules.Constant())
+    plain = {"optimizer": snn.optim.SGD(1.0, momentum=0.0), "schedule": snn.schedules.Constant()}
+    trainer = small_trainer(clip_norm=1e-3, **plain)
     train = digits[0].select(range(64))
     trainer.start(train, 1)
     before = {name: p.value.copy() for name, p in trainer.net.parameters() if p.lr is None}

@@ -72,7 +72,8 @@ class GradientReport:
                 f"{row.direction:.1e}{mark}"
             )
         verdict = "agree" if self.ok else "DISAGREE"
-        lines.append(f"gradients {verdict}: worst relative error {self.worst:.1e}, tolerance {self.tolerance:.0e}")
+        worst = f"worst relative difference {self.worst:.1e}, tolerance {self.tolerance:.0e}"
+        lines.append(f"gradients {verdict}: {worst}")
         return "\n".join(lines)
 
 

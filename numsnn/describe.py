@@ -33,6 +33,7 @@ class Described:
                 f"a class named {cls.__name__!r} is already registered by {known.__module__}; choose another name"
             )
         Described._registry[cls.__name__] = cls
+        cls.__signature__ = _full_signature(cls)
 
     def description(self) -> dict[str, Any]:
         """The class's name under "type" and its constructor's arguments, as data that JSON can hold."""
@@ -80,6 +81,20 @@ class Described:
             elif not _same(value, parameter.default):
                 arguments.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def _full_signature(cls):
+    """The constructor's signature, where ``**options`` stands for the keyword arguments of the next class up."""
+    definer = next(base for base in cls.__mro__ if "__init__" in vars(base))
+    if definer is object:
+        return inspect.Signature()
+    own = list(inspect.signature(definer.__init__).parameters.values())[1:]
+    if not own or own[-1].kind is not inspect.Parameter.VAR_KEYWORD:
+        return inspect.Signature(own)
+    taken = {parameter.name for parameter in own}
+    inherited = _full_signature(cls.__mro__[cls.__mro__.index(definer) + 1]).parameters.values()
+    passed_on = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in inherited if p.name not in taken]
+    return inspect.Signature([*own[:-1], *passed_on])
 
 
 def _before_varargs(name, parameters):

@@ -69,26 +69,28 @@ class ShiftTracker:
         self.penalty = 0.0
         self._direct = None
 
-    def correction_for(self, steps: int):
-        """d ``[steps, C]``: for more steps than were tracked the last one's value goes on."""
+    def correction_for(self, steps: int, first: int = 0):
+        """d ``[steps, C]`` from step `first` on: beyond the steps that were tracked the last one's value goes on."""
         known = len(self.correction)
-        if steps > known:
+        if first + steps > known:
             last = self.correction[-1:] if known else self.kernels.zeros((1, self.correction.shape[1]), self.dtype)
-            longer = np.concatenate([self.correction, np.repeat(last, steps - known, axis=0)])
+            tracked = self.correction[first:]
+            longer = np.concatenate([tracked, np.repeat(last, steps - len(tracked), axis=0)])
             return np.ascontiguousarray(longer)
-        return self.correction[:steps]
+        return self.correction[first : first + steps]
 
-    def observe(self, i, u, mode) -> None:
+    def observe(self, i, u, mode, first: int = 0) -> None:
         """After a forward pass that stored its potentials: track, and prepare the objective.
 
         Args:
             i, u: input current and potentials ``[T, M, C]``.
             mode: the pass's mode; with ``mode.track`` correction and targets are updated.
+            first: number of the pass's first step, where it goes on from an earlier one.
         """
         steps, rows, channels = u.shape
         self.penalty, self._direct = 0.0, None
         if mode.track:
-            self._track(i, u)
+            self._track(i, u, first)
         if not self.settings.divergence:
             return
         mean, var, value, offset, slope = (self.kernels.empty((1, channels), self.dtype) for _ in range(5))
@@ -101,7 +103,7 @@ class ShiftTracker:
         self.penalty = float(self.kernels.to_host(value).sum(dtype=np.float64))
         self._direct = offset[0], slope[0]
 
-    def _track(self, i, u):
+    def _track(self, i, u, first):
         steps, rows, channels = u.shape
         settings, kernels = self.settings, self.kernels
         current = kernels.empty((2, 1, channels), self.dtype)
@@ -115,9 +117,10 @@ class ShiftTracker:
         if settings.correct:
             mean, var = kernels.empty((2, steps, channels), self.dtype)
             kernels.moments(u, mean, var)
-            correction = kernels.from_host(self.correction_for(steps), self.dtype)
+            before = kernels.from_host(self.correction_for(first), self.dtype)
+            correction = kernels.from_host(self.correction_for(steps, first), self.dtype)
             kernels.shift_update(correction, mean, current[0, 0], settings.momentum)
-            self.correction = np.concatenate([correction, self.correction[steps:]])
+            self.correction = np.concatenate([before, correction, self.correction[first + steps :]])
 
     @property
     def direct_gradient(self):

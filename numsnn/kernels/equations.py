@@ -1,9 +1,10 @@
 """The scalar equations of the method, written once and compiled into every target.
 
 Each function is one equation and names its section of the method (see README.md, "The method"): section 1 is the
-neuron, section 2 the surrogate family, section 3 the potential distribution adjustment. They take and return plain
-scalars; the loops around them live in ``kernels/cpu`` (and any further compiled target). ``kernels/reference`` states
-the same equations a second time as NumPy text, on purpose: it is the oracle these are tested against.
+neuron, section 2 the surrogate family, section 3 the potential distribution adjustment, section 5 further neurons. They
+take and return plain scalars; the loops around them live in ``kernels/cpu`` (and any further compiled target).
+``kernels/reference`` states the same equations a second time as NumPy text, on purpose: it is the oracle these are
+tested against.
 
 Constants take the type of the argument (``type(z)(1)``): a bare Python float would silently turn float32 arithmetic
 into float64.
@@ -60,15 +61,30 @@ def spike_gradient_soft(g, e, theta):
 
 
 @register_jitable
-def potential_gradient_hard(q, e, s, density, p):
-    """Section 1: delta[t] = q[t] phi(x[t]) + e[t] (1 - s[t]) + p[t]."""
+def potential_gradient(q, e, s, density, p):
+    """Section 1: delta[t] = q[t] phi(x[t]) + e[t] (1 - s[t]) + p[t]; s is 0 where the reset is not a hard one."""
     return q * density + e * (type(s)(1) - s) + p
 
 
+# --- section 5: memory beyond the potential -----------------------------------------------------------------------
+
+
 @register_jitable
-def potential_gradient_soft(q, e, density, p):
-    """Section 1: delta[t] = q[t] phi(x[t]) + e[t] + p[t]."""
-    return q * density + e + p
+def synapse(j, i, gamma):
+    """Section 5, synapse: j[t] = gamma j[t-1] + i[t]."""
+    return gamma * j + i
+
+
+@register_jitable
+def adapted_threshold(theta, kappa, a):
+    """Section 5, adaptation: theta[t] = theta + kappa a[t-1]."""
+    return theta + kappa * a
+
+
+@register_jitable
+def adaptation(a, s, rho):
+    """Section 5, adaptation: a[t] = rho a[t-1] + (1 - rho) s[t]."""
+    return rho * a + (type(s)(1) - rho) * s
 
 
 # --- section 2: the surrogate families ------------------------------------------------------------------------

@@ -1,239 +1,340 @@
-"""The leaky integrate-and-fire layer: where PSG and PDA act."""
+"""What all spiking neurons share: where PSG and PDA act, and the kernels are called."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..pda import PDA, ShiftTracker
 from ..psg import FAMILIES, PSG, Surrogate
-from ..validate import flag
+from ..validate import flag, whole
 from .base import Layer
-from .parameter import ConstrainedValue
-
-RECORDABLE = ("u", "v", "s")
+from .parameter import ConstrainedValue, Parameter
 
 LEAK_BOUNDS = (1e-4, 1 - 1e-4)
-"""Of a learned beta: nearer to 1 the float32 logistic function rounds to 1, and beta stops moving."""
+"""Of a learned decay: nearer to 1 the float32 logistic function rounds to 1, and the decay stops moving."""
+
+MARGIN = 1e-3
+"""A learned threshold stays at least this far above 0 and above v_reset, and below its inverse."""
 
 
-class LIF(Layer):
-    """Leaky integrate-and-fire neurons, one a feature; all T steps in one pass, starting from rest.
+@dataclass
+class Trace:
+    """What a stored pass leaves for the backward pass and for whoever looks inside. Arrays are ``[T, M, C]``.
 
-        charge   u[t] = beta v[t-1] + i[t] - d[t]        beta = 1 - 1/tau, d = PDA correction
-        fire     s[t] = H(u[t] - v_threshold)
-        reset    v[t] = u[t] - s[t] (u[t] - v_reset)     hard;  v[t] = u[t] - s[t] v_threshold  soft
+    Attributes:
+        current: input current.
+        u, s: potentials after charging, spikes.
+        d: PDA correction ``[T, C]``.
+        relaxed: whether spikes are those of the relaxed mode.
+        j, a, held: synaptic current, adaptation, refractoriness; None where the neuron has no such part.
+        start: the state the pass was carried on from, or None.
+    """
 
-    ``[T, N, C]`` or ``[T, N, H, W, C]`` in, spikes (uint8) of the same shape out. Source: README.md, "The method",
-    section 1.
+    current: np.ndarray
+    u: np.ndarray
+    s: np.ndarray
+    d: np.ndarray
+    relaxed: bool
+    j: np.ndarray | None
+    a: np.ndarray | None
+    held: np.ndarray | None
+    start: np.ndarray | None
+
+
+class Neuron(Layer):
+    """Base of the spiking neurons: threshold, reset, surrogate, PDA. Use `LIF` and its relatives.
 
     Args:
-        tau: time constant in steps, at least 1; a number or one a channel. Default 2.
-        beta: leak factor in [0, 1] instead of tau; 1 does not leak (integrate-and-fire).
         v_threshold: potential from which on the neuron fires; a number or one a channel. Default 1.
-        v_reset: potential after a spike (hard reset, default 0), or None: the threshold is subtracted (soft reset).
+        v_reset: potential after a spike (hard reset, default 0), None: the threshold is subtracted (soft reset), or
+            "none": a spike leaves the potential as it is.
         detach_reset: the backward pass treats the reset's spikes as constants. Default False.
-        decay_input: scale the input current by 1/tau, as SpikingJelly does by default. Default False.
-        learn_tau, learn_threshold: False (default), True or "layer" (one a layer), "channel" (one a channel). Trained
-            as logit of beta and logarithm of the threshold, so that they stay in range.
+        learn_threshold: False (default), True or "layer" (one a layer), "channel" (one a channel); trained as a
+            logarithm, so that it stays positive.
+        refractory: steps after a spike for which the potential is held and cannot fire. Default 0.
         surrogate: a `PSG` (width learned; the default is ``PSG("triangle")``), a `Surrogate` (fixed), or a family's
             name for a fixed one of width 1.
         pda: a `PDA`, True for its defaults, or None or False (default) for none.
-        record: which of "u" (potential after charging), "v" (after reset) and "s" (spikes) every pass leaves as copies
-            in ``recorded``.
+        record: which of "u" (potential after charging), "v" (after reset), "s" (spikes), "j" (synaptic current) and
+            "a" (adaptation) every pass leaves as copies in ``recorded``.
         name: shown in reports and errors; by default the class's name and a number.
 
-    Parameters, where learned: logit_beta, log_threshold, log_width, each ``[1]`` or ``[C]``. Statistics, with PDA:
-    correction ``[T, C]``, target ``[2, C]``, batches ``[1]``.
-
     Raises:
-        ValueError: tau and beta together, tau below 1, beta outside [0, 1], a threshold that is not positive or does
-            not exceed v_reset, a learned beta of 0 or 1.
+        ValueError: a threshold that is not positive or does not exceed v_reset, values out of range.
     """
 
+    synaptic = adaptive = recurrent = False
+    gamma = rho = kappa = lateral = None
+    decay_input = learn_tau = False
+    growing_statistics = ("correction",)
+
     def __init__(
-        self, tau=None, beta=None, v_threshold=1.0, v_reset: float | None = 0.0, detach_reset: bool = False,
-        decay_input: bool = False, learn_tau: bool | str = False, learn_threshold: bool | str = False,
-        surrogate: Surrogate | str | None = None, pda: PDA | bool | None = None, record=(), name: str | None = None,
+        self, v_threshold=1.0, v_reset: float | str | None = 0.0, detach_reset: bool = False,
+        learn_threshold: bool | str = False, refractory: int = 0, surrogate: Surrogate | str | None = None,
+        pda: PDA | bool | None = None, record=(), name: str | None = None,
     ):  # fmt: skip
         super().__init__(name)
-        if tau is not None and beta is not None:
-            raise ValueError(f"LIF: give tau or beta, not both; got tau={tau!r}, beta={beta!r}")
-        if tau is None and beta is None:
-            tau = 2.0
-        self.tau, self.beta = tau, beta
+        kind = type(self).__name__
         self.v_threshold, self.v_reset = v_threshold, v_reset
-        self.detach_reset = flag("LIF: detach_reset", detach_reset)
-        self.decay_input = flag("LIF: decay_input", decay_input)
-        self.learn_tau = _granularity("LIF: learn_tau", learn_tau)
-        self.learn_threshold = _granularity("LIF: learn_threshold", learn_threshold)
+        self.detach_reset = flag(f"{kind}: detach_reset", detach_reset)
+        self.learn_threshold = granularity(f"{kind}: learn_threshold", learn_threshold, v_threshold)
+        self.refractory = whole(f"{kind}: refractory", refractory, 0)
         if isinstance(surrogate, str):
             surrogate = Surrogate(surrogate)
         self.surrogate = PSG() if surrogate is None else surrogate
         if not isinstance(self.surrogate, Surrogate):
-            raise ValueError(f"LIF: surrogate must be a Surrogate, a PSG or a family's name; got {surrogate!r}")
+            raise ValueError(f"{kind}: surrogate must be a Surrogate, a PSG or a family's name; got {surrogate!r}")
         self.pda = PDA() if pda is True else (pda or None)
         if self.pda is not None and not isinstance(self.pda, PDA):
-            raise ValueError(f"LIF: pda must be a PDA, True, False or None; got {pda!r}")
+            raise ValueError(f"{kind}: pda must be a PDA, True, False or None; got {pda!r}")
         self.record = (record,) if isinstance(record, str) else tuple(record)
-        if unknown := [key for key in self.record if key not in RECORDABLE]:
-            raise ValueError(f"LIF: record takes {', '.join(map(repr, RECORDABLE))}; got {unknown[0]!r}")
         self.recorded = {}
         self.tracker = None
-        self._check_values()
+        self._starts = {}
+        self._check_reset(kind)
 
-    def _check_values(self):
-        threshold = _numbers("LIF: v_threshold", self.v_threshold)
+    def _check_reset(self, kind):
+        threshold = numbers(f"{kind}: v_threshold", self.v_threshold)
         if (threshold <= 0).any():
-            raise ValueError(f"LIF: v_threshold must be positive; got {self.v_threshold!r}")
-        if self.v_reset is not None and (_numbers("LIF: v_reset", self.v_reset) >= threshold).any():
+            raise ValueError(f"{kind}: v_threshold must be positive; got {self.v_threshold!r}")
+        if self.v_reset is None or self.v_reset == "none":
+            return
+        if isinstance(self.v_reset, str) or np.ndim(self.v_reset):
+            raise ValueError(f"{kind}: v_reset must be one number, None (soft) or 'none'; got {self.v_reset!r}")
+        if (numbers(f"{kind}: v_reset", self.v_reset) >= threshold).any():
             raise ValueError(
-                f"LIF: v_reset must lie below v_threshold; got v_reset={self.v_reset!r}, "
+                f"{kind}: v_reset must lie below v_threshold; got v_reset={self.v_reset!r}, "
                 f"v_threshold={self.v_threshold!r}"
             )
-        if self.v_reset is not None and np.ndim(self.v_reset):
-            raise ValueError(f"LIF: v_reset must be one number or None; got {self.v_reset!r}")
-        if self.beta is None:
-            tau = _numbers("LIF: tau", self.tau)
-            if (tau < 1).any():
-                raise ValueError(f"LIF: tau must be at least 1 (steps); got {self.tau!r}")
-            self._leak = 1 - 1 / tau
-        else:
-            self._leak = _numbers("LIF: beta", self.beta)
-            if ((self._leak < 0) | (self._leak > 1)).any():
-                raise ValueError(f"LIF: beta must lie in [0, 1]; got {self.beta!r}")
-        for learn, what, value in (
-            (self.learn_tau, "learn_tau", self._leak),
-            (self.learn_threshold, "learn_threshold", threshold),
-        ):
-            if learn == "layer" and value.ndim:
-                raise ValueError(f"LIF: {what} must be 'channel' where there is one value a channel; got {learn!r}")
-        if self.learn_tau and ((self._leak == 0) | (self._leak == 1)).any():
-            raise ValueError("LIF: a learned leak must start strictly between beta = 0 (tau = 1) and beta = 1")
-        if self.decay_input and (self._leak == 1).any():
-            raise ValueError("LIF: decay_input scales the input by 1 - beta, which is 0 for beta = 1")
+
+    def check_record(self):
+        """Refuse to record what this neuron does not have; subclasses call it when they know what they have."""
+        kind = type(self).__name__
+        known = ["u", "v", "s"] + ["j"] * self.synaptic + ["a"] * self.adaptive
+        if unknown := [key for key in self.record if key not in known]:
+            raise ValueError(f"{kind}: record takes {', '.join(map(repr, known))}; got {unknown[0]!r}")
+        if "v" in self.record and self.v_reset is None and self.adaptive:
+            raise ValueError(f"{kind}: 'v' cannot be recorded with a soft reset by an adapting threshold; got 'v'")
+
+    @property
+    def plain(self) -> bool:
+        """Whether the neuron is a leaky integrate-and-fire neuron and nothing more."""
+        return not (self.refractory or self.synaptic or self.adaptive or self.recurrent)
 
     def infer(self, shape):
-        if len(shape) not in (3, 5):
-            self.refuse(shape, "[T, N, C] or [T, N, H, W, C]")
-        for what, value in (("leak", self._leak), ("threshold", np.asarray(self.v_threshold))):
+        if len(shape) not in ((3,) if self.recurrent else (3, 4, 5)):
+            self.refuse(shape, "[T, N, C]" if self.recurrent else "[T, N, C], [T, N, L, C] or [T, N, H, W, C]")
+        for what, value in {"leak": self._leak, "threshold": np.asarray(self.v_threshold), **self._starts}.items():
             if value.ndim and value.shape != (shape[-1],):
                 self.refuse(shape, f"[..., {len(value)}]: there is one {what} a channel")
+        self.keep_channels(shape)
         return shape
 
     def create(self, shape, rng):
         channels = shape[-1]
-        shared = channels, self.kernels, self.dtype
-        self.leak = ConstrainedValue("beta", "leak", self._leak, "unit", self.learn_tau, *shared, bounds=LEAK_BOUNDS)
-        self.threshold = ConstrainedValue(
-            "threshold", "threshold", self.v_threshold, "positive", self.learn_threshold, *shared
-        )
+        self._shared = channels, self.kernels, self.dtype
         psg = self.surrogate
         learning = {"lr": psg.lr, "bounds": psg.bounds} if psg.learned else {}
-        granularity = psg.per if psg.learned else False
-        self.width = ConstrainedValue("width", "width", psg.width, "positive", granularity, *shared, **learning)
-        for value in self._values():
+        per = psg.per if psg.learned else False
+        self.leak = self.decay("beta", self._leak, self.learn_tau)
+        above = 0.0 if self.v_reset is None or self.v_reset == "none" else max(self.v_reset, 0.0)
+        self.threshold = self.scale(
+            "threshold", "threshold", self.v_threshold, self.learn_threshold, bounds=(above + MARGIN, 1 / MARGIN)
+        )
+        self.width = self.scale("width", "width", psg.width, per, **learning)
+        self.create_parts()
+        parts = self.leak, self.threshold, self.width, self.gamma, self.rho, self.kappa
+        self.values = [value for value in parts if value is not None]
+        for value in self.values:
             if value.parameter is not None:
                 self.add_parameter(value.parameter)
+        if self.recurrent:
+            bound = np.sqrt(3 / channels)
+            weight = self.kernels.from_host(rng.uniform(-bound, bound, (channels, channels)), self.dtype)
+            self.lateral = self.add_parameter(Parameter("lateral", weight, "weight"))
         if self.pda is not None:
             self.tracker = ShiftTracker(self.pda, channels, self.kernels, self.dtype)
 
-    def _values(self):
-        return self.leak, self.threshold, self.width
+    def create_parts(self):
+        """Make gamma, rho and kappa where a subclass has them; nothing here."""
+
+    def decay(self, name, value, learn):
+        """A decay factor between 0 and 1, one a channel."""
+        return ConstrainedValue(name, "leak", value, "unit", learn, *self._shared, bounds=LEAK_BOUNDS)
+
+    def scale(self, name, group, value, learn, **options):
+        """A positive value, one a channel."""
+        return ConstrainedValue(name, group, value, "positive", learn, *self._shared, **options)
+
+    # --- forward ---
 
     def compute(self, x, mode):
         steps, channels = x.shape[0], x.shape[-1]
-        flat = steps, -1, channels
-        current = x.reshape(flat) if x.dtype == self.dtype else self._as_real(x).reshape(flat)
-        beta, theta, alpha = (value.refresh() for value in self._values())
+        current = self.as_real(x).reshape(steps, -1, channels)
+        for value in self.values:
+            value.refresh()
+        rows = current.shape[1:]
+        state, first = self.carried_state(mode, rows if self.plain else (5, *rows), steps)
+        start = None
+        if state is not None and mode.store:
+            start = self.buffer("start", state.shape)
+            start[...] = state
         d = self.kernels.zeros((steps, channels), self.dtype)
         if self.tracker is not None:
-            d = self.tracker.correction_for(steps)
+            d = self.tracker.correction_for(steps, first)
         s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
-        need_u = mode.store or mode.track or self.record
+        need_u = mode.store or mode.track or self.record or not self.plain
         u = self.buffer("u", current.shape) if need_u else None
-        family = self.surrogate.family if mode.relaxed else None
-        self.kernels.lif_forward(current, beta, theta, d, self.v_reset, self.decay_input, family, alpha, u, s)
+        trace = Trace(current, u, s, d, mode.relaxed, *self._part_buffers(current.shape), start)
+        self._run(trace, state)
         if self.tracker is not None and (mode.store or mode.track):
-            self.tracker.observe(current, u, mode)
+            self.tracker.observe(current, u, mode, first)
         if mode.store:
-            self.kept = u, s, d, mode.relaxed
+            self.kept = trace
         if self.record:
-            self._record(u, s, theta, x.shape)
+            self._record(trace, x.shape)
         return s.reshape(x.shape)
 
-    def _as_real(self, spikes):
-        """Spikes as input current, in the layer's dtype."""
-        real = self.buffer("current", spikes.shape)
-        real[...] = spikes
-        return real
+    def _run(self, trace, state):
+        """Call the forward kernel."""
+        family = self.surrogate.family if trace.relaxed else None
+        common = self.threshold.natural, trace.d, self.v_reset, self.decay_input
+        if self.plain:
+            self.kernels.lif_forward(
+                trace.current, self.leak.natural, *common, family, self.width.natural, trace.u, trace.s, state
+            )
+        else:
+            self.kernels.recurrent_forward(
+                trace.current, self._lateral_value(), self.leak.natural, *self._part_values(), *common,
+                self.refractory, family, self.width.natural, trace.u, trace.s, trace.j, trace.a, trace.held, state,
+            )  # fmt: skip
+
+    def _part_values(self):
+        """gamma, rho and kappa, None where there is no such part."""
+        return tuple(None if part is None else part.natural for part in (self.gamma, self.rho, self.kappa))
+
+    def _lateral_value(self):
+        return None if self.lateral is None else self.lateral.value
+
+    def _part_buffers(self, shape):
+        """Arrays for synaptic current, adaptation and refractoriness, None where there is no such part."""
+        j = self.buffer("j", shape) if self.synaptic else None
+        a = self.buffer("a", shape) if self.adaptive else None
+        return j, a, self.buffer("held", shape, np.uint8) if self.refractory else None
+
+    def _record(self, trace, shape):
+        arrays = {"u": trace.u, "s": trace.s, "j": trace.j, "a": trace.a}
+        if "v" in self.record:
+            arrays["v"] = self.buffer("v", trace.u.shape)
+            self.kernels.lif_reset(trace.u, trace.s, self.threshold.natural, self.v_reset, arrays["v"])
+        self.recorded = {key: self.kernels.to_host(arrays[key]).reshape(shape) for key in self.record}
+
+    # --- backward ---
 
     def propagate(self, dy, need_dx):
-        u, s, d, relaxed = self.kept
-        p_offset, p_slope = (None, None) if self.tracker is None else self.tracker.direct_gradient
-        dx = self.buffer("dx", u.shape)
-        self.kernels.lif_backward(
-            dy.reshape(u.shape), u, s, self.leak.natural, self.threshold.natural, d, self.v_reset,
-            self.detach_reset and not relaxed, self.decay_input, self.surrogate.family, self.width.natural,
-            p_offset, p_slope, dx, self.leak.gradient if self.learn_tau else None, self.threshold.gradient,
-            self.width.gradient,
+        trace = self.kept
+        shape = trace.u.shape
+        direct = (None, None) if self.tracker is None else self.tracker.direct_gradient
+        dx = self.buffer("dx", shape)
+        dleak = self.leak.gradient if self.learn_tau else None
+        common = (
+            self.threshold.natural, trace.d, self.v_reset, self.detach_reset and not trace.relaxed, self.decay_input,
+            self.surrogate.family, self.width.natural, *direct, dx,
         )  # fmt: skip
-        for value in self._values():
+        if self.plain:
+            self.kernels.lif_backward(
+                dy.reshape(shape), trace.u, trace.s, self.leak.natural, *common, dleak, self.threshold.gradient,
+                self.width.gradient, trace.start,
+            )  # fmt: skip
+        else:
+            parts = self.gamma, self.rho, self.kappa
+            self.kernels.recurrent_backward(
+                dy.reshape(shape), trace.u, trace.s, trace.j, trace.a, trace.held, self._lateral_value(),
+                self.leak.natural, *self._part_values(), *common, None if self.lateral is None else self.lateral.grad,
+                dleak, *(None if part is None else part.gradient for part in parts), self.threshold.gradient,
+                self.width.gradient, trace.start,
+            )  # fmt: skip
+        for value in self.values:
             value.collect()
         return dx.reshape(dy.shape) if need_dx else None
 
-    def _record(self, u, s, theta, shape):
-        arrays = {"u": u, "s": s}
-        if "v" in self.record:
-            arrays["v"] = self.buffer("v", u.shape)
-            self.kernels.lif_reset(u, s, theta, self.v_reset, arrays["v"])
-        self.recorded = {key: self.kernels.to_host(arrays[key]).reshape(shape) for key in self.record}
+    # --- looking inside, saving, moving ---
 
     @property
     def penalty(self) -> float:
         """What the divergence objective added to the loss in the last pass that stored its potentials."""
         return 0.0 if self.tracker is None else self.tracker.penalty
 
+    def thresholds(self) -> np.ndarray:
+        """The threshold in the last stored pass: ``[C]``, or ``[T, M, C]`` where it adapts; on the host."""
+        theta = self.kernels.to_host(self.threshold.natural)
+        if not self.adaptive:
+            return theta
+        a = self.kernels.to_host(self.kept.a)
+        start = np.zeros_like(a[:1]) if self.kept.start is None else self.kernels.to_host(self.kept.start)[2][None]
+        return theta + self.kernels.to_host(self.kappa.natural) * np.concatenate([start, a[:-1]])
+
     def pieces(self):
         breaks = FAMILIES[self.surrogate.family].breaks
-        u = self.kernels.to_host(self.kept[0])
-        z = (u - self.kernels.to_host(self.threshold.natural)) / self.kernels.to_host(self.width.natural)
-        return np.searchsorted(breaks, z)
+        x = self.kernels.to_host(self.kept.u) - self.thresholds()
+        pieces = np.searchsorted(breaks, x / self.kernels.to_host(self.width.natural))
+        if self.refractory:  # who rests is a matter of who has crossed the threshold; at rest nothing depends on x
+            pieces = np.where(self.kernels.to_host(self.kept.held), -1, 2 * pieces + (x >= 0))
+        return pieces
 
     def own_statistics(self):
         if self.tracker is None:
             return {}
-        return {
-            "correction": self.tracker.correction,
-            "target": self.tracker.target,
-            "batches": self.tracker.batches,
-        }
+        tracker = self.tracker
+        return {"correction": tracker.correction, "target": tracker.target, "batches": tracker.batches}
 
     def set_statistic(self, name, value):
         dtype = np.int64 if name == "batches" else self.dtype
         setattr(self.tracker, name, self.kernels.from_host(value, dtype))
 
     def move(self, kernels, dtype):
+        statistics = {name: self.kernels.to_host(value) for name, value in self.own_statistics().items()}
         if self.built:
-            for value in self._values():
+            for value in self.values:
                 value.move(kernels, self.kernels, dtype)
+            if self.recurrent:
+                self.lateral.move(kernels, self.kernels, dtype)
         if self.tracker is not None:
             self.tracker.kernels, self.tracker.dtype = kernels, dtype
-        statistics = {name: self.kernels.to_host(value) for name, value in self.own_statistics().items()}
         self._kernels, self.dtype = kernels, dtype
         for name, value in statistics.items():
             self.set_statistic(name, value)
 
 
-def _granularity(what, value):
-    """False, "layer" or "channel"; True stands for "layer"."""
-    if value is True:
-        return "layer"
+def granularity(what, value, start):
+    """False, "layer" or "channel"; True stands for "layer", which needs one start value for all channels."""
+    value = "layer" if value is True else value
     if value not in (False, "layer", "channel"):
         raise ValueError(f"{what} must be False, True, 'layer' or 'channel'; got {value!r}")
+    if value == "layer" and np.ndim(start):
+        raise ValueError(f"{what} must be 'channel' where there is one value a channel; got {value!r}")
     return value
 
 
-def _numbers(what, value):
+def numbers(what, value):
     """A finite number, or one a channel, as an array."""
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.ndim > 1 or not np.isfinite(array).all():
         raise ValueError(f"{what} must be a finite number or one a channel; got {value!r}")
     return array.astype(np.float64)
+
+
+def decay_of(what, tau, beta, learn):
+    """The decay factor of a time constant in steps (1 - 1/tau), or the factor itself; checked."""
+    if beta is None:
+        tau = numbers(f"{what}tau", tau)
+        if (tau < 1).any():
+            raise ValueError(f"{what}tau must be at least 1 (steps); got {tau.tolist()!r}")
+        decay = 1 - 1 / tau
+    else:
+        decay = numbers(f"{what}beta", beta)
+        if ((decay < 0) | (decay > 1)).any():
+            raise ValueError(f"{what}beta must lie in [0, 1]; got {beta!r}")
+    if learn and ((decay == 0) | (decay == 1)).any():
+        raise ValueError(f"{what}a learned leak must start strictly between beta = 0 (tau = 1) and beta = 1")
+    return decay

@@ -3,11 +3,13 @@
 All three passes use one gather. Output row r and tap k of a strided convolution read input row r stride - pad + k; the
 input gradient is the convolution of dy with the flipped kernel, which reads row (r - (kh - 1 - pad) + k) / stride where
 that is whole. Tiles are blocks of output rows, so that the gathered patches stay in cache. The weight gradient is owned
-tap by tap (and block of input channels by block), and each owner adds up its tiles in order.
+tap by tap (and block of input channels by block), and each owner adds up its tiles in order. Many small groups go
+without patches and BLAS: `grouped`.
 """
 
 import numpy as np
 
+from . import grouped
 from .compile import kernel
 from .launch import count_tiles, parallel_for, scratch, single_threaded_blas
 
@@ -46,8 +48,8 @@ def _gather(x, first_channel, multiply, divide, pad, height, patches, lo, hi):
                             patches[row - lo, column, ky, kx, c] = zero
 
 
-def _correlate(x, weights, multiply, divide, pad, y):
-    """y = gathered patches of x times weights, for weights ``[kh, kw, I, O]`` a group (a list)."""
+def _correlate(x, weights, b, multiply, divide, pad, y):
+    """y = gathered patches of x times weights, for weights ``[kh, kw, I, O]`` a group (a list), plus b or None."""
     images, height, width, _ = y.shape
     kh, kw, channels, outputs = weights[0].shape
     taps = kh * kw * channels
@@ -63,6 +65,8 @@ def _correlate(x, weights, multiply, divide, pad, y):
             for g, matrix in enumerate(matrices):
                 _gather(x, g * channels, multiply, divide, pad, height, patches, first, last)
                 np.matmul(patches.reshape(-1, taps), matrix, out=out[:, g * outputs : (g + 1) * outputs])
+            if b is not None:
+                out += b
 
     with single_threaded_blas:
         parallel_for(work, count_tiles(len(rows), block))
@@ -70,21 +74,28 @@ def _correlate(x, weights, multiply, divide, pad, y):
 
 def conv2d_forward(x, w, b, stride, padding, groups, y):
     """See `reference.conv.conv2d_forward`."""
-    _correlate(x, np.split(w, groups, axis=3), stride, (1, 1), padding, y)
-    if b is not None:
-        y += b
+    if grouped.worth_it(w, groups):
+        grouped.forward(x, w, b, stride, padding, groups, y)
+    else:
+        _correlate(x, np.split(w, groups, axis=3), b, stride, (1, 1), padding, y)
 
 
 def conv2d_backward_input(dy, w, stride, padding, groups, dx):
     """See `reference.conv.conv2d_backward_input`: dy correlated with the flipped, transposed kernel."""
+    if grouped.worth_it(w, groups):
+        grouped.backward_input(dy, w, stride, padding, groups, dx)
+        return
     kh, kw = w.shape[:2]
     flipped = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
     pad = (kh - 1 - padding[0], kw - 1 - padding[1])
-    _correlate(dy, np.split(flipped, groups, axis=2), (1, 1), stride, pad, dx)
+    _correlate(dy, np.split(flipped, groups, axis=2), None, (1, 1), stride, pad, dx)
 
 
 def conv2d_backward_weight(x, dy, stride, padding, groups, dw):
     """See `reference.conv.conv2d_backward_weight`."""
+    if grouped.worth_it(dw, groups):
+        grouped.backward_weight(x, dy, stride, padding, groups, dw)
+        return
     images, height, width, channels_out = dy.shape
     kh, kw, channels, _ = dw.shape
     outputs = channels_out // groups

@@ -1,7 +1,13 @@
-"""Joins and copies along time, compiled; `reference.elementwise` is the text it equals."""
+"""Joins, copies along time and channels, and delays, compiled; `reference.elementwise` is the text it equals."""
 
 from .compile import kernel
-from .launch import TILE_ELEMENTS, count_tiles, launch
+from .launch import TILE_ELEMENTS, count_tiles, launch, rows_per_tile
+
+
+def _launch_flat(range_kernel, *arrays):
+    """Over blocks of the elements of arrays of one shape."""
+    flat = [array.reshape(-1) for array in arrays]
+    launch(range_kernel, count_tiles(flat[0].size, TILE_ELEMENTS), *flat, TILE_ELEMENTS)
 
 
 @kernel
@@ -13,7 +19,57 @@ def _add_tiles(a, b, y, size, lo, hi):
 
 def add(a, b, y):
     """See `reference.elementwise.add`."""
-    launch(_add_tiles, count_tiles(y.size, TILE_ELEMENTS), a.ravel(), b.ravel(), y.reshape(-1), TILE_ELEMENTS)
+    _launch_flat(_add_tiles, a, b, y)
+
+
+@kernel
+def _and_tiles(a, s, y, size, lo, hi):
+    real = type(y[0])
+    for k in range(lo * size, min(len(y), hi * size)):
+        y[k] = real(a[k]) * real(s[k])
+
+
+def and_forward(a, s, y):
+    """See `reference.elementwise.and_forward`."""
+    _launch_flat(_and_tiles, a, s, y)
+
+
+@kernel
+def _and_backward_tiles(dy, a, s, da, ds, size, lo, hi):
+    real = type(dy[0])
+    for k in range(lo * size, min(len(dy), hi * size)):
+        da[k] = dy[k] * real(s[k])
+        ds[k] = dy[k] * real(a[k])
+
+
+def and_backward(dy, a, s, da, ds):
+    """See `reference.elementwise.and_backward`."""
+    _launch_flat(_and_backward_tiles, dy, a, s, da, ds)
+
+
+@kernel
+def _iand_tiles(a, s, y, size, lo, hi):
+    real = type(y[0])
+    for k in range(lo * size, min(len(y), hi * size)):
+        y[k] = (real(1) - real(a[k])) * real(s[k])
+
+
+def iand_forward(a, s, y):
+    """See `reference.elementwise.iand_forward`."""
+    _launch_flat(_iand_tiles, a, s, y)
+
+
+@kernel
+def _iand_backward_tiles(dy, a, s, da, ds, size, lo, hi):
+    real = type(dy[0])
+    for k in range(lo * size, min(len(dy), hi * size)):
+        da[k] = -dy[k] * real(s[k])
+        ds[k] = dy[k] * (real(1) - real(a[k]))
+
+
+def iand_backward(dy, a, s, da, ds):
+    """See `reference.elementwise.iand_backward`."""
+    _launch_flat(_iand_backward_tiles, dy, a, s, da, ds)
 
 
 @kernel
@@ -44,3 +100,77 @@ def _sum_steps_tiles(dy, dx, size, lo, hi):
 def sum_steps(dy, dx):
     """See `reference.elementwise.sum_steps`."""
     launch(_sum_steps_tiles, count_tiles(len(dx), TILE_ELEMENTS), dy, dx, TILE_ELEMENTS)
+
+
+@kernel
+def _concat_tiles(x, first, y, rows, lo, hi):
+    total, channels = x.shape
+    value = type(y[0, 0])
+    for m in range(lo * rows, min(total, hi * rows)):
+        for c in range(channels):
+            y[m, first + c] = value(x[m, c])
+
+
+def concat(x, first, y):
+    """See `reference.elementwise.concat`."""
+    rows = rows_per_tile(x.shape[1])
+    launch(_concat_tiles, count_tiles(len(x), rows), x, first, y, rows)
+
+
+@kernel
+def _split_tiles(dy, first, dx, rows, lo, hi):
+    total, channels = dx.shape
+    for m in range(lo * rows, min(total, hi * rows)):
+        for c in range(channels):
+            dx[m, c] = dy[m, first + c]
+
+
+def split(dy, first, dx):
+    """See `reference.elementwise.split`."""
+    rows = rows_per_tile(dx.shape[1])
+    launch(_split_tiles, count_tiles(len(dx), rows), dy, first, dx, rows)
+
+
+@kernel
+def _delay_tiles(x, steps, past, y, rows, lo, hi):
+    length, total, channels = x.shape
+    reach = len(past)
+    value = type(y[0, 0, 0])
+    first, last = lo * rows, min(total, hi * rows)
+    for t in range(length):
+        for m in range(first, last):
+            for c in range(channels):
+                at = t - steps[c]
+                if at >= 0:
+                    y[t, m, c] = x[at, m, c]
+                elif at >= -reach:
+                    y[t, m, c] = value(past[reach + at, m, c])
+                else:
+                    y[t, m, c] = value(0)
+    for k in range(reach):
+        at = length - reach + k
+        for m in range(first, last):
+            for c in range(channels):
+                past[k, m, c] = x[at, m, c] if at >= 0 else past[k + length, m, c]
+
+
+def delay_forward(x, steps, past, y):
+    """See `reference.elementwise.delay_forward`."""
+    rows = rows_per_tile(x.shape[2])
+    launch(_delay_tiles, count_tiles(x.shape[1], rows), x, steps, past, y, rows)
+
+
+@kernel
+def _delay_backward_tiles(dy, steps, dx, rows, lo, hi):
+    length, total, channels = dy.shape
+    for t in range(length):
+        for m in range(lo * rows, min(total, hi * rows)):
+            for c in range(channels):
+                at = t + steps[c]
+                dx[t, m, c] = dy[at, m, c] if at < length else type(dy[0, 0, 0])(0)
+
+
+def delay_backward(dy, steps, dx):
+    """See `reference.elementwise.delay_backward`."""
+    rows = rows_per_tile(dy.shape[2])
+    launch(_delay_backward_tiles, count_tiles(dy.shape[1], rows), dy, steps, dx, rows)

@@ -100,3 +100,82 @@ def spike_count_mse(z, labels, correct_rate, incorrect_rate, loss, dz):
     """See `reference.loss.spike_count_mse`."""
     real = dz.dtype.type
     launch(_count_samples, z.shape[1], z, labels, real(correct_rate), real(incorrect_rate), loss, dz)
+
+
+@kernel
+def _max_membrane_samples(z, labels, smoothing, loss, dz, lo, hi):
+    steps, samples, classes = z.shape
+    real = type(dz[0, 0, 0])
+    top = np.empty(classes, dz.dtype)
+    gradient = np.empty(classes, dz.dtype)
+    winner = np.empty(classes, np.int64)
+    for n in range(lo, hi):
+        gradient[:] = real(0)
+        for k in range(classes):
+            top[k], winner[k] = z[0, n, k], 0
+            for t in range(1, steps):
+                value = real(z[t, n, k])
+                if not value <= top[k] and top[k] == top[k]:  # the first NaN wins, so that it is not overlooked
+                    top[k], winner[k] = value, t
+        loss[n] = _cross_entropy_row(top, labels[n], smoothing, real(1) / real(samples), gradient)
+        for t in range(steps):
+            for k in range(classes):
+                dz[t, n, k] = gradient[k] if t == winner[k] else real(0)
+
+
+def max_membrane_cross_entropy(z, labels, smoothing, loss, dz):
+    """See `reference.loss.max_membrane_cross_entropy`."""
+    launch(_max_membrane_samples, z.shape[1], z, labels, dz.dtype.type(smoothing), loss, dz)
+
+
+@kernel
+def _membrane_samples(z, target, loss, dz, lo, hi):
+    steps, samples, classes = z.shape
+    real = type(dz[0, 0, 0])
+    for n in range(lo, hi):
+        total = real(0)
+        for t in range(steps):
+            wanted = target[t if len(target) > 1 else 0, n]
+            for k in range(classes):
+                distance = real(z[t, n, k]) - wanted[k]
+                total += distance * distance
+                dz[t, n, k] = real(2) * distance / real(steps * samples * classes)
+        loss[n] = total / real(steps * classes)
+
+
+def membrane_mse(z, target, loss, dz):
+    """See `reference.loss.membrane_mse`."""
+    launch(_membrane_samples, z.shape[1], z, target, loss, dz)
+
+
+@kernel
+def _first_spike_samples(z, labels, smoothing, temperature, loss, dz, lo, hi):
+    steps, samples, classes = z.shape
+    real = type(dz[0, 0, 0])
+    logits = np.empty(classes, dz.dtype)
+    gradient = np.empty(classes, dz.dtype)
+    for n in range(lo, hi):
+        gradient[:] = real(0)
+        for k in range(classes):
+            time = real(0)
+            survival = wait = real(1)
+            for t in range(steps):
+                survival *= real(1) - real(z[t, n, k])
+                time += survival
+            for t in range(steps - 1, -1, -1):
+                dz[t, n, k] = wait
+                wait = real(1) + (real(1) - real(z[t, n, k])) * wait
+            logits[k] = -time / temperature
+        scale = real(1) / (temperature * real(samples))
+        loss[n] = _cross_entropy_row(logits, labels[n], smoothing, scale, gradient)
+        for k in range(classes):
+            before = gradient[k]
+            for t in range(steps):
+                dz[t, n, k] *= before
+                before *= real(1) - real(z[t, n, k])
+
+
+def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):
+    """See `reference.loss.first_spike_cross_entropy`."""
+    real = dz.dtype.type
+    launch(_first_spike_samples, z.shape[1], z, labels, real(smoothing), real(temperature), loss, dz)

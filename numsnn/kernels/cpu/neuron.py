@@ -16,14 +16,15 @@ from .reduce import sum_tiles
 
 
 @cache
-def _forward_kernel(surrogate, soft, decay_input, store):
-    """The forward range kernel of one kind of neuron; surrogate is None for spikes."""
+def _forward_kernel(surrogate, reset, decay_input, store, carry):
+    """The forward range kernel of one kind of neuron; surrogate is None for spikes, reset is "hard", "soft", "none"."""
     relaxed = surrogate is not None
     cdf = eq.CDF[surrogate or "rectangle"]
+    soft, hard = reset == "soft", reset == "hard"
     source = eq.SOURCE_HASH
 
     @kernel
-    def lif_forward_tiles(i, beta, theta, d, v_reset, alpha, u, s, rows, lo, hi):
+    def lif_forward_tiles(i, beta, theta, d, v_reset, alpha, u, s, carried, rows, lo, hi):
         source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         steps, total, channels = i.shape
         real = type(v_reset)
@@ -31,7 +32,10 @@ def _forward_kernel(surrogate, soft, decay_input, store):
         for tile in range(lo, hi):
             first = tile * rows
             last = min(total, first + rows)
-            v[:] = real(0)
+            if carry:
+                v[: last - first] = carried[first:last]
+            else:
+                v[:] = real(0)
             for t in range(steps):
                 for m in range(first, last):
                     for c in range(channels):
@@ -39,35 +43,47 @@ def _forward_kernel(surrogate, soft, decay_input, store):
                         u_t = eq.charge(v[m - first, c], i[t, m, c], d[t, c], beta[c], gain)
                         x = u_t - theta[c]
                         s_t = cdf(x / alpha[c]) if relaxed else real(eq.fire(x))
+                        v[m - first, c] = u_t
                         if soft:
                             v[m - first, c] = eq.reset_soft(u_t, s_t, theta[c])
-                        else:
+                        if hard:
                             v[m - first, c] = eq.reset_hard(u_t, s_t, v_reset)
                         s[t, m, c] = s_t
                         if store:
                             u[t, m, c] = u_t
+            if carry:
+                carried[first:last] = v[: last - first]
 
     return lif_forward_tiles
 
 
-def lif_forward(i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s):
+def reset_kind(v_reset, dtype):
+    """What the argument v_reset stands for, "hard", "soft" or "none", and the value of a hard reset."""
+    if v_reset is None or v_reset == "none":
+        return v_reset or "soft", dtype.type(0)
+    return "hard", dtype.type(v_reset)
+
+
+def lif_forward(i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s, carried=None):
     """See `reference.neuron.lif_forward`."""
-    range_kernel = _forward_kernel(surrogate, v_reset is None, decay_input, u is not None)
+    kind, reset = reset_kind(v_reset, i.dtype)
+    range_kernel = _forward_kernel(surrogate, kind, decay_input, u is not None, carried is not None)
     rows = min(i.shape[1], rows_per_tile(i.shape[2]))
-    reset = i.dtype.type(0 if v_reset is None else v_reset)
-    out = i if u is None else u  # without u the kernel never touches this argument
-    launch(range_kernel, count_tiles(i.shape[1], rows), i, beta, theta, d, reset, alpha, out, s, rows)
+    out = i if u is None else u  # the kernel never touches the stand-ins of what is not there
+    state = i[0] if carried is None else carried
+    launch(range_kernel, count_tiles(i.shape[1], rows), i, beta, theta, d, reset, alpha, out, s, state, rows)
 
 
 @cache
-def _backward_kernel(surrogate, soft, detach_reset, decay_input, learn_beta, direct):
+def _backward_kernel(surrogate, reset, detach_reset, decay_input, learn_beta, direct, carry):
     """The backward range kernel of one kind of neuron; direct: a loss acts on the potential itself."""
     density = eq.DENSITY[surrogate]
+    soft, hard = reset == "soft", reset == "hard"
     source = eq.SOURCE_HASH
 
     @kernel
     def lif_backward_tiles(
-        ds, u, s, beta, theta, d, v_reset, alpha, p_offset, p_slope, di, dbeta, dtheta, dalpha, rows, lo, hi
+        ds, u, s, beta, theta, d, v_reset, alpha, p_offset, p_slope, di, dbeta, dtheta, dalpha, start, rows, lo, hi
     ):
         source  # noqa: B018  see the forward kernel
         steps, total, channels = u.shape
@@ -88,24 +104,23 @@ def _backward_kernel(surrogate, soft, detach_reset, decay_input, learn_beta, dir
                         z = (u_t - theta[c]) / alpha[c]
                         phi = density(z) / alpha[c]
                         p = p_offset[c] + p_slope[c] * u_t if direct else real(0)
-                        if soft:
-                            q = g if detach_reset else eq.spike_gradient_soft(g, e_t, theta[c])
-                            delta = eq.potential_gradient_soft(q, e_t, phi, p)
-                            dtheta[tile, c] -= q * phi + e_t * s_t
-                        else:
-                            q = g if detach_reset else eq.spike_gradient_hard(g, e_t, u_t, v_reset)
-                            delta = eq.potential_gradient_hard(q, e_t, s_t, phi, p)
-                            dtheta[tile, c] -= q * phi
+                        q = g
+                        if soft and not detach_reset:
+                            q = eq.spike_gradient_soft(g, e_t, theta[c])
+                        if hard and not detach_reset:
+                            q = eq.spike_gradient_hard(g, e_t, u_t, v_reset)
+                        delta = eq.potential_gradient(q, e_t, s_t if hard else real(0), phi, p)
+                        dtheta[tile, c] -= q * phi + (e_t * s_t if soft else real(0))
                         dalpha[tile, c] += eq.width_gradient(q, phi, z)
                         gain = real(1) - beta[c] if decay_input else real(1)
                         if learn_beta:
-                            v = real(0)
+                            v = start[m, c] if carry else real(0)
                             if t > 0:
-                                before = real(s[t - 1, m, c])
+                                v = u[t - 1, m, c]
                                 if soft:
-                                    v = eq.reset_soft(u[t - 1, m, c], before, theta[c])
-                                else:
-                                    v = eq.reset_hard(u[t - 1, m, c], before, v_reset)
+                                    v = eq.reset_soft(v, real(s[t - 1, m, c]), theta[c])
+                                if hard:
+                                    v = eq.reset_hard(v, real(s[t - 1, m, c]), v_reset)
                             current = (u_t - beta[c] * v + d[t, c]) / gain if decay_input else real(0)
                             dbeta[tile, c] += delta * (v - current)
                         di[t, m, c] = gain * delta
@@ -116,18 +131,20 @@ def _backward_kernel(surrogate, soft, detach_reset, decay_input, learn_beta, dir
 
 def lif_backward(
     ds, u, s, beta, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha, p_offset, p_slope,
-    di, dbeta, dtheta, dalpha,
+    di, dbeta, dtheta, dalpha, start=None,
 ):  # fmt: skip
     """See `reference.neuron.lif_backward`."""
     learn_beta, direct = dbeta is not None, p_offset is not None
-    range_kernel = _backward_kernel(surrogate, v_reset is None, detach_reset, decay_input, learn_beta, direct)
+    kind, reset = reset_kind(v_reset, u.dtype)
+    flags = detach_reset, decay_input, learn_beta, direct, start is not None
+    range_kernel = _backward_kernel(surrogate, kind, *flags)
     rows = min(u.shape[1], rows_per_tile(u.shape[2]))
     tiles = count_tiles(u.shape[1], rows)
-    reset = u.dtype.type(0 if v_reset is None else v_reset)
     partial = np.empty((3, tiles, u.shape[2]), u.dtype)
     launch(
         range_kernel, tiles, ds, u, s, beta, theta, d, reset, alpha,
-        p_offset if direct else beta, p_slope if direct else beta, di, *partial, rows,
+        p_offset if direct else beta, p_slope if direct else beta, di, *partial,
+        u[0] if start is None else start, rows,
     )  # fmt: skip
     for total, parts in zip((dbeta, dtheta, dalpha), partial, strict=True):
         if total is not None:
@@ -135,7 +152,8 @@ def lif_backward(
 
 
 @cache
-def _reset_kernel(soft):
+def _reset_kernel(reset):
+    soft, hard = reset == "soft", reset == "hard"
     source = eq.SOURCE_HASH
 
     @kernel
@@ -145,9 +163,10 @@ def _reset_kernel(soft):
         real = type(v_reset)
         for m in range(lo * rows, min(total, hi * rows)):
             for c in range(channels):
+                v[m, c] = u[m, c]
                 if soft:
                     v[m, c] = eq.reset_soft(u[m, c], real(s[m, c]), theta[c])
-                else:
+                if hard:
                     v[m, c] = eq.reset_hard(u[m, c], real(s[m, c]), v_reset)
 
     return lif_reset_tiles
@@ -158,5 +177,5 @@ def lif_reset(u, s, theta, v_reset, v):
     channels = u.shape[-1]
     u, s, v = (x.reshape(-1, channels) for x in (u, s, v))
     rows = rows_per_tile(channels)
-    reset = u.dtype.type(0 if v_reset is None else v_reset)
-    launch(_reset_kernel(v_reset is None), count_tiles(len(u), rows), u, s, theta, reset, v, rows)
+    kind, reset = reset_kind(v_reset, u.dtype)
+    launch(_reset_kernel(kind), count_tiles(len(u), rows), u, s, theta, reset, v, rows)

@@ -1,4 +1,5 @@
-"""Moments over samples and batch normalisation, compiled; `reference.norm` is the text it equals."""
+"""Moments over samples, batch normalisation, and scales that differ from step to step, compiled; `reference.norm` is
+the text it equals."""
 
 import numpy as np
 
@@ -118,3 +119,41 @@ def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, 
         mean_dy, mean_projection = np.zeros_like(mean), np.zeros_like(mean)
     factor = real(scale) * gamma * inverse
     launch(_input_gradient_tiles, tiles, dy, x, mean, inverse, mean_dy, mean_projection, factor, dx, rows)
+
+
+@kernel
+def _scale_steps_tiles(x, p, y, rows, lo, hi):
+    steps, total, channels = x.shape
+    for t in range(steps):
+        for m in range(lo * rows, min(total, hi * rows)):
+            for c in range(channels):
+                y[t, m, c] = p[t] * x[t, m, c]
+
+
+def scale_steps_forward(x, p, y):
+    """See `reference.norm.scale_steps_forward`."""
+    rows = rows_per_tile(x.shape[2])
+    launch(_scale_steps_tiles, count_tiles(x.shape[1], rows), x, p, y, rows)
+
+
+@kernel
+def _scale_steps_backward_tiles(dy, x, p, dx, parts, rows, lo, hi):
+    """Per tile and step also the sum of dy x, added up channel by channel first, which vectorises."""
+    steps, total, channels = x.shape
+    products = np.empty(channels, x.dtype)
+    for tile in range(lo, hi):
+        for t in range(steps):
+            products[:] = type(p[0])(0)
+            for m in range(tile * rows, min(total, (tile + 1) * rows)):
+                for c in range(channels):
+                    products[c] += dy[t, m, c] * x[t, m, c]
+                    dx[t, m, c] = p[t] * dy[t, m, c]
+            parts[tile, t] = products.sum()
+
+
+def scale_steps_backward(dy, x, p, dx, dp):
+    """See `reference.norm.scale_steps_backward`."""
+    rows = rows_per_tile(x.shape[2])
+    parts = np.empty((count_tiles(x.shape[1], rows), len(p)), p.dtype)
+    launch(_scale_steps_backward_tiles, len(parts), dy, x, p, dx, parts, rows)
+    sum_tiles(parts, dp)

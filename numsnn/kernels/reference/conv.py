@@ -45,7 +45,10 @@ def conv2d_backward_weight(x, dy, stride, padding, groups, dw):
 
 
 def conv2d_backward_input(dy, w, stride, padding, groups, dx):
-    """dx: every tap adds dy w[ky, kx]^T back onto the positions it has read."""
+    """dx: every tap adds dy w[ky, kx]^T back onto the positions it has read.
+
+    It is also the forward pass of the transposed convolution; dy may be uint8 spikes.
+    """
     (ph, pw) = padding
     batch, height, width, channels = dx.shape
     padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)

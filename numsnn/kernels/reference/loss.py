@@ -47,3 +47,42 @@ def spike_count_mse(z, labels, correct_rate, incorrect_rate, loss, dz):
     distance = z.astype(dz.dtype).mean(0) - wanted
     loss[...] = (distance**2).mean(1)
     dz[...] = 2 * distance / (k * n * steps)
+
+
+def max_membrane_cross_entropy(z, labels, smoothing, loss, dz):
+    """Cross-entropy of the readout's maximum over time; the gradient goes to the step of the maximum, the first of
+    equal ones."""
+    winner = z.argmax(0)[None]
+    top = np.take_along_axis(z, winner, 0)[0].astype(dz.dtype)
+    loss[...], dlogits = _cross_entropy(top, labels, smoothing)
+    dz[...] = 0
+    np.put_along_axis(dz, winner, dlogits[None] / z.shape[1], 0)
+
+
+def membrane_mse(z, target, loss, dz):
+    """Squared distance of the readout from its target, mean over steps and classes: target is ``[T, N, K]``, or
+    ``[1, N, K]`` for the same one at every step."""
+    steps, n, k = z.shape
+    distance = z.astype(dz.dtype) - target
+    loss[...] = (distance**2).mean((0, 2))
+    dz[...] = 2 * distance / (steps * n * k)
+
+
+def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):
+    """Cross-entropy of -t1 / temperature, t1 being the expected time of the first spike: with z[t] in [0, 1] the
+    probability that a class fires at step t = 0..T-1 if it has not done so before, and T standing for silence,
+
+        t1       = sum_t t z[t] prod_{t'<t} (1 - z[t'])  +  T prod_t (1 - z[t])  =  sum_t prod_{t'<=t} (1 - z[t'])
+        dt1/dz[t] = - before[t] wait[t]
+        before[t] = prod_{t'<t} (1 - z[t']),   wait[t] = 1 + (1 - z[t+1]) wait[t+1],   wait[T-1] = 1
+
+    For spikes t1 is the time of the first one, and its derivative is what another spike at t would change."""
+    quiet = 1 - z.astype(dz.dtype)
+    survival = quiet.cumprod(0)
+    logits = -survival.sum(0) / dz.dtype.type(temperature)
+    loss[...], dlogits = _cross_entropy(logits, labels, smoothing)
+    wait = np.ones_like(quiet)
+    for t in range(len(quiet) - 2, -1, -1):
+        wait[t] += quiet[t + 1] * wait[t + 1]
+    before = np.concatenate([np.ones_like(quiet[:1]), survival[:-1]])
+    dz[...] = dlogits / dz.dtype.type(temperature * z.shape[1]) * before * wait

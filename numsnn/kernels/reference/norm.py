@@ -1,4 +1,7 @@
-"""Moments over samples and batch normalisation. Rows are everything that is averaged over (T, N, H, W)."""
+"""Moments over samples, batch normalisation, and scales that differ from step to step.
+
+Rows are everything that is averaged over (T, N, H, W).
+"""
 
 import numpy as np
 
@@ -39,3 +42,25 @@ def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, 
     rows = real(len(x))
     centred = dy if frozen else dy - dbeta / rows - normalised * (projection / rows)
     dx[...] = real(scale) * gamma * inverse * centred
+
+
+def batchnorm_fold(w, b, gamma, beta, mean, var, eps, scale, folded_w, folded_b):
+    """Weights ``[..., O]`` and bias ``[O]`` of a linear layer and the normalisation behind it, in one; b may be None.
+
+    With f = scale gamma / sqrt(var + eps): folded_w = w f and folded_b = (b - mean) f + beta. Computed in float64, as
+    it is done once.
+    """
+    factor = scale * gamma.astype(np.float64) / np.sqrt(var.astype(np.float64) + eps)
+    folded_w[...] = w * factor
+    folded_b[...] = ((0 if b is None else b) - mean.astype(np.float64)) * factor + beta
+
+
+def scale_steps_forward(x, p, y):
+    """y[t] = p[t] x[t]: x ``[T, M, C]``, p ``[T]``."""
+    y[...] = p[:, None, None] * x
+
+
+def scale_steps_backward(dy, x, p, dx, dp):
+    """dx[t] = p[t] dy[t], dp[t] = sum of dy[t] x[t]."""
+    dp[...] = (dy * x).sum((1, 2))
+    dx[...] = p[:, None, None] * dy

@@ -1,0 +1,91 @@
+"""Penalties on the activity of a layer, compiled; `reference.activity` is the text it equals."""
+
+import numpy as np
+
+from .compile import kernel
+from .launch import count_tiles, launch, rows_per_tile, scratch
+from .reduce import sum_tiles
+
+ROW_BLOCKS = 16
+"""Blocks the rows are summed in: enough to share out where units are few."""
+
+UNIT_BLOCK = 2048
+"""Units a tile sums: where units are many, they are shared out as well, and the blocks' sums stay small."""
+
+
+@kernel
+def _count_tiles(s, parts, rows, units, lo, hi):
+    total, width = s.shape
+    across = -(-width // units)
+    for tile in range(lo, hi):
+        block, first = tile // across, tile % across * units
+        last = min(width, first + units)
+        parts[block, first:last] = 0
+        for m in range(block * rows, min(total, (block + 1) * rows)):
+            for f in range(first, last):
+                parts[block, f] += s[m, f]
+
+
+def _rates(s):
+    """Mean of every column ``[F]`` in float64."""
+    rows = count_tiles(len(s), ROW_BLOCKS)
+    parts = scratch.get("counts", (count_tiles(len(s), rows), s.shape[1]), np.float64)
+    total = np.empty(s.shape[1])
+    launch(_count_tiles, len(parts) * count_tiles(s.shape[1], UNIT_BLOCK), s, parts, rows, UNIT_BLOCK)
+    sum_tiles(parts, total)
+    return total / len(s)
+
+
+@kernel
+def _band_units(rate, low, high, weight, rows, value, pull):
+    units = len(rate)
+    for f in range(units):
+        below, above = max(low - rate[f], 0.0), max(rate[f] - high, 0.0)
+        value[f] = weight / units * (below * below + above * above)
+        pull[f] = weight / (units * rows) * 2.0 * (above - below)
+
+
+def rate_band(s, low, high, weight, value, pull):
+    """See `reference.activity.rate_band`."""
+    _band_units(_rates(s), float(low), float(high), float(weight), len(s), value, pull)
+
+
+@kernel
+def _power_units(rate, square, weight, rows, value, pull):
+    units = len(rate)
+    for f in range(units):
+        value[f] = weight / units * (rate[f] * rate[f] if square else rate[f])
+        pull[f] = weight / (units * rows) * (2.0 * rate[f] if square else 1.0)
+
+
+def rate_power(s, power, weight, value, pull):
+    """See `reference.activity.rate_power`."""
+    _power_units(_rates(s), power == 2, float(weight), len(s), value, pull)
+
+
+@kernel
+def _row_tiles(x, row, y, rows, lo, hi):
+    total, width = x.shape
+    for m in range(lo * rows, min(total, hi * rows)):
+        for f in range(width):
+            y[m, f] = x[m, f] + row[f]
+
+
+def add_row(x, row, y):
+    """See `reference.activity.add_row`."""
+    rows = rows_per_tile(x.shape[1])
+    launch(_row_tiles, count_tiles(len(x), rows), x, row, y, rows)
+
+
+@kernel
+def _affine_tiles(x, u, slope, offset, y, rows, lo, hi):
+    total, width = x.shape
+    for m in range(lo * rows, min(total, hi * rows)):
+        for c in range(width):
+            y[m, c] = x[m, c] + slope[c] * u[m, c] + offset[c]
+
+
+def add_affine(x, u, slope, offset, y):
+    """See `reference.activity.add_affine`."""
+    rows = rows_per_tile(x.shape[1])
+    launch(_affine_tiles, count_tiles(len(x), rows), x, u, slope, offset, y, rows)

@@ -1,0 +1,32 @@
+"""Encoding by chance, compiled; `reference.encode` is the text it equals."""
+
+import numpy as np
+
+from .. import equations as eq
+from .compile import kernel
+from .launch import count_tiles, launch, rows_per_tile
+
+
+def _poisson_kernel():
+    source = eq.SOURCE_HASH
+
+    @kernel
+    def poisson_tiles(x, indices, first, seed, s, rows, lo, hi):
+        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
+        steps, samples, features = s.shape
+        for row in range(lo * rows, min(steps * samples, hi * rows)):
+            t, n = row // samples, row % samples
+            place = (np.uint64(indices[n]) << np.uint64(40)) + np.uint64((first + t) * features)
+            for f in range(features):
+                s[t, n, f] = eq.uniform(seed, place + np.uint64(f)) < x[n, f]
+
+    return poisson_tiles
+
+
+_poisson_tiles = _poisson_kernel()
+
+
+def poisson(x, indices, first, seed, s):
+    """See `reference.encode.poisson`."""
+    rows = rows_per_tile(s.shape[2])
+    launch(_poisson_tiles, count_tiles(s.shape[0] * s.shape[1], rows), x, indices, first, np.uint64(seed), s, rows)

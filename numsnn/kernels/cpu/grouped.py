@@ -1,0 +1,175 @@
+"""Convolution in many small groups, depthwise among them, without patches; `reference.conv` is the text it equals.
+
+The products of a small group are too narrow for BLAS, but all groups do the same: with their channels taken apart,
+``[..., groups]``, a tap is a handful of multiply-adds over a whole vector of groups. Tiles are blocks of rows of what
+is written; the weight gradient is summed a tile at a time and the tiles' sums in order.
+"""
+
+import numpy as np
+
+from .compile import kernel
+from .launch import count_tiles, launch, rows_per_tile
+from .reduce import sum_tiles
+
+WEIGHT_TILES = 64
+"""At most so many tiles for the weight gradient: each has a sum of its own, as large as the weights."""
+
+
+def worth_it(w, groups):
+    """Whether this path is the faster one: from there on the products are wide enough for BLAS (measured on 128
+    channels in 4 to 128 groups)."""
+    _, _, inputs, outputs = w.shape
+    return groups >= 4 and inputs * (outputs // groups) <= 4 * groups
+
+
+def _apart(w, groups):
+    """Weights ``[kh, kw, I, groups J]`` with the groups innermost: ``[kh, kw, I, J, groups]``."""
+    kh, kw, inputs, outputs = w.shape
+    return np.ascontiguousarray(w.reshape(kh, kw, inputs, groups, outputs // groups).swapaxes(3, 4))
+
+
+@kernel
+def _take_apart(row, apart):
+    """A row of pixels ``[W, groups I]`` with the groups innermost: ``[W, I, groups]``."""
+    width, members, groups = apart.shape
+    for x in range(width):
+        for g in range(groups):
+            for i in range(members):
+                apart[x, i, g] = row[x, g * members + i]
+
+
+@kernel
+def _put_together(apart, row):
+    """The inverse of `_take_apart`."""
+    width, members, groups = apart.shape
+    for x in range(width):
+        for g in range(groups):
+            for i in range(members):
+                row[x, g * members + i] = apart[x, i, g]
+
+
+@kernel
+def _forward_rows(x, w, b, stride, padding, y, rows, lo, hi):
+    _, source_height, source_width, _ = x.shape
+    images, height, width, _ = y.shape
+    kh, kw, inputs, outputs, groups = w.shape
+    real = type(w[0, 0, 0, 0, 0])
+    source = np.empty((source_width, inputs, groups), x.dtype)
+    total = np.empty((width, outputs, groups), w.dtype)
+    for row in range(lo * rows, min(images * height, hi * rows)):
+        image, oy = row // height, row % height
+        if outputs == 1:
+            total = y[image, oy].reshape(width, outputs, groups)
+        total[:] = b
+        for ky in range(kh):
+            iy = oy * stride[0] - padding[0] + ky
+            if 0 <= iy < source_height:
+                if inputs == 1:
+                    source = x[image, iy].reshape(source_width, inputs, groups)
+                else:
+                    _take_apart(x[image, iy], source)
+                for ox in range(width):
+                    for kx in range(kw):
+                        ix = ox * stride[1] - padding[1] + kx
+                        if 0 <= ix < source_width:
+                            for i in range(inputs):
+                                for o in range(outputs):
+                                    for g in range(groups):
+                                        total[ox, o, g] += real(source[ix, i, g]) * w[ky, kx, i, o, g]
+        if outputs > 1:
+            _put_together(total, y[image, oy])
+
+
+def forward(x, w, b, stride, padding, groups, y):
+    """See `reference.conv.conv2d_forward`."""
+    images, height, width, outputs = y.shape
+    rows = rows_per_tile(width * outputs)
+    bias = np.zeros(outputs, w.dtype) if b is None else b
+    bias = np.ascontiguousarray(bias.reshape(groups, -1).T)
+    launch(_forward_rows, count_tiles(images * height, rows), x, _apart(w, groups), bias, stride, padding, y, rows)
+
+
+@kernel
+def _input_gradient_rows(dy, w, stride, padding, dx, rows, lo, hi):
+    _, height, width, _ = dy.shape
+    images, source_height, source_width, _ = dx.shape
+    kh, kw, inputs, outputs, groups = w.shape
+    real = type(w[0, 0, 0, 0, 0])
+    gradient = np.empty((width, outputs, groups), dy.dtype)
+    total = np.empty((source_width, inputs, groups), dx.dtype)
+    for row in range(lo * rows, min(images * source_height, hi * rows)):
+        image, iy = row // source_height, row % source_height
+        if inputs == 1:
+            total = dx[image, iy].reshape(source_width, inputs, groups)
+        total[:] = real(0)
+        for ky in range(kh):
+            oy = (iy + padding[0] - ky) // stride[0]
+            if oy * stride[0] == iy + padding[0] - ky and 0 <= oy < height:
+                if outputs == 1:
+                    gradient = dy[image, oy].reshape(width, outputs, groups)
+                else:
+                    _take_apart(dy[image, oy], gradient)
+                for ix in range(source_width):
+                    for kx in range(kw):
+                        ox = (ix + padding[1] - kx) // stride[1]
+                        if ox * stride[1] == ix + padding[1] - kx and 0 <= ox < width:
+                            for i in range(inputs):
+                                for o in range(outputs):
+                                    for g in range(groups):
+                                        total[ix, i, g] += real(gradient[ox, o, g]) * w[ky, kx, i, o, g]
+        if inputs > 1:
+            _put_together(total, dx[image, iy])
+
+
+def backward_input(dy, w, stride, padding, groups, dx):
+    """See `reference.conv.conv2d_backward_input`."""
+    images, height, width, channels = dx.shape
+    rows = rows_per_tile(width * channels)
+    launch(_input_gradient_rows, count_tiles(images * height, rows), dy, _apart(w, groups), stride, padding, dx, rows)
+
+
+@kernel
+def _weight_gradient_tiles(x, dy, stride, padding, parts, rows, lo, hi):
+    _, source_height, source_width, _ = x.shape
+    images, height, width, _ = dy.shape
+    _, kh, kw, inputs, outputs, groups = parts.shape
+    real = type(parts[0, 0, 0, 0, 0, 0])
+    source = np.empty((source_width, inputs, groups), x.dtype)
+    gradient = np.empty((width, outputs, groups), dy.dtype)
+    for tile in range(lo, hi):
+        total = parts[tile]
+        total[:] = real(0)
+        for row in range(tile * rows, min(images * height, (tile + 1) * rows)):
+            image, oy = row // height, row % height
+            if outputs == 1:
+                gradient = dy[image, oy].reshape(width, outputs, groups)
+            else:
+                _take_apart(dy[image, oy], gradient)
+            for ky in range(kh):
+                iy = oy * stride[0] - padding[0] + ky
+                if 0 <= iy < source_height:
+                    if inputs == 1:
+                        source = x[image, iy].reshape(source_width, inputs, groups)
+                    else:
+                        _take_apart(x[image, iy], source)
+                    for ox in range(width):
+                        for kx in range(kw):
+                            ix = ox * stride[1] - padding[1] + kx
+                            if 0 <= ix < source_width:
+                                for i in range(inputs):
+                                    for o in range(outputs):
+                                        for g in range(groups):
+                                            total[ky, kx, i, o, g] += real(source[ix, i, g]) * gradient[ox, o, g]
+
+
+def backward_weight(x, dy, stride, padding, groups, dw):
+    """See `reference.conv.conv2d_backward_weight`."""
+    images, height, width, channels = dy.shape
+    kh, kw, inputs, _ = dw.shape
+    rows = max(rows_per_tile(width * channels), count_tiles(images * height, WEIGHT_TILES))
+    tiles = count_tiles(images * height, rows)
+    parts = np.empty((tiles, kh, kw, inputs, channels // groups, groups), dw.dtype)
+    launch(_weight_gradient_tiles, tiles, x, dy, stride, padding, parts, rows)
+    total = np.empty(parts.shape[1:], dw.dtype)
+    sum_tiles(parts, total)
+    dw[...] = total.swapaxes(3, 4).reshape(dw.shape)

@@ -1,0 +1,156 @@
+"""Group normalisation, compiled; `reference.groupnorm` is the text it equals.
+
+A tile is several whole samples, or a block of the positions of one where it is larger than a tile. Sums run over
+positions first, channel by channel, which vectorises, and then over a group's channels.
+"""
+
+import numpy as np
+
+from .compile import kernel
+from .launch import count_tiles, launch, rows_per_tile
+from .reduce import sum_tiles
+
+
+def _tiling(shape):
+    """(samples a tile, positions a tile, blocks of positions a sample, tiles) for x ``[B, M, C]``."""
+    samples, positions, channels = shape
+    rows = min(positions, rows_per_tile(channels))
+    together = max(1, rows_per_tile(channels) // positions)
+    blocks = count_tiles(positions, rows)
+    return together, rows, blocks, blocks * count_tiles(samples, together)
+
+
+@kernel
+def _moment_tiles(x, tile_mean, tile_square, together, rows, lo, hi):
+    """Per block, sample and group: the mean, and the sum of squared distances from it."""
+    samples, positions, channels = x.shape
+    blocks, _, groups = tile_mean.shape
+    size = channels // groups
+    real = type(tile_mean[0, 0, 0])
+    centre = np.empty(channels, tile_mean.dtype)
+    total, drift = np.empty_like(centre), np.empty_like(centre)
+    for tile in range(lo, hi):
+        block = tile % blocks
+        first, last = block * rows, min(positions, (block + 1) * rows)
+        inverse = real(1) / real((last - first) * size)
+        for b in range(tile // blocks * together, min(samples, (tile // blocks + 1) * together)):
+            total[:] = real(0)
+            for m in range(first, last):
+                for c in range(channels):
+                    total[c] += x[b, m, c]
+            for g in range(groups):
+                tile_mean[block, b, g] = total[g * size : (g + 1) * size].sum() * inverse
+                centre[g * size : (g + 1) * size] = tile_mean[block, b, g]
+            total[:] = drift[:] = real(0)
+            for m in range(first, last):
+                for c in range(channels):
+                    distance = x[b, m, c] - centre[c]
+                    drift[c] += distance
+                    total[c] += distance * distance
+            for g in range(groups):  # what rounding left in the mean is the mean distance from it
+                left = drift[g * size : (g + 1) * size].sum()
+                square = total[g * size : (g + 1) * size].sum() - left * left * inverse
+                tile_square[block, b, g] = max(square, real(0))
+                tile_mean[block, b, g] += left * inverse
+
+
+@kernel
+def _affine_tiles(x, mean, inverse, gamma, beta, y, together, rows, blocks, lo, hi):
+    samples, positions, channels = x.shape
+    size = channels // mean.shape[1]
+    centre, factor = np.empty_like(gamma), np.empty_like(gamma)
+    for tile in range(lo, hi):
+        block = tile % blocks
+        for b in range(tile // blocks * together, min(samples, (tile // blocks + 1) * together)):
+            for c in range(channels):
+                centre[c] = mean[b, c // size]
+                factor[c] = inverse[b, c // size] * gamma[c]
+            for m in range(block * rows, min(positions, (block + 1) * rows)):
+                for c in range(channels):
+                    y[b, m, c] = (x[b, m, c] - centre[c]) * factor[c] + beta[c]
+
+
+def groupnorm_forward(x, gamma, beta, eps, mean, var, y):
+    """See `reference.groupnorm.groupnorm_forward`. Blocks of a sample are merged as in `norm.moments`."""
+    _, positions, channels = x.shape
+    together, rows, blocks, tiles = _tiling(x.shape)
+    tile_mean, tile_square = np.empty((2, blocks, *mean.shape), mean.dtype)
+    launch(_moment_tiles, tiles, x, tile_mean, tile_square, together, rows)
+    counts = np.full((blocks, 1, 1), rows, np.float64)
+    counts[-1] = positions - (blocks - 1) * rows
+    merged = (counts * tile_mean).sum(0) / positions
+    between = (counts * (tile_mean - merged) ** 2).sum(0) / positions
+    mean[...] = merged
+    var[...] = tile_square.sum(0, dtype=np.float64) / (positions * channels // mean.shape[1]) + between
+    real = gamma.dtype.type
+    inverse = real(1) / np.sqrt(var + real(eps))
+    launch(_affine_tiles, tiles, x, mean, inverse, gamma, beta, y, together, rows, blocks)
+
+
+@kernel
+def _projection_tiles(dy, x, gamma, mean, inverse, slopes, projections, dgamma, dbeta, together, rows, lo, hi):
+    """Per block, sample and group: the sums of gamma dy, and of that times the normalised x. Per tile and channel: the
+    gradients of gamma and beta."""
+    samples, positions, channels = x.shape
+    blocks, _, groups = slopes.shape
+    size = channels // groups
+    real = type(gamma[0])
+    centre, factor = np.empty_like(gamma), np.empty_like(gamma)
+    total, projection = np.empty_like(gamma), np.empty_like(gamma)
+    for tile in range(lo, hi):
+        block = tile % blocks
+        dgamma[tile] = real(0)
+        dbeta[tile] = real(0)
+        for b in range(tile // blocks * together, min(samples, (tile // blocks + 1) * together)):
+            for c in range(channels):
+                centre[c] = mean[b, c // size]
+                factor[c] = inverse[b, c // size]
+            total[:] = real(0)
+            projection[:] = real(0)
+            for m in range(block * rows, min(positions, (block + 1) * rows)):
+                for c in range(channels):
+                    total[c] += dy[b, m, c]
+                    projection[c] += dy[b, m, c] * ((x[b, m, c] - centre[c]) * factor[c])
+            for g in range(groups):
+                slopes[block, b, g] = real(0)
+                projections[block, b, g] = real(0)
+                for c in range(g * size, (g + 1) * size):
+                    slopes[block, b, g] += gamma[c] * total[c]
+                    projections[block, b, g] += gamma[c] * projection[c]
+            for c in range(channels):
+                dbeta[tile, c] += total[c]
+                dgamma[tile, c] += projection[c]
+
+
+@kernel
+def _input_gradient_tiles(dy, x, gamma, mean, inverse, slope, projection, dx, together, rows, blocks, lo, hi):
+    samples, positions, channels = x.shape
+    size = channels // mean.shape[1]
+    for tile in range(lo, hi):
+        block = tile % blocks
+        for b in range(tile // blocks * together, min(samples, (tile // blocks + 1) * together)):
+            for m in range(block * rows, min(positions, (block + 1) * rows)):
+                for g in range(mean.shape[1]):
+                    for c in range(g * size, (g + 1) * size):
+                        normalised = (x[b, m, c] - mean[b, g]) * inverse[b, g]
+                        centred = gamma[c] * dy[b, m, c] - slope[b, g] - normalised * projection[b, g]
+                        dx[b, m, c] = inverse[b, g] * centred
+
+
+def groupnorm_backward(dy, x, gamma, mean, var, eps, dx, dgamma, dbeta):
+    """See `reference.groupnorm.groupnorm_backward`."""
+    _, positions, channels = x.shape
+    together, rows, blocks, tiles = _tiling(x.shape)
+    real = gamma.dtype.type
+    inverse = real(1) / np.sqrt(var + real(eps))
+    slopes, projections = np.empty((2, blocks, *mean.shape), gamma.dtype)
+    parts = np.empty((2, tiles, channels), gamma.dtype)
+    launch(_projection_tiles, tiles, dy, x, gamma, mean, inverse, slopes, projections, *parts, together, rows)
+    sum_tiles(parts[0], dgamma)
+    sum_tiles(parts[1], dbeta)
+    if dx is None:
+        return
+    members = real(positions * channels // mean.shape[1])
+    slope = slopes.sum(0, dtype=np.float64).astype(gamma.dtype) / members
+    projection = projections.sum(0, dtype=np.float64).astype(gamma.dtype) / members
+    launch(_input_gradient_tiles, tiles, dy, x, gamma, mean, inverse, slope, projection, dx, together, rows, blocks)

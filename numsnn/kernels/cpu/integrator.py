@@ -1,0 +1,74 @@
+"""The leaky integrator, compiled; `reference.integrator` is the text it equals."""
+
+import numpy as np
+
+from .. import equations as eq
+from .compile import kernel
+from .launch import count_tiles, launch, rows_per_tile
+from .reduce import sum_tiles
+
+
+def _kernels():
+    source = eq.SOURCE_HASH
+
+    @kernel
+    def integrator_forward_tiles(i, beta, decay_input, u, carried, carry, rows, lo, hi):
+        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
+        steps, total, channels = u.shape
+        real = type(beta[0])
+        first, last = lo * rows, min(total, hi * rows)
+        for t in range(steps):
+            for m in range(first, last):
+                for c in range(channels):
+                    gain = real(1) - beta[c] if decay_input else real(1)
+                    before = carried[m, c] if carry else real(0)
+                    if t > 0:
+                        before = u[t - 1, m, c]
+                    u[t, m, c] = eq.charge(before, real(i[t, m, c]), real(0), beta[c], gain)
+        if carry:
+            carried[first:last] = u[steps - 1, first:last]
+
+    @kernel
+    def integrator_backward_tiles(du, i, u, beta, decay_input, di, dbeta, start, carry, rows, lo, hi):
+        source  # noqa: B018  see the forward kernel
+        steps, total, channels = u.shape
+        real = type(beta[0])
+        e = np.empty((rows, channels), u.dtype)
+        for tile in range(lo, hi):
+            first = tile * rows
+            last = min(total, first + rows)
+            e[:] = real(0)
+            dbeta[tile] = real(0)
+            for t in range(steps - 1, -1, -1):
+                for m in range(first, last):
+                    for c in range(channels):
+                        gain = real(1) - beta[c] if decay_input else real(1)
+                        delta = du[t, m, c] + beta[c] * e[m - first, c]
+                        before = start[m, c] if carry else real(0)
+                        if t > 0:
+                            before = u[t - 1, m, c]
+                        dbeta[tile, c] += delta * (before - (real(i[t, m, c]) if decay_input else real(0)))
+                        di[t, m, c] = gain * delta
+                        e[m - first, c] = delta
+
+    return integrator_forward_tiles, integrator_backward_tiles
+
+
+_forward_tiles, _backward_tiles = _kernels()
+
+
+def integrator_forward(i, beta, decay_input, u, carried=None):
+    """See `reference.integrator.integrator_forward`."""
+    rows = min(u.shape[1], rows_per_tile(u.shape[2]))
+    state = u[0] if carried is None else carried
+    launch(_forward_tiles, count_tiles(u.shape[1], rows), i, beta, decay_input, u, state, carried is not None, rows)
+
+
+def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
+    """See `reference.integrator.integrator_backward`."""
+    rows = min(u.shape[1], rows_per_tile(u.shape[2]))
+    partial = np.empty((count_tiles(u.shape[1], rows), u.shape[2]), u.dtype)
+    state = u[0] if start is None else start
+    launch(_backward_tiles, len(partial), du, i, u, beta, decay_input, di, partial, state, start is not None, rows)
+    if dbeta is not None:
+        sum_tiles(partial, dbeta)

@@ -1,0 +1,240 @@
+"""The neurons: IF, LIF, PLIF, ALIF, CubaLIF, their recurrent versions, and the leaky integrator LI."""
+
+import numpy as np
+
+from ..validate import flag
+from .base import Layer
+from .neuron import LEAK_BOUNDS, Neuron, decay_of, granularity, numbers
+from .parameter import ConstrainedValue
+
+
+class LIF(Neuron):
+    """Leaky integrate-and-fire neurons, one a feature; all T steps in one pass, starting from rest.
+
+        charge   u[t] = beta v[t-1] + i[t] - d[t]        beta = 1 - 1/tau, d = PDA correction
+        fire     s[t] = H(u[t] - v_threshold)
+        reset    v[t] = u[t] - s[t] (u[t] - v_reset)     hard;  v[t] = u[t] - s[t] v_threshold  soft
+
+    ``[T, N, C]`` or ``[T, N, H, W, C]`` in, spikes (uint8) of the same shape out. Source: README.md, "The method",
+    section 1.
+
+    Args:
+        tau: time constant in steps, at least 1; a number or one a channel. Default 2.
+        beta: leak factor in [0, 1] instead of tau; 1 does not leak (see `IF`).
+        decay_input: scale the input current by 1/tau, as SpikingJelly does by default. Default False.
+        learn_tau: False (default), True or "layer" (one a layer), "channel" (one a channel). What is trained is the
+            logit of beta, so that it stays between 0 and 1.
+        options: threshold, reset, refractory time, surrogate, PDA, recording: see `Neuron`.
+
+    Parameters, where learned: logit_beta, log_threshold, log_width, each ``[1]`` or ``[C]``. Statistics, with PDA:
+    correction ``[T, C]``, target ``[2, C]``, batches ``[1]``.
+
+    Raises:
+        ValueError: tau and beta together, tau below 1, beta outside [0, 1], a learned beta of 0 or 1.
+    """
+
+    def __init__(self, tau=None, beta=None, decay_input: bool = False, learn_tau: bool | str = False, **options):
+        super().__init__(**options)
+        kind = type(self).__name__
+        if tau is not None and beta is not None:
+            raise ValueError(f"{kind}: give tau or beta, not both; got tau={tau!r}, beta={beta!r}")
+        self.tau, self.beta = (2.0, None) if tau is None and beta is None else (tau, beta)
+        self.decay_input = flag(f"{kind}: decay_input", decay_input)
+        self.learn_tau = granularity(f"{kind}: learn_tau", learn_tau, self.tau if beta is None else beta)
+        self._leak = decay_of(f"{kind}: ", self.tau, self.beta, self.learn_tau)
+        if self.decay_input and (self._leak == 1).any():
+            raise ValueError(f"{kind}: decay_input scales the input by 1 - beta, which is 0 for beta = 1")
+        self.check_record()
+
+
+class IF(Neuron):
+    """Integrate-and-fire neurons: `LIF` without a leak (beta = 1).
+
+    Args:
+        options: threshold, reset, refractory time, surrogate, PDA, recording: see `Neuron`.
+    """
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self._leak = np.ones(())
+        self.check_record()
+
+
+class PLIF(LIF):
+    """`LIF` with a learned time constant (Fang et al. 2021, arXiv:2007.05785), which scales the input by 1/tau.
+
+    Args:
+        tau: where the time constant starts, in steps. Default 2.
+        learn_tau: "layer" (default) or "channel".
+        decay_input: scale the input current by 1/tau. Default True, as in the paper.
+        options: as for `LIF`, all but beta.
+    """
+
+    def __init__(self, tau=2.0, learn_tau: bool | str = "layer", decay_input: bool = True, **options):
+        super().__init__(tau=tau, learn_tau=learn_tau, decay_input=decay_input, **options)
+
+
+class ALIF(LIF):
+    """`LIF` with a threshold that rises with the neuron's own spikes (Bellec et al. 2018, arXiv:1803.09574).
+
+        a[t] = rho a[t-1] + (1 - rho) s[t]        theta[t] = v_threshold + strength a[t-1]
+
+    A soft reset subtracts theta[t].
+
+    Args:
+        tau_adaptation: time constant of a in steps, rho = 1 - 1/tau_adaptation; a number or one a channel. Default 20.
+        strength: by how much a neuron that fires at every step raises its threshold in the end, in units of the
+            potential; a positive number or one a channel. Default 1.
+        learn_adaptation: False (default), True or "layer", "channel": train the logit of rho and the logarithm of
+            strength.
+        options: as for `LIF`.
+
+    Parameters, where learned, beside those of `LIF`: logit_rho, log_strength.
+    """
+
+    adaptive = True
+
+    def __init__(self, tau_adaptation=20.0, strength=1.0, learn_adaptation: bool | str = False, **options):
+        super().__init__(**options)
+        kind = type(self).__name__
+        self.tau_adaptation, self.strength = tau_adaptation, strength
+        self.learn_adaptation = granularity(f"{kind}: learn_adaptation", learn_adaptation, strength)
+        granularity(f"{kind}: learn_adaptation", learn_adaptation, tau_adaptation)
+        rho = decay_of(f"{kind}: the adaptation's ", tau_adaptation, None, self.learn_adaptation)
+        if (numbers(f"{kind}: strength", strength) <= 0).any():
+            raise ValueError(f"{kind}: strength must be positive; got {strength!r}")
+        self._starts |= {"adaptation": rho, "strength": np.asarray(strength)}
+
+    def create_parts(self):
+        super().create_parts()
+        self.rho = self.decay("rho", self._starts["adaptation"], self.learn_adaptation)
+        self.kappa = self.scale("strength", "threshold", self._starts["strength"], self.learn_adaptation)
+
+
+class CubaLIF(LIF):
+    """`LIF` behind a synaptic current with a decay of its own (current-based; "Synaptic" in snnTorch).
+
+        j[t] = gamma j[t-1] + i[t]        u[t] = beta v[t-1] + j[t] - d[t]
+
+    Args:
+        tau_synapse: time constant of the current in steps, gamma = 1 - 1/tau_synapse; a number or one a channel.
+            Default 2.
+        gamma_synapse: gamma in [0, 1] instead of tau_synapse.
+        learn_tau_synapse: False (default), True or "layer", "channel": train the logit of gamma.
+        options: as for `LIF`.
+
+    Parameters, where learned, beside those of `LIF`: logit_gamma.
+    """
+
+    synaptic = True
+
+    def __init__(self, tau_synapse=None, gamma_synapse=None, learn_tau_synapse: bool | str = False, **options):
+        super().__init__(**options)
+        kind = type(self).__name__
+        if tau_synapse is not None and gamma_synapse is not None:
+            raise ValueError(f"{kind}: give tau_synapse or gamma_synapse, not both")
+        if gamma_synapse is None:
+            tau_synapse = 2.0 if tau_synapse is None else tau_synapse
+        self.tau_synapse, self.gamma_synapse = tau_synapse, gamma_synapse
+        start = tau_synapse if gamma_synapse is None else gamma_synapse
+        self.learn_tau_synapse = granularity(f"{kind}: learn_tau_synapse", learn_tau_synapse, start)
+        gamma = decay_of(f"{kind}: the synapse's ", tau_synapse, gamma_synapse, self.learn_tau_synapse)
+        self._starts |= {"synapse": gamma}
+
+    def create_parts(self):
+        super().create_parts()
+        self.gamma = self.decay("gamma", self._starts["synapse"], self.learn_tau_synapse)
+
+
+class RecurrentLIF(LIF):
+    """`LIF` with dense lateral weights: i[t] + s[t-1] W enters the charge. ``[T, N, C]`` only.
+
+    Args:
+        options: as for `LIF`.
+
+    Parameters, beside those of `LIF`: lateral ``[C, C]`` (from, to), uniform with variance 1 / C.
+    """
+
+    recurrent = True
+
+
+class RecurrentALIF(ALIF):
+    """`ALIF` with dense lateral weights, as `RecurrentLIF`: the neuron of LSNNs. ``[T, N, C]`` only."""
+
+    recurrent = True
+
+
+class RecurrentCubaLIF(CubaLIF):
+    """`CubaLIF` with dense lateral weights, which feed the synaptic current. ``[T, N, C]`` only."""
+
+    recurrent = True
+
+
+class LI(Layer):
+    """Leaky integrator: u[t] = beta u[t-1] + i[t], a readout that does not spike. Shape kept, potentials out.
+
+    Args:
+        tau: time constant in steps, at least 1; a number or one a channel. Default 2.
+        beta: leak factor in [0, 1] instead of tau; 1 does not leak: the sum over time.
+        decay_input: scale the input by 1/tau, so that the output is a running mean. Default False.
+        learn_tau: False (default), True or "layer", "channel": train the logit of beta.
+        name: shown in reports and errors; by default the class's name and a number.
+    """
+
+    def __init__(
+        self, tau=None, beta=None, decay_input: bool = False, learn_tau: bool | str = False, name: str | None = None
+    ):
+        super().__init__(name)
+        if tau is not None and beta is not None:
+            raise ValueError(f"LI: give tau or beta, not both; got tau={tau!r}, beta={beta!r}")
+        self.tau, self.beta = (2.0, None) if tau is None and beta is None else (tau, beta)
+        self.decay_input = flag("LI: decay_input", decay_input)
+        self.learn_tau = granularity("LI: learn_tau", learn_tau, self.tau if beta is None else beta)
+        self._leak = decay_of("LI: ", self.tau, self.beta, self.learn_tau)
+        if self.decay_input and (self._leak == 1).any():
+            raise ValueError("LI: decay_input scales the input by 1 - beta, which is 0 for beta = 1")
+
+    def infer(self, shape):
+        if len(shape) not in (3, 4, 5):
+            self.refuse(shape, "[T, N, C], [T, N, L, C] or [T, N, H, W, C]")
+        if self._leak.ndim and self._leak.shape != (shape[-1],):
+            self.refuse(shape, f"[..., {len(self._leak)}]: there is one leak a channel")
+        self.keep_channels(shape)
+        return shape
+
+    def create(self, shape, rng):
+        self.leak = ConstrainedValue(
+            "beta", "leak", self._leak, "unit", self.learn_tau, shape[-1], self.kernels, self.dtype, bounds=LEAK_BOUNDS
+        )
+        if self.leak.parameter is not None:
+            self.add_parameter(self.leak.parameter)
+
+    def compute(self, x, mode):
+        shape = x.shape[0], -1, x.shape[-1]
+        u = self.buffer("u", x.shape)
+        state = self.carried_state(mode, u.reshape(shape).shape[1:], x.shape[0])[0]
+        start = None
+        if state is not None and mode.store:
+            start = self.buffer("start", state.shape)
+            start[...] = state
+        self.kernels.integrator_forward(
+            x.reshape(shape), self.leak.refresh(), self.decay_input, u.reshape(shape), state
+        )
+        self.kept = (x, u, start) if mode.store else None
+        return u
+
+    def propagate(self, dy, need_dx):
+        x, u, start = self.kept
+        shape = x.shape[0], -1, x.shape[-1]
+        dx = self.buffer("dx", x.shape)
+        self.kernels.integrator_backward(
+            dy.reshape(shape), x.reshape(shape), u.reshape(shape), self.leak.natural, self.decay_input,
+            dx.reshape(shape), self.leak.gradient if self.learn_tau else None, start,
+        )  # fmt: skip
+        self.leak.collect()
+        return dx if need_dx else None
+
+    def move(self, kernels, dtype):
+        if self.built:
+            self.leak.move(kernels, self.kernels, dtype)
+        super().move(kernels, dtype)

@@ -12,17 +12,21 @@ from .version import __version__
 
 _NAMES = {
     "layers": (
-        "LIF", "AvgPool2d", "BatchNorm", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool2d", "Layer", "Linear",
+        "ALIF", "IF", "LI", "LIF", "PLIF", "CubaLIF", "Neuron", "RecurrentALIF", "RecurrentCubaLIF", "RecurrentLIF",
+        "AvgPool2d", "BatchNorm", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool2d", "Layer", "Linear",
         "MaxPool2d", "Mode", "Parameter", "Repeat", "Residual", "Sequential",
+        "AvgPool1d", "BNTT", "Concat", "Conv1d", "ConvTranspose2d", "Delay", "GroupNorm", "LayerNorm", "MaxPool1d",
+        "TEBN",
+        "Divergence", "Poisson", "RateBand", "SpikePenalty",
     ),
     "psg": ("PSG", "Surrogate"),
     "pda": ("PDA",),
     "training": ("Evaluation", "Trainer", "load"),
-    "diagnostics": ("Diagnosis", "GradientReport", "check_gradients", "diagnose"),
+    "diagnostics": ("Diagnosis", "GradientReport", "OperationCount", "check_gradients", "count_operations", "diagnose"),
     "errors": ("CheckpointError", "ConfigError", "DivergenceError", "ShapeError"),
     "kernels.cpu.launch": ("get_num_threads", "set_num_threads"),
 }  # fmt: skip
-_MODULES = ("data", "diagnostics", "kernels", "layers", "losses", "models", "optim", "schedules", "training")
+_MODULES = ("data", "diagnostics", "encode", "kernels", "layers", "losses", "models", "optim", "schedules", "training")
 
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -1,15 +1,61 @@
 """Layers: each owns its parameters and buffers and calls kernels; none holds maths of its own."""
 
 from .base import INFERENCE, TRAINING, Layer, Mode
-from .container import Repeat, Residual, Sequential
-from .dense import Conv2d, Linear
-from .neuron import LIF
+from .container import Concat, Repeat, Residual, Sequential
+from .conv import Conv1d, Conv2d, ConvTranspose2d
+from .delay import Delay
+from .dense import Linear
+from .encode import Poisson
+from .neuron import Neuron, Trace
+from .neurons import ALIF, IF, LI, LIF, PLIF, CubaLIF, RecurrentALIF, RecurrentCubaLIF, RecurrentLIF
 from .norm import BatchNorm
+from .norm_group import GroupNorm, LayerNorm
+from .norm_steps import BNTT, TEBN
 from .parameter import Parameter
-from .pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from .pool import AvgPool1d, AvgPool2d, GlobalAvgPool2d, MaxPool1d, MaxPool2d
+from .regularizer import Divergence, RateBand, SpikePenalty
 from .shape import Dropout, Flatten
 
 __all__ = [
-    "INFERENCE", "LIF", "TRAINING", "AvgPool2d", "BatchNorm", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool2d",
-    "Layer", "Linear", "MaxPool2d", "Mode", "Parameter", "Repeat", "Residual", "Sequential",
+    "ALIF",
+    "BNTT",
+    "IF",
+    "INFERENCE",
+    "LI",
+    "LIF",
+    "PLIF",
+    "TEBN",
+    "TRAINING",
+    "AvgPool1d",
+    "AvgPool2d",
+    "BatchNorm",
+    "Concat",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "CubaLIF",
+    "Delay",
+    "Divergence",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2d",
+    "GroupNorm",
+    "Layer",
+    "LayerNorm",
+    "Linear",
+    "MaxPool1d",
+    "MaxPool2d",
+    "Mode",
+    "Neuron",
+    "Parameter",
+    "Poisson",
+    "RateBand",
+    "RecurrentALIF",
+    "RecurrentCubaLIF",
+    "RecurrentLIF",
+    "Repeat",
+    "Residual",
+    "Sequential",
+    "SpikePenalty",
+    "Trace",
 ]  # fmt: skip

@@ -22,6 +22,8 @@ class Mode:
         track: update running statistics and PDA corrections.
         relaxed: spikes are Phi((u - theta) / alpha) instead of H(u - theta), the reset attached (method, section 4).
         seed: what dropout masks are a function of; a trainer gives every step its own.
+        carried: where layers with a memory leave their state for the next pass, by full name; None starts from rest and
+            leaves nothing. `Stream` and truncated BPTT use it.
     """
 
     training: bool = False
@@ -29,6 +31,7 @@ class Mode:
     track: bool = False
     relaxed: bool = False
     seed: int = 0
+    carried: dict | None = None
 
 
 INFERENCE = Mode()
@@ -57,6 +60,7 @@ class Layer(Described):
     dtype = np.dtype(np.float32)
     device = "cpu"
     container = False
+    growing_statistics: tuple[str, ...] = ()
 
     def __init__(self, name: str | None = None):
         self.name = name
@@ -92,6 +96,11 @@ class Layer(Described):
         if self._kernels is None:
             self._kernels = for_device(self.device)
         return self._kernels
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether the input has no time axis, as that of a network that begins with a `Repeat`."""
+        return False
 
     @property
     def built(self) -> bool:
@@ -180,6 +189,12 @@ class Layer(Described):
             raise ValueError(f"{self.path}: the input holds {x[bad]} at index {bad}; every number must be finite")
         return self.kernels.from_host(x, x.dtype)
 
+    def stream(self):
+        """The network as a `Stream`, to be fed a time step at a time."""
+        from .stream import Stream
+
+        return Stream(self)
+
     def children(self) -> list[tuple[str, "Layer"]]:
         """Names and layers directly inside this one; none for a layer that is not a container."""
         return []
@@ -240,11 +255,13 @@ class Layer(Described):
             raise ShapeError(f"{self.path}.load_state: {sorted(missing)[0]!r} is missing")
         if unknown := set(state) - expected:
             raise ShapeError(f"{self.path}.load_state: {sorted(unknown)[0]!r} is not part of this network")
-        for name, p in parameters.items():
-            if state[name].shape != p.value.shape:
-                raise ShapeError(
-                    f"{self.path}.load_state: {name!r} must have shape {p.value.shape}; got {state[name].shape}"
-                )
+        expected = {name: p.value.shape for name, p in parameters.items()}
+        expected |= {name: value.shape for name, value in self.statistics().items()}
+        growing = {f"{layer.path}.{name}" for layer in self.walk() for name in layer.growing_statistics}
+        for name, shape in expected.items():
+            free = 1 if name in growing else 0  # a correction may have been tracked for any number of steps
+            if len(state[name].shape) != len(shape) or state[name].shape[free:] != shape[free:]:
+                raise ShapeError(f"{self.path}.load_state: {name!r} must have shape {shape}; got {state[name].shape}")
         for name, p in parameters.items():
             p.value = self.kernels.from_host(state[name], self.dtype)
         for layer in self.walk():
@@ -281,6 +298,12 @@ class Layer(Described):
         for name, value in statistics.items():
             self.set_statistic(name, value)
 
+    def fold(self) -> "Layer":
+        """A new network for inference, batch normalisations folded into the weights before them: see `layers.fold`."""
+        from .fold import fold
+
+        return fold(self)
+
     # --- tools for subclasses ---
 
     def add_parameter(self, parameter):
@@ -297,15 +320,50 @@ class Layer(Described):
             flat = self._buffers[name, dtype] = self.kernels.empty((size,), dtype)
         return flat[:size].reshape(shape)
 
+    def carried_state(self, mode: Mode, shape: tuple[int, ...], steps: int):
+        """The state to carry on from and to leave behind, zeros at first, and the number of the pass's first step;
+        (None, 0) where every pass starts from rest.
+
+        Args:
+            mode: the pass's mode.
+            shape: of the state.
+            steps: of the pass.
+        """
+        if mode.carried is None:
+            return None, 0
+        if self.path not in mode.carried:
+            mode.carried[self.path] = {"step": 0, "state": self.kernels.zeros(shape, self.dtype)}
+        memory = mode.carried[self.path]
+        if memory["state"].shape != shape:
+            raise ShapeError(
+                f"{self.path}: the state carried on is of shape {memory['state'].shape}; this input needs {shape}"
+            )
+        first = memory["step"]
+        memory["step"] += steps
+        return memory["state"], first
+
     def refuse(self, shape, expected: str):
         """Raise the ShapeError of an input that does not fit."""
         raise ShapeError(f"{self.path} ({type(self).__name__}): input must be {expected}; got {tuple(shape)}")
 
+    def keep_channels(self, shape):
+        """Refuse an input with other channels than the layer was built for."""
+        if self.built and shape[-1] != self.input_shape[-1]:
+            self.refuse(shape, f"[..., {self.input_shape[-1]}], the channels the layer was built for")
+
+    def as_real(self, x):
+        """x in the layer's dtype: spikes are copied into a buffer."""
+        if x.dtype == self.dtype:
+            return x
+        real = self.buffer("real", x.shape)
+        real[...] = x
+        return real
+
     def need_channels(self, shape, channels: int, ranks: tuple[int, ...]):
         """Refuse an input of another rank or with other than so many channels."""
-        forms = " or ".join(
-            f"[T, N, {channels}]" if rank == 3 else f"[T, N, H, W, {channels}]" for rank in ranks
-        )
+        positions = {3: "", 4: "L, ", 5: "H, W, "}
+        forms = " or ".join(f"[T, N, {positions[rank]}{channels}]" for rank in ranks)
         if len(shape) not in ranks or shape[-1] != channels:
-            hint = ". Add a time axis (x[None]) or a Repeat" if len(shape) + 1 in ranks else ""
+            without_time = len(shape) not in ranks and len(shape) + 1 in ranks
+            hint = ". Add a time axis (x[None]) or a Repeat" if without_time else ""
             self.refuse(shape, forms + hint)

@@ -17,7 +17,8 @@ def _name_children(layers):
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two layers of one network are named {name!r}")
-    if len({id(layer) for layer in layers}) < len(layers):
+    inside = [id(part) for layer in layers for part in layer.tree()]
+    if len(set(inside)) < len(inside):
         raise ValueError("a layer stands in the network twice; make a second one instead")
     return named
 
@@ -48,7 +49,12 @@ class Sequential(Layer):
     def children(self):
         return self._named
 
+    @property
+    def takes_pictures(self):
+        return self.layers[0].takes_pictures
+
     def construct(self, shape, rng):
+        Sequential.infer(self, shape)  # a shape that does not fit is refused before anything is made
         current = shape
         for layer in self.layers:
             layer.construct(current, rng)
@@ -101,8 +107,12 @@ class Repeat(Sequential):
         super().construct((1, *shape), rng)
         self.input_shape, self.output_shape = shape, output_shape
 
+    takes_pictures = True
+
     def compute(self, x, mode):
         once = super().compute(x[None], mode)
+        if mode.carried is not None:  # fed a step at a time: this step is the picture's next one
+            return once
         y = self.buffer("y", (self.steps, *once.shape[1:]), once.dtype)
         self.kernels.repeat(once.reshape(-1), y.reshape(self.steps, -1))
         return y
@@ -117,10 +127,18 @@ class Repeat(Sequential):
 class Residual(Layer):
     """A branch and a shortcut around it, joined.
 
+    With a = branch(x) and s = shortcut(x), the joins are those of SEW ResNet (Fang et al. 2021, arXiv:2102.04159):
+
+        add    y = a + s
+        and    y = a s           both fire
+        iand   y = (1 - a) s     the shortcut fires and the branch does not
+
+    Spikes joined by "and" or "iand" are spikes (uint8); everything else gives the network's float type.
+
     Args:
         branch: layers of the branch, at least one.
         shortcut: a layer or Sequential in the other path; None (default) passes the input on as it is.
-        join: "add", the only one: y = branch(x) + shortcut(x).
+        join: "add" (default), "and" or "iand".
         name: shown in reports and errors; by default the class's name and a number.
 
     Raises:
@@ -136,14 +154,15 @@ class Residual(Layer):
         if not branch:
             raise ValueError("Residual: needs at least one layer in the branch")
         self.branch, self.shortcut = branch, shortcut
-        self.join = choice("Residual: join", join, ("add",))
+        self.join = choice("Residual: join", join, ("add", "and", "iand"))
         self._main = Sequential(*branch)
         self._named = [("branch", self._main)] + ([] if shortcut is None else [("shortcut", shortcut)])
         _name_children([layer for _, layer in self._named])
+        self.assign_path("")
 
     def assign_path(self, path):
         """Give every child its full name."""
-        self.path = path
+        self.path = path or self.name or type(self).__name__.lower()
         _assign_paths(self._named, path)
 
     def children(self):
@@ -165,18 +184,101 @@ class Residual(Layer):
     def compute(self, x, mode):
         main = self._main.forward(x, mode)
         side = x if self.shortcut is None else self.shortcut.forward(x, mode)
-        y = self.buffer("y", self.output_shape)
-        self.kernels.add(main, side, y)
-        self.kept = mode.store or None
+        spikes = self.join != "add" and main.dtype == side.dtype
+        y = self.buffer("y", self.output_shape, main.dtype if spikes else self.dtype)
+        forward = {"add": self.kernels.add, "and": self.kernels.and_forward, "iand": self.kernels.iand_forward}
+        forward[self.join](main, side, y)
+        if mode.store:
+            self.kept = main, side
         return y
 
     def propagate(self, dy, need_dx):
-        main = self._main.backward(dy, need_dx)
-        side = dy if self.shortcut is None else self.shortcut.backward(dy, need_dx)
+        main = side = dy
+        if self.join != "add":
+            backward = self.kernels.and_backward if self.join == "and" else self.kernels.iand_backward
+            main, side = self.buffer("da", dy.shape), self.buffer("ds", dy.shape)
+            backward(dy, *self.kept, main, side)
+        main = self._main.backward(main, need_dx)
+        side = side if self.shortcut is None else self.shortcut.backward(side, need_dx)
         if not need_dx:
             return None
         dx = self.buffer("dx", self.input_shape)
         self.kernels.add(main, side, dx)
+        return dx
+
+
+class Concat(Layer):
+    """Give the input to every branch and put their outputs together along the channels.
+
+    ``[..., C]`` -> ``[..., C1 + C2 + ...]``, all other extents alike. With None as a branch the input itself is part of
+    the output, as in DenseNet (Huang et al. 2017, arXiv:1608.06993): ``Concat(None, Sequential(...))``. Spikes stay
+    spikes where every part is.
+
+    Args:
+        branches: layers, or None for the input itself; at least one layer.
+        name: shown in reports and errors; by default the class's name and a number.
+
+    Raises:
+        ShapeError: on building, branches whose outputs differ in more than channels.
+    """
+
+    container = True
+
+    def __init__(self, *branches: Layer | None, name: str | None = None):
+        super().__init__(name)
+        self.branches = branches
+        self._named = _name_children([branch for branch in branches if branch is not None])
+        if not self._named:
+            raise ValueError("Concat: needs at least one layer")
+        self.assign_path("")
+
+    def assign_path(self, path):
+        """Give every child its full name."""
+        self.path = path or self.name or type(self).__name__.lower()
+        _assign_paths(self._named, path)
+
+    def children(self):
+        return self._named
+
+    def infer(self, shape):
+        shapes = [shape if branch is None else branch.infer(shape) for branch in self.branches]
+        if len({part[:-1] for part in shapes}) > 1:
+            forms = ", ".join(map(str, shapes))
+            self.refuse(shape, f"such that all branches agree but for channels; they give {forms}")
+        return (*shapes[0][:-1], sum(part[-1] for part in shapes))
+
+    def construct(self, shape, rng):
+        output_shape = self.infer(shape)
+        for _, branch in self._named:
+            branch.construct(shape, rng)
+        self.input_shape, self.output_shape = shape, output_shape
+
+    def compute(self, x, mode):
+        parts = [x if branch is None else branch.forward(x, mode) for branch in self.branches]
+        alike = len({part.dtype for part in parts}) == 1
+        y = self.buffer("y", self.output_shape, parts[0].dtype if alike else self.dtype)
+        first = 0
+        for part in parts:
+            self.kernels.concat(part.reshape(-1, part.shape[-1]), first, y.reshape(-1, y.shape[-1]))
+            first += part.shape[-1]
+        if mode.store:
+            self.kept = [part.shape for part in parts]
+        return y
+
+    def propagate(self, dy, need_dx):
+        gradients, first = [], 0
+        for k, (branch, shape) in enumerate(zip(self.branches, self.kept, strict=True)):
+            part = self.buffer(f"dy{k}", shape)
+            self.kernels.split(dy.reshape(-1, dy.shape[-1]), first, part.reshape(-1, shape[-1]))
+            first += shape[-1]
+            gradients.append(part if branch is None else branch.backward(part, need_dx))
+        if not need_dx:
+            return None
+        dx, *others = gradients
+        for gradient in others:
+            total = self.buffer("dx", self.input_shape)
+            self.kernels.add(dx, gradient, total)
+            dx = total
         return dx
 
 

@@ -8,7 +8,7 @@ from .parameter import Parameter
 
 
 class BatchNorm(Layer):
-    """Normalise every channel over T, N (and H, W), then scale and shift it. Shape kept; channels last.
+    """Normalise every channel over T, N (and positions), then scale and shift it. Shape kept; channels last.
 
     y = v_threshold gamma (x - mean) / sqrt(var + eps) + beta
 
@@ -32,14 +32,15 @@ class BatchNorm(Layer):
         affine: bool = True, name: str | None = None,
     ):  # fmt: skip
         super().__init__(name)
-        self.channels = whole("BatchNorm: channels", channels)
-        self.v_threshold = positive("BatchNorm: v_threshold", v_threshold)
-        self.eps = positive("BatchNorm: eps", eps)
-        self.momentum = within("BatchNorm: momentum", positive("BatchNorm: momentum", momentum), 0, 1)
-        self.affine = flag("BatchNorm: affine", affine)
+        kind = type(self).__name__
+        self.channels = whole(f"{kind}: channels", channels)
+        self.v_threshold = positive(f"{kind}: v_threshold", v_threshold)
+        self.eps = positive(f"{kind}: eps", eps)
+        self.momentum = within(f"{kind}: momentum", positive(f"{kind}: momentum", momentum), 0, 1)
+        self.affine = flag(f"{kind}: affine", affine)
 
     def infer(self, shape):
-        self.need_channels(shape, self.channels, (3, 5))
+        self.need_channels(shape, self.channels, (3, 4, 5))
         return shape
 
     def create(self, shape, rng):
@@ -56,6 +57,7 @@ class BatchNorm(Layer):
 
     def compute(self, x, mode):
         kernels = self.kernels
+        x = self.as_real(x)
         rows = x.reshape(-1, self.channels)
         y = self.buffer("y", x.shape)
         mean, var = self.running["mean"], self.running["var"]

@@ -2,32 +2,103 @@
 
 import numpy as np
 
-from ..validate import pair
+from ..validate import pair, whole
 from .base import Layer
-from .dense import pictures, window_extent
+from .conv import pictures, window_extent
 
 
 class _Window(Layer):
-    """A window that slides over pictures: kernel_size, stride (the kernel's size by default) and padding."""
+    """A window that slides over pictures (sequences are pictures of height 1). A subclass sets ``window``: the pairs
+    (vertical, horizontal) kernel size, stride and padding."""
 
-    def __init__(self, kernel_size, stride=None, padding=0, name: str | None = None):
-        super().__init__(name)
+    def slide_over_pictures(self, kernel_size, stride, padding):
+        """Check and keep the arguments of a two-dimensional window."""
         kind = type(self).__name__
         self.kernel_size = pair(f"{kind}: kernel_size", kernel_size, 1)
         self.stride = self.kernel_size if stride is None else pair(f"{kind}: stride", stride, 1)
         self.padding = pair(f"{kind}: padding", padding, 0)
-        if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
+        self.window = self.kernel_size, self.stride, self.padding
+        self._check_padding()
+
+    def slide_along_sequences(self, kernel_size, stride, padding):
+        """Check and keep the arguments of a one-dimensional window."""
+        kind = type(self).__name__
+        self.kernel_size = whole(f"{kind}: kernel_size", kernel_size)
+        self.stride = self.kernel_size if stride is None else whole(f"{kind}: stride", stride)
+        self.padding = whole(f"{kind}: padding", padding, 0)
+        self.window = (1, self.kernel_size), (1, self.stride), (0, self.padding)
+        self._check_padding()
+
+    def _check_padding(self):
+        kernel, _, padding = self.window
+        if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
             raise ValueError(
-                f"{kind}: padding must be at most half the kernel {self.kernel_size}; got {self.padding}"
+                f"{type(self).__name__}: padding must be at most half the kernel {self.kernel_size}; got {self.padding}"
             )
 
     def infer(self, shape):
-        if len(shape) != 5:
-            self.refuse(shape, "[T, N, H, W, C]")
-        return (*shape[:2], *window_extent(self, shape), shape[4])
+        rank, form = (5, "[T, N, H, W, C]") if isinstance(self.kernel_size, tuple) else (4, "[T, N, L, C]")
+        if len(shape) != rank:
+            self.refuse(shape, form)
+        return (*shape[:2], *window_extent(self, shape), shape[-1])
 
 
-class AvgPool2d(_Window):
+class _Average(_Window):
+    """The passes of average pooling."""
+
+    def compute(self, x, mode):
+        y = self.buffer("y", self.output_shape)
+        self.kernels.avg_pool2d_forward(pictures(x), *self.window, pictures(y))
+        self.kept = x.shape if mode.store else None
+        return y
+
+    def propagate(self, dy, need_dx):
+        if not need_dx:
+            return None
+        dx = self.buffer("dx", self.kept)
+        self.kernels.avg_pool2d_backward(pictures(dy), *self.window, pictures(dx))
+        return dx
+
+
+class _Maximum(_Window):
+    """The passes of max pooling."""
+
+    def compute(self, x, mode):
+        y = self.buffer("y", self.output_shape, x.dtype)
+        index = self.buffer("index", self.output_shape, np.int16)
+        self.kernels.max_pool2d_forward(pictures(x), *self.window, pictures(y), pictures(index))
+        self.kept = (x.shape, index) if mode.store else None
+        return y
+
+    def propagate(self, dy, need_dx):
+        if not need_dx:
+            return None
+        shape, index = self.kept
+        dx = self.buffer("dx", shape)
+        self.kernels.max_pool2d_backward(pictures(dy), pictures(index), *self.window, pictures(dx))
+        return dx
+
+    def pieces(self):
+        return self.kernels.to_host(self.kept[1])
+
+
+class AvgPool1d(_Average):
+    """Mean over windows along sequences. ``[T, N, L, C]`` -> ``[T, N, Lo, C]``,
+    Lo = (L + 2 padding - kernel) // stride + 1.
+
+    Args:
+        kernel_size: whole number.
+        stride: by default the kernel's size.
+        padding: zeros at both ends, counted in the mean; at most half the kernel. Default 0.
+        name: shown in reports and errors; by default the class's name and a number.
+    """
+
+    def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0, name: str | None = None):
+        super().__init__(name)
+        self.slide_along_sequences(kernel_size, stride, padding)
+
+
+class AvgPool2d(_Average):
     """Mean over windows. ``[T, N, H, W, C]`` -> ``[T, N, Ho, Wo, C]``, Ho = (H + 2 padding - kernel) // stride + 1.
 
     Args:
@@ -37,23 +108,28 @@ class AvgPool2d(_Window):
         name: shown in reports and errors; by default the class's name and a number.
     """
 
-    def compute(self, x, mode):
-        y = self.buffer("y", self.output_shape)
-        self.kernels.avg_pool2d_forward(pictures(x), self.kernel_size, self.stride, self.padding, pictures(y))
-        self.kept = x.shape if mode.store else None
-        return y
-
-    def propagate(self, dy, need_dx):
-        if not need_dx:
-            return None
-        dx = self.buffer("dx", self.kept)
-        self.kernels.avg_pool2d_backward(
-            pictures(dy), self.kernel_size, self.stride, self.padding, pictures(dx)
-        )
-        return dx
+    def __init__(self, kernel_size, stride=None, padding=0, name: str | None = None):
+        super().__init__(name)
+        self.slide_over_pictures(kernel_size, stride, padding)
 
 
-class MaxPool2d(_Window):
+class MaxPool1d(_Maximum):
+    """Maximum over windows along sequences; spikes stay spikes. ``[T, N, L, C]`` -> ``[T, N, Lo, C]``, the input's
+    dtype, Lo = (L + 2 padding - kernel) // stride + 1.
+
+    Args:
+        kernel_size: whole number.
+        stride: by default the kernel's size.
+        padding: positions at both ends that never win; at most half the kernel. Default 0.
+        name: shown in reports and errors; by default the class's name and a number.
+    """
+
+    def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0, name: str | None = None):
+        super().__init__(name)
+        self.slide_along_sequences(kernel_size, stride, padding)
+
+
+class MaxPool2d(_Maximum):
     """Maximum over windows; spikes stay spikes. ``[T, N, H, W, C]`` -> ``[T, N, Ho, Wo, C]``, the input's dtype.
 
     Args:
@@ -63,27 +139,9 @@ class MaxPool2d(_Window):
         name: shown in reports and errors; by default the class's name and a number.
     """
 
-    def compute(self, x, mode):
-        y = self.buffer("y", self.output_shape, x.dtype)
-        index = self.buffer("index", self.output_shape, np.int16)
-        self.kernels.max_pool2d_forward(
-            pictures(x), self.kernel_size, self.stride, self.padding, pictures(y), pictures(index)
-        )
-        self.kept = (x.shape, index) if mode.store else None
-        return y
-
-    def propagate(self, dy, need_dx):
-        if not need_dx:
-            return None
-        shape, index = self.kept
-        dx = self.buffer("dx", shape)
-        self.kernels.max_pool2d_backward(
-            pictures(dy), pictures(index), self.kernel_size, self.stride, self.padding, pictures(dx)
-        )
-        return dx
-
-    def pieces(self):
-        return self.kernels.to_host(self.kept[1])
+    def __init__(self, kernel_size, stride=None, padding=0, name: str | None = None):
+        super().__init__(name)
+        self.slide_over_pictures(kernel_size, stride, padding)
 
 
 class GlobalAvgPool2d(Layer):
@@ -106,7 +164,5 @@ class GlobalAvgPool2d(Layer):
             return None
         dx = self.buffer("dx", self.kept)
         whole = self.kept[2:4]
-        self.kernels.avg_pool2d_backward(
-            dy.reshape(-1, 1, 1, dy.shape[-1]), whole, whole, (0, 0), pictures(dx)
-        )
+        self.kernels.avg_pool2d_backward(dy.reshape(-1, 1, 1, dy.shape[-1]), whole, whole, (0, 0), pictures(dx))
         return dx

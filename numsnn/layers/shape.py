@@ -8,7 +8,7 @@ from .base import Layer
 
 
 class Flatten(Layer):
-    """``[T, N, H, W, C]`` -> ``[T, N, H W C]``; a view, nothing is copied."""
+    """``[T, N, H, W, C]`` -> ``[T, N, H W C]``, ``[T, N, L, C]`` -> ``[T, N, L C]``; a view, nothing is copied."""
 
     def infer(self, shape):
         if len(shape) < 3:

@@ -1,0 +1,62 @@
+"""Delays of whole time steps."""
+
+import numpy as np
+
+from ..validate import whole
+from .base import Layer
+
+
+class Delay(Layer):
+    """Pass every channel on some steps later, zeros in front: y[t] = x[t - steps]. Shape and dtype kept, so spikes stay
+    spikes; what is delayed beyond the last step is lost, unless the pass is carried on.
+
+    Args:
+        steps: whole number of at least 0, or a sequence of them, one a channel.
+        channels: C; by default the length of steps, or any number of channels.
+        name: shown in reports and errors; by default the class's name and a number.
+
+    Raises:
+        ValueError: steps that are not whole numbers of at least 0, or not one a channel.
+        ShapeError: another number of channels.
+    """
+
+    def __init__(self, steps, channels: int | None = None, name: str | None = None):
+        super().__init__(name)
+        if np.ndim(steps):
+            self.steps = tuple(whole("Delay: steps", step, 0) for step in steps)
+        else:
+            self.steps = whole("Delay: steps", steps, 0)
+        self.channels = None if channels is None else whole("Delay: channels", channels)
+        if np.ndim(steps) and channels not in (None, len(self.steps)):
+            raise ValueError(f"Delay: steps must be one a channel; got {len(self.steps)} for {channels} channels")
+        self._expected = len(self.steps) if np.ndim(steps) else self.channels
+
+    def infer(self, shape):
+        if len(shape) < 3:
+            self.refuse(shape, "[T, N, C], [T, N, L, C] or [T, N, H, W, C]")
+        if self._expected not in (None, shape[-1]):
+            self.refuse(shape, f"[..., {self._expected}]: the delays are for {self._expected} channels")
+        return shape
+
+    def compute(self, x, mode):
+        flat = x.shape[0], -1, x.shape[-1]
+        x = x.reshape(flat)
+        past, _ = self.carried_state(mode, (int(np.max(self.steps)), *x.shape[1:]), len(x))
+        if past is None:
+            past = self.kernels.zeros((0, *x.shape[1:]), self.dtype)
+        y = self.buffer("y", x.shape, x.dtype)
+        self.kernels.delay_forward(x, self._delays(), past, y)
+        self.kept = mode.store or None
+        return y.reshape(self.output_shape)
+
+    def propagate(self, dy, need_dx):
+        if not need_dx:
+            return None
+        flat = dy.shape[0], -1, dy.shape[-1]
+        dx = self.buffer("dx", dy.shape)
+        self.kernels.delay_backward(dy.reshape(flat), self._delays(), dx.reshape(flat))
+        return dx
+
+    def _delays(self):
+        """The delay of every channel."""
+        return self.kernels.from_host(np.broadcast_to(self.steps, self.output_shape[-1:]), np.int64)

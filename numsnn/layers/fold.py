@@ -1,0 +1,80 @@
+"""Batch normalisation folded into the weights before it, for inference."""
+
+from .base import Layer
+from .container import Concat, Repeat, Residual, Sequential
+from .conv import Conv1d, Conv2d
+from .dense import Linear
+from .norm import BatchNorm
+
+
+def fold(net: Layer) -> Layer:
+    """A new network for inference, without the batch normalisations that can be part of weights.
+
+    Every `BatchNorm` that directly follows a `Conv2d`, `Conv1d` or `Linear` in the same `Sequential`, `Repeat` or
+    branch is folded into that layer's weight and bias (a bias is added where there is none), with its running
+    statistics. The network itself is not touched.
+
+    Args:
+        net: a built network.
+
+    Returns:
+        a built network of the same target and dtype that gives the same potentials but for rounding, hence the same
+        spikes but where a potential meets its threshold to within rounding.
+
+    Raises:
+        RuntimeError: the network has not been built.
+    """
+    if not net.built:
+        raise RuntimeError(f"{net.path}.fold: build the network first")
+    sources = []
+    folded = _copy(net, sources).to(net.device, net.dtype).build(net.input_shape)
+    for layer, (source, norm) in zip(folded.walk(), sources, strict=True):
+        _take_over(layer, source, norm)
+    return folded
+
+
+def _copy(layer, sources):
+    """A layer like this one, without what is folded. For every layer in it that is no container, in the order of
+    `Layer.walk`, sources gets the layer it stands for and the normalisation behind it, or None."""
+    if type(layer) is Repeat:
+        return Repeat(layer.steps, *_chain(layer.layers, sources), name=layer.name)
+    if type(layer) is Sequential:
+        return Sequential(*_chain(layer.layers, sources), name=layer.name)
+    if type(layer) is Residual:
+        branch = _chain(layer.branch, sources)
+        shortcut = None if layer.shortcut is None else _copy(layer.shortcut, sources)
+        return Residual(*branch, shortcut=shortcut, join=layer.join, name=layer.name)
+    if type(layer) is Concat:
+        branches = [None if branch is None else _copy(branch, sources) for branch in layer.branches]
+        return Concat(*branches, name=layer.name)
+    sources.extend((leaf, None) for leaf in layer.walk())
+    return Layer.from_description(layer.description())
+
+
+def _chain(layers, sources):
+    """Copies of layers that follow one another."""
+    copies, layers = [], list(layers)
+    while layers:
+        layer = layers.pop(0)
+        if type(layer) in (Conv1d, Conv2d, Linear) and layers and type(layers[0]) is BatchNorm:
+            sources.append((layer, layers.pop(0)))
+            copies.append(Layer.from_description(layer.description() | {"bias": True}))
+        else:
+            copies.append(_copy(layer, sources))
+    return copies
+
+
+def _take_over(layer, source, norm):
+    """Give a layer its source's parameters and statistics, folded with those of a normalisation."""
+    kernels = layer.kernels
+    if norm is None:
+        for own, other in zip(layer.own_parameters(), source.own_parameters(), strict=True):
+            own.value = kernels.from_host(kernels.to_host(other.value), layer.dtype)
+        for name, value in source.own_statistics().items():
+            layer.set_statistic(name, kernels.to_host(value))
+        return
+    bias = None if source.offset is None else source.offset.value
+    kernels.batchnorm_fold(
+        source.weight.value, bias, norm.gamma.value, norm.beta.value, norm.running["mean"], norm.running["var"],
+        norm.eps, norm.v_threshold, layer.weight.value, layer.offset.value,
+    )  # fmt: skip

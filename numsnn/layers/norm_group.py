@@ -1,0 +1,97 @@
+"""Normalisation of every sample and step by itself: group and layer normalisation."""
+
+import numpy as np
+
+from ..validate import flag, positive, whole
+from .base import Layer
+from .parameter import Parameter
+
+
+class GroupNorm(Layer):
+    """Normalise every sample at every step by itself, over its positions and the channels of a group, then scale and
+    shift every channel. Shape kept; channels last. Training and inference compute the same, for any batch size.
+
+        y = gamma (x - mean) / sqrt(var + eps) + beta        mean, var: one for each sample, step and group
+
+    Source: Wu and He 2018 (arXiv:1803.08494).
+
+    Args:
+        groups: into how many groups the channels are cut.
+        channels: C, a multiple of groups.
+        eps: added to the variance. Default 1e-5.
+        affine: learn gamma and beta. Default True.
+        name: shown in reports and errors; by default the class's name and a number.
+
+    Parameters: gamma ``[C]`` one, beta ``[C]`` zero, both without weight decay.
+
+    Raises:
+        ValueError: groups that do not divide the channels, values out of range.
+    """
+
+    def __init__(self, groups: int, channels: int, eps: float = 1e-5, affine: bool = True, name: str | None = None):
+        super().__init__(name)
+        kind = type(self).__name__
+        self.groups = whole(f"{kind}: groups", groups)
+        self.channels = whole(f"{kind}: channels", channels)
+        self.eps = positive(f"{kind}: eps", eps)
+        self.affine = flag(f"{kind}: affine", affine)
+        if channels % groups:
+            raise ValueError(f"{kind}: groups must divide the channels; got {groups} for {channels}")
+
+    def infer(self, shape):
+        self.need_channels(shape, self.channels, (3, 4, 5))
+        return shape
+
+    def create(self, shape, rng):
+        kernels, size = self.kernels, (self.channels,)
+        self.gamma = Parameter("gamma", kernels.from_host(np.ones(size), self.dtype), "norm")
+        self.beta = Parameter("beta", kernels.zeros(size, self.dtype), "norm")
+        if self.affine:
+            self.add_parameter(self.gamma)
+            self.add_parameter(self.beta)
+
+    def compute(self, x, mode):
+        samples = self.as_real(x).reshape(x.shape[0] * x.shape[1], -1, self.channels)
+        y = self.buffer("y", x.shape)
+        mean = self.buffer("mean", (len(samples), self.groups))
+        var = self.buffer("var", mean.shape)
+        self.kernels.groupnorm_forward(
+            samples, self.gamma.value, self.beta.value, self.eps, mean, var, y.reshape(samples.shape)
+        )
+        if mode.store:
+            self.kept = samples, mean, var
+        return y
+
+    def propagate(self, dy, need_dx):
+        samples, mean, var = self.kept
+        dx = self.buffer("dx", samples.shape) if need_dx else None
+        self.kernels.groupnorm_backward(
+            dy.reshape(samples.shape), samples, self.gamma.value, mean, var, self.eps, dx, self.gamma.grad,
+            self.beta.grad,
+        )  # fmt: skip
+        return dx.reshape(dy.shape) if need_dx else None
+
+    def move(self, kernels, dtype):
+        if self.built and not self.affine:
+            for p in (self.gamma, self.beta):
+                p.move(kernels, self.kernels, dtype)
+        super().move(kernels, dtype)
+
+
+class LayerNorm(GroupNorm):
+    """Normalise every sample at every step by itself, over all its positions and channels: `GroupNorm` with one group.
+
+    Where there are positions, this is the layer normalisation of convolutional networks; PyTorch's ``LayerNorm(C)``
+    would take every position by itself. Source: Ba, Kiros and Hinton 2016 (arXiv:1607.06450).
+
+    Args:
+        channels: C.
+        eps: added to the variance. Default 1e-5.
+        affine: learn gamma and beta, one a channel. Default True.
+        name: shown in reports and errors; by default the class's name and a number.
+
+    Parameters: gamma ``[C]`` one, beta ``[C]`` zero, both without weight decay.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, affine: bool = True, name: str | None = None):
+        super().__init__(1, channels, eps, affine, name)

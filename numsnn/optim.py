@@ -4,7 +4,7 @@ import math
 
 from .describe import Described, nearest
 from .layers.parameter import GROUPS
-from .validate import flag, positive, within
+from .validate import flag, positive, two, within
 
 
 class Optimizer(Described):
@@ -130,7 +130,7 @@ class Adam(Optimizer):
     ):  # fmt: skip
         super().__init__(lr, weight_decay, groups)
         kind = type(self).__name__
-        self.betas = tuple(within(f"{kind}: betas", beta, 0, 1, open_high=True) for beta in betas)
+        self.betas = tuple(within(f"{kind}: betas", b, 0, 1, open_high=True) for b in two(f"{kind}: betas", betas))
         self.eps = positive(f"{kind}: eps", eps)
 
     def update(self, kernels, parameter, memory, lr, decay):

@@ -20,7 +20,7 @@ import math
 from dataclasses import dataclass
 
 from .describe import Described, nearest
-from .validate import choice, positive
+from .validate import choice, positive, two
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class PSG(Surrogate):
         super().__init__(family, width)
         self.per = choice("PSG: per", per, ("layer", "channel"))
         self.lr = positive("PSG: lr", lr)
-        low, high = bounds
+        low, high = two("PSG: bounds", bounds)
         self.bounds = (positive("PSG: lower bound", low), positive("PSG: upper bound", high))
         if not low <= width <= high:
             raise ValueError(f"PSG: width must lie within bounds {self.bounds}; got {width}")

@@ -41,6 +41,13 @@ def pair(what: str, value, low: int) -> tuple[int, int]:
     return whole(what, value[0], low), whole(what, value[1], low)
 
 
+def two(what: str, value) -> tuple:
+    """A pair of anything."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ValueError(f"{what} must be a pair; got {value!r}")
+    return tuple(value)
+
+
 def choice(what: str, value, choices):
     """One of the choices."""
     if value not in choices:

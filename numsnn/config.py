@@ -18,15 +18,21 @@ class DataConfig:
 
 @dataclass
 class ModelConfig:
-    """[model]: the network (`numsnn.models.from_string`) and its neurons (`numsnn.LIF`).
+    """[model]: the network (`numsnn.models.from_string`) and its neurons.
 
-    `reset` is "hard" (to `v_reset`) or "soft" (the threshold is subtracted).
+    `neuron` is "if", "lif", "plif", "alif" or "cubalif"; `tau_adaptation` and `strength` are those of ALIF,
+    `tau_synapse` that of CubaLIF. `reset` is "hard" (to `v_reset`), "soft" (the threshold is subtracted) or "none".
     """
 
     architecture: str = "32c3-p2-64c3-p2"
     steps: int = 4
     norm: str = "bn"
+    neuron: str = "lif"
     tau: float = 2.0
+    tau_adaptation: float = 20.0
+    strength: float = 1.0
+    tau_synapse: float = 2.0
+    refractory: int = 0
     v_threshold: float = 1.0
     reset: str = "hard"
     v_reset: float = 0.0
@@ -53,13 +59,18 @@ class MethodConfig:
 
 @dataclass
 class TrainingConfig:
-    """[training]: loss "rate", "tet" or "spike_count"; optimizer "adam", "adamw" or "sgd"; schedule "cosine", "step" or
-    "constant". `clip_norm` 0 does not clip; `threads` 0 takes every core."""
+    """[training]: loss "rate", "tet", "max_membrane" or "membrane_mse", or, of a spiking readout, "spike_count" or
+    "first_spike"; optimizer "adam", "adamw" or "sgd"; schedule "cosine", "step" or "constant". `rate_weight` is that of
+    a `numsnn.RateBand` from `rate_low` to `rate_high` behind every hidden neuron layer; 0 puts none there. `clip_norm`
+    0 does not clip; `threads` 0 takes every core."""
 
     epochs: int = 10
     batch_size: int = 64
     loss: str = "rate"
     label_smoothing: float = 0.0
+    rate_low: float = 0.0
+    rate_high: float = 1.0
+    rate_weight: float = 0.0
     optimizer: str = "adam"
     lr: float = 2e-3
     momentum: float = 0.9

@@ -17,7 +17,7 @@ from .config import Config
 from .diagnostics import Diagnosis, diagnose, record_spikes, write_report
 from .files import write_file
 from .kernels.cpu.launch import set_num_threads
-from .layers import LIF, Layer, Sequential
+from .layers import ALIF, IF, LIF, PLIF, CubaLIF, Layer, RateBand, Sequential
 from .models import from_string
 from .pda import PDA
 from .psg import PSG, Surrogate
@@ -29,6 +29,23 @@ MATPLOTLIB_MISSING = 'matplotlib is missing, so there are no pictures; install i
 
 DIAGNOSED_SAMPLES = 256
 """Test samples that the diagnoses at the start and at the end look at."""
+
+LEAKY = ("tau", "decay_input", "learn_tau")
+
+NEURONS = {
+    "if": (IF, ()),
+    "lif": (LIF, LEAKY),
+    "plif": (PLIF, ("tau",)),
+    "alif": (ALIF, (*LEAKY, "tau_adaptation", "strength")),
+    "cubalif": (CubaLIF, (*LEAKY, "tau_synapse")),
+}
+"""Name in a configuration -> neuron, and the keys it takes beside those of all neurons."""
+
+RESETS = {"hard": lambda model: model.v_reset, "soft": lambda model: None, "none": lambda model: "none"}
+"""Name in a configuration -> the neurons' v_reset."""
+
+SPIKING_LOSSES = ("spike_count", "first_spike")
+"""Losses of a readout that ends in neurons."""
 
 
 @dataclass
@@ -69,7 +86,8 @@ def load_data(config: Config) -> tuple[data.Dataset, data.Dataset]:
 def build_network(config: Config, sample_shape, classes: int) -> Sequential:
     """The network of a configuration for samples of this shape."""
     model, method = config.model, config.method
-    choice("model.reset", model.reset, ("hard", "soft"))
+    choice("model.reset", model.reset, tuple(RESETS))
+    choice("model.neuron", model.neuron, tuple(NEURONS))
     if method.learn_width:
         surrogate = PSG(
             method.surrogate, method.width, per=method.width_per, lr=method.width_lr, bounds=tuple(method.width_bounds)
@@ -77,16 +95,31 @@ def build_network(config: Config, sample_shape, classes: int) -> Sequential:
     else:
         surrogate = Surrogate(method.surrogate, method.width)
     pda = PDA(method.pda_momentum, correct=method.pda, divergence=method.divergence)
-    neuron = LIF(
-        tau=model.tau, v_threshold=model.v_threshold, v_reset=model.v_reset if model.reset == "hard" else None,
-        detach_reset=model.detach_reset, decay_input=model.decay_input, learn_tau=model.learn_tau,
-        learn_threshold=model.learn_threshold, surrogate=surrogate,
-        pda=pda if method.pda or method.divergence else None,
+    cls, own = NEURONS[model.neuron]
+    neuron = cls(
+        v_threshold=model.v_threshold, v_reset=RESETS[model.reset](model), detach_reset=model.detach_reset,
+        learn_threshold=model.learn_threshold, refractory=model.refractory, surrogate=surrogate,
+        pda=pda if method.pda or method.divergence else None, **{name: getattr(model, name) for name in own},
     )  # fmt: skip
-    counts_spikes = config.training.loss == "spike_count"
-    return from_string(
-        model.architecture, sample_shape, classes, model.steps, neuron, model.norm, spiking_readout=counts_spikes
+    training = config.training
+    spiking = training.loss in SPIKING_LOSSES
+    net = from_string(
+        model.architecture, sample_shape, classes, model.steps, neuron, model.norm, spiking_readout=spiking
     )
+    if not training.rate_weight:
+        return net
+    band = RateBand(training.rate_low, training.rate_high, training.rate_weight)
+    *hidden, readout = net.description()["layers"]
+    return Layer.from_description({**net.description(), "layers": [*_behind(type(neuron), hidden, band), readout]})
+
+
+def _behind(kind, layers, band):
+    """Descriptions of layers, with that of the band behind every one of this kind, also of those inside others."""
+    for layer in layers:
+        inside = {key: list(_behind(kind, layer[key], band)) for key in ("layers", "branch") if key in layer}
+        yield {**layer, **inside}
+        if layer["type"] == kind.__name__:
+            yield band.description()
 
 
 def build_trainer(config: Config, net: Layer, out=None) -> Trainer:
@@ -96,7 +129,10 @@ def build_trainer(config: Config, net: Layer, out=None) -> Trainer:
     makers = {
         "rate": lambda: losses.RateCrossEntropy(smoothing),
         "tet": lambda: losses.TET(smoothing),
+        "max_membrane": lambda: losses.MaxMembraneCrossEntropy(smoothing),
+        "membrane_mse": losses.MembraneMSE,
         "spike_count": losses.SpikeCountMSE,
+        "first_spike": lambda: losses.TimeToFirstSpike(label_smoothing=smoothing),
     }
     loss = makers[choice("training.loss", training.loss, tuple(makers))]()
     rates = {"lr": training.lr, "weight_decay": training.weight_decay}

@@ -1,4 +1,4 @@
-"""Labelled samples held in memory."""
+"""Labelled samples held in memory: pictures, features, or sequences of them."""
 
 from __future__ import annotations
 
@@ -17,32 +17,26 @@ _CHUNK = 1 << 20
 
 
 class Dataset:
-    """Static samples with one label each; checked once, here, so that nothing behind has to check again.
+    """Samples with one label each; checked once, here, so that nothing behind has to check again.
 
-    Parameters
-    ----------
-    x : array, samples first: pictures ``[N, H, W, C]`` or feature vectors ``[N, F]``. Any real dtype; neither
-        copied nor converted (uint8 pictures stay uint8).
-    y : ``[N]`` labels, whole numbers in ``0 .. n_classes - 1``; kept as int64.
-    classes : names of the classes in label order. Default: ``"0", "1", ...`` up to the largest label in y, so
-        name them (or give both parts the same names) where a part may lack the last class.
-    name : what errors and reports call these data.
-    scale : what a unit of x is multiplied with when a batch is made: ``1 / 255`` takes uint8 pictures to
-        ``[0, 1]``. Default 1.
+    Args:
+        x: samples first: pictures ``[N, H, W, C]`` or feature vectors ``[N, F]``; with `timed`, sequences
+            ``[N, T, F]``, ``[N, T, L, C]`` or ``[N, T, H, W, C]``. Any real dtype; neither copied nor converted (uint8
+            pictures stay uint8).
+        y: ``[N]`` labels, whole numbers in ``0 .. n_classes - 1``; kept as int64.
+        classes: names of the classes in label order. Default: ``"0", "1", ...`` up to the largest label in y, so name
+            them (or give both parts the same names) where a part may lack the last class.
+        name: what errors and reports call these data.
+        scale: what a unit of x is multiplied with when a batch is made: ``1 / 255`` takes uint8 pictures to ``[0, 1]``.
+            Default 1.
+        timed: whether the second axis of x is time, which comes first in a batch. Default False.
 
-    Attributes
-    ----------
-    x, y : read-only views; a change behind the checks would go unseen.
-    classes : tuple of str.
-    name : str.
-    scale : float.
+    All of them are attributes; x and y are read-only views, as a change behind the checks would go unseen.
 
-    Raises
-    ------
-    ValueError
-        If x is empty, has another rank, holds NaN or inf (also: a number beyond float32), or is not of a real
-        dtype; if y has another length than x, or holds anything but labels of a class; if classes are not
-        distinct names; if scale is not finite and positive. The message names the first offender.
+    Raises:
+        ValueError: x is empty, has another rank, holds NaN or inf (also: a number beyond float32), or is not of a real
+            dtype; y has another length than x, or holds anything but labels of a class; classes are not distinct
+            names; scale is not finite and positive. The message names the first offender.
 
     Other kinds of data fit in beside this class: the loader asks for `len` and ``batch(indices)`` only.
     """
@@ -54,13 +48,15 @@ class Dataset:
         classes: Sequence[object] | None = None,
         name: str = "data",
         scale: float = 1.0,
+        timed: bool = False,
     ) -> None:
         owner = f"Dataset {name!r}"
         if not (math.isfinite(scale) and scale > 0):
             raise ValueError(f"{owner}: scale must be finite and > 0; got {scale!r}")
         self.name = name
         self.scale = float(scale)
-        self.x = _checked_samples(x, self.scale, owner)
+        self.timed = bool(timed)
+        self.x = _checked_samples(x, self.scale, owner, self.timed)
         y = _checked_labels(y, len(self.x), owner)
         self.classes = _checked_classes(classes, y, owner)
         self.y = _checked_range(y, len(self.classes), owner)
@@ -78,7 +74,7 @@ class Dataset:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one sample: ``(H, W, C)`` or ``(F,)``."""
+        """Shape of one sample: ``(H, W, C)`` or ``(F,)``; with T in front where the samples are timed."""
         return self.x.shape[1:]
 
     @property
@@ -93,15 +89,17 @@ class Dataset:
         else, ValueError if none is selected, IndexError for an index out of range.
         """
         rows = self._rows(indices, "select")
-        return Dataset(self.x[rows], self.y[rows], self.classes, self.name, self.scale)
+        return Dataset(self.x[rows], self.y[rows], self.classes, self.name, self.scale, self.timed)
 
     def batch(self, indices: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """``(x, y)`` of the named samples: x ``[n, *sample_shape]`` float32, y ``[n]`` int64.
 
-        x is scaled. Both are new arrays in C order. indices and errors as in `select`.
+        x is scaled; of timed samples it is ``[T, n, ...]``. Both are new arrays in C order. indices and errors as in
+        `select`.
         """
         rows = self._rows(indices, "batch")
-        return _scaled(self.x[rows], self.scale), self.y[rows]
+        x = self.x[rows].swapaxes(0, 1) if self.timed else self.x[rows]
+        return _scaled(x, self.scale), self.y[rows]
 
     def _rows(self, indices: ArrayLike, caller: str) -> np.ndarray:
         rows = np.asarray(indices)
@@ -146,11 +144,15 @@ def _array(value: ArrayLike, what: str, owner: str) -> np.ndarray:
     return array
 
 
-def _checked_samples(x: ArrayLike, scale: float, owner: str) -> np.ndarray:
+def _checked_samples(x: ArrayLike, scale: float, owner: str, timed: bool) -> np.ndarray:
     x = _array(x, "x", owner)
     if x.size == 0:
         raise ValueError(f"{owner}: x is empty; got shape {x.shape}")
-    if x.ndim not in (2, 4):
+    if timed and x.ndim not in (3, 4, 5):
+        raise ValueError(
+            f"{owner}: timed x must be [N, T, F], [N, T, L, C] or [N, T, H, W, C]; got shape {x.shape}"
+        )
+    if not timed and x.ndim not in (2, 4):
         hints = {1: ". Add a feature axis: x[:, None]", 3: ". Add a channel axis: x[..., None]"}
         hint = hints.get(x.ndim, "")
         raise ValueError(f"{owner}: x must be [N, F] or [N, H, W, C]; got shape {x.shape}{hint}")

@@ -2,10 +2,11 @@
 
 from .diagnose import Diagnosis, LayerRow, ParameterRow, diagnose, record_spikes
 from .gradients import GradientReport, GradientRow, check_gradients
+from .operations import OperationCount, OperationRow, count_operations
 from .plots import PlotsUnavailable
 from .report import write_report
 
 __all__ = [
-    "Diagnosis", "GradientReport", "GradientRow", "LayerRow", "ParameterRow", "PlotsUnavailable", "check_gradients",
-    "diagnose", "record_spikes", "write_report",
+    "Diagnosis", "GradientReport", "GradientRow", "LayerRow", "OperationCount", "OperationRow", "ParameterRow",
+    "PlotsUnavailable", "check_gradients", "count_operations", "diagnose", "record_spikes", "write_report",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from ..layers import LIF, Layer, Mode
+from ..layers import Layer, Mode, Neuron
 from ..losses import Loss, RateCrossEntropy
 from ..validate import whole
 from .hints import hints_of
@@ -157,14 +157,14 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
     if loss is not None and y is None:
         raise ValueError("diagnose: a loss needs labels; got y=None")
     copy, x = _copy(net, x)
-    neurons = [layer for layer in copy.walk() if isinstance(layer, LIF)]
+    neurons = [layer for layer in copy.walk() if isinstance(layer, Neuron)]
     mean_loss = None
     with np.errstate(all="ignore"):  # numbers that are not finite are what is looked for
         mode = Mode(training=training, store=True)
         readout = copy.forward(x, mode)
         if y is not None:
             losses, gradient = (loss or RateCrossEntropy())(copy.kernels, readout, y, copy.dtype)
-            penalty = sum(layer.penalty for layer in neurons)
+            penalty = sum(getattr(layer, "penalty", 0.0) for layer in copy.walk())
             mean_loss = _number(losses.mean(dtype=np.float64) + penalty)
             copy.backward(gradient)
         measured = [_measure(layer) for layer in neurons]
@@ -199,11 +199,11 @@ def record_spikes(net: Layer, x, sample: int = 0) -> dict[str, np.ndarray]:
         copy.forward(x, Mode(store=True))
     recorded = {}
     for layer in copy.walk():
-        if isinstance(layer, LIF):
+        if isinstance(layer, Neuron):
             steps, samples = layer.input_shape[:2]
             if sample >= samples:
                 raise IndexError(f"record_spikes: sample {sample} of {samples}")
-            spikes = copy.kernels.to_host(layer.kept[1]).reshape(steps, samples, -1)
+            spikes = copy.kernels.to_host(layer.kept.s).reshape(steps, samples, -1)
             recorded[layer.path] = np.ascontiguousarray(spikes[:, sample])
     return recorded
 
@@ -227,7 +227,7 @@ def _copy(net, x):
 def _measure(layer):
     """The fields of a layer's `LayerRow`, all but shift_uncorrected, after a stored pass."""
     kernels = layer.kernels
-    u, s = kernels.to_host(layer.kept[0]), kernels.to_host(layer.kept[1])
+    u, s = kernels.to_host(layer.kept.u), kernels.to_host(layer.kept.s)
     steps, samples = layer.input_shape[:2]
     by_unit = s.reshape(steps * samples, -1)
     width, theta, beta = (kernels.to_host(v.natural) for v in (layer.width, layer.threshold, layer.leak))
@@ -238,7 +238,7 @@ def _measure(layer):
     if layer.input_gradient is not None:
         squares = (kernels.to_host(layer.input_gradient).reshape(steps, -1).astype(np.float64) ** 2).sum(1)
         gradient, gradient_steps = _number(np.sqrt(squares.sum())), _numbers(np.sqrt(squares))
-    undesired = [(~(np.abs(u_t - theta) <= reach * width)).mean() for u_t in u]  # so that nan counts
+    undesired = (~(np.abs(u - layer.thresholds()) <= reach * width)).mean((1, 2))  # so that nan counts
     return {
         "name": layer.path, "steps": steps, "samples": samples, "units": by_unit.shape[1],
         "rate": float(s.mean(dtype=np.float64)), "silent": float((~by_unit.any(0)).mean()),
@@ -253,20 +253,10 @@ def _measure(layer):
 
 
 def _shift(layer):
-    """Delta ``[T]`` of a layer after a stored pass (method, section 3).
-
-    The mean input current follows from the means of what the pass stored: charging is linear, so with means over batch
-    and positions m[t] = beta mean(v[t-1]) + gain mean(i[t]) - d[t]. No copy of the current is needed.
-    """
-    kernels = layer.kernels
-    u, s, d, _ = layer.kept
-    v = kernels.empty(u.shape, layer.dtype)
-    kernels.lif_reset(u, s, layer.threshold.natural, layer.v_reset, v)
-    m, after = (kernels.to_host(a).mean(1, dtype=np.float64) for a in (u, v))
-    beta = kernels.to_host(layer.leak.natural).astype(np.float64)
-    before = np.concatenate([np.zeros_like(after[:1]), after[:-1]])
-    current = (m - beta * before + kernels.to_host(d)) / (1 - beta if layer.decay_input else 1)
-    target = current.mean(0)
+    """Delta ``[T]`` of a layer after a stored pass (method, section 3)."""
+    trace, kernels = layer.kept, layer.kernels
+    m = kernels.to_host(trace.u).mean(1, dtype=np.float64)
+    target = kernels.to_host(trace.current).mean((0, 1), dtype=np.float64)
     if layer.pda is not None and layer.pda.target is not None:
         target = layer.pda.target
     return (m - target).mean(1)

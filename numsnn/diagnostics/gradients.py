@@ -129,7 +129,8 @@ class _Checker:
         z = self.net.forward(self.x, self.mode)
         losses, dz = self.loss(self.net.kernels, z, self.y)
         penalty = sum(getattr(layer, "penalty", 0.0) for layer in self.net.walk())
-        pieces = [p for layer in self.net.walk() if (p := layer.pieces()) is not None]
+        found = [*(layer.pieces() for layer in self.net.walk()), self.loss.pieces(self.net.kernels, z)]
+        pieces = [p for p in found if p is not None]
         return float(losses.mean(dtype=np.float64)) + penalty, dz, pieces
 
     def report(self, entries):

@@ -1,5 +1,10 @@
-"""Networks by name or by a line of text."""
+"""Networks by name, or by a line of text; and what they look like."""
 
 from .architecture import from_string
+from .summary import count_parameters, summary
+from .zoo import densenet_bc, dvs_gesture_net, mlp, resnet19, sew_resnet18, shd_net, vgg_snn
 
-__all__ = ["from_string"]
+__all__ = [
+    "count_parameters", "densenet_bc", "dvs_gesture_net", "from_string", "mlp", "resnet19", "sew_resnet18", "shd_net",
+    "summary", "vgg_snn",
+]  # fmt: skip

@@ -1,11 +1,8 @@
 """The training loop: fit, evaluate, predict, save, resume."""
 
-import json
 import math
-import tempfile
 import time
 from dataclasses import replace
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from ..optim import Adam, Optimizer, clip_global_norm
 from ..schedules import Cosine, Schedule
 from ..validate import positive, whole, within
 from . import checkpoint
+from .checks import difference, first_bad, plain, writable_folder
 from .interrupt import DelayedInterrupt
 from .metrics import Evaluation, MetricsLog
 
@@ -40,6 +38,9 @@ class Trainer:
         seed: of initial weights, the order of samples and dropout; everything random is a function of it and the
             position in the run, so that a run can be repeated, stopped and resumed bit for bit.
         batch_size: samples a step. Default 64.
+        truncate: steps after which gradients are cut off (truncated BPTT): a sequence goes through in chunks of so many
+            steps, each with its own loss, backward pass and update, the neurons' state carried on; None (default) goes
+            back through all steps. Needs inputs with a time axis.
         clip_norm: largest global norm of the gradients; None (default) does not clip.
         out: the run's folder, made if missing: metrics.jsonl, checkpoint.h5 (best) and last.h5. None keeps nothing.
         save_every: seconds between writings of last.h5 within an epoch (it is also written after every epoch); 0 writes
@@ -55,7 +56,8 @@ class Trainer:
     def __init__(
         self, net: Layer, loss: Loss | None = None, optimizer: Optimizer | None = None,
         schedule: Schedule | None = None, device: str = "cpu", seed: int = 0, batch_size: int = 64,
-        clip_norm: float | None = None, out=None, save_every: float = 60.0, on_batch=None, on_epoch=None,
+        truncate: int | None = None, clip_norm: float | None = None, out=None, save_every: float = 60.0,
+        on_batch=None, on_epoch=None,
     ):  # fmt: skip
         self.net = net.to(device)
         self.loss = loss or RateCrossEntropy()
@@ -63,10 +65,13 @@ class Trainer:
         self.schedule = schedule or Cosine()
         self.seed = whole("Trainer: seed", seed, 0)
         self.batch_size = whole("Trainer: batch_size", batch_size)
+        self.truncate = None if truncate is None else whole("Trainer: truncate", truncate)
+        if self.truncate is not None and net.takes_pictures:
+            raise ValueError("Trainer: truncate needs inputs with a time axis; this network begins with a Repeat")
         self.clip_norm = None if clip_norm is None else positive("Trainer: clip_norm", clip_norm)
         self.save_every = within("Trainer: save_every", save_every, 0, math.inf)
         self.on_batch, self.on_epoch = on_batch, on_epoch
-        self.out = None if out is None else _writable_folder(Path(out))
+        self.out = None if out is None else writable_folder(Path(out))
         self.epochs = None
         self.epoch, self.batch = 0, 0
         self.running = {"loss": 0.0, "correct": 0, "samples": 0, "seconds": 0.0}
@@ -170,11 +175,27 @@ class Trainer:
         )
 
     def _step(self, x, y, epoch):
-        """One forward and backward pass and one update."""
-        net, kernels = self.net, self.net.kernels
+        """Train on one batch: one update, or with truncated BPTT one a chunk of steps."""
         entropy = np.random.SeedSequence(self.seed, spawn_key=(STEP_STREAM, self.epoch, self.batch))
         mode = replace(TRAINING, seed=int(entropy.generate_state(1, np.uint64)[0]))
-        z = net.forward(kernels.from_host(x, net.dtype), mode)
+        x = self.net.kernels.from_host(x, self.net.dtype)
+        chunks = [x]
+        if self.truncate is not None:
+            chunks = [x[k : k + self.truncate] for k in range(0, len(x), self.truncate)]
+            mode = replace(mode, carried={})
+        factor = self.schedule.factor(epoch, self.epochs)
+        readouts = []
+        for chunk in chunks:
+            z, loss = self._update(chunk, y, mode, factor)
+            readouts.append(self.net.kernels.to_host(z))
+            self.running["loss"] += loss * len(y) / len(chunks)
+        self.running["correct"] += int((self.loss.decide(np.concatenate(readouts)) == y).sum())
+        self.running["samples"] += len(y)
+
+    def _update(self, x, y, mode, factor):
+        """One forward and backward pass and one update; returns the readout and the mean loss."""
+        net, kernels = self.net, self.net.kernels
+        z = net.forward(x, mode)
         losses, dz = self.loss(kernels, z, y, net.dtype)
         if not np.isfinite(losses).all():
             self._diverged("the loss")
@@ -183,10 +204,8 @@ class Trainer:
         if not math.isfinite(clip_global_norm(kernels, parameters, self.clip_norm)):
             self._diverged("the gradient")
         penalty = sum(getattr(layer, "penalty", 0.0) for layer in net.walk())
-        self.optimizer.step(kernels, parameters, self.schedule.factor(epoch, self.epochs))
-        self.running["loss"] += float(losses.sum(dtype=np.float64)) + penalty * len(y)
-        self.running["correct"] += int((_decide(kernels.to_host(z)) == y).sum())
-        self.running["samples"] += len(y)
+        self.optimizer.step(kernels, parameters, factor)
+        return z, float(losses.mean(dtype=np.float64)) + penalty
 
     def _diverged(self, what):
         """Stop with the step, the layer and the last good checkpoint."""
@@ -195,7 +214,7 @@ class Trainer:
         if self.out is not None:
             good = f"the last good checkpoint is {self.out / LAST}"
         raise DivergenceError(
-            f"training diverged: {what} is not finite at {where}; first in {_first_bad(self.net)}; {good}. "
+            f"training diverged: {what} is not finite at {where}; first in {first_bad(self.net)}; {good}. "
             "A lower learning rate or clip_norm may help."
         )
 
@@ -261,7 +280,7 @@ class Trainer:
         for y, z in self._passes(data):
             losses, _ = self.loss(self.net.kernels, z, y, self.net.dtype)
             total += float(losses.sum(dtype=np.float64))
-            answers.append(_decide(self.net.kernels.to_host(z)))
+            answers.append(self.loss.decide(self.net.kernels.to_host(z)))
             labels.append(y)
             classes = z.shape[-1]
         answers, labels = np.concatenate(answers), np.concatenate(labels)
@@ -271,13 +290,13 @@ class Trainer:
         return Evaluation(total / len(labels), accuracy, confusion, time.perf_counter() - started)
 
     def predict(self, x) -> np.ndarray:
-        """The most likely class of every sample, ``[N]`` int64.
+        """The class of every sample by the loss's own rule (mean readout, maximum, earliest spike), ``[N]`` int64.
 
         Args:
             x: samples first: ``[N, H, W, C]`` or ``[N, F]``, as in a dataset.
         """
         data = as_dataset((x, np.zeros(len(x), np.int64)), "x")
-        return np.concatenate([_decide(self.net.kernels.to_host(z)) for _, z in self._passes(data)])
+        return np.concatenate([self.loss.decide(self.net.kernels.to_host(z)) for _, z in self._passes(data)])
 
     def _passes(self, data):
         """Labels and readout of every batch, at inference."""
@@ -307,7 +326,8 @@ class Trainer:
         """What two runs must share for one to go on as the other."""
         parts = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
         described = {name: part.description() for name, part in parts.items()}
-        return described | {"seed": self.seed, "batch_size": self.batch_size, "clip_norm": self.clip_norm}
+        shared = ("seed", "batch_size", "truncate", "clip_norm")
+        return described | {name: getattr(self, name) for name in shared}
 
     def restore(self, path) -> None:
         """Take over network, optimiser and position from a checkpoint of the same run.
@@ -320,10 +340,10 @@ class Trainer:
         if training is None:
             raise CheckpointError(f"{path}: holds a network but no training state to resume")
         if net.description() != self.net.description():
-            raise CheckpointError(f"{path}: belongs to another network: {_difference(net, self.net)}")
+            raise CheckpointError(f"{path}: belongs to another network: {difference(net, self.net)}")
         for key, mine in self._settings().items():
             theirs = training["settings"].get(key)
-            if theirs != _plain(mine):
+            if theirs != plain(mine):
                 raise CheckpointError(f"{path}: the run's {key} was {theirs!r}; it cannot go on with {mine!r}")
         if not self.net.built:
             self.net.build(net.input_shape)
@@ -332,55 +352,3 @@ class Trainer:
         self.epoch, self.batch = training["epoch"], training["batch"]
         self.running, self.best, self.epochs = training["running"], training["best"], training["epochs"]
         self._log.rewrite(training["history"])
-
-
-def _decide(z):
-    """The class with the largest mean readout of every sample."""
-    return z.mean(0, dtype=np.float64).argmax(1)
-
-
-def _first_bad(net):
-    """Name of the first layer that holds or made something that is not finite."""
-    for layer in net.walk():
-        for p in layer.own_parameters():
-            if not np.isfinite(layer.kernels.to_host(p.value)).all():
-                return f"{layer.path}.{p.name}"
-        signals = [layer.output, *(layer.kept if isinstance(layer.kept, tuple) else ())]
-        if any(_is_bad(layer, signal) for signal in signals):
-            return f"{layer.path}'s output"
-    for layer in reversed(list(net.walk())):
-        if any(_is_bad(layer, p.grad) for p in layer.own_parameters()) or _is_bad(layer, layer.input_gradient):
-            return f"{layer.path}'s gradient"
-    return "the loss itself"
-
-
-def _is_bad(layer, x):
-    """Whether x is a float array with NaN or inf in it."""
-    if not hasattr(x, "dtype") or x.dtype.kind != "f":
-        return False
-    return not np.isfinite(layer.kernels.to_host(x)).all()
-
-
-def _plain(value):
-    """A value as JSON gives it back."""
-    return json.loads(json.dumps(value))
-
-
-def _difference(theirs, mine):
-    """The first layer in which two networks differ, in words."""
-    pairs = zip_longest(theirs.walk(), mine.walk())
-    for a, b in pairs:
-        if a is None or b is None or a.description() != b.description():
-            return f"the file has {a or 'no further layer'} where this one has {b or 'none'}"
-    return "the layers agree, but are put together differently"
-
-
-def _writable_folder(folder):
-    """Make the folder if it is missing, and find out now whether it can be written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(f"the run's folder {folder} cannot be written to: {error.strerror or error}") from error
-    return folder

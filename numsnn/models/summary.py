@@ -1,0 +1,54 @@
+"""A network as a table: layers, shapes, parameters, operations."""
+
+from math import prod
+
+from ..diagnostics.operations import count_operations
+from ..layers import Layer
+
+
+def summary(net: Layer, x=None) -> str:
+    """Layers with their output shapes and parameters; with an input, synaptic operations as well.
+
+    Args:
+        net: a built network; with x it is built for x if it is not yet.
+        x: input as the network takes it, or None.
+
+    Returns:
+        a table, to be printed.
+
+    Raises:
+        RuntimeError: a network that is not built, and no input.
+    """
+    counts = {}
+    total = ""
+    if x is not None:
+        operations = count_operations(net, x)
+        counts = {row.name: row for row in operations.rows}
+        total = f", {operations.accumulates:,.0f} accumulates and {operations.multiply_accumulates:,.0f} multiply-"
+        total += f"accumulates a sample, {operations.picojoules / 1e6:.3f} uJ (45 nm, arithmetic alone)"
+    if not net.built:
+        raise RuntimeError("summary: the network is not built yet; call net.build(shape), or give an input")
+    table = [["layer", "kind", "output", "parameters"] + (["accumulates", "multiply-accumulates"] if counts else [])]
+    for layer in net.walk():
+        size = sum(prod(p.value.shape) for p in layer.own_parameters())
+        line = [layer.path, type(layer).__name__, " x ".join(map(str, layer.output_shape)), f"{size:,}"]
+        if counts:
+            row = counts.get(layer.path)
+            line += ["", ""] if row is None else [f"{row.accumulates:,.0f}", f"{row.multiply_accumulates:,.0f}"]
+        table.append(line)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for line in table:
+        cells = zip(line, widths, strict=True)
+        lines.append("  ".join(c.rjust(w) if k > 2 else c.ljust(w) for k, (c, w) in enumerate(cells)).rstrip())
+    return "\n".join([*lines, f"{count_parameters(net):,} parameters{total}"])
+
+
+def count_parameters(net: Layer, widths: bool = True) -> int:
+    """Number of trained numbers of a built network.
+
+    Args:
+        net: the network.
+        widths: count the surrogates' learned widths, which inference does not need. Default True.
+    """
+    return sum(prod(p.value.shape) for _, p in net.parameters() if widths or p.group != "width")

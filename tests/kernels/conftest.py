@@ -18,3 +18,4 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(import_module("numsnn.kernels.cpu.linear"), "ROWS", 3)
     monkeypatch.setattr(import_module("numsnn.kernels.cpu.conv"), "PATCH_ELEMENTS", 40)
     monkeypatch.setattr(import_module("numsnn.kernels.cpu.conv"), "CHANNEL_BLOCK", 2)
+    monkeypatch.setattr(import_module("numsnn.kernels.cpu.grouped"), "WEIGHT_TILES", 3)

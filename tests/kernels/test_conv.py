@@ -6,7 +6,7 @@ import pytest
 from bounds import REALS, agree
 
 from numsnn.kernels import cpu, reference
-from numsnn.kernels.cpu import conv
+from numsnn.kernels.cpu import conv, grouped
 
 # (B, H, W, I), (kh, kw, O), stride, padding, groups
 CASES = {
@@ -17,6 +17,9 @@ CASES = {
     "grouped": ((1, 6, 5, 4), (3, 3, 6), (1, 1), (1, 1), 2),
     "depthwise": ((2, 5, 5, 3), (3, 3, 3), (1, 1), (1, 1), 3),
     "depthwise, two outputs each": ((1, 5, 6, 2), (3, 3, 4), (2, 1), (1, 1), 2),
+    "depthwise, many channels": ((2, 5, 6, 9), (3, 3, 9), (1, 1), (1, 1), 9),
+    "depthwise, many channels, three outputs each": ((1, 6, 5, 5), (2, 3, 15), (1, 2), (0, 1), 5),
+    "many small groups": ((2, 4, 5, 10), (3, 2, 15), (2, 1), (1, 1), 5),
     "1x1": ((2, 3, 5, 5), (1, 1, 3), (1, 1), (0, 0), 1),
     "1x1 strided": ((2, 4, 5, 3), (1, 1, 4), (2, 3), (0, 0), 1),
     "as large as the padded picture": ((2, 3, 4, 2), (5, 6, 3), (1, 1), (1, 1), 1),
@@ -88,7 +91,42 @@ def test_cpu_is_the_reference(small_tiles, monkeypatch, name, patch_elements, re
         agree(array, oracle, terms, scale)
 
 
-@pytest.mark.parametrize("name", ["3x3", "depthwise", "1x1 strided"])
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", CASES)
+def test_both_ways_to_convolve_are_the_reference(small_tiles, monkeypatch, name, real):
+    """With patches and without, whichever of them is chosen for such groups."""
+    x, w, b, dy, geometry = draw(name, real)
+    want, scales = run(reference, x, w, b, dy, geometry), magnitudes(x, w, b, dy, geometry)
+    for without_patches in (True, False):
+        monkeypatch.setattr(grouped, "worth_it", lambda w, groups, answer=without_patches: answer)
+        got = run(cpu, x, w, b, dy, geometry)
+        for array, oracle, (terms, scale) in zip(got, want, scales, strict=True):
+            agree(array, oracle, terms, scale)
+
+
+def test_many_small_groups_go_without_patches():
+    """Depthwise convolutions, whatever the number of outputs each; not one group, and not a few wide ones."""
+    for channels, outputs, groups, expected in (
+        (64, 64, 64, True), (64, 192, 64, True), (64, 64, 16, True), (4, 4, 4, True),
+        (64, 64, 1, False), (1, 32, 1, False), (64, 64, 4, False), (2, 64, 2, False),
+    ):  # fmt: skip
+        assert grouped.worth_it(np.empty((3, 3, channels // groups, outputs)), groups) == expected
+
+
+@pytest.mark.parametrize("name", ["3x3", "strided", "many small groups"])
+@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+def test_spikes_through_the_transposed_convolution(small_tiles, k, name):
+    """conv2d_backward_input is its forward pass: uint8 gives to the bit what the same numbers in float32 give."""
+    x, w, _, dy, geometry = draw(name, np.float32)
+    spikes = (dy > 0.5).astype(np.uint8)
+    assert 0.05 < spikes.mean() < 0.6
+    found = [np.full_like(x, np.nan) for _ in range(2)]
+    for dx, given in zip(found, (spikes, spikes.astype(np.float32)), strict=True):
+        k.conv2d_backward_input(given, w, *geometry, dx)
+    assert np.array_equal(*found) and found[0].any()
+
+
+@pytest.mark.parametrize("name", ["3x3", "depthwise", "1x1 strided", "depthwise, many channels", "many small groups"])
 def test_spikes(small_tiles, name):
     """uint8 inputs give to the bit what the same numbers in float32 give, and nothing for silent ones."""
     x, w, b, dy, geometry = draw(name, np.float32)

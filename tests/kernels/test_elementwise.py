@@ -1,10 +1,11 @@
-"""Sums and copies along time."""
+"""Joins, copies along time and channels, and delays."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
-from bounds import REALS, agree
+from bounds import REALS, agree, is_gradient
 
 from numsnn.kernels import cpu, reference
 
@@ -56,3 +57,143 @@ def test_sum_steps(small_tiles, k, steps, features, real):
     k.sum_steps(dy, dx)
     want = np.array([math.fsum(column) for column in dy.T.tolist()], real)
     agree(dx, want, steps, np.abs(dy).sum(0))
+
+
+# --- joins of spikes ----------------------------------------------------------------------------------------
+
+JOINS = {"and": lambda a, s: a and s, "iand": lambda a, s: (not a) and s}
+"""What they are on spikes."""
+
+
+def join(k, name, a, s, dtype):
+    y = np.full(a.shape, 9, dtype)
+    getattr(k, f"{name}_forward")(a, s, y)
+    return y
+
+
+def join_backward(k, name, dy, a, s):
+    da, ds = np.full((2, *dy.shape), np.nan, dy.dtype)
+    getattr(k, f"{name}_backward")(dy, a, s, da, ds)
+    return da, ds
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", [np.uint8, *REALS])
+@pytest.mark.parametrize("name", JOINS)
+def test_joins_of_spikes_are_logic(k, name, dtype):
+    pairs = list(itertools.product((0, 1), (0, 1)))
+    a, s = np.array(pairs, np.uint8).T.copy()
+    assert join(k, name, a, s, dtype).tolist() == [int(JOINS[name](a, s)) for a, s in pairs]
+
+
+@BOTH
+@pytest.mark.parametrize("name", JOINS)
+def test_joins_of_numbers(small_tiles, k, name):
+    """Products, one or two roundings each; a spike and a number next to each other as well."""
+    rng = np.random.default_rng(5)
+    numbers = rng.random((3, 5, 7)).astype(np.float32)
+    spikes = (rng.random(numbers.shape) < 0.5).astype(np.uint8)
+    for a, s in ((numbers, spikes), (spikes, numbers), (numbers, numbers[::-1].copy())):
+        y = join(k, name, a, s, np.float32)
+        left = a.astype(np.float32) if name == "and" else 1 - a.astype(np.float32)
+        assert np.array_equal(y, left * s.astype(np.float32))
+
+
+@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@pytest.mark.parametrize("name", JOINS)
+def test_gradients_of_joins(small_tiles, k, name):
+    a, s, dy = np.random.default_rng(6).normal(size=(3, 2, 3, 7))
+    da, ds = join_backward(k, name, dy, a, s)
+    is_gradient(da, lambda: (dy * join(reference, name, a, s, np.float64)).sum(), a)
+    is_gradient(ds, lambda: (dy * join(reference, name, a, s, np.float64)).sum(), s)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", JOINS)
+def test_cpu_gradients_of_joins_are_the_reference(small_tiles, name, real):
+    """To the bit: the same roundings. Of spikes as well."""
+    rng = np.random.default_rng(7)
+    a, s, dy = rng.normal(size=(3, 4, 41)).astype(real)
+    for pair in ((a, s), ((a > 0).astype(np.uint8), (s > 0).astype(np.uint8)), ((a > 0).astype(np.uint8), s)):
+        for got, want in zip(*(join_backward(k, name, dy, *pair) for k in (cpu, reference)), strict=True):
+            assert got.dtype == real and np.array_equal(got, want)
+
+
+# --- channels put together ----------------------------------------------------------------------------------
+
+
+@BOTH
+def test_concat_and_split(small_tiles, k):
+    """Parts of several dtypes in one array, and each of them back."""
+    rng = np.random.default_rng(8)
+    parts = rng.normal(size=(23, 3)).astype(np.float32), (rng.random((23, 31)) < 0.5).astype(np.uint8)
+    y, back = np.full((23, 34), np.nan, np.float32), np.full((23, 31), np.nan, np.float32)
+    for part, first in zip(parts, (0, 3), strict=True):
+        k.concat(part, first, y)
+    assert np.array_equal(y, np.concatenate(parts, axis=1, dtype=np.float32))
+    k.split(y, 3, back)
+    assert np.array_equal(back, parts[1])
+
+
+@BOTH
+def test_concat_keeps_spikes(small_tiles, k):
+    a, b = (np.random.default_rng(9).random((2, 23, 5)) < 0.5).astype(np.uint8)
+    y = np.full((23, 10), 9, np.uint8)
+    k.concat(a, 0, y)
+    k.concat(b, 5, y)
+    assert np.array_equal(y, np.concatenate([a, b], axis=1))
+
+
+# --- delays -------------------------------------------------------------------------------------------------
+
+DELAYS = {"none": [0, 0, 0], "one": [1, 1, 1], "each its own": [0, 2, 5], "beyond the end": [7, 4, 9]}
+
+
+def delayed(k, x, steps, past):
+    """y, with past as it is left, in memory that held other numbers."""
+    y, past = np.full_like(x, 9), past.copy()
+    k.delay_forward(x, np.array(steps), past, y)
+    return y, past
+
+
+def delayed_naively(x, steps, past):
+    """From what came before the sequence and the sequence, one number after the other."""
+    line = [*past.tolist(), *x.tolist()]
+    y = np.zeros_like(x)
+    for t, m, c in np.ndindex(x.shape):
+        at = len(past) + t - steps[c]
+        if at >= 0:
+            y[t, m, c] = line[at][m][c]
+    return y, np.array(line[len(x) :]).reshape(past.shape)
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", [np.uint8, *REALS])
+@pytest.mark.parametrize("reach", [0, 2, 9])
+@pytest.mark.parametrize("name", DELAYS)
+def test_delay(small_tiles, k, name, reach, dtype):
+    """Copies: to the bit, from nothing, from a past, and from a past longer than the sequence."""
+    rng = np.random.default_rng(10)
+    real = np.float32 if dtype == np.uint8 else dtype
+    x, past = rng.integers(0, 2, (5, 11, 3)).astype(dtype), rng.integers(0, 2, (reach, 11, 3)).astype(real)
+    if dtype != np.uint8:
+        x += rng.normal(size=x.shape).astype(dtype)
+    y, left = delayed(k, x, DELAYS[name], past)
+    want, want_left = delayed_naively(x, DELAYS[name], past)
+    assert y.dtype == dtype and np.array_equal(y, want)
+    assert left.dtype == real and np.array_equal(left, want_left.astype(real))
+
+
+@BOTH
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", DELAYS)
+def test_delay_backward_is_the_adjoint(small_tiles, k, name, real):
+    """Both only move numbers: where x is a one, dx collects the dy that it went to, to the bit."""
+    steps, dy = DELAYS[name], np.random.default_rng(11).normal(size=(5, 4, 3)).astype(real)
+    dx = np.full_like(dy, np.nan)
+    k.delay_backward(dy, np.array(steps), dx)
+    for at in np.ndindex(dy.shape):
+        x = np.zeros_like(dy)
+        x[at] = 1
+        y, _ = delayed(reference, x, steps, np.zeros((0, 4, 3), real))
+        assert dx[at] == (dy * y).sum()

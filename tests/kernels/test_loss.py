@@ -21,11 +21,20 @@ LOSSES = {
     "temporal, only pulled": ("temporal_cross_entropy", (0.0, 1.0, -0.4)),
     "count": ("spike_count_mse", (0.8, 0.2)),
     "count, all or nothing": ("spike_count_mse", (1.0, 0.0)),
+    "maximum": ("max_membrane_cross_entropy", (0.0,)),
+    "maximum, smoothed": ("max_membrane_cross_entropy", (0.1,)),
+    "first spike": ("first_spike_cross_entropy", (0.0, 1.0)),
+    "first spike, smoothed and cold": ("first_spike_cross_entropy", (0.1, 0.4)),
 }
 
+OF_LOGITS = [name for name in LOSSES if name.startswith(("rate", "temporal", "maximum"))]
+"""Cross-entropies of the readout's own numbers."""
 
-def readout(real):
-    return np.random.default_rng(1).normal(0, 2, (STEPS, SAMPLES, CLASSES)).astype(real)
+
+def readout(real, name=""):
+    """Numbers of either sign; for spike times, probabilities."""
+    z = np.random.default_rng(1).normal(0, 2, (STEPS, SAMPLES, CLASSES))
+    return (1 / (1 + np.exp(-z)) if name.startswith("first") else z).astype(real)
 
 
 def run(k, name, z, real=None, labels=LABELS):
@@ -43,10 +52,21 @@ def cross_entropy(logits, label, smoothing):
     return math.fsum(w * (log_total - z) for w, z in zip(weights, logits, strict=True))
 
 
+def expected_time(z):
+    """The expected time of the first spike, z[t] being the probability to fire at t; silence counts as T."""
+    fired = [math.prod(1 - p for p in z[:t]) * z[t] for t in range(len(z))]
+    return math.fsum(t * share for t, share in enumerate(fired)) + len(z) * math.prod(1 - p for p in z)
+
+
 def written_out(name, z, n):
     """The loss of sample n in scalars."""
     function, settings = LOSSES[name]
     steps, _, classes = z.shape
+    if function == "max_membrane_cross_entropy":
+        return cross_entropy([max(z[:, n, k]) for k in range(classes)], LABELS[n], *settings)
+    if function == "first_spike_cross_entropy":
+        smoothing, temperature = settings
+        return cross_entropy([-expected_time(z[:, n, k]) / temperature for k in range(classes)], LABELS[n], smoothing)
     rates = [math.fsum(z[:, n, k]) / steps for k in range(classes)]
     if function == "rate_cross_entropy":
         return cross_entropy(rates, LABELS[n], *settings)
@@ -59,25 +79,33 @@ def written_out(name, z, n):
     return (1 - regulariser) * entropy + regulariser * distance
 
 
-def assert_agree(got, want, z):
+def assert_agree(got, want, z, name):
     """Forty operations at most lie between readout and result. A logarithm of a probability errs by the
-    largest readout's rounding, a probability by that times itself, a squared distance by its own size's."""
-    largest = np.abs(z).max() + 2
+    largest logit's rounding, a probability by that times itself, a squared distance by its own size's. A spike
+    time is at most T, and so is its derivative."""
+    steps, samples, _ = z.shape
+    largest, slope = np.abs(z).max() + 2, 1 / steps
+    if name.startswith("maximum"):
+        slope = 1
+    if name.startswith("first"):
+        temperature = LOSSES[name][1][1]
+        largest, slope = steps / temperature + 2, steps / temperature
     agree(got[0], want[0], 40, largest**2)
-    agree(got[1], want[1], 40, largest / (z.shape[0] * z.shape[1]))
+    agree(got[1], want[1], 40, largest * slope / samples)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_reference_value(name):
-    z = readout(np.float64)
+    z = readout(np.float64, name)
     loss, _ = run(reference, name, z)
-    agree(loss, np.array([written_out(name, z, n) for n in range(SAMPLES)]), 40, np.abs(z).max() ** 2)
+    largest = max(np.abs(z).max(), STEPS)
+    agree(loss, np.array([written_out(name, z, n) for n in range(SAMPLES)]), 40, largest**2)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradient(name):
     """dz is the gradient of the mean over samples."""
-    z = readout(np.float64)
+    z = readout(np.float64, name)
     _, dz = run(reference, name, z)
     is_gradient(dz, lambda: run(reference, name, z)[0].mean(), z)
 
@@ -85,8 +113,8 @@ def test_gradient(name):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_cpu_is_the_reference(name, real):
-    z = readout(real)
-    assert_agree(run(cpu, name, z), run(reference, name, z), z)
+    z = readout(real, name)
+    assert_agree(run(cpu, name, z), run(reference, name, z), z, name)
 
 
 @BOTH
@@ -96,7 +124,7 @@ def test_spikes_as_readout(k, name):
     spikes = (readout(np.float32) > 1).astype(np.uint8)
     assert 0.05 < spikes.mean() < 0.6
     numbers = spikes.astype(np.float32)
-    assert_agree(run(k, name, spikes, np.float32), run(reference, name, numbers), numbers)
+    assert_agree(run(k, name, spikes, np.float32), run(reference, name, numbers), numbers, name)
 
 
 @BOTH
@@ -109,7 +137,7 @@ def test_class_gradients_cancel(k, name):
 
 @BOTH
 @pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("name", [name for name in LOSSES if "count" not in name])
+@pytest.mark.parametrize("name", OF_LOGITS)
 def test_extreme_readout_stays_finite(k, name, real):
     """Logits of 1e4 either way: certain and right, certain and wrong."""
     z = np.full((STEPS, SAMPLES, CLASSES), -1e4, real)
@@ -123,7 +151,7 @@ def test_extreme_readout_stays_finite(k, name, real):
 
 
 @BOTH
-@pytest.mark.parametrize("name", [name for name in LOSSES if "count" not in name])
+@pytest.mark.parametrize("name", OF_LOGITS)
 def test_one_class_one_sample_one_step(k, name):
     """Nothing to tell apart: no cross-entropy, only the pull."""
     _, (_, *pull) = LOSSES[name]
@@ -131,3 +159,95 @@ def test_one_class_one_sample_one_step(k, name):
     strength, target = pull or (0, 0)
     agree(loss, np.array([strength * (0.3 - target) ** 2]), 8, 1)
     agree(dz, np.full((1, 1, 1), 2 * strength * (0.3 - target)), 8, 1)
+
+
+# --- maximum over time ----------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_the_gradient_of_a_maximum_goes_to_its_first_step(k):
+    """Everywhere else it is zero, and over all classes it cancels."""
+    z = readout(np.float64)
+    z[:2, :, 1] = z.max() + 1
+    _, dz = run(k, "maximum", z)
+    winner = z.argmax(0)
+    assert (winner[:, 1] == 0).all() and len(np.unique(winner)) == STEPS
+    there = np.take_along_axis(dz, winner[None], 0)
+    assert (there != 0).all()
+    assert np.count_nonzero(dz) == there.size
+    agree(dz.sum((0, 2)), np.zeros(SAMPLES), 40, 1)
+
+
+@BOTH
+@pytest.mark.parametrize("at", range(STEPS))
+def test_a_maximum_does_not_hide_a_number_that_is_not_one(k, at):
+    z = readout(np.float32)
+    z[at, 2, 1] = np.nan
+    loss, _ = run(k, "maximum", z)
+    assert np.isnan(loss).tolist() == [False, False, True, False, False]
+
+
+# --- first spikes ---------------------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_first_spikes_derivative_is_what_a_spike_changes(k, steps):
+    """dL/dz[t] is dL/dt1, known from the times, times t1 with a spike at t less t1 without one: exactly, as t1 is
+    linear in every single z[t]. All trains of so many steps, the silent one among them."""
+    trains = np.array(list(np.ndindex(*(2,) * steps)), np.uint8).T
+    z = np.stack([trains, trains[:, ::-1]], -1)
+    labels = np.arange(trains.shape[1], dtype=np.int64) % 2
+    loss, dz = np.full(len(labels), np.nan), np.full(z.shape, np.nan)
+    k.first_spike_cross_entropy(z, labels, 0.0, 0.7, loss, dz)
+    for n, label in enumerate(labels):
+        times = [next((t for t in range(steps) if z[t, n, c]), steps) for c in range(2)]
+        agree(loss[n], cross_entropy([-time / 0.7 for time in times], label, 0.0), 40, steps)
+        for c in range(2):
+            share = math.exp(-times[c] / 0.7) / sum(math.exp(-time / 0.7) for time in times)
+            by_time = ((label == c) - share) / 0.7 / len(labels)
+            for t in range(steps):
+                train = z[:, n, c].copy()
+                with_spike, without = (expected_time(np.where(np.arange(steps) == t, s, train)) for s in (1, 0))
+                agree(dz[t, n, c], by_time * (with_spike - without), 40, steps)
+
+
+# --- potentials and targets -----------------------------------------------------------------------------------------
+
+
+def distance(k, z, target, real=None):
+    """loss and dz of membrane_mse, in memory that held NaN."""
+    loss, dz = np.full(z.shape[1], np.nan, real or z.dtype), np.full(z.shape, np.nan, real or z.dtype)
+    k.membrane_mse(z, target, loss, dz)
+    return loss, dz
+
+
+@pytest.fixture(params=["constant", "moving"])
+def target(request):
+    return np.random.default_rng(5).normal(size=(1 if request.param == "constant" else STEPS, SAMPLES, CLASSES))
+
+
+def test_membrane_mse(target):
+    z = readout(np.float64)
+    loss, dz = distance(reference, z, target)
+    for n in range(SAMPLES):
+        squares = [
+            (z[t, n, c] - target[t % len(target), n, c]) ** 2 for t in range(STEPS) for c in range(CLASSES)
+        ]
+        agree(loss[n], math.fsum(squares) / (STEPS * CLASSES), 40, max(squares))
+    is_gradient(dz, lambda: distance(reference, z, target)[0].mean(), z)
+
+
+@pytest.mark.parametrize("real", REALS)
+def test_membrane_mse_on_cpu_is_the_reference(target, real):
+    z, target = readout(real), target.astype(real)
+    for got, want in zip(distance(cpu, z, target), distance(reference, z, target), strict=True):
+        agree(got, want, 40, np.abs(z - target).max() ** 2)
+
+
+@BOTH
+def test_membrane_mse_of_spikes(k, target):
+    spikes, target = (readout(np.float32) > 1).astype(np.uint8), target.astype(np.float32)
+    want = distance(k, spikes.astype(np.float32), target)
+    for got, number in zip(distance(k, spikes, target, np.float32), want, strict=True):
+        assert np.array_equal(got, number)

@@ -167,3 +167,59 @@ def test_input_gradient_may_be_left_out(k):
     _, same_dgamma, same_dbeta, dx = run(k, x, gamma, beta, dy, mean, var, False, want_dx=False)
     assert np.array_equal(dgamma, same_dgamma) and np.array_equal(dbeta, same_dbeta)
     assert np.isnan(dx).all()
+
+
+# --- folded into weights ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("real", REALS)
+def test_folded_weights_do_both(k, bias, real):
+    """A product and the normalisation behind it, against one product with the folded weights."""
+    rng = np.random.default_rng(4)
+    x, w = rng.normal(size=(61, 7)).astype(real), rng.normal(size=(7, 5)).astype(real)
+    gamma, beta, mean = rng.normal(1, 0.3, (3, 5)).astype(real)
+    var, b = rng.uniform(0.2, 2, 5).astype(real), rng.normal(size=5).astype(real) if bias else None
+    folded_w, folded_b = np.full_like(w, np.nan), np.full_like(beta, np.nan)
+    k.batchnorm_fold(w, b, gamma, beta, mean, var, EPS, SCALE, folded_w, folded_b)
+    product = x @ w + (b if bias else 0)
+    want = np.empty_like(product)
+    reference.batchnorm_forward(product, gamma, beta, mean, var, EPS, SCALE, want)
+    factor = SCALE * np.abs(gamma) / np.sqrt(var.astype(np.float64) + EPS)
+    scale = factor * (np.abs(x) @ np.abs(w) + (np.abs(b) if bias else 0) + np.abs(mean)) + np.abs(beta)
+    agree(x @ folded_w + folded_b, want, 7 + 8, scale)
+
+
+# --- a scale a step -----------------------------------------------------------------------------------------
+
+
+def scaled(k, x, p, dy):
+    """y, dx and dp of one target, in memory that held NaN."""
+    y, dx, dp = np.full_like(x, np.nan), np.full_like(x, np.nan), np.full_like(p, np.nan)
+    k.scale_steps_forward(x, p, y)
+    k.scale_steps_backward(dy, x, p, dx, dp)
+    return y, dx, dp
+
+
+def draw_steps(shape, real):
+    rng = np.random.default_rng(5)
+    x, dy = rng.normal(size=(2, 3, *shape)).astype(real)
+    return x, rng.normal(1, 0.3, 3).astype(real), dy
+
+
+def test_reference_scales_steps():
+    x, p, dy = draw_steps((7, 3), np.float64)
+    y, dx, dp = scaled(reference, x, p, dy)
+    assert all(np.array_equal(y[t], p[t] * x[t]) for t in range(3))
+    is_gradient(dx, lambda: (dy * scaled(reference, x, p, dy)[0]).sum(), x)
+    is_gradient(dp, lambda: (dy * scaled(reference, x, p, dy)[0]).sum(), p)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cpu_scales_steps_as_the_reference(small_tiles, shape, real):
+    x, p, dy = draw_steps(shape, real)
+    got, want = (scaled(k, x, p, dy) for k in (cpu, reference))
+    assert np.array_equal(got[0], want[0]) and np.array_equal(got[1], want[1])
+    agree(got[2], want[2], x[0].size, np.abs(dy * x).sum((1, 2)))

@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+import workloads_layers  # noqa: F401  fills WORKLOADS
 from workloads import MEMORY, ON_ONE_THREAD, WORKLOADS
 
 from numsnn import kernels

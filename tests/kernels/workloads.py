@@ -135,28 +135,39 @@ def bias_backward(k, rng):
     return [db]
 
 
-GEOMETRY = (1, 1), (1, 1), 1
+GEOMETRY = (1, 1), (1, 1)
+CONVOLUTIONS = (9, 7, 1), (32, 48, 16)
+"""Channels in and out, and groups: the second has many small ones, which are convolved in another way."""
 
 
 @workload
 def conv2d_forward(k, rng):
-    y = empty(12, 23, 21, 7)
-    k.conv2d_forward(spikes(rng, 12, 23, 21, 9), normal(rng, 3, 3, 9, 7), normal(rng, 7), *GEOMETRY, y)
-    return [y]
+    found = []
+    for i, o, groups in CONVOLUTIONS:
+        y, w = empty(12, 23, 21, o), normal(rng, 3, 3, i // groups, o)
+        k.conv2d_forward(spikes(rng, 12, 23, 21, i), w, normal(rng, o), *GEOMETRY, groups, y)
+        found.append(y)
+    return found
 
 
 @workload
 def conv2d_backward_weight(k, rng):
-    dw = empty(3, 3, 9, 7)
-    k.conv2d_backward_weight(spikes(rng, 12, 23, 21, 9), normal(rng, 12, 23, 21, 7), *GEOMETRY, dw)
-    return [dw]
+    found = []
+    for i, o, groups in CONVOLUTIONS:
+        dw = empty(3, 3, i // groups, o)
+        k.conv2d_backward_weight(spikes(rng, 12, 23, 21, i), normal(rng, 12, 23, 21, o), *GEOMETRY, groups, dw)
+        found.append(dw)
+    return found
 
 
 @workload
 def conv2d_backward_input(k, rng):
-    dx = empty(12, 23, 21, 9)
-    k.conv2d_backward_input(normal(rng, 12, 23, 21, 7), normal(rng, 3, 3, 9, 7), *GEOMETRY, dx)
-    return [dx]
+    found = []
+    for i, o, groups in CONVOLUTIONS:
+        dx, w = empty(12, 23, 21, i), normal(rng, 3, 3, i // groups, o)
+        k.conv2d_backward_input(normal(rng, 12, 23, 21, o), w, *GEOMETRY, groups, dx)
+        found.append(dx)
+    return found
 
 
 WINDOW = (3, 3), (2, 2), (1, 1)
@@ -221,7 +232,7 @@ def batchnorm_backward(k, rng):
     return [dx, dgamma, dbeta]
 
 
-# --- neuron, losses, potentials -----------------------------------------------------------------------------
+# --- neuron, losses -----------------------------------------------------------------------------------------
 
 
 def neuron(rng):
@@ -273,10 +284,70 @@ def spike_count_mse(k, rng):
     return loss(k.spike_count_mse, rng, 0.9, 0.1)
 
 
+@workload
+def max_membrane_cross_entropy(k, rng):
+    return loss(k.max_membrane_cross_entropy, rng, 0.1)
+
+
+@workload
+def first_spike_cross_entropy(k, rng):
+    value, dz = empty(50), empty(3, 50, 10)
+    k.first_spike_cross_entropy(spikes(rng, 3, 50, 10), rng.integers(0, 10, 50), 0.1, 0.7, value, dz)
+    return [value, dz]
+
+
+@workload
+def membrane_mse(k, rng):
+    value, dz = empty(50), empty(3, 50, 10)
+    k.membrane_mse(normal(rng, 3, 50, 10), normal(rng, 1, 50, 10), value, dz)
+    return [value, dz]
+
+
 def loss(function, rng, *settings):
     value, dz = empty(50), empty(3, 50, 10)
     function(normal(rng, 3, 50, 10), rng.integers(0, 10, 50), *settings, value, dz)
     return [value, dz]
+
+
+# --- activity and encoding ----------------------------------------------------------------------------------
+
+
+@workload
+def rate_band(k, rng):
+    value, pull = empty(2, 5003)
+    k.rate_band(spikes(rng, 200, 5003), 0.15, 0.25, 1.0, value, pull)
+    return [value, pull]
+
+
+@workload
+def rate_power(k, rng):
+    value, pull = empty(2, 17)
+    k.rate_power(normal(rng, 6000, 17), 2, 1.0, value, pull)
+    return [value, pull]
+
+
+@workload
+def add_row(k, rng):
+    y = empty(6000, 17)
+    k.add_row(normal(rng, 6000, 17), normal(rng, 17), y)
+    return [y]
+
+
+@workload
+def add_affine(k, rng):
+    y = empty(6000, 17)
+    k.add_affine(*normal(rng, 2, 6000, 17), *normal(rng, 2, 17), y)
+    return [y]
+
+
+@workload
+def poisson(k, rng):
+    s = np.full((4, 30, 700), 7, np.uint8)
+    k.poisson(rng.random((30, 700), REAL), rng.integers(0, 2**24, 30), 3, 5, s)
+    return [s]
+
+
+# --- potentials ---------------------------------------------------------------------------------------------
 
 
 @workload
@@ -318,3 +389,54 @@ def constrained(function, *arguments):
     out = empty(17)
     function(*arguments, out)
     return [out]
+
+
+# --- neurons with further memory ------------------------------------------------------------------------------
+
+
+def states(rng, steps=6, rows=70, channels=33):
+    """Everything the recurrent kernels take for a neuron with all parts: sized for 16 tiles of rows and more."""
+    vectors = rng.uniform(0.3, 0.9, (7, channels)).astype(REAL)
+    weights = (0.2 * normal(rng, channels, channels)).astype(REAL)
+    d = (0.1 * normal(rng, steps, channels)).astype(REAL)
+    beta, gamma, rho, kappa, theta, alpha, _ = vectors
+    return normal(rng, steps, rows, channels), weights, beta, gamma, rho, kappa, theta, d, alpha
+
+
+def recurrent_pass(k, rng):
+    i, w, beta, gamma, rho, kappa, theta, d, alpha = states(rng)
+    u, j, a = empty(3, *i.shape)
+    s, held = np.zeros((2, *i.shape), np.uint8)
+    k.recurrent_forward(i, w, beta, gamma, rho, kappa, theta, d, 0.0, False, 1, None, alpha, u, s, j, a, held)
+    return (u, s, j, a, held), (w, beta, gamma, rho, kappa, theta, d), alpha
+
+
+@workload
+def recurrent_forward(k, rng):
+    return list(recurrent_pass(k, rng)[0])
+
+
+@workload
+def recurrent_backward(k, rng):
+    stored, values, alpha = recurrent_pass(k, rng)
+    shape = stored[0].shape
+    di, dw, gradients = empty(*shape), empty(shape[2], shape[2]), empty(6, shape[2])
+    k.recurrent_backward(
+        normal(rng, *shape), *stored, *values, 0.0, False, False, "triangle", alpha, None, None, di, dw, *gradients
+    )
+    return [di, dw, gradients]
+
+
+@workload
+def integrator_forward(k, rng):
+    u = empty(3, 5003, 17)
+    k.integrator_forward(normal(rng, *u.shape), rng.uniform(0.3, 0.9, 17).astype(REAL), True, u)
+    return [u]
+
+
+@workload
+def integrator_backward(k, rng):
+    du, i, u = normal(rng, 3, 3, 5003, 17)
+    di, dbeta = empty(*u.shape), empty(17)
+    k.integrator_backward(du, i, u, rng.uniform(0.3, 0.9, 17).astype(REAL), True, di, dbeta)
+    return [di, dbeta]

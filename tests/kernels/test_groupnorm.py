@@ -1,0 +1,131 @@
+"""Group normalisation: what it normalises and differences, then the compiled kernels against the reference."""
+
+import numpy as np
+import pytest
+from bounds import REALS, agree, is_gradient, within
+
+from numsnn.kernels import cpu, reference
+
+EPS = 1e-3
+"""Large enough to matter: a kernel that forgot it would be far off."""
+
+CASES = {
+    "one number": ((1, 1, 1), 1),
+    "features": ((7, 1, 6), 2),
+    "samples of several to a tile": ((9, 2, 4), 2),
+    "samples of several tiles": ((2, 19, 6), 3),
+    "a row larger than a tile": ((2, 3, 40), 4),
+    "one group": ((3, 5, 8), 1),
+    "a group a channel": ((3, 5, 4), 4),
+}
+"""((B, M, C), G); the tiles are those of small_tiles, 24 numbers each."""
+
+
+def draw(name, real):
+    """x, gamma, beta, dy and G."""
+    shape, groups = CASES[name]
+    rng = np.random.default_rng(1)
+    x, dy = rng.normal(0.4, 1.5, (2, *shape)).astype(real)
+    gamma, beta = rng.normal(1, 0.3, (2, shape[2])).astype(real)
+    return x, gamma, beta, dy, groups
+
+
+def run(k, x, gamma, beta, dy, groups, want_dx=True):
+    """mean, var, y, dx, dgamma and dbeta of one target, in memory that held NaN."""
+    mean, var = np.full((2, len(x), groups), np.nan, x.dtype)
+    y, dx = np.full((2, *x.shape), np.nan, x.dtype)
+    dgamma, dbeta = np.full((2, x.shape[2]), np.nan, x.dtype)
+    k.groupnorm_forward(x, gamma, beta, EPS, mean, var, y)
+    k.groupnorm_backward(dy, x, gamma, mean, var, EPS, dx if want_dx else None, dgamma, dbeta)
+    return mean, var, y, dx, dgamma, dbeta
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_reference_normalises_every_group_of_every_sample(name):
+    x, gamma, beta, dy, groups = draw(name, np.float64)
+    mean, var, y, *_ = run(reference, x, gamma, beta, dy, groups)
+    normalised = (y - beta) / gamma
+    size = x.shape[2] // groups
+    for b, g in np.ndindex(mean.shape):
+        part = x[b, :, g * size : (g + 1) * size]
+        agree(mean[b, g], part.mean(), part.size, np.abs(part).mean())
+        agree(var[b, g], part.var(), 4 * part.size, np.square(part).mean())
+        inside = normalised[b, :, g * size : (g + 1) * size]
+        scale = (np.abs(y).max() + np.abs(beta).max()) / np.abs(gamma).min()
+        agree(inside.mean(), np.float64(0), 8 * part.size, scale)
+        agree(inside.var(), var[b, g] / (var[b, g] + EPS), 16 * part.size, scale**2)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "one number"])
+def test_gradients(name):
+    """Statistics are functions of the input."""
+    x, gamma, beta, dy, groups = draw(name, np.float64)
+    x, dy = x[:2].copy(), dy[:2].copy()
+    *_, dx, dgamma, dbeta = run(reference, x, gamma, beta, dy, groups)
+
+    def loss():
+        return (dy * run(reference, x, gamma, beta, dy, groups)[2]).sum()
+
+    is_gradient(dx, loss, x)
+    is_gradient(dgamma, loss, gamma)
+    is_gradient(dbeta, loss, beta)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", CASES)
+def test_cpu_is_the_reference(small_tiles, name, real):
+    """An error of the mean or the variance reaches everything behind it, relative to |x| and to x^2 / var."""
+    x, gamma, beta, dy, groups = draw(name, real)
+    got, want = (run(k, x, gamma, beta, dy, groups) for k in (cpu, reference))
+    spread = [np.repeat(part.astype(np.float64), x.shape[2] // groups, 1)[:, None] for part in want[:2]]
+    wide = x.astype(np.float64).reshape(*x.shape[:2], groups, -1)
+
+    def over_groups(values):
+        """Means over positions and the group's channels, one for each of the channels ``[B, 1, C]``."""
+        means = values.reshape(wide.shape).mean((1, 3))
+        return np.repeat(means, x.shape[2] // groups, 1)[:, None]
+
+    size = np.abs(x) + over_groups(np.abs(wide))
+    inverse = 1 / np.sqrt(spread[1] + EPS)
+    z = size * inverse
+    of_variance = 1 + over_groups(wide**2) / (spread[1] + EPS)
+    slope = np.abs(gamma * dy)
+    centred = slope + over_groups(slope) + z * over_groups(slope * z)
+    scales = (
+        np.abs(wide).mean((1, 3)), (wide**2).mean((1, 3)), np.abs(gamma) * z * of_variance + np.abs(beta),
+        inverse * centred * of_variance, (np.abs(dy) * z * of_variance).sum((0, 1)), np.abs(dy).sum((0, 1)),
+    )  # fmt: skip
+    ops = 8 * x.size
+    for array, oracle, scale in zip(got, want, scales, strict=True):
+        agree(array, oracle, ops, scale)
+
+
+@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+def test_input_gradient_may_be_left_out(k):
+    arguments = draw("samples of several tiles", np.float64)
+    *_, dgamma, dbeta = run(k, *arguments)
+    *_, dx, same_dgamma, same_dbeta = run(k, *arguments, want_dx=False)
+    assert np.array_equal(dgamma, same_dgamma) and np.array_equal(dbeta, same_dbeta)
+    assert np.isnan(dx).all()
+
+
+@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@pytest.mark.parametrize("real", REALS)
+def test_constant_input_becomes_beta(k, real):
+    x, (gamma, beta) = np.full((2, 50, 6), 0.75, real), np.ones((2, 6), real) / 3
+    mean, var, y, *_ = run(k, x, gamma, beta, x, 3)
+    assert (mean == 0.75).all() and (var == 0).all() and (y == beta).all()
+
+
+@pytest.mark.parametrize("deviation", [1.0, 0.1])
+def test_a_large_mean_does_not_swallow_a_small_variance(deviation):
+    """As for `moments`: the mean is good to a few roundings, and its error delta adds at most delta^2 within tiles and
+    twice delta times the deviation between them; a tile's sum of squares errs by its rows times eps / 2."""
+    x = (1e4 + deviation * np.random.default_rng(0).standard_normal((1, 20_000, 8))).astype(np.float32)
+    mean, var, *_ = run(cpu, x, *np.ones((2, 8), np.float32), x, 2)
+    wide = x.astype(np.float64).reshape(1, -1, 2, 4)
+    eps = float(np.finfo(np.float32).eps) / 2
+    delta = 4 * eps * 1e4
+    within(mean, wide.mean((1, 3)), delta)
+    exact = wide.var((1, 3))
+    within(var, exact, 2 * delta**2 + 2 * delta * np.sqrt(exact) + 2 * 32768 // 8 * eps * exact)

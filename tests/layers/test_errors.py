@@ -1,0 +1,394 @@
+"""What layers refuse, and what they say then: one line that names the layer, what came and what was expected."""
+
+import re
+
+import numpy as np
+import pytest
+
+import numsnn as snn
+
+
+def refuses(error, message):
+    """Expects the error with exactly this message."""
+    return pytest.raises(error, match=f"^{re.escape(message)}$")
+
+
+WHOLE = "must be a whole number of at least"
+PAIR = "must be a whole number or a pair of them; got"
+
+CONSTRUCTORS = [
+    (lambda: snn.Linear(0, 3), f"Linear: in_features {WHOLE} 1; got 0"),
+    (lambda: snn.Linear(3, 2.0), f"Linear: out_features {WHOLE} 1; got 2.0"),
+    (lambda: snn.Linear(3, True), f"Linear: out_features {WHOLE} 1; got True"),
+    (lambda: snn.Linear(3, 2, bias=1), "Linear: bias must be True or False; got 1"),
+    (lambda: snn.Conv2d(-1, 3, 1), f"Conv2d: in_channels {WHOLE} 1; got -1"),
+    (lambda: snn.Conv2d(1, "3", 1), f"Conv2d: out_channels {WHOLE} 1; got '3'"),
+    (lambda: snn.Conv2d(1, 3, 0), f"Conv2d: kernel_size {WHOLE} 1; got 0"),
+    (lambda: snn.Conv2d(1, 3, (3, 3, 3)), f"Conv2d: kernel_size {PAIR} (3, 3, 3)"),
+    (lambda: snn.Conv2d(1, 3, 1.5), f"Conv2d: kernel_size {PAIR} 1.5"),
+    (lambda: snn.Conv2d(1, 3, 3, stride=(1, 0)), f"Conv2d: stride {WHOLE} 1; got 0"),
+    (lambda: snn.Conv2d(1, 3, 3, padding=-1), f"Conv2d: padding {WHOLE} 0; got -1"),
+    (lambda: snn.Conv2d(2, 4, 3, groups=0), f"Conv2d: groups {WHOLE} 1; got 0"),
+    (lambda: snn.Conv2d(3, 4, 3, groups=2), "Conv2d: groups must divide the channels; got 2 for 3 in, 4 out"),
+    (lambda: snn.Conv2d(4, 3, 3, groups=2), "Conv2d: groups must divide the channels; got 2 for 4 in, 3 out"),
+    (lambda: snn.Conv2d(2, 4, 3, bias=None), "Conv2d: bias must be True or False; got None"),
+    (lambda: snn.BatchNorm(0), f"BatchNorm: channels {WHOLE} 1; got 0"),
+    (lambda: snn.BatchNorm(3, v_threshold=0), "BatchNorm: v_threshold must be positive; got 0"),
+    (lambda: snn.BatchNorm(3, eps=-1e-5), "BatchNorm: eps must be positive; got -1e-05"),
+    (lambda: snn.BatchNorm(3, momentum=0.0), "BatchNorm: momentum must be positive; got 0.0"),
+    (lambda: snn.BatchNorm(3, momentum=1.5), "BatchNorm: momentum must lie in [0, 1]; got 1.5"),
+    (lambda: snn.BatchNorm(3, affine="yes"), "BatchNorm: affine must be True or False; got 'yes'"),
+    (lambda: snn.AvgPool2d(0), f"AvgPool2d: kernel_size {WHOLE} 1; got 0"),
+    (lambda: snn.AvgPool2d("2"), f"AvgPool2d: kernel_size {PAIR} '2'"),
+    (lambda: snn.MaxPool2d(2, stride=0), f"MaxPool2d: stride {WHOLE} 1; got 0"),
+    (lambda: snn.MaxPool2d(2, padding=(0, -1)), f"MaxPool2d: padding {WHOLE} 0; got -1"),
+    (lambda: snn.AvgPool2d(3, padding=2), "AvgPool2d: padding must be at most half the kernel (3, 3); got (2, 2)"),
+    (
+        lambda: snn.MaxPool2d((4, 1), padding=(2, 1)),
+        "MaxPool2d: padding must be at most half the kernel (4, 1); got (2, 1)",
+    ),
+    (lambda: snn.Dropout(1.0), "Dropout: p must lie in [0, 1); got 1.0"),
+    (lambda: snn.Dropout(-0.1), "Dropout: p must lie in [0, 1); got -0.1"),
+    (lambda: snn.Dropout(np.nan), "Dropout: p must be a finite number; got nan"),
+    (lambda: snn.Repeat(0), f"Repeat: steps {WHOLE} 1; got 0"),
+    (lambda: snn.Sequential(), "Sequential: needs at least one layer"),
+    (lambda: snn.Residual(), "Residual: needs at least one layer in the branch"),
+    (
+        lambda: snn.Residual(snn.Flatten(), join="concatenate"),
+        "Residual: join must be one of 'add', 'and', 'iand'; got 'concatenate'",
+    ),
+    (lambda: snn.Concat(), "Concat: needs at least one layer"),
+    (lambda: snn.Concat(None), "Concat: needs at least one layer"),
+    (lambda: snn.Conv1d(2, 4, (3,)), f"Conv1d: kernel_size {WHOLE} 1; got (3,)"),
+    (lambda: snn.Conv1d(2, 4, 3, padding=-1), f"Conv1d: padding {WHOLE} 0; got -1"),
+    (lambda: snn.Conv1d(3, 4, 3, groups=2), "Conv1d: groups must divide the channels; got 2 for 3 in, 4 out"),
+    (lambda: snn.ConvTranspose2d(2, 4, 0), f"ConvTranspose2d: kernel_size {WHOLE} 1; got 0"),
+    (
+        lambda: snn.ConvTranspose2d(2, 4, 3, stride=(2, 1), output_padding=(1, 1)),
+        "ConvTranspose2d: output_padding must be less than stride (2, 1); got (1, 1)",
+    ),
+    (lambda: snn.AvgPool1d((2,)), f"AvgPool1d: kernel_size {WHOLE} 1; got (2,)"),
+    (lambda: snn.MaxPool1d(3, padding=2), "MaxPool1d: padding must be at most half the kernel 3; got 2"),
+    (lambda: snn.BNTT(0, 4), f"BNTT: channels {WHOLE} 1; got 0"),
+    (lambda: snn.BNTT(3, 2.0), f"BNTT: steps {WHOLE} 1; got 2.0"),
+    (lambda: snn.BNTT(3, 4, bias=None), "BNTT: bias must be True or False; got None"),
+    (lambda: snn.TEBN(3, 0), f"TEBN: steps {WHOLE} 1; got 0"),
+    (lambda: snn.TEBN(3, 4, eps=0.0), "TEBN: eps must be positive; got 0.0"),
+    (lambda: snn.GroupNorm(0, 4), f"GroupNorm: groups {WHOLE} 1; got 0"),
+    (lambda: snn.GroupNorm(3, 4), "GroupNorm: groups must divide the channels; got 3 for 4"),
+    (lambda: snn.LayerNorm(0), f"LayerNorm: channels {WHOLE} 1; got 0"),
+    (lambda: snn.Delay(-1), f"Delay: steps {WHOLE} 0; got -1"),
+    (lambda: snn.Delay((1, 0.5)), f"Delay: steps {WHOLE} 0; got 0.5"),
+    (lambda: snn.Delay((1, 2), channels=3), "Delay: steps must be one a channel; got 2 for 3 channels"),
+    (lambda: snn.LIF(tau=2.0, beta=0.5), "LIF: give tau or beta, not both; got tau=2.0, beta=0.5"),
+    (lambda: snn.LIF(tau=0.5), "LIF: tau must be at least 1 (steps); got 0.5"),
+    (lambda: snn.LIF(tau=[2.0, 0.9]), "LIF: tau must be at least 1 (steps); got [2.0, 0.9]"),
+    (lambda: snn.LIF(tau=np.inf), "LIF: tau must be a finite number or one a channel; got inf"),
+    (lambda: snn.LIF(tau="2"), "LIF: tau must be a finite number or one a channel; got '2'"),
+    (lambda: snn.LIF(tau=[[2.0]]), "LIF: tau must be a finite number or one a channel; got [[2.0]]"),
+    (lambda: snn.LIF(beta=1.1), "LIF: beta must lie in [0, 1]; got 1.1"),
+    (lambda: snn.LIF(beta=(0.5, -0.1)), "LIF: beta must lie in [0, 1]; got (0.5, -0.1)"),
+    (lambda: snn.LIF(beta=True), "LIF: beta must be a finite number or one a channel; got True"),
+    (lambda: snn.LIF(v_threshold=0.0), "LIF: v_threshold must be positive; got 0.0"),
+    (lambda: snn.LIF(v_threshold=(1, -1)), "LIF: v_threshold must be positive; got (1, -1)"),
+    (lambda: snn.LIF(v_threshold=None), "LIF: v_threshold must be a finite number or one a channel; got None"),
+    (lambda: snn.LIF(v_reset=1.0), "LIF: v_reset must lie below v_threshold; got v_reset=1.0, v_threshold=1.0"),
+    (
+        lambda: snn.LIF(v_reset=0.5, v_threshold=(1.0, 0.5)),
+        "LIF: v_reset must lie below v_threshold; got v_reset=0.5, v_threshold=(1.0, 0.5)",
+    ),
+    (
+        lambda: snn.LIF(v_reset=(0.0, 0.1)),
+        "LIF: v_reset must be one number, None (soft) or 'none'; got (0.0, 0.1)",
+    ),
+    (lambda: snn.LIF(v_reset=np.nan), "LIF: v_reset must be a finite number or one a channel; got nan"),
+    (lambda: snn.LIF(detach_reset="no"), "LIF: detach_reset must be True or False; got 'no'"),
+    (lambda: snn.LIF(decay_input=0), "LIF: decay_input must be True or False; got 0"),
+    (lambda: snn.LIF(learn_tau="neuron"), "LIF: learn_tau must be False, True, 'layer' or 'channel'; got 'neuron'"),
+    (lambda: snn.LIF(learn_threshold=2), "LIF: learn_threshold must be False, True, 'layer' or 'channel'; got 2"),
+    (
+        lambda: snn.LIF(tau=(2.0, 3.0), learn_tau=True),
+        "LIF: learn_tau must be 'channel' where there is one value a channel; got 'layer'",
+    ),
+    (
+        lambda: snn.LIF(v_threshold=(1.0, 2.0), learn_threshold="layer"),
+        "LIF: learn_threshold must be 'channel' where there is one value a channel; got 'layer'",
+    ),
+    (
+        lambda: snn.LIF(beta=1.0, learn_tau=True),
+        "LIF: a learned leak must start strictly between beta = 0 (tau = 1) and beta = 1",
+    ),
+    (
+        lambda: snn.LIF(tau=(1.0, 2.0), learn_tau="channel"),
+        "LIF: a learned leak must start strictly between beta = 0 (tau = 1) and beta = 1",
+    ),
+    (
+        lambda: snn.LIF(beta=(0.5, 1.0), decay_input=True),
+        "LIF: decay_input scales the input by 1 - beta, which is 0 for beta = 1",
+    ),
+    (lambda: snn.LIF(surrogate=1.0), "LIF: surrogate must be a Surrogate, a PSG or a family's name; got 1.0"),
+    (
+        lambda: snn.LIF(surrogate="triangel"),
+        "Surrogate: unknown family 'triangel'; one of rectangle, triangle, logistic, arctan, gaussian, laplace, "
+        "fast_sigmoid. Did you mean 'triangle'?",
+    ),
+    (lambda: snn.LIF(pda="on"), "LIF: pda must be a PDA, True, False or None; got 'on'"),
+    (lambda: snn.LIF(record="w"), "LIF: record takes 'u', 'v', 's'; got 'w'"),
+    (lambda: snn.LIF(record=("u", "i")), "LIF: record takes 'u', 'v', 's'; got 'i'"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), CONSTRUCTORS, ids=[message for _, message in CONSTRUCTORS])
+def test_constructors(make, message):
+    with refuses(ValueError, message):
+        make()
+
+
+@pytest.mark.parametrize("container", [snn.Sequential, lambda layer: snn.Repeat(2, layer), snn.Residual, snn.Concat])
+def test_what_is_not_a_layer(container):
+    with refuses(TypeError, "a network is made of layers; got 'Linear(3, 3)'"):
+        container("Linear(3, 3)")
+
+
+TIME_AXIS = ". Add a time axis (x[None]) or a Repeat"
+PICTURES = "must be [T, N, H, W, C]; got"
+TOO_LARGE = "pixels with padding {}: the kernel is larger than the picture; got"
+
+SHAPES = [
+    (snn.Linear(5, 3), (4, 2, 6), "linear (Linear): input must be [T, N, 5]; got (4, 2, 6)"),
+    (snn.Linear(5, 3), (2, 5), f"linear (Linear): input must be [T, N, 5]{TIME_AXIS}; got (2, 5)"),
+    (snn.Linear(5, 3), (4, 2, 3, 3, 5), "linear (Linear): input must be [T, N, 5]; got (4, 2, 3, 3, 5)"),
+    (snn.Linear(5, 3), (5,), "linear (Linear): input must be [T, N, 5]; got (5,)"),
+    (snn.Conv2d(2, 3, 3), (4, 2, 5, 5, 3), "conv2d (Conv2d): input must be [T, N, H, W, 2]; got (4, 2, 5, 5, 3)"),
+    (snn.Conv2d(2, 3, 3), (4, 2, 2), "conv2d (Conv2d): input must be [T, N, H, W, 2]; got (4, 2, 2)"),
+    (
+        snn.Conv2d(2, 3, 3), (2, 5, 5, 2),
+        f"conv2d (Conv2d): input must be [T, N, H, W, 2]{TIME_AXIS}; got (2, 5, 5, 2)",
+    ),
+    (
+        snn.Conv2d(2, 3, (5, 3), padding=(1, 0)), (4, 2, 2, 5, 2),
+        f"conv2d (Conv2d): input must be at least 5 x 3 {TOO_LARGE.format((1, 0))} (4, 2, 2, 5, 2)",
+    ),
+    (
+        snn.BatchNorm(4), (4, 2, 5),
+        "batchnorm (BatchNorm): input must be [T, N, 4] or [T, N, L, 4] or [T, N, H, W, 4]; got (4, 2, 5)",
+    ),
+    (
+        snn.BatchNorm(4), (2, 4),
+        f"batchnorm (BatchNorm): input must be [T, N, 4] or [T, N, L, 4] or [T, N, H, W, 4]{TIME_AXIS}; got (2, 4)",
+    ),
+    (snn.Conv1d(2, 3, 3), (4, 2, 5, 5, 2), "conv1d (Conv1d): input must be [T, N, L, 2]; got (4, 2, 5, 5, 2)"),
+    (snn.Conv1d(2, 3, 3), (4, 5, 2), f"conv1d (Conv1d): input must be [T, N, L, 2]{TIME_AXIS}; got (4, 5, 2)"),
+    (
+        snn.Conv1d(2, 3, 5, padding=1), (4, 2, 2, 2),
+        "conv1d (Conv1d): input must be at least 5 positions with padding 1: the kernel is larger than the sequence; "
+        "got (4, 2, 2, 2)",
+    ),
+    (
+        snn.ConvTranspose2d(2, 3, 1, padding=1), (4, 2, 2, 5, 2),
+        "convtranspose2d (ConvTranspose2d): input must be large enough for padding (1, 1), which leaves 0 x 3 pixels; "
+        "got (4, 2, 2, 5, 2)",
+    ),
+    (snn.AvgPool1d(2), (4, 2, 8, 8, 3), "avgpool1d (AvgPool1d): input must be [T, N, L, C]; got (4, 2, 8, 8, 3)"),
+    (
+        snn.BNTT(4, 3), (5, 2, 4),
+        "bntt (BNTT): input must be [3, N, ...]: there are parameters for 3 steps; got (5, 2, 4)",
+    ),
+    (
+        snn.TEBN(4, 3), (2, 2, 7, 4),
+        "tebn (TEBN): input must be [3, N, ...]: there are parameters for 3 steps; got (2, 2, 7, 4)",
+    ),
+    (
+        snn.Delay((1, 2)), (4, 2, 3),
+        "delay (Delay): input must be [..., 2]: the delays are for 2 channels; got (4, 2, 3)",
+    ),
+    (snn.Delay(1), (4, 2), "delay (Delay): input must be [T, N, C], [T, N, L, C] or [T, N, H, W, C]; got (4, 2)"),
+    (
+        snn.Concat(snn.AvgPool2d(2), None), (4, 2, 4, 4, 1),
+        "concat (Concat): input must be such that all branches agree but for channels; they give (4, 2, 2, 2, 1), "
+        "(4, 2, 4, 4, 1); got (4, 2, 4, 4, 1)",
+    ),
+    (snn.AvgPool2d(2), (4, 2, 8), f"avgpool2d (AvgPool2d): input {PICTURES} (4, 2, 8)"),
+    (
+        snn.AvgPool2d(3), (4, 2, 2, 5, 1),
+        f"avgpool2d (AvgPool2d): input must be at least 3 x 3 {TOO_LARGE.format((0, 0))} (4, 2, 2, 5, 1)",
+    ),
+    (snn.MaxPool2d(2), (4, 2, 8, 8), f"maxpool2d (MaxPool2d): input {PICTURES} (4, 2, 8, 8)"),
+    (snn.GlobalAvgPool2d(), (4, 2, 8), f"globalavgpool2d (GlobalAvgPool2d): input {PICTURES} (4, 2, 8)"),
+    (snn.Flatten(), (4, 2), "flatten (Flatten): input must be [T, N, H, W, C] or [T, N, C]; got (4, 2)"),
+    (snn.Dropout(), (4,), "dropout (Dropout): input must be [T, N, ...]; got (4,)"),
+    (snn.LIF(), (4, 2), "lif (LIF): input must be [T, N, C], [T, N, L, C] or [T, N, H, W, C]; got (4, 2)"),
+    (
+        snn.LIF(), (4, 2, 3, 3, 3, 8),
+        "lif (LIF): input must be [T, N, C], [T, N, L, C] or [T, N, H, W, C]; got (4, 2, 3, 3, 3, 8)",
+    ),
+    (
+        snn.LIF(tau=(2.0, 3.0)), (4, 2, 3),
+        "lif (LIF): input must be [..., 2]: there is one leak a channel; got (4, 2, 3)",
+    ),
+    (
+        snn.LIF(v_threshold=[1.0, 2.0]), (4, 2, 5, 5, 1),
+        "lif (LIF): input must be [..., 2]: there is one threshold a channel; got (4, 2, 5, 5, 1)",
+    ),
+    (
+        snn.Repeat(3), (4, 2, 5),
+        "repeat (Repeat): input must be a picture [N, H, W, C] or features [N, F], without a time axis; got (4, 2, 5)",
+    ),
+    (
+        snn.Repeat(3, snn.Linear(5, 2)), (4, 2, 2, 5),
+        "linear1 (Linear): input must be [T, N, 5]; got (1, 4, 2, 2, 5)",
+    ),
+    (
+        snn.Residual(snn.Linear(5, 4)), (4, 2, 5),
+        "residual (Residual): input must be such that both paths agree; the branch gives (4, 2, 4), the shortcut "
+        "(4, 2, 5); got (4, 2, 5)",
+    ),
+    (
+        snn.Sequential(snn.Linear(5, 4), snn.LIF(), snn.Sequential(snn.Linear(3, 2, name="readout"))), (4, 2, 5),
+        "sequential1.readout (Linear): input must be [T, N, 3]; got (4, 2, 4)",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "shape", "message"), SHAPES, ids=[message for *_, message in SHAPES])
+def test_shapes(layer, shape, message):
+    with refuses(snn.ShapeError, message):
+        layer.build(shape)
+    assert not layer.built
+    with refuses(snn.ShapeError, message):
+        layer.to("reference")(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "other", "message"),
+    [
+        (lambda: snn.Linear(5, 3), (4, 2, 5), (4, 2, 6), "linear (Linear): input must be [T, N, 5]; got (4, 2, 6)"),
+        (
+            lambda: snn.Sequential(snn.Conv2d(2, 3, 1), snn.Flatten(), snn.Linear(12, 3)), (4, 2, 2, 2, 2),
+            (4, 2, 3, 2, 2), "linear1 (Linear): input must be [T, N, 12]; got (4, 2, 18)",
+        ),
+        (
+            lambda: snn.Residual(snn.AvgPool2d(2), shortcut=snn.MaxPool2d(2)), (4, 2, 4, 4, 1), (4, 2, 4, 1, 1),
+            "at least 2 x 2 pixels with padding (0, 0)",
+        ),
+    ],
+)  # fmt: skip
+def test_other_shapes_after_building(make, shape, other, message):
+    layer = make().to("reference").build(shape)
+    want = layer(np.ones(shape, np.float32))
+    with pytest.raises(snn.ShapeError, match=re.escape(message)):
+        layer(np.ones(other, np.float32))
+    assert layer.input_shape == shape
+    assert np.array_equal(layer(np.ones(shape, np.float32)), want)
+
+
+@pytest.mark.parametrize("pda", [False, True], ids=["", "pda"])
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_neurons_keep_their_channels(pda, channels):
+    """Leak, threshold, width and correction are arrays of as many channels as the layer was built for."""
+    layer = snn.LIF(pda=pda).to("reference").build((4, 2, 3))
+    with pytest.raises(snn.ShapeError, match=rf"lif \(LIF\): input must be .*3.*; got \(4, 2, {channels}\)"):
+        layer(np.ones((4, 2, channels), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((4, 0, 5), f"linear.build: every extent of shape (4, 0, 5) {WHOLE} 1; got 0"),
+        ((4, 2.0, 5), f"linear.build: every extent of shape (4, 2.0, 5) {WHOLE} 1; got 2.0"),
+        ((-1, 2, 5), f"linear.build: every extent of shape (-1, 2, 5) {WHOLE} 1; got -1"),
+    ],
+)
+def test_build_wants_whole_extents(shape, message):
+    with refuses(ValueError, message):
+        snn.Linear(5, 3).build(shape)
+
+
+def test_build_wants_a_whole_seed():
+    with refuses(ValueError, f"build: seed {WHOLE} 0; got -1"):
+        snn.Linear(5, 3).build((4, 2, 5), seed=-1)
+
+
+# --- at the door ----------------------------------------------------------------------------------------------------
+
+X = np.zeros((4, 2, 5), np.float32)
+
+
+def holding(value, *at, dtype=np.float32):
+    x = X.astype(dtype)
+    x[at] = value
+    return x
+
+
+FINITE = "every number must be finite"
+DOOR = [
+    (X.astype(np.float64), "the input must be float32 or uint8; got float64. Convert it: x.astype('float32')"),
+    (X.astype(np.int64), "the input must be float32 or uint8; got int64. Convert it: x.astype('float32')"),
+    (X.astype(bool), "the input must be float32 or uint8; got bool. Convert it: x.astype('float32')"),
+    (X.astype(np.float16), "the input must be float32 or uint8; got float16. Convert it: x.astype('float32')"),
+    (X.tolist(), "the input must be a NumPy array; got list"),
+    (None, "the input must be a NumPy array; got NoneType"),
+    (X[:0], "the input is empty: shape (0, 2, 5)"),
+    (X[:, :0], "the input is empty: shape (4, 0, 5)"),
+    (holding(np.nan, 2, 1, 3), f"the input holds nan at index (2, 1, 3); {FINITE}"),
+    (holding(np.inf, 0, 0, 4), f"the input holds inf at index (0, 0, 4); {FINITE}"),
+    (holding(-np.inf, 3), f"the input holds -inf at index (3, 0, 0); {FINITE}"),
+]
+
+
+@pytest.mark.parametrize(("x", "message"), DOOR, ids=[message for _, message in DOOR])
+@pytest.mark.parametrize("built", [False, True])
+def test_door(x, message, built):
+    net = snn.Sequential(snn.Linear(5, 3), snn.LIF(), name="net").to("reference")
+    if built:
+        net.build((4, 2, 5))
+    with refuses(snn.ShapeError if "holds" not in message else ValueError, f"net: {message}"):
+        net(x)
+    assert net.built == built
+    assert net(X).shape == (4, 2, 3)
+
+
+def test_door_of_a_float64_network():
+    net = snn.Linear(5, 3).to("reference", "float64")
+    message = "linear: the input must be float64 or uint8; got float32. Convert it: x.astype('float64')"
+    with refuses(snn.ShapeError, message):
+        net(X)
+    assert net(X.astype(np.float64)).dtype == np.float64
+
+
+# --- moving ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "tpu"}, "device must be one of 'reference', 'cpu'; got 'tpu'"),
+        ({"device": "cuda"}, "device 'cuda': this version of numsnn has no CUDA kernels yet; use device='cpu'"),
+        ({"dtype": "float16"}, "linear.to: dtype must be float32 or float64; got float16"),
+        ({"dtype": np.int64}, "linear.to: dtype must be float32 or float64; got int64"),
+    ],
+)
+def test_targets_and_dtypes_that_do_not_exist(options, message):
+    layer = snn.Linear(5, 3).to("reference").build((4, 2, 5))
+    with refuses(ValueError, message):
+        layer.to(**options)
+    assert layer.device == "reference" and layer.dtype == np.float32
+    assert layer(X).dtype == np.float32
+
+
+# --- a layer that is not finished -----------------------------------------------------------------------------------
+
+
+class Hollow(snn.Layer):
+    """Writes none of what a layer has to write."""
+
+
+def test_what_a_layer_has_to_write():
+    layer = Hollow().to("reference").build((4, 2, 5))
+    with refuses(TypeError, "Hollow has no compute(x, mode)"):
+        layer(X)
+    layer.kept = X
+    with refuses(TypeError, "Hollow has no propagate(dy, need_dx)"):
+        layer.backward(X)
+    with refuses(KeyError, "\"hollow has no statistic 'mean'\""):
+        layer.set_statistic("mean", X)

@@ -1,0 +1,402 @@
+"""Losses: closed forms, gradients of them, and the labels and readouts they refuse."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+import numsnn as snn
+from numsnn.kernels import cpu, reference
+from numsnn.losses import (
+    TET,
+    Loss,
+    LossSum,
+    MaxMembraneCrossEntropy,
+    MembraneMSE,
+    RateCrossEntropy,
+    SpikeCountMSE,
+    TimeToFirstSpike,
+)
+
+T, N, K = 4, 3, 5
+
+CLOSE = 100 * np.finfo(np.float64).eps
+"""A few dozen roundings of numbers of order 1."""
+
+LOSSES = [
+    RateCrossEntropy(),
+    RateCrossEntropy(0.3),
+    TET(),
+    TET(0.3, 0.4, 0.5),
+    SpikeCountMSE(),
+    SpikeCountMSE(0.7, 0.2),
+    MaxMembraneCrossEntropy(),
+    MaxMembraneCrossEntropy(0.3),
+    MembraneMSE(),
+    MembraneMSE(1.5, -0.5),
+    TimeToFirstSpike(),
+    TimeToFirstSpike(0.4, 0.3),
+    RateCrossEntropy(0.1) + 0.3 * MembraneMSE() + MaxMembraneCrossEntropy(),
+]
+"""Each with two settings, and a sum."""
+
+
+@pytest.fixture(params=[reference, cpu], ids=lambda k: k.name)
+def kernels(request):
+    return request.param
+
+
+def readout(dtype=np.float64, loss=None):
+    """Numbers of either sign; where the loss wants spikes, probabilities."""
+    z = np.random.default_rng(0).normal(0, 1.5, (T, N, K))
+    return (1 / (1 + np.exp(-z)) if isinstance(loss, TimeToFirstSpike) else z).astype(dtype)
+
+
+LABELS = np.array([1, 4, 0])
+
+
+def cross_entropy(logits, label, smoothing):
+    """Of one sample, number by number."""
+    log_sum = math.log(sum(math.exp(z) for z in logits))
+    targets = [(1 - smoothing) * (k == label) + smoothing / K for k in range(K)]
+    return -sum(target * (z - log_sum) for target, z in zip(targets, logits, strict=True))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_rate_cross_entropy(kernels, smoothing):
+    z = readout()
+    losses, _ = RateCrossEntropy(smoothing)(kernels, z, LABELS)
+    want = [cross_entropy(z[:, n].mean(0), LABELS[n], smoothing) for n in range(N)]
+    np.testing.assert_allclose(losses, want, rtol=CLOSE)
+
+
+@pytest.mark.parametrize(("smoothing", "regulariser", "target"), [(0.0, 0.0, 1.0), (0.3, 0.4, 0.5), (0.0, 1.0, 2.0)])
+def test_tet(kernels, smoothing, regulariser, target):
+    z = readout()
+    losses, _ = TET(smoothing, regulariser, target)(kernels, z, LABELS)
+    want = [
+        (1 - regulariser) * np.mean([cross_entropy(z[t, n], LABELS[n], smoothing) for t in range(T)])
+        + regulariser * np.mean((z[:, n] - target) ** 2)
+        for n in range(N)
+    ]
+    np.testing.assert_allclose(losses, want, rtol=CLOSE)
+
+
+def test_spike_count_mse(kernels):
+    z = (np.random.default_rng(0).random((T, N, K)) < 0.4).astype(np.uint8)
+    losses, _ = SpikeCountMSE(0.7, 0.2)(kernels, z, LABELS)
+    wanted = np.where(np.arange(K) == LABELS[:, None], 0.7, 0.2)
+    assert losses.dtype == np.float32
+    np.testing.assert_allclose(losses, ((z.mean(0) - wanted) ** 2).mean(1), rtol=10 * np.finfo(np.float32).eps)
+
+
+def test_spike_count_mse_is_zero_at_the_wanted_rates(kernels):
+    z = np.zeros((T, N, K), np.uint8)
+    z[:3, np.arange(N), LABELS] = 1
+    losses, dz = SpikeCountMSE(0.75, 0.0)(kernels, z, LABELS)
+    assert not losses.any() and not dz.any()
+
+
+def test_equal_readouts_cost_the_logarithm_of_the_classes(kernels):
+    losses, dz = RateCrossEntropy()(kernels, np.full((T, N, K), 7.0), LABELS)
+    np.testing.assert_allclose(losses, math.log(K), rtol=CLOSE)
+    want = (1 / K - (np.arange(K) == LABELS[:, None])) / (T * N)
+    np.testing.assert_allclose(dz, np.broadcast_to(want, dz.shape), rtol=CLOSE)
+
+
+def test_one_step_of_tet_without_regulariser_is_the_cross_entropy(kernels):
+    z = readout()[:1]
+    for a, b in zip(TET(0.1, 0.0)(kernels, z, LABELS), RateCrossEntropy(0.1)(kernels, z, LABELS), strict=True):
+        np.testing.assert_allclose(a, b, rtol=CLOSE)
+
+
+def test_large_readouts_do_not_overflow(kernels):
+    z = np.zeros((1, 2, 2), np.float32)
+    z[0, :, 0] = 1e4
+    losses, dz = RateCrossEntropy()(kernels, z, np.array([0, 1]))
+    np.testing.assert_array_equal(losses, [0, 1e4])
+    np.testing.assert_array_equal(dz[0], [[0, 0], [0.5, -0.5]])
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_gradient_is_that_of_the_mean(kernels, loss):
+    """Central differences of order 2: their error is 1e-10 times third derivatives of order 1, and 1e-16 / 1e-5."""
+    z, step = readout(loss=loss), 1e-5
+    losses, dz = loss(kernels, z, LABELS)
+    assert losses.shape == (N,) and dz.shape == z.shape and dz.dtype == z.dtype
+    measured = np.empty_like(z)
+    for at in np.ndindex(z.shape):
+        values = []
+        for move in (step, -step):
+            moved = z.copy()
+            moved[at] += move
+            values.append(loss(kernels, moved, LABELS)[0].mean())
+        measured[at] = (values[0] - values[1]) / (2 * step)
+    assert np.abs(measured).max() > 1e-3
+    np.testing.assert_allclose(dz, measured, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_spikes_are_taken_as_numbers(kernels, loss):
+    z = (np.random.default_rng(1).random((T, N, K)) < 0.4).astype(np.uint8)
+    for from_spikes, from_numbers in zip(
+        loss(kernels, z, LABELS), loss(kernels, z.astype(np.float32), LABELS), strict=True
+    ):
+        assert from_spikes.dtype == np.float32
+        np.testing.assert_array_equal(from_spikes, from_numbers)
+
+
+def test_readout_is_left_alone(kernels):
+    for loss in LOSSES:
+        z = readout(loss=loss)
+        loss(kernels, z, LABELS)
+        np.testing.assert_array_equal(z, readout(loss=loss))
+
+
+@pytest.mark.parametrize("labels", [[1, 4, 0], (1, 4, 0), LABELS.astype(np.uint8), LABELS.astype(np.int32)], ids=repr)
+def test_labels_of_any_whole_type(labels):
+    losses, _ = RateCrossEntropy()(reference, readout(), labels)
+    np.testing.assert_array_equal(losses, RateCrossEntropy()(reference, readout(), LABELS)[0])
+
+
+def test_max_membrane_cross_entropy(kernels):
+    """The gradient goes to the maximum's step, the first of equal ones."""
+    z = readout()
+    z[1:3, 0, 2] = 9.0
+    losses, dz = MaxMembraneCrossEntropy(0.3)(kernels, z, LABELS)
+    want = [cross_entropy(z[:, n].max(0), LABELS[n], 0.3) for n in range(N)]
+    np.testing.assert_allclose(losses, want, rtol=CLOSE)
+    assert np.array_equal(np.flatnonzero(dz[:, 0, 2]), [1])
+    assert np.count_nonzero(dz) == N * K
+
+
+def test_one_step_of_max_membrane_is_the_cross_entropy(kernels):
+    z = readout()[:1]
+    found, want = (loss(kernels, z, LABELS) for loss in (MaxMembraneCrossEntropy(0.1), RateCrossEntropy(0.1)))
+    for a, b in zip(found, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=CLOSE)
+
+
+def test_pieces_are_the_steps_of_the_maxima(kernels):
+    z = readout()
+    np.testing.assert_array_equal(MaxMembraneCrossEntropy().pieces(kernels, z), z.argmax(0))
+    both = (RateCrossEntropy() + MaxMembraneCrossEntropy()).pieces(kernels, z)
+    np.testing.assert_array_equal(both, z.argmax(0).ravel())
+    for loss in (RateCrossEntropy(), TET(), SpikeCountMSE(), MembraneMSE(), TimeToFirstSpike(), TET() + TET()):
+        assert loss.pieces(kernels, z) is None
+
+
+def test_membrane_mse_of_labels(kernels):
+    z = readout()
+    losses, _ = MembraneMSE(1.5, -0.5)(kernels, z, LABELS)
+    wanted = np.where(np.arange(K) == LABELS[:, None], 1.5, -0.5)
+    np.testing.assert_allclose(losses, ((z - wanted) ** 2).mean((0, 2)), rtol=CLOSE)
+
+
+def test_membrane_mse_of_a_target(kernels):
+    """One for all steps, or one a step."""
+    z, target = readout(), np.random.default_rng(4).normal(size=(T, N, K))
+    losses, dz = MembraneMSE()(kernels, z, target)
+    np.testing.assert_allclose(losses, ((z - target) ** 2).mean((0, 2)), rtol=CLOSE)
+    np.testing.assert_allclose(dz, 2 * (z - target) / z.size, rtol=CLOSE, atol=CLOSE)
+    same = np.repeat(target[:1], T, axis=0)
+    for a, b in zip(MembraneMSE()(kernels, z, target[0]), MembraneMSE()(kernels, z, same), strict=True):
+        np.testing.assert_array_equal(a, b)
+    losses, dz = MembraneMSE()(kernels, target, target)
+    assert not losses.any() and not dz.any()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_time_to_first_spike(kernels, temperature):
+    """Silence counts as T; equal times cost the logarithm of the classes."""
+    z = np.zeros((T, N, K), np.uint8)
+    for k in range(K - 1):
+        z[k:, 0, k] = z[k, 1, k] = 1
+    losses, _ = TimeToFirstSpike(temperature)(kernels, z, LABELS)
+    times = -np.arange(K) / temperature
+    want = [cross_entropy(times, 1, 0.0), cross_entropy(times, 4, 0.0), math.log(K)]
+    np.testing.assert_allclose(losses, want, rtol=10 * np.finfo(np.float32).eps)
+
+
+def test_a_silent_class_learns_to_fire(kernels):
+    """At any step, and the sooner the better; the silent others are held back."""
+    _, dz = TimeToFirstSpike()(kernels, np.zeros((T, N, K), np.uint8), LABELS)
+    right = dz[:, np.arange(N), LABELS]
+    assert (np.diff(right, axis=0) > 0).all() and (right < 0).all()
+    assert (np.delete(dz[:, 0], LABELS[0], axis=1) > 0).all()
+
+
+def test_what_a_readout_is_taken_for():
+    """The largest mean, the largest maximum, the first spike: three answers to one readout."""
+    z = np.zeros((3, 1, 3))
+    z[:, 0, 0] = 0, 1, 1
+    z[:, 0, 1] = -1, 1.5, 0
+    assert RateCrossEntropy().decide(z) == [0] and (TET() + MaxMembraneCrossEntropy()).decide(z) == [0]
+    assert MaxMembraneCrossEntropy().decide(z) == [1]
+    assert (MaxMembraneCrossEntropy() + TET()).decide(z) == [1]
+    spikes = np.zeros((3, 2, 3), np.uint8)
+    spikes[1:, 0, 0] = spikes[0, 0, 2] = 1
+    assert SpikeCountMSE().decide(spikes).tolist() == [0, 0]
+    assert TimeToFirstSpike().decide(spikes).tolist() == [2, 0]
+
+
+def test_a_number_that_is_not_one_is_not_hidden(kernels):
+    """A run that diverged is reported by the trainer, which looks at the losses."""
+    for loss in LOSSES:
+        z = readout(np.float32, loss)
+        z[2, 1, 3] = np.nan
+        losses, _ = loss(kernels, z, LABELS)
+        assert np.isnan(losses).tolist() == [False, True, False], loss
+
+
+# --- sums -----------------------------------------------------------------------------------------------------------
+
+
+def test_losses_add_up(kernels):
+    """Values and gradients, with their weights, however the sum is written."""
+    parts, weights = (RateCrossEntropy(0.1), TET(), MembraneMSE()), (1.0, 0.3, -2.0)
+    values = [part(kernels, readout(), LABELS) for part in parts]
+    want = [sum(w * value[k] for w, value in zip(weights, values, strict=True)) for k in range(2)]
+    a, b, c = parts
+    for total in (a + 0.3 * b + c * -2, (a + b * np.float64(0.3)) + -2 * c, LossSum(a, b, c, weights=weights)):
+        assert total.losses == parts and total.weights == weights
+        for got, expected in zip(total(kernels, readout(), LABELS), want, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=CLOSE, atol=CLOSE)
+
+
+def test_a_sum_is_flat_and_may_be_weighted_again():
+    a, b, c = RateCrossEntropy(), TET(), MembraneMSE()
+    total = 2 * (a + 0.5 * (b + c))
+    assert total.losses == (a, b, c) and total.weights == (2.0, 1.0, 1.0)
+
+
+def test_a_sum_keeps_the_type(kernels):
+    losses, dz = (0.5 * SpikeCountMSE() + TET())(kernels, np.ones((T, N, K), np.uint8), LABELS)
+    assert losses.dtype == dz.dtype == np.float32
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_description(loss):
+    description = loss.description()
+    again = Loss.from_description(json.loads(json.dumps(description)))
+    assert type(again) is type(loss) and again.description() == description
+    assert eval(repr(loss), vars(snn.losses)).description() == description
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: TET() + 1, lambda: 1 + TET(), lambda: TET() * TET(), lambda: TET() * "2", lambda: TET() - TET()]
+)
+def test_sums_that_make_no_sense(make):
+    with pytest.raises(TypeError, match=r"unsupported operand|can't multiply"):
+        make()
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+COUNT = "labels must be 3 whole numbers, one a sample; got"
+RANGE = "labels must lie in 0..4 for a readout of 5; got"
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (LABELS.astype(float), f"{COUNT} float64 of shape (3,)"),
+        (LABELS == 1, f"{COUNT} bool of shape (3,)"),
+        (["1", "4", "0"], f"{COUNT} <U1 of shape (3,)"),
+        (LABELS[:2], f"{COUNT} int64 of shape (2,)"),
+        (LABELS[:, None], f"{COUNT} int64 of shape (3, 1)"),
+        (np.eye(3, K, dtype=int), f"{COUNT} int64 of shape (3, 5)"),
+        (1, f"{COUNT} int64 of shape ()"),
+        ([1, 5, 0], f"{RANGE} 5 at index 1"),
+        ([1, 4, -1], f"{RANGE} -1 at index 2"),
+        (np.array([255, 0, 0], np.uint8), f"{RANGE} 255 at index 0"),
+    ],
+)
+@pytest.mark.parametrize(
+    "loss",
+    [RateCrossEntropy(), TET(), SpikeCountMSE(), MaxMembraneCrossEntropy(), TimeToFirstSpike()],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_labels_that_are_refused(loss, labels, message):
+    with pytest.raises(snn.ShapeError, match=f"^{type(loss).__name__}: {re.escape(message)}$"):
+        loss(reference, readout(), labels)
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (LABELS == 1, f"{COUNT} bool of shape (3,)"),
+        ([1, 5, 0], f"{RANGE} 5 at index 1"),
+        (LABELS.astype(float), "targets must have the readout's shape (4, 3, 5), or (3, 5); got (3,)"),
+        (np.zeros((1, N, K)), "targets must have the readout's shape (4, 3, 5), or (3, 5); got (1, 3, 5)"),
+        (np.full((N, K), np.nan), "targets must be finite; got NaN or inf among them"),
+    ],
+)
+def test_targets_that_are_refused(targets, message):
+    with pytest.raises(ValueError, match=f"^MembraneMSE: {re.escape(message)}$"):
+        MembraneMSE()(reference, readout(), targets)
+
+
+def test_readouts_that_are_no_spikes():
+    z = np.full((T, N, K), 0.5)
+    z[1, 2, 3] = 1.25
+    message = (
+        "TimeToFirstSpike: the readout must be spikes, between 0 and 1; got 1.25 at index (1, 2, 3). "
+        "End the network in neurons"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        TimeToFirstSpike()(reference, z, LABELS)
+
+
+@pytest.mark.parametrize("shape", [(N, K), (T, N, 2, 2, K)])
+def test_readouts_that_are_refused(shape):
+    with pytest.raises(snn.ShapeError, match=rf"^TET: the readout must be \[T, N, K\]; got {re.escape(str(shape))}$"):
+        TET()(reference, np.zeros(shape), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RateCrossEntropy(1.0), "RateCrossEntropy: label_smoothing must lie in [0, 1); got 1.0"),
+        (lambda: RateCrossEntropy(-0.1), "RateCrossEntropy: label_smoothing must lie in [0, 1); got -0.1"),
+        (lambda: TET(label_smoothing=2), "TET: label_smoothing must lie in [0, 1); got 2"),
+        (lambda: TET(regulariser=1.1), "TET: regulariser must lie in [0, 1]; got 1.1"),
+        (lambda: TET(target=None), "TET: target must be a finite number; got None"),
+        (
+            lambda: MaxMembraneCrossEntropy(1.0),
+            "MaxMembraneCrossEntropy: label_smoothing must lie in [0, 1); got 1.0",
+        ),
+        (lambda: TimeToFirstSpike(0), "TimeToFirstSpike: temperature must be positive; got 0"),
+        (lambda: TimeToFirstSpike(1.0, -1), "TimeToFirstSpike: label_smoothing must lie in [0, 1); got -1"),
+        (lambda: MembraneMSE(math.inf), "MembraneMSE: correct must be a finite number; got inf"),
+        (lambda: MembraneMSE(incorrect="0"), "MembraneMSE: incorrect must be a finite number; got '0'"),
+        (lambda: LossSum(), "LossSum: needs at least one loss"),
+        (lambda: LossSum(TET(), 3), "LossSum: is made of losses; got 3"),
+        (lambda: LossSum(TET(), weights=(1, 2)), "LossSum: needs 1 weights, one a loss; got 2"),
+        (lambda: LossSum(TET(), weights=(None,)), "LossSum: weights must be a finite number; got None"),
+        (lambda: math.nan * TET(), "a loss's weight must be a finite number; got nan"),
+        (lambda: SpikeCountMSE("0.9"), "SpikeCountMSE: correct_rate must be a finite number; got '0.9'"),
+        (
+            lambda: SpikeCountMSE(incorrect_rate=math.nan),
+            "SpikeCountMSE: incorrect_rate must be a finite number; got nan",
+        ),
+    ],
+)
+def test_settings_that_are_refused(make, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        make()
+
+
+class UnwrittenLoss(Loss):
+    """Writes nothing of what a loss has to write."""
+
+    def __init__(self):
+        pass
+
+
+def test_what_a_loss_has_to_write():
+    message = "UnwrittenLoss has no evaluate(kernels, z, labels, loss, dz)"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        UnwrittenLoss()(reference, readout(), LABELS)

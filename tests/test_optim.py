@@ -1,0 +1,378 @@
+"""Optimisers: which parameter gets which rate and decay, bounds, clipping, and going on from a saved state."""
+
+import math
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import numsnn as snn
+from numsnn.kernels import reference
+from numsnn.layers import Parameter
+from numsnn.layers.parameter import GROUPS
+from numsnn.optim import SGD, Adam, AdamW, Optimizer, clip_global_norm, global_norm
+
+OPTIMISERS = {
+    "plain SGD": lambda **options: SGD(0.1, momentum=0.0, **options),
+    "SGD": lambda **options: SGD(0.1, **options),
+    "nesterov": lambda **options: SGD(0.1, nesterov=True, **options),
+    "Adam": lambda **options: Adam(0.01, **options),
+    "AdamW": lambda **options: AdamW(0.01, **options),
+}
+
+
+def parameters(dtype=np.float64):
+    """One of every group, three numbers each, with gradients."""
+    rng = np.random.default_rng(0)
+    made = []
+    for group in GROUPS:
+        p = Parameter(group, rng.normal(0, 1, 3).astype(dtype), group)
+        p.grad[...] = rng.normal(0, 1, 3)
+        made.append((f"layer.{group}", p))
+    return made
+
+
+def values(made):
+    return {name: p.value.copy() for name, p in made}
+
+
+def steps(optimizer, made, n=1, factor=1.0):
+    """n updates with gradients that change from step to step."""
+    for k in range(n):
+        for j, (_, p) in enumerate(made):
+            p.grad[...] = np.random.default_rng([optimizer.steps, j]).normal(0, 1, p.grad.shape)
+        optimizer.step(reference, made, factor * (1 - 0.1 * k))
+
+
+def of(group, lr=None):
+    return SimpleNamespace(group=group, lr=lr)
+
+
+# --- rates and decays -----------------------------------------------------------------------------------------------
+
+
+def test_rate_is_the_group_s_or_the_parameter_s_or_the_optimiser_s():
+    optimizer = SGD(0.1, groups={"width": {"lr": 0.7}, "bias": {"weight_decay": 0.3}})
+    assert optimizer.rate_of(of("weight")) == 0.1
+    assert optimizer.rate_of(of("bias")) == 0.1
+    assert optimizer.rate_of(of("threshold", lr=0.02)) == 0.02
+    assert optimizer.rate_of(of("width", lr=0.02)) == 0.7
+
+
+def test_decay_acts_on_weights_alone_unless_a_group_says_otherwise():
+    plain = SGD(0.1, weight_decay=0.5)
+    assert {group: plain.decay_of(of(group)) for group in GROUPS} == dict.fromkeys(GROUPS, 0.0) | {"weight": 0.5}
+    optimizer = SGD(0.1, weight_decay=0.5, groups={"bias": {"weight_decay": 0.3}, "weight": {"weight_decay": 0}})
+    assert optimizer.decay_of(of("bias")) == 0.3
+    assert optimizer.decay_of(of("weight")) == 0
+
+
+@pytest.mark.parametrize("make", OPTIMISERS.values(), ids=OPTIMISERS)
+def test_decay_pulls_weights_towards_zero(make):
+    """The others move as they do without it."""
+    decayed, free = parameters(), parameters()
+    make(weight_decay=0.5).step(reference, decayed)
+    make(weight_decay=0.0).step(reference, free)
+    for (name, p), (_, q) in zip(decayed, free, strict=True):
+        assert np.array_equal(p.value, q.value) == (name != "layer.weight")
+
+
+@pytest.mark.parametrize("make", OPTIMISERS.values(), ids=OPTIMISERS)
+def test_a_rate_of_zero_leaves_a_group_alone(make):
+    made = parameters()
+    before = values(made)
+    optimizer = make(groups={"leak": {"lr": 0.0}})
+    steps(optimizer, made, 3)
+    for name, p in made:
+        assert np.array_equal(p.value, before[name]) == (name == "layer.leak")
+
+
+@pytest.mark.parametrize("make", OPTIMISERS.values(), ids=OPTIMISERS)
+def test_first_step_is_proportional_to_the_rate(make):
+    """A parameter's own rate, a group's and the schedule's factor are the same thing to it."""
+    moved = []
+    for factor, groups, own in ((3.0, None, None), (1.0, {"norm": {"lr": None}}, None), (1.0, None, True)):
+        made = parameters()
+        (p,) = (p for name, p in made if name == "layer.norm")
+        lr = make().lr
+        if groups:
+            groups["norm"]["lr"] = 3 * lr
+        p.lr = 3 * lr if own else None
+        before = p.value.copy()
+        make(groups=groups).step(reference, [("layer.norm", p)], factor)
+        moved.append(p.value - before)
+    np.testing.assert_allclose(moved[1], moved[0], rtol=1e-14)
+    np.testing.assert_allclose(moved[2], moved[0], rtol=1e-14)
+    assert np.abs(moved[0]).min() > 1e-3
+
+
+def test_a_width_brings_its_own_rate():
+    """Plain SGD moves every parameter by its rate times its gradient."""
+    net = snn.Sequential(snn.Linear(3, 4), snn.LIF(surrogate=snn.PSG(lr=0.25)), snn.LIF(surrogate=snn.PSG(lr=0.5)))
+    net.to("reference", "float64").build((1, 1, 3))
+    made = net.parameters()
+    before = values(made)
+    for _, p in made:
+        p.grad[...] = 1
+    SGD(0.125, momentum=0.0).step(reference, made)
+    moved = {name: set((before[name] - p.value).ravel().round(12)) for name, p in made}
+    assert moved == {
+        "linear1.weight": {0.125},
+        "linear1.bias": {0.125},
+        "lif1.log_width": {0.25},
+        "lif2.log_width": {0.5},
+    }
+
+
+# --- updates --------------------------------------------------------------------------------------------------------
+
+CLOSE = 1e-13
+"""A few dozen roundings, in float64, of numbers of order 1."""
+
+
+def one(dtype=np.float64):
+    return Parameter("weight", np.array([1.0, -2.0, 0.5], dtype), "weight")
+
+
+def run_by_hand(update, n=4):
+    """The values of one parameter after every of n updates of the numbers (value, gradient, step)."""
+    value, seen = one().value.copy(), []
+    for k in range(n):
+        gradient = np.random.default_rng([k, 0]).normal(0, 1, 3)
+        value = update(value, gradient, k + 1)
+        seen.append(value)
+    return seen
+
+
+def run(optimizer, n=4):
+    p, seen = one(), []
+    for _ in range(n):
+        steps(optimizer, [("layer.weight", p)])
+        seen.append(p.value.copy())
+    return seen
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_sgd(momentum, nesterov, decay):
+    velocity = np.zeros(3)
+
+    def update(value, gradient, step):
+        gradient = gradient + decay * value
+        velocity[...] = momentum * velocity + gradient
+        return value - 0.1 * (gradient + momentum * velocity if nesterov else velocity)
+
+    got = run(SGD(0.1, momentum=momentum, nesterov=nesterov, weight_decay=decay))
+    np.testing.assert_allclose(got, run_by_hand(update), rtol=CLOSE, atol=CLOSE)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize("kind", [Adam, AdamW])
+def test_adam(kind, decay):
+    first, second = np.zeros(3), np.zeros(3)
+
+    def update(value, gradient, step):
+        if kind is Adam:
+            gradient = gradient + decay * value
+        first[...] = 0.8 * first + 0.2 * gradient
+        second[...] = 0.95 * second + 0.05 * gradient**2
+        moved = 0.1 * (first / (1 - 0.8**step)) / (np.sqrt(second / (1 - 0.95**step)) + 1e-3)
+        return (value - 0.1 * decay * value if kind is AdamW else value) - moved
+
+    got = run(kind(0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=decay))
+    np.testing.assert_allclose(got, run_by_hand(update), rtol=CLOSE, atol=CLOSE)
+
+
+def test_nesterov_is_another_step_than_momentum():
+    plain, nesterov = run(SGD(0.1)), run(SGD(0.1, nesterov=True))
+    assert all(np.abs(a - b).max() > 1e-3 for a, b in zip(plain, nesterov, strict=True))
+
+
+@pytest.mark.parametrize("make", OPTIMISERS.values(), ids=OPTIMISERS)
+def test_bounds_hold_after_every_update(make):
+    made = parameters()
+    for _, p in made:
+        p.value[...] = 0.0
+        p.bounds = (-0.01, 0.02)
+    optimizer = make()
+    reached = set()
+    for _ in range(6):
+        steps(optimizer, made)
+        for _, p in made:
+            assert ((p.value >= -0.01) & (p.value <= 0.02)).all()
+            reached |= set(p.value) & {-0.01, 0.02}
+    assert reached == {-0.01, 0.02}
+
+
+def test_gradients_are_left_alone():
+    made = parameters()
+    before = [p.grad.copy() for _, p in made]
+    for make in OPTIMISERS.values():
+        make(weight_decay=0.1).step(reference, made)
+    assert all(np.array_equal(p.grad, grad) for (_, p), grad in zip(made, before, strict=True))
+
+
+# --- clipping -------------------------------------------------------------------------------------------------------
+
+
+def with_gradients(*gradients):
+    made = []
+    for k, gradient in enumerate(gradients):
+        p = Parameter(f"p{k}", np.zeros(np.shape(gradient)), "weight")
+        p.grad[...] = gradient
+        made.append((f"layer.p{k}", p))
+    return made
+
+
+def test_global_norm():
+    assert global_norm(reference, with_gradients([3.0, 0.0], [[4.0]], [12.0])) == 13.0
+    assert global_norm(reference, []) == 0.0
+
+
+def test_clipping_scales_all_gradients_alike():
+    made = with_gradients([3.0, 0.0], [[4.0]])
+    assert clip_global_norm(reference, made, 2.5) == 5.0
+    np.testing.assert_array_equal(made[0][1].grad, [1.5, 0.0])
+    np.testing.assert_array_equal(made[1][1].grad, [[2.0]])
+    assert global_norm(reference, made) == 2.5
+
+
+@pytest.mark.parametrize("limit", [5.0, 100.0, None])
+def test_clipping_leaves_small_gradients_alone(limit):
+    made = with_gradients([3.0, 4.0])
+    assert clip_global_norm(reference, made, limit) == 5.0
+    np.testing.assert_array_equal(made[0][1].grad, [3.0, 4.0])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_clipping_leaves_gradients_that_are_not_finite_to_be_seen(bad):
+    made = with_gradients([3.0, bad], [4.0])
+    norm = clip_global_norm(reference, made, 1.0)
+    assert not math.isfinite(norm)
+    np.testing.assert_array_equal(made[0][1].grad, [3.0, bad])
+    np.testing.assert_array_equal(made[1][1].grad, [4.0])
+
+
+def test_norm_of_large_float32_gradients_does_not_overflow():
+    p = Parameter("p", np.zeros(4, np.float32), "weight")
+    p.grad[...] = 1e30
+    assert global_norm(reference, [("layer.p", p)]) == pytest.approx(2e30, rel=1e-6)
+
+
+# --- state ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("make", OPTIMISERS.values(), ids=OPTIMISERS)
+def test_going_on_from_a_state_is_going_on(make, device):
+    """Bit for bit, in float32; the state is a copy that later steps do not touch."""
+    kernels = snn.kernels.for_device(device)
+    made, optimizer = parameters(np.float32), make(weight_decay=0.01)
+    steps(optimizer, made, 3)
+    state = optimizer.state(kernels)
+    copies = {key: array.copy() for key, array in state["arrays"].items()}
+    other, resumed = parameters(np.float32), make(weight_decay=0.01)
+    for (_, p), (_, q) in zip(other, made, strict=True):
+        p.value[...] = q.value
+    steps(optimizer, made, 3)
+    assert all(np.array_equal(state["arrays"][key], array) for key, array in copies.items())
+
+    resumed.load_state(kernels, state)
+    assert resumed.steps == 3
+    steps(resumed, other, 3)
+    assert all(np.array_equal(p.value, q.value) for (_, p), (_, q) in zip(other, made, strict=True))
+    assert all(np.array_equal(state["arrays"][key], array) for key, array in copies.items())
+    after, want = resumed.state(kernels), optimizer.state(kernels)
+    assert after["steps"] == want["steps"] == 6
+    assert after["arrays"].keys() == want["arrays"].keys()
+    assert all(np.array_equal(after["arrays"][key], array) for key, array in want["arrays"].items())
+
+
+def test_forgetting_the_state_is_seen():
+    """What the test above relies on: without it the next step is another one."""
+    for name in ("SGD", "Adam"):
+        made, optimizer = parameters(), OPTIMISERS[name]()
+        steps(optimizer, made, 3)
+        before = values(made)
+        steps(optimizer, made)
+        forgetful = OPTIMISERS[name]()
+        again = parameters()
+        for p_name, p in again:
+            p.value[...] = before[p_name]
+        forgetful.steps = 3
+        steps(forgetful, again)
+        assert not any(np.array_equal(p.value, q.value) for (_, p), (_, q) in zip(made, again, strict=True))
+
+
+def test_names_of_the_state():
+    """One array a slot and parameter, in the parameter's dtype."""
+    slots = {"plain SGD": set(), "SGD": {"velocity"}, "Adam": {"first", "second"}}
+    for name, expected in slots.items():
+        made, optimizer = parameters(np.float32)[:2], OPTIMISERS[name]()
+        steps(optimizer, made)
+        state = optimizer.state(reference)
+        assert state["steps"] == 1
+        assert set(state["arrays"]) == {f"{p_name}/{slot}" for p_name, _ in made for slot in expected}
+        assert all(array.dtype == np.float32 and array.shape == (3,) for array in state["arrays"].values())
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+ALL_GROUPS = "weight, bias, norm, width, threshold, leak"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SGD(0.0), "SGD: lr must be positive; got 0.0"),
+        (lambda: AdamW("fast"), "AdamW: lr must be a finite number; got 'fast'"),
+        (lambda: Adam(math.nan), "Adam: lr must be a finite number; got nan"),
+        (lambda: SGD(weight_decay=-0.1), "SGD: weight_decay must lie in [0, inf]; got -0.1"),
+        (lambda: SGD(momentum=1.0), "SGD: momentum must lie in [0, 1); got 1.0"),
+        (lambda: SGD(nesterov=1), "SGD: nesterov must be True or False; got 1"),
+        (lambda: SGD(momentum=0, nesterov=True), "SGD: nesterov needs a momentum greater than 0; got 0"),
+        (lambda: Adam(betas=(0.9, 1.0)), "Adam: betas must lie in [0, 1); got 1.0"),
+        (lambda: AdamW(betas=(-0.1, 0.9)), "AdamW: betas must lie in [0, 1); got -0.1"),
+        (lambda: Adam(eps=0), "Adam: eps must be positive; got 0"),
+        (
+            lambda: SGD(groups={"weigth": {"lr": 0.1}}),
+            f"SGD: unknown parameter group 'weigth'; one of {ALL_GROUPS}. Did you mean 'weight'?",
+        ),
+        (lambda: Adam(groups={"": {}}), f"Adam: unknown parameter group ''; one of {ALL_GROUPS}."),
+        (
+            lambda: SGD(groups={"bias": {"momentum": 0.5}}),
+            "SGD: group 'bias' takes lr and weight_decay; got 'momentum'",
+        ),
+        (lambda: SGD(groups={"bias": {"lr": -1}}), "SGD: lr of group 'bias' must lie in [0, inf]; got -1"),
+        (
+            lambda: SGD(groups={"bias": {"weight_decay": None}}),
+            "SGD: weight_decay of group 'bias' must be a finite number; got None",
+        ),
+    ],
+)
+def test_settings_that_are_refused(make, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        make()
+
+
+@pytest.mark.parametrize("betas", [(0.9,), (0.9, 0.99, 0.999), 0.9])
+def test_betas_are_a_pair(betas):
+    """Refused when it is made, not at the first step of training."""
+    with pytest.raises(ValueError, match=r"^Adam: betas must be "):
+        Adam(betas=betas)
+
+
+def test_groups_are_not_shared_between_optimisers():
+    first, second = SGD(), SGD()
+    first.groups["bias"] = {"lr": 0.5}
+    assert second.groups == {}
+
+
+class UnwrittenOptimizer(Optimizer):
+    """Writes nothing of what an optimiser has to write."""
+
+
+def test_what_an_optimiser_has_to_write():
+    with pytest.raises(TypeError, match=r"^UnwrittenOptimizer has no update\(kernels, parameter, memory, lr, decay\)$"):
+        UnwrittenOptimizer(0.1).step(reference, parameters())

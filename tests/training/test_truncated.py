@@ -1,0 +1,66 @@
+"""Truncated back-propagation through time: chunks of steps with the neurons' state carried on."""
+
+import numpy as np
+import pytest
+
+import numsnn as snn
+
+
+def task(steps=24, samples=120):
+    """Which of two rhythms a noisy sequence has: told by the last third of it alone."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, samples)
+    x = rng.normal(0, 0.3, (samples, steps, 4))
+    for n, label in enumerate(y):
+        x[n, 2 * steps // 3 :: 2 + label, : 2 + label] += 2
+    return snn.data.Dataset(x, y, timed=True)
+
+
+def network():
+    return snn.Sequential(snn.Linear(4, 12), snn.RecurrentLIF(tau=4.0), snn.Linear(12, 2), snn.LI(tau=8.0))
+
+
+def test_it_learns_and_reports():
+    data = task()
+    history = snn.Trainer(network(), truncate=8, optimizer=snn.optim.Adam(1e-2)).fit(data, data, 6, progress=False)
+    assert history[-1]["test_accuracy"] > 0.9
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_a_chunk_as_long_as_the_sequence_is_the_whole():
+    data = task()
+    states = []
+    for truncate in (None, 24, 100):
+        trainer = snn.Trainer(network(), truncate=truncate)
+        trainer.fit(data, epochs=1, progress=False)
+        states.append(trainer.net.state())
+    for state in states[1:]:
+        assert all(np.array_equal(value, state[name]) for name, value in states[0].items())
+
+
+def test_chunks_see_the_state_of_those_before_and_no_gradient_goes_back():
+    """The potentials of a chunked pass are those of the whole; the gradient of a chunk is that of its own steps."""
+    data = task(samples=8)
+    net = network()
+    x, _ = data.batch(np.arange(8))
+    net.build(x.shape)
+    whole = net(x)
+    mode = snn.Mode(store=True, carried={})
+    parts = [net.forward(chunk, mode).copy() for chunk in (x[:10], x[10:])]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    net.backward(np.ones_like(parts[1]))
+    assert net.layers[0].input_gradient.shape[0] == 14
+
+
+def test_updates_one_a_chunk():
+    data = task(samples=10)
+    trainer = snn.Trainer(network(), truncate=7, batch_size=10)
+    trainer.fit(data, epochs=1, progress=False)
+    assert trainer.optimizer.steps == 4  # 24 steps in chunks of 7, 7, 7 and 3
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="truncate must be a whole number of at least 1; got 0"):
+        snn.Trainer(network(), truncate=0)
+    with pytest.raises(ValueError, match="truncate needs inputs with a time axis"):
+        snn.Trainer(snn.models.mlp(4), truncate=3)

@@ -15,6 +15,7 @@ import numpy as np
 from . import data, losses, optim, schedules
 from .config import Config
 from .diagnostics import Diagnosis, diagnose, record_spikes, write_report
+from .errors import ConfigError
 from .files import write_file
 from .kernels.cpu.launch import set_num_threads
 from .layers import ALIF, IF, LIF, PLIF, CubaLIF, Layer, RateBand, Sequential
@@ -78,9 +79,17 @@ class Outcome:
 
 
 def load_data(config: Config) -> tuple[data.Dataset, data.Dataset]:
-    """Training and test data of a configuration."""
+    """Training and test data of a configuration.
+
+    Raises:
+        ConfigError: the dataset needs a folder and none is named, or takes none.
+        ValueError: see `numsnn.data.load`.
+    """
     options = {"dir": config.data.dir} if config.data.dir else {}
-    return data.load(config.data.name, **options)
+    try:
+        return data.load(config.data.name, **options)
+    except TypeError as error:
+        raise ConfigError(f"{error}; set data.dir in the configuration, or --data FOLDER") from None
 
 
 def build_network(config: Config, sample_shape, classes: int) -> Sequential:

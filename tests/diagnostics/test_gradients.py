@@ -152,12 +152,15 @@ def test_all_potentials_on_a_kink():
 
 
 def test_some_potentials_on_a_kink():
-    """Entries on a kink are given up for others, which agree; what moves all of them cannot be checked."""
+    """Entries on a kink are given up for others, which agree, as does a direction through others alone; the width moves
+    all potentials, so that it cannot be checked."""
     close, report = at_the_kink(0.4)
     row = report.rows[-1]
     assert row.name == "input"
     assert row.checked == 8 and 0 < row.redrawn < close.sum()
-    assert row.worst < 1e-6 and np.isnan(row.direction)
+    assert row.worst < 1e-6 and row.direction < 1e-6
+    width = next(row for row in report.rows if row.name == "lif1.log_width")
+    assert width.checked == 0 and np.isnan(width.direction)
     assert not report.ok
 
 

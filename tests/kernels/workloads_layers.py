@@ -1,9 +1,134 @@
-"""More workloads: normalisations of single samples and steps, joins, channels put together, delays."""
+"""Workloads of layers without neurons: products, convolutions, pooling, normalisations, joins, delays."""
 
 import numpy as np
 from workloads import ON_ONE_THREAD, REAL, empty, normal, spikes, workload
 
 ON_ONE_THREAD.add("batchnorm_fold")
+
+
+@workload
+def linear_forward(k, rng):
+    y = empty(1000, 9)
+    k.linear_forward(spikes(rng, 1000, 40), normal(rng, 40, 9), normal(rng, 9), y)
+    return [y]
+
+
+@workload
+def linear_backward_weight(k, rng):
+    dw = empty(700, 9)
+    k.linear_backward_weight(spikes(rng, 50, 700), normal(rng, 50, 9), dw)
+    return [dw]
+
+
+@workload
+def linear_backward_input(k, rng):
+    dx = empty(1000, 40)
+    k.linear_backward_input(normal(rng, 1000, 9), normal(rng, 40, 9), dx)
+    return [dx]
+
+
+@workload
+def bias_backward(k, rng):
+    db = empty(17)
+    k.bias_backward(normal(rng, 6000, 17), db)
+    return [db]
+
+
+GEOMETRY = (1, 1), (1, 1)
+CONVOLUTIONS = (9, 7, 1), (32, 48, 16)
+"""Channels in and out, and groups: the second has many small ones, which are convolved in another way."""
+
+
+@workload
+def conv2d_forward(k, rng):
+    found = []
+    for i, o, groups in CONVOLUTIONS:
+        y, w = empty(12, 23, 21, o), normal(rng, 3, 3, i // groups, o)
+        k.conv2d_forward(spikes(rng, 12, 23, 21, i), w, normal(rng, o), *GEOMETRY, groups, y)
+        found.append(y)
+    return found
+
+
+@workload
+def conv2d_backward_weight(k, rng):
+    found = []
+    for i, o, groups in CONVOLUTIONS:
+        dw = empty(3, 3, i // groups, o)
+        k.conv2d_backward_weight(spikes(rng, 12, 23, 21, i), normal(rng, 12, 23, 21, o), *GEOMETRY, groups, dw)
+        found.append(dw)
+    return found
+
+
+@workload
+def conv2d_backward_input(k, rng):
+    found = []
+    for i, o, groups in CONVOLUTIONS:
+        dx, w = empty(12, 23, 21, i), normal(rng, 3, 3, i // groups, o)
+        k.conv2d_backward_input(normal(rng, 12, 23, 21, o), w, *GEOMETRY, groups, dx)
+        found.append(dx)
+    return found
+
+
+WINDOW = (3, 3), (2, 2), (1, 1)
+
+
+@workload
+def avg_pool2d_forward(k, rng):
+    y = empty(24, 12, 11, 40)
+    k.avg_pool2d_forward(spikes(rng, 24, 23, 21, 40), *WINDOW, y)
+    return [y]
+
+
+@workload
+def avg_pool2d_backward(k, rng):
+    dx = empty(24, 23, 21, 40)
+    k.avg_pool2d_backward(normal(rng, 24, 12, 11, 40), *WINDOW, dx)
+    return [dx]
+
+
+@workload
+def max_pool2d_forward(k, rng):
+    y, index = empty(24, 12, 11, 40), np.full((24, 12, 11, 40), 99, np.int16)
+    k.max_pool2d_forward(normal(rng, 24, 23, 21, 40), *WINDOW, y, index)
+    return [y, index]
+
+
+@workload
+def max_pool2d_backward(k, rng):
+    dx, index = empty(24, 23, 21, 40), rng.integers(0, 9, (24, 12, 11, 40)).astype(np.int16)
+    k.max_pool2d_backward(normal(rng, 24, 12, 11, 40), index, *WINDOW, dx)
+    return [dx]
+
+
+@workload
+def moments(k, rng):
+    mean, var = empty(2, 2, 17)
+    k.moments(normal(rng, 2, 6000, 17), mean, var)
+    return [mean, var]
+
+
+@workload
+def running_update(k, rng):
+    running = normal(rng, 17)
+    k.running_update(running, normal(rng, 17), 0.1)
+    return [running]
+
+
+@workload
+def batchnorm_forward(k, rng):
+    y = empty(6000, 17)
+    gamma, beta, mean, var = normal(rng, 4, 17)
+    k.batchnorm_forward(normal(rng, 6000, 17), gamma, beta, mean, np.abs(var), 1e-5, 1.0, y)
+    return [y]
+
+
+@workload
+def batchnorm_backward(k, rng):
+    dy, x = normal(rng, 2, 6000, 17)
+    gamma, mean, var = normal(rng, 3, 17)
+    dx, dgamma, dbeta = empty(6000, 17), empty(17), empty(17)
+    k.batchnorm_backward(dy, x, gamma, mean, np.abs(var), 1e-5, 1.0, False, dx, dgamma, dbeta)
+    return [dx, dgamma, dbeta]
 
 
 @workload

@@ -60,7 +60,10 @@ def _forward_rows(x, w, b, stride, padding, y, rows, lo, hi):
         image, oy = row // height, row % height
         if outputs == 1:
             total = y[image, oy].reshape(width, outputs, groups)
-        total[:] = b
+        for ox in range(width):
+            for o in range(outputs):
+                for g in range(groups):
+                    total[ox, o, g] = b[o, g]
         for ky in range(kh):
             iy = oy * stride[0] - padding[0] + ky
             if 0 <= iy < source_height:

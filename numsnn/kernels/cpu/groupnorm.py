@@ -126,15 +126,21 @@ def _projection_tiles(dy, x, gamma, mean, inverse, slopes, projections, dgamma, 
 def _input_gradient_tiles(dy, x, gamma, mean, inverse, slope, projection, dx, together, rows, blocks, lo, hi):
     samples, positions, channels = x.shape
     size = channels // mean.shape[1]
+    centre, factor = np.empty_like(gamma), np.empty_like(gamma)
+    mean_slope, mean_projection = np.empty_like(gamma), np.empty_like(gamma)
     for tile in range(lo, hi):
         block = tile % blocks
         for b in range(tile // blocks * together, min(samples, (tile // blocks + 1) * together)):
+            for c in range(channels):
+                centre[c] = mean[b, c // size]
+                factor[c] = inverse[b, c // size]
+                mean_slope[c] = slope[b, c // size]
+                mean_projection[c] = projection[b, c // size]
             for m in range(block * rows, min(positions, (block + 1) * rows)):
-                for g in range(mean.shape[1]):
-                    for c in range(g * size, (g + 1) * size):
-                        normalised = (x[b, m, c] - mean[b, g]) * inverse[b, g]
-                        centred = gamma[c] * dy[b, m, c] - slope[b, g] - normalised * projection[b, g]
-                        dx[b, m, c] = inverse[b, g] * centred
+                for c in range(channels):
+                    normalised = (x[b, m, c] - centre[c]) * factor[c]
+                    centred = gamma[c] * dy[b, m, c] - mean_slope[c] - normalised * mean_projection[c]
+                    dx[b, m, c] = factor[c] * centred
 
 
 def groupnorm_backward(dy, x, gamma, mean, var, eps, dx, dgamma, dbeta):

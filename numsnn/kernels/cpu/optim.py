@@ -7,14 +7,17 @@ from .launch import TILE_ELEMENTS, count_tiles, launch
 
 
 def _launch_flat(range_kernel, arrays, *scalars):
-    """Over blocks of the arrays' elements."""
+    """Over blocks of the arrays' elements, which the kernels cut out first: an index that counts from zero is known not
+    to be negative, and only then do their loops vectorise."""
     flat = [array.reshape(-1) for array in arrays]
     launch(range_kernel, count_tiles(flat[0].size, TILE_ELEMENTS), *flat, *scalars, TILE_ELEMENTS)
 
 
 @kernel
 def _sgd_tiles(value, grad, velocity, lr, momentum, nesterov, decay, size, lo, hi):
-    for k in range(lo * size, min(len(value), hi * size)):
+    first, last = lo * size, hi * size
+    value, grad, velocity = value[first:last], grad[first:last], velocity[first:last]
+    for k in range(len(value)):
         step = grad[k] + decay * value[k]
         velocity[k] = momentum * velocity[k] + step
         value[k] -= lr * (step + momentum * velocity[k] if nesterov else velocity[k])
@@ -22,7 +25,8 @@ def _sgd_tiles(value, grad, velocity, lr, momentum, nesterov, decay, size, lo, h
 
 @kernel
 def _plain_sgd_tiles(value, grad, lr, decay, size, lo, hi):
-    for k in range(lo * size, min(len(value), hi * size)):
+    value, grad = value[lo * size : hi * size], grad[lo * size : hi * size]
+    for k in range(len(value)):
         value[k] -= lr * (grad[k] + decay * value[k])
 
 
@@ -39,7 +43,9 @@ def sgd_update(value, grad, velocity, lr, momentum, nesterov, decay):
 def _adam_tiles(
     value, grad, first, second, rate, keep1, keep2, correction, eps, decay, shrink, size, lo, hi
 ):
-    for k in range(lo * size, min(len(value), hi * size)):
+    start, stop = lo * size, hi * size
+    value, grad, first, second = value[start:stop], grad[start:stop], first[start:stop], second[start:stop]
+    for k in range(len(value)):
         g = grad[k] + decay * value[k]
         first[k] += keep1 * (g - first[k])
         second[k] += keep2 * (g * g - second[k])

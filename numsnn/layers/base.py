@@ -346,6 +346,14 @@ class Layer(Described):
         """Raise the ShapeError of an input that does not fit."""
         raise ShapeError(f"{self.path} ({type(self).__name__}): input must be {expected}; got {tuple(shape)}")
 
+    def keep_start(self, state, mode: Mode):
+        """A copy of the state a stored pass is carried on from, for the backward pass; None from rest."""
+        if state is None or not mode.store:
+            return None
+        start = self.buffer("start", state.shape)
+        start[...] = state
+        return start
+
     def keep_channels(self, shape):
         """Refuse an input with other channels than the layer was built for."""
         if self.built and shape[-1] != self.input_shape[-1]:

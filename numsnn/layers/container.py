@@ -23,7 +23,40 @@ def _name_children(layers):
     return named
 
 
-class Sequential(Layer):
+class _Container(Layer):
+    """What containers share: named children. A subclass calls `contain` at the end of its constructor.
+
+    Children are built for the container's own input, side by side, unless a subclass says otherwise.
+    """
+
+    container = True
+
+    def contain(self, named: list[tuple[str, Layer]]):
+        """Take these layers in, by these names."""
+        self._named = named
+        self.assign_path("")
+
+    def assign_path(self, path):
+        """Give every layer inside its full name."""
+        self.path = path or self.name or type(self).__name__.lower()
+        for name, child in self._named:
+            full = f"{path}.{name}" if path else name
+            if child.container:
+                child.assign_path(full)
+            else:
+                child.path = full
+
+    def children(self):
+        return self._named
+
+    def construct(self, shape, rng):
+        output_shape = self.infer(shape)
+        for _, child in self._named:
+            child.construct(shape, rng)
+        self.input_shape, self.output_shape = shape, output_shape
+
+
+class Sequential(_Container):
     """Layers one after the other.
 
     Args:
@@ -31,23 +64,12 @@ class Sequential(Layer):
         name: shown in reports and errors.
     """
 
-    container = True
-
     def __init__(self, *layers: Layer, name: str | None = None):
         super().__init__(name)
         if not layers:
             raise ValueError(f"{type(self).__name__}: needs at least one layer")
         self.layers = layers
-        self._named = _name_children(layers)
-        self.assign_path("")
-
-    def assign_path(self, path):
-        """Give every child its full name."""
-        self.path = path or self.name or type(self).__name__.lower()
-        _assign_paths(self._named, path)
-
-    def children(self):
-        return self._named
+        self.contain(_name_children(layers))
 
     @property
     def takes_pictures(self):
@@ -94,8 +116,7 @@ class Repeat(Sequential):
         Layer.__init__(self, name)
         self.steps = whole("Repeat: steps", steps)
         self.layers = layers
-        self._named = _name_children(layers)
-        self.assign_path("")
+        self.contain(_name_children(layers))
 
     def infer(self, shape):
         if len(shape) not in (2, 4):
@@ -124,7 +145,7 @@ class Repeat(Sequential):
         return dx[0] if need_dx else None
 
 
-class Residual(Layer):
+class Residual(_Container):
     """A branch and a shortcut around it, joined.
 
     With a = branch(x) and s = shortcut(x), the joins are those of SEW ResNet (Fang et al. 2021, arXiv:2102.04159):
@@ -145,8 +166,6 @@ class Residual(Layer):
         ShapeError: on building, paths of different output shapes.
     """
 
-    container = True
-
     def __init__(
         self, *branch: Layer, shortcut: Layer | None = None, join: str = "add", name: str | None = None
     ):
@@ -156,17 +175,9 @@ class Residual(Layer):
         self.branch, self.shortcut = branch, shortcut
         self.join = choice("Residual: join", join, ("add", "and", "iand"))
         self._main = Sequential(*branch)
-        self._named = [("branch", self._main)] + ([] if shortcut is None else [("shortcut", shortcut)])
-        _name_children([layer for _, layer in self._named])
-        self.assign_path("")
-
-    def assign_path(self, path):
-        """Give every child its full name."""
-        self.path = path or self.name or type(self).__name__.lower()
-        _assign_paths(self._named, path)
-
-    def children(self):
-        return self._named
+        named = [("branch", self._main)] + ([] if shortcut is None else [("shortcut", shortcut)])
+        _name_children([layer for _, layer in named])
+        self.contain(named)
 
     def infer(self, shape):
         main = self._main.infer(shape)
@@ -174,12 +185,6 @@ class Residual(Layer):
         if main != side:
             self.refuse(shape, f"such that both paths agree; the branch gives {main}, the shortcut {side}")
         return main
-
-    def construct(self, shape, rng):
-        output_shape = self.infer(shape)
-        for _, path in self._named:
-            path.construct(shape, rng)
-        self.input_shape, self.output_shape = shape, output_shape
 
     def compute(self, x, mode):
         main = self._main.forward(x, mode)
@@ -207,7 +212,7 @@ class Residual(Layer):
         return dx
 
 
-class Concat(Layer):
+class Concat(_Container):
     """Give the input to every branch and put their outputs together along the channels.
 
     ``[..., C]`` -> ``[..., C1 + C2 + ...]``, all other extents alike. With None as a branch the input itself is part of
@@ -222,23 +227,13 @@ class Concat(Layer):
         ShapeError: on building, branches whose outputs differ in more than channels.
     """
 
-    container = True
-
     def __init__(self, *branches: Layer | None, name: str | None = None):
         super().__init__(name)
         self.branches = branches
-        self._named = _name_children([branch for branch in branches if branch is not None])
-        if not self._named:
+        named = _name_children([branch for branch in branches if branch is not None])
+        if not named:
             raise ValueError("Concat: needs at least one layer")
-        self.assign_path("")
-
-    def assign_path(self, path):
-        """Give every child its full name."""
-        self.path = path or self.name or type(self).__name__.lower()
-        _assign_paths(self._named, path)
-
-    def children(self):
-        return self._named
+        self.contain(named)
 
     def infer(self, shape):
         shapes = [shape if branch is None else branch.infer(shape) for branch in self.branches]
@@ -246,12 +241,6 @@ class Concat(Layer):
             forms = ", ".join(map(str, shapes))
             self.refuse(shape, f"such that all branches agree but for channels; they give {forms}")
         return (*shapes[0][:-1], sum(part[-1] for part in shapes))
-
-    def construct(self, shape, rng):
-        output_shape = self.infer(shape)
-        for _, branch in self._named:
-            branch.construct(shape, rng)
-        self.input_shape, self.output_shape = shape, output_shape
 
     def compute(self, x, mode):
         parts = [x if branch is None else branch.forward(x, mode) for branch in self.branches]
@@ -280,12 +269,3 @@ class Concat(Layer):
             self.kernels.add(dx, gradient, total)
             dx = total
         return dx
-
-
-def _assign_paths(named, path):
-    for name, child in named:
-        full = f"{path}.{name}" if path else name
-        if hasattr(child, "assign_path"):
-            child.assign_path(full)
-        else:
-            child.path = full

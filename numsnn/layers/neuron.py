@@ -175,10 +175,7 @@ class Neuron(Layer):
             value.refresh()
         rows = current.shape[1:]
         state, first = self.carried_state(mode, rows if self.plain else (5, *rows), steps)
-        start = None
-        if state is not None and mode.store:
-            start = self.buffer("start", state.shape)
-            start[...] = state
+        start = self.keep_start(state, mode)
         d = self.kernels.zeros((steps, channels), self.dtype)
         if self.tracker is not None:
             d = self.tracker.correction_for(steps, first)
@@ -293,17 +290,12 @@ class Neuron(Layer):
         setattr(self.tracker, name, self.kernels.from_host(value, dtype))
 
     def move(self, kernels, dtype):
-        statistics = {name: self.kernels.to_host(value) for name, value in self.own_statistics().items()}
         if self.built:
             for value in self.values:
                 value.move(kernels, self.kernels, dtype)
-            if self.recurrent:
-                self.lateral.move(kernels, self.kernels, dtype)
         if self.tracker is not None:
             self.tracker.kernels, self.tracker.dtype = kernels, dtype
-        self._kernels, self.dtype = kernels, dtype
-        for name, value in statistics.items():
-            self.set_statistic(name, value)
+        super().move(kernels, dtype)
 
 
 def granularity(what, value, start):

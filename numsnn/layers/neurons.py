@@ -213,10 +213,7 @@ class LI(Layer):
         shape = x.shape[0], -1, x.shape[-1]
         u = self.buffer("u", x.shape)
         state = self.carried_state(mode, u.reshape(shape).shape[1:], x.shape[0])[0]
-        start = None
-        if state is not None and mode.store:
-            start = self.buffer("start", state.shape)
-            start[...] = state
+        start = self.keep_start(state, mode)
         self.kernels.integrator_forward(
             x.reshape(shape), self.leak.refresh(), self.decay_input, u.reshape(shape), state
         )

@@ -7,7 +7,29 @@ from .base import Layer
 from .parameter import Parameter
 
 
-class BatchNorm(Layer):
+class AffineNorm(Layer):
+    """What normalisations with one scale and one shift a channel share; a subclass sets ``channels`` and ``affine``."""
+
+    def infer(self, shape):
+        self.need_channels(shape, self.channels, (3, 4, 5))
+        return shape
+
+    def create(self, shape, rng):
+        kernels, size = self.kernels, (self.channels,)
+        self.gamma = Parameter("gamma", kernels.from_host(np.ones(size), self.dtype), "norm")
+        self.beta = Parameter("beta", kernels.zeros(size, self.dtype), "norm")
+        if self.affine:
+            self.add_parameter(self.gamma)
+            self.add_parameter(self.beta)
+
+    def move(self, kernels, dtype):
+        if self.built and not self.affine:
+            for p in (self.gamma, self.beta):
+                p.move(kernels, self.kernels, dtype)
+        super().move(kernels, dtype)
+
+
+class BatchNorm(AffineNorm):
     """Normalise every channel over T, N (and positions), then scale and shift it. Shape kept; channels last.
 
     y = v_threshold gamma (x - mean) / sqrt(var + eps) + beta
@@ -39,17 +61,9 @@ class BatchNorm(Layer):
         self.momentum = within(f"{kind}: momentum", positive(f"{kind}: momentum", momentum), 0, 1)
         self.affine = flag(f"{kind}: affine", affine)
 
-    def infer(self, shape):
-        self.need_channels(shape, self.channels, (3, 4, 5))
-        return shape
-
     def create(self, shape, rng):
+        super().create(shape, rng)
         kernels, size = self.kernels, (self.channels,)
-        self.gamma = Parameter("gamma", kernels.from_host(np.ones(size), self.dtype), "norm")
-        self.beta = Parameter("beta", kernels.zeros(size, self.dtype), "norm")
-        if self.affine:
-            self.add_parameter(self.gamma)
-            self.add_parameter(self.beta)
         self.running = {
             "mean": kernels.zeros(size, self.dtype),
             "var": kernels.from_host(np.ones(size), self.dtype),
@@ -91,9 +105,3 @@ class BatchNorm(Layer):
 
     def set_statistic(self, name, value):
         self.running[name] = self.kernels.from_host(value, self.dtype)
-
-    def move(self, kernels, dtype):
-        if self.built and not self.affine:
-            for p in (self.gamma, self.beta):
-                p.move(kernels, self.kernels, dtype)
-        super().move(kernels, dtype)

@@ -1,13 +1,10 @@
 """Normalisation of every sample and step by itself: group and layer normalisation."""
 
-import numpy as np
-
 from ..validate import flag, positive, whole
-from .base import Layer
-from .parameter import Parameter
+from .norm import AffineNorm
 
 
-class GroupNorm(Layer):
+class GroupNorm(AffineNorm):
     """Normalise every sample at every step by itself, over its positions and the channels of a group, then scale and
     shift every channel. Shape kept; channels last. Training and inference compute the same, for any batch size.
 
@@ -38,18 +35,6 @@ class GroupNorm(Layer):
         if channels % groups:
             raise ValueError(f"{kind}: groups must divide the channels; got {groups} for {channels}")
 
-    def infer(self, shape):
-        self.need_channels(shape, self.channels, (3, 4, 5))
-        return shape
-
-    def create(self, shape, rng):
-        kernels, size = self.kernels, (self.channels,)
-        self.gamma = Parameter("gamma", kernels.from_host(np.ones(size), self.dtype), "norm")
-        self.beta = Parameter("beta", kernels.zeros(size, self.dtype), "norm")
-        if self.affine:
-            self.add_parameter(self.gamma)
-            self.add_parameter(self.beta)
-
     def compute(self, x, mode):
         samples = self.as_real(x).reshape(x.shape[0] * x.shape[1], -1, self.channels)
         y = self.buffer("y", x.shape)
@@ -70,12 +55,6 @@ class GroupNorm(Layer):
             self.beta.grad,
         )  # fmt: skip
         return dx.reshape(dy.shape) if need_dx else None
-
-    def move(self, kernels, dtype):
-        if self.built and not self.affine:
-            for p in (self.gamma, self.beta):
-                p.move(kernels, self.kernels, dtype)
-        super().move(kernels, dtype)
 
 
 class LayerNorm(GroupNorm):

@@ -71,9 +71,7 @@ class ConstrainedValue:
             backward(self.gradient, self.natural, self.parameter.grad)
 
     def move(self, kernels, old_kernels, dtype):
-        """Bring everything to another target or dtype."""
+        """Bring the natural values to another target or dtype; the parameter is the layer's to move."""
         self.natural = kernels.from_host(old_kernels.to_host(self.natural), dtype)
         self.gradient = kernels.from_host(old_kernels.to_host(self.gradient), dtype)
         self.kernels = kernels
-        if self.parameter is not None:
-            self.parameter.move(kernels, old_kernels, dtype)

@@ -4,11 +4,11 @@ Memory is NumPy's here as well, and constrained parameters and folded weights ar
 reference's own.
 """
 
-from ..reference.array import empty, from_host, to_host, zeros
 from ..reference.norm import batchnorm_fold
 from ..reference.parametrise import positive_backward, positive_forward, unit_backward, unit_forward
+from .array import empty, from_host, to_host, zeros
 from .activity import add_affine, add_row, rate_band, rate_power
-from .conv import conv2d_backward_input, conv2d_backward_weight, conv2d_forward
+from .conv import active_inputs, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .dropout import dropout
 from .elementwise import (
     add,
@@ -52,7 +52,7 @@ from .recurrent import recurrent_backward, recurrent_forward
 name = "cpu"
 
 __all__ = [
-    "adam_update", "add", "add_affine", "add_row", "and_backward", "and_forward", "avg_pool2d_backward",
+    "active_inputs", "adam_update", "add", "add_affine", "add_row", "and_backward", "and_forward", "avg_pool2d_backward",
     "avg_pool2d_forward", "batchnorm_backward", "batchnorm_fold", "batchnorm_forward", "bias_backward", "clamp",
     "concat", "conv2d_backward_input", "conv2d_backward_weight", "conv2d_forward", "delay_backward", "delay_forward",
     "divergence", "dropout", "empty", "first_spike_cross_entropy", "from_host", "groupnorm_backward",

@@ -9,12 +9,20 @@ import numpy as np
 from . import events, grouped, product, winograd
 from .route import choose
 
+MOST_COLUMNS = 256
+"""Columns of weights that events sum at a time, at most."""
+
 
 def active_inputs(x, dtype, memory=None):
     """See `reference.conv.active_inputs`."""
     active = events.Active(dtype) if memory is None else memory
     active.count(x if x.ndim == 4 else x.reshape(len(x), 1, 1, -1))
     return active
+
+
+def _density(active, x, y):
+    """Share of active inputs, or None where there are more numbers than the lists' 32-bit indices reach."""
+    return active.density if max(x.size, y.size, MOST_COLUMNS * x[0, 0].size) < 1 << 31 else None
 
 
 def _taps(kernel_size, padding):
@@ -26,7 +34,7 @@ def _taps(kernel_size, padding):
 def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto"):
     """See `reference.conv.conv2d_forward`."""
     active = active_inputs(x, w.dtype) if active is None else active
-    route = choose(route, "forward", active.density, w, stride, groups)
+    route = choose(route, "forward", _density(active, x, y), w, stride, groups)
     if route == "grouped":
         grouped.forward(x, w, b, stride, padding, groups, y)
     elif route == "events":
@@ -48,7 +56,7 @@ def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto
 def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, route="auto"):
     """See `reference.conv.conv2d_backward_weight`."""
     active = active_inputs(x, dw.dtype) if active is None else active
-    route = choose(route, "weight", active.density, dw, stride, groups)
+    route = choose(route, "weight", _density(active, x, dy), dw, stride, groups)
     if route == "grouped":
         grouped.backward_weight(x, dy, stride, padding, groups, dw)
     elif route == "events":

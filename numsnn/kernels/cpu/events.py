@@ -12,7 +12,7 @@ import numpy as np
 
 from .compile import kernel
 from .launch import count_tiles, launch, parallel_for, scratch
-from .vector import REGISTER_BYTES, sum_rows
+from .vector import REGISTER_BYTES, lanes, lowest_bit, nonzero_bits, sum_rows
 
 PIXELS = 256
 """Pixels of a tile, at most, where inputs are listed and outputs are summed."""
@@ -39,26 +39,29 @@ def _count_tiles(x, start, pixels, lo, hi):
 
 @kernel
 def _list_tiles(x, start, channel, value, pixels, lo, hi):
-    """Writing goes one entry beyond a pixel's last, where the next one's first will be."""
+    """A register of inputs at a time: most are silent altogether."""
     total, channels = x.shape
+    flat = x.reshape(-1)
     real = type(value[0])
-    zero = type(x[0, 0])(0)
-    for p in range(lo * pixels, min(total, hi * pixels)):
-        row = x[p]
-        n = start[p]
-        if start[p + 1] - n == 0:
-            continue
-        last = start[p + 1] - 1
-        c = 0
-        while n < last:
-            channel[n] = c
-            value[n] = real(row[c])
-            n += row[c] != zero
-            c += 1
-        while row[c] == zero:
-            c += 1
-        channel[n] = c
-        value[n] = real(row[c])
+    width = lanes(flat)
+    for tile in range(lo, hi):
+        first, last = tile * pixels * channels, min(total, (tile + 1) * pixels) * channels
+        n = start[tile * pixels]
+        at = first
+        while at + width <= last:
+            bits = nonzero_bits(flat, at)
+            while bits != 0:
+                k = at + lowest_bit(bits)
+                channel[n] = np.uint32(k - first) % np.uint32(channels)
+                value[n] = real(flat[k])
+                n += 1
+                bits &= bits - np.uint64(1)
+            at += width
+        for k in range(at, last):
+            if flat[k] != 0:
+                channel[n] = (k - first) % channels
+                value[n] = real(flat[k])
+                n += 1
 
 
 class Active:

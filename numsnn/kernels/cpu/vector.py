@@ -63,7 +63,7 @@ class _Emitter:
         self.bytes = context.get_abi_sizeof(self.element)
         self.lanes = REGISTER_BYTES // self.bytes
         self.vector = ir.VectorType(self.element, self.lanes)
-        self.nothing = ir.Constant(self.vector, [0.0] * self.lanes)
+        self.nothing = ir.Constant(self.vector, None)
 
     def number(self, value):
         return ir.Constant(self.index, value)
@@ -312,3 +312,34 @@ def square_transform(matrix):
 
     assert all(len(row) == wide for row in matrix) and tall > 0
     return transform
+
+
+@intrinsic
+def nonzero_bits(typingctx, x, at):
+    """Which of the `lanes(x)` numbers of the flat array x from x[at] on are not zero, as the bits of a uint64."""
+    signature = types.uint64(x, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        kind = signature.args[0]
+        emit = _Emitter(context, builder, kind.dtype)
+        numbers = emit.load(emit.pointer(kind, *arguments))
+        zeros = ir.Constant(emit.vector, None)
+        if isinstance(kind.dtype, types.Float):
+            differ = builder.fcmp_unordered("!=", numbers, zeros)
+        else:
+            differ = builder.icmp_unsigned("!=", numbers, zeros)
+        bits = builder.bitcast(differ, ir.IntType(emit.lanes))
+        return bits if emit.lanes == 64 else builder.zext(bits, ir.IntType(64))
+
+    return signature, generate
+
+
+@intrinsic
+def lowest_bit(typingctx, bits):
+    """The number of the lowest bit that is set, as an index; bits are a uint64 that is not zero."""
+    signature = types.intp(types.uint64)
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return signature, generate

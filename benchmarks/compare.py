@@ -10,8 +10,6 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
-
 from comparison import Comparison
 from report import report
 
@@ -32,7 +30,7 @@ def options(arguments=None):
     parser.add_argument("--jax-python", default=sys.executable, metavar="PYTHON", help="interpreter with JAX")
     parser.add_argument("--surrogate", choices=list(SURROGATES), default="arctan")
     parser.add_argument("--threads", type=int, default=2, help="of every side (default: 2)")
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds of timing a workload and pass (default: 60)")
+    parser.add_argument("--budget", type=float, default=60.0, help="seconds of timing a pass (default: 60)")
     parser.add_argument("--seed", type=int, default=0, help="of all numbers")
     parser.add_argument("--json", metavar="FILE", help="write the results")
     return parser.parse_args(arguments)

@@ -74,7 +74,7 @@ class Comparison:
             seed: of all numbers.
         """
         self.say(f"{workload.name}: numbers")
-        file = self._path("arrays")
+        file = self.path("arrays")
         answer = self.own.ask(
             "call", function="prepare", out=file, workload=workload.to_dict(), arguments={"seed": seed}
         )
@@ -147,13 +147,13 @@ class Comparison:
 
     def _outcomes(self, side, workload, arrays, training):
         """What both sides compute."""
-        file, g = self._path("checked"), self._path("g", "npy")
+        file, g = self.path("checked"), self.path("g", "npy")
         np.savez(file, **arrays)
         shape = (*workload.shape[:2], workload.classes)
         np.save(g, np.random.default_rng(1).standard_normal(shape, np.float32))
         found = []
         for name in (OWN, side):
-            worker, out = self.checkers[name], self._path(f"outcome {name}")
+            worker, out = self.checkers[name], self.path(f"outcome {name}")
             worker.ask("build", workload=workload.to_dict(), arrays=file)
             worker.ask("outcome", out=out, training=training, g=g if training else None)
             with np.load(out) as stored:
@@ -163,7 +163,7 @@ class Comparison:
     def _explain(self, workload, ours, theirs, differ, training):
         """How far from a tie spikes of the lowest layer in which some differ are; refuses more than TIE."""
         lowest = next(k for k, count in enumerate(differ) if count)
-        out = self._path("potentials")
+        out = self.path("potentials")
         self.own.ask(
             "call", function="potentials", out=out, workload=None, arguments={"k": lowest, "training": training}
         )
@@ -193,7 +193,8 @@ class Comparison:
                 for side in sides:
                     result["memory"].setdefault(side, {})[what] = workers[side].ask("memory")
 
-    def _path(self, name, kind="npz"):
+    def path(self, name, kind="npz"):
+        """Of a file for arrays on their way."""
         return str(self.folder / f"{name}.{kind}")
 
 

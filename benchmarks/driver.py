@@ -10,6 +10,7 @@ from pathlib import Path
 from numsnn.bench.measure import repetitions
 
 WORKER = Path(__file__).with_name("worker.py")
+REPOSITORY = str(WORKER.resolve().parents[1])
 
 PAUSE = 0.05
 """Seconds between two turns, in which the threads of the side before go to sleep."""
@@ -37,10 +38,11 @@ class Worker:
 
     def __init__(self, side, python, threads, script=WORKER):
         self.side = side
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by close
         environment = os.environ | {
             "OMP_NUM_THREADS": str(threads), "NUMSNN_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE",
             "KMP_BLOCKTIME": "0", "MKL_NUM_THREADS": str(threads), "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": os.pathsep.join(filter(None, (REPOSITORY, os.environ.get("PYTHONPATH")))),
         }  # fmt: skip
         self._process = subprocess.Popen(
             [python, str(script), side, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -58,8 +58,10 @@ def memory(workloads):
         cells = []
         for side in sides:
             found = workload["memory"].get(side, {}).get(what)
-            known = found is not None and found["peak"] is not None
-            cells.append(f"{bytes_text(found['peak'] - found['before'])} ({bytes_text(found['peak'])})" if known else "")
+            if found is None or found["peak"] is None:
+                cells.append("")
+            else:
+                cells.append(f"{bytes_text(found['peak'] - found['before'])} ({bytes_text(found['peak'])})")
         rows.append([f"{workload['name']} {TITLES[what]}", *cells])
     return "## Peak memory: growth since the libraries were loaded (and in all)\n\n" + table(["workload", *sides], rows)
 

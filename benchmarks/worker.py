@@ -11,9 +11,6 @@ import os
 import sys
 import traceback
 from importlib import import_module
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 

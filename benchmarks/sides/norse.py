@@ -53,7 +53,7 @@ class Side(TorchSide):
             return f"has no {workload['surrogate']} surrogate"
         if what == "train" and workload["detach"] != lateral:
             return f"has no {'detached' if workload['detach'] else 'attached'} reset for such neurons"
-        return "is PyTorch's own, measured once" if what == "pass" else None
+        return None
 
     def neuron(self, tau, theta):
         return Spikes(LIF(parameters(tau, theta), dt=DT))

@@ -4,7 +4,7 @@ import sys
 from importlib import metadata
 
 import numsnn
-from numsnn.bench import network
+from numsnn.bench import network, passes
 from numsnn.bench.workloads import Workload
 
 
@@ -21,3 +21,8 @@ class Side(network.Network):
 
     def __init__(self, workload, arrays):
         super().__init__(Workload.from_dict(workload), arrays)
+
+
+class Passes(passes.Passes):
+    def __init__(self, case, arrays):
+        super().__init__(passes.Case(**case), arrays)

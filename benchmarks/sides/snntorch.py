@@ -1,4 +1,4 @@
-"""snnTorch: layers over all steps at once, which is faster than its usual loop, and the loop around each of its neurons.
+"""snnTorch: layers over all steps at once, which is faster than its usual loop, and the loop around its neurons alone.
 
 Its Leaky does not scale the input by 1/tau. The neurons here do, in front of it. Its reset is detached when it comes
 with the next step (its default) and attached otherwise; to 0 both are numsnn's.
@@ -48,7 +48,7 @@ class Side(TorchSide):
     def cannot(workload, what):
         if what == "train" and workload["surrogate"] != "arctan":
             return f"has no {workload['surrogate']} surrogate"
-        return "is PyTorch's own, measured once" if what == "pass" else None
+        return None
 
     def neuron(self, tau, theta):
         return Leaky(tau, theta, self.workload["detach"])

@@ -32,7 +32,7 @@ class Workload:
         name: as given on the command line.
         layers: the network, see above.
         shape: of the input, ``[T, N, ...]``.
-        encoding: "spikes" (drawn anew at every step), "picture" (the same numbers at every step) or "currents" (normal).
+        encoding: "spikes" (drawn anew at every step), "picture" (the same numbers at every step), "currents" (normal).
         density: share of spikes in the input; 1 for the other encodings.
         once: how many layers at the front numsnn computes once for all steps of a picture (`Repeat`); 0 for none.
         detach: the backward pass treats the reset's spikes as constants.

@@ -75,14 +75,12 @@ class Comparison:
         """
         self.say(f"{workload.name}: numbers")
         file = self.path("arrays")
-        answer = self.own.ask(
-            "call", function="prepare", out=file, workload=workload.to_dict(), arguments={"seed": seed}
-        )
+        answer = self.own.ask("prepare", workload=workload.to_dict(), out=file, seed=seed)
         workload = Workload.from_dict(answer["workload"])
         with np.load(file) as stored:
             arrays = dict(stored)
         self.own.ask("build", workload=workload.to_dict(), arrays=file)
-        rates = self.own.ask("call", function="rates", out="", workload=None, arguments={})["rates"]
+        rates = self.own.ask("rates")["rates"]
         peers = [side for side in self.checkers if side != OWN and (sides is None or side in sides)]
         result = {
             "name": workload.name, "shape": list(workload.shape), "surrogate": workload.surrogate, "rates": rates,
@@ -164,9 +162,7 @@ class Comparison:
         """How far from a tie spikes of the lowest layer in which some differ are; refuses more than TIE."""
         lowest = next(k for k, count in enumerate(differ) if count)
         out = self.path("potentials")
-        self.own.ask(
-            "call", function="potentials", out=out, workload=None, arguments={"k": lowest, "training": training}
-        )
+        self.own.ask("potentials", out=out, k=lowest, training=training)
         with np.load(out) as stored:
             u = stored["u"]
         neurons = [layer for layer in leaves(workload.layers) if layer[0] in ("lif", "recurrent")][lowest]

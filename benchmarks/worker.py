@@ -71,19 +71,31 @@ class Server:
         np.savez(out, **self.subject.outcome(**arguments))
         return {}
 
-    def call(self, function, out, workload, arguments):
-        """numsnn's own side: call a function of `numsnn.bench.network`, or a method of the network, for a result."""
+    # --- what only numsnn's side is asked ---
+
+    def prepare(self, workload, out, seed):
+        """Draw a workload's numbers; answers with the workload, its thresholds set."""
         from numsnn.bench import network
         from numsnn.bench.workloads import Workload
 
-        if function == "prepare":
-            workload, arrays = network.prepare(Workload.from_dict(workload), **arguments)
-            np.savez(out, **arrays)
-            return {"workload": workload.to_dict()}
-        if function == "potentials":
-            np.savez(out, u=self.subject.potentials(**arguments))
-            return {}
+        workload, arrays = network.prepare(Workload.from_dict(workload), seed)
+        np.savez(out, **arrays)
+        return {"workload": workload.to_dict()}
+
+    def potentials(self, out, k, training):
+        """Write the potentials of one layer of neurons to a file."""
+        np.savez(out, u=self.subject.potentials(k, training))
+        return {}
+
+    def rates(self):
+        """Share of spikes, layer by layer."""
         return {"rates": self.subject.rates()}
+
+    def neurons(self, quick):
+        """Rates of the neuron kernel and of a copy."""
+        from numsnn.bench import neurons
+
+        return {"neurons": neurons.bandwidths(quick)}
 
 
 def serve(server, requests, answers):

@@ -117,6 +117,7 @@ def _correlate_tiles(
     panels, depth, columns = packed.shape
     pitch = panels * columns
     outputs = len(bias)
+    row_pitch = patches.shape[1]
     left, right, total = patches.reshape(-1), packed.reshape(-1), sums.reshape(-1)
     for tile in range(lo, hi):
         start, stop = tile * rows, min(len(x) * height, (tile + 1) * rows)
@@ -132,7 +133,7 @@ def _correlate_tiles(
             for panel in range(panels):
                 for m in range(0, n, TILE_ROWS):
                     multiply_tile(
-                        left, m * depth + k, depth, 1, right, (panel * depth + k) * columns, block,
+                        left, m * row_pitch + k, row_pitch, 1, right, (panel * depth + k) * columns, block,
                         total, m * pitch + panel * columns, pitch, k == 0,
                     )  # fmt: skip
         n = 0
@@ -158,13 +159,13 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
     """
     _, depth, columns = packed.shape
     height, width = (count_tiles(extent - first, by) for extent, first, by in zip(y.shape[1:3], origin, step, strict=True))
-    rows = max(1, min(PATCH_ELEMENTS // depth, 256) // width)
+    rows = max(1, min(PATCH_ELEMENTS // (depth + len(packed) * columns), 256) // width)
     pixels = padded_rows(rows * width)
     taps_y, taps_x = (np.array(axis, np.int64) for axis in taps)
     channels = depth // len(taps_y)
 
     def work(lo, hi):
-        patches = scratch.get("patches", (pixels, depth), y.dtype)
+        patches = scratch.get("patches", (pixels, depth + columns), y.dtype)  # rows a power of two apart would collide
         sums = scratch.get("sums", (pixels, len(packed) * columns), y.dtype)
         _correlate_tiles(
             x, first_channel, channels, taps_y, taps_x, stride, packed, bias, y, first_output, origin, step,

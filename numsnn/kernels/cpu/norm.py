@@ -39,21 +39,46 @@ def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
 
 
 def moments(x, mean, var):
-    """See `reference.norm.moments`. Tiles are merged in float64 by the pairwise formula of Chan, Golub and LeVeque
-    (1979), so that a large mean does not swallow a small variance."""
+    """See `reference.norm.moments`."""
     groups, total, channels = x.shape
     rows = rows_per_tile(channels)
     tiles = count_tiles(total, rows)
     tile_mean = np.empty((groups * tiles, channels), x.dtype)
     tile_square = np.empty_like(tile_mean)
     launch(_moment_tiles, groups * tiles, x, tile_mean, tile_square, rows, tiles)
-    counts = np.full((tiles, 1), rows, np.float64)
+    counts = np.full(tiles, rows, np.float64)
     counts[-1] = total - (tiles - 1) * rows
-    tile_mean = tile_mean.reshape(groups, tiles, channels)
-    merged = (counts * tile_mean).sum(1) / total
-    between = (counts * (tile_mean - merged[:, None]) ** 2).sum(1)
-    mean[...] = merged
-    var[...] = (tile_square.reshape(groups, tiles, channels).sum(1, dtype=np.float64) + between) / total
+    shape = groups, tiles, channels
+    merge_moments(tile_mean.reshape(shape), tile_square.reshape(shape), counts, mean, var)
+
+
+@kernel
+def _merge_groups(tile_mean, tile_square, counts, mean, var, lo, hi):
+    tiles, channels = tile_mean.shape[1:]
+    merged, spread = np.empty((2, channels))
+    for group in range(lo, hi):
+        merged[:] = spread[:] = 0.0
+        total = 0.0
+        for tile in range(tiles):
+            total += counts[tile]
+            for c in range(channels):
+                merged[c] += counts[tile] * tile_mean[group, tile, c]
+        for c in range(channels):
+            merged[c] /= total
+        for tile in range(tiles):
+            for c in range(channels):
+                distance = tile_mean[group, tile, c] - merged[c]
+                spread[c] += tile_square[group, tile, c] + counts[tile] * distance * distance
+        for c in range(channels):
+            mean[group, c] = merged[c]
+            var[group, c] = spread[c] / total
+
+
+def merge_moments(tile_mean, tile_square, counts, mean, var):
+    """Tiles of so many rows (counts ``[tiles]``), their means and sums of squared distances from them ``[G, tiles,
+    C]``, merged: mean, var ``[G, C]``. In float64 by the pairwise formula of Chan, Golub and LeVeque (1979), so that a
+    large mean does not swallow a small variance."""
+    launch(_merge_groups, len(mean), tile_mean, tile_square, counts, mean, var)
 
 
 def running_update(running, value, momentum):

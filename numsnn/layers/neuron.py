@@ -8,6 +8,7 @@ from ..pda import PDA, ShiftTracker
 from ..psg import FAMILIES, PSG, Surrogate
 from ..validate import flag, whole
 from .base import Layer
+from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
 
 LEAK_BOUNDS = (1e-4, 1 - 1e-4)
@@ -22,8 +23,10 @@ class Trace:
     """What a stored pass leaves for the backward pass and for whoever looks inside. Arrays are ``[T, M, C]``.
 
     Attributes:
-        current: input current.
-        u, s: potentials after charging, spikes.
+        current: input current, or what `norm` makes it of.
+        norm: the `Normalisation` in front, where both are run as one, or None.
+        u: potentials after charging; None where nobody asked for them: see `Neuron.potentials`.
+        s: spikes.
         d: PDA correction ``[T, C]``.
         relaxed: whether spikes are those of the relaxed mode.
         j, a, held: synaptic current, adaptation, refractoriness; None where the neuron has no such part.
@@ -31,7 +34,8 @@ class Trace:
     """
 
     current: np.ndarray
-    u: np.ndarray
+    norm: Normalisation | None
+    u: np.ndarray | None
     s: np.ndarray
     d: np.ndarray
     relaxed: bool
@@ -168,7 +172,8 @@ class Neuron(Layer):
 
     # --- forward ---
 
-    def compute(self, x, mode):
+    def compute(self, x, mode, norm: Normalisation | None = None):
+        """The spikes for x, or for what norm makes of x."""
         steps, channels = x.shape[0], x.shape[-1]
         current = self.as_real(x).reshape(steps, -1, channels)
         for value in self.values:
@@ -180,31 +185,62 @@ class Neuron(Layer):
         if self.tracker is not None:
             d = self.tracker.correction_for(steps, first)
         s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
-        need_u = mode.store or mode.track or self.record or not self.plain
+        need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or not self.plain
         u = self.buffer("u", current.shape) if need_u else None
-        trace = Trace(current, u, s, d, mode.relaxed, *self._part_buffers(current.shape), start)
-        self._run(trace, state)
+        trace = Trace(current, norm, u, s, d, mode.relaxed, *self._part_buffers(current.shape), start)
+        mean = var = None
+        if self.tracker is not None and self.tracker.wants_potentials(mode):
+            mean, var = self.buffer("moments", (2, steps, channels))
+        self._run(trace, state, u, mean, var)
         if self.tracker is not None and (mode.store or mode.track):
-            self.tracker.observe(current, u, mode, first)
+            moments = self._current_moments(trace) if mode.track else None
+            self.tracker.observe(moments, mean, var, rows[0], mode, first)
         if mode.store:
             self.kept = trace
         if self.record:
             self._record(trace, x.shape)
         return s.reshape(x.shape)
 
-    def _run(self, trace, state):
+    def _run(self, trace, state, u, mean=None, var=None):
         """Call the forward kernel."""
         family = self.surrogate.family if trace.relaxed else None
         common = self.threshold.natural, trace.d, self.v_reset, self.decay_input
         if self.plain:
+            norm = None if trace.norm is None else trace.norm[:3]
             self.kernels.lif_forward(
-                trace.current, self.leak.natural, *common, family, self.width.natural, trace.u, trace.s, state
-            )
-        else:
-            self.kernels.recurrent_forward(
-                trace.current, self._lateral_value(), self.leak.natural, *self._part_values(), *common,
-                self.refractory, family, self.width.natural, trace.u, trace.s, trace.j, trace.a, trace.held, state,
+                trace.current, self.leak.natural, *common, family, self.width.natural, u, trace.s, state, norm, mean,
+                var,
             )  # fmt: skip
+            return
+        self.kernels.recurrent_forward(
+            trace.current, self._lateral_value(), self.leak.natural, *self._part_values(), *common,
+            self.refractory, family, self.width.natural, u, trace.s, trace.j, trace.a, trace.held, state,
+        )  # fmt: skip
+        if mean is not None:
+            self.kernels.moments(u, mean, var)
+
+    def _current_moments(self, trace):
+        """Mean and variance ``[C]`` of the input current."""
+        channels = trace.current.shape[-1]
+        mean, var = self.kernels.empty((2, 1, channels), self.dtype)
+        norm = trace.norm
+        if norm is not None and norm.var is not None:
+            mean[0], var[0] = norm.centre, norm.var
+        else:
+            self.kernels.moments(trace.current.reshape(1, -1, channels), mean, var)
+        if norm is not None:
+            self.kernels.normalised_moments(mean[0], var[0], *norm[:3], mean[0], var[0])
+        return mean[0], var[0]
+
+    def potentials(self) -> np.ndarray:
+        """Potentials after charging of the last stored pass, ``[T, M, C]``, on the host; computed again, unless the
+        pass kept them."""
+        trace = self.kept
+        u = trace.u
+        if u is None:
+            u = self.kernels.empty(trace.current.shape, self.dtype)
+            self._run(trace, None if trace.start is None else trace.start.copy(), u)
+        return self.kernels.to_host(u)
 
     def _part_values(self):
         """gamma, rho and kappa, None where there is no such part."""
@@ -230,18 +266,20 @@ class Neuron(Layer):
 
     def propagate(self, dy, need_dx):
         trace = self.kept
-        shape = trace.u.shape
+        shape = trace.s.shape
         direct = (None, None) if self.tracker is None else self.tracker.direct_gradient
-        dx = self.buffer("dx", shape)
+        dx = self.overwrite(dy) if self.plain else self.gradient(dy.shape)
         dleak = self.leak.gradient if self.learn_tau else None
         common = (
             self.threshold.natural, trace.d, self.v_reset, self.detach_reset and not trace.relaxed, self.decay_input,
-            self.surrogate.family, self.width.natural, *direct, dx,
+            self.surrogate.family, self.width.natural, *direct, dx.reshape(shape),
         )  # fmt: skip
         if self.plain:
+            norm, sums = (None, None) if trace.norm is None else (trace.norm[:3], trace.norm.sums)
             self.kernels.lif_backward(
-                dy.reshape(shape), trace.u, trace.s, self.leak.natural, *common, dleak, self.threshold.gradient,
-                self.width.gradient, trace.start,
+                dy.reshape(shape), trace.current, trace.s, self.leak.natural, *common, dleak,
+                self.threshold.gradient if self.threshold.parameter else None,
+                self.width.gradient if self.width.parameter else None, trace.start, norm, sums,
             )  # fmt: skip
         else:
             parts = self.gamma, self.rho, self.kappa
@@ -253,7 +291,10 @@ class Neuron(Layer):
             )  # fmt: skip
         for value in self.values:
             value.collect()
-        return dx.reshape(dy.shape) if need_dx else None
+        if not need_dx:
+            self.pool.settle(dx, dy)
+            return None
+        return dx
 
     # --- looking inside, saving, moving ---
 
@@ -273,7 +314,7 @@ class Neuron(Layer):
 
     def pieces(self):
         breaks = FAMILIES[self.surrogate.family].breaks
-        x = self.kernels.to_host(self.kept.u) - self.thresholds()
+        x = self.potentials() - self.thresholds()
         pieces = np.searchsorted(breaks, x / self.kernels.to_host(self.width.natural))
         if self.refractory:  # who rests is a matter of who has crossed the threshold; at rest nothing depends on x
             pieces = np.where(self.kernels.to_host(self.kept.held), -1, 2 * pieces + (x >= 0))

@@ -15,7 +15,7 @@ from .. import equations as eq
 from .compile import kernel
 from .launch import count_tiles, launch, rows_per_tile
 from .norm import merge_moments
-from .tiles import SCRATCH_ELEMENTS, STATE_ELEMENTS, cut
+from .tiles import SCRATCH_ELEMENTS, STATE_ELEMENTS, cut, same_memory
 
 
 @cache
@@ -266,7 +266,7 @@ def lif_backward(
     di, dbeta, dtheta, dalpha, start=None, norm=None, dnorm=None,
 ):  # fmt: skip
     """See `reference.neuron.lif_backward`."""
-    direct, in_place = p_offset is not None, di.__array_interface__["data"] == ds.__array_interface__["data"]
+    direct, in_place = p_offset is not None, same_memory(di, ds)
     kind, reset = reset_kind(v_reset, i.dtype)
     learned = dbeta is not None, dtheta is not None, dalpha is not None
     flags = norm is not None, learned, direct, start is not None, in_place

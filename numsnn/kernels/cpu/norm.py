@@ -1,11 +1,15 @@
 """Moments over samples, batch normalisation, and scales that differ from step to step, compiled; `reference.norm` is
 the text it equals."""
 
+from functools import cache
+
 import numpy as np
 
+from ..reference.norm import batchnorm_factor
 from .compile import kernel
 from .launch import count_tiles, launch, rows_per_tile
 from .reduce import sum_tiles
+from .tiles import same_memory
 
 
 @kernel
@@ -97,15 +101,15 @@ def _affine_tiles(x, centre, factor, offset, y, rows, lo, hi):
 
 def batchnorm_forward(x, gamma, beta, mean, var, eps, scale, y):
     """See `reference.norm.batchnorm_forward`."""
-    real = x.dtype.type
-    factor = real(scale) * gamma / np.sqrt(var + real(eps))
+    factor = np.empty_like(gamma)
+    batchnorm_factor(gamma, var, eps, scale, factor)
     rows = rows_per_tile(x.shape[1])
     launch(_affine_tiles, count_tiles(len(x), rows), x, mean, factor, beta, y, rows)
 
 
 @kernel
-def _projection_tiles(dy, x, mean, inverse, sums, projections, rows, lo, hi):
-    """Per tile and channel: the sum of dy, and of dy times the normalised x."""
+def _projection_tiles(dy, x, mean, sums, projections, rows, lo, hi):
+    """Per tile and channel: the sum of dy, and of dy times the distance of x from its mean."""
     total, channels = x.shape
     real = type(x[0, 0])
     for tile in range(lo, hi):
@@ -114,36 +118,45 @@ def _projection_tiles(dy, x, mean, inverse, sums, projections, rows, lo, hi):
         for m in range(tile * rows, min(total, (tile + 1) * rows)):
             for c in range(channels):
                 sums[tile, c] += dy[m, c]
-                projections[tile, c] += dy[m, c] * ((x[m, c] - mean[c]) * inverse[c])
+                projections[tile, c] += dy[m, c] * (x[m, c] - mean[c])
 
 
-@kernel
-def _input_gradient_tiles(dy, x, mean, inverse, mean_dy, mean_projection, factor, dx, rows, lo, hi):
-    total, channels = x.shape
-    for m in range(lo * rows, min(total, hi * rows)):
-        for c in range(channels):
-            normalised = (x[m, c] - mean[c]) * inverse[c]
-            dx[m, c] = factor[c] * (dy[m, c] - mean_dy[c] - normalised * mean_projection[c])
+@cache
+def _input_gradient_kernel(in_place):
+    """dx = factor dy + slope (x - mean) + offset, per channel. What is written over must be one array for the compiler,
+    or it finds that the two overlap and does one element at a time."""
+
+    @kernel
+    def input_gradient_tiles(dy, x, mean, factor, slope, offset, dx, rows, lo, hi):
+        total, channels = x.shape
+        y = dy if in_place else dx
+        for m in range(lo * rows, min(total, hi * rows)):
+            for c in range(channels):
+                y[m, c] = factor[c] * dy[m, c] + (slope[c] * (x[m, c] - mean[c]) + offset[c])
+
+    return input_gradient_tiles
 
 
-def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta):
+def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta, sums=None):
     """See `reference.norm.batchnorm_backward`."""
     real = x.dtype.type
     inverse = real(1) / np.sqrt(var + real(eps))
     rows = rows_per_tile(x.shape[1])
     tiles = count_tiles(len(x), rows)
-    sums, projections = np.empty((2, tiles, x.shape[1]), x.dtype)
-    launch(_projection_tiles, tiles, dy, x, mean, inverse, sums, projections, rows)
-    sum_tiles(sums, dbeta)
-    sum_tiles(projections, dgamma)
-    mean_dy, mean_projection = dbeta / real(len(x)), dgamma / real(len(x))
-    dgamma *= real(scale)
+    if sums is None:
+        parts, sums = np.empty((2, tiles, x.shape[1]), x.dtype), np.empty((2, x.shape[1]), x.dtype)
+        launch(_projection_tiles, tiles, dy, x, mean, *parts, rows)
+        for total, part in zip(sums, parts, strict=True):
+            sum_tiles(part, total)
+    dbeta[...] = sums[0]
+    dgamma[...] = real(scale) * (sums[1] * inverse)
     if dx is None:
         return
-    if frozen:
-        mean_dy, mean_projection = np.zeros_like(mean), np.zeros_like(mean)
     factor = real(scale) * gamma * inverse
-    launch(_input_gradient_tiles, tiles, dy, x, mean, inverse, mean_dy, mean_projection, factor, dx, rows)
+    share = real(0 if frozen else 1 / len(x))
+    slope, offset = -share * factor * inverse * inverse * sums[1], -share * factor * sums[0]
+    in_place = same_memory(dx, dy)
+    launch(_input_gradient_kernel(in_place), tiles, dy, x, mean, factor, slope, offset, dx, rows)
 
 
 @kernel

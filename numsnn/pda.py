@@ -82,7 +82,7 @@ class ShiftTracker:
     def wants_potentials(self, mode) -> bool:
         """Whether `observe` needs the moments of a pass's potentials."""
         settings = self.settings
-        return bool(mode.track and settings.correct or (mode.track or mode.store) and settings.divergence)
+        return bool((mode.track and settings.correct) or ((mode.track or mode.store) and settings.divergence))
 
     def observe(self, current, mean, var, rows, mode, first: int = 0) -> None:
         """After a forward pass that is tracked or can be gone back through: track, and prepare the objective.

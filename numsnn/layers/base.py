@@ -251,6 +251,11 @@ class Layer(Described):
         integer array; None otherwise. Finite differences hold only where it does not change."""
         return None
 
+    def visible(self):
+        """Where dL/d output matters, after a stored pass: uint8 of the output's shape, 0 where this layer's backward
+        pass does not look at it; None (the default) where it looks everywhere."""
+        return None
+
     def own_statistics(self) -> dict:
         """This layer's tracked arrays."""
         return {}

@@ -31,6 +31,7 @@ class Trace:
         relaxed: whether spikes are those of the relaxed mode.
         j, a, held: synaptic current, adaptation, refractoriness; None where the neuron has no such part.
         start: the state the pass was carried on from, or None.
+        visible: where the surrogate can see the potentials (uint8), or None.
     """
 
     current: np.ndarray
@@ -43,6 +44,7 @@ class Trace:
     a: np.ndarray | None
     held: np.ndarray | None
     start: np.ndarray | None
+    visible: np.ndarray | None
 
 
 class Neuron(Layer):
@@ -63,6 +65,10 @@ class Neuron(Layer):
             "a" (adaptation) every pass leaves as copies in ``recorded``.
         name: shown in reports and errors; by default the class's name and a number.
 
+    Attributes:
+        want_visible: find out in stored passes where the surrogate sees (`visible`); for whoever computes dL/ds.
+        visible_share: the share of the potentials it saw, between 0 and 1; None where that was not asked for.
+
     Raises:
         ValueError: a threshold that is not positive or does not exceed v_reset, values out of range.
     """
@@ -71,6 +77,8 @@ class Neuron(Layer):
     gamma = rho = kappa = lateral = None
     decay_input = learn_tau = False
     growing_statistics = ("correction",)
+    want_visible = False
+    visible_share = None
 
     def __init__(
         self, v_threshold=1.0, v_reset: float | str | None = 0.0, detach_reset: bool = False,
@@ -187,11 +195,13 @@ class Neuron(Layer):
         s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
         need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or not self.plain
         u = self.buffer("u", current.shape) if need_u else None
-        trace = Trace(current, norm, u, s, d, mode.relaxed, *self._part_buffers(current.shape), start)
+        see = self.want_visible and mode.store and self.plain and FAMILIES[self.surrogate.family].compact
+        visible = self.buffer("visible", s.shape, np.uint8) if see else None
+        trace = Trace(current, norm, u, s, d, mode.relaxed, *self._part_buffers(current.shape), start, visible)
         mean = var = None
         if self.tracker is not None and self.tracker.wants_potentials(mode):
             mean, var = self.buffer("moments", (2, steps, channels))
-        self._run(trace, state, u, mean, var)
+        self.visible_share = self._run(trace, state, u, mean, var, visible)
         if self.tracker is not None and (mode.store or mode.track):
             moments = self._current_moments(trace) if mode.track else None
             self.tracker.observe(moments, mean, var, rows[0], mode, first)
@@ -201,23 +211,23 @@ class Neuron(Layer):
             self._record(trace, x.shape)
         return s.reshape(x.shape)
 
-    def _run(self, trace, state, u, mean=None, var=None):
-        """Call the forward kernel."""
+    def _run(self, trace, state, u, mean=None, var=None, visible=None):
+        """Call the forward kernel; returns the share of visible potentials, where that is asked for."""
         family = self.surrogate.family if trace.relaxed else None
         common = self.threshold.natural, trace.d, self.v_reset, self.decay_input
         if self.plain:
             norm = None if trace.norm is None else trace.norm[:3]
-            self.kernels.lif_forward(
+            return self.kernels.lif_forward(
                 trace.current, self.leak.natural, *common, family, self.width.natural, u, trace.s, state, norm, mean,
-                var,
+                var, visible, self.surrogate.reach,
             )  # fmt: skip
-            return
         self.kernels.recurrent_forward(
             trace.current, self._lateral_value(), self.leak.natural, *self._part_values(), *common,
             self.refractory, family, self.width.natural, u, trace.s, trace.j, trace.a, trace.held, state,
         )  # fmt: skip
         if mean is not None:
             self.kernels.moments(u, mean, var)
+        return None
 
     def _current_moments(self, trace):
         """Mean and variance ``[C]`` of the input current."""
@@ -311,6 +321,9 @@ class Neuron(Layer):
         a = self.kernels.to_host(self.kept.a)
         start = np.zeros_like(a[:1]) if self.kept.start is None else self.kernels.to_host(self.kept.start)[2][None]
         return theta + self.kernels.to_host(self.kappa.natural) * np.concatenate([start, a[:-1]])
+
+    def visible(self):
+        return None if self.kept.visible is None else self.kept.visible.reshape(self.output_shape)
 
     def pieces(self):
         breaks = FAMILIES[self.surrogate.family].breaks

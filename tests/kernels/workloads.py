@@ -25,8 +25,8 @@ WORKLOADS = {}
 """Filled by the functions below."""
 
 ON_ONE_THREAD = {
-    "batchnorm_factor", "clamp", "divergence", "merge_steps", "normalised_moments", "positive_backward", "positive_forward", "running_update", "scale", "shift_update",
-    "unit_backward", "unit_forward",
+    "batchnorm_factor", "clamp", "divergence", "merge_steps", "normalised_moments", "positive_backward",
+    "positive_forward", "running_update", "scale", "shift_update", "unit_backward", "unit_forward",
 }  # fmt: skip
 """Kernels on a handful of numbers, or one NumPy call."""
 

@@ -71,7 +71,8 @@ def _forward_kernel(surrogate, reset, decay_input, normed, store, carry, measure
                     if measure:
                         _measure(u_m, shift, drift, tile_square[block, t, left:right], m == first)
                 if measure:
-                    _finish(shift, drift, last - first, tile_mean[block, t, left:right], tile_square[block, t, left:right])
+                    mean, square = tile_mean[block, t, left:right], tile_square[block, t, left:right]
+                    _finish(shift, drift, last - first, mean, square)
             seen[tile] = count
             if carry:
                 carried[first:last, left:right] = v[: last - first, :n]

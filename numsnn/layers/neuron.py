@@ -292,12 +292,12 @@ class Neuron(Layer):
                 self.width.gradient if self.width.parameter else None, trace.start, norm, sums,
             )  # fmt: skip
         else:
-            parts = self.gamma, self.rho, self.kappa
+            parts = self.gamma, self.rho, self.kappa, self.threshold, self.width
+            wanted = (None if part is None or part.parameter is None else part.gradient for part in parts)
             self.kernels.recurrent_backward(
                 dy.reshape(shape), trace.u, trace.s, trace.j, trace.a, trace.held, self._lateral_value(),
                 self.leak.natural, *self._part_values(), *common, None if self.lateral is None else self.lateral.grad,
-                dleak, *(None if part is None else part.gradient for part in parts), self.threshold.gradient,
-                self.width.gradient, trace.start,
+                dleak, *wanted, trace.start,
             )  # fmt: skip
         for value in self.values:
             value.collect()

@@ -21,4 +21,8 @@ def small_tiles(monkeypatch):
         ("winograd", "GRADIENT_BATCH_BYTES", (1, 1)),
     ):  # fmt: skip
         monkeypatch.setattr(import_module(f"numsnn.kernels.cpu.{module}"), name, size)
+    for name, value in {"ROW_ELEMENTS": 12, "LEAST_ELEMENTS": 6, "WIDTH_GRAIN": 4}.items():
+        monkeypatch.setattr(import_module("numsnn.kernels.cpu.tiles"), name, value)
+    for name, value in {"STATE_ELEMENTS": 24, "SCRATCH_ELEMENTS": 100}.items():
+        monkeypatch.setattr(import_module("numsnn.kernels.cpu.neuron"), name, value)
     monkeypatch.setattr(import_module("numsnn.kernels.cpu.grouped"), "WEIGHT_TILES", 3)

@@ -71,7 +71,7 @@ class _Direct(_Convolution):
             kernels.bias_backward(rows(dy), self.offset.grad)
         if not need_dx:
             return None
-        dx = self.buffer("dx", self.input_shape)
+        dx = self.gradient(self.input_shape)
         self.routes["input"] = kernels.conv2d_backward_input(
             pictures(dy), self.taps(self.weight.value), *self.geometry, pictures(dx), self.route
         )
@@ -224,7 +224,7 @@ class ConvTranspose2d(_Convolution):
             kernels.bias_backward(rows(dy), self.offset.grad)
         if not need_dx:
             return None
-        dx = self.buffer("dx", self.input_shape)
+        dx = self.gradient(self.input_shape)
         self.routes["input"] = kernels.conv2d_forward(
             pictures(dy), self.weight.value, None, *self.geometry, pictures(dx), active, self.route
         )

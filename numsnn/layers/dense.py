@@ -62,7 +62,7 @@ class Linear(Routed):
             kernels.bias_backward(rows(dy), self.offset.grad)
         if not need_dx:
             return None
-        dx = self.buffer("dx", self.input_shape)
+        dx = self.gradient(self.input_shape)
         self.routes["input"] = kernels.linear_backward_input(rows(dy), self.weight.value, rows(dx), self.route)
         return dx
 

@@ -1,7 +1,7 @@
 """How convolutions and matrix products are computed: what was asked for, and what was done.
 
-The fastest way depends on how many inputs are active, which changes while a network learns. It is measured and chosen for
-every call (see `kernels/cpu/route.py`), can be forced, and is told.
+The fastest way depends on how many inputs are active, which changes while a network learns. It is measured and chosen
+for every call (see `kernels/cpu/route.py`), can be forced, and is told.
 """
 
 from ..kernels import ROUTES

@@ -56,12 +56,13 @@ THREE_BY_THREE = {
 def rounding_of_winograd(x, w, dy, padding):
     """Bounds of the error of y, dw and dx: the same transforms of absolute values, which are the largest numbers met on
     the way, times the operations a number goes through."""
-    to_input, to_weights, back = (np.abs(np.array(m, np.float64)) for m in (winograd.INPUT, winograd.WEIGHTS, winograd.PRODUCTS))
+    matrices = winograd.INPUT, winograd.WEIGHTS, winograd.PRODUCTS
+    to_input, to_weights, back = (np.abs(np.array(m, np.float64)) for m in matrices)
 
     def cut(a, before, extent, tiles):
         padded = np.pad(np.abs(a).astype(np.float64), ((0, 0), *[(p, 8) for p in before], (0, 0)))
-        blocks = [[padded[:, 4 * i : 4 * i + extent, 4 * j : 4 * j + extent] for j in range(tiles[1])] for i in range(tiles[0])]
-        return np.array(blocks)  # [tiles, tiles, B, extent, extent, C]
+        blocks = [padded[:, 4 * i : 4 * i + extent, 4 * j : 4 * j + extent] for i, j in np.ndindex(*tiles)]
+        return np.array(blocks).reshape(*tiles, len(a), extent, extent, -1)
 
     def forward(x, w, padding, shape):
         tiles = [-(-extent // 4) for extent in shape[1:3]]
@@ -80,9 +81,8 @@ def rounding_of_winograd(x, w, dy, padding):
     other = tuple(2 - p for p in padding)
     dx = forward(dy, turned, other, x.shape) if min(other) >= 0 else None
     steps = 30  # additions and multiplications of the three transforms
-    return [
-        (forward(x, w, padding, dy.shape), x.shape[3] + steps), (dw, np.prod(tiles) * len(x) + steps), (dx, w.shape[3] + steps)
-    ]  # fmt: skip
+    scales = forward(x, w, padding, dy.shape), dw, dx
+    return list(zip(scales, (n + steps for n in (x.shape[3], np.prod(tiles) * len(x), w.shape[3])), strict=True))
 
 
 @pytest.mark.parametrize("real", REALS)

@@ -122,7 +122,9 @@ def test_memory_begins_at_a_cache_line():
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names registers of x86-64 processors")
-@pytest.mark.parametrize(("name", "features", "registers"), [("haswell", "+avx,+avx2,+fma", (32, 16)), ("x86-64", "", (16, 16))])
+@pytest.mark.parametrize(
+    ("name", "features", "registers"), [("haswell", "+avx,+avx2,+fma", (32, 16)), ("x86-64", "", (16, 16))]
+)
 def test_processors_with_smaller_registers(tmp_path, name, features, registers):
     """Compiled for an older processor in a process of its own: the same sums of rows, products and transforms."""
     here = Path(__file__)

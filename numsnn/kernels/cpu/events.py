@@ -202,9 +202,11 @@ def _columns(rows, columns, dtype):
 
 
 @kernel
-def _sort_chunks(start, channel, value, positions, out_positions, images_a_chunk, first, position, origin, factor, lo, hi):
-    """The entries of a chunk of images, channel by channel and in each in the order of pixels: first ``[chunks, C + 1]``
-    is where a channel's begin, position the pixel in its image, origin the image's first output pixel."""
+def _sort_chunks(
+    start, channel, value, positions, out_positions, images_a_chunk, first, position, origin, factor, lo, hi
+):  # fmt: skip
+    """The entries of a chunk of images, channel by channel and in each pixel by pixel: first ``[chunks, C + 1]`` is
+    where a channel's begin, position the pixel in its image, origin the image's first output pixel."""
     channels = first.shape[1] - 1
     images = (len(start) - 1) // positions
     fill = np.empty(channels, np.int64)
@@ -230,8 +232,8 @@ def _sort_chunks(start, channel, value, positions, out_positions, images_a_chunk
 
 @kernel
 def _weight_gradient_channels(dy, at, first, position, origin, factor, dw, index, weight, lo, hi):
-    """Channels lo..hi-1 over all chunks, whose dy stays in cache. at ``[taps, H W]`` says which output pixel of an image
-    reads an input pixel through a tap, or -1."""
+    """Channels lo..hi-1 over all chunks, whose dy stays in cache. at ``[taps, H W]`` says which output pixel of an
+    image reads an input pixel through a tap, or -1."""
     taps = len(at)
     chunks, channels = first.shape[0], first.shape[1] - 1
     outputs = dy.shape[1]

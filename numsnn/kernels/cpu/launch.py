@@ -158,8 +158,8 @@ if hasattr(os, "register_at_fork"):
 
 
 ALIGNMENT = 64
-"""Bytes that arrays are aligned to: a vector that straddles two cache lines costs two reads (measured: twice the time of
-sums of rows)."""
+"""Bytes that arrays are aligned to: a vector that straddles two cache lines costs two reads (measured: it doubles the
+time of sums of rows)."""
 
 
 def aligned(size, dtype):

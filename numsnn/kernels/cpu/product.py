@@ -37,7 +37,7 @@ def padded_rows(rows):
 
 @kernel
 def _pack_panels(w, packed, lo, hi):
-    panels, depth, width = packed.shape
+    width = packed.shape[2]
     taps_y, taps_x, inner, columns = w.shape
     for panel in range(lo, hi):
         first = panel * width
@@ -56,7 +56,7 @@ def _pack_panels(w, packed, lo, hi):
 @kernel
 def _pack_transposed_panels(w, packed, lo, hi):
     """The same for weights whose last two axes are swapped: w is read along its last axis."""
-    panels, depth, width = packed.shape
+    width = packed.shape[2]
     taps_y, taps_x, columns, inner = w.shape
     for panel in range(lo, hi):
         first = panel * width
@@ -74,7 +74,7 @@ def _pack_transposed_panels(w, packed, lo, hi):
 
 
 def pack(w, transposed=False):
-    """Panels ``[panels, taps K, width]`` of weights ``[ty, tx, K, N]`` (transposed: ``[ty, tx, N, K]``), of any strides,
+    """Panels ``[panels, taps K, width]`` of weights ``[ty, tx, K, N]`` (transposed: ``[ty, tx, N, K]``) of any strides,
     in scratch memory; columns are filled up with zeros."""
     taps_y, taps_x, inner, columns = w.shape
     if transposed:
@@ -140,8 +140,8 @@ def _correlate_tiles(
         for row in range(start, stop):
             image, i = row // height, row % height
             for j in range(width):
-                target = y[image, origin[0] + step[0] * i, origin[1] + step[1] * j, first_output : first_output + outputs]
-                result = sums[n]
+                pixel, result = y[image, origin[0] + step[0] * i, origin[1] + step[1] * j], sums[n]
+                target = pixel[first_output : first_output + outputs]
                 for c in range(outputs):
                     target[c] = result[c] + bias[c]
                 n += 1
@@ -158,7 +158,9 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
         y: ``[B, Ho, Wo, ...]``; written are O channels from first_output on.
     """
     _, depth, columns = packed.shape
-    height, width = (count_tiles(extent - first, by) for extent, first, by in zip(y.shape[1:3], origin, step, strict=True))
+    height, width = (
+        count_tiles(extent - first, by) for extent, first, by in zip(y.shape[1:3], origin, step, strict=True)
+    )
     rows = max(1, min(PATCH_ELEMENTS // (depth + len(packed) * columns), 256) // width)
     pixels = padded_rows(rows * width)
     taps_y, taps_x = (np.array(axis, np.int64) for axis in taps)
@@ -177,7 +179,8 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
 
 @kernel
 def _weight_gradient_owners(
-    x, first_channel, channels, taps_y, taps_x, stride, dy, first_output, dw, line, patches, panels, sums, size, rows, lo, hi
+    x, first_channel, channels, taps_y, taps_x, stride, dy, first_output, dw, line, patches, panels, sums, size, rows,
+    lo, hi,
 ):  # fmt: skip
     """Owners are blocks of `size` rows of dw ``[taps C, O]``, summed over blocks of rows of dy. Their patches lie in
     strips ``[strips, pixels, STRIP]``, so that a block of the product reads one from end to end."""

@@ -227,7 +227,7 @@ def _transform_tiles(x, dy, padding, tile, inputs, gradients, first, count, lo, 
 
 @kernel
 def _multiply_tiles(inputs, gradients, count, sums, fresh, lo, hi):
-    """sums ``[36, blocks size, pitch]`` += inputs^T gradients over a batch; items are entries and blocks of channels."""
+    """sums ``[36, blocks size, pitch]`` += inputs^T gradients over a batch; items are entries and channel blocks."""
     _, blocks, batch, size = inputs.shape
     panels, columns = gradients.shape[1], gradients.shape[3]
     pitch = panels * columns

@@ -152,7 +152,7 @@ def test_active_inputs(small_tiles, channels, dtype):
         ("auto", "forward", 0.9, (3, 3, 64, 64), 1, 1, "winograd"),
         ("auto", "forward", 0.9, (3, 3, 64, 64), 2, 1, "dense"),
         ("auto", "forward", 0.2, (3, 3, 64, 64), 2, 1, "events"),
-        ("auto", "forward", 0.9, (3, 3, 2, 64), 1, 1, "dense"),
+        ("auto", "forward", 0.9, (3, 3, 1, 32), 1, 1, "dense"),
         ("auto", "forward", None, (1, 1, 64, 64), 1, 1, "dense"),
         ("auto", "weight", 0.03, (5, 5, 64, 64), 1, 1, "events"),
         ("auto", "input", None, (3, 3, 64, 64), 1, 1, "winograd"),
@@ -163,22 +163,26 @@ def test_active_inputs(small_tiles, channels, dtype):
         ("events", "weight", 1.0, (3, 3, 64, 64), 1, 1, "events"),
         ("events", "input", None, (3, 3, 64, 64), 1, 1, "winograd"),
         ("winograd", "forward", 0.01, (3, 3, 1, 2), 1, 1, "winograd"),
-        ("winograd", "forward", 0.9, (1, 1, 64, 64), 1, 1, "dense"),
+        ("winograd", "forward", 0.01, (1, 1, 64, 64), 1, 1, "dense"),
     ],
 )
 def test_choice(asked, passing, density, weights, stride, groups, expected):
     w = np.empty(weights, np.float32)
-    assert route.choose(asked, passing, density, w, (stride, stride), groups) == expected
+    assert route.choose(asked, passing, density, w, (stride, stride), groups, (16, 16)) == expected
 
 
-def test_the_limits_of_events_decide():
-    """Just below the share of active inputs and just above it."""
-    w = np.empty((3, 3, 32, 32), np.float32)
-    for passing, limits in route.EVENT_LIMIT.items():
-        for other, kernel in (("winograd", w), ("dense", np.empty((1, 1, 32, 32), np.float32))):
-            limit = limits[other]
-            assert route.choose("auto", passing, limit * 0.99, kernel, (1, 1), 1) == "events"
-            assert route.choose("auto", passing, limit * 1.01, kernel, (1, 1), 1) == other
+@pytest.mark.parametrize("passing", ["forward", "weight"])
+@pytest.mark.parametrize("weights", [(3, 3, 32, 64), (3, 3, 256, 256), (1, 1, 128, 256), (1, 1, 1024, 1024)])
+def test_events_up_to_a_density(passing, weights):
+    """There is one density, neither tiny nor large, at which the choice changes; the estimates agree with it."""
+    w, densities = np.empty(weights, np.float32), np.linspace(0, 1, 401)
+    taken = [route.choose("auto", passing, d, w, (1, 1), 1, (16, 16)) for d in densities]
+    changes = [k for k in range(1, len(taken)) if taken[k] != taken[k - 1]]
+    assert len(changes) == 1 and taken[0] == "events" and taken[-1] != "events"
+    assert 0.05 < densities[changes[0]] < 0.5
+    estimates = route.costs(passing, densities[changes[0]], weights, (16, 16))
+    other = min(cost for name, cost in estimates.items() if name == taken[-1])
+    assert estimates["events"] == pytest.approx(other, rel=0.1)
 
 
 def test_more_numbers_than_32_bits_count(monkeypatch):

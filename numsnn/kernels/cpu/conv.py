@@ -34,7 +34,7 @@ def _taps(kernel_size, padding):
 def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto"):
     """See `reference.conv.conv2d_forward`."""
     active = active_inputs(x, w.dtype) if active is None else active
-    route = choose(route, "forward", _density(active, x, y), w, stride, groups)
+    route = choose(route, "forward", _density(active, x, y), w, stride, groups, y.shape[1:3])
     if route == "grouped":
         grouped.forward(x, w, b, stride, padding, groups, y)
     elif route == "events":
@@ -56,7 +56,7 @@ def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto
 def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, route="auto"):
     """See `reference.conv.conv2d_backward_weight`."""
     active = active_inputs(x, dw.dtype) if active is None else active
-    route = choose(route, "weight", _density(active, x, dy), dw, stride, groups)
+    route = choose(route, "weight", _density(active, x, dy), dw, stride, groups, dy.shape[1:3])
     if route == "grouped":
         grouped.backward_weight(x, dy, stride, padding, groups, dw)
     elif route == "events":
@@ -76,7 +76,7 @@ def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, rout
 
 def conv2d_backward_input(dy, w, stride, padding, groups, dx, route="auto"):
     """See `reference.conv.conv2d_backward_input`."""
-    route = choose(route, "input", None, w, stride, groups)
+    route = choose(route, "input", None, w, stride, groups, dy.shape[1:3])
     if route == "grouped":
         grouped.backward_input(dy, w, stride, padding, groups, dx)
     elif route == "winograd":

@@ -5,20 +5,33 @@
     dense      gathered patches times packed weights (`product`)
     grouped    many small groups, depthwise among them (`grouped`)
 
-A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can.
+A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can. What each
+would cost is estimated from the share of active inputs and the shapes. The estimates are in nanoseconds of one core of
+the machine the kernels were tuned on; only their ratios matter, and those follow from how many numbers a way reads and
+multiplies.
 """
+
+from math import ceil
 
 from . import grouped
 
-LEAST_CHANNELS = 16
-"""Input and output channels from which on Winograd's transforms pay."""
+DENSE_PRODUCT = 1 / 110
+"""Of a multiplication in a block of a matrix product."""
 
-EVENT_LIMIT = {"forward": {"winograd": 0.12, "dense": 0.33}, "weight": {"winograd": 0.12, "dense": 0.30}}
-"""Share of active inputs up to which events are faster than the other way, measured on 3x3 kernels of 64 to 512
-channels (benchmarks/, density sweeps)."""
+EVENT_PRODUCT = {"forward": 1 / 45, "weight": 1 / 40}
+"""Of a multiplication of one active input, bound by reading rows from the second-level cache."""
+
+EVENT_ROW = {"forward": 25, "weight": 1.2}
+"""On top: forward of an output pixel (and block of columns), in the weight gradient of an active input (and tap)."""
+
+PATCH_TAP, PATCH_NUMBER = 8, 0.1
+"""Of gathering what a tap reads, and of every number of it."""
+
+TRANSFORM_NUMBER = {"forward": 0.25, "weight": 0.45, "input": 0.25}
+"""Of one of the 36 numbers that Winograd's filtering makes of a tile of a channel."""
 
 
-def choose(asked, passing, density, w, stride, groups):
+def choose(asked, passing, density, w, stride, groups, extent):
     """The route of one call.
 
     Args:
@@ -27,19 +40,38 @@ def choose(asked, passing, density, w, stride, groups):
         density: share of active inputs, or None where nothing was counted.
         w: weights ``[kh, kw, I/groups, O]`` (or their gradient).
         stride, groups: of the convolution.
+        extent: height and width of the output.
     """
     if grouped.worth_it(w, groups):
         return "grouped"
-    kh, kw, inputs, outputs = w.shape
-    fits = (kh, kw) == (3, 3) and tuple(stride) == (1, 1) and groups == 1
-    if asked == "winograd" and fits:
-        return "winograd"
-    by_events = passing != "input" and groups == 1 and density is not None
-    if asked == "events" and by_events:
-        return "events"
-    if asked == "dense":
+    possible = {"dense"}
+    if w.shape[:2] == (3, 3) and tuple(stride) == (1, 1) and groups == 1:
+        possible.add("winograd")
+    if passing != "input" and groups == 1 and density is not None:
+        possible.add("events")
+    if asked in possible:
+        return asked
+    if asked == "winograd":
         return "dense"
-    other = "winograd" if fits and min(inputs, outputs) >= LEAST_CHANNELS else "dense"
-    if asked == "auto" and by_events and density <= EVENT_LIMIT[passing][other]:
-        return "events"
-    return other
+    if asked == "events":
+        possible.discard("events")
+    estimates = costs(passing, density, w.shape, extent)
+    return min(sorted(possible), key=estimates.get)
+
+
+def costs(passing, density, weights, extent):
+    """Estimated cost of an output pixel by every route."""
+    kh, kw, inputs, outputs = weights
+    taps = kh * kw * inputs
+    height, width = extent
+    tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
+    numbers = 36 * tiles
+    found = {
+        "dense": taps * outputs * DENSE_PRODUCT + kh * kw * PATCH_TAP + taps * PATCH_NUMBER,
+        "winograd": numbers * (inputs * outputs * DENSE_PRODUCT + (inputs + outputs) * TRANSFORM_NUMBER[passing]),
+    }
+    if density is not None and passing in EVENT_PRODUCT:
+        active = density * taps
+        rows = 1 if passing == "forward" else active
+        found["events"] = active * outputs * EVENT_PRODUCT[passing] + rows * EVENT_ROW[passing]
+    return found

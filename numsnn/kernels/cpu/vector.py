@@ -344,3 +344,52 @@ def lowest_bit(typingctx, bits):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return signature, generate
+
+
+@intrinsic
+def copy_row(typingctx, target, at, source, source_at, count):
+    """target[at + k] = source[source_at + k] for k < count: flat arrays, target of a real type, source of the same or
+    uint8. Unlike a slice of an array it costs nothing but the copying, which short rows are all about."""
+    size = types.intp
+    signature = types.void(target, size, source, size, size)
+
+    def generate(context, builder, signature, arguments):
+        target, at, source, source_at, count = arguments
+        kinds = signature.args
+        emit = _Emitter(context, builder, kinds[0].dtype)
+        origin = _Emitter(context, builder, kinds[2].dtype)
+        spikes = kinds[2].dtype == types.uint8
+        to, start = emit.pointer(kinds[0], target, at), emit.pointer(kinds[2], source, source_at)
+        piece = ir.VectorType(origin.element, emit.lanes)
+        whole = builder.sub(count, builder.srem(count, emit.number(emit.lanes)))
+        with emit.steps(emit.number(0), whole, emit.lanes) as (k, _):
+            place = builder.bitcast(builder.gep(start, [k]), piece.as_pointer())
+            value = builder.load(place, align=origin.bytes)
+            value = builder.uitofp(value, emit.vector) if spikes else value
+            emit.store(value, builder.gep(to, [k]))
+        with emit.steps(whole, count) as (k, _):
+            value = builder.load(builder.gep(start, [k]))
+            value = builder.uitofp(value, emit.element) if spikes else value
+            builder.store(value, builder.gep(to, [k]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def clear_row(typingctx, target, at, count):
+    """target[at + k] = 0 for k < count, in a flat array of a real type."""
+    signature = types.void(target, types.intp, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        target, at, count = arguments
+        emit = _Emitter(context, builder, signature.args[0].dtype)
+        to = emit.pointer(signature.args[0], target, at)
+        whole = builder.sub(count, builder.srem(count, emit.number(emit.lanes)))
+        with emit.steps(emit.number(0), whole, emit.lanes) as (k, _):
+            emit.store(emit.nothing, builder.gep(to, [k]))
+        with emit.steps(whole, count) as (k, _):
+            builder.store(ir.Constant(emit.element, 0.0), builder.gep(to, [k]))
+        return context.get_dummy_value()
+
+    return signature, generate

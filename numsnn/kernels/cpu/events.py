@@ -205,9 +205,9 @@ def _columns(rows, columns, dtype):
 def _sort_chunks(
     start, channel, value, inside, at, out_positions, outputs, images_a_chunk, first, position, origin, factor, lo, hi
 ):  # fmt: skip
-    """The entries of a chunk of images, channel by channel, and of each channel those that all taps read (inside) before
-    the others: first ``[chunks, 2 C + 1]`` is where they begin. position is the pixel in its image, origin where the
-    gradient of the image's first output pixel begins, or for those inside where that of their first tap begins."""
+    """The entries of a chunk of images, channel by channel, and of each channel those that all taps read (inside)
+    before the others: first ``[chunks, 2 C + 1]`` is where they begin. position is the pixel in its image, origin where
+    the gradient of the image's first output pixel begins, or for those inside where that of their first tap begins."""
     groups = first.shape[1] - 1
     positions = len(inside)
     images = (len(start) - 1) // positions

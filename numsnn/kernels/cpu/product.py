@@ -187,8 +187,8 @@ def _weight_gradient_owners(
     opening, closing, rows, lo, hi,
 ):  # fmt: skip
     """Owners are blocks of `size` rows of dw ``[taps C, O]``, summed over rows opening..closing-1 of dy, a block after
-    the other. Their patches lie in strips ``[strips, pixels, STRIP]``, so that a block of the product reads one from end
-    to end."""
+    the other. Their patches lie in strips ``[strips, pixels, STRIP]``, so that a block of the product reads one from
+    end to end."""
     _, height, width, _ = dy.shape
     taps, outputs = dw.shape
     columns = panels.shape[2]

@@ -21,14 +21,15 @@ DENSE_PRODUCT = 1 / 110
 EVENT_PRODUCT = {"forward": 1 / 45, "weight": 1 / 40}
 """Of a multiplication of one active input, bound by reading rows from the second-level cache."""
 
-EVENT_ROW = {"forward": 25, "weight": 1.2}
+EVENT_ROW = {"forward": 25, "weight": 1.5}
 """On top: forward of an output pixel (and block of columns), in the weight gradient of an active input (and tap)."""
 
 PATCH_TAP, PATCH_NUMBER = 8, 0.1
 """Of gathering what a tap reads, and of every number of it."""
 
+TRANSFORM_TILE = {"forward": 250, "weight": 1000, "input": 250}
 TRANSFORM_NUMBER = {"forward": 0.25, "weight": 0.45, "input": 0.25}
-"""Of one of the 36 numbers that Winograd's filtering makes of a tile of a channel."""
+"""Of a tile of Winograd's filtering, and of one of the 36 numbers it makes of every channel of a tile."""
 
 
 def choose(asked, passing, density, w, stride, groups, extent):
@@ -65,10 +66,10 @@ def costs(passing, density, weights, extent):
     taps = kh * kw * inputs
     height, width = extent
     tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
-    numbers = 36 * tiles
+    transforms = TRANSFORM_TILE[passing] + 36 * (inputs + outputs) * TRANSFORM_NUMBER[passing]
     found = {
         "dense": taps * outputs * DENSE_PRODUCT + kh * kw * PATCH_TAP + taps * PATCH_NUMBER,
-        "winograd": numbers * (inputs * outputs * DENSE_PRODUCT + (inputs + outputs) * TRANSFORM_NUMBER[passing]),
+        "winograd": tiles * (36 * inputs * outputs * DENSE_PRODUCT + transforms),
     }
     if density is not None and passing in EVENT_PRODUCT:
         active = density * taps

@@ -1,4 +1,4 @@
-"""The command line: numsnn train | eval | diagnose | info."""
+"""The command line: numsnn train | eval | diagnose | bench | warmup | info."""
 
 import argparse
 import os
@@ -66,6 +66,18 @@ def _parser():
     look.add_argument("--device", choices=("cpu", "reference", "cuda"), default="cpu")
     look.add_argument("--samples", type=int, default=256, help="test samples to look at (default: 256)")
     look.set_defaults(command=_diagnose)
+
+    bench = commands.add_parser("bench", help="time and memory of numsnn on this machine")
+    bench.add_argument("--quick", action="store_true", help="tiny shapes: whether everything works, no measurement")
+    bench.add_argument("--only", nargs="+", metavar="NAME", help="workloads, layers, neurons (default: everything)")
+    bench.add_argument("--surrogate", choices=("arctan", "triangle"), default="arctan", help="default: arctan")
+    bench.add_argument("--threads", type=int, help="threads to use (default: every core)")
+    bench.add_argument("--json", metavar="FILE", help="write the results")
+    bench.set_defaults(command=_bench)
+
+    warm = commands.add_parser("warmup", help="compile ahead what a typical run needs")
+    warm.add_argument("--quiet", action="store_true", help="print the sums alone, not every kernel")
+    warm.set_defaults(command=_warmup)
 
     info = commands.add_parser("info", help="versions, threads, processor, caches")
     info.set_defaults(command=_info)
@@ -174,6 +186,26 @@ def _diagnose(options):
     net, test, _, _ = _load(options)
     x, y = test.batch(np.arange(min(whole("--samples", options.samples), len(test))))
     print(diagnose(net, x, y))
+
+
+# --- bench and warmup ---
+
+
+def _bench(options):
+    from .bench import command
+    from .kernels.cpu.launch import set_num_threads
+
+    if options.threads is not None:
+        set_num_threads(options.threads)
+    results = command.run(options.quick, options.only, options.surrogate)
+    if options.json:
+        command.write(results, options.json)
+
+
+def _warmup(options):
+    from .warmup import report, warm_up
+
+    print(report(warm_up(), every=not options.quiet))
 
 
 # --- info ---

@@ -43,6 +43,17 @@ def test_threads_work_at_the_same_time(threads):
     launch.parallel_for(lambda lo, hi: meet.wait(timeout=30), 3)
 
 
+def test_work_that_is_done_waits_for_nobody(threads):
+    """The pool's only thread is busy with something else; the caller does its tiles by itself and goes on."""
+    threads(2)
+    free = threading.Event()
+    busy = launch._workers().submit(free.wait, 30)
+    done = []
+    launch.parallel_for(lambda lo, hi: done.extend(range(lo, hi)), 20)
+    assert sorted(done) == list(range(20)) and not busy.done()
+    free.set()
+
+
 # --- errors -------------------------------------------------------------------------------------------------
 
 

@@ -92,8 +92,9 @@ def parallel_for(body, tiles: int, chunks_per_thread: int = CHUNKS_PER_THREAD) -
     try:
         work()
     finally:
-        wait(helpers)  # also after an exception nobody may still be writing when the caller goes on
-    for helper in helpers:
+        started = [helper for helper in helpers if not helper.cancel()]  # small work is done before a helper wakes up
+        wait(started)  # also after an exception nobody may still be writing when the caller goes on
+    for helper in started:
         helper.result()
 
 

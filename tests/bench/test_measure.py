@@ -20,7 +20,8 @@ def test_seconds_calls_as_often_as_asked():
 
 
 @pytest.mark.parametrize(
-    ("first", "budget", "expected"), [(1.0, 10.0, 10), (1.0, 0.0, 3), (1e-6, 10.0, 20), (100.0, 10.0, 3), (0.0, 1.0, 20)]
+    ("first", "budget", "expected"),
+    [(1.0, 10.0, 10), (1.0, 0.0, 3), (1e-6, 10.0, 20), (100.0, 10.0, 3), (0.0, 1.0, 20)],
 )
 def test_repetitions(first, budget, expected):
     assert measure.repetitions(first, budget, 3, 20) == expected

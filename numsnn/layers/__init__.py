@@ -14,6 +14,7 @@ from .norm_steps import BNTT, TEBN
 from .parameter import Parameter
 from .pool import AvgPool1d, AvgPool2d, GlobalAvgPool2d, MaxPool1d, MaxPool2d
 from .regularizer import Divergence, RateBand, SpikePenalty
+from .route import Routed, set_route
 from .shape import Dropout, Flatten
 
 __all__ = [
@@ -55,7 +56,9 @@ __all__ = [
     "RecurrentLIF",
     "Repeat",
     "Residual",
+    "Routed",
     "Sequential",
     "SpikePenalty",
     "Trace",
+    "set_route",
 ]  # fmt: skip

@@ -132,6 +132,27 @@ def batchnorm_backward(k, rng):
 
 
 @workload
+def batchnorm_factor(k, rng):
+    factor = empty(17)
+    k.batchnorm_factor(normal(rng, 17), np.ones(17, REAL), 1e-5, 1.0, factor)
+    return [factor]
+
+
+@workload
+def merge_steps(k, rng):
+    mean, var = empty(2, 17)
+    k.merge_steps(normal(rng, 4, 17), np.abs(normal(rng, 4, 17)), mean, var)
+    return [mean, var]
+
+
+@workload
+def normalised_moments(k, rng):
+    mean, var = empty(2, 17)
+    k.normalised_moments(*normal(rng, 5, 17), mean, var)
+    return [mean, var]
+
+
+@workload
 def batchnorm_fold(k, rng):
     w, b, gamma, beta, mean = normal(rng, 40, 17), *normal(rng, 4, 17)
     folded_w, folded_b = empty(40, 17), empty(17)

@@ -67,17 +67,20 @@ def _workers():
         return _pool
 
 
-def parallel_for(body, tiles: int) -> None:
+def parallel_for(body, tiles: int, chunks_per_thread: int = CHUNKS_PER_THREAD) -> None:
     """Call body(lo, hi) for ranges that cover 0..tiles-1, on all threads, and wait for the end.
 
-    The first exception of any range is raised here.
+    One chunk a thread where every range reads the same memory from one end to the other. The first exception of any
+    range is raised here.
     """
     threads = min(_threads, tiles)
     if threads <= 1:
         if tiles:
             body(0, tiles)
         return
-    size = max(1, tiles // (threads * CHUNKS_PER_THREAD))
+    size = max(1, tiles // (threads * chunks_per_thread))
+    if chunks_per_thread == 1:
+        size = -(-tiles // threads)
     chunks = -(-tiles // size)
     ticket = itertools.count()  # next() on it is atomic
 
@@ -94,9 +97,9 @@ def parallel_for(body, tiles: int) -> None:
         helper.result()
 
 
-def launch(range_kernel, tiles: int, *arguments) -> None:
+def launch(range_kernel, tiles: int, *arguments, chunks_per_thread: int = CHUNKS_PER_THREAD) -> None:
     """Run a range kernel over all its tiles."""
-    parallel_for(lambda lo, hi: range_kernel(*arguments, lo, hi), tiles)
+    parallel_for(lambda lo, hi: range_kernel(*arguments, lo, hi), tiles, chunks_per_thread)
 
 
 def rows_per_tile(row_elements: int) -> int:
@@ -154,6 +157,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+ALIGNMENT = 64
+"""Bytes that arrays are aligned to: a vector that straddles two cache lines costs two reads (measured: it doubles the
+time of sums of rows)."""
+
+
+def aligned(size, dtype):
+    """An uninitialised flat array that begins at a multiple of ALIGNMENT."""
+    dtype = np.dtype(dtype)
+    memory = np.empty(size * dtype.itemsize + ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    return memory[first : first + size * dtype.itemsize].view(dtype)
+
+
 class _Scratch(threading.local):
     """Work arrays a thread keeps and reuses, by purpose."""
 
@@ -167,7 +183,7 @@ class _Scratch(threading.local):
             size *= extent
         flat = self.arrays.get((purpose, dtype))
         if flat is None or flat.size < size:
-            flat = self.arrays[purpose, dtype] = np.empty(size, dtype)
+            flat = self.arrays[purpose, dtype] = aligned(size, dtype)
         return flat[:size].reshape(shape)
 
 

@@ -9,6 +9,7 @@ This package stands alone: it needs NumPy and nothing else of numsnn.
 
 from .builtin import available, load
 from .dataset import Dataset, as_dataset
+from .events import Events
 from .loader import Loader
 
-__all__ = ["Dataset", "Loader", "as_dataset", "available", "load"]
+__all__ = ["Dataset", "Events", "Loader", "as_dataset", "available", "load"]

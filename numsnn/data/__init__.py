@@ -10,6 +10,11 @@ This package stands alone: it needs NumPy and nothing else of numsnn.
 from .builtin import available, load
 from .dataset import Dataset, as_dataset
 from .events import Events
+from .frames import Frames, to_frames
 from .loader import Loader
+from .store import open_store as open
+from .store import save
 
-__all__ = ["Dataset", "Events", "Loader", "as_dataset", "available", "load"]
+__all__ = [
+    "Dataset", "Events", "Frames", "Loader", "as_dataset", "available", "load", "open", "save", "to_frames",
+]  # fmt: skip

@@ -22,10 +22,11 @@ from .dat import parse_dat, read_dat
 from .errors import FormatError
 from .generic import parse_npz, read_events
 from .idx import parse_idx, read_idx
-from .spikes import read_spike_labels, read_spikes
+from .spikes import read_spike_labels, read_spike_names, read_spikes
 
 __all__ = [
     "FormatError", "Gesture", "parse_aedat2", "parse_aedat3", "parse_atis", "parse_cifar", "parse_dat",
     "parse_gestures", "parse_idx", "parse_npz", "read_aedat2", "read_aedat3", "read_atis", "read_cifar", "read_dat",
-    "read_events", "read_gestures", "read_idx", "read_spike_labels", "read_spikes",
+    "read_events", "read_gestures", "read_idx", "read_spike_labels", "read_spike_names",
+    "read_spikes",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
     /spikes/times   [N] lists of float, seconds
     /spikes/units   [N] lists of int, 0 to 699: channels of a model of the cochlea
     /labels         [N]
+    /extra/keys     [K] names of the classes
 
 Files are read a stretch of recordings at a time, as the largest has 4.5 GB unpacked. HDF5 says itself where a file is
 damaged, but not at which byte: the offset of such an error is 0.
@@ -28,6 +29,14 @@ def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Labels ``[N]`` int64 in a file of SHD or SSC. Raises as `read_spikes`."""
     with opened(path) as file:
         return _labels(file, os.fspath(path))
+
+
+def read_spike_names(path: str | os.PathLike[str], classes: int) -> list[str]:
+    """Names of the classes in a file of SHD or SSC, or numbers where it has none. Raises as `read_spikes`."""
+    with opened(path) as file:
+        keys = file["extra/keys"][()] if "extra/keys" in file else []
+        names = [key.decode() if isinstance(key, bytes) else str(key) for key in np.ravel(keys)]
+    return names if len(set(names)) == classes else [str(label) for label in range(classes)]
 
 
 def read_spikes(path: str | os.PathLike[str], first: int = 0, last: int | None = None) -> Iterator[Events]:

@@ -1,9 +1,10 @@
 """What the parsers promise of any bytes, and a coverage-guided fuzzer that looks for a counterexample.
 
-    python tests/data/fuzz.py NAME [SECONDS]        # NAME: idx, cifar, atis, aedat2, aedat3, dat, gestures, npz, hdf5
+    python tests/data/fuzz.py NAME [SECONDS]        # NAME: idx, cifar, atis, aedat2, aedat3, dat, gestures, npz
 
 needs atheris (pip install atheris), which is no dependency of the tests; `test_fuzz.py` checks the same promise on
-random damage. The first counterexample ends the run with a traceback and a file crash-*.
+random damage. The first counterexample ends the run with a traceback and a file crash-*. HDF5 is not fuzzed: its C
+library has endless loops of its own (see formats/spikes.py).
 """
 
 import gzip
@@ -12,7 +13,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import h5py
 import numpy as np
 from data_writers import EVENTS, aedat2, aedat3, atis, cifar, dat, packet
 
@@ -29,23 +29,6 @@ def _npz(save):
     x, y, t, p = (np.array(column) for column in zip(*EVENTS, strict=True))
     save(out, x=x, y=y, t=t, p=p)
     return out.getvalue()
-
-
-def _hdf5():
-    out = io.BytesIO()
-    with h5py.File(out, "w") as file:
-        file["labels"] = np.arange(2)
-        for name, kind in (("times", np.float16), ("units", np.uint16)):
-            file.create_dataset(f"spikes/{name}", (2,), h5py.vlen_dtype(kind))[0] = np.array([0, 1], kind)
-    return out.getvalue()
-
-
-def _spikes(data):
-    """The recordings of a file of SHD with these bytes."""
-    with tempfile.NamedTemporaryFile(suffix=".h5") as file:
-        file.write(data)
-        file.flush()
-        return list(formats.read_spikes(file.name))
 
 
 PARSERS = {
@@ -91,8 +74,7 @@ def main():
     import atheris
 
     name, seconds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 60
-    PARSERS["hdf5"], SEEDS["hdf5"] = _spikes, [_hdf5()]
-    for module in ("aedat2", "aedat3", "atis", "cifar", "dat", "generic", "header", "idx", "spikes"):
+    for module in ("aedat2", "aedat3", "atis", "cifar", "dat", "generic", "header", "idx"):
         for function in vars(sys.modules[f"numsnn.data.formats.{module}"]).copy().values():
             if callable(function) and getattr(function, "__module__", "").startswith("numsnn.data.formats."):
                 atheris.instrument_func(function) if hasattr(function, "__code__") else None

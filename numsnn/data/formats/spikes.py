@@ -6,7 +6,8 @@
     /extra/keys     [K] names of the classes
 
 Files are read a stretch of recordings at a time, as the largest has 4.5 GB unpacked. HDF5 says itself where a file is
-damaged, but not at which byte: the offset of such an error is 0.
+damaged, but not at which byte: the offset of such an error is 0. Lists of varying length are the part of HDF5 that
+damage can send into an endless loop (libhdf5 2.0; a fuzzer found it): check the publisher's MD5 sum first.
 """
 
 from __future__ import annotations

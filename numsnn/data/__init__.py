@@ -8,7 +8,7 @@ This package stands alone: it needs NumPy and nothing else of numsnn.
 """
 
 from .augment import Augmented
-from .builtin import available, load
+from .builtin import available, load, load_recordings
 from .dataset import Dataset, as_dataset
 from .events import Events
 from .frames import Frames, to_frames
@@ -17,6 +17,6 @@ from .store import open_store as open
 from .store import save
 
 __all__ = [
-    "Augmented", "Dataset", "Events", "Frames", "Loader", "as_dataset", "available", "load", "open", "save",
-    "to_frames",
+    "Augmented", "Dataset", "Events", "Frames", "Loader", "as_dataset", "available", "load",
+    "load_recordings", "open", "save", "to_frames",
 ]  # fmt: skip

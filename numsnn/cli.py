@@ -1,4 +1,4 @@
-"""The command line: numsnn train | eval | diagnose | info."""
+"""The command line: numsnn train | eval | diagnose | show | info."""
 
 import argparse
 import os
@@ -66,6 +66,16 @@ def _parser():
     look.add_argument("--device", choices=("cpu", "reference", "cuda"), default="cpu")
     look.add_argument("--samples", type=int, default=256, help="test samples to look at (default: 256)")
     look.set_defaults(command=_diagnose)
+
+    show = commands.add_parser("show", help="what a dataset looks like: counts, rates, a sample as picture")
+    show.add_argument("dataset", metavar="DATA", help="name of a dataset, a store (.h5), or a TOML file")
+    show.add_argument("--index", type=int, default=0, help="sample to draw (default: 0)")
+    show.add_argument("--part", default="train", help="train (default), test, ...")
+    show.add_argument("--steps", type=int, default=10, help="frames of a recording (default: 10)")
+    show.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
+    show.add_argument("--out", metavar="DIR", default=".", help="folder for the pictures (default: here)")
+    show.add_argument("--gif", action="store_true", help="a recording or sequence also as animation")
+    show.set_defaults(command=_show)
 
     info = commands.add_parser("info", help="versions, threads, processor, caches")
     info.set_defaults(command=_info)
@@ -176,7 +186,16 @@ def _diagnose(options):
     print(diagnose(net, x, y))
 
 
-# --- info ---
+# --- show and info ---
+
+
+def _show(options):
+    from . import show
+
+    part = show.find(options.dataset, options.part, options.data)
+    print(show.summary(part))
+    for path in show.draw(part, options.index, options.out, options.steps, options.gif):
+        print(path)
 
 
 def _info(options):

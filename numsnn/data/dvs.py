@@ -93,6 +93,10 @@ class Sensor:
         spread = self._rng(_SENSOR).normal(1, self.mismatch, (2, *self.size))
         self._thresholds = self.threshold * np.maximum(spread, 0.25)
 
+    def __repr__(self) -> str:
+        names = ("size", "threshold", "mismatch", "ambient", "refractory", "noise", "seed")
+        return f"Sensor({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
     def _rng(self, stream, index=0):
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream, index)))
 

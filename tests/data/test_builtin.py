@@ -90,6 +90,31 @@ def test_digits_script_without_scikit_learn(tmp_path):
     assert not out.exists()
 
 
+# digits-dvs
+
+
+def test_digits_dvs():
+    train, test = load("digits-dvs")
+    assert (len(train), len(test), train.sample_shape, train.timed) == (1437, 360, (10, 20, 20, 2), True)
+    np.testing.assert_array_equal(train.y, load("digits")[0].y)
+    recordings, _ = numsnn.data.load_recordings("digits-dvs")
+    for k in (0, 700, 1436):
+        events = recordings.events(k)
+        assert 500 < len(events) < 6000 and 250_000 < events.duration < 300_000 and 0.35 < events.p.mean() < 0.65
+        np.testing.assert_array_equal(train.batch([k])[0][:, 0], numsnn.data.to_frames(events, 10))
+
+
+def test_digits_dvs_is_the_same_every_time():
+    parts = [load("digits-dvs", steps=4, by="events", pool=2)[1] for _ in range(2)]
+    assert parts[0].sample_shape == (4, 10, 10, 2)
+    np.testing.assert_array_equal(parts[0].batch(range(360))[0], parts[1].batch(range(360))[0])
+
+
+def test_unknown_recordings():
+    with pytest.raises(ValueError, match=r"unknown recordings 'digits'\. Did you mean 'digits-dvs'"):
+        numsnn.data.load_recordings("digits")
+
+
 # mnist
 
 
@@ -185,15 +210,15 @@ def test_mnist_broken_file(mnist):
 
 
 def test_available():
-    assert available() == ("digits", "mnist")
+    assert available() == ("digits", "mnist", "digits-dvs")
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mnits", r"^load: unknown dataset 'mnits'\. Did you mean 'mnist'\? Available: digits, mnist$"),
+        ("mnits", r"^load: unknown dataset 'mnits'\. Did you mean 'mnist'\? Available: digits, mnist, digits-dvs$"),
         ("digit", r"Did you mean 'digits'\?"),
-        ("", r"^load: unknown dataset ''\. Available: digits, mnist$"),
+        ("", r"^load: unknown dataset ''\. Available: digits, mnist, digits-dvs$"),
     ],
 )
 def test_unknown_name(name, message):

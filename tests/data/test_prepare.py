@@ -211,7 +211,7 @@ SCRIPTS = {
     "mnist": "train 20, test 10; 10", "fashion_mnist": "train 20, test 10; 10", "cifar10": "train 10, test 1; 10",
     "cifar100": "train 2, test 1; 100", "nmnist": "train 20, test 20; 10", "cifar10_dvs": "train 40, test 20; 10",
     "dvs_gesture": "train 2, test 2; 11", "shd": "train 40, test 35; 20", "ssc": "train 40, valid 36, test 35; 35",
-    "ncars": "train 4, test 4; 2",
+    "ncars": "train 4, test 4; 2", "mnist_dvs": "train 20, test 10; 10",
 }  # fmt: skip
 
 
@@ -228,7 +228,7 @@ def test_scripts(name, tmp_path):
     assert done.stderr == "" and "MB raw, in" in done.stdout
     with data.open(tmp_path / "out.h5") as store:
         assert f"{SCRIPTS[name]} classes" in repr(store)
-        if store.kind == "events" and name not in ("shd", "ssc"):
+        if store.kind == "events" and name not in ("shd", "ssc", "mnist_dvs"):
             events = store.train.events(0)
             wanted = EVENTS[:3] if name == "dvs_gesture" else EVENTS
             assert list(zip(events.x, events.y, events.t, events.p, strict=True)) == wanted

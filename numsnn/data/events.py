@@ -69,6 +69,15 @@ class Events:
         self.skipped = dict(skipped or {})
         self._sort()
 
+    @classmethod
+    def checked(cls, x, y, t, p, size, polarities: int = 2, skipped: Mapping[str, int] | None = None) -> Events:
+        """Of columns that are as they are kept and within the sensor already: a parser has seen to that."""
+        self = cls.__new__(cls)
+        self.x, self.y, self.t, self.p = x, y, t, p
+        self.size, self.polarities, self.skipped = size, polarities, dict(skipped or {})
+        self._sort()
+        return self
+
     def _sort(self) -> None:
         back = int(count_steps_back(self.t))
         if back:

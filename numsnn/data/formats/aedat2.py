@@ -11,14 +11,13 @@ event of a pixel; higher bits are not used.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
 from ..compiled import compiled
 from ..events import Events
 from .errors import FormatError
-from .header import skip_lines
+from .header import read_bytes, skip_lines
 
 RECORD = 8
 SIDE = 128
@@ -28,7 +27,7 @@ VERSION = b"#!AER-DAT2.0"
 
 def read_aedat2(path: str | os.PathLike[str]) -> Events:
     """The events in a file. Raises OSError if it cannot be read, else as `parse_aedat2`."""
-    return parse_aedat2(Path(path).read_bytes(), source=os.fspath(path))
+    return parse_aedat2(read_bytes(path), source=os.fspath(path))
 
 
 def parse_aedat2(data: bytes, source: str = "<bytes>") -> Events:
@@ -51,7 +50,7 @@ def parse_aedat2(data: bytes, source: str = "<bytes>") -> Events:
         address = int(words[2 * bad])
         raise FormatError(source, start + RECORD * bad, f"address 0x{address:08x} is none of the DVS128's 16 bits")
     x, y, t, p = (column[:found] for column in columns)
-    return Events(x, y, t, p, (SIDE, SIDE), skipped={"external signal": n - found} if found < n else {})
+    return Events.checked(x, y, t, p, (SIDE, SIDE), skipped={"external signal": n - found} if found < n else {})
 
 
 @compiled

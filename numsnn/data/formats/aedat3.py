@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import struct
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +22,7 @@ import numpy as np
 from ..compiled import compiled
 from ..events import Events, checked_size
 from .errors import FormatError
-from .header import skip_lines
+from .header import read_bytes, skip_lines
 
 VERSION = b"#!AER-DAT3.1"
 END = b"#!END-HEADER"
@@ -44,7 +43,7 @@ class Gesture(NamedTuple):
 
 def read_aedat3(path: str | os.PathLike[str], size: tuple[int, int] = (128, 128)) -> Events:
     """The events in a file. Raises OSError if it cannot be read, else as `parse_aedat3`."""
-    return parse_aedat3(Path(path).read_bytes(), size, source=os.fspath(path))
+    return parse_aedat3(read_bytes(path), size, source=os.fspath(path))
 
 
 def parse_aedat3(data: bytes, size: tuple[int, int] = (128, 128), source: str = "<bytes>") -> Events:
@@ -58,19 +57,22 @@ def parse_aedat3(data: bytes, size: tuple[int, int] = (128, 128), source: str = 
     if not data.startswith(VERSION):
         raise FormatError(source, 0, f"wrong magic number: must begin with {VERSION.decode()}, found {data[:12]!r}")
     packets, others = _packets(data, skip_lines(data, b"#", source, END), source)
-    n = sum(events for _, events, _ in packets)
+    starts, counts, overflows = np.array(packets, np.int64).reshape(-1, 3).T
+    ends = np.cumsum(counts)
+    n = int(ends[-1]) if len(ends) else 0
+    words = np.empty((n, 2), np.uint32)
+    for start, end, count in zip(starts.tolist(), ends.tolist(), counts.tolist(), strict=True):
+        words[end - count : end] = np.frombuffer(data, "<u4", 2 * count, start).reshape(-1, 2)
     columns = np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int64), np.empty(n, np.uint8)
-    found = 0
-    for start, events, overflows in packets:
-        words = np.frombuffer(data, "<u4", 2 * events, start).astype(np.uint32)
-        found, bad = _decode(words, height, width, overflows << 31, *columns, found)
-        if bad >= 0:
-            word = int(words[2 * bad])
-            where = f"event at x {word >> 17}, y {word >> 2 & 0x7FFF} lies outside the {width}x{height} sensor"
-            raise FormatError(source, start + EVENT * bad, where)
+    found, bad = _decode(words, ends, overflows << 31, height, width, *columns)
+    if bad >= 0:
+        word, packet = int(words[bad, 0]), int(np.searchsorted(ends, bad, "right"))
+        where = f"event at x {word >> 17}, y {word >> 2 & 0x7FFF} lies outside the {width}x{height} sensor"
+        raise FormatError(source, int(starts[packet] + EVENT * (bad - ends[packet] + counts[packet])), where)
     x, y, t, p = (column[:found] for column in columns)
-    skipped = {"marked invalid": n - found, "packets of other types": others}
-    return Events(x, y, t, p, (height, width), skipped={reason: count for reason, count in skipped.items() if count})
+    counted = {"marked invalid": n - found, "packets of other types": others}
+    skipped = {reason: count for reason, count in counted.items() if count}
+    return Events.checked(x, y, t, p, (height, width), skipped=skipped)
 
 
 def _packets(data, position, source):
@@ -101,27 +103,30 @@ def _packets(data, position, source):
 
 
 @compiled
-def _decode(words, height, width, late, x, y, t, p, found):
-    """Fill x, y, t, p from position found on; returns the next position, and the first event outside or -1."""
-    for k in range(len(words) // 2):
-        word = words[2 * k]
-        if not word & 1:
-            continue
-        column = word >> 17
-        row = word >> 2 & 0x7FFF
-        if row >= height or column >= width:
-            return found, k
-        x[found] = column
-        y[found] = row
-        t[found] = np.int64(np.int32(words[2 * k + 1])) + late
-        p[found] = word >> 1 & 1
-        found += 1
+def _decode(words, ends, late, height, width, x, y, t, p):
+    """Fill x, y, t, p from (place, time) pairs of packets one after another; ends, late: [packets], where each ends and
+    what is added to its times. Returns events, and the first pair outside the sensor or -1."""
+    found = 0
+    for packet in range(len(ends)):
+        for k in range(ends[packet - 1] if packet else 0, ends[packet]):
+            word = words[k, 0]
+            if not word & 1:
+                continue
+            column = word >> 17
+            row = word >> 2 & 0x7FFF
+            if row >= height or column >= width:
+                return found, k
+            x[found] = column
+            y[found] = row
+            t[found] = np.int64(np.int32(words[k, 1])) + late[packet]
+            p[found] = word >> 1 & 1
+            found += 1
     return found, -1
 
 
 def read_gestures(path: str | os.PathLike[str]) -> list[Gesture]:
     """The stretches in a label file. Raises OSError if it cannot be read, else as `parse_gestures`."""
-    return parse_gestures(Path(path).read_bytes(), source=os.fspath(path))
+    return parse_gestures(read_bytes(path), source=os.fspath(path))
 
 
 def parse_gestures(data: bytes, source: str = "<bytes>") -> list[Gesture]:

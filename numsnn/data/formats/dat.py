@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 import numpy as np
 
 from ..compiled import compiled
 from ..events import Events, checked_size
 from .errors import FormatError
-from .header import skip_lines
+from .header import read_bytes, skip_lines
 
 TYPES = (0, 12)
 EVENT = 8
@@ -29,7 +28,7 @@ EVENT = 8
 
 def read_dat(path: str | os.PathLike[str], size: tuple[int, int] | None = None) -> Events:
     """The events in a file. Raises OSError if it cannot be read, else as `parse_dat`."""
-    return parse_dat(Path(path).read_bytes(), size, source=os.fspath(path))
+    return parse_dat(read_bytes(path), size, source=os.fspath(path))
 
 
 def parse_dat(data: bytes, size: tuple[int, int] | None = None, source: str = "<bytes>") -> Events:
@@ -63,7 +62,7 @@ def parse_dat(data: bytes, size: tuple[int, int] | None = None, source: str = "<
         k = int(np.argmax(outside))
         reason = f"event at x {x[k]}, y {y[k]} lies outside the {width}x{height} sensor"
         raise FormatError(source, body + EVENT * k, reason)
-    return Events(x, y, t, p, (height, width))
+    return Events.checked(x, y, t, p, (height, width))
 
 
 def _size(header, source):

@@ -1,10 +1,18 @@
-"""Text at the start of a binary file."""
+"""Reading a binary file, and the text at its start."""
 
 from __future__ import annotations
+
+import os
 
 from .errors import FormatError
 
 LONGEST_LINE = 4096
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The whole file, without the detours that pathlib takes: recordings are many and small."""
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
 
 
 def skip_lines(data: bytes, mark: bytes, source: str, end: bytes | None = None) -> int:

@@ -216,7 +216,7 @@ def run(config: Config, out, resume: bool = False, progress: bool = True) -> Out
     write_file(folder / "end.json", json.dumps(end.to_dict()))
     result = trainer.evaluate(test)
     report = write_report(
-        folder, trainer.history, title=f"{config.data.name}, {config.model.architecture}",
+        folder, trainer.history, title=f"{config.data.file or config.data.name}, {config.model.architecture}",
         config_text=config.to_toml(), start=begin, end=end, confusion=result.confusion, classes=test.classes,
         raster=record_spikes(trainer.net, x[:, :1] if test.timed else x[:1]), version=__version__,
     )  # fmt: skip

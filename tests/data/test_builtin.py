@@ -2,6 +2,7 @@
 
 import ast
 import gzip
+import os
 import struct
 import subprocess
 import sys
@@ -76,6 +77,17 @@ def test_digits_script_makes_the_shipped_file(tmp_path):
         assert sorted(made.files) == sorted(there.files)
         for name in made.files:
             np.testing.assert_array_equal(made[name], there[name])
+
+
+def test_digits_script_makes_a_store(tmp_path):
+    pytest.importorskip("sklearn.datasets", reason="scikit-learn is missing")
+    command = [sys.executable, str(ROOT / "data_prep" / "digits.py"), str(tmp_path / "digits.h5")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    store = numsnn.data.open(tmp_path / "digits.h5")
+    for part, dataset in zip((store.train, store.test), load("digits"), strict=True):
+        np.testing.assert_array_equal(part.batch(range(len(part)))[0], dataset.batch(range(len(part)))[0])
+        np.testing.assert_array_equal(part.y, dataset.y)
 
 
 def test_digits_script_without_scikit_learn(tmp_path):

@@ -80,6 +80,7 @@ def main():
                 atheris.instrument_func(function) if hasattr(function, "__code__") else None
     with tempfile.TemporaryDirectory() as folder:
         for k, seed in enumerate(SEEDS[name]):
+            check(name, seed)  # compiles, which must not count as a hang
             (Path(folder) / f"seed-{k}").write_bytes(seed)
         limits = [f"-max_total_time={seconds}", "-max_len=8192", "-timeout=10", "-rss_limit_mb=2048"]
         atheris.Setup([sys.argv[0], *limits, folder], lambda data: check(name, data))

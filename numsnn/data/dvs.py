@@ -10,10 +10,10 @@ asynchronous temporal contrast vision sensor"), the motion that of Orchard et al
 bandwidth and leak of the pixels, jitter of the read-out, flicker of the monitor.
 
 The defaults of `Sensor` were chosen by the one real N-MNIST recording at hand, a 5 (``benchmarks/data.py`` prints the
-comparison). Of it, and in the mean of thirty simulated fives of MNIST: 4,325 and 4,340 events; 50 and 51 % of them ON;
-12 and 10 events in the median pixel that has more than one; 5.2 and 6.0 ms between a pixel's events in the median, with
+comparison). Of it, and in the mean of thirty simulated fives of MNIST: 4,325 and 4,380 events; 50 and 51 % of them ON;
+12 and 10 events in the median pixel that has more than one; 5.2 and 5.9 ms between a pixel's events in the median, with
 80 and 79 % of the same polarity as the one before. What differs: the simulated digit covers more of the sensor (412
-pixels with more than one event, not 353), and of the three saccades the third, level one gives the fewest events (24 %
+pixels with more than one event, not 353), and of the three saccades the third, level one gives the fewest events (25 %
 of all) where in the recording it gives the most (37 %).
 """
 

@@ -60,15 +60,12 @@ def parse_aedat3(data: bytes, size: tuple[int, int] = (128, 128), source: str = 
     starts, counts, overflows = np.array(packets, np.int64).reshape(-1, 3).T
     ends = np.cumsum(counts)
     n = int(ends[-1]) if len(ends) else 0
-    words = np.empty((n, 2), np.uint32)
-    for start, end, count in zip(starts.tolist(), ends.tolist(), counts.tolist(), strict=True):
-        words[end - count : end] = np.frombuffer(data, "<u4", 2 * count, start).reshape(-1, 2)
     columns = np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int64), np.empty(n, np.uint8)
-    found, bad = _decode(words, ends, overflows << 31, height, width, *columns)
+    found, bad = _decode(np.frombuffer(data, np.uint8), starts, ends, overflows << 31, height, width, *columns)
     if bad >= 0:
-        word, packet = int(words[bad, 0]), int(np.searchsorted(ends, bad, "right"))
+        word = int.from_bytes(data[bad : bad + 4], "little")
         where = f"event at x {word >> 17}, y {word >> 2 & 0x7FFF} lies outside the {width}x{height} sensor"
-        raise FormatError(source, int(starts[packet] + EVENT * (bad - ends[packet] + counts[packet])), where)
+        raise FormatError(source, int(bad), where)
     x, y, t, p = (column[:found] for column in columns)
     counted = {"marked invalid": n - found, "packets of other types": others}
     skipped = {reason: count for reason, count in counted.items() if count}
@@ -103,22 +100,27 @@ def _packets(data, position, source):
 
 
 @compiled
-def _decode(words, ends, late, height, width, x, y, t, p):
-    """Fill x, y, t, p from (place, time) pairs of packets one after another; ends, late: [packets], where each ends and
-    what is added to its times. Returns events, and the first pair outside the sensor or -1."""
+def _decode(data, starts, ends, late, height, width, x, y, t, p):
+    """Fill x, y, t, p from packets of (place, time) pairs; starts, ends, late: [packets], the byte where each starts,
+    events up to its end, and what is added to its times. Returns events, and the first byte of a pair outside the
+    sensor or -1."""
     found = 0
     for packet in range(len(ends)):
-        for k in range(ends[packet - 1] if packet else 0, ends[packet]):
-            word = words[k, 0]
+        count = ends[packet] - (ends[packet - 1] if packet else 0)
+        pairs = data[starts[packet] : starts[packet] + 8 * count].reshape(count, 8)
+        for k in range(count):
+            pair = pairs[k]
+            word = np.uint32(pair[0]) | np.uint32(pair[1]) << 8 | np.uint32(pair[2]) << 16 | np.uint32(pair[3]) << 24
             if not word & 1:
                 continue
             column = word >> 17
             row = word >> 2 & 0x7FFF
             if row >= height or column >= width:
-                return found, k
+                return found, starts[packet] + 8 * k
+            time = np.uint32(pair[4]) | np.uint32(pair[5]) << 8 | np.uint32(pair[6]) << 16 | np.uint32(pair[7]) << 24
             x[found] = column
             y[found] = row
-            t[found] = np.int64(np.int32(words[k, 1])) + late[packet]
+            t[found] = np.int64(np.int32(time)) + late[packet]
             p[found] = word >> 1 & 1
             found += 1
     return found, -1

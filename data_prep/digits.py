@@ -1,6 +1,6 @@
-"""Makes numsnn/data/files/digits.npz, the pictures behind ``numsnn.data.load("digits")``.
+"""Makes numsnn/data/files/digits.npz, the pictures behind ``numsnn.data.load("digits")``, or a store of them.
 
-    python data_prep/digits.py [OUT.npz]
+    python data_prep/digits.py [OUT.npz | OUT.h5]
 
 Source: the 1,797 pictures of 8 x 8 pixels, 0..16, that scikit-learn's ``load_digits`` ships: the test part of
 UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998, CC BY 4.0).
@@ -53,9 +53,19 @@ def write_npz(out: Path, arrays: dict[str, np.ndarray]) -> None:
         part.unlink(missing_ok=True)
 
 
+def write_store(out: Path, x: np.ndarray, y: np.ndarray, test: np.ndarray) -> None:
+    """Writes a store that ``numsnn.data.open`` reads."""
+    from numsnn import data
+
+    classes, source = tuple("0123456789"), "UCI optical recognition of handwritten digits, CC BY 4.0"
+    parts = {"train": data.Dataset(x[~test], y[~test], classes, scale=1 / 16)}
+    parts["test"] = data.Dataset(x[test], y[test], classes, scale=1 / 16)
+    data.save(out, "digits", source, **parts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Makes the digits file that ships with numsnn.")
-    parser.add_argument("out", metavar="OUT.npz", nargs="?", type=Path, default=DEFAULT_OUT)
+    parser.add_argument("out", metavar="OUT", nargs="?", type=Path, default=DEFAULT_OUT)
     out = parser.parse_args().out
     try:
         from sklearn.datasets import load_digits
@@ -69,7 +79,10 @@ def main() -> None:
         sys.exit(f"digits.py: expected 1797 pictures of 8 x 8 whole numbers 0..16; got {x.shape}")
 
     test = split(y, N_TEST, SEED)
-    write_npz(out, {"x_train": x[~test], "y_train": y[~test], "x_test": x[test], "y_test": y[test]})
+    if out.suffix == ".h5":
+        write_store(out, x, y, test)
+    else:
+        write_npz(out, {"x_train": x[~test], "y_train": y[~test], "x_test": x[test], "y_test": y[test]})
     print(f"{out}: {np.sum(~test)} training and {np.sum(test)} test pictures, {out.stat().st_size} bytes")
     for part, mask in (("training", ~test), ("test", test)):
         print(f"  {part:8} per class: {' '.join(map(str, np.bincount(y[mask])))}")

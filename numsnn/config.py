@@ -10,10 +10,21 @@ from .errors import ConfigError
 
 @dataclass
 class DataConfig:
-    """[data]: `name` of a built-in dataset; `dir` with its raw files, where it does not ship with the package."""
+    """[data]: `name` of a built-in dataset; `dir` with its raw files, where it does not ship with the package; or
+    instead of both `file`, a store made by a script of data_prep.
+
+    Of events, `steps`, `by`, `duration` (0 is none) and `pool` say how they become frames (`numsnn.data.Frames`).
+    `augment` is a line like "fliplr-crop4" (`numsnn.data.augment.from_string`) for the training part.
+    """
 
     name: str = "digits"
     dir: str = ""
+    file: str = ""
+    steps: int = 10
+    by: str = "time"
+    duration: int = 0
+    pool: int = 1
+    augment: str = ""
 
 
 @dataclass

@@ -45,6 +45,9 @@ NEURONS = {
 RESETS = {"hard": lambda model: model.v_reset, "soft": lambda model: None, "none": lambda model: "none"}
 """Name in a configuration -> the neurons' v_reset."""
 
+EVENTS = ("digits-dvs",)
+"""Built-in datasets of events, which are counted into frames."""
+
 SPIKING_LOSSES = ("spike_count", "first_spike")
 """Losses of a readout that ends in neurons."""
 
@@ -85,15 +88,33 @@ def load_data(config: Config) -> tuple[data.Dataset, data.Dataset]:
         ConfigError: the dataset needs a folder and none is named, or takes none.
         ValueError: see `numsnn.data.load`.
     """
-    options = {"dir": config.data.dir} if config.data.dir else {}
-    try:
-        return data.load(config.data.name, **options)
-    except TypeError as error:
-        raise ConfigError(f"{error}; set data.dir in the configuration, or --data FOLDER") from None
+    wanted = config.data
+    binning = {"steps": wanted.steps, "by": wanted.by, "duration": wanted.duration or None, "pool": wanted.pool}
+    if wanted.file:
+        train, test = _stored(wanted.file, binning)
+    else:
+        options = {"dir": wanted.dir} if wanted.dir else {}
+        try:
+            train, test = data.load(wanted.name, **options, **(binning if wanted.name in EVENTS else {}))
+        except TypeError as error:
+            raise ConfigError(f"{error}; set data.dir in the configuration, or --data FOLDER") from None
+    if wanted.augment:
+        train = data.Augmented(train, data.augment.from_string(wanted.augment), config.training.seed)
+    return train, test
 
 
-def build_network(config: Config, sample_shape, classes: int) -> Sequential:
-    """The network of a configuration for samples of this shape."""
+def _stored(file, binning):
+    """Training and test part of a store, events as frames."""
+    store = data.open(file)
+    rest = [part for part in ("test", "valid") if part in store.parts]
+    if "train" not in store.parts or not rest:
+        raise ConfigError(f"{file}: training needs a part train, and test or valid; it has {', '.join(store.parts)}")
+    parts = store["train"], store[rest[0]]
+    return tuple(part.frames(**binning) if store.kind == "events" else part for part in parts)
+
+
+def build_network(config: Config, sample_shape, classes: int, timed: bool = False) -> Sequential:
+    """The network of a configuration for samples of this shape; of timed ones the first axis is time."""
     model, method = config.model, config.method
     choice("model.reset", model.reset, tuple(RESETS))
     choice("model.neuron", model.neuron, tuple(NEURONS))
@@ -112,9 +133,8 @@ def build_network(config: Config, sample_shape, classes: int) -> Sequential:
     )  # fmt: skip
     training = config.training
     spiking = training.loss in SPIKING_LOSSES
-    net = from_string(
-        model.architecture, sample_shape, classes, model.steps, neuron, model.norm, spiking_readout=spiking
-    )
+    shape, steps = (sample_shape[1:], None) if timed else (sample_shape, model.steps)
+    net = from_string(model.architecture, shape, classes, steps, neuron, model.norm, spiking_readout=spiking)
     if not training.rate_weight:
         return net
     band = RateBand(training.rate_low, training.rate_high, training.rate_weight)
@@ -168,8 +188,11 @@ def prepare(config: Config, out=None) -> Experiment:
     if config.training.threads:
         set_num_threads(config.training.threads)
     train, test = load_data(config)
-    net = build_network(config, train.sample_shape, train.n_classes)
-    net.to(config.training.device).build((config.training.batch_size, *train.sample_shape), config.training.seed)
+    net = build_network(config, train.sample_shape, train.n_classes, train.timed)
+    shape = (config.training.batch_size, *train.sample_shape)
+    if train.timed:
+        shape = (shape[1], shape[0], *shape[2:])
+    net.to(config.training.device).build(shape, config.training.seed)
     return Experiment(config, train, test, build_trainer(config, net, out))
 
 
@@ -193,9 +216,9 @@ def run(config: Config, out, resume: bool = False, progress: bool = True) -> Out
     write_file(folder / "end.json", json.dumps(end.to_dict()))
     result = trainer.evaluate(test)
     report = write_report(
-        folder, trainer.history, title=f"{config.data.name}, {config.model.architecture}",
+        folder, trainer.history, title=f"{config.data.file or config.data.name}, {config.model.architecture}",
         config_text=config.to_toml(), start=begin, end=end, confusion=result.confusion, classes=test.classes,
-        raster=record_spikes(trainer.net, x[:1]), version=__version__,
+        raster=record_spikes(trainer.net, x[:, :1] if test.timed else x[:1]), version=__version__,
     )  # fmt: skip
     note = "" if find_spec("matplotlib") else MATPLOTLIB_MISSING
     return Outcome(trainer.history, result, folder, report, note)

@@ -47,3 +47,79 @@ def test_every_loss_builds_a_trainer(loss):
     trainer = experiment.build_trainer(configuration, net)
     spiking = isinstance(net.layers[-1], snn.Neuron)
     assert spiking == (loss in experiment.SPIKING_LOSSES) and isinstance(trainer.loss, snn.losses.Loss)
+
+
+# --- data ---
+
+
+def small(text):
+    rest = '\n[model]\narchitecture = "4c3-p2"\nsteps = 2\n[training]\nepochs = 1\nbatch_size = 8\n'
+    return config.parse(text + rest)
+
+
+def store_of_digits(path):
+    train, test = snn.data.load("digits")
+    snn.data.save(path, "few digits", train=train.select(range(24)), test=test.select(range(8)))
+    return path
+
+
+def store_of_events(path, part="test"):
+    from numsnn.data.store import writing
+
+    recordings, _ = snn.data.load_recordings("digits-dvs")
+    with writing(path, "events", "few events", "0123456789", size=(20, 20)) as writer:
+        writer.append("train", [recordings.events(k) for k in range(16)], recordings.y[:16])
+        writer.append(part, [recordings.events(k) for k in range(16, 24)], recordings.y[16:24])
+    return path
+
+
+@pytest.mark.parametrize("augment", ["", "crop1-cutout2"])
+def test_trains_from_a_store_of_pictures(augment, tmp_path):
+    file = store_of_digits(tmp_path / "digits.h5")
+    configuration = small(f'[data]\nfile = "{file}"\naugment = "{augment}"')
+    outcome = experiment.run(configuration, tmp_path / "run", progress=False)
+    assert len(outcome.history) == 1 and outcome.report.is_file()
+    assert config.read(tmp_path / "run" / "config.toml") == configuration
+
+
+@pytest.mark.parametrize("part", ["test", "valid"])
+def test_trains_from_a_store_of_events(part, tmp_path):
+    file = store_of_events(tmp_path / "events.h5", part)
+    text = f'[data]\nfile = "{file}"\nsteps = 3\nby = "events"\npool = 2\naugment = "drop0.1-fliplr"'
+    outcome = experiment.run(small(text), tmp_path / "run", progress=False)
+    assert outcome.test.confusion.sum() == 8 and outcome.report.is_file()
+    train, test = experiment.load_data(small(text))
+    assert train.sample_shape == test.sample_shape == (3, 10, 10, 2) and train.timed and train.seed == 0
+
+
+def test_a_resumed_run_from_a_store_is_the_same(tmp_path):
+    """Events, augmentation and threads: stopped after the first epoch and gone on with, bit for bit."""
+    file = store_of_events(tmp_path / "events.h5")
+    text = f'[data]\nfile = "{file}"\nsteps = 3\naugment = "jitter1-crop1"'
+    configuration = small(text)
+    configuration.training.epochs = 3
+    whole = experiment.prepare(configuration, tmp_path / "whole")
+    whole.trainer.fit(whole.train, whole.test, 3, progress=False)
+    first = experiment.prepare(configuration, tmp_path / "parts")
+    first.trainer.on_epoch = lambda trainer, metrics: metrics["epoch"] == 1
+    first.trainer.fit(first.train, first.test, 3, progress=False)
+    second = experiment.prepare(configuration, tmp_path / "parts")
+    second.trainer.fit(second.train, second.test, 3, resume=True, progress=False)
+    keys = ("train_loss", "test_loss", "test_accuracy")
+    assert [[m[key] for key in keys] for m in second.trainer.history] == [
+        [m[key] for key in keys] for m in whole.trainer.history
+    ]
+    for name, value in whole.trainer.net.state().items():
+        assert (value == second.trainer.net.state()[name]).all(), name
+
+
+def test_a_store_without_a_test_part(tmp_path):
+    train, _ = snn.data.load("digits")
+    snn.data.save(tmp_path / "digits.h5", train=train)
+    with pytest.raises(ValueError, match="training needs a part train, and test or valid; it has train"):
+        experiment.load_data(small(f'[data]\nfile = "{tmp_path / "digits.h5"}"'))
+
+
+def test_digits_dvs_with_options():
+    train, _ = experiment.load_data(small('[data]\nname = "digits-dvs"\nsteps = 4\nduration = 50000\npool = 2'))
+    assert train.sample_shape == (4, 10, 10, 2) and train.binner.duration == 50_000

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from . import digits_dvs
 from .dataset import Dataset
 from .formats import read_idx
+from .frames import Frames
+from .stored import Recordings
 
 _FILES = Path(__file__).parent / "files"
 _TEN_DIGITS = tuple("0123456789")
@@ -35,6 +38,8 @@ def load(name: str, **options: Any) -> tuple[Dataset, Dataset]:
     ``mnist``   ``dir`` (needed)   60,000 + 10,000 handwritten digits ``[28, 28, 1]`` uint8, scale 1/255,
                                    or as many as the files hold; dir is the folder with the four IDX
                                    files under their official names, each with or without ``.gz``
+    ``digits-   those of `Frames`  the digits as a simulated event camera sees them (`numsnn.data.dvs`): frames
+    dvs``                          ``[T, 20, 20, 2]``, T = 10 by default
     ==========  =================  ======================================================================
 
     Raises ValueError for an unknown name, TypeError for an unknown or missing option, FileNotFoundError for a
@@ -101,4 +106,19 @@ def _mnist_file(folder: Path, name: str) -> Path:
     )
 
 
-_BUILTIN: dict[str, Callable[..., tuple[Dataset, Dataset]]] = {"digits": _digits, "mnist": _mnist}
+def load_recordings(name: str) -> tuple[Recordings, Recordings]:
+    """The recordings, ``(train, test)``, behind a dataset of events; of the built-in ones "digits-dvs"."""
+    if name != "digits-dvs":
+        raise ValueError(f"load_recordings: unknown recordings {_choices(name, ('digits-dvs',))}")
+    return digits_dvs.recordings(*_digits())
+
+
+def _digits_dvs(
+    steps: int = 10, by: str = "time", duration: int | None = None, pool: int = 1, binary: bool = False
+) -> tuple[Frames, Frames]:
+    return digits_dvs.frames(*_digits(), steps=steps, by=by, duration=duration, pool=pool, binary=binary)
+
+
+_BUILTIN: dict[str, Callable[..., tuple[Dataset, Dataset]]] = {
+    "digits": _digits, "mnist": _mnist, "digits-dvs": _digits_dvs,
+}  # fmt: skip

@@ -88,7 +88,7 @@ class Dataset:
         indices: ``[n]`` whole numbers, or a boolean mask ``[N]``; at least one. Raises TypeError for anything
         else, ValueError if none is selected, IndexError for an index out of range.
         """
-        rows = self._rows(indices, "select")
+        rows = checked_rows(indices, len(self), "Dataset.select")
         return Dataset(self.x[rows], self.y[rows], self.classes, self.name, self.scale, self.timed)
 
     def batch(self, indices: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -97,30 +97,38 @@ class Dataset:
         x is scaled; of timed samples it is ``[T, n, ...]``. Both are new arrays in C order. indices and errors as in
         `select`.
         """
-        rows = self._rows(indices, "batch")
+        rows = checked_rows(indices, len(self), "Dataset.batch")
         x = self.x[rows].swapaxes(0, 1) if self.timed else self.x[rows]
-        return _scaled(x, self.scale), self.y[rows]
+        return scaled(x, self.scale), self.y[rows]
 
-    def _rows(self, indices: ArrayLike, caller: str) -> np.ndarray:
-        rows = np.asarray(indices)
-        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "biu"):
-            raise TypeError(
-                f"Dataset.{caller}: indices must be a list of whole numbers or a boolean mask; "
-                f"got {type(indices).__name__} of shape {rows.shape} and dtype {rows.dtype}"
-            )
-        if rows.dtype.kind == "b" and len(rows) != len(self):
-            raise IndexError(f"Dataset.{caller}: the mask must have {len(self)} entries; got {len(rows)}")
-        if not rows.size or (rows.dtype.kind == "b" and not rows.any()):
-            raise ValueError(f"Dataset.{caller}: indices select no sample")
-        return rows
+
+def checked_rows(indices: ArrayLike, n: int, caller: str) -> np.ndarray:
+    """Sample numbers ``[m]`` from whole numbers or a mask ``[n]``; raises as `Dataset.select`."""
+    rows = np.asarray(indices)
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "biu"):
+        raise TypeError(
+            f"{caller}: indices must be a list of whole numbers or a boolean mask; "
+            f"got {type(indices).__name__} of shape {rows.shape} and dtype {rows.dtype}"
+        )
+    if rows.dtype.kind == "b":
+        if len(rows) != n:
+            raise IndexError(f"{caller}: the mask must have {n} entries; got {len(rows)}")
+        rows = np.flatnonzero(rows)
+    if not rows.size:
+        raise ValueError(f"{caller}: indices select no sample")
+    low, high = int(rows.min()), int(rows.max())
+    if low < -n or high >= n:
+        raise IndexError(f"{caller}: index {low if low < -n else high} is out of bounds for {n} samples")
+    return np.where(rows < 0, rows + n, rows) if low < 0 else rows
 
 
 def as_dataset(data: Dataset | tuple[ArrayLike, ArrayLike], name: str = "data") -> Dataset:
-    """A Dataset as it is, or one made of a tuple ``(x, y)`` with that name, scale 1 and unnamed classes.
+    """A Dataset, or another source of batches, as it is; or one made of a tuple ``(x, y)`` with that name, scale 1 and
+    unnamed classes.
 
     Raises TypeError for anything else, ValueError where x or y do not pass the checks of `Dataset`.
     """
-    if isinstance(data, Dataset):
+    if isinstance(data, Dataset) or (callable(getattr(data, "batch", None)) and hasattr(data, "__len__")):
         return data
     if isinstance(data, tuple) and len(data) == 2:
         return Dataset(*data, name=name)
@@ -128,7 +136,7 @@ def as_dataset(data: Dataset | tuple[ArrayLike, ArrayLike], name: str = "data") 
     raise TypeError(f"{name} must be a Dataset or a tuple (x, y) of arrays; got {got}")
 
 
-def _scaled(x: np.ndarray, scale: float) -> np.ndarray:
+def scaled(x: np.ndarray, scale: float) -> np.ndarray:
     """x times scale as new float32 array in C order; the one place that says how a batch is made."""
     return np.multiply(x, np.float32(scale), dtype=np.float32, order="C", casting="same_kind")
 
@@ -167,7 +175,7 @@ def _check_finite(x: np.ndarray, scale: float, owner: str) -> None:
     for first in range(0, len(x), step):
         chunk = x[first : first + step]
         with np.errstate(over="ignore", invalid="ignore"):
-            bad = ~np.isfinite(_scaled(chunk, scale))
+            bad = ~np.isfinite(scaled(chunk, scale))
         if bad.any():
             where = tuple(np.argwhere(bad)[0])
             raise ValueError(

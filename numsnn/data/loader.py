@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -36,13 +39,19 @@ class Loader:
     shuffle : a new order each epoch instead of the stored one.
     seed : whole number >= 0, for shuffle.
     drop_last : leave out a last batch that is smaller than batch_size.
+    workers : threads that make batches ahead of their use; 0, the default, makes each batch when it is asked for.
+    prefetch : batches that are ready or being made ahead, >= 1, where there are workers. Default 2, or as many as
+        there are workers.
+
+    Batches and their order are the same for any number of workers. A dataset that changes from epoch to epoch, such
+    as `numsnn.data.Augmented`, has a method ``at_epoch(epoch)`` that gives the source of that epoch's batches.
 
     Raises
     ------
     TypeError
         If dataset cannot make batches, such as a bare tuple (x, y).
     ValueError
-        If batch_size or seed is not as above, or if drop_last leaves no batch.
+        If an argument is not as above, or if drop_last leaves no batch.
     """
 
     def __init__(
@@ -52,6 +61,8 @@ class Loader:
         shuffle: bool = False,
         seed: int = 0,
         drop_last: bool = False,
+        workers: int = 0,
+        prefetch: int | None = None,
     ) -> None:
         if not callable(getattr(dataset, "batch", None)):
             raise TypeError(
@@ -63,6 +74,8 @@ class Loader:
         self.shuffle = bool(shuffle)
         self.seed = _whole("seed", seed, least=0)
         self.drop_last = bool(drop_last)
+        self.workers = _whole("workers", workers, least=0)
+        self.prefetch = max(2, self.workers) if prefetch is None else _whole("prefetch", prefetch, least=1)
         if len(self) == 0:
             raise ValueError(
                 f"Loader: drop_last leaves no batch: {len(dataset)} samples, batch_size {self.batch_size}"
@@ -83,7 +96,9 @@ class Loader:
         start = _whole("start", start, least=0)
         if start > len(self):
             raise ValueError(f"Loader: start must be in 0..{len(self)}, the batches of an epoch; got {start}")
-        return self._batches(self._order(epoch), start)
+        at_epoch = getattr(self.dataset, "at_epoch", None)
+        source = self.dataset if at_epoch is None else at_epoch(epoch)
+        return self._batches(source, self._order(epoch), start)
 
     def _order(self, epoch: int) -> np.ndarray:
         """Sample numbers ``[N]`` in the order of this epoch."""
@@ -95,9 +110,24 @@ class Loader:
         sequence = np.random.SeedSequence(self.seed, spawn_key=(_STREAM, epoch))
         return np.random.Generator(np.random.PCG64(sequence)).permutation(n)
 
-    def _batches(self, order: np.ndarray, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for i in range(start, len(self)):
-            yield self.dataset.batch(order[i * self.batch_size : (i + 1) * self.batch_size])
+    def _batches(self, source: Source, order: np.ndarray, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        def make(i):
+            return source.batch(order[i * self.batch_size : (i + 1) * self.batch_size])
+
+        if not self.workers:
+            yield from map(make, range(start, len(self)))
+            return
+        rest = iter(range(start, len(self)))
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="numsnn-loader")
+        try:
+            ahead = deque(pool.submit(make, i) for i in itertools.islice(rest, self.prefetch))
+            while ahead:
+                batch = ahead.popleft().result()
+                if (i := next(rest, None)) is not None:
+                    ahead.append(pool.submit(make, i))
+                yield batch
+        finally:  # also where the caller has had enough
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _whole(name: str, value: int, least: int) -> int:

@@ -109,7 +109,7 @@ class Trainer:
         whole("Trainer.fit: epochs", epochs)
         train = as_dataset(train, "train")
         test = None if test is None else as_dataset(test, "test")
-        loader = Loader(train, self.batch_size, shuffle=True, seed=self.seed)
+        loader = Loader(train, self.batch_size, shuffle=True, seed=self.seed, workers=1)
         self.start(train, epochs, resume)
         with DelayedInterrupt() as interrupt:
             while self.epoch < epochs:
@@ -303,7 +303,7 @@ class Trainer:
 
     def _passes(self, data):
         """Labels and readout of every batch, at inference."""
-        for x, y in Loader(data, self.batch_size).epoch():
+        for x, y in Loader(data, self.batch_size, workers=1).epoch():
             z = self.net.forward(self.net.kernels.from_host(x, self.net.dtype), INFERENCE)
             if z.ndim != 3:
                 raise ShapeError(f"the network's output must be [T, N, K]; got {z.shape}. Add a Flatten before it")

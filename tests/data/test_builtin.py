@@ -2,6 +2,7 @@
 
 import ast
 import gzip
+import os
 import struct
 import subprocess
 import sys
@@ -78,6 +79,17 @@ def test_digits_script_makes_the_shipped_file(tmp_path):
             np.testing.assert_array_equal(made[name], there[name])
 
 
+def test_digits_script_makes_a_store(tmp_path):
+    pytest.importorskip("sklearn.datasets", reason="scikit-learn is missing")
+    command = [sys.executable, str(ROOT / "data_prep" / "digits.py"), str(tmp_path / "digits.h5")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    store = numsnn.data.open(tmp_path / "digits.h5")
+    for part, dataset in zip((store.train, store.test), load("digits"), strict=True):
+        np.testing.assert_array_equal(part.batch(range(len(part)))[0], dataset.batch(range(len(part)))[0])
+        np.testing.assert_array_equal(part.y, dataset.y)
+
+
 def test_digits_script_without_scikit_learn(tmp_path):
     (tmp_path / "sklearn.py").write_text("raise ImportError\n")
     out = tmp_path / "out.npz"
@@ -88,6 +100,31 @@ def test_digits_script_without_scikit_learn(tmp_path):
     assert done.returncode == 1
     assert done.stderr == 'digits.py: scikit-learn is missing: pip install "numsnn[prep]"\n'
     assert not out.exists()
+
+
+# digits-dvs
+
+
+def test_digits_dvs():
+    train, test = load("digits-dvs")
+    assert (len(train), len(test), train.sample_shape, train.timed) == (1437, 360, (10, 20, 20, 2), True)
+    np.testing.assert_array_equal(train.y, load("digits")[0].y)
+    recordings, _ = numsnn.data.load_recordings("digits-dvs")
+    for k in (0, 700, 1436):
+        events = recordings.events(k)
+        assert 500 < len(events) < 6000 and 250_000 < events.duration < 300_000 and 0.35 < events.p.mean() < 0.65
+        np.testing.assert_array_equal(train.batch([k])[0][:, 0], numsnn.data.to_frames(events, 10))
+
+
+def test_digits_dvs_is_the_same_every_time():
+    parts = [load("digits-dvs", steps=4, by="events", pool=2)[1] for _ in range(2)]
+    assert parts[0].sample_shape == (4, 10, 10, 2)
+    np.testing.assert_array_equal(parts[0].batch(range(360))[0], parts[1].batch(range(360))[0])
+
+
+def test_unknown_recordings():
+    with pytest.raises(ValueError, match=r"unknown recordings 'digits'\. Did you mean 'digits-dvs'"):
+        numsnn.data.load_recordings("digits")
 
 
 # mnist
@@ -185,15 +222,15 @@ def test_mnist_broken_file(mnist):
 
 
 def test_available():
-    assert available() == ("digits", "mnist")
+    assert available() == ("digits", "mnist", "digits-dvs")
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mnits", r"^load: unknown dataset 'mnits'\. Did you mean 'mnist'\? Available: digits, mnist$"),
+        ("mnits", r"^load: unknown dataset 'mnits'\. Did you mean 'mnist'\? Available: digits, mnist, digits-dvs$"),
         ("digit", r"Did you mean 'digits'\?"),
-        ("", r"^load: unknown dataset ''\. Available: digits, mnist$"),
+        ("", r"^load: unknown dataset ''\. Available: digits, mnist, digits-dvs$"),
     ],
 )
 def test_unknown_name(name, message):

@@ -1,0 +1,35 @@
+"""CIFAR-100 (Krizhevsky 2009), the binary version, as one store with its hundred classes.
+
+    python data_prep/cifar100.py RAW OUT.h5
+
+RAW is cifar-100-binary, or the folder with it: what cifar-100-binary.tar.gz (161 MB,
+MD5 03b5dce01913d631647c71ecec9e9cb8) unpacks to. 50,000 training and 10,000 test pictures, the official split. The
+Python version is pickled and not read.
+"""
+
+import sys
+from pathlib import Path
+
+from numsnn.data import prepare
+from numsnn.data.formats import read_cifar
+
+ADVICE = (
+    "It comes with cifar-100-binary.tar.gz (161 MB, MD5 03b5dce01913d631647c71ecec9e9cb8) from "
+    "www.cs.toronto.edu/~kriz/cifar.html; unpack it here. The Python version (no .bin) is not read"
+)
+
+
+def plan(raw: Path) -> prepare.Plan:
+    inside = raw / "cifar-100-binary"
+    names = ["train.bin", "test.bin", "fine_label_names.txt"]
+    files = prepare.existing(inside if inside.is_dir() else raw, names, ADVICE)
+    classes = files[2].read_text(encoding="utf-8").split()
+    if len(classes) != 100:
+        raise ValueError(f"{files[2]}: expected the names of 100 classes; found {len(classes)}")
+    jobs = [prepare.Job(path.stem, path.stem, lambda path=path: read_cifar(path, classes=100)) for path in files[:2]]
+    source = "CIFAR-100, Krizhevsky 2009, Learning multiple layers of features from tiny images"
+    return prepare.Plan("cifar100", "pictures", classes, source, jobs, files, scale=1 / 255)
+
+
+if __name__ == "__main__":
+    sys.exit(prepare.main(__doc__, plan))

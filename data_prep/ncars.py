@@ -1,0 +1,39 @@
+"""N-CARS (Sironi et al. 2018): cars and background before an ATIS camera in traffic, as one store.
+
+    python data_prep/ncars.py RAW OUT.h5
+
+RAW holds n-cars_train and n-cars_test (or train and test), each with the folders background and cars full of .dat
+files, as unpacked from the publisher's archive. 15,422 training and 8,607 test recordings of 100 ms on up to 120x100
+pixels, the official split.
+"""
+
+import sys
+from pathlib import Path
+
+from numsnn.data import prepare
+from numsnn.data.formats import read_dat
+
+CLASSES = ["background", "cars"]
+SIZE = (100, 120)
+ADVICE = (
+    "Unpack the archive of N-CARS (www.prophesee.ai/2018/03/13/dataset-n-cars) here, so that there are "
+    "n-cars_train/cars/*.dat and so on"
+)
+
+
+def plan(raw: Path) -> prepare.Plan:
+    jobs, inputs = [], []
+    for part in ("train", "test"):
+        name = part if (raw / part).is_dir() else f"n-cars_{part}"
+        folders = prepare.existing(raw, [f"{name}/{label}" for label in CLASSES], ADVICE)
+        files = [prepare.matching(folder, "*.dat", ADVICE) for folder in folders]
+        labels = [label for label, some in enumerate(files) for _ in some]
+        flat = [path for some in files for path in some]
+        jobs += prepare.stretches(part, flat, labels, lambda path: read_dat(path, SIZE))
+        inputs += flat
+    source = "N-CARS, Sironi, Brambilla, Bourdis, Lagorce, Benosman 2018"
+    return prepare.Plan("ncars", "events", CLASSES, source, jobs, inputs, size=SIZE)
+
+
+if __name__ == "__main__":
+    sys.exit(prepare.main(__doc__, plan))

@@ -1,0 +1,28 @@
+"""Loops compiled at their first call, so that importing the data room needs neither Numba nor its time."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+
+class Compiled:
+    """A function that Numba compiles when it is first called; it holds no lock while it runs.
+
+    The machine code is cached on disk. `python` is the function as it was written, for tests.
+    """
+
+    def __init__(self, function: Callable) -> None:
+        functools.update_wrapper(self, function)
+        self.python = function
+        self._fast: Callable | None = None
+
+    def __call__(self, *arguments):
+        if self._fast is None:
+            from numba import njit
+
+            self._fast = njit(cache=True, nogil=True, error_model="numpy")(self.python)
+        return self._fast(*arguments)
+
+
+compiled = Compiled

@@ -1,0 +1,135 @@
+"""A recording of an event sensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .compiled import compiled
+
+MAX_SIDE = 65_536
+"""Pixels a side that uint16 coordinates can name."""
+
+
+class Events:
+    """Events in the order of time: who (x, y), when (t), and whether it grew brighter (p).
+
+    Args:
+        x, y: ``[N]`` column and row, from the upper left; kept as uint16.
+        t: ``[N]`` microseconds; kept as int64. Where a time lies before the one in front of it, all events are sorted
+            by time, those of equal time in the order they came, and ``skipped["out of order"]`` counts such places.
+        p: ``[N]`` polarity, whole numbers in ``0 .. polarities - 1``; 1 is brighter (ON), 0 darker (OFF); kept as
+            uint8. Sensors without polarity, such as a cochlea, have 0 everywhere.
+        size: (height, width) of the sensor.
+        polarities: 2, or 1 for sensors without polarity.
+        skipped: what a parser left out, or had to put right, by reason: ``{"not a polarity event": 12}``.
+
+    All of them are attributes.
+
+    Raises:
+        ValueError: arrays of different lengths, not one-dimensional, not whole numbers; an event outside the sensor.
+            The message names the first offender.
+    """
+
+    __slots__ = ("p", "polarities", "size", "skipped", "t", "x", "y")
+
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        t: ArrayLike,
+        p: ArrayLike,
+        size: tuple[int, int],
+        polarities: int = 2,
+        skipped: Mapping[str, int] | None = None,
+    ) -> None:
+        self.size = checked_size(size, "Events")
+        if polarities not in (1, 2):
+            raise ValueError(f"Events: polarities must be 1 or 2; got {polarities!r}")
+        self.polarities = int(polarities)
+        columns = {"x": np.asarray(x), "y": np.asarray(y), "t": np.asarray(t), "p": np.asarray(p)}
+        for name, column in columns.items():
+            if column.ndim != 1 or (column.size and column.dtype.kind not in "biu"):
+                raise ValueError(
+                    f"Events: {name} must be [N] whole numbers; got shape {column.shape} and dtype {column.dtype}"
+                )
+            if len(column) != len(columns["x"]):
+                raise ValueError(f"Events: {name} must be as long as x, {len(columns['x'])}; got {len(column)}")
+        ends = {"x": self.size[1], "y": self.size[0], "p": self.polarities}
+        for name, end in ends.items():
+            bad = first_outside(columns[name], end)
+            if bad >= 0:
+                raise ValueError(f"Events: {name} must be in 0..{end - 1}; {name}[{bad}] is {columns[name][bad]!s}")
+        self.x = columns["x"].astype(np.uint16, copy=False)
+        self.y = columns["y"].astype(np.uint16, copy=False)
+        self.t = columns["t"].astype(np.int64, copy=False)
+        self.p = columns["p"].astype(np.uint8, copy=False)
+        self.skipped = dict(skipped or {})
+        self._sort()
+
+    @classmethod
+    def checked(cls, x, y, t, p, size, polarities: int = 2, skipped: Mapping[str, int] | None = None) -> Events:
+        """Of columns that are as they are kept and within the sensor already: a parser has seen to that."""
+        self = cls.__new__(cls)
+        self.x, self.y, self.t, self.p = x, y, t, p
+        self.size, self.polarities, self.skipped = size, polarities, dict(skipped or {})
+        self._sort()
+        return self
+
+    def _sort(self) -> None:
+        back = int(count_steps_back(self.t))
+        if back:
+            order = np.argsort(self.t, kind="stable")
+            self.x, self.y, self.t, self.p = self.x[order], self.y[order], self.t[order], self.p[order]
+            self.skipped["out of order"] = self.skipped.get("out of order", 0) + back
+
+    def __len__(self) -> int:
+        """Number of events, N."""
+        return len(self.t)
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"Events({len(self)} on {width}x{height} pixels in {self.duration / 1000:.1f} ms)"
+
+    @property
+    def duration(self) -> int:
+        """Microseconds from the first event to the last."""
+        return int(self.t[-1] - self.t[0]) if len(self) else 0
+
+    def select(self, which: ArrayLike) -> Events:
+        """The named events, a slice, mask or rising indices, on the same sensor."""
+        return self.replace(x=self.x[which], y=self.y[which], t=self.t[which], p=self.p[which])
+
+    def replace(self, **columns: ArrayLike) -> Events:
+        """The same with other columns, or another size."""
+        kept = {name: getattr(self, name) for name in self.__slots__}
+        return Events(**(kept | columns))
+
+
+def checked_size(size: tuple[int, int], owner: str) -> tuple[int, int]:
+    """(height, width) as whole numbers, or ValueError."""
+    sides = tuple(size) if isinstance(size, tuple | list) else ()
+    good = len(sides) == 2 and all(
+        isinstance(side, int | np.integer) and not isinstance(side, bool) and 1 <= side <= MAX_SIDE for side in sides
+    )
+    if not good:
+        raise ValueError(f"{owner}: size must be (height, width), each in 1..{MAX_SIDE}; got {size!r}")
+    return int(sides[0]), int(sides[1])
+
+
+def first_outside(column: np.ndarray, end: int) -> int:
+    """Position of the first number not in ``0 .. end - 1``, or -1."""
+    if not column.size or (column.max() < end and column.min() >= 0):
+        return -1
+    return int(np.flatnonzero((column < 0) | (column >= end))[0])
+
+
+@compiled
+def count_steps_back(t):
+    """How many of t ``[N]`` lie before the one in front of them."""
+    back = 0
+    for k in range(1, len(t)):
+        back += t[k] < t[k - 1]
+    return back

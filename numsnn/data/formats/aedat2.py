@@ -1,0 +1,71 @@
+"""AEDAT 2.0, as jAER wrote it for the DVS128 camera: the format of CIFAR10-DVS.
+
+    header      lines that begin with "#" and end with CR LF; the first is "#!AER-DAT2.0"
+    8 bytes     address, uint32; time in microseconds, int32
+
+All numbers are big endian. An address of the DVS128 has the polarity in bit 0 (0 is brighter), the column in bits 7 to
+1 counted from the right, the row in bits 14 to 8 counted from below. Bit 15 marks a signal from outside, which is no
+event of a pixel; higher bits are not used.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ..compiled import compiled
+from ..events import Events
+from .errors import FormatError
+from .header import read_bytes, skip_lines
+
+RECORD = 8
+SIDE = 128
+EXTERNAL = 1 << 15
+VERSION = b"#!AER-DAT2.0"
+
+
+def read_aedat2(path: str | os.PathLike[str]) -> Events:
+    """The events in a file. Raises OSError if it cannot be read, else as `parse_aedat2`."""
+    return parse_aedat2(read_bytes(path), source=os.fspath(path))
+
+
+def parse_aedat2(data: bytes, source: str = "<bytes>") -> Events:
+    """The events of a DVS128 in the bytes of an AEDAT 2.0 file; the sensor is 128x128.
+
+    ``skipped["external signal"]`` of the result counts what is no event of a pixel. Raises `FormatError` for another
+    version or none, a header without end, an event cut off, an address beyond the sensor's 16 bits.
+    """
+    if not data.startswith(VERSION):
+        raise FormatError(source, 0, f"wrong magic number: must begin with {VERSION.decode()}, found {data[:12]!r}")
+    start = skip_lines(data, b"#", source)
+    rest = (len(data) - start) % RECORD
+    if rest:
+        raise FormatError(source, len(data) - rest, f"truncated event: expected {RECORD} bytes, found {rest}")
+    words = np.frombuffer(data[start:], ">u4").astype(np.uint32)
+    n = len(words) // 2
+    columns = np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int64), np.empty(n, np.uint8)
+    found, bad = _decode(words, *columns)
+    if bad >= 0:
+        address = int(words[2 * bad])
+        raise FormatError(source, start + RECORD * bad, f"address 0x{address:08x} is none of the DVS128's 16 bits")
+    x, y, t, p = (column[:found] for column in columns)
+    return Events.checked(x, y, t, p, (SIDE, SIDE), skipped={"external signal": n - found} if found < n else {})
+
+
+@compiled
+def _decode(words, x, y, t, p):
+    """Fill x, y, t, p from (address, time) pairs; returns events, and the first bad record or -1."""
+    found = 0
+    for k in range(len(words) // 2):
+        address = words[2 * k]
+        if address >> 16:
+            return found, k
+        if address & EXTERNAL:
+            continue
+        x[found] = SIDE - 1 - (address >> 1 & 127)
+        y[found] = SIDE - 1 - (address >> 8 & 127)
+        t[found] = np.int32(words[2 * k + 1])
+        p[found] = 1 - (address & 1)
+        found += 1
+    return found, -1

@@ -1,0 +1,97 @@
+"""The 5-byte events of N-MNIST and N-Caltech101, as the ATIS camera gave them (Orchard et al. 2015, "Converting static
+image datasets to spiking neuromorphic datasets using saccades").
+
+    byte 0     x, from the left
+    byte 1     y, from the top; 240, which is no row of the sensor, marks an overflow of the clock
+    byte 2     bit 7: polarity, 1 is brighter; bits 6 to 0: time, bits 22 to 16
+    byte 3     time, bits 15 to 8
+    byte 4     time, bits 7 to 0
+
+Time is in microseconds. At every overflow mark, which is no event itself, 8192 us are added to the times behind it.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ..compiled import compiled
+from ..events import Events, checked_size
+from .errors import FormatError
+from .header import read_bytes
+
+RECORD = 5
+OVERFLOW_ROW = 240
+OVERFLOW_TIME = 8192
+
+
+def read_atis(path: str | os.PathLike[str], size: tuple[int, int] = (34, 34)) -> Events:
+    """The events in a file. Raises OSError if it cannot be read, else as `parse_atis`."""
+    return parse_atis(read_bytes(path), size, source=os.fspath(path))
+
+
+def parse_atis(data: bytes, size: tuple[int, int] = (34, 34), source: str = "<bytes>") -> Events:
+    """The events in the bytes of an N-MNIST or N-Caltech101 recording.
+
+    size: (height, width): (34, 34) for N-MNIST, the default; (180, 240) covers every recording of N-Caltech101.
+    ``skipped["clock overflow"]`` of the result counts the marks. Raises `FormatError` for a length that is not a
+    multiple of 5, no byte at all, and an event outside the sensor.
+    """
+    height, width = checked_size(size, "parse_atis")
+    if height > OVERFLOW_ROW:
+        raise ValueError(f"parse_atis: row {OVERFLOW_ROW} marks overflows; the sensor cannot be {height} rows high")
+    if not len(data):
+        raise FormatError(source, 0, "the file is empty: expected events of 5 bytes")
+    if len(data) % RECORD:
+        whole = len(data) - len(data) % RECORD
+        raise FormatError(source, whole, f"truncated event: expected {RECORD} bytes, found {len(data) - whole}")
+    n = len(data) // RECORD
+    columns = np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int64), np.empty(n, np.uint8)
+    records = np.frombuffer(data, np.uint8).reshape(n, RECORD)
+    found, bad, overflows = n, -1, 0
+    last_column, last_row = _decode_plain(records, *columns)
+    if last_column >= width or last_row >= height:
+        found, bad, overflows = _decode(records, height, width, *columns)
+    if bad >= 0:
+        x, y = data[RECORD * bad], data[RECORD * bad + 1]
+        raise FormatError(source, RECORD * bad, f"event at x {x}, y {y} lies outside the {width}x{height} sensor")
+    x, y, t, p = (column[:found] for column in columns)
+    return Events.checked(x, y, t, p, (height, width), skipped={"clock overflow": int(overflows)} if overflows else {})
+
+
+@compiled
+def _decode_plain(records, x, y, t, p):
+    """Fill x, y, t, p as if there were neither overflow marks nor events outside; returns the largest x and y. Without
+    branches it takes half the time."""
+    column, row = np.uint8(0), np.uint8(0)
+    for k in range(len(records)):
+        high = np.int32(records[k, 2])
+        column, row = max(column, records[k, 0]), max(row, records[k, 1])
+        x[k] = records[k, 0]
+        y[k] = records[k, 1]
+        t[k] = (high & 127) << 16 | np.int32(records[k, 3]) << 8 | np.int32(records[k, 4])
+        p[k] = records[k, 2] >> 7
+    return column, row
+
+
+@compiled
+def _decode(records, height, width, x, y, t, p):
+    """Fill x, y, t, p; returns events, the first record outside the sensor or -1, and overflow marks."""
+    late = 0
+    overflows = 0
+    for k in range(len(records)):
+        row = records[k, 1]
+        if row >= height or records[k, 0] >= width:
+            if row != OVERFLOW_ROW:
+                return k - overflows, k, overflows
+            late += OVERFLOW_TIME
+            overflows += 1
+            continue
+        high = np.int64(records[k, 2])
+        found = k - overflows
+        x[found] = records[k, 0]
+        y[found] = row
+        t[found] = ((high & 127) << 16 | np.int64(records[k, 3]) << 8 | np.int64(records[k, 4])) + late
+        p[found] = high >> 7
+    return len(records) - overflows, -1, overflows

@@ -1,0 +1,256 @@
+"""What the scripts of data_prep share: raw files in, one store out, in steps that can be interrupted.
+
+A script describes its dataset as a `Plan`, a list of `Job`s that each make a stretch of samples. `run` does the jobs on
+several threads and keeps the result of each, written whole, in the folder OUT.h5.parts; when all are there the store is
+put together in the plan's order and the folder removed. A run that was stopped at any moment and is started again does
+the missing jobs only and ends in the same file, byte for byte: no file is ever seen half written, and the folder is
+used again only for the same raw files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .events import Events
+from .store import FORMAT, open_store, pack, writing
+
+STRETCH = 250
+"""Recordings a job, where a script makes stretches."""
+
+
+@dataclass
+class Job:
+    """A stretch of samples of a part: `make` gives them, an array or a list of `Events`, and their labels."""
+
+    part: str
+    key: str
+    make: Callable[[], tuple[np.ndarray | list[Events], np.ndarray]]
+
+
+@dataclass
+class Plan:
+    """A dataset to prepare.
+
+    Attributes:
+        name: of the dataset.
+        kind: "pictures" or "events".
+        classes: names in label order.
+        source: who published the data, where, under which licence if known.
+        jobs: in the order of the samples.
+        inputs: raw files that the result depends on.
+        scale, size, polarities: as in the store.
+        note: a line for the user, such as how the data are split.
+    """
+
+    name: str
+    kind: str
+    classes: list[str]
+    source: str
+    jobs: list[Job]
+    inputs: list[Path]
+    scale: float = 1.0
+    size: tuple[int, int] = (0, 0)
+    polarities: int = 2
+    note: str = ""
+    settings: dict = field(default_factory=dict)
+
+    def fingerprint(self) -> str:
+        """Names what the result depends on: the plan, and name, size and time of change of every raw file."""
+        files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in self.inputs]
+        plan = (FORMAT, self.name, self.kind, self.classes, self.scale, self.size, self.polarities, self.settings)
+        return hashlib.sha256(repr((plan, files, [(job.part, job.key) for job in self.jobs])).encode()).hexdigest()
+
+
+# --- finding raw files ---
+
+
+def existing(folder: Path, names: Iterable[str], advice: str) -> list[Path]:
+    """The named files of a folder. Raises FileNotFoundError with the advice on how to get them."""
+    found = [Path(folder) / name for name in names]
+    missing = [path.name for path in found if not path.exists()]
+    if missing:
+        many = f"{', '.join(missing[:3])}{f' and {len(missing) - 3} more' if len(missing) > 3 else ''}"
+        raise FileNotFoundError(f"{folder}: {many} not found. {advice}")
+    return found
+
+
+def matching(folder: Path, pattern: str, advice: str) -> list[Path]:
+    """Files of a folder that fit a pattern, in order of name, numbers by value. Raises FileNotFoundError."""
+    found = sorted(Path(folder).glob(pattern), key=lambda path: _by_number(path.name))
+    if not found:
+        raise FileNotFoundError(f"{folder}: no file {pattern} found. {advice}")
+    return found
+
+
+def _by_number(name):
+    parts = "".join(c if c.isdigit() else f" {c} " for c in name).split()
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+
+
+def stretches(part: str, files: list[Path], labels: list[int], read: Callable[[Path], Events]) -> list[Job]:
+    """Jobs that read a recording a file, `STRETCH` of them each."""
+
+    def job(first):
+        paths, rows = files[first : first + STRETCH], np.array(labels[first : first + STRETCH])
+        return Job(part, f"{first}", lambda: ([read(path) for path in paths], rows))
+
+    return [job(first) for first in range(0, len(files), STRETCH)]
+
+
+# --- running ---
+
+
+def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | None = None) -> int:
+    """The command line of a script: RAW OUT.h5 [--workers N] [--force] [--quiet]; returns the exit status.
+
+    0: done. 2: an error, told in one line. 130: Ctrl-C; the same command goes on.
+    """
+    title, _, rest = description.strip().partition("\n")
+    parser = argparse.ArgumentParser(
+        description=title, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("raw", metavar="RAW", type=Path, help="folder with the files as they were published")
+    parser.add_argument("out", metavar="OUT.h5", type=Path, help="store to write")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads (default: every core)")
+    parser.add_argument("--force", action="store_true", help="replace OUT.h5 if it is there")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    options = parser.parse_args(arguments)
+    try:
+        if options.workers < 1:
+            raise ValueError(f"--workers must be at least 1; got {options.workers}")
+        if not options.raw.is_dir():
+            raise FileNotFoundError(f"{options.raw}: no such folder")
+        if options.out.exists() and not options.force:
+            raise FileExistsError(f"{options.out} is there already; --force replaces it")
+        print(run(plan(options.raw), options.out, options.workers, not options.quiet))
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command goes on where it was ({folder_of(options.out)})", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ImportError) as error:
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def folder_of(out: Path) -> Path:
+    """Where the finished jobs of a preparation are kept."""
+    return out.with_name(f"{out.name}.parts")
+
+
+def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> str:
+    """Prepare a dataset; returns a summary of sizes and speeds.
+
+    Raises what the jobs raise, OSError where files cannot be written; then, as after Ctrl-C, finished jobs are kept.
+    """
+    started = time.perf_counter()
+    out = Path(out)
+    folder = _fresh_folder(folder_of(out), plan.fingerprint())
+    done = _do_jobs(plan, folder, workers, progress)
+    skipped = Counter()
+    with writing(
+        out, plan.kind, plan.name, plan.classes, plan.source, plan.scale, plan.size, plan.polarities, folder
+    ) as writer:
+        for job, path in zip(plan.jobs, done, strict=True):
+            with np.load(path, allow_pickle=False) as shard:
+                columns = {name: shard[name] for name in shard.files}
+            skipped.update(json.loads(bytes(columns.pop("skipped"))))
+            writer.append_packed(job.part, columns, columns.pop("labels"))
+    shutil.rmtree(folder)
+    return _summary(plan, out, skipped, time.perf_counter() - started)
+
+
+def _fresh_folder(folder, fingerprint):
+    """The folder of finished jobs; one of another plan, or of other raw files, is emptied first."""
+    mark = folder / "fingerprint"
+    if folder.exists() and not (mark.is_file() and mark.read_text() == fingerprint):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for rest in (*folder.glob("*.tmp"), *folder.glob(".*.tmp")):  # of a run that was killed
+        rest.unlink(missing_ok=True)
+    if not mark.exists():
+        _write(mark, fingerprint.encode())
+    return folder
+
+
+def _do_jobs(plan, folder, workers, progress):
+    """Paths of the results of all jobs, in order; those that are missing are made."""
+    from tqdm import tqdm
+
+    paths = [folder / f"{k:06d}.npz" for k in range(len(plan.jobs))]
+    missing = [k for k, path in enumerate(paths) if not path.exists()]
+    with (
+        tqdm(total=len(paths), initial=len(paths) - len(missing), desc=plan.name, disable=not progress) as bar,
+        ThreadPoolExecutor(workers, thread_name_prefix="numsnn-prepare") as pool,
+    ):
+        futures = [pool.submit(_do, plan, plan.jobs[k], paths[k]) for k in missing]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                bar.update()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return paths
+
+
+def _do(plan, job, path):
+    samples, labels = job.make()
+    skipped = Counter()
+    if plan.kind == "events":
+        for recording in samples:
+            skipped.update(recording.skipped)
+        columns = pack(samples, plan.size, plan.polarities)
+    else:
+        columns = {"x": samples}
+    out = io.BytesIO()
+    text = np.frombuffer(json.dumps(skipped).encode(), np.uint8)
+    np.savez(out, **columns, labels=np.asarray(labels), skipped=text)
+    _write(path, out.getbuffer())
+
+
+def _write(path, content):
+    """A whole file or none."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _summary(plan, out, skipped, seconds):
+    raw, size = sum(path.stat().st_size for path in plan.inputs), out.stat().st_size
+    lines = [f"{out}: {size / 1e6:.1f} MB of {raw / 1e6:.1f} MB raw, in {seconds:.1f} s"]
+    with open_store(out) as store:
+        for part, samples in store.parts.items():
+            counts = np.bincount(samples.y, minlength=len(plan.classes))
+            line = f"  {part}: {len(samples)} samples, {counts.min()} to {counts.max()} a class"
+            if plan.kind == "events":
+                events = int(samples.offset[-1])
+                line += f", {events:,} events, {events / len(samples):.0f} a recording"
+            lines.append(line)
+        if plan.kind == "events":
+            total = sum(int(samples.offset[-1]) for samples in store.parts.values())
+            rest = f"{size / max(1, total):.2f} bytes an event, {total / seconds / 1e6:.2f} million events a second"
+        else:
+            total = sum(map(len, store.parts.values()))
+            rest = f"{size / total:.0f} bytes a picture, {total / seconds:.0f} pictures a second"
+    lines.append(f"  {rest}")
+    lines += [f"  skipped or put right: {count:,} {reason}" for reason, count in sorted(skipped.items())]
+    return "\n".join([*lines, *([f"  {plan.note}"] if plan.note else [])])

@@ -1,0 +1,316 @@
+"""One HDF5 file a dataset, compact and ready to train from.
+
+    attributes     format, kind ("pictures", "sequences" or "events"), name, source, classes (JSON), scale, size,
+                   polarities
+    /PART/y        [N] labels; PART is train, test and, where the publisher has one, valid
+    pictures       /PART/x        [N, H, W, C] or [N, F]; sequences have T as second axis
+    events         /PART/address  [M] (y * width + x) * polarities + p of all recordings one after another
+                   /PART/time     [M] microseconds since the recording's first event
+                   /PART/offset   [N + 1] where each recording begins, and the end
+                   /PART/start    [N] microseconds at the first event
+
+Integers are as small as they can be; arrays are cut into chunks, shuffled by byte, deflated and given checksums by
+HDF5's own filters, which every HDF5 library reads. The same samples give the same file, byte for byte.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from .events import Events
+from .formats import FormatError
+from .formats.hdf5 import opened
+from .stored import Recordings, StoredSamples
+
+FORMAT = "numsnn data 1"
+KINDS = ("pictures", "sequences", "events")
+PARTS = ("train", "valid", "test")
+CHUNK_BYTES = 16384
+"""Of one chunk of pictures: a shuffled order reads whole chunks for single pictures, so they are small."""
+CHUNK_EVENTS = 16384
+FILTERS = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
+LONGEST = 2**32 - 1
+"""Microseconds of a recording that uint32 can hold: 71 minutes."""
+MEMORY = 256 << 20
+
+
+class Store:
+    """A store that is open: ``store["train"]``, or ``store.train``, is a part of it.
+
+    Parts are `numsnn.data.stored.StoredSamples` or `numsnn.data.stored.Recordings`.
+    """
+
+    def __init__(self, file, path: str, memory: int) -> None:
+        self._file, self.path = file, path
+        self.about = _header(file, path)
+        self.kind, self.name, self.source = (self.about[key] for key in ("kind", "name", "source"))
+        self.classes = tuple(self.about["classes"])
+        maker = Recordings if self.kind == "events" else StoredSamples
+        self.parts = {part: maker(file[part], self.about, path, memory) for part in PARTS if part in file}
+        if not self.parts:
+            raise FormatError(path, 0, f"the store holds none of the parts {', '.join(PARTS)}")
+
+    def __getitem__(self, part: str):
+        if part not in self.parts:
+            raise KeyError(f"{self.path} has no part {part!r}; its parts are {', '.join(self.parts)}")
+        return self.parts[part]
+
+    def __getattr__(self, part: str):
+        if part in PARTS and part in self.__dict__.get("parts", {}):
+            return self.parts[part]
+        raise AttributeError(f"{type(self).__name__} has no attribute or part {part!r}")
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{part} {len(samples)}" for part, samples in self.parts.items())
+        return f"Store({self.name!r}: {self.kind}, {parts}; {len(self.classes)} classes)"
+
+    def close(self) -> None:
+        """Close the file; parts that are in memory stay usable."""
+        self._file.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+
+def open_store(path: str | os.PathLike[str], memory: int = MEMORY) -> Store:
+    """Open a store.
+
+    Args:
+        path: of the file.
+        memory: bytes; a part that takes at most so many is read at its first use and kept, others are read from the
+            file sample by sample. Default 256 MiB.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        FormatError: it is no store, or damaged.
+    """
+    source = os.fspath(path)
+    with opened(path) as file:
+        Store(file, source, memory)
+    import h5py
+
+    return Store(h5py.File(path, "r"), source, memory)
+
+
+def _header(file, path):
+    """The attributes, checked."""
+    if file.attrs.get("format") != FORMAT:
+        found = file.attrs.get("format")
+        raise FormatError(path, 0, f"no store of numsnn: its format is {found!r}, expected {FORMAT!r}")
+    about = {key: value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()}
+    try:
+        about["classes"] = json.loads(about["classes"])
+        about["size"] = tuple(int(side) for side in about["size"])
+        good = about["kind"] in KINDS and all(isinstance(name, str) for name in about["classes"])
+        good = good and all(key in about for key in ("name", "source", "scale", "polarities"))
+    except (KeyError, ValueError, TypeError) as error:
+        raise FormatError(path, 0, f"the attributes of the store are damaged: {error!r}") from error
+    if not good:
+        raise FormatError(path, 0, "the attributes of the store are damaged")
+    return about
+
+
+# --- writing ---
+
+
+@contextmanager
+def writing(
+    path: str | os.PathLike[str],
+    kind: str,
+    name: str,
+    classes: Iterable[str],
+    source: str = "",
+    scale: float = 1.0,
+    size: tuple[int, int] = (0, 0),
+    polarities: int = 2,
+    folder: str | os.PathLike[str] | None = None,
+) -> Iterator[Writer]:
+    """A `Writer` of a new store, which takes the place of path when the block ends, and is gone when it fails.
+
+    folder: where the file grows; default beside path.
+
+    Raises ValueError for an unknown kind, OSError if the place cannot be written to or the disk is full.
+    """
+    import h5py
+
+    if kind not in KINDS:
+        raise ValueError(f"store: kind must be one of {', '.join(map(repr, KINDS))}; got {kind!r}")
+    classes = list(map(str, classes))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(folder or path.parent) / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "w+b", buffering=0) as raw:
+            disk = _Disk(raw, path)
+            file = h5py.File(disk, "w")
+            file.attrs.update(
+                {
+                    "format": FORMAT, "kind": kind, "name": name, "classes": json.dumps(classes),
+                    "source": source, "scale": float(scale), "size": np.array(size, np.int64),
+                    "polarities": int(polarities),
+                }
+            )  # fmt: skip
+            try:
+                yield Writer(file, disk, len(classes), (kind, tuple(size), polarities))
+            finally:
+                file.close()
+            disk.check()
+            os.fsync(raw.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _Disk(io.RawIOBase):
+    """The file HDF5 writes to. HDF5 cannot give up in good order when the disk is full: it is told that all went well,
+    and `check` raises what went wrong."""
+
+    def __init__(self, raw, path) -> None:
+        self._raw, self._path, self._error = raw, path, None
+
+    def check(self) -> None:
+        if self._error is not None:
+            reason = os.strerror(self._error.errno) if self._error.errno else str(self._error)
+            raise OSError(self._error.errno, f"{self._path} was not written: {reason}")
+
+    def write(self, content) -> int:
+        rest = memoryview(content)
+        try:
+            while rest.nbytes:
+                rest = rest[self._raw.write(rest) :]
+        except OSError as error:
+            self._error = self._error or error
+            self._raw.seek(rest.nbytes, os.SEEK_CUR)
+        return memoryview(content).nbytes
+
+    def truncate(self, size=None) -> int:
+        try:
+            return self._raw.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+            return size
+
+    def readinto(self, buffer) -> int:
+        """What was never written reads as zeros."""
+        view = memoryview(buffer)
+        found = 0
+        while found < view.nbytes and (more := self._raw.readinto(view[found:])):
+            found += more
+        view[found:] = bytes(view.nbytes - found)
+        return view.nbytes
+
+    def seek(self, offset, whence=os.SEEK_SET) -> int:
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+
+class Writer:
+    """Fills a store, a stretch of samples at a time."""
+
+    def __init__(self, file, disk: _Disk, classes: int, form: tuple) -> None:
+        self._file, self._disk, self._classes = file, disk, classes
+        self._kind, self._size, self._polarities = form
+        self._label = np.min_scalar_type(max(0, classes - 1))
+
+    def append(self, part: str, samples, labels) -> None:
+        """Add samples to a part: an array ``[n, ...]``, or for events a list of `Events`."""
+        if part not in PARTS:
+            raise ValueError(f"store: part must be one of {', '.join(PARTS)}; got {part!r}")
+        labels = np.asarray(labels)
+        if len(samples) != len(labels):
+            raise ValueError(f"store: {len(samples)} samples but {len(labels)} labels")
+        if len(labels) and (labels.min() < 0 or labels.max() >= self._classes):
+            raise ValueError(f"store: labels must be in 0..{self._classes - 1}; got {labels.min()} to {labels.max()}")
+        columns = {"x": np.asarray(samples)}
+        if self._kind == "events":
+            columns = pack(samples, self._size, self._polarities)
+        self.append_packed(part, columns, labels)
+
+    def append_packed(self, part: str, columns: dict[str, np.ndarray], labels: np.ndarray) -> None:
+        """Add samples that are packed as the store keeps them: {"x": ...}, or for events the result of `pack`."""
+        group = self._file.require_group(part)
+        if self._kind == "events":
+            first = "offset" not in group
+            ends = np.cumsum(columns["lengths"]) + (0 if first else group["offset"][-1])
+            self._add(group, "offset", np.concatenate([[0], ends]).astype(np.int64) if first else ends, CHUNK_EVENTS)
+            for name in ("address", "time", "start"):
+                self._add(group, name, columns[name], CHUNK_EVENTS)
+        else:
+            x = columns["x"]
+            self._add(group, "x", x, max(1, CHUNK_BYTES // max(1, x[:1].nbytes)))
+        self._add(group, "y", labels.astype(self._label), CHUNK_EVENTS)
+        self._disk.check()
+
+    @staticmethod
+    def _add(group, name, values, rows):
+        if name not in group:
+            shape = (0, *values.shape[1:])
+            limit = (None, *values.shape[1:])
+            group.create_dataset(name, shape, values.dtype, maxshape=limit, chunks=(rows, *shape[1:]), **FILTERS)
+        array = group[name]
+        first = len(array)
+        array.resize(first + len(values), axis=0)
+        if len(values):
+            array[first:] = values
+
+
+def pack(recordings: Iterable[Events], size: tuple[int, int], polarities: int) -> dict[str, np.ndarray]:
+    """Recordings as the store keeps them: "address" and "time" ``[M]``, "lengths" and "start" ``[n]``."""
+    kind = np.min_scalar_type(size[0] * size[1] * polarities - 1)
+    addresses, times, lengths, start = [np.empty(0, kind)], [np.empty(0, np.uint32)], [], []
+    for k, events in enumerate(recordings):
+        if events.size != tuple(size) or events.polarities != polarities:
+            wanted = f"size {tuple(size)} and {polarities} polarities"
+            raise ValueError(f"store: recording {k} has size {events.size} and {events.polarities}; expected {wanted}")
+        if events.duration > LONGEST:
+            raise ValueError(f"store: recording {k} takes {events.duration} us; at most {LONGEST} are kept")
+        begin = int(events.t[0]) if len(events) else 0
+        address = (events.y.astype(np.int64) * size[1] + events.x) * polarities + events.p
+        addresses.append(address.astype(kind))
+        times.append((events.t - begin).astype(np.uint32))
+        lengths.append(len(events))
+        start.append(begin)
+    columns = {"address": np.concatenate(addresses), "time": np.concatenate(times)}
+    return columns | {"lengths": np.array(lengths, np.int64), "start": np.array(start, np.int64)}
+
+
+def save(path: str | os.PathLike[str], name: str = "data", source: str = "", **parts) -> None:
+    """Write datasets as the parts of a store: ``save("mine.h5", train=train, test=test)``.
+
+    Args:
+        path: of the file; replaced if it exists.
+        name, source: what the store calls itself, and where the data come from.
+        parts: of train, valid and test, each a `numsnn.data.Dataset`; all with the same classes, scale and kind.
+
+    Raises:
+        ValueError: no part, an unknown one, or parts that differ.
+        OSError: the place cannot be written to.
+    """
+    if not parts:
+        raise ValueError("save: name at least one part: train=dataset")
+    first = next(iter(parts.values()))
+    alike = ("classes", "scale", "timed", "sample_shape")
+    for part, data in parts.items():
+        for key in alike:
+            if getattr(data, key) != getattr(first, key):
+                ours, theirs = getattr(data, key), getattr(first, key)
+                raise ValueError(f"save: all parts need the same {key}; {part} has {ours!r}, the first {theirs!r}")
+    kind = "sequences" if first.timed else "pictures"
+    with writing(path, kind, name, first.classes, source, first.scale) as writer:
+        for part in sorted(parts, key=PARTS.index):
+            writer.append(part, parts[part].x, parts[part].y)

@@ -1,0 +1,173 @@
+"""The parts of a store: labelled samples, or recordings, that are read when they are asked for."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .dataset import checked_rows, scaled
+from .events import Events
+from .formats import FormatError
+from .frames import Frames
+
+
+class _Part:
+    """Arrays in a file; those that are small enough are taken into memory when the first sample is asked for."""
+
+    def __init__(self, group, about: dict, path: str, memory: int, names: tuple[str, ...]) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._arrays = {}
+        for name in (*names, "y"):
+            if name not in group:
+                raise FormatError(path, 0, f"the store has no array {group.name}/{name}")
+            self._arrays[name] = group[name]
+        self.name = f"{about['name']} {group.name[1:]}"
+        self.classes = tuple(about["classes"])
+        self.y = self._read("y", slice(None)).astype(np.int64)
+        self.y.flags.writeable = False
+        if self.y.ndim != 1 or not len(self.y):
+            raise FormatError(path, 0, f"{group.name}/y must hold at least one label")
+        if self.y.min() < 0 or self.y.max() >= len(self.classes):
+            raise FormatError(path, 0, f"{group.name}/y: labels must be in 0..{len(self.classes) - 1}")
+        self._small = sum(self._arrays[name].nbytes for name in names) <= memory
+        self._large = names
+
+    def __len__(self) -> int:
+        """Number of samples, N."""
+        return len(self.y)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, whether or not each of them has a sample."""
+        return len(self.classes)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the part is small enough to be kept in memory."""
+        return self._small
+
+    def _array(self, name):
+        """An array: of the file, or in memory."""
+        if self._small and not isinstance(self._arrays[name], np.ndarray):
+            with self._lock:
+                for key in self._large:
+                    if not isinstance(self._arrays[key], np.ndarray):
+                        self._arrays[key] = self._read(key, slice(None))
+        return self._arrays[name]
+
+    def _read(self, name, rows):
+        """Rows of an array, or FormatError where its checksum does not fit."""
+        array = self._arrays[name]
+        try:
+            return array[rows]
+        except (OSError, RuntimeError) as error:
+            where = f"{array.name} is damaged or the file was closed: {' '.join(str(error).split())}"
+            raise FormatError(self._path, 0, where) from error
+
+
+class StoredSamples(_Part):
+    """Pictures, features, or with a time axis sequences, in a store. Used like a `numsnn.data.Dataset`."""
+
+    def __init__(self, group, about: dict, path: str, memory: int) -> None:
+        super().__init__(group, about, path, memory, ("x",))
+        self.scale, self.timed = float(about["scale"]), about["kind"] == "sequences"
+        x = self._arrays["x"]
+        if x.ndim < 2 or len(x) != len(self):
+            raise FormatError(path, 0, f"{group.name}/x must be [{len(self)}, ...]; found {x.shape}")
+        self.sample_shape = tuple(x.shape[1:])
+        self.dtype = x.dtype
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.sample_shape))
+        return f"StoredSamples({self.name!r}: {len(self)} samples of {shape} {self.dtype}, {self.n_classes} classes)"
+
+    def raw(self, indices: ArrayLike) -> np.ndarray:
+        """The named samples as they are stored, ``[n, *sample_shape]``."""
+        rows = checked_rows(indices, len(self), f"{self.name}: batch")
+        if isinstance(self._array("x"), np.ndarray):
+            return self._array("x")[rows]
+        out = np.empty((len(rows), *self.sample_shape), self.dtype)
+        first = 0
+        while first < len(rows):  # neighbours in one go
+            last = first + 1
+            while last < len(rows) and rows[last] == rows[last - 1] + 1:
+                last += 1
+            out[first:last] = self._read("x", slice(rows[first], rows[last - 1] + 1))
+            first = last
+        return out
+
+    def batch(self, indices: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """``(x, y)`` of the named samples: x ``[n, *sample_shape]`` float32, or ``[T, n, ...]``; y ``[n]`` int64."""
+        rows = checked_rows(indices, len(self), f"{self.name}: batch")
+        x = self.raw(rows)
+        return scaled(x.swapaxes(0, 1) if self.timed else x, self.scale), self.y[rows]
+
+
+class Recordings(_Part):
+    """Recordings of an event sensor in a store, or in memory (see `recordings`)."""
+
+    def __init__(self, group, about: dict, path: str, memory: int) -> None:
+        super().__init__(group, about, path, memory, ("address", "time"))
+        self.size, self.polarities = tuple(about["size"]), int(about["polarities"])
+        for name in ("offset", "start"):
+            if name not in group:
+                raise FormatError(path, 0, f"the store has no array {group.name}/{name}")
+        self.offset, self.start = group["offset"][()], group["start"][()]
+        total = len(self._arrays["address"])
+        good = len(self.offset) == len(self) + 1 and len(self.start) == len(self) and len(self._arrays["time"]) == total
+        if not good or self.offset[0] != 0 or self.offset[-1] != total or (np.diff(self.offset) < 0).any():
+            raise FormatError(path, 0, f"{group.name}: offsets, labels and events do not belong together")
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        events = f"{int(self.offset[-1]):,} events on {width}x{height} pixels"
+        return f"Recordings({self.name!r}: {len(self)} with {events}, {self.n_classes} classes)"
+
+    def lengths(self) -> np.ndarray:
+        """Events of every recording, ``[N]``."""
+        return np.diff(self.offset)
+
+    def packed(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Address and time of the events of a recording, as the store keeps them."""
+        rows = slice(int(self.offset[index]), int(self.offset[index + 1]))
+        address, time = self._array("address"), self._array("time")
+        if isinstance(address, np.ndarray):
+            address, time = address[rows], time[rows]
+        else:
+            address, time = self._read("address", rows), self._read("time", rows)
+        cells = self.size[0] * self.size[1] * self.polarities
+        if len(address) and address.max() >= cells:
+            raise FormatError(self._path, 0, f"{self.name}: recording {index} has an event outside the sensor")
+        return address, time
+
+    def events(self, index: int) -> Events:
+        """A recording. index: 0 .. N - 1."""
+        (index,) = checked_rows([index], len(self), f"{self.name}: events")
+        address, time = self.packed(index)
+        address = address.astype(np.int64)
+        pixel, p = np.divmod(address, self.polarities)
+        y, x = np.divmod(pixel, self.size[1])
+        return Events(x, y, time.astype(np.int64) + self.start[index], p, self.size, self.polarities)
+
+    def frames(self, steps: int = 10, **options) -> Frames:
+        """The recordings as sequences of frames to train on; see `numsnn.data.Frames`."""
+        return Frames(self, steps, **options)
+
+
+class RecordingsInMemory(Recordings):
+    """Recordings that come from no file."""
+
+    def __init__(self, address, time, lengths, start, y, classes, size, polarities, name) -> None:
+        offset = np.concatenate([[0], np.cumsum(lengths)])
+        about = {"name": name, "classes": classes, "size": size, "polarities": polarities}
+        arrays = {"address": address, "time": time, "offset": offset, "start": start, "y": np.asarray(y)}
+        super().__init__(_Arrays(arrays), about, name, memory=0)
+        self.name = name
+
+
+class _Arrays(dict):
+    """Arrays that look like a group of a file."""
+
+    name = "/memory"

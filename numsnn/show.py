@@ -1,0 +1,230 @@
+"""What a dataset looks like: counts and ranges as text, a sample as PNG or as animated GIF."""
+
+from pathlib import Path
+
+import numpy as np
+
+from . import config as configuration
+from . import data
+from .data.stored import Recordings
+from .describe import nearest
+from .errors import ConfigError
+from .files import replacing
+from .validate import whole
+
+MOST_POINTS = 20_000
+"""Events of a 3-D scatter: more would only cover each other."""
+
+MOST_FRAMES = 20
+ON, OFF = "#D55E00", "#0072B2"
+SECONDS_A_FRAME = 0.1
+
+
+def find(name: str, part: str = "train", folder: str | None = None):
+    """A part of a dataset: a Dataset, or recordings where there are any.
+
+    Args:
+        name: of a built-in dataset, of a store (.h5), or of a TOML file.
+        part: train, test or what else the store has.
+        folder: raw files of a built-in dataset.
+
+    Raises:
+        ValueError: an unknown name or part.
+    """
+    config = configuration.Config()
+    if name.endswith(".toml"):
+        config = configuration.read(name)
+        name = config.data.file or config.data.name
+    if name.endswith((".h5", ".hdf5")):
+        parts = data.open(name).parts
+    elif name in data.available():
+        parts = dict(zip(("train", "test"), _builtin(name, folder or config.data.dir), strict=True))
+    else:
+        known, hint = data.available(), nearest(name, data.available())
+        raise ValueError(f"unknown dataset {name!r}; one of {', '.join(known)}, a store or TOML file.{hint}")
+    if part not in parts:
+        raise ValueError(f"{name} has no part {part!r}; its parts are {', '.join(parts)}")
+    return parts[part]
+
+
+def _builtin(name, folder):
+    if name == "digits-dvs":
+        return data.load_recordings(name)
+    try:
+        return data.load(name, **({"dir": folder} if folder else {}))
+    except TypeError as error:
+        raise ConfigError(f"{error}; say where with --data FOLDER") from None
+
+
+def summary(part) -> str:
+    """Counts of samples and classes, and value ranges or event rates, as text."""
+    counts = np.bincount(part.y, minlength=part.n_classes)
+    lines = [repr(part), *_table(part.classes, counts)]
+    if isinstance(part, Recordings):
+        return "\n".join(lines + _rates(part))
+    low, high, total, samples = np.inf, -np.inf, 0.0, 0
+    for x, _ in data.Loader(part, 256).epoch():
+        low, high = min(low, x.min()), max(high, x.max())
+        total, samples = total + x.sum(dtype=np.float64), samples + x.size
+    return "\n".join([*lines, f"values {low:g} to {high:g}, mean {total / samples:.4f} (as the network gets them)"])
+
+
+def _table(classes, counts):
+    """Classes with their counts, in columns."""
+    entries = [f"{label}: {count}" for label, count in zip(classes, counts, strict=True)]
+    width = max(map(len, entries)) + 3
+    columns = max(1, 110 // width)
+    rows = (entries[k : k + columns] for k in range(0, len(entries), columns))
+    return ["  " + "".join(entry.ljust(width) for entry in row).rstrip() for row in rows]
+
+
+def _rates(part):
+    lengths = part.lengths()
+    looked_at = np.unique(np.linspace(0, len(part) - 1, min(len(part), 200)).astype(int))
+    events = [part.events(int(k)) for k in looked_at]
+    seconds = sum(recording.duration for recording in events) / 1e6
+    number = sum(map(len, events))
+    lines = [
+        f"events a recording: {lengths.min():,} to {lengths.max():,}, median {int(np.median(lengths)):,}",
+        f"of {len(looked_at)} recordings: {seconds / len(looked_at) * 1000:.0f} ms each, "
+        f"{number / max(seconds, 1e-6):,.0f} events a second",
+    ]
+    if part.polarities == 2:
+        on = sum(int(recording.p.sum()) for recording in events)
+        lines[-1] += f", {100 * on / max(1, number):.1f} % of them ON"
+    return lines
+
+
+# --- pictures ---
+
+
+def draw(part, index: int = 0, folder: str = ".", steps: int = 10, gif: bool = False) -> list[Path]:
+    """Draw a sample; returns the files: DATA-INDEX.png, and with `gif`, where there is time, DATA-INDEX.gif.
+
+    Raises:
+        ValueError: no such sample.
+        RuntimeError: matplotlib is missing.
+    """
+    if isinstance(index, bool) or not 0 <= index < len(part):
+        raise ValueError(f"--index must be in 0..{len(part) - 1}; got {index}")
+    whole("--steps", steps)
+    try:
+        import matplotlib.figure
+    except ImportError:
+        raise RuntimeError('matplotlib is missing; install it with: pip install "numsnn[plot]"') from None
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{part.name.replace(' ', '-')}-{index}.png"
+    label = part.classes[part.y[index]]
+    figure = matplotlib.figure.Figure(layout="constrained")
+    frames = None
+    if isinstance(part, Recordings):
+        events = part.events(index)
+        frames = data.to_frames(events, steps)
+        title = f"{part.name}, recording {index} ({label}): {len(events):,} events in {events.duration / 1000:.0f} ms"
+        _draw_recording(figure, events, frames, title)
+    else:
+        x, _ = part.batch([index])
+        sample = x[:, 0] if part.timed else x[0]
+        title = f"{part.name}, sample {index} ({label})"
+        frames = sample if part.timed else None
+        _draw_sample(figure, sample, part.timed, title)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+    return [path, _animate(frames, path.with_suffix(".gif"))] if gif and frames is not None else [path]
+
+
+def _draw_recording(figure, events, frames, title):
+    """Frames above, the events in space and time below; of a row of channels time and channel alone."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure.suptitle(title, fontsize=10)
+    chosen = np.linspace(0, len(events) - 1, min(len(events), MOST_POINTS)).astype(int)
+    colours = np.where(events.p[chosen] == 1, ON, OFF)
+    time = (events.t[chosen] - (events.t[0] if len(events) else 0)) / 1000
+    if events.size[0] == 1:
+        figure.set_size_inches(8, 4)
+        axes = figure.subplots()
+        axes.scatter(time, events.x[chosen], s=1.5, c=OFF, linewidths=0)
+        axes.set(xlabel="ms", ylabel="channel", ylim=(0, events.size[1]))
+        return
+    shown = _columns(len(frames))
+    figure.set_size_inches(10, 5.2 + 1.7 * shown[0])
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.7 * shown[0], 5.2))
+    _draw_frames(upper, frames, shown)
+    axes = lower.add_subplot(projection="3d")
+    axes.scatter(time, events.x[chosen], events.y[chosen], s=2, c=colours, linewidths=0)
+    axes.set(xlabel="ms", ylabel="x", zlabel="y", xlim=(0, max(1, events.duration / 1000)))
+    axes.set(ylim=(0, events.size[1]), zlim=(events.size[0], 0))
+    axes.set_box_aspect((2.2, 1, events.size[0] / events.size[1]), zoom=1.35)
+    for axis in (axes.yaxis, axes.zaxis):
+        axis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.view_init(elev=16, azim=-62)
+    axes.set_title("orange: brighter (ON), blue: darker (OFF)", fontsize=8)
+
+
+def _columns(n):
+    """Rows and columns of a grid of frames."""
+    shown = min(n, MOST_FRAMES)
+    rows = -(-shown // 10)
+    return rows, -(-shown // rows)
+
+
+def _draw_frames(figure, frames, grid):
+    high = max(1.0, float(frames.max()))
+    axes = figure.subplots(*grid, squeeze=False)
+    for k, place in enumerate(axes.flat):
+        place.axis("off")
+        if k < min(len(frames), MOST_FRAMES):
+            place.imshow(_colours(frames[k], high), interpolation="nearest")
+            place.set_title(f"{k}", fontsize=7, pad=2)
+
+
+def _colours(frame, high):
+    """RGB of a frame: white where nothing happened, the two polarities in their colours, others grey or as they are."""
+    if frame.shape[-1] == 3:
+        return np.clip(frame / high, 0, 1)
+    share = np.sqrt(np.clip(frame / high, 0, 1))
+    if frame.shape[-1] == 2:
+        inks = [np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255 for colour in (OFF, ON)]
+        paper = 1 - sum(share[..., k, None] * (1 - ink) for k, ink in enumerate(inks))
+        return np.clip(paper, 0, 1)
+    return np.repeat(1 - share[..., :1], 3, axis=-1)
+
+
+def _draw_sample(figure, sample, timed, title):
+    """A picture, a sequence of frames, or features as a raster."""
+    figure.suptitle(title, fontsize=10)
+    if timed and sample.ndim == 4:
+        shown = _columns(len(sample))
+        figure.set_size_inches(10, 0.6 + 1.7 * shown[0])
+        _draw_frames(figure, sample, shown)
+        return
+    figure.set_size_inches(4, 4.2)
+    axes = figure.subplots()
+    if sample.ndim == 3 and sample.shape[-1] in (1, 3):
+        axes.imshow(np.clip(sample if sample.shape[-1] == 3 else sample[..., 0], 0, 1), cmap="gray", vmin=0, vmax=1)
+        axes.axis("off")
+    elif sample.ndim == 1:
+        axes.bar(np.arange(len(sample)), sample, color=OFF)
+        axes.set(xlabel="feature")
+    else:
+        axes.imshow(sample.reshape(len(sample), -1).T, aspect="auto", cmap="Greys", interpolation="nearest")
+        axes.set(xlabel="step" if timed else "row", ylabel="feature")
+
+
+def _animate(frames, path):
+    """The frames one after another, small ones enlarged."""
+    from PIL import Image
+
+    if frames.ndim == 2:
+        raise ValueError("--gif: frames of channels are no pictures; leave --gif out")
+    high = max(1.0, float(frames.max()))
+    scale = max(1, 256 // max(frames.shape[1:3]))
+    pictures = [(255 * np.kron(_colours(frame, high), np.ones((scale, scale, 1)))).astype(np.uint8) for frame in frames]
+    first, *rest = map(Image.fromarray, pictures)
+    with replacing(path) as temporary:
+        first.save(
+            temporary, format="GIF", save_all=True, append_images=rest, duration=int(1000 * SECONDS_A_FRAME), loop=0
+        )
+    return path

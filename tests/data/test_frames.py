@@ -1,0 +1,178 @@
+"""Frames: against a count in plain Python, at every border; the loader's threads."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from numsnn.data import Events, Frames, Loader, to_frames
+from numsnn.data.store import pack
+from numsnn.data.stored import RecordingsInMemory
+
+
+def recording(n=500, size=(8, 10), seed=0, polarities=2, last=30_000):
+    r = np.random.default_rng(seed)
+    t = np.sort(r.integers(700, last, n))
+    x, y, p = (r.integers(0, end, n) for end in (size[1], size[0], polarities))
+    return Events(x, y, t, p, size, polarities)
+
+
+def naive(events, steps, by="time", duration=None, pool=1):
+    """One event after another, from the definition."""
+    height, width = events.size
+    high = 1 if height == 1 else height // pool
+    out = np.zeros((steps, high, width // pool, events.polarities), np.float32)
+    n = len(events)
+    for k in range(n):
+        since, span = int(events.t[k] - events.t[0]), int(events.t[-1] - events.t[0]) + 1
+        if duration is not None:
+            step = since // duration
+        elif by == "time":
+            step = since * steps // span
+        else:
+            size, more = divmod(n, steps)
+            step = k // (size + 1) if k < more * (size + 1) else more + (k - more * (size + 1)) // size
+        y, x = int(events.y[k]) // (1 if height == 1 else pool), int(events.x[k]) // pool
+        if step < steps and y < high and x < width // pool:
+            out[step, y, x, events.p[k]] += 1
+    return out.reshape(steps, -1) if height == 1 else out
+
+
+WAYS = [
+    {}, {"by": "events"}, {"duration": 3000}, {"duration": 100_000}, {"duration": 1}, {"pool": 3},
+    {"pool": 2, "by": "events"},
+]  # fmt: skip
+RECORDINGS = [
+    recording(), recording(1), recording(2, last=702), recording(13, size=(1, 20), polarities=1),
+    recording(300, last=705),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("steps", [1, 4, 7])
+def test_against_plain_counting(way, steps):
+    for events in RECORDINGS:
+        np.testing.assert_array_equal(to_frames(events, steps, **way), naive(events, steps, **way))
+
+
+def test_no_events():
+    assert to_frames(recording(0), 3).shape == (3, 8, 10, 2)
+    for way in WAYS:
+        assert not to_frames(recording(0), 3, **way).any()
+
+
+def test_every_event_is_counted_once():
+    events = recording(100_003, seed=3, last=1_000_000)
+    for steps in (1, 3, 16, 1000):
+        for by in ("time", "events"):
+            assert to_frames(events, steps, by).sum() == len(events)
+
+
+def stored(made, size=(8, 10), polarities=2):
+    columns = pack(made, size, polarities)
+    arrays = (columns[name] for name in ("address", "time", "lengths", "start"))
+    y = np.arange(len(made)) % 3
+    return RecordingsInMemory(*arrays, y, ("a", "b", "c"), size, polarities, "made")
+
+
+MADE = [recording(50 + k, seed=k) for k in range(20)]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_batches_of_recordings(way):
+    frames = stored(MADE).frames(5, **way)
+    x, y = frames.batch([3, 0, 19])
+    assert x.dtype == np.float32 and x.flags.c_contiguous and x.shape == (5, 3, *frames.sample_shape[1:])
+    for place, index in enumerate((3, 0, 19)):
+        np.testing.assert_array_equal(x[:, place], to_frames(MADE[index], 5, **way))
+    assert y.tolist() == [0, 0, 1] and frames.timed and len(frames) == 20 and frames.n_classes == 3
+
+
+def test_binary_and_in_memory():
+    frames = stored(MADE).frames(2)
+    counted = frames.batch(range(20))[0]
+    assert counted.max() > 1
+    np.testing.assert_array_equal(stored(MADE).frames(2, binary=True).batch(range(20))[0], counted > 0)
+    kept = frames.in_memory()
+    assert kept.timed and kept.x.dtype == np.uint8 and kept.classes == ("a", "b", "c")
+    np.testing.assert_array_equal(kept.batch(range(20))[0], counted)
+
+
+def test_a_row_of_channels_gives_features():
+    made = [recording(40, size=(1, 20), seed=k, polarities=1) for k in range(4)]
+    frames = stored(made, (1, 20), 1).frames(6, pool=5)
+    assert frames.sample_shape == (6, 4) and frames.batch([1, 2])[0].shape == (6, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps must be a whole number >= 1; got 0"),
+        ({"steps": 2.0}, r"steps must be a whole number >= 1; got 2\.0"),
+        ({"by": "evnts"}, "by must be one of 'time', 'events'; got 'evnts'"),
+        ({"duration": 0}, "duration must be a whole number >= 1; got 0"),
+        ({"pool": 9}, "nothing is left of 10x8 pixels after pooling by 9"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=f"frames: {message}"):
+        Frames(stored(MADE), **options)
+
+
+# --- the loader's threads ---
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_order_does_not_depend_on_workers(workers, drop_last):
+    frames = stored(MADE).frames(3)
+    plain = list(Loader(frames, 6, True, 5, drop_last).epoch(2, start=1))
+    ahead = list(Loader(frames, 6, True, 5, drop_last, workers, prefetch=3).epoch(2, start=1))
+    assert len(plain) == len(ahead) == (2 if drop_last else 3)
+    for (x, y), (x_ahead, y_ahead) in zip(plain, ahead, strict=True):
+        np.testing.assert_array_equal(x, x_ahead)
+        np.testing.assert_array_equal(y, y_ahead)
+
+
+class Watched:
+    """Counts the batches that were made, and fails at one."""
+
+    def __init__(self, fail_at=None):
+        self.made, self.fail_at, self.lock = 0, fail_at, threading.Lock()
+
+    def __len__(self):
+        return 100
+
+    def batch(self, rows):
+        with self.lock:
+            self.made += 1
+        if self.fail_at in rows:
+            raise OSError(f"sample {self.fail_at} cannot be read")
+        return rows, rows
+
+
+def loader_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("numsnn-loader")]
+
+
+def test_no_more_batches_ahead_than_asked_for():
+    source = Watched()
+    batches = Loader(source, 10, workers=2, prefetch=3).epoch()
+    next(batches)
+    assert source.made <= 4
+    batches.close()
+    assert source.made <= 5 and loader_threads() == []
+
+
+def test_an_error_comes_where_its_batch_would():
+    batches = Loader(Watched(fail_at=35), 10, workers=3).epoch()
+    assert [x[0] for x, _ in (next(batches), next(batches), next(batches))] == [0, 10, 20]
+    with pytest.raises(OSError, match="sample 35 cannot be read"):
+        next(batches)
+    assert loader_threads() == []
+
+
+@pytest.mark.parametrize(("option", "value"), [("workers", -1), ("workers", 1.5), ("prefetch", 0)])
+def test_bad_loader_options(option, value):
+    with pytest.raises(ValueError, match=f"Loader: {option} must be a whole number >= [01]; got"):
+        Loader(stored(MADE).frames(3), **{option: value})

@@ -162,6 +162,11 @@ def test_active_inputs(small_tiles, channels, dtype):
         ("dense", "forward", 0.01, (3, 3, 64, 64), 1, 1, "dense"),
         ("events", "weight", 1.0, (3, 3, 64, 64), 1, 1, "events"),
         ("events", "input", None, (3, 3, 64, 64), 1, 1, "winograd"),
+        ("events", "input", 1.0, (3, 3, 64, 64), 1, 1, "events"),
+        ("auto", "input", 0.05, (3, 3, 64, 64), 1, 1, "events"),
+        ("auto", "input", 0.2, (3, 3, 64, 64), 1, 1, "winograd"),
+        ("auto", "input", 0.2, (3, 3, 64, 64), 2, 1, "events"),
+        ("winograd", "input", 0.01, (3, 3, 64, 64), 1, 1, "winograd"),
         ("winograd", "forward", 0.01, (3, 3, 1, 2), 1, 1, "winograd"),
         ("winograd", "forward", 0.9, (1, 1, 64, 64), 1, 1, "dense"),
     ],
@@ -179,6 +184,20 @@ def test_the_limits_of_events_decide():
             limit = limits[other]
             assert route.choose("auto", passing, limit * 0.99, kernel, (1, 1), 1) == "events"
             assert route.choose("auto", passing, limit * 1.01, kernel, (1, 1), 1) == other
+
+
+@pytest.mark.parametrize("asked", kernels.ROUTES)
+@pytest.mark.parametrize(
+    ("weights", "stride", "groups"),
+    [((3, 3, 32, 32), 1, 1), ((3, 3, 32, 32), 2, 1), ((3, 3, 1, 32), 1, 32), ((3, 3, 16, 32), 1, 2)],
+)
+def test_the_limit_that_is_told_is_the_one_that_decides(weights, stride, groups, asked):
+    w, stride = np.empty(weights, np.float32), (stride, stride)
+    limit = cpu.visible_limit(w, stride, groups, asked)
+    assert reference.visible_limit(w, stride, groups, asked) == 1
+    for share in (0.0, 0.05, 0.11, 0.2, 0.28, 1.0):
+        taken = route.choose(asked, "input", share, w, stride, groups)
+        assert (taken == "events") == (0 < limit >= share)
 
 
 def test_more_numbers_than_32_bits_count(monkeypatch):

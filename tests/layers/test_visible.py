@@ -134,7 +134,11 @@ def test_no_gradient_differs(device, name):
 def test_against_finite_differences(monkeypatch, name):
     """The check makes a network of its own, whose masks are looked at on the way."""
     asked, propagate = [], snn.Conv2d.propagate
-    spy = lambda layer, dy, need_dx: asked.append(layer.needed is not None) or propagate(layer, dy, need_dx)
+
+    def spy(layer, dy, need_dx):
+        asked.append(layer.needed is not None)
+        return propagate(layer, dy, need_dx)
+
     monkeypatch.setattr(snn.Conv2d, "propagate", spy)
     report = snn.check_gradients(NETS[name][0](), draw("float32")[:, :2], np.arange(2) % 3)
     assert report.ok, report

@@ -45,7 +45,7 @@ class Comparison:
                 continue
             self.checkers[side] = worker
             self.versions[side] = answer["versions"]
-            self.machine = self.machine or answer["machine"]
+        self.machine = self.own.ask("machine")["machine"]
 
     def close(self):
         for worker in self.checkers.values():

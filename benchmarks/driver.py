@@ -5,6 +5,7 @@ import os
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from numsnn.bench.measure import repetitions
@@ -75,7 +76,8 @@ class Worker:
 
     def close(self):
         """End the process."""
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it may be gone already
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
         self._errors.close()

@@ -50,6 +50,7 @@ def workloads(results):
         panel.set_xscale("log")
         panel.margins(x=0.18)
         panel.axvline(1, color="black", linewidth=0.8)
+        panel.xaxis.set_major_formatter("{x:g}")
         panel.set_xlabel("time / numsnn's time")
         panel.set_title(title)
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS.values()]
@@ -61,16 +62,20 @@ def workloads(results):
 def layers(results):
     """How many times as long PyTorch's dense layer takes, over the density of the input, a panel a pass."""
     figure, panels = plt.subplots(1, 3, figsize=(15, 5), sharey=True, layout="constrained")
+    densities = sorted({100 * layer["density"] for layer in results["layers"]})
     for panel, (what, title) in zip(panels, PASSES.items(), strict=True):
         for k, case in enumerate(dict.fromkeys(layer["name"] for layer in results["layers"])):
             mine = [layer for layer in results["layers"] if layer["name"] == case and what in layer["passes"]]
             ratios = [layer["passes"][what][OWN]["ratio"] for layer in mine]
-            densities = [100 * layer["density"] for layer in mine]
-            panel.plot(densities, ratios, "o-", markersize=4, label=case, color=f"C{k}")
+            at = [100 * layer["density"] for layer in mine]
+            panel.plot(at, ratios, "o-", markersize=4, label=case, color=f"C{k}")
         panel.axhline(1, color="black", linewidth=0.8)
         panel.axhline(0.9, color="black", linewidth=0.8, linestyle=":")
         panel.set_xscale("log")
         panel.set_yscale("log")
+        panel.set_xticks(densities, [f"{density:g}" for density in densities])
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.minorticks_off()
         panel.set_xlabel("inputs that are not 0, per cent")
         panel.set_title(title)
         panel.grid(alpha=0.3, which="both")

@@ -30,7 +30,7 @@ def heading(results):
     lines = [
         f"# numsnn {results['version']} and its peers",
         f"{machine['processor']}, {machine['cores']} cores, {results['threads']} threads a side; {machine['system']}. "
-        f"Load before the run {results['load_before']}. BLAS of numsnn: {', '.join(machine['blas'])}. "
+        f"Load before the run {results['load_before']}. Registers numsnn compiles for: {machine['registers']}. "
         f"{'TINY SHAPES: no measurement.' if results['quick'] else ''}".strip(),
         "\n".join(
             f"- {side}: {', '.join(f'{name} {version}' for name, version in versions.items())}"

@@ -34,7 +34,7 @@ class Server:
 
     def hello(self):
         """Who is there."""
-        return {"versions": self.versions, "machine": measure.machine()}
+        return {"versions": self.versions}
 
     def cannot(self, workload, what):
         """Why this side cannot do something, or None."""
@@ -86,6 +86,10 @@ class Server:
         """Write the potentials of one layer of neurons to a file."""
         np.savez(out, u=self.subject.potentials(k, training))
         return {}
+
+    def machine(self):
+        """What it runs on."""
+        return {"machine": measure.machine()}
 
     def rates(self):
         """Share of spikes, layer by layer."""

@@ -214,12 +214,10 @@ def _warmup(options):
 def _info(options):
     import llvmlite.binding as llvm
     from numba import config as numba_config
-    from threadpoolctl import threadpool_info
 
-    from .kernels.cpu import launch
+    from .kernels.cpu import launch, vector
 
     features = [name for name in ("avx2", "fma", "avx512f", "neon", "sve") if llvm.get_host_cpu_features().get(name)]
-    blas = {f"{lib['internal_api']} {lib['version']}" for lib in threadpool_info() if lib["user_api"] == "blas"}
     cache = numba_config.CACHE_DIR or f"{Path(launch.__file__).parent / '__pycache__'} (NUMBA_CACHE_DIR moves it)"
     rows = {
         "numsnn": __version__,
@@ -228,7 +226,7 @@ def _info(options):
         "processor": f"{llvm.get_host_cpu_name()} ({', '.join(features)})",
         "threads": f"{launch.get_num_threads()} (NUMSNN_NUM_THREADS or --threads changes it)",
         "threading": "compiled range kernels without the interpreter lock, on a pool of Python threads",
-        "BLAS": ", ".join(sorted(blas)) or "unknown to threadpoolctl",
+        "registers": f"{vector.REGISTERS} of {8 * vector.REGISTER_BYTES} bits are compiled for; no BLAS is used",
         "CUDA": "no CUDA kernels in this version",
         "Numba cache": cache,
     }

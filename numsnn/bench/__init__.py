@@ -1,5 +1,4 @@
-"""What numsnn is measured by: `numsnn bench` runs it alone, `benchmarks/compare.py` beside its peers."""
+"""What numsnn is measured by: `numsnn bench` runs it alone (`command`), `benchmarks/compare.py` beside its peers.
 
-from .command import run
-
-__all__ = ["run"]
+Nothing is imported here: the peers' processes use `measure` and have no Numba.
+"""

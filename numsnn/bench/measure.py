@@ -82,12 +82,11 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def blas() -> list[str]:
-    """Every BLAS this process has loaded, and which of its kernels it chose."""
-    from threadpoolctl import threadpool_info
+def registers() -> str:
+    """The vector registers that numsnn compiles for."""
+    from ..kernels.cpu.vector import REGISTER_BYTES, REGISTERS
 
-    found = [library for library in threadpool_info() if library["user_api"] == "blas"]
-    return sorted({f"{lib['internal_api']} {lib['version']} {lib.get('architecture', '')}".strip() for lib in found})
+    return f"{REGISTERS} of {8 * REGISTER_BYTES} bits"
 
 
 def load() -> list[float] | None:
@@ -100,5 +99,5 @@ def machine() -> dict:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": processor(), "cores": cores, "system": platform.platform(), "python": platform.python_version(),
-        "load": load(), "blas": blas(),
+        "load": load(), "registers": registers(),
     }  # fmt: skip

@@ -140,7 +140,7 @@ def calibrated(workload: Workload, arrays, halvings: int = 12) -> Workload:
     for k in range(sum(layer[0] == "lif" for layer in workload.layers)):
         low, high = 0.0, 1.0
         network = Network(with_thresholds(workload, [*thresholds, *[1.0] * 99]), arrays)
-        network.net.forward(network.x, Mode(training=True))
+        network.net.forward(network.x, Mode(training=True, inspect=True))
         neurons = _of_kind(network.net, Neuron)[k]
         below = network.net.layers[network.net.layers.index(neurons) - 1].output
         for _ in range(halvings):

@@ -29,6 +29,11 @@ def _copy_tiles(x, y, size, lo, hi):
         target[k] = source[k]
 
 
+def copy(x: np.ndarray, y: np.ndarray) -> None:
+    """y = x for arrays ``[F]``, spread over all threads as any other kernel."""
+    launch(_copy_tiles, count_tiles(x.size, TILE_ELEMENTS), x, y, TILE_ELEMENTS)
+
+
 def steps(quick: bool = False) -> dict:
     """What is measured: name -> function of no arguments; the backward passes need their forward pass before them.
 
@@ -43,7 +48,7 @@ def steps(quick: bool = False) -> dict:
     normed.build(shape)
     flat, target = x.reshape(-1), np.zeros(x.size, np.float32)
     return {
-        "copy": lambda: launch(_copy_tiles, count_tiles(x.size, TILE_ELEMENTS), flat, target, TILE_ELEMENTS),
+        "copy": lambda: copy(flat, target),
         "LIF inference": lambda: alone.forward(x, INFERENCE),
         "LIF forward": lambda: alone.forward(x, TRAINING),
         "LIF backward": lambda: alone.backward(dy),

@@ -118,7 +118,7 @@ def resnet(name="resnet", steps=4, samples=8, width=1.0, size=32, once=2) -> Wor
             shortcut = (("conv", before, channels, 1, stride, 0), ("norm", channels)) if before != channels else ()
             layers += [("residual", branch, shortcut), ("lif", 2.0, 1.0)]
             before = channels
-    head = ("linear", before, widths[3], 4.0, True), ("lif", 2.0, 1.0), ("linear", widths[3], 10, 1.0, True)
+    head = ("linear", before, widths[3], 20.0, True), ("lif", 2.0, 1.0), ("linear", widths[3], 10, 1.0, True)
     layers += [("global_pool",), ("flatten", 1), *head]
     return Workload(name, tuple(layers), (steps, samples, size, size, 3), "picture", once=once)
 

@@ -1,11 +1,12 @@
 """Layers: each owns its parameters and buffers and calls kernels; none holds maths of its own."""
 
-from .base import INFERENCE, TRAINING, Layer, Mode
+from .base import Layer
 from .container import Concat, Repeat, Residual, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose2d
 from .delay import Delay
 from .dense import Linear
 from .encode import Poisson
+from .mode import INFERENCE, TRAINING, Mode
 from .neuron import Neuron, Trace
 from .neurons import ALIF, IF, LI, LIF, PLIF, CubaLIF, RecurrentALIF, RecurrentCubaLIF, RecurrentLIF
 from .norm import BatchNorm

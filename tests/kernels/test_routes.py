@@ -152,7 +152,7 @@ def test_active_inputs(small_tiles, channels, dtype):
         ("auto", "forward", 0.9, (3, 3, 64, 64), 1, 1, "winograd"),
         ("auto", "forward", 0.9, (3, 3, 64, 64), 2, 1, "dense"),
         ("auto", "forward", 0.2, (3, 3, 64, 64), 2, 1, "events"),
-        ("auto", "forward", 0.9, (3, 3, 2, 64), 1, 1, "dense"),
+        ("auto", "forward", 0.9, (3, 3, 1, 32), 1, 1, "events"),
         ("auto", "forward", None, (1, 1, 64, 64), 1, 1, "dense"),
         ("auto", "weight", 0.03, (5, 5, 64, 64), 1, 1, "events"),
         ("auto", "input", None, (3, 3, 64, 64), 1, 1, "winograd"),
@@ -168,35 +168,42 @@ def test_active_inputs(small_tiles, channels, dtype):
         ("auto", "input", 0.2, (3, 3, 64, 64), 2, 1, "events"),
         ("winograd", "input", 0.01, (3, 3, 64, 64), 1, 1, "winograd"),
         ("winograd", "forward", 0.01, (3, 3, 1, 2), 1, 1, "winograd"),
-        ("winograd", "forward", 0.9, (1, 1, 64, 64), 1, 1, "dense"),
+        ("winograd", "forward", 0.01, (1, 1, 64, 64), 1, 1, "dense"),
     ],
 )
 def test_choice(asked, passing, density, weights, stride, groups, expected):
     w = np.empty(weights, np.float32)
-    assert route.choose(asked, passing, density, w, (stride, stride), groups) == expected
+    assert route.choose(asked, passing, density, w, (stride, stride), groups, (16, 16)) == expected
 
 
-def test_the_limits_of_events_decide():
-    """Just below the share of active inputs and just above it."""
-    w = np.empty((3, 3, 32, 32), np.float32)
-    for passing, limits in route.EVENT_LIMIT.items():
-        for other, kernel in (("winograd", w), ("dense", np.empty((1, 1, 32, 32), np.float32))):
-            limit = limits[other]
-            assert route.choose("auto", passing, limit * 0.99, kernel, (1, 1), 1) == "events"
-            assert route.choose("auto", passing, limit * 1.01, kernel, (1, 1), 1) == other
+@pytest.mark.parametrize("passing", ["forward", "weight", "input"])
+@pytest.mark.parametrize("weights", [(3, 3, 32, 64), (3, 3, 256, 256), (1, 1, 128, 256), (1, 1, 1024, 1024)])
+def test_events_up_to_a_density(passing, weights):
+    """There is one density, neither tiny nor large, at which the choice changes; the estimates agree with it."""
+    w, densities = np.empty(weights, np.float32), np.linspace(0, 1, 401)
+    taken = [route.choose("auto", passing, d, w, (1, 1), 1, (16, 16)) for d in densities]
+    changes = [k for k in range(1, len(taken)) if taken[k] != taken[k - 1]]
+    assert len(changes) == 1 and taken[0] == "events" and taken[-1] != "events"
+    assert 0.05 < densities[changes[0]] < 0.5
+    estimates = route.costs(passing, densities[changes[0]], weights, (16, 16))
+    other = min(cost for name, cost in estimates.items() if name == taken[-1])
+    assert estimates["events"] == pytest.approx(other, rel=0.1)
 
 
 @pytest.mark.parametrize("asked", kernels.ROUTES)
 @pytest.mark.parametrize(
     ("weights", "stride", "groups"),
-    [((3, 3, 32, 32), 1, 1), ((3, 3, 32, 32), 2, 1), ((3, 3, 1, 32), 1, 32), ((3, 3, 16, 32), 1, 2)],
-)
+    [
+        ((3, 3, 64, 64), 1, 1), ((3, 3, 64, 64), 2, 1), ((1, 1, 256, 3), 1, 1), ((3, 3, 1, 32), 1, 32),
+        ((3, 3, 16, 32), 1, 2),
+    ],
+)  # fmt: skip
 def test_the_limit_that_is_told_is_the_one_that_decides(weights, stride, groups, asked):
     w, stride = np.empty(weights, np.float32), (stride, stride)
     limit = cpu.visible_limit(w, stride, groups, asked)
     assert reference.visible_limit(w, stride, groups, asked) == 1
     for share in (0.0, 0.05, 0.11, 0.2, 0.28, 1.0):
-        taken = route.choose(asked, "input", share, w, stride, groups)
+        taken = route.choose(asked, "input", share, w, stride, groups, (4, 4))
         assert (taken == "events") == (0 < limit >= share)
 
 

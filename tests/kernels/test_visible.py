@@ -1,4 +1,4 @@
-"""Gradients of inputs where they are visible: compiled kernels against the reference, which computes them everywhere."""
+"""Gradients of inputs where they are visible: compiled kernels against the reference."""
 
 import numpy as np
 import pytest
@@ -75,14 +75,15 @@ def test_channels_beyond_a_register_and_a_block(inputs, outputs, real):
 
 def test_few_are_computed_by_themselves_and_many_with_all_others():
     """"auto" goes by the share of visible elements."""
-    _, w, _, dy, geometry = draw("1x1", np.float32)
-    shape = (2, 3, 5, 5)
+    rng = np.random.default_rng(5)
+    w, dy = (rng.normal(size=size).astype(np.float32) for size in ((3, 3, 64, 64), (1, 3, 3, 64)))
+    shape, geometry = (1, 6, 6, 64), ((2, 2), (1, 1), 1)
     everywhere, _ = gradient(cpu, dy, w, geometry, shape)
     for density, route in ((0.05, "events"), (0.9, "dense")):
         visible = (np.random.default_rng(1).random(shape) < density).astype(np.uint8)
         dx, taken = gradient(cpu, dy, w, geometry, shape, "auto", visible)
         assert taken == route
-        np.testing.assert_allclose(dx[visible == 1], everywhere[visible == 1], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(dx[visible == 1], everywhere[visible == 1], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("asked", ["dense", "winograd"])
@@ -99,6 +100,6 @@ def test_spikes_are_given_everywhere():
     """As the forward pass of a transposed convolution it takes uint8, of which there are no gradients."""
     _, w, _, dy, geometry = draw("3x3", np.float32)
     spikes, shape = (dy > 0).astype(np.uint8), (2, 5, 7, 3)
-    want, _ = gradient(cpu, spikes, w, geometry, shape)
-    got, taken = gradient(cpu, spikes, w, geometry, shape, "events", np.zeros(shape, np.uint8))
-    assert taken == "dense" and np.array_equal(got, want)
+    want, taken = gradient(cpu, spikes, w, geometry, shape, "events")
+    got, same = gradient(cpu, spikes, w, geometry, shape, "events", np.zeros(shape, np.uint8))
+    assert taken == same != "events" and np.array_equal(got, want)

@@ -1,6 +1,6 @@
-"""The CPU target: kernels compiled with Numba, matrix products on BLAS, spread over all cores.
+"""The CPU target: kernels compiled with Numba, matrix products among them, spread over all cores.
 
-Memory is NumPy's here as well, and constrained parameters and folded weights are a handful of numbers: all are the
+Memory is NumPy's here as well; constrained parameters and folded weights are a handful of numbers: all are the
 reference's own.
 """
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .compile import kernel
 from .launch import count_tiles, launch, parallel_for, scratch
-from .vector import REGISTER_BYTES, lanes, lowest_bit, nonzero_bits, sum_rows
+from .vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits, sum_rows
 
 PIXELS = 256
 """Pixels of a tile, at most, where inputs are listed and outputs are summed."""
@@ -203,80 +203,94 @@ def _columns(rows, columns, dtype):
 
 @kernel
 def _sort_chunks(
-    start, channel, value, positions, out_positions, images_a_chunk, first, position, origin, factor, lo, hi
+    start, channel, value, inside, at, out_positions, outputs, images_a_chunk, first, position, origin, factor, lo, hi
 ):  # fmt: skip
-    """The entries of a chunk of images, channel by channel and in each pixel by pixel: first ``[chunks, C + 1]`` is
-    where a channel's begin, position the pixel in its image, origin the image's first output pixel."""
-    channels = first.shape[1] - 1
+    """The entries of a chunk of images, channel by channel, and of each channel those that all taps read (inside)
+    before the others: first ``[chunks, 2 C + 1]`` is where they begin. position is the pixel in its image, origin where
+    the gradient of the image's first output pixel begins, or for those inside where that of their first tap begins."""
+    groups = first.shape[1] - 1
+    positions = len(inside)
     images = (len(start) - 1) // positions
-    fill = np.empty(channels, np.int64)
+    fill = np.empty(groups, np.int64)
     for chunk in range(lo, hi):
         begin, end = chunk * images_a_chunk, min(images, (chunk + 1) * images_a_chunk)
         count = first[chunk]
         count[:] = 0
-        for k in range(start[begin * positions], start[end * positions]):
-            count[channel[k] + 1] += 1
-        count[0] = start[begin * positions]
-        for c in range(channels):
-            count[c + 1] += count[c]
-            fill[c] = count[c]
         for image in range(begin, end):
             for p in range(positions):
                 pixel = image * positions + p
                 for k in range(start[pixel], start[pixel + 1]):
-                    c = channel[k]
-                    n = fill[c]
-                    fill[c] = n + 1
-                    position[n], origin[n], factor[n] = p, image * out_positions, value[k]
+                    count[2 * channel[k] + 2 - inside[p]] += 1
+        count[0] = start[begin * positions]
+        for g in range(groups):
+            count[g + 1] += count[g]
+            fill[g] = count[g]
+        for image in range(begin, end):
+            for p in range(positions):
+                pixel = image * positions + p
+                used = image * out_positions + (at[0, p] if inside[p] else 0)
+                for k in range(start[pixel], start[pixel + 1]):
+                    g = 2 * channel[k] + 1 - inside[p]
+                    n = fill[g]
+                    fill[g] = n + 1
+                    position[n], origin[n], factor[n] = p, used * outputs, value[k]
 
 
 @kernel
-def _weight_gradient_channels(dy, at, first, position, origin, factor, dw, index, weight, lo, hi):
+def _weight_gradient_channels(dy, at, shift, first, position, origin, factor, dw, index, weight, lo, hi):
     """Channels lo..hi-1 over all chunks, whose dy stays in cache. at ``[taps, H W]`` says which output pixel of an
-    image reads an input pixel through a tap, or -1."""
+    image reads an input pixel through a tap, or -1; shift ``[taps]`` how far from its first tap's a pixel's lies."""
     taps = len(at)
-    chunks, channels = first.shape[0], first.shape[1] - 1
+    chunks, channels = first.shape[0], first.shape[1] // 2
     outputs = dy.shape[1]
     table, weights = dy.reshape(-1), dw.reshape(-1)
     base, begin, end = np.zeros((3, 1), np.int64)
     for chunk in range(chunks):
         for c in range(lo, hi):
+            inside, outside, stop = first[chunk, 2 * c], first[chunk, 2 * c + 1], first[chunk, 2 * c + 2]
             for tap in range(taps):
                 target = (tap * channels + c) * outputs
                 if chunk == 0:
-                    weights[target : target + outputs] = type(weights[0])(0)
+                    clear_row(weights, target, outputs)
+                if outside > inside:
+                    base[0], begin[0], end[0] = shift[tap] * outputs, inside, outside
+                    sum_rows(weights, target, weights, target, table, 0, outputs, origin, factor, base, begin, end, 1)
                 n = 0
-                for k in range(first[chunk, c], first[chunk, c + 1]):
+                for k in range(outside, stop):
                     used = at[tap, position[k]]
-                    index[n] = (origin[k] + used) * outputs
+                    index[n] = origin[k] + used * outputs
                     weight[n] = factor[k]
                     n += used >= 0
-                end[0] = n
-                sum_rows(weights, target, weights, target, table, 0, outputs, index, weight, base, begin, end, 1)
+                if n > 0:
+                    base[0], begin[0], end[0] = 0, 0, n
+                    sum_rows(weights, target, weights, target, table, 0, outputs, index, weight, base, begin, end, 1)
 
 
 def backward_weight(active, dy, stride, padding, dw):
     """See `reference.conv.conv2d_backward_weight`, for one group."""
     images, height, width, channels = active.shape
+    out_height, out_width, outputs = dy.shape[1:]
     kh, kw = dw.shape[:2]
-    at = _pixels_reading((height, width), dy.shape[1:3], (kh, kw), stride, padding)
+    at = _pixels_reading((height, width), (out_height, out_width), (kh, kw), stride, padding)
+    inside = (at >= 0).all(0).astype(np.int64)
+    shift = -(np.repeat(np.arange(kh), kw) * out_width + np.tile(np.arange(kw), kh))
     images_a_chunk = max(1, CHUNK_BYTES // (dy[0].size * dy.itemsize))
     chunks = count_tiles(images, images_a_chunk)
-    first = scratch.get("chunk channels", (chunks, channels + 1), np.int64)
+    first = scratch.get("chunk channels", (chunks, 2 * channels + 1), np.int64)
     entries = len(active.channel)
     position, origin = (scratch.get(f"chunk {part}", (entries,), np.int32) for part in ("positions", "origins"))
     factor = scratch.get("chunk factors", (entries,), dw.dtype)
     launch(
-        _sort_chunks, chunks, active.start, active.channel, active.value, height * width,
-        dy.shape[1] * dy.shape[2], images_a_chunk, first, position, origin, factor,
+        _sort_chunks, chunks, active.start, active.channel, active.value, inside, at, out_height * out_width, outputs,
+        images_a_chunk, first, position, origin, factor,
     )  # fmt: skip
-    rows = dy.reshape(-1, dy.shape[-1])
+    rows = dy.reshape(-1, outputs)
 
     def work(lo, hi):
         longest = images_a_chunk * height * width + 1
         index = scratch.get("event rows", (longest,), np.int32)
         weight = scratch.get("event factors", (longest,), dw.dtype)
-        _weight_gradient_channels(rows, at, first, position, origin, factor, dw, index, weight, lo, hi)
+        _weight_gradient_channels(rows, at, shift, first, position, origin, factor, dw, index, weight, lo, hi)
 
     parallel_for(work, channels, chunks_per_thread=1)
 

@@ -12,7 +12,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 TILE_ELEMENTS = 32768
 """Elements of a tile: 128 KiB of float32, so that a tile's state stays in a core's second-level cache."""
@@ -92,8 +91,9 @@ def parallel_for(body, tiles: int, chunks_per_thread: int = CHUNKS_PER_THREAD) -
     try:
         work()
     finally:
-        wait(helpers)  # also after an exception nobody may still be writing when the caller goes on
-    for helper in helpers:
+        started = [helper for helper in helpers if not helper.cancel()]  # small work is done before a helper wakes up
+        wait(started)  # also after an exception nobody may still be writing when the caller goes on
+    for helper in started:
         helper.result()
 
 
@@ -112,45 +112,10 @@ def count_tiles(rows: int, rows_a_tile: int) -> int:
     return -(-rows // rows_a_tile)
 
 
-class _SingleThreadedBLAS:
-    """While at least one caller is inside, the BLAS behind NumPy uses one thread: ours are the parallel ones."""
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._depth = 0
-        self._libraries = None
-        self._before = ()
-
-    def forget(self):
-        """In a forked child: nobody is inside."""
-        self._lock, self._depth = threading.Lock(), 0
-
-    def __enter__(self):
-        with self._lock:
-            if self._libraries is None:
-                self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-            self._depth += 1
-            if self._depth == 1:
-                self._before = [library.get_num_threads() for library in self._libraries]
-                for library in self._libraries:
-                    library.set_num_threads(1)
-
-    def __exit__(self, *exception):
-        with self._lock:
-            self._depth -= 1
-            if self._depth == 0:
-                for library, threads in zip(self._libraries, self._before, strict=True):
-                    library.set_num_threads(threads)
-
-
-single_threaded_blas = _SingleThreadedBLAS()
-
-
 def _after_fork():
-    """A forked child inherits no threads, only what they held: it makes its own pool and locks."""
+    """A forked child inherits no threads, only what they held: it makes its own pool and lock."""
     global _pool, _pool_lock
     _pool, _pool_lock = None, threading.Lock()
-    single_threaded_blas.forget()
 
 
 if hasattr(os, "register_at_fork"):

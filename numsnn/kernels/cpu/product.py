@@ -8,7 +8,8 @@ import numpy as np
 
 from .compile import kernel
 from .launch import count_tiles, launch, parallel_for, scratch
-from .vector import REGISTER_BYTES, TILE_ROWS, TILE_VECTORS, multiply_tile
+from .reduce import sum_tiles
+from .vector import REGISTER_BYTES, TILE_ROWS, TILE_VECTORS, clear_row, copy_row, multiply_tile
 
 PATCH_ELEMENTS = 131072
 """Gathered elements of a tile: 512 KiB of float32."""
@@ -20,6 +21,9 @@ cache."""
 OWNER_ROWS = 128
 """Rows of the weights' gradient that are summed at a time, at most."""
 
+
+FEW_OWNERS, PARTS = 4, 16
+"""With fewer owners than this, the positions that the weights' gradient is summed over are cut into so many parts."""
 
 STRIP = 2 * TILE_ROWS
 """Rows of the weights' gradient whose patches lie side by side."""
@@ -86,25 +90,23 @@ def pack(w, transposed=False):
 
 
 @kernel
-def _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, patch, begin, end):
-    """patch[r - begin] = what row r = (tap, channel) of the weights is multiplied with, for r = begin..end-1, where
-    position (at_y, at_x) of the image is looked at."""
-    _, height, width, _ = x.shape
-    real = type(patch[0])
+def _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, patch, at, begin, end):
+    """patch[at + r - begin] = what row r = (tap, channel) of the weights is multiplied with, for r = begin..end-1,
+    where position (at_y, at_x) of the image is looked at."""
+    _, height, width, pitch = x.shape
+    flat = x.reshape(-1)
+    tap, c = begin // channels, begin % channels
     r = begin
     while r < end:
-        tap, c = r // channels, r % channels
         size = min(channels - c, end - r)
-        target = patch[r - begin : r - begin + size]
         iy, ix = at_y + taps_y[tap], at_x + taps_x[tap]
         if 0 <= iy < height and 0 <= ix < width:
-            source = x[image, iy, ix, first_channel + c : first_channel + c + size]
-            for k in range(size):
-                target[k] = real(source[k])
+            source = ((image * height + iy) * width + ix) * pitch + first_channel + c
+            copy_row(patch, at + r - begin, flat, source, size)
         else:
-            for k in range(size):
-                target[k] = real(0)
+            clear_row(patch, at + r - begin, size)
         r += size
+        tap, c = tap + 1, 0
 
 
 @kernel
@@ -125,8 +127,10 @@ def _correlate_tiles(
         for row in range(start, stop):
             image, i = row // height, row % height
             for j in range(width):
-                at = i * stride[0], j * stride[1]
-                _gather(x, first_channel, channels, taps_y, taps_x, at[0], at[1], image, patches[n], 0, depth)
+                at_y, at_x = i * stride[0], j * stride[1]
+                _gather(
+                    x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, left, n * row_pitch, 0, depth
+                )
                 n += 1
         for k in range(0, depth, DEPTH):
             block = min(DEPTH, depth - k)
@@ -179,33 +183,30 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
 
 @kernel
 def _weight_gradient_owners(
-    x, first_channel, channels, taps_y, taps_x, stride, dy, first_output, dw, line, patches, panels, sums, size, rows,
-    lo, hi,
+    x, first_channel, channels, taps_y, taps_x, stride, dy, first_output, dw, line, patches, panels, sums, size,
+    opening, closing, rows, lo, hi,
 ):  # fmt: skip
-    """Owners are blocks of `size` rows of dw ``[taps C, O]``, summed over blocks of rows of dy. Their patches lie in
-    strips ``[strips, pixels, STRIP]``, so that a block of the product reads one from end to end."""
-    images, height, width, _ = dy.shape
+    """Owners are blocks of `size` rows of dw ``[taps C, O]``, summed over rows opening..closing-1 of dy, a block after
+    the other. Their patches lie in strips ``[strips, pixels, STRIP]``, so that a block of the product reads one from
+    end to end."""
+    _, height, width, _ = dy.shape
     taps, outputs = dw.shape
     columns = panels.shape[2]
     pitch = panels.shape[0] * columns
-    left, right, total = patches.reshape(-1), panels.reshape(-1), sums.reshape(-1)
-    for start in range(0, images * height, rows):
-        stop = min(images * height, start + rows)
+    left, right, total, slopes = patches.reshape(-1), panels.reshape(-1), sums.reshape(-1), dy.reshape(-1)
+    for start in range(opening, closing, rows):
+        stop = min(closing, start + rows)
         pixels = (stop - start) * width
         n = 0
         for row in range(start, stop):
-            image, i = row // height, row % height
             for j in range(width):
-                source = dy[image, i, j]
+                source = (row * width + j) * dy.shape[3] + first_output
                 for panel in range(len(panels)):
-                    target = panels[panel, n]
                     first = panel * columns
                     block = min(columns, outputs - first)
-                    part = source[first_output + first : first_output + first + block]
-                    for c in range(block):
-                        target[c] = part[c]
-                    for c in range(block, columns):
-                        target[c] = 0
+                    at = (panel * len(panels[0]) + n) * columns
+                    copy_row(right, at, slopes, source + first, block)
+                    clear_row(right, at + block, columns - block)
                 n += 1
         for owner in range(lo, hi):
             begin = owner * size
@@ -214,19 +215,17 @@ def _weight_gradient_owners(
             for row in range(start, stop):
                 image, i = row // height, row % height
                 for j in range(width):
-                    at = i * stride[0], j * stride[1]
-                    _gather(x, first_channel, channels, taps_y, taps_x, at[0], at[1], image, line, begin, end)
+                    at_y, at_x = i * stride[0], j * stride[1]
+                    _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, line, 0, begin, end)
                     for strip in range(len(patches)):
-                        target, part = patches[strip, n], line[strip * STRIP : (strip + 1) * STRIP]
-                        for r in range(STRIP):
-                            target[r] = part[r]
+                        copy_row(left, (strip * len(patches[0]) + n) * STRIP, line, strip * STRIP, STRIP)
                     n += 1
             for panel in range(len(panels)):
                 for m in range(0, end - begin, TILE_ROWS):
                     at_strip = m // STRIP * len(patches[0]) * STRIP + m % STRIP
                     multiply_tile(
                         left, at_strip, 1, STRIP, right, panel * len(panels[0]) * columns, pixels,
-                        total, ((owner - lo) * size + m) * pitch + panel * columns, pitch, start == 0,
+                        total, ((owner - lo) * size + m) * pitch + panel * columns, pitch, start == opening,
                     )  # fmt: skip
     for r in range(lo * size, min(taps, hi * size)):
         target, result = dw[r], sums[r - lo * size]
@@ -238,21 +237,34 @@ def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
     """dw[tap] = sum over positions of x[stride position + tap]^T dy[position], for dw ``[taps C, O]``; arguments as for
     `correlate`."""
     depth, outputs = dw.shape
-    _, _, width, _ = dy.shape
+    images, height, width, _ = dy.shape
     rows = max(1, DEPTH // width)
     size = min(OWNER_ROWS // STRIP, count_tiles(depth, 8 * STRIP)) * STRIP
+    owners = count_tiles(depth, size)
     columns = panel_columns(dw.dtype)
     panels = count_tiles(outputs, columns)
     taps_y, taps_x = (np.array(axis, np.int64) for axis in taps)
 
-    def work(lo, hi):
+    def add_up(lo, hi, dw, opening, closing):
         line = scratch.get("patch", (size,), dw.dtype)
         patches = scratch.get("patches", (size // STRIP, rows * width, STRIP), dw.dtype)
         packed = scratch.get("gradient panels", (panels, rows * width, columns), dw.dtype)
         sums = scratch.get("sums", ((hi - lo) * size, panels * columns), dw.dtype)
         _weight_gradient_owners(
             x, first_channel, depth // len(taps_y), taps_y, taps_x, stride, dy, first_output, dw, line, patches,
-            packed, sums, size, rows, lo, hi,
+            packed, sums, size, opening, closing, rows, lo, hi,
         )  # fmt: skip
 
-    parallel_for(work, count_tiles(depth, size), chunks_per_thread=1)
+    if owners >= FEW_OWNERS:
+        parallel_for(lambda lo, hi: add_up(lo, hi, dw, 0, images * height), owners, chunks_per_thread=1)
+        return
+    # a handful of rows to sum, as behind the first layer: the positions are shared out instead
+    share = count_tiles(count_tiles(images * height, rows), PARTS) * rows
+    parts = scratch.get("gradient parts", (count_tiles(images * height, share), depth, outputs), dw.dtype)
+
+    def work(lo, hi):
+        for part in range(lo, hi):
+            add_up(0, owners, parts[part], part * share, min(images * height, (part + 1) * share))
+
+    parallel_for(work, len(parts))
+    sum_tiles(parts, dw)

@@ -6,32 +6,35 @@
     dense      gathered patches times packed weights (`product`)
     grouped    many small groups, depthwise among them (`grouped`)
 
-A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can.
+A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can. What each
+would cost is estimated from the share of active inputs and the shapes. The estimates are in nanoseconds of one core of
+the machine the kernels were tuned on; only their ratios matter, and those follow from how many numbers a way reads and
+multiplies.
 """
+
+from math import ceil
 
 from . import grouped
 
-LEAST_CHANNELS = 16
-"""Input and output channels from which on Winograd's transforms pay."""
+DENSE_PRODUCT = 1 / 110
+"""Of a multiplication in a block of a matrix product."""
 
-EVENT_LIMIT = {
-    "forward": {"winograd": 0.12, "dense": 0.33},
-    "weight": {"winograd": 0.12, "dense": 0.30},
-    "input": {"winograd": 0.10, "dense": 0.27},
-}
-"""Share of active (visible) inputs up to which events are faster than the other way, measured on 3x3 kernels of 64 to 512
-channels (benchmarks/, density sweeps)."""
+EVENT_PRODUCT = {"forward": 1 / 45, "weight": 1 / 40, "input": 1 / 42}
+"""Of a multiplication of one active (visible) input, bound by reading rows from the second-level cache."""
 
+EVENT_ROW = {"forward": 25, "weight": 1.5, "input": 1.2}
+"""On top: forward of an output pixel (and block of columns), in the weight gradient of an active input (and tap), in
+the input gradient of a channel, visible or not."""
 
-def visible_limit(w, stride, groups, route="auto"):
-    """See `reference.conv.visible_limit`."""
-    if route == "events" and groups == 1:
-        return 1.0
-    other = choose(route, "input", None, w, stride, groups)
-    return EVENT_LIMIT["input"].get(other, 0.0) if route == "auto" and groups == 1 else 0.0
+PATCH_TAP, PATCH_NUMBER = 8, 0.1
+"""Of gathering what a tap reads, and of every number of it."""
+
+TRANSFORM_TILE = {"forward": 250, "weight": 1000, "input": 250}
+TRANSFORM_NUMBER = {"forward": 0.25, "weight": 0.45, "input": 0.25}
+"""Of a tile of Winograd's filtering, and of one of the 36 numbers it makes of every channel of a tile."""
 
 
-def choose(asked, passing, density, w, stride, groups):
+def choose(asked, passing, density, w, stride, groups, extent):
     """The route of one call.
 
     Args:
@@ -40,19 +43,50 @@ def choose(asked, passing, density, w, stride, groups):
         density: share of active inputs, for gradients of inputs of visible ones; None where nothing was counted.
         w: weights ``[kh, kw, I/groups, O]`` (or their gradient).
         stride, groups: of the convolution.
+        extent: height and width of the output.
     """
     if grouped.worth_it(w, groups):
         return "grouped"
-    kh, kw, inputs, outputs = w.shape
-    fits = (kh, kw) == (3, 3) and tuple(stride) == (1, 1) and groups == 1
-    if asked == "winograd" and fits:
-        return "winograd"
-    by_events = groups == 1 and density is not None
-    if asked == "events" and by_events:
-        return "events"
-    if asked == "dense":
+    possible = {"dense"}
+    if w.shape[:2] == (3, 3) and tuple(stride) == (1, 1) and groups == 1:
+        possible.add("winograd")
+    if groups == 1 and density is not None:
+        possible.add("events")
+    if asked in possible:
+        return asked
+    if asked == "winograd":
         return "dense"
-    other = "winograd" if fits and min(inputs, outputs) >= LEAST_CHANNELS else "dense"
-    if asked == "auto" and by_events and density <= EVENT_LIMIT[passing][other]:
-        return "events"
-    return other
+    if asked == "events":
+        possible.discard("events")
+    estimates = costs(passing, density, w.shape, extent)
+    return min(sorted(possible), key=estimates.get)
+
+
+def costs(passing, density, weights, extent):
+    """Estimated cost of an output pixel by every route."""
+    kh, kw, inputs, outputs = weights
+    taps = kh * kw * inputs
+    height, width = extent
+    tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
+    transforms = TRANSFORM_TILE[passing] + 36 * (inputs + outputs) * TRANSFORM_NUMBER[passing]
+    found = {
+        "dense": taps * outputs * DENSE_PRODUCT + kh * kw * PATCH_TAP + taps * PATCH_NUMBER,
+        "winograd": tiles * (36 * inputs * outputs * DENSE_PRODUCT + transforms),
+    }
+    if density is not None:
+        active = density * taps
+        rows = {"forward": 1, "weight": active, "input": inputs}[passing]
+        found["events"] = active * outputs * EVENT_PRODUCT[passing] + rows * EVENT_ROW[passing]
+    return found
+
+
+def visible_limit(w, stride, groups, route="auto"):
+    """See `reference.conv.visible_limit`."""
+    if route == "events" and groups == 1:
+        return 1.0
+    whole = 4, 4  # an output that Winograd's tiles fit
+    if route != "auto" or choose(route, "input", 0.0, w, stride, groups, whole) != "events":
+        return 0.0
+    none, all_ = (costs("input", density, w.shape, whole) for density in (0.0, 1.0))
+    other = none[choose(route, "input", None, w, stride, groups, whole)]
+    return min(1.0, (other - none["events"]) / (all_["events"] - none["events"]))

@@ -17,8 +17,8 @@ ROW_ELEMENTS = 512
 STATE_ELEMENTS = 32768
 """Of a tile of which one value a neuron is kept."""
 
-SCRATCH_ELEMENTS = 65536
-"""Of a tile of which one value a neuron and step is kept: 256 KiB of float32."""
+SCRATCH_ELEMENTS = 131072
+"""Of a tile of which one value a neuron and step is kept: 512 KiB of float32, half of a cache of 1 MiB."""
 
 LEAST_ELEMENTS = 512
 """A tile is not cut smaller than this to have more of them."""

@@ -246,8 +246,8 @@ def dot_rows(typingctx, out, at, index, first, last, a, a_base, b, b_base, b_row
     """out[at + index[k]] = sum of a[a_base[g] + c] b[b_base[g] + index[k] b_row + c] over c < columns and the segments
     g = 0..segments-1, for the entries k = first..last-1.
 
-    All arrays are flat; out, a and b are of one real type. Eight rows of b share what is read of a, then four, two, one;
-    a row's products are added lane by lane, and the lanes at the end, in the same order however many rows there are.
+    All arrays are flat; out, a and b are of one real type. Eight rows of b share what is read of a, then four, two,
+    one; a row's products are added lane by lane, and the lanes at the end, in one order however many rows there are.
     """
     size = types.intp
     signature = types.void(out, size, index, size, size, a, a_base, b, b_base, size, size, size)
@@ -407,5 +407,54 @@ def lowest_bit(typingctx, bits):
 
     def generate(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return signature, generate
+
+
+@intrinsic
+def copy_row(typingctx, target, at, source, source_at, count):
+    """target[at + k] = source[source_at + k] for k < count: flat arrays, target of a real type, source of the same or
+    uint8. Unlike a slice of an array it costs nothing but the copying, which short rows are all about."""
+    size = types.intp
+    signature = types.void(target, size, source, size, size)
+
+    def generate(context, builder, signature, arguments):
+        target, at, source, source_at, count = arguments
+        kinds = signature.args
+        emit = _Emitter(context, builder, kinds[0].dtype)
+        origin = _Emitter(context, builder, kinds[2].dtype)
+        spikes = kinds[2].dtype == types.uint8
+        to, start = emit.pointer(kinds[0], target, at), emit.pointer(kinds[2], source, source_at)
+        piece = ir.VectorType(origin.element, emit.lanes)
+        whole = builder.sub(count, builder.srem(count, emit.number(emit.lanes)))
+        with emit.steps(emit.number(0), whole, emit.lanes) as (k, _):
+            place = builder.bitcast(builder.gep(start, [k]), piece.as_pointer())
+            value = builder.load(place, align=origin.bytes)
+            value = builder.uitofp(value, emit.vector) if spikes else value
+            emit.store(value, builder.gep(to, [k]))
+        with emit.steps(whole, count) as (k, _):
+            value = builder.load(builder.gep(start, [k]))
+            value = builder.uitofp(value, emit.element) if spikes else value
+            builder.store(value, builder.gep(to, [k]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def clear_row(typingctx, target, at, count):
+    """target[at + k] = 0 for k < count, in a flat array of a real type."""
+    signature = types.void(target, types.intp, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        target, at, count = arguments
+        emit = _Emitter(context, builder, signature.args[0].dtype)
+        to = emit.pointer(signature.args[0], target, at)
+        whole = builder.sub(count, builder.srem(count, emit.number(emit.lanes)))
+        with emit.steps(emit.number(0), whole, emit.lanes) as (k, _):
+            emit.store(emit.nothing, builder.gep(to, [k]))
+        with emit.steps(whole, count) as (k, _):
+            builder.store(ir.Constant(emit.element, 0.0), builder.gep(to, [k]))
+        return context.get_dummy_value()
 
     return signature, generate

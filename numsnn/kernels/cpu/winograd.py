@@ -11,7 +11,7 @@ import numpy as np
 from .compile import kernel
 from .launch import count_tiles, launch, parallel_for, scratch
 from .product import DEPTH, padded_rows, panel_columns
-from .vector import TILE_ROWS, multiply_tile, square_transform
+from .vector import TILE_ROWS, clear_row, copy_row, multiply_tile, square_transform
 
 TILE = 4
 """Outputs of a tile, each way."""
@@ -19,7 +19,7 @@ TILE = 4
 REACH = TILE + 2
 """Inputs of a tile, each way."""
 
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 2 << 20
 """Of transformed inputs and products that are worked on at a time."""
 
 INPUT = (
@@ -94,17 +94,15 @@ def _flip(w, flipped, lo, hi):
 def _cut_out(x, image, top, left, extent, tile):
     """extent x extent pixels of an image from (top, left) on, zero outside: tile ``[extent, extent, C]``, flat."""
     _, height, width, channels = x.shape
-    real = type(tile[0])
+    flat = x.reshape(-1)
     for i in range(extent):
+        row = ((image * height + top + i) * width + left) * channels
         for j in range(extent):
-            target = tile[(i * extent + j) * channels : (i * extent + j + 1) * channels]
+            at = (i * extent + j) * channels
             if 0 <= top + i < height and 0 <= left + j < width:
-                source = x[image, top + i, left + j]
-                for c in range(channels):
-                    target[c] = real(source[c])
+                copy_row(tile, at, flat, row + j * channels, channels)
             else:
-                for c in range(channels):
-                    target[c] = real(0)
+                clear_row(tile, at, channels)
 
 
 @kernel
@@ -153,9 +151,9 @@ def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batc
                 )
                 for i in range(tall):
                     for j in range(wide):
-                        target, result = y[image, top + i, left + j], tile[(i * TILE + j) * outputs :]
-                        for c in range(outputs):
-                            target[c] = result[c]
+                        copy_row(
+                            flat_y, at + (i * out_width + j) * outputs, tile, (i * TILE + j) * outputs, outputs
+                        )
             if has_bias:
                 for i in range(tall):
                     for j in range(wide):

@@ -38,6 +38,15 @@ def bias_backward(k, rng):
     return [db]
 
 
+@workload
+def active_inputs(k, rng):
+    x = spikes(rng, 40, 23, 21, 40)
+    active = k.active_inputs(x, REAL)
+    active.list(x)
+    count = active.start[-1]
+    return [active.start, active.channel[:count], active.value[:count]]
+
+
 GEOMETRY = (1, 1), (1, 1)
 CONVOLUTIONS = (9, 7, 1), (32, 48, 16)
 """Channels in and out, and groups: the second has many small ones, which are convolved in another way."""

@@ -61,7 +61,7 @@ class _Direct(_Convolution):
         bias = None if self.offset is None else self.offset.value
         self.routes["forward"] = self.kernels.conv2d_forward(
             pictures(x), self.taps(self.weight.value), bias, *self.geometry, pictures(y), self.sense(pictures(x)),
-            self.route,
+            self.route, self.kept_weights(mode, self.weight.value),
         )  # fmt: skip
         if mode.store:
             self.kept = x

@@ -24,7 +24,7 @@ class Routed(Layer):
     def __init__(self, name):
         super().__init__(name)
         self.routes = {}
-        self._active = None
+        self._active = self._kept = self._kept_of = None
 
     def connect(self, sources):
         for neuron, spikes in sources if self.groups == 1 else ():
@@ -44,6 +44,19 @@ class Routed(Layer):
         """What the target wants to know of this pass's input."""
         self._active = self.kernels.active_inputs(x, self.dtype, self._active)
         return self._active
+
+    def freeze(self):
+        """Say that the weights will not change any more: what is made of them is kept from pass to pass, until a pass
+        is stored for training, or the weights are other arrays."""
+        self._kept = {}
+
+    def kept_weights(self, mode, weight):
+        """Where the target keeps what it makes of frozen weights; None where they may change."""
+        if mode.store:
+            self._kept = None
+        elif self._kept is not None and self._kept_of is not weight:
+            self._kept, self._kept_of = {}, weight
+        return self._kept
 
     def move(self, kernels, dtype):
         self._active = None

@@ -38,26 +38,28 @@ def bias_backward(k, rng):
     return [db]
 
 
+GEOMETRY = (1, 1), (1, 1)
+CONVOLUTIONS = (
+    (9, 7, 1, "events"), (9, 7, 1, "winograd"), (9, 7, 1, "dense"), (3, 2, 1, "dense"), (32, 48, 16, "auto")
+)  # fmt: skip
+"""Channels in and out, groups, and the way to compute: the last has many small groups, which go a way of their own."""
+
+
 @workload
 def active_inputs(k, rng):
-    x = spikes(rng, 40, 23, 21, 40)
+    x = spikes(rng, 40, 23, 21, 9)
     active = k.active_inputs(x, REAL)
     active.list(x)
     count = active.start[-1]
     return [active.start, active.channel[:count], active.value[:count]]
 
 
-GEOMETRY = (1, 1), (1, 1)
-CONVOLUTIONS = (9, 7, 1), (32, 48, 16)
-"""Channels in and out, and groups: the second has many small ones, which are convolved in another way."""
-
-
 @workload
 def conv2d_forward(k, rng):
     found = []
-    for i, o, groups in CONVOLUTIONS:
+    for i, o, groups, route in CONVOLUTIONS:
         y, w = empty(12, 23, 21, o), normal(rng, 3, 3, i // groups, o)
-        k.conv2d_forward(spikes(rng, 12, 23, 21, i), w, normal(rng, o), *GEOMETRY, groups, y)
+        k.conv2d_forward(spikes(rng, 12, 23, 21, i), w, normal(rng, o), *GEOMETRY, groups, y, None, route)
         found.append(y)
     return found
 
@@ -65,19 +67,19 @@ def conv2d_forward(k, rng):
 @workload
 def conv2d_backward_weight(k, rng):
     found = []
-    for i, o, groups in CONVOLUTIONS:
-        dw = empty(3, 3, i // groups, o)
-        k.conv2d_backward_weight(spikes(rng, 12, 23, 21, i), normal(rng, 12, 23, 21, o), *GEOMETRY, groups, dw)
+    for i, o, groups, route in CONVOLUTIONS:
+        dw, dy = empty(3, 3, i // groups, o), normal(rng, 12, 23, 21, o)
+        k.conv2d_backward_weight(spikes(rng, 12, 23, 21, i), dy, *GEOMETRY, groups, dw, None, route)
         found.append(dw)
     return found
 
 
 @workload
 def conv2d_backward_input(k, rng):
-    """Everywhere, and by events where it is visible."""
+    """Everywhere, and where it is visible."""
     found = []
-    for i, o, groups in CONVOLUTIONS:
-        for route, visible in (("auto", None), ("events", spikes(rng, 12, 23, 21, i))):
+    for i, o, groups, route in CONVOLUTIONS:
+        for visible in (None, spikes(rng, 12, 23, 21, i)):
             dx, w = empty(12, 23, 21, i), normal(rng, 3, 3, i // groups, o)
             k.conv2d_backward_input(normal(rng, 12, 23, 21, o), w, *GEOMETRY, groups, dx, route, visible)
             found.append(dx)

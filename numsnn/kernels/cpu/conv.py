@@ -32,7 +32,7 @@ def _taps(kernel_size, padding):
     return np.repeat(vertical, kernel_size[1]), np.tile(horizontal, kernel_size[0])
 
 
-def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto"):
+def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto", kept=None):
     """See `reference.conv.conv2d_forward`."""
     active = active_inputs(x, w.dtype) if active is None else active
     route = choose(route, "forward", _density(active, x, y), w, stride, groups, y.shape[1:3])
@@ -40,9 +40,9 @@ def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto
         grouped.forward(x, w, b, stride, padding, groups, y)
     elif route == "events":
         active.list(x)
-        events.forward(active, w, b, stride, padding, y)
+        events.forward(active, w, b, stride, padding, y, kept)
     elif route == "winograd":
-        winograd.convolve(x, w, b, padding, y)
+        winograd.convolve(x, w, b, padding, y, kept)
     else:
         bias = np.zeros(w.shape[3], w.dtype) if b is None else b
         outputs = w.shape[3] // groups

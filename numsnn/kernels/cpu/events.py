@@ -11,7 +11,7 @@ keeping the table that rows come from in the second-level cache.
 import numpy as np
 
 from .compile import kernel
-from .launch import count_tiles, launch, parallel_for, scratch
+from .launch import count_tiles, launch, made_once, parallel_for, scratch
 from .vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits, sum_rows
 
 PIXELS = 256
@@ -137,47 +137,52 @@ def _pack_blocks(w, packed, lo, hi):
 
 @kernel
 def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride, padding, y, rows, lo, hi):
-    """Tiles are blocks of output rows, summed a block of columns after the other. What an output pixel sums are the
-    entries of a run of pixels in each of the input rows it reads."""
+    """Tiles are blocks of output rows, for one block of columns after the other: the table's block stays in cache while
+    the lists stream by. What an output pixel sums are the entries of a run of pixels in each of the input rows it
+    reads."""
     _, height, width, channels = shape
     images, out_height, out_width, outputs = y.shape
     kh, kw = kernel_size
-    blocks, taps, columns = packed.shape
+    _, taps, columns = packed.shape
     flat, table = y.reshape(-1), packed.reshape(-1)
     base, first, last = np.empty((3, kh), np.int64)
-    for tile in range(lo, hi):
-        for block in range(blocks):
-            column = block * columns
-            size = min(columns, outputs - column)
-            for row in range(tile * rows, min(images * out_height, (tile + 1) * rows)):
-                image, oy = row // out_height, row % out_height
-                for ox in range(out_width):
-                    left = ox * stride[1] - padding[1]
-                    from_x, to_x = max(0, left), min(width, left + kw)
-                    segments = 0
-                    for ky in range(kh):
-                        iy = oy * stride[0] - padding[0] + ky
-                        if 0 <= iy < height and from_x < to_x:
-                            pixel = (image * height + iy) * width
-                            base[segments] = (ky * kw - left) * channels * columns
-                            first[segments], last[segments] = start[pixel + from_x], start[pixel + to_x]
-                            segments += 1
-                    at = (row * out_width + ox) * outputs + column
-                    sum_rows(
-                        flat, at, bias, column, table, block * taps * columns, size, index, value, base, first, last,
-                        segments,
-                    )  # fmt: skip
+    tiles = -(-images * out_height // rows)
+    for item in range(lo, hi):
+        block, tile = item // tiles, item % tiles
+        column = block * columns
+        size = min(columns, outputs - column)
+        for row in range(tile * rows, min(images * out_height, (tile + 1) * rows)):
+            image, oy = row // out_height, row % out_height
+            for ox in range(out_width):
+                left = ox * stride[1] - padding[1]
+                from_x, to_x = max(0, left), min(width, left + kw)
+                segments = 0
+                for ky in range(kh):
+                    iy = oy * stride[0] - padding[0] + ky
+                    if 0 <= iy < height and from_x < to_x:
+                        pixel = (image * height + iy) * width
+                        base[segments] = (ky * kw - left) * channels * columns
+                        first[segments], last[segments] = start[pixel + from_x], start[pixel + to_x]
+                        segments += 1
+                at = (row * out_width + ox) * outputs + column
+                sum_rows(
+                    flat, at, bias, column, table, block * taps * columns, size, index, value, base, first, last,
+                    segments,
+                )  # fmt: skip
 
 
-def forward(active, w, b, stride, padding, y):
+def forward(active, w, b, stride, padding, y, kept=None):
     """See `reference.conv.conv2d_forward`, for one group."""
     images, height, width, outputs = y.shape
     _, _, source_width, channels = active.shape
     kh, kw = w.shape[:2]
     taps = kh * kw * channels
     columns = _columns(taps, outputs, w.dtype)
-    packed = scratch.get("packed weights", (count_tiles(outputs, columns), taps, columns), w.dtype)
-    launch(_pack_blocks, len(packed), w.reshape(taps, outputs), packed)
+    blocks = count_tiles(outputs, columns)
+    packed = made_once(
+        kept, "packed weights", (blocks, taps, columns), w.dtype,
+        lambda packed: launch(_pack_blocks, blocks, w.reshape(taps, outputs), packed),
+    )  # fmt: skip
     index = scratch.get("event rows", active.channel.shape, np.int32)
     pixels = _pixels(channels)
     launch(
@@ -187,8 +192,8 @@ def forward(active, w, b, stride, padding, y):
     bias = np.zeros(outputs, w.dtype) if b is None else b
     rows = max(1, PIXELS // width)
     launch(
-        _forward_tiles, count_tiles(images * height, rows), active.start, index, active.value, active.shape, packed,
-        bias, (kh, kw), stride, padding, y, rows,
+        _forward_tiles, len(packed) * count_tiles(images * height, rows), active.start, index, active.value,
+        active.shape, packed, bias, (kh, kw), stride, padding, y, rows,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import itertools
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from math import prod
 
 import numpy as np
 
@@ -150,6 +151,19 @@ class _Scratch(threading.local):
         if flat is None or flat.size < size:
             flat = self.arrays[purpose, dtype] = aligned(size, dtype)
         return flat[:size].reshape(shape)
+
+
+def made_once(kept, key, shape, dtype, make):
+    """An array that `make` fills: in scratch memory and made anew at every call, or where a dict `kept` is given made
+    once and kept there."""
+    if kept is None:
+        array = scratch.get(key, shape, dtype)
+        make(array)
+        return array
+    if key not in kept:
+        kept[key] = aligned(prod(shape), dtype).reshape(shape)
+        make(kept[key])
+    return kept[key]
 
 
 scratch = _Scratch()

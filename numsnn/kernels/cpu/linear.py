@@ -11,9 +11,9 @@ def _pixels(x):
     return x.reshape(len(x), 1, 1, x.shape[1])
 
 
-def linear_forward(x, w, b, y, active=None, route="auto"):
+def linear_forward(x, w, b, y, active=None, route="auto", kept=None):
     """See `reference.linear.linear_forward`."""
-    return conv2d_forward(_pixels(x), w[None, None], b, *_GEOMETRY, _pixels(y), active, route)
+    return conv2d_forward(_pixels(x), w[None, None], b, *_GEOMETRY, _pixels(y), active, route, kept)
 
 
 def linear_backward_weight(x, dy, dw, active=None, route="auto"):

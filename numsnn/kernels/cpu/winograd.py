@@ -9,7 +9,7 @@ channel by channel, 36 matrix products, and the products transformed back. In fl
 import numpy as np
 
 from .compile import kernel
-from .launch import count_tiles, launch, parallel_for, scratch
+from .launch import count_tiles, launch, made_once, parallel_for, scratch
 from .product import DEPTH, padded_rows, panel_columns
 from .vector import TILE_ROWS, clear_row, copy_row, multiply_tile, square_transform
 
@@ -162,14 +162,16 @@ def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batc
                             target[c] += bias[c]
 
 
-def convolve(x, w, b, padding, y):
+def convolve(x, w, b, padding, y, kept=None):
     """y = x convolved with w ``[3, 3, I, O]``, stride 1, plus b or None; x may be uint8."""
     images, out_height, out_width, outputs = y.shape
     channels = x.shape[3]
     columns = panel_columns(w.dtype)
     panels = count_tiles(outputs, columns)
-    packed = scratch.get("winograd weights", (REACH * REACH, panels, channels, columns), w.dtype)
-    launch(_weight_panels, panels * channels, w, packed)
+    packed = made_once(
+        kept, "winograd weights", (REACH * REACH, panels, channels, columns), w.dtype,
+        lambda packed: launch(_weight_panels, panels * channels, w, packed),
+    )  # fmt: skip
     tiles = images * count_tiles(out_height, TILE) * count_tiles(out_width, TILE)
     pitch = panels * columns
     room = BATCH_BYTES // (REACH * REACH * (channels + pitch) * w.dtype.itemsize)

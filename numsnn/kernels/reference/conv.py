@@ -33,11 +33,12 @@ def active_inputs(x, dtype, memory=None):
     """
 
 
-def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto"):
+def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto", kept=None):
     """y[b, oy, ox] = sum over taps of x[b, oy sh + ky - ph, ox sw + kx - pw] w[ky, kx] + b; x may be uint8.
 
     Targets that know several ways to compute this choose one, or take the route asked for; all give its name back.
-    active is what `active_inputs` said of x.
+    active is what `active_inputs` said of x; kept a dict for weights that never change, in which a target may keep what
+    it makes of them.
     """
     padded = _padded(x, padding, w.dtype)
     y[...] = 0 if b is None else b

@@ -1,8 +1,8 @@
-"""Fully connected layer on rows: x ``[M, I]``, w ``[I, O]``, b ``[O]`` or None, y ``[M, O]``. active and route: see
-`reference.conv`."""
+"""Fully connected layer on rows: x ``[M, I]``, w ``[I, O]``, b ``[O]`` or None, y ``[M, O]``. active, route and
+kept: see `reference.conv`."""
 
 
-def linear_forward(x, w, b, y, active=None, route="auto"):
+def linear_forward(x, w, b, y, active=None, route="auto", kept=None):
     """y = x w + b; x may be uint8 spikes."""
     y[...] = x.astype(w.dtype) @ w
     if b is not None:

@@ -14,6 +14,8 @@ from .compile import kernel
 from .launch import count_tiles, launch, made_once, parallel_for, scratch
 from .vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits, sum_rows
 
+PACKED = "packed weights"
+
 PIXELS = 256
 """Pixels of a tile, at most, where inputs are listed and outputs are summed."""
 
@@ -180,7 +182,7 @@ def forward(active, w, b, stride, padding, y, kept=None):
     columns = _columns(taps, outputs, w.dtype)
     blocks = count_tiles(outputs, columns)
     packed = made_once(
-        kept, "packed weights", (blocks, taps, columns), w.dtype,
+        kept, PACKED, (blocks, taps, columns), w.dtype,
         lambda packed: launch(_pack_blocks, blocks, w.reshape(taps, outputs), packed),
     )  # fmt: skip
     index = scratch.get("event rows", active.channel.shape, np.int32)

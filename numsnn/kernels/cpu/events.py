@@ -2,7 +2,7 @@
 
 An active input (a spike, or any number that is not zero: a pooled spike, a sum of spikes) adds one row of weights,
 scaled, to every output it reaches; in the weight gradient it adds one row of the output's gradient to every row of
-weights it uses. Channels last makes both rows contiguous, and `vector.sum_rows` sums them in registers; the rest is
+weights it uses. Channels last makes both rows contiguous, and `blocks.sum_rows` sums them in registers; the rest is
 keeping the table that rows come from in the second-level cache.
 
 `Active` lists the active inputs, once for the forward pass and the weight gradient of all layers that read them.
@@ -10,9 +10,10 @@ keeping the table that rows come from in the second-level cache.
 
 import numpy as np
 
+from .blocks import sum_rows
 from .compile import kernel
 from .launch import count_tiles, launch, made_once, parallel_for, scratch
-from .vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits, sum_rows
+from .vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits
 
 PACKED = "packed weights"
 

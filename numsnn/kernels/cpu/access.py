@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 ROLES = (
     "value", "current", "spike", "potential", "state", "gradient", "input gradient", "delta", "dtheta", "dalpha", "sum",
-    "projection",
+    "projection", "mean", "square", "drift", "output",
 )  # fmt: skip
 """What the arrays of a kernel may be. Any number of arrays may be a "value", which is only read."""
 

@@ -17,7 +17,7 @@ _NAMES = {
         "MaxPool2d", "Mode", "Parameter", "Repeat", "Residual", "Sequential",
         "AvgPool1d", "BNTT", "Concat", "Conv1d", "ConvTranspose2d", "Delay", "GroupNorm", "LayerNorm", "MaxPool1d",
         "TEBN",
-        "Divergence", "Poisson", "RateBand", "SpikePenalty",
+        "Divergence", "Poisson", "RateBand", "SpikePenalty", "set_route",
     ),
     "psg": ("PSG", "Surrogate"),
     "pda": ("PDA",),

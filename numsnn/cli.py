@@ -1,4 +1,4 @@
-"""The command line: numsnn train | eval | diagnose | show | info."""
+"""The command line: numsnn train | eval | diagnose | show | bench | warmup | info."""
 
 import argparse
 import os
@@ -76,6 +76,18 @@ def _parser():
     show.add_argument("--out", metavar="DIR", default=".", help="folder for the pictures (default: here)")
     show.add_argument("--gif", action="store_true", help="a recording or sequence also as animation")
     show.set_defaults(command=_show)
+
+    bench = commands.add_parser("bench", help="time and memory of numsnn on this machine")
+    bench.add_argument("--quick", action="store_true", help="tiny shapes: whether everything works, no measurement")
+    bench.add_argument("--only", nargs="+", metavar="NAME", help="workloads, layers, neurons (default: everything)")
+    bench.add_argument("--surrogate", choices=("arctan", "triangle"), default="arctan", help="default: arctan")
+    bench.add_argument("--threads", type=int, help="threads to use (default: every core)")
+    bench.add_argument("--json", metavar="FILE", help="write the results")
+    bench.set_defaults(command=_bench)
+
+    warm = commands.add_parser("warmup", help="compile ahead what a typical run needs")
+    warm.add_argument("--quiet", action="store_true", help="print the sums alone, not every kernel")
+    warm.set_defaults(command=_warmup)
 
     info = commands.add_parser("info", help="versions, threads, processor, caches")
     info.set_defaults(command=_info)
@@ -186,7 +198,7 @@ def _diagnose(options):
     print(diagnose(net, x, y))
 
 
-# --- show and info ---
+# --- show ---
 
 
 def _show(options):
@@ -198,15 +210,36 @@ def _show(options):
         print(path)
 
 
+# --- bench and warmup ---
+
+
+def _bench(options):
+    from .bench import command
+    from .kernels.cpu.launch import set_num_threads
+
+    if options.threads is not None:
+        set_num_threads(options.threads)
+    results = command.run(options.quick, options.only, options.surrogate)
+    if options.json:
+        command.write(results, options.json)
+
+
+def _warmup(options):
+    from .warmup import report, warm_up
+
+    print(report(warm_up(), every=not options.quiet))
+
+
+# --- info ---
+
+
 def _info(options):
     import llvmlite.binding as llvm
     from numba import config as numba_config
-    from threadpoolctl import threadpool_info
 
-    from .kernels.cpu import launch
+    from .kernels.cpu import launch, vector
 
     features = [name for name in ("avx2", "fma", "avx512f", "neon", "sve") if llvm.get_host_cpu_features().get(name)]
-    blas = {f"{lib['internal_api']} {lib['version']}" for lib in threadpool_info() if lib["user_api"] == "blas"}
     cache = numba_config.CACHE_DIR or f"{Path(launch.__file__).parent / '__pycache__'} (NUMBA_CACHE_DIR moves it)"
     rows = {
         "numsnn": __version__,
@@ -215,7 +248,7 @@ def _info(options):
         "processor": f"{llvm.get_host_cpu_name()} ({', '.join(features)})",
         "threads": f"{launch.get_num_threads()} (NUMSNN_NUM_THREADS or --threads changes it)",
         "threading": "compiled range kernels without the interpreter lock, on a pool of Python threads",
-        "BLAS": ", ".join(sorted(blas)) or "unknown to threadpoolctl",
+        "registers": f"{vector.REGISTERS} of {8 * vector.REGISTER_BYTES} bits are compiled for; no BLAS is used",
         "CUDA": "no CUDA kernels in this version",
         "Numba cache": cache,
     }

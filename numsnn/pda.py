@@ -79,47 +79,50 @@ class ShiftTracker:
             return np.ascontiguousarray(longer)
         return self.correction[first : first + steps]
 
-    def observe(self, i, u, mode, first: int = 0) -> None:
-        """After a forward pass that stored its potentials: track, and prepare the objective.
+    def wants_potentials(self, mode) -> bool:
+        """Whether `observe` needs the moments of a pass's potentials."""
+        settings = self.settings
+        return bool((mode.track and settings.correct) or ((mode.track or mode.store) and settings.divergence))
+
+    def observe(self, current, mean, var, rows, mode, first: int = 0) -> None:
+        """After a forward pass that is tracked or can be gone back through: track, and prepare the objective.
 
         Args:
-            i, u: input current and potentials ``[T, M, C]``.
+            current: mean and variance of the input current, each ``[C]``; None where nothing is tracked.
+            mean, var: moments of the potentials over samples and positions, each ``[T, C]``, where they are wanted.
+            rows: samples times positions.
             mode: the pass's mode; with ``mode.track`` correction and targets are updated.
             first: number of the pass's first step, where it goes on from an earlier one.
         """
-        steps, rows, channels = u.shape
         self.penalty, self._direct = 0.0, None
         if mode.track:
-            self._track(i, u, first)
+            self._track(current, mean, first)
         if not self.settings.divergence:
             return
-        mean, var, value, offset, slope = (self.kernels.empty((1, channels), self.dtype) for _ in range(5))
-        self.kernels.moments(u.reshape(1, steps * rows, channels), mean, var)
+        steps, channels = mean.shape
+        total_mean, total_var, value, offset, slope = (self.kernels.empty((channels,), self.dtype) for _ in range(5))
+        self.kernels.merge_steps(mean, var, total_mean, total_var)
         settings = self.settings
         self.kernels.divergence(
-            mean[0], var[0], self.target[0], self.target[1], settings.eps, settings.divergence, steps * rows,
-            value[0], offset[0], slope[0],
+            total_mean, total_var, self.target[0], self.target[1], settings.eps, settings.divergence, steps * rows,
+            value, offset, slope,
         )  # fmt: skip
         self.penalty = float(self.kernels.to_host(value).sum(dtype=np.float64))
-        self._direct = offset[0], slope[0]
+        self._direct = offset, slope
 
-    def _track(self, i, u, first):
-        steps, rows, channels = u.shape
+    def _track(self, current, mean, first):
         settings, kernels = self.settings, self.kernels
-        current = kernels.empty((2, 1, channels), self.dtype)
-        kernels.moments(i.reshape(1, steps * rows, channels), current[0], current[1])
         if settings.target is not None:
-            current[0] = settings.target
+            current = kernels.from_host(np.full(len(current[0]), settings.target), self.dtype), current[1]
         weight = settings.momentum if self.batches[0] else 1.0
         for tracked, value in zip(self.target, current, strict=True):
-            kernels.running_update(tracked, value[0], weight)
+            kernels.running_update(tracked, value, weight)
         self.batches += 1
         if settings.correct:
-            mean, var = kernels.empty((2, steps, channels), self.dtype)
-            kernels.moments(u, mean, var)
+            steps = len(mean)
             before = kernels.from_host(self.correction_for(first), self.dtype)
             correction = kernels.from_host(self.correction_for(steps, first), self.dtype)
-            kernels.shift_update(correction, mean, current[0, 0], settings.momentum)
+            kernels.shift_update(correction, mean, current[0], settings.momentum)
             self.correction = np.concatenate([before, correction, self.correction[first + steps :]])
 
     @property

@@ -30,21 +30,23 @@ class Family:
     Attributes:
         reach: the |z| from which on the surrogate cannot see a potential: the edge of the support, or for unbounded
             families where phi(z) falls below 1 % of phi(0).
+        compact: whether the density is exactly zero beyond the reach.
         breaks: the z at which the density or its slope jumps; finite differences must not cross them.
     """
 
     reach: float
+    compact: bool = False
     breaks: tuple[float, ...] = ()
 
 
 FAMILIES = {
-    "rectangle": Family(0.5, (-0.5, 0.5)),
-    "triangle": Family(1.0, (-1.0, 0.0, 1.0)),
+    "rectangle": Family(0.5, True, (-0.5, 0.5)),
+    "triangle": Family(1.0, True, (-1.0, 0.0, 1.0)),
     "logistic": Family(2 * math.acosh(10)),
     "arctan": Family(math.sqrt(99)),
     "gaussian": Family(math.sqrt(2 * math.log(100))),
-    "laplace": Family(math.log(100), (0.0,)),
-    "fast_sigmoid": Family(9.0, (0.0,)),
+    "laplace": Family(math.log(100), breaks=(0.0,)),
+    "fast_sigmoid": Family(9.0, breaks=(0.0,)),
 }
 
 

@@ -172,7 +172,7 @@ def test_bad_values_in_a_file(line, message, tmp_path, capsys):
 def test_info(capsys):
     assert cli.main(["info"]) == 0
     shown = capsys.readouterr().out
-    for word in ("numsnn", "numba", "threads", "processor", "BLAS", "CUDA", "Numba cache"):
+    for word in ("numsnn", "numba", "threads", "processor", "registers", "CUDA", "Numba cache"):
         assert word in shown
 
 

@@ -160,7 +160,7 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
     neurons = [layer for layer in copy.walk() if isinstance(layer, Neuron)]
     mean_loss = None
     with np.errstate(all="ignore"):  # numbers that are not finite are what is looked for
-        mode = Mode(training=training, store=True)
+        mode = Mode(training=training, store=True, inspect=True)
         readout = copy.forward(x, mode)
         if y is not None:
             losses, gradient = (loss or RateCrossEntropy())(copy.kernels, readout, y, copy.dtype)
@@ -227,7 +227,7 @@ def _copy(net, x):
 def _measure(layer):
     """The fields of a layer's `LayerRow`, all but shift_uncorrected, after a stored pass."""
     kernels = layer.kernels
-    u, s = kernels.to_host(layer.kept.u), kernels.to_host(layer.kept.s)
+    u, s = layer.potentials(), kernels.to_host(layer.kept.s)
     steps, samples = layer.input_shape[:2]
     by_unit = s.reshape(steps * samples, -1)
     width, theta, beta = (kernels.to_host(v.natural) for v in (layer.width, layer.threshold, layer.leak))
@@ -255,7 +255,7 @@ def _measure(layer):
 def _shift(layer):
     """Delta ``[T]`` of a layer after a stored pass (method, section 3)."""
     trace, kernels = layer.kept, layer.kernels
-    m = kernels.to_host(trace.u).mean(1, dtype=np.float64)
+    m = layer.potentials().mean(1, dtype=np.float64)
     target = kernels.to_host(trace.current).mean((0, 1), dtype=np.float64)
     if layer.pda is not None and layer.pda.target is not None:
         target = layer.pda.target

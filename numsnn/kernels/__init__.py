@@ -8,6 +8,9 @@ from types import ModuleType
 
 DEVICES = ("reference", "cpu")
 
+ROUTES = ("auto", "events", "winograd", "dense")
+"""Ways to compute a convolution or matrix product that can be asked for; see `cpu.route`."""
+
 
 def for_device(device: str) -> ModuleType:
     """The kernels of one target, imported when they are first asked for.

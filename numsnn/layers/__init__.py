@@ -1,11 +1,12 @@
 """Layers: each owns its parameters and buffers and calls kernels; none holds maths of its own."""
 
-from .base import INFERENCE, TRAINING, Layer, Mode
+from .base import Layer
 from .container import Concat, Repeat, Residual, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose2d
 from .delay import Delay
 from .dense import Linear
 from .encode import Poisson
+from .mode import INFERENCE, TRAINING, Mode
 from .neuron import Neuron, Trace
 from .neurons import ALIF, IF, LI, LIF, PLIF, CubaLIF, RecurrentALIF, RecurrentCubaLIF, RecurrentLIF
 from .norm import BatchNorm
@@ -14,6 +15,7 @@ from .norm_steps import BNTT, TEBN
 from .parameter import Parameter
 from .pool import AvgPool1d, AvgPool2d, GlobalAvgPool2d, MaxPool1d, MaxPool2d
 from .regularizer import Divergence, RateBand, SpikePenalty
+from .route import Routed, set_route
 from .shape import Dropout, Flatten
 
 __all__ = [
@@ -55,7 +57,9 @@ __all__ = [
     "RecurrentLIF",
     "Repeat",
     "Residual",
+    "Routed",
     "Sequential",
     "SpikePenalty",
     "Trace",
+    "set_route",
 ]  # fmt: skip

@@ -1,6 +1,5 @@
 """What every layer is: shapes, parameters, buffers, and a forward beside a backward."""
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -9,33 +8,9 @@ from ..describe import Described
 from ..errors import ShapeError
 from ..kernels import for_device
 from ..validate import whole
+from .memory import Pool
+from .mode import INFERENCE, Mode
 from .parameter import Parameter
-
-
-@dataclass(frozen=True)
-class Mode:
-    """How a pass through the network is made.
-
-    Attributes:
-        training: normalise with the batch's statistics, and drop out.
-        store: keep what the backward pass needs.
-        track: update running statistics and PDA corrections.
-        relaxed: spikes are Phi((u - theta) / alpha) instead of H(u - theta), the reset attached (method, section 4).
-        seed: what dropout masks are a function of; a trainer gives every step its own.
-        carried: where layers with a memory leave their state for the next pass, by full name; None starts from rest and
-            leaves nothing. `Stream` and truncated BPTT use it.
-    """
-
-    training: bool = False
-    store: bool = False
-    track: bool = False
-    relaxed: bool = False
-    seed: int = 0
-    carried: dict | None = None
-
-
-INFERENCE = Mode()
-TRAINING = Mode(training=True, store=True, track=True)
 
 
 class Layer(Described):
@@ -54,7 +29,9 @@ class Layer(Described):
     - ``propagate(dy, need_dx)``: the backward pass: set ``parameter.grad``, return dx (None where need_dx is false).
 
     Buffers are the layer's own and are reused by its next pass of the same kind; `__call__` returns a copy. What the
-    last pass left is found in ``output`` and, after `backward`, in ``input_gradient`` (None where nobody needed it).
+    last pass left is found in ``output``. Gradients take turns in memory that the network lends (`self.gradient`,
+    `self.overwrite`), so that ``input_gradient``, what the last `backward` returned, is left behind by the outermost
+    layer alone, or by all after a pass with ``Mode(inspect=True)``; it is None where nobody needed it.
     """
 
     dtype = np.dtype(np.float32)
@@ -70,6 +47,8 @@ class Layer(Described):
         self._parameters = []
         self._buffers = {}
         self._kernels = None
+        self._inspected = False
+        self.pool, self._outermost = Pool(), self
 
     # --- to be written by a subclass ---
 
@@ -132,27 +111,40 @@ class Layer(Described):
             self.create(shape, rng)
         self.input_shape, self.output_shape = shape, output_shape
 
-    def forward(self, x, mode: Mode = INFERENCE):
-        """The output for x; the array is the layer's own and is overwritten by the next pass."""
+    def enter(self, x, mode: Mode):
+        """Before a pass: build for x or take its shape, and forget what the last pass left."""
         if not self.built:
             self.build(x.shape)
         if x.shape != self.input_shape:
             self.output_shape = self.infer(x.shape)
             self.input_shape = x.shape
         self.kept = self.input_gradient = None
+        self._inspected = mode.inspect
+
+    def forward(self, x, mode: Mode = INFERENCE):
+        """The output for x; the array is the layer's own and is overwritten by the next pass."""
+        self.enter(x, mode)
         self.output = self.compute(x, mode)
         return self.output
 
     def backward(self, dy, need_dx: bool = True):
         """dL/dx for dL/dy of the last stored forward pass; sets the gradients of all parameters on the way.
 
+        The array is the network's own and is overwritten by the next pass. dy is left as it is, unless it is such an
+        array itself: a gradient within a network is used up.
+
         Raises:
             RuntimeError: no forward pass with ``Mode(store=True)`` came before.
         """
         if self.kept is None:
             raise RuntimeError(f"{self.path}.backward: needs a forward pass with Mode(store=True) before it")
-        self.input_gradient = self.propagate(dy, need_dx)
-        return self.input_gradient
+        if self._outermost is self:
+            self.pool.recall()
+        dx = self.propagate(dy, need_dx)
+        if not self.container:  # children have seen to it
+            self.pool.settle(dy, dx)
+        self.input_gradient = dx if self._inspected or self._outermost is self else None
+        return dx
 
     def __call__(self, x, training: bool = False):
         """The output for x, as a new NumPy array.
@@ -230,6 +222,11 @@ class Layer(Described):
         integer array; None otherwise. Finite differences hold only where it does not change."""
         return None
 
+    def visible(self):
+        """Where dL/d output matters, after a stored pass: uint8 of the output's shape, 0 where this layer's backward
+        pass does not look at it; None (the default) where it looks everywhere."""
+        return None
+
     def own_statistics(self) -> dict:
         """This layer's tracked arrays."""
         return {}
@@ -287,6 +284,7 @@ class Layer(Described):
             layer.move(kernels, dtype)
             layer.device, layer.dtype, layer._kernels = device, dtype, kernels
             layer._buffers, layer.kept, layer.output, layer.input_gradient = {}, None, None, None
+            layer.pool.clear()
         return self
 
     def move(self, kernels, dtype):
@@ -319,6 +317,21 @@ class Layer(Described):
         if flat is None or flat.size < size:
             flat = self._buffers[name, dtype] = self.kernels.empty((size,), dtype)
         return flat[:size].reshape(shape)
+
+    def lend(self, pool: Pool, outermost: "Layer"):
+        """Let this layer and all inside it take gradients from the pool of the network they are part of."""
+        for layer in self.tree():
+            layer.pool, layer._outermost = pool, outermost
+
+    def gradient(self, shape: tuple[int, ...], name: str = "dx"):
+        """An uninitialised array for a gradient, lent by the network until whoever gets the gradient has used it."""
+        if self._inspected:
+            return self.buffer(name, shape)
+        return self.pool.take(shape, self.dtype, self.kernels.empty)
+
+    def overwrite(self, dy):
+        """An array for a gradient of dy's shape: dy's own memory where nobody else needs it."""
+        return dy if self.pool.alone(dy) and not self._inspected else self.gradient(dy.shape)
 
     def carried_state(self, mode: Mode, shape: tuple[int, ...], steps: int):
         """The state to carry on from and to leave behind, zeros at first, and the number of the pass's first step;

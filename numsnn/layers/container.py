@@ -2,6 +2,7 @@
 
 from ..validate import choice, whole
 from .base import Layer
+from .fused import stages
 
 
 def _name_children(layers):
@@ -35,6 +36,7 @@ class _Container(Layer):
         """Take these layers in, by these names."""
         self._named = named
         self.assign_path("")
+        self.lend(self.pool, self)
 
     def assign_path(self, path):
         """Give every layer inside its full name."""
@@ -57,7 +59,7 @@ class _Container(Layer):
 
 
 class Sequential(_Container):
-    """Layers one after the other.
+    """Layers one after the other. A `BatchNorm` and the neuron directly behind it are run as one (`NormalisedNeuron`).
 
     Args:
         layers: at least one.
@@ -68,7 +70,7 @@ class Sequential(_Container):
         super().__init__(name)
         if not layers:
             raise ValueError(f"{type(self).__name__}: needs at least one layer")
-        self.layers = layers
+        self.layers, self._stages = layers, stages(layers)
         self.contain(_name_children(layers))
 
     @property
@@ -89,14 +91,15 @@ class Sequential(_Container):
         return shape
 
     def compute(self, x, mode):
-        for layer in self.layers:
-            x = layer.forward(x, mode)
-        self.kept = mode.store or None
+        passed = self.layers if mode.inspect else self._stages
+        for stage in passed:
+            x = stage.forward(x, mode)
+        self.kept = passed if mode.store else None
         return x
 
     def propagate(self, dy, need_dx):
-        for k in range(len(self.layers) - 1, -1, -1):
-            dy = self.layers[k].backward(dy, need_dx or k > 0)
+        for k in range(len(self.kept) - 1, -1, -1):
+            dy = self.kept[k].backward(dy, need_dx or k > 0)
         return dy
 
 
@@ -115,7 +118,7 @@ class Repeat(Sequential):
     def __init__(self, steps: int, *layers: Layer, name: str | None = None):
         Layer.__init__(self, name)
         self.steps = whole("Repeat: steps", steps)
-        self.layers = layers
+        self.layers, self._stages = layers, stages(layers)
         self.contain(_name_children(layers))
 
     def infer(self, shape):
@@ -139,8 +142,9 @@ class Repeat(Sequential):
         return y
 
     def propagate(self, dy, need_dx):
-        once = self.buffer("dy", (1, *dy.shape[1:]))
+        once = self.gradient((1, *dy.shape[1:]), "dy")
         self.kernels.sum_steps(dy.reshape(self.steps, -1), once.reshape(-1))
+        self.pool.give(dy)
         dx = super().propagate(once, need_dx)
         return dx[0] if need_dx else None
 
@@ -199,16 +203,21 @@ class Residual(_Container):
 
     def propagate(self, dy, need_dx):
         main = side = dy
-        if self.join != "add":
+        if self.join == "add":
+            self.pool.hold(dy)  # both paths use it
+        else:
             backward = self.kernels.and_backward if self.join == "and" else self.kernels.iand_backward
-            main, side = self.buffer("da", dy.shape), self.buffer("ds", dy.shape)
+            main, side = self.gradient(dy.shape, "da"), self.gradient(dy.shape, "ds")
             backward(dy, *self.kept, main, side)
+            self.pool.give(dy)
         main = self._main.backward(main, need_dx)
         side = side if self.shortcut is None else self.shortcut.backward(side, need_dx)
-        if not need_dx:
-            return None
-        dx = self.buffer("dx", self.input_shape)
-        self.kernels.add(main, side, dx)
+        dx = None
+        if need_dx:
+            dx = self.gradient(self.input_shape)
+            self.kernels.add(main, side, dx)
+        self.pool.give(main)
+        self.pool.give(side)
         return dx
 
 
@@ -255,17 +264,25 @@ class Concat(_Container):
         return y
 
     def propagate(self, dy, need_dx):
-        gradients, first = [], 0
-        for k, (branch, shape) in enumerate(zip(self.branches, self.kept, strict=True)):
-            part = self.buffer(f"dy{k}", shape)
+        parts, first = [], 0
+        for k, shape in enumerate(self.kept):
+            part = self.gradient(shape, f"dy{k}")
             self.kernels.split(dy.reshape(-1, dy.shape[-1]), first, part.reshape(-1, shape[-1]))
             first += shape[-1]
-            gradients.append(part if branch is None else branch.backward(part, need_dx))
-        if not need_dx:
-            return None
-        dx, *others = gradients
-        for gradient in others:
-            total = self.buffer("dx", self.input_shape)
+            parts.append(part)
+        self.pool.give(dy)
+        dx = None
+        for k, (branch, part) in enumerate(zip(self.branches, parts, strict=True)):
+            gradient = part if branch is None else branch.backward(part, need_dx)
+            if not need_dx:
+                self.pool.give(gradient)
+                continue
+            if dx is None:
+                dx = gradient
+                continue
+            total = self.gradient(self.input_shape, f"dx{k}")
             self.kernels.add(dx, gradient, total)
+            self.pool.give(dx)
+            self.pool.give(gradient)
             dx = total
         return dx

@@ -3,12 +3,12 @@
 from math import prod
 
 from ..validate import flag, pair, whole
-from .base import Layer
 from .dense import initial_weight, rows
 from .parameter import Parameter
+from .route import Routed
 
 
-class _Convolution(Layer):
+class _Convolution(Routed):
     """What convolutions share: sizes, weights and bias. A subclass sets ``window``: the pairs (vertical, horizontal)
     kernel size, stride and padding."""
 
@@ -54,20 +54,27 @@ class _Direct(_Convolution):
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)
         bias = None if self.offset is None else self.offset.value
-        self.kernels.conv2d_forward(pictures(x), self.taps(self.weight.value), bias, *self.geometry, pictures(y))
+        self.routes["forward"] = self.kernels.conv2d_forward(
+            pictures(x), self.taps(self.weight.value), bias, *self.geometry, pictures(y), self.sense(pictures(x)),
+            self.route, self.kept_weights(mode, self.weight.value),
+        )  # fmt: skip
         if mode.store:
             self.kept = x
         return y
 
     def propagate(self, dy, need_dx):
         kernels = self.kernels
-        kernels.conv2d_backward_weight(pictures(self.kept), pictures(dy), *self.geometry, self.taps(self.weight.grad))
+        self.routes["weight"] = kernels.conv2d_backward_weight(
+            pictures(self.kept), pictures(dy), *self.geometry, self.taps(self.weight.grad), self._active, self.route
+        )
         if self.offset is not None:
             kernels.bias_backward(rows(dy), self.offset.grad)
         if not need_dx:
             return None
-        dx = self.buffer("dx", self.input_shape)
-        kernels.conv2d_backward_input(pictures(dy), self.taps(self.weight.value), *self.geometry, pictures(dx))
+        dx = self.gradient(self.input_shape)
+        self.routes["input"] = kernels.conv2d_backward_input(
+            pictures(dy), self.taps(self.weight.value), *self.geometry, pictures(dx), self.route
+        )
         return dx
 
 
@@ -198,7 +205,9 @@ class ConvTranspose2d(_Convolution):
 
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)
-        self.kernels.conv2d_backward_input(pictures(x), self.weight.value, *self.geometry, pictures(y))
+        self.routes["forward"] = self.kernels.conv2d_backward_input(
+            pictures(x), self.weight.value, *self.geometry, pictures(y), self.route
+        )
         if self.offset is not None:
             self.kernels.add_row(rows(y), self.offset.value, rows(y))
         if mode.store:
@@ -207,13 +216,18 @@ class ConvTranspose2d(_Convolution):
 
     def propagate(self, dy, need_dx):
         kernels = self.kernels
-        kernels.conv2d_backward_weight(pictures(dy), pictures(self.kept), *self.geometry, self.weight.grad)
+        active = self.sense(pictures(dy))
+        self.routes["weight"] = kernels.conv2d_backward_weight(
+            pictures(dy), pictures(self.kept), *self.geometry, self.weight.grad, active, self.route
+        )
         if self.offset is not None:
             kernels.bias_backward(rows(dy), self.offset.grad)
         if not need_dx:
             return None
-        dx = self.buffer("dx", self.input_shape)
-        kernels.conv2d_forward(pictures(dy), self.weight.value, None, *self.geometry, pictures(dx))
+        dx = self.gradient(self.input_shape)
+        self.routes["input"] = kernels.conv2d_forward(
+            pictures(dy), self.weight.value, None, *self.geometry, pictures(dx), active, self.route
+        )
         return dx
 
 

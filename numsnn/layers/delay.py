@@ -53,7 +53,7 @@ class Delay(Layer):
         if not need_dx:
             return None
         flat = dy.shape[0], -1, dy.shape[-1]
-        dx = self.buffer("dx", dy.shape)
+        dx = self.gradient(dy.shape)
         self.kernels.delay_backward(dy.reshape(flat), self._delays(), dx.reshape(flat))
         return dx
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..validate import flag, whole
-from .base import Layer
 from .parameter import Parameter
+from .route import Routed
 
 
 def initial_weight(rng, shape, fan_in):
@@ -13,7 +13,7 @@ def initial_weight(rng, shape, fan_in):
     return rng.uniform(-bound, bound, shape)
 
 
-class Linear(Layer):
+class Linear(Routed):
     """Fully connected: y = x w + b at every step. ``[T, N, in_features]`` -> ``[T, N, out_features]``.
 
     Args:
@@ -45,20 +45,26 @@ class Linear(Layer):
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)
         bias = None if self.offset is None else self.offset.value
-        self.kernels.linear_forward(rows(x), self.weight.value, bias, rows(y))
+        active = self.sense(rows(x))
+        self.routes["forward"] = self.kernels.linear_forward(
+            rows(x), self.weight.value, bias, rows(y), active, self.route,
+            self.kept_weights(mode, self.weight.value),
+        )
         if mode.store:
             self.kept = x
         return y
 
     def propagate(self, dy, need_dx):
         kernels = self.kernels
-        kernels.linear_backward_weight(rows(self.kept), rows(dy), self.weight.grad)
+        self.routes["weight"] = kernels.linear_backward_weight(
+            rows(self.kept), rows(dy), self.weight.grad, self._active, self.route
+        )
         if self.offset is not None:
             kernels.bias_backward(rows(dy), self.offset.grad)
         if not need_dx:
             return None
-        dx = self.buffer("dx", self.input_shape)
-        kernels.linear_backward_input(rows(dy), self.weight.value, rows(dx))
+        dx = self.gradient(self.input_shape)
+        self.routes["input"] = kernels.linear_backward_input(rows(dy), self.weight.value, rows(dx), self.route)
         return dx
 
 

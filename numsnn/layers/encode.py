@@ -50,7 +50,7 @@ class Poisson(Layer):
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        dx = self.buffer("dx", self.input_shape)
+        dx = self.gradient(self.input_shape)
         dx[...] = 0
         return dx
 

@@ -5,6 +5,7 @@ from .container import Concat, Repeat, Residual, Sequential
 from .conv import Conv1d, Conv2d
 from .dense import Linear
 from .norm import BatchNorm
+from .route import Routed
 
 
 def fold(net: Layer) -> Layer:
@@ -12,7 +13,8 @@ def fold(net: Layer) -> Layer:
 
     Every `BatchNorm` that directly follows a `Conv2d`, `Conv1d` or `Linear` in the same `Sequential`, `Repeat` or
     branch is folded into that layer's weight and bias (a bias is added where there is none), with its running
-    statistics. The network itself is not touched.
+    statistics. The network itself is not touched. What the passes make of the weights is kept from one to the next, so
+    the weights of the new network are not to be changed: fold again instead.
 
     Args:
         net: a built network.
@@ -30,6 +32,8 @@ def fold(net: Layer) -> Layer:
     folded = _copy(net, sources).to(net.device, net.dtype).build(net.input_shape)
     for layer, (source, norm) in zip(folded.walk(), sources, strict=True):
         _take_over(layer, source, norm)
+        if isinstance(layer, Routed):
+            layer.freeze()
     return folded
 
 

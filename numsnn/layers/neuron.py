@@ -8,6 +8,7 @@ from ..pda import PDA, ShiftTracker
 from ..psg import FAMILIES, PSG, Surrogate
 from ..validate import flag, whole
 from .base import Layer
+from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
 
 LEAK_BOUNDS = (1e-4, 1 - 1e-4)
@@ -22,16 +23,20 @@ class Trace:
     """What a stored pass leaves for the backward pass and for whoever looks inside. Arrays are ``[T, M, C]``.
 
     Attributes:
-        current: input current.
-        u, s: potentials after charging, spikes.
+        current: input current, or what `norm` makes it of.
+        norm: the `Normalisation` in front, where both are run as one, or None.
+        u: potentials after charging; None where nobody asked for them: see `Neuron.potentials`.
+        s: spikes.
         d: PDA correction ``[T, C]``.
         relaxed: whether spikes are those of the relaxed mode.
         j, a, held: synaptic current, adaptation, refractoriness; None where the neuron has no such part.
         start: the state the pass was carried on from, or None.
+        visible: where the surrogate can see the potentials (uint8), or None.
     """
 
     current: np.ndarray
-    u: np.ndarray
+    norm: Normalisation | None
+    u: np.ndarray | None
     s: np.ndarray
     d: np.ndarray
     relaxed: bool
@@ -39,6 +44,7 @@ class Trace:
     a: np.ndarray | None
     held: np.ndarray | None
     start: np.ndarray | None
+    visible: np.ndarray | None
 
 
 class Neuron(Layer):
@@ -59,6 +65,10 @@ class Neuron(Layer):
             "a" (adaptation) every pass leaves as copies in ``recorded``.
         name: shown in reports and errors; by default the class's name and a number.
 
+    Attributes:
+        want_visible: find out in stored passes where the surrogate sees (`visible`); for whoever computes dL/ds.
+        visible_share: the share of the potentials it saw, between 0 and 1; None where that was not asked for.
+
     Raises:
         ValueError: a threshold that is not positive or does not exceed v_reset, values out of range.
     """
@@ -67,6 +77,8 @@ class Neuron(Layer):
     gamma = rho = kappa = lateral = None
     decay_input = learn_tau = False
     growing_statistics = ("correction",)
+    want_visible = False
+    visible_share = None
 
     def __init__(
         self, v_threshold=1.0, v_reset: float | str | None = 0.0, detach_reset: bool = False,
@@ -168,7 +180,8 @@ class Neuron(Layer):
 
     # --- forward ---
 
-    def compute(self, x, mode):
+    def compute(self, x, mode, norm: Normalisation | None = None):
+        """The spikes for x, or for what norm makes of x."""
         steps, channels = x.shape[0], x.shape[-1]
         current = self.as_real(x).reshape(steps, -1, channels)
         for value in self.values:
@@ -180,31 +193,64 @@ class Neuron(Layer):
         if self.tracker is not None:
             d = self.tracker.correction_for(steps, first)
         s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
-        need_u = mode.store or mode.track or self.record or not self.plain
+        need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or not self.plain
         u = self.buffer("u", current.shape) if need_u else None
-        trace = Trace(current, u, s, d, mode.relaxed, *self._part_buffers(current.shape), start)
-        self._run(trace, state)
+        see = self.want_visible and mode.store and self.plain and FAMILIES[self.surrogate.family].compact
+        visible = self.buffer("visible", s.shape, np.uint8) if see else None
+        trace = Trace(current, norm, u, s, d, mode.relaxed, *self._part_buffers(current.shape), start, visible)
+        mean = var = None
+        if self.tracker is not None and self.tracker.wants_potentials(mode):
+            mean, var = self.buffer("moments", (2, steps, channels))
+        self.visible_share = self._run(trace, state, u, mean, var, visible)
         if self.tracker is not None and (mode.store or mode.track):
-            self.tracker.observe(current, u, mode, first)
+            moments = self._current_moments(trace) if mode.track else None
+            self.tracker.observe(moments, mean, var, rows[0], mode, first)
         if mode.store:
             self.kept = trace
         if self.record:
             self._record(trace, x.shape)
         return s.reshape(x.shape)
 
-    def _run(self, trace, state):
-        """Call the forward kernel."""
+    def _run(self, trace, state, u, mean=None, var=None, visible=None):
+        """Call the forward kernel; returns the share of visible potentials, where that is asked for."""
         family = self.surrogate.family if trace.relaxed else None
         common = self.threshold.natural, trace.d, self.v_reset, self.decay_input
         if self.plain:
-            self.kernels.lif_forward(
-                trace.current, self.leak.natural, *common, family, self.width.natural, trace.u, trace.s, state
-            )
-        else:
-            self.kernels.recurrent_forward(
-                trace.current, self._lateral_value(), self.leak.natural, *self._part_values(), *common,
-                self.refractory, family, self.width.natural, trace.u, trace.s, trace.j, trace.a, trace.held, state,
+            norm = None if trace.norm is None else trace.norm[:3]
+            return self.kernels.lif_forward(
+                trace.current, self.leak.natural, *common, family, self.width.natural, u, trace.s, state, norm, mean,
+                var, visible, self.surrogate.reach,
             )  # fmt: skip
+        self.kernels.recurrent_forward(
+            trace.current, self._lateral_value(), self.leak.natural, *self._part_values(), *common,
+            self.refractory, family, self.width.natural, u, trace.s, trace.j, trace.a, trace.held, state,
+        )  # fmt: skip
+        if mean is not None:
+            self.kernels.moments(u, mean, var)
+        return None
+
+    def _current_moments(self, trace):
+        """Mean and variance ``[C]`` of the input current."""
+        channels = trace.current.shape[-1]
+        mean, var = self.kernels.empty((2, 1, channels), self.dtype)
+        norm = trace.norm
+        if norm is not None and norm.var is not None:
+            mean[0], var[0] = norm.centre, norm.var
+        else:
+            self.kernels.moments(trace.current.reshape(1, -1, channels), mean, var)
+        if norm is not None:
+            self.kernels.normalised_moments(mean[0], var[0], *norm[:3], mean[0], var[0])
+        return mean[0], var[0]
+
+    def potentials(self) -> np.ndarray:
+        """Potentials after charging of the last stored pass, ``[T, M, C]``, on the host; computed again, unless the
+        pass kept them."""
+        trace = self.kept
+        u = trace.u
+        if u is None:
+            u = self.kernels.empty(trace.current.shape, self.dtype)
+            self._run(trace, None if trace.start is None else trace.start.copy(), u)
+        return self.kernels.to_host(u)
 
     def _part_values(self):
         """gamma, rho and kappa, None where there is no such part."""
@@ -230,30 +276,35 @@ class Neuron(Layer):
 
     def propagate(self, dy, need_dx):
         trace = self.kept
-        shape = trace.u.shape
+        shape = trace.s.shape
         direct = (None, None) if self.tracker is None else self.tracker.direct_gradient
-        dx = self.buffer("dx", shape)
+        dx = self.overwrite(dy) if self.plain else self.gradient(dy.shape)
         dleak = self.leak.gradient if self.learn_tau else None
         common = (
             self.threshold.natural, trace.d, self.v_reset, self.detach_reset and not trace.relaxed, self.decay_input,
-            self.surrogate.family, self.width.natural, *direct, dx,
+            self.surrogate.family, self.width.natural, *direct, dx.reshape(shape),
         )  # fmt: skip
         if self.plain:
+            norm, sums = (None, None) if trace.norm is None else (trace.norm[:3], trace.norm.sums)
             self.kernels.lif_backward(
-                dy.reshape(shape), trace.u, trace.s, self.leak.natural, *common, dleak, self.threshold.gradient,
-                self.width.gradient, trace.start,
+                dy.reshape(shape), trace.current, trace.s, self.leak.natural, *common, dleak,
+                self.threshold.gradient if self.threshold.parameter else None,
+                self.width.gradient if self.width.parameter else None, trace.start, norm, sums,
             )  # fmt: skip
         else:
-            parts = self.gamma, self.rho, self.kappa
+            parts = self.gamma, self.rho, self.kappa, self.threshold, self.width
+            wanted = (None if part is None or part.parameter is None else part.gradient for part in parts)
             self.kernels.recurrent_backward(
                 dy.reshape(shape), trace.u, trace.s, trace.j, trace.a, trace.held, self._lateral_value(),
                 self.leak.natural, *self._part_values(), *common, None if self.lateral is None else self.lateral.grad,
-                dleak, *(None if part is None else part.gradient for part in parts), self.threshold.gradient,
-                self.width.gradient, trace.start,
+                dleak, *wanted, trace.start,
             )  # fmt: skip
         for value in self.values:
             value.collect()
-        return dx.reshape(dy.shape) if need_dx else None
+        if not need_dx:
+            self.pool.settle(dx, dy)
+            return None
+        return dx
 
     # --- looking inside, saving, moving ---
 
@@ -271,9 +322,12 @@ class Neuron(Layer):
         start = np.zeros_like(a[:1]) if self.kept.start is None else self.kernels.to_host(self.kept.start)[2][None]
         return theta + self.kernels.to_host(self.kappa.natural) * np.concatenate([start, a[:-1]])
 
+    def visible(self):
+        return None if self.kept.visible is None else self.kept.visible.reshape(self.output_shape)
+
     def pieces(self):
         breaks = FAMILIES[self.surrogate.family].breaks
-        x = self.kernels.to_host(self.kept.u) - self.thresholds()
+        x = self.potentials() - self.thresholds()
         pieces = np.searchsorted(breaks, x / self.kernels.to_host(self.width.natural))
         if self.refractory:  # who rests is a matter of who has crossed the threshold; at rest nothing depends on x
             pieces = np.where(self.kernels.to_host(self.kept.held), -1, 2 * pieces + (x >= 0))

@@ -223,7 +223,7 @@ class LI(Layer):
     def propagate(self, dy, need_dx):
         x, u, start = self.kept
         shape = x.shape[0], -1, x.shape[-1]
-        dx = self.buffer("dx", x.shape)
+        dx = self.gradient(x.shape)
         self.kernels.integrator_backward(
             dy.reshape(shape), x.reshape(shape), u.reshape(shape), self.leak.natural, self.decay_input,
             dx.reshape(shape), self.leak.gradient if self.learn_tau else None, start,

@@ -1,5 +1,7 @@
 """Batch normalisation over time, samples and positions, and its threshold-scaled form."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..validate import flag, positive, whole, within
@@ -29,10 +31,29 @@ class AffineNorm(Layer):
         super().move(kernels, dtype)
 
 
+class Normalisation(NamedTuple):
+    """One pass of a batch normalisation, as the kernels of the neuron behind it take it; arrays are ``[C]``.
+
+    Attributes:
+        centre, factor, offset: the normalised x is (x - centre) factor + offset.
+        var: of x, whose mean the centre then is; None where both are the running ones.
+        sums: ``[2, C]``, for the backward pass: the neuron leaves there the sums of dL/dy and of dL/dy (x - centre).
+    """
+
+    centre: np.ndarray
+    factor: np.ndarray
+    offset: np.ndarray
+    var: np.ndarray | None
+    sums: np.ndarray
+
+
 class BatchNorm(AffineNorm):
     """Normalise every channel over T, N (and positions), then scale and shift it. Shape kept; channels last.
 
     y = v_threshold gamma (x - mean) / sqrt(var + eps) + beta
+
+    Directly in front of a neuron that is no more than integrate-and-fire both are run as one (`NormalisedNeuron`), and
+    ``output`` is None.
 
     With ``v_threshold`` set to the threshold of the neuron behind it this is the threshold-dependent form (tdBN, Zheng
     et al. 2021, arXiv:2011.05280).
@@ -70,33 +91,45 @@ class BatchNorm(AffineNorm):
         }
 
     def compute(self, x, mode):
-        kernels = self.kernels
         x = self.as_real(x)
-        rows = x.reshape(-1, self.channels)
+        mean, var = self._statistics(x, mode)
         y = self.buffer("y", x.shape)
+        rows = (-1, self.channels)
+        self.kernels.batchnorm_forward(
+            x.reshape(rows), self.gamma.value, self.beta.value, mean, var, self.eps, self.v_threshold, y.reshape(rows)
+        )
+        return y
+
+    def normalisation(self, x, mode) -> Normalisation:
+        """The forward pass of x, left to the neuron behind."""
+        mean, var = self._statistics(x, mode)
+        factor, sums = self.buffer("factor", (self.channels,)), self.buffer("sums", (2, self.channels))
+        self.kernels.batchnorm_factor(self.gamma.value, var, self.eps, self.v_threshold, factor)
+        if mode.store:
+            self.kept = *self.kept[:-1], sums
+        return Normalisation(mean, factor, self.beta.value, var if mode.training else None, sums)
+
+    def _statistics(self, x, mode):
+        """Mean and variance that a pass normalises with."""
         mean, var = self.running["mean"], self.running["var"]
         if mode.training:
             mean, var = self.buffer("mean", (1, self.channels)), self.buffer("var", (1, self.channels))
-            kernels.moments(rows[None], mean, var)
+            self.kernels.moments(x.reshape(1, -1, self.channels), mean, var)
             mean, var = mean[0], var[0]
             if mode.track:
-                kernels.running_update(self.running["mean"], mean, self.momentum)
-                kernels.running_update(self.running["var"], var, self.momentum)
-        kernels.batchnorm_forward(
-            rows, self.gamma.value, self.beta.value, mean, var, self.eps, self.v_threshold,
-            y.reshape(rows.shape),
-        )  # fmt: skip
+                self.kernels.running_update(self.running["mean"], mean, self.momentum)
+                self.kernels.running_update(self.running["var"], var, self.momentum)
         if mode.store:
-            self.kept = x, mean, var, not mode.training
-        return y
+            self.kept = x, mean, var, not mode.training, None
+        return mean, var
 
     def propagate(self, dy, need_dx):
-        x, mean, var, frozen = self.kept
+        x, mean, var, frozen, sums = self.kept
         rows = (-1, self.channels)
-        dx = self.buffer("dx", x.shape) if need_dx else None
+        dx = self.overwrite(dy) if need_dx else None
         self.kernels.batchnorm_backward(
             dy.reshape(rows), x.reshape(rows), self.gamma.value, mean, var, self.eps, self.v_threshold, frozen,
-            None if dx is None else dx.reshape(rows), self.gamma.grad, self.beta.grad,
+            None if dx is None else dx.reshape(rows), self.gamma.grad, self.beta.grad, sums,
         )  # fmt: skip
         return dx
 

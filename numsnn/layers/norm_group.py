@@ -49,7 +49,7 @@ class GroupNorm(AffineNorm):
 
     def propagate(self, dy, need_dx):
         samples, mean, var = self.kept
-        dx = self.buffer("dx", samples.shape) if need_dx else None
+        dx = self.gradient(samples.shape) if need_dx else None
         self.kernels.groupnorm_backward(
             dy.reshape(samples.shape), samples, self.gamma.value, mean, var, self.eps, dx, self.gamma.grad,
             self.beta.grad,

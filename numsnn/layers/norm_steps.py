@@ -96,7 +96,7 @@ class BNTT(Layer):
 
     def propagate(self, dy, need_dx):
         x, mean, var, frozen = self.kept
-        dx = self.buffer("dx", x.shape) if need_dx else None
+        dx = self.gradient(x.shape) if need_dx else None
         slopes, gamma = dy.reshape(x.shape), self.gamma
         for t in range(self.steps):
             self.kernels.batchnorm_backward(

@@ -55,7 +55,7 @@ class _Average(_Window):
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        dx = self.buffer("dx", self.kept)
+        dx = self.gradient(self.kept)
         self.kernels.avg_pool2d_backward(pictures(dy), *self.window, pictures(dx))
         return dx
 
@@ -74,7 +74,7 @@ class _Maximum(_Window):
         if not need_dx:
             return None
         shape, index = self.kept
-        dx = self.buffer("dx", shape)
+        dx = self.gradient(shape)
         self.kernels.max_pool2d_backward(pictures(dy), pictures(index), *self.window, pictures(dx))
         return dx
 
@@ -162,7 +162,7 @@ class GlobalAvgPool2d(Layer):
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        dx = self.buffer("dx", self.kept)
+        dx = self.gradient(self.kept)
         whole = self.kept[2:4]
         self.kernels.avg_pool2d_backward(dy.reshape(-1, 1, 1, dy.shape[-1]), whole, whole, (0, 0), pictures(dx))
         return dx

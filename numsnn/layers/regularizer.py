@@ -41,7 +41,7 @@ class _RatePenalty(Layer):
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        dx, flat = self.buffer("dx", dy.shape), (-1, len(self.kept))
+        dx, flat = self.gradient(dy.shape), (-1, len(self.kept))
         self.kernels.add_row(dy.reshape(flat), self.kept, dx.reshape(flat))
         return dx
 
@@ -170,6 +170,6 @@ class Divergence(Layer):
         if not need_dx:
             return None
         x, slope, offset = self.kept
-        dx = self.buffer("dx", dy.shape)
+        dx = self.gradient(dy.shape)
         self.kernels.add_affine(dy.reshape(x.shape), x, slope, offset, dx.reshape(x.shape))
         return dx

@@ -48,16 +48,15 @@ class Dropout(Layer):
         seed = mode.seed ^ zlib.crc32(self.path.encode())  # layers of one pass drop different features
         active = mode.training and self.p > 0
         self.kept = (active, seed) if mode.store else None
-        return self._drop(x, seed, "y") if active else x
+        return self._drop(x, seed, self.buffer("y", x.shape)) if active else x
 
     def propagate(self, dy, need_dx):
         active, seed = self.kept
         if not need_dx:
             return None
-        return self._drop(dy, seed, "dx") if active else dy
+        return self._drop(dy, seed, self.gradient(dy.shape)) if active else dy
 
-    def _drop(self, x, seed, name):
-        y = self.buffer(name, x.shape)
+    def _drop(self, x, seed, y):
         steps = x.shape[0]
         self.kernels.dropout(x.reshape(steps, -1), self.p, seed, y.reshape(steps, -1))
         return y

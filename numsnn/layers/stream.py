@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import ShapeError
-from .base import INFERENCE, Layer
+from .base import Layer
+from .mode import INFERENCE
 
 
 class Stream:

@@ -202,6 +202,9 @@ class Trainer:
         net.backward(dz, need_dx=False)
         parameters = net.parameters()
         if not math.isfinite(clip_global_norm(kernels, parameters, self.clip_norm)):
+            if mode.carried is None:  # once more, so that every layer's gradient is there to be looked at
+                z = net.forward(x, replace(mode, track=False, inspect=True))
+                net.backward(self.loss(kernels, z, y, net.dtype)[1], need_dx=False)
             self._diverged("the gradient")
         penalty = sum(getattr(layer, "penalty", 0.0) for layer in net.walk())
         self.optimizer.step(kernels, parameters, factor)

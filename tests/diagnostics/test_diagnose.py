@@ -154,7 +154,7 @@ def test_gradients_and_loss_are_those_of_the_backward_pass(device, dtype):
     net.to(device, dtype).build(x.shape)
     loss = TET()
     report = diagnose(net, x, y, loss)
-    z = net.forward(net.admit(x), Mode(store=True))
+    z = net.forward(net.admit(x), Mode(store=True, inspect=True))
     losses, dz = loss(net.kernels, z, y)
     net.backward(dz)
     tolerance = 1e-12 if dtype == "float64" else 1e-6

@@ -15,7 +15,14 @@ def small_tiles(monkeypatch):
     """Tiles of a few elements: small arrays then have dozens of them, the last one cut short."""
     for module in ("launch", "dropout", "elementwise", "optim"):
         monkeypatch.setattr(import_module(f"numsnn.kernels.cpu.{module}"), "TILE_ELEMENTS", 24)
-    monkeypatch.setattr(import_module("numsnn.kernels.cpu.linear"), "ROWS", 3)
-    monkeypatch.setattr(import_module("numsnn.kernels.cpu.conv"), "PATCH_ELEMENTS", 40)
-    monkeypatch.setattr(import_module("numsnn.kernels.cpu.conv"), "CHANNEL_BLOCK", 2)
+    for module, name, size in (
+        ("product", "PATCH_ELEMENTS", 40), ("product", "OWNER_ROWS", 16), ("events", "PIXELS", 6),
+        ("events", "CHUNK_BYTES", 200), ("events", "TABLE_BYTES", 2000), ("winograd", "BATCH_BYTES", 1),
+        ("winograd", "GRADIENT_BATCH_BYTES", (1, 1)),
+    ):  # fmt: skip
+        monkeypatch.setattr(import_module(f"numsnn.kernels.cpu.{module}"), name, size)
+    for name, value in {"ROW_ELEMENTS": 12, "LEAST_ELEMENTS": 6, "WIDTH_GRAIN": 4}.items():
+        monkeypatch.setattr(import_module("numsnn.kernels.cpu.tiles"), name, value)
+    for name, value in {"STATE_ELEMENTS": 24, "SCRATCH_ELEMENTS": 100}.items():
+        monkeypatch.setattr(import_module("numsnn.kernels.cpu.neuron"), name, value)
     monkeypatch.setattr(import_module("numsnn.kernels.cpu.grouped"), "WEIGHT_TILES", 3)

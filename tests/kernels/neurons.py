@@ -80,11 +80,11 @@ def forward_bound(case, v_reset, decay_input, surrogate, u, s):
 
 
 def backward(k, case, ds, u, s, v_reset, detach_reset, decay_input, surrogate, direct, learn_beta=True):
-    """di, dbeta, dtheta, dalpha of one target; direct is (p_offset, p_slope) or (None, None)."""
+    """di, dbeta, dtheta, dalpha of one target, the spikes s given; direct is (p_offset, p_slope) or (None, None)."""
     di = np.full_like(u, np.nan)
     dbeta, dtheta, dalpha = np.full((3, len(case.beta)), np.nan, u.dtype)
     k.lif_backward(
-        ds, u, s, case.beta, case.theta, case.d, v_reset, detach_reset, decay_input, surrogate, case.alpha,
+        ds, case.i, s, case.beta, case.theta, case.d, v_reset, detach_reset, decay_input, surrogate, case.alpha,
         *direct, di, dbeta if learn_beta else None, dtheta, dalpha,
     )  # fmt: skip
     return {"di": di, "dtheta": dtheta, "dalpha": dalpha} | ({"dbeta": dbeta} if learn_beta else {})

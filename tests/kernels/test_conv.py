@@ -6,7 +6,7 @@ import pytest
 from bounds import REALS, agree
 
 from numsnn.kernels import cpu, reference
-from numsnn.kernels.cpu import conv, grouped
+from numsnn.kernels.cpu import grouped, product
 
 # (B, H, W, I), (kh, kw, O), stride, padding, groups
 CASES = {
@@ -84,7 +84,7 @@ def test_gradients_are_the_adjoints(name):
 @pytest.mark.parametrize("name", CASES)
 def test_cpu_is_the_reference(small_tiles, monkeypatch, name, patch_elements, real):
     """In tiles of one output row, and in tiles of a few, the last one cut short."""
-    monkeypatch.setattr(conv, "PATCH_ELEMENTS", patch_elements)
+    monkeypatch.setattr(product, "PATCH_ELEMENTS", patch_elements)
     x, w, b, dy, geometry = draw(name, real)
     got, want = (run(k, x, w, b, dy, geometry) for k in (cpu, reference))
     for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):

@@ -1,13 +1,11 @@
-"""Threads of the CPU target: every tile once, errors to the caller, one owner, BLAS put back."""
+"""Threads of the CPU target: every tile once, errors to the caller, one owner."""
 
 import threading
 import time
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
-from numsnn.kernels import cpu
 from numsnn.kernels.cpu import launch
 
 # --- tiles --------------------------------------------------------------------------------------------------
@@ -41,6 +39,17 @@ def test_threads_work_at_the_same_time(threads):
     threads(3)
     meet = threading.Barrier(3)
     launch.parallel_for(lambda lo, hi: meet.wait(timeout=30), 3)
+
+
+def test_work_that_is_done_waits_for_nobody(threads):
+    """The pool's only thread is busy with something else; the caller does its tiles by itself and goes on."""
+    threads(2)
+    free = threading.Event()
+    busy = launch._workers().submit(free.wait, 30)
+    done = []
+    launch.parallel_for(lambda lo, hi: done.extend(range(lo, hi)), 20)
+    assert sorted(done) == list(range(20)) and not busy.done()
+    free.set()
 
 
 # --- errors -------------------------------------------------------------------------------------------------
@@ -115,53 +124,6 @@ def test_environment_is_checked(monkeypatch, asked):
     monkeypatch.setenv("NUMSNN_NUM_THREADS", asked)
     with pytest.raises(ValueError, match=r"^NUMSNN_NUM_THREADS must be a positive whole number; got "):
         launch._initial_threads()
-
-
-# --- BLAS ---------------------------------------------------------------------------------------------------
-
-
-def blas_threads():
-    """Threads of the libraries behind NumPy's matrix products."""
-    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-
-
-@pytest.fixture
-def two_blas_threads():
-    with threadpool_limits(2, user_api="blas"):
-        if 2 not in blas_threads():
-            pytest.skip("the BLAS behind NumPy has no thread count to set")
-        yield
-
-
-def product(k=cpu, bad=False):
-    x, w, y = np.ones((600, 8)), np.ones((8, 3)), np.empty((600, 4 if bad else 3))
-    k.linear_forward(x, w, None, y)
-    return y
-
-
-def test_products_run_on_one_blas_thread_each(threads, two_blas_threads, monkeypatch):
-    """Within a kernel there is one; before and after, what there was, also when a kernel fails."""
-    threads(2)
-    before = blas_threads()
-    inside = []
-    matmul = np.matmul
-    monkeypatch.setattr(np, "matmul", lambda *a, **k: inside.append(blas_threads()) or matmul(*a, **k))
-    assert (product() == 8).all()
-    assert len(inside) == 3
-    assert all(set(counts) == {1} for counts in inside)
-    assert blas_threads() == before
-    with pytest.raises(ValueError, match="matmul"):
-        product(bad=True)
-    assert blas_threads() == before
-
-
-def test_blas_comes_back_with_the_last_caller(two_blas_threads):
-    before = blas_threads()
-    with launch.single_threaded_blas:
-        with launch.single_threaded_blas:
-            assert set(blas_threads()) == {1}
-        assert set(blas_threads()) == {1}
-    assert blas_threads() == before
 
 
 # --- work arrays --------------------------------------------------------------------------------------------

@@ -194,7 +194,8 @@ def test_plain_neuron_carries_its_potential(k, v_reset):
 
 
 def test_backward_of_a_carried_pass_sees_the_start():
-    """dL/d beta of the last steps alone, started from the state the first left: the whole pass's less the first's."""
+    """Against a pass from rest whose first current brings the same potentials: they differ in dL/d beta alone, by what
+    the start has to do with beta."""
     neuron = Neuron((False,) * 4, seed=6)
     values = neuron.beta, neuron.theta
     for k in (reference, cpu):
@@ -203,15 +204,17 @@ def test_backward_of_a_carried_pass_sees_the_start():
         k.lif_forward(neuron.i, *values, neuron.d, 0.0, False, None, neuron.alpha, u, s, start.copy())
         di, gradients = np.empty(neuron.shape), np.empty((3, CHANNELS))
         k.lif_backward(
-            neuron.ds, u, s, *values, neuron.d, 0.0, False, False, "arctan", neuron.alpha, None, None, di, *gradients,
-            start,
+            neuron.ds, neuron.i, s, *values, neuron.d, 0.0, False, False, "arctan", neuron.alpha, None, None, di,
+            *gradients, start,
         )  # fmt: skip
-        without = np.empty((3, CHANNELS))
+        without, from_rest = np.empty((3, CHANNELS)), neuron.i.copy()
+        from_rest[0] += neuron.beta * start
         k.lif_backward(
-            neuron.ds, u, s, *values, neuron.d, 0.0, False, False, "arctan", neuron.alpha, None, None, di, *without
-        )
+            neuron.ds, from_rest, s, *values, neuron.d, 0.0, False, False, "arctan", neuron.alpha, None, None, di,
+            *without,
+        )  # fmt: skip
         np.testing.assert_allclose(gradients[0] - without[0], (di[0] * start).sum(0), rtol=1e-12, atol=1e-12)
-        np.testing.assert_array_equal(gradients[1:], without[1:])
+        np.testing.assert_allclose(gradients[1:], without[1:], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("decay_input", [False, True])

@@ -25,8 +25,8 @@ WORKLOADS = {}
 """Filled by the functions below."""
 
 ON_ONE_THREAD = {
-    "clamp", "divergence", "positive_backward", "positive_forward", "running_update", "scale", "shift_update",
-    "unit_backward", "unit_forward",
+    "batchnorm_factor", "clamp", "divergence", "merge_steps", "normalised_moments", "positive_backward",
+    "positive_forward", "running_update", "scale", "shift_update", "unit_backward", "unit_forward",
 }  # fmt: skip
 """Kernels on a handful of numbers, or one NumPy call."""
 
@@ -116,9 +116,12 @@ def neuron(rng):
 @workload
 def lif_forward(k, rng):
     i, beta, theta, d, alpha = neuron(rng)
-    u, s = empty(*i.shape), np.full(i.shape, 7, np.uint8)
-    k.lif_forward(i, beta, theta, d, 0.0, False, None, alpha, u, s)
-    return [u, s]
+    u, s, visible = empty(*i.shape), *np.full((2, *i.shape), 7, np.uint8)
+    mean, var = empty(2, *d.shape)
+    share = k.lif_forward(
+        i, beta, theta, d, 0.0, False, None, alpha, u, s, None, (d[0], alpha, d[1]), mean, var, visible, 1.0
+    )
+    return [u, s, mean, var, visible, np.array(share)]
 
 
 @workload
@@ -131,14 +134,14 @@ def lif_reset(k, rng):
 
 @workload
 def lif_backward(k, rng):
-    u, beta, theta, d, alpha = neuron(rng)
-    s = (u >= 1).astype(np.uint8)
-    di, gradients = empty(*u.shape), empty(3, 17)
+    i, beta, theta, d, alpha = neuron(rng)
+    s = (i >= 1).astype(np.uint8)
+    di, gradients, sums = empty(*i.shape), empty(3, 17), empty(2, 17)
     k.lif_backward(
-        normal(rng, *u.shape), u, s, beta, theta, d, 0.0, False, False, "triangle", alpha, None, None,
-        di, *gradients,
+        normal(rng, *i.shape), i, s, beta, theta, d, 0.0, False, False, "triangle", alpha, None, None,
+        di, *gradients, None, (d[0], alpha, d[1]), sums,
     )  # fmt: skip
-    return [di, gradients]
+    return [di, gradients, sums]
 
 
 @workload

@@ -35,16 +35,27 @@ def bias_backward(k, rng):
 
 
 GEOMETRY = (1, 1), (1, 1)
-CONVOLUTIONS = (9, 7, 1), (32, 48, 16)
-"""Channels in and out, and groups: the second has many small ones, which are convolved in another way."""
+CONVOLUTIONS = (
+    (9, 7, 1, "events"), (9, 7, 1, "winograd"), (9, 7, 1, "dense"), (3, 2, 1, "dense"), (32, 48, 16, "auto")
+)  # fmt: skip
+"""Channels in and out, groups, and the way to compute: the last has many small groups, which go a way of their own."""
+
+
+@workload
+def active_inputs(k, rng):
+    x = spikes(rng, 40, 23, 21, 9)
+    active = k.active_inputs(x, REAL)
+    active.list(x)
+    count = active.start[-1]
+    return [active.start, active.channel[:count], active.value[:count]]
 
 
 @workload
 def conv2d_forward(k, rng):
     found = []
-    for i, o, groups in CONVOLUTIONS:
+    for i, o, groups, route in CONVOLUTIONS:
         y, w = empty(12, 23, 21, o), normal(rng, 3, 3, i // groups, o)
-        k.conv2d_forward(spikes(rng, 12, 23, 21, i), w, normal(rng, o), *GEOMETRY, groups, y)
+        k.conv2d_forward(spikes(rng, 12, 23, 21, i), w, normal(rng, o), *GEOMETRY, groups, y, None, route)
         found.append(y)
     return found
 
@@ -52,9 +63,9 @@ def conv2d_forward(k, rng):
 @workload
 def conv2d_backward_weight(k, rng):
     found = []
-    for i, o, groups in CONVOLUTIONS:
-        dw = empty(3, 3, i // groups, o)
-        k.conv2d_backward_weight(spikes(rng, 12, 23, 21, i), normal(rng, 12, 23, 21, o), *GEOMETRY, groups, dw)
+    for i, o, groups, route in CONVOLUTIONS:
+        dw, dy = empty(3, 3, i // groups, o), normal(rng, 12, 23, 21, o)
+        k.conv2d_backward_weight(spikes(rng, 12, 23, 21, i), dy, *GEOMETRY, groups, dw, None, route)
         found.append(dw)
     return found
 
@@ -62,9 +73,9 @@ def conv2d_backward_weight(k, rng):
 @workload
 def conv2d_backward_input(k, rng):
     found = []
-    for i, o, groups in CONVOLUTIONS:
+    for i, o, groups, route in CONVOLUTIONS:
         dx, w = empty(12, 23, 21, i), normal(rng, 3, 3, i // groups, o)
-        k.conv2d_backward_input(normal(rng, 12, 23, 21, o), w, *GEOMETRY, groups, dx)
+        k.conv2d_backward_input(normal(rng, 12, 23, 21, o), w, *GEOMETRY, groups, dx, route)
         found.append(dx)
     return found
 
@@ -129,6 +140,27 @@ def batchnorm_backward(k, rng):
     dx, dgamma, dbeta = empty(6000, 17), empty(17), empty(17)
     k.batchnorm_backward(dy, x, gamma, mean, np.abs(var), 1e-5, 1.0, False, dx, dgamma, dbeta)
     return [dx, dgamma, dbeta]
+
+
+@workload
+def batchnorm_factor(k, rng):
+    factor = empty(17)
+    k.batchnorm_factor(normal(rng, 17), np.ones(17, REAL), 1e-5, 1.0, factor)
+    return [factor]
+
+
+@workload
+def merge_steps(k, rng):
+    mean, var = empty(2, 17)
+    k.merge_steps(normal(rng, 4, 17), np.abs(normal(rng, 4, 17)), mean, var)
+    return [mean, var]
+
+
+@workload
+def normalised_moments(k, rng):
+    mean, var = empty(2, 17)
+    k.normalised_moments(*normal(rng, 5, 17), mean, var)
+    return [mean, var]
 
 
 @workload

@@ -1,5 +1,7 @@
 """Sequential, Repeat, Residual and Concat: names, what they compute, and whose gradients they hand on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -140,7 +142,7 @@ def test_sequential_is_its_layers_in_order(grid, step):
 
 def test_the_first_layer_s_input_gradient_is_left_out_where_nobody_needs_it():
     net = snn.Sequential(snn.Linear(5, 4), snn.LIF(), snn.Linear(4, 3)).to("reference").build((3, 2, 5))
-    z = net.forward(np.ones((3, 2, 5), np.float32), TRAINING)
+    z = net.forward(np.ones((3, 2, 5), np.float32), replace(TRAINING, inspect=True))
     assert net.backward(z, need_dx=False) is None
     assert [layer.input_gradient is None for layer in net.layers] == [True, False, False]
 

@@ -1,57 +1,29 @@
-"""Fully connected layer on BLAS, one thread a block; `reference.linear` is the text it equals."""
+"""Fully connected layer: a convolution of single pixels; `reference.linear` is the text it equals."""
 
-import numpy as np
-
-from .launch import count_tiles, parallel_for, scratch, single_threaded_blas
+from .conv import conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .reduce import column_sum
 
-ROWS = 256
-"""Rows (forward, input gradient) or inputs (weight gradient) of a block."""
+_GEOMETRY = (1, 1), (0, 0), 1
 
 
-def _as_real(x, dtype, purpose):
-    """x itself, or a copy in scratch memory where it holds spikes."""
-    if x.dtype == dtype:
-        return x
-    real = scratch.get(purpose, x.shape, dtype)
-    real[...] = x
-    return real
+def _pixels(x):
+    """``[M, C]`` -> ``[M, 1, 1, C]``."""
+    return x.reshape(len(x), 1, 1, x.shape[1])
 
 
-def _blocks(total, body):
-    """body(slice) for blocks of ROWS that cover 0..total-1, on all threads."""
-
-    def work(lo, hi):
-        for block in range(lo, hi):
-            body(slice(block * ROWS, min(total, (block + 1) * ROWS)))
-
-    with single_threaded_blas:
-        parallel_for(work, count_tiles(total, ROWS))
-
-
-def linear_forward(x, w, b, y):
+def linear_forward(x, w, b, y, active=None, route="auto", kept=None):
     """See `reference.linear.linear_forward`."""
-
-    def block(rows):
-        np.matmul(_as_real(x[rows], w.dtype, "linear x"), w, out=y[rows])
-        if b is not None:
-            y[rows] += b
-
-    _blocks(len(x), block)
+    return conv2d_forward(_pixels(x), w[None, None], b, *_GEOMETRY, _pixels(y), active, route, kept)
 
 
-def linear_backward_weight(x, dy, dw):
-    """See `reference.linear.linear_backward_weight`. A block owns the weights of its inputs."""
-
-    def block(inputs):
-        np.matmul(_as_real(x[:, inputs], dy.dtype, "linear x").T, dy, out=dw[inputs])
-
-    _blocks(x.shape[1], block)
+def linear_backward_weight(x, dy, dw, active=None, route="auto"):
+    """See `reference.linear.linear_backward_weight`."""
+    return conv2d_backward_weight(_pixels(x), _pixels(dy), *_GEOMETRY, dw[None, None], active, route)
 
 
-def linear_backward_input(dy, w, dx):
+def linear_backward_input(dy, w, dx, route="auto"):
     """See `reference.linear.linear_backward_input`."""
-    _blocks(len(dy), lambda rows: np.matmul(dy[rows], w.T, out=dx[rows]))
+    return conv2d_backward_input(_pixels(dy), w[None, None], *_GEOMETRY, _pixels(dx), route)
 
 
 def bias_backward(dy, db):

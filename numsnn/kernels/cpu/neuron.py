@@ -1,22 +1,25 @@
 """The leaky integrate-and-fire neuron over all time steps, compiled; `reference.neuron` is the text it equals.
 
-A tile is a block of rows with all their channels and all time steps: the potential carried from step to step stays in
-cache, memory streams through once, and channels are the inner, vectorised loop. Gradients of per-channel parameters
-are summed a tile at a time and the tiles' sums in order.
+A tile is a block of rows and channels with all time steps: the potential carried from step to step stays in cache,
+memory streams through once, and channels are the inner, vectorised loop. Potentials are not stored: the backward pass
+computes a tile's potentials again, into scratch that stays in cache. Gradients of per-channel parameters are summed a
+tile at a time and the tiles' sums in order.
 """
 
 from functools import cache
 
 import numpy as np
+from numba.extending import register_jitable
 
 from .. import equations as eq
 from .compile import kernel
 from .launch import count_tiles, launch, rows_per_tile
-from .reduce import sum_tiles
+from .norm import merge_moments
+from .tiles import SCRATCH_ELEMENTS, STATE_ELEMENTS, cut, same_memory
 
 
 @cache
-def _forward_kernel(surrogate, reset, decay_input, store, carry):
+def _forward_kernel(surrogate, reset, decay_input, normed, store, carry, measure, see):
     """The forward range kernel of one kind of neuron; surrogate is None for spikes, reset is "hard", "soft", "none"."""
     relaxed = surrogate is not None
     cdf = eq.CDF[surrogate or "rectangle"]
@@ -24,37 +27,91 @@ def _forward_kernel(surrogate, reset, decay_input, store, carry):
     source = eq.SOURCE_HASH
 
     @kernel
-    def lif_forward_tiles(i, beta, theta, d, v_reset, alpha, u, s, carried, rows, lo, hi):
+    def lif_forward_tiles(
+        i, centre, factor, offset, beta, theta, d, v_reset, inverse_width, u, s, carried, tile_mean, tile_square,
+        visible, seen, reach, rows, width, blocks, lo, hi,
+    ):  # fmt: skip
         source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         steps, total, channels = i.shape
         real = type(v_reset)
-        v = np.empty((rows, channels), i.dtype)
+        v = np.empty((rows, width), i.dtype)
+        u_m, shift, drift = np.empty((3, width), i.dtype)
         for tile in range(lo, hi):
-            first = tile * rows
-            last = min(total, first + rows)
+            block, left = tile // blocks, tile % blocks * width
+            first, right = block * rows, min(channels, left + width)
+            last, n = min(total, first + rows), right - left
+            v[:] = real(0)
             if carry:
-                v[: last - first] = carried[first:last]
-            else:
-                v[:] = real(0)
+                v[: last - first, :n] = carried[first:last, left:right]
+            b, th, inv = beta[left:right], theta[left:right], inverse_width[left:right]
+            ce, fa, off = centre[left:right], factor[left:right], offset[left:right]
+            count = 0
             for t in range(steps):
+                d_t = d[t, left:right]
                 for m in range(first, last):
-                    for c in range(channels):
-                        gain = real(1) - beta[c] if decay_input else real(1)
-                        u_t = eq.charge(v[m - first, c], i[t, m, c], d[t, c], beta[c], gain)
-                        x = u_t - theta[c]
-                        s_t = cdf(x / alpha[c]) if relaxed else real(eq.fire(x))
-                        v[m - first, c] = u_t
+                    v_m, i_m, s_m = v[m - first], i[t, m, left:right], s[t, m, left:right]
+                    for c in range(n):
+                        current = eq.normalise(i_m[c], ce[c], fa[c], off[c]) if normed else i_m[c]
+                        gain = real(1) - b[c] if decay_input else real(1)
+                        u_t = eq.charge(v_m[c], current, d_t[c], b[c], gain)
+                        x = u_t - th[c]
+                        s_t = cdf(x * inv[c]) if relaxed else real(eq.fire(x))
+                        s_m[c] = s_t
+                        v_m[c] = u_t
                         if soft:
-                            v[m - first, c] = eq.reset_soft(u_t, s_t, theta[c])
+                            v_m[c] = eq.reset_soft(u_t, s_t, th[c])
                         if hard:
-                            v[m - first, c] = eq.reset_hard(u_t, s_t, v_reset)
-                        s[t, m, c] = s_t
-                        if store:
-                            u[t, m, c] = u_t
+                            v_m[c] = eq.reset_hard(u_t, s_t, v_reset)
+                        if store or measure or see:
+                            u_m[c] = u_t
+                    if store:
+                        u[t, m, left:right] = u_m[:n]
+                    if see:
+                        count += _see(u_m, th, inv, reach, visible[t, m, left:right])
+                    if measure:
+                        _measure(u_m, shift, drift, tile_square[block, t, left:right], m == first)
+                if measure:
+                    mean, square = tile_mean[block, t, left:right], tile_square[block, t, left:right]
+                    _finish(shift, drift, last - first, mean, square)
+            seen[tile] = count
             if carry:
-                carried[first:last] = v[: last - first]
+                carried[first:last, left:right] = v[: last - first, :n]
 
     return lif_forward_tiles
+
+
+@register_jitable(inline="always")
+def _see(u, theta, inverse_width, reach, visible):
+    """Mark the potentials within reach of the surrogate, and count them; a NaN is marked."""
+    count = 0
+    for c in range(len(visible)):
+        visible[c] = not abs((u[c] - theta[c]) * inverse_width[c]) > reach
+    for c in range(len(visible)):
+        count += visible[c]
+    return count
+
+
+@register_jitable(inline="always")
+def _measure(u, shift, drift, square, opening):
+    """Add a row of potentials to the sums of distances, and of squared distances, from the tile's first row."""
+    if opening:
+        for c in range(len(square)):
+            shift[c] = u[c]
+        square[:] = drift[:] = type(u[0])(0)
+        return
+    for c in range(len(square)):
+        distance = u[c] - shift[c]
+        drift[c] += distance
+        square[c] += distance * distance
+
+
+@register_jitable(inline="always")
+def _finish(shift, drift, rows, mean, square):
+    """Turn these sums into the mean, and the sum of squared distances from it."""
+    for c in range(len(mean)):
+        inverse = type(shift[c])(1) / type(shift[c])(rows)
+        mean[c] = shift[c] + drift[c] * inverse
+        square[c] = max(square[c] - drift[c] * drift[c] * inverse, type(shift[c])(0))
 
 
 def reset_kind(v_reset, dtype):
@@ -64,91 +121,169 @@ def reset_kind(v_reset, dtype):
     return "hard", dtype.type(v_reset)
 
 
-def lif_forward(i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s, carried=None):
+def lif_forward(
+    i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s, carried=None, norm=None, mean=None, var=None,
+    visible=None, reach=0.0,
+):  # fmt: skip
     """See `reference.neuron.lif_forward`."""
+    real = i.dtype.type
     kind, reset = reset_kind(v_reset, i.dtype)
-    range_kernel = _forward_kernel(surrogate, kind, decay_input, u is not None, carried is not None)
-    rows = min(i.shape[1], rows_per_tile(i.shape[2]))
-    out = i if u is None else u  # the kernel never touches the stand-ins of what is not there
-    state = i[0] if carried is None else carried
-    launch(range_kernel, count_tiles(i.shape[1], rows), i, beta, theta, d, reset, alpha, out, s, state, rows)
+    flags = norm is not None, u is not None, carried is not None, mean is not None, visible is not None
+    range_kernel = _forward_kernel(surrogate, kind, decay_input, *flags)
+    steps, rows, channels = i.shape
+    plan = cut(rows, channels, STATE_ELEMENTS, tall=mean is not None)
+    measured = (2, plan.row_blocks, steps, channels * plan.joined) if mean is not None else (2, 1, 1, 1)
+    tile_mean, tile_square = np.empty(measured, i.dtype)
+    seen = np.empty(plan.count, np.int64)
+    # the kernel never touches the stand-ins of what is not there
+    arrays = i, i if u is None else u, s, i[0] if carried is None else carried
+    i, u, s, state, marks = plan.wide(*arrays, s if visible is None else visible)
+    values = plan.repeated(*(norm or (beta, beta, beta)), beta, theta, d, 1 / alpha)
+    launch(
+        range_kernel, plan.count, i, *values[:-1], reset, values[-1], u, s, state, tile_mean, tile_square, marks, seen,
+        real(reach), plan.rows, plan.width, plan.blocks,
+    )  # fmt: skip
+    if mean is not None:
+        counts = np.full(plan.row_blocks, plan.rows, np.float64)
+        counts[-1] = rows // plan.joined - (plan.row_blocks - 1) * plan.rows
+        counts = np.repeat(counts, plan.joined)
+        shape = plan.row_blocks, steps, plan.joined, channels
+        parts = (np.moveaxis(x.reshape(shape), 0, 1) for x in (tile_mean, tile_square))
+        merge_moments(*(x.reshape(steps, -1, channels) for x in parts), counts, mean, var)
+    return None if visible is None else int(seen.sum()) / i.size
+
+
+@register_jitable(inline="always")
+def _charge_again(i, s, d, beta, theta, centre, factor, offset, v_reset, normed, decay_input, soft, hard, v, u):
+    """A step of a row: potentials u after charging, and v from before the step to after it."""
+    real = type(v_reset)
+    for c in range(len(i)):
+        current = eq.normalise(i[c], centre[c], factor[c], offset[c]) if normed else i[c]
+        gain = real(1) - beta[c] if decay_input else real(1)
+        u_t = eq.charge(v[c], current, d[c], beta[c], gain)
+        u[c] = u_t
+        v[c] = u_t
+        if soft:
+            v[c] = eq.reset_soft(u_t, real(s[c]), theta[c])
+        if hard:
+            v[c] = eq.reset_hard(u_t, real(s[c]), v_reset)
+
+
+@register_jitable(inline="always")
+def _leak_gradient(delta, u, s, i, theta, centre, factor, offset, v_reset, normed, decay_input, soft, hard, dbeta):
+    """Add a row's share of dL/d beta; u and s are those of the step before."""
+    real = type(v_reset)
+    for c in range(len(i)):
+        v = u[c]
+        if soft:
+            v = eq.reset_soft(u[c], real(s[c]), theta[c])
+        if hard:
+            v = eq.reset_hard(u[c], real(s[c]), v_reset)
+        current = real(0)
+        if decay_input:
+            current = eq.normalise(i[c], centre[c], factor[c], offset[c]) if normed else i[c]
+        dbeta[c] += delta[c] * (v - current)
 
 
 @cache
-def _backward_kernel(surrogate, reset, detach_reset, decay_input, learn_beta, direct, carry):
-    """The backward range kernel of one kind of neuron; direct: a loss acts on the potential itself."""
+def _backward_kernel(surrogate, reset, detach_reset, decay_input, normed, learned, direct, carry, in_place):
+    """The backward range kernel of one kind of neuron; learned: whether leak, threshold and width are; direct: a loss
+    acts on the potential itself; in_place: di takes the place of ds."""
     density = eq.DENSITY[surrogate]
     soft, hard = reset == "soft", reset == "hard"
+    learn_beta, learn_theta, learn_alpha = learned
     source = eq.SOURCE_HASH
 
     @kernel
     def lif_backward_tiles(
-        ds, u, s, beta, theta, d, v_reset, alpha, p_offset, p_slope, di, dbeta, dtheta, dalpha, start, rows, lo, hi
-    ):
+        ds, i, s, centre, factor, offset, beta, theta, d, v_reset, inverse_width, p_offset, p_slope, di, start, sums,
+        rows, width, blocks, lo, hi,
+    ):  # fmt: skip
         source  # noqa: B018  see the forward kernel
-        steps, total, channels = u.shape
+        steps, total, channels = i.shape
         real = type(v_reset)
-        e = np.empty((rows, channels), u.dtype)
+        u, e = np.empty((steps + 1, rows, width), i.dtype), np.empty((rows, width), i.dtype)
+        delta = np.empty(width, i.dtype)
+        quiet = np.zeros(width, s.dtype)
         for tile in range(lo, hi):
-            first = tile * rows
-            last = min(total, first + rows)
+            block, left = tile // blocks, tile % blocks * width
+            first, right = block * rows, min(channels, left + width)
+            last, n = min(total, first + rows), right - left
+            b, th, inv = beta[left:right], theta[left:right], inverse_width[left:right]
+            ce, fa, off = centre[left:right], factor[left:right], offset[left:right]
+            po, ps = p_offset[left:right], p_slope[left:right]
+            sums[:, block, left:right] = real(0)
+            dbeta, dtheta, dalpha = sums[0, block, left:right], sums[1, block, left:right], sums[2, block, left:right]
+            dsum, dprojection = sums[3, block, left:right], sums[4, block, left:right]
+            u[0] = e[:] = real(0)  # u[t + 1] is the potential at step t; e is v on the way up
+            if carry:
+                e[: last - first, :n] = u[0, : last - first, :n] = start[first:last, left:right]
+            for t in range(steps):
+                for m in range(first, last):
+                    _charge_again(
+                        i[t, m, left:right], s[t, m, left:right], d[t, left:right], b, th, ce, fa, off, v_reset,
+                        normed, decay_input, soft, hard, e[m - first], u[t + 1, m - first],
+                    )  # fmt: skip
             e[:] = real(0)
-            dtheta[tile] = real(0)
-            dalpha[tile] = real(0)
-            if learn_beta:
-                dbeta[tile] = real(0)
             for t in range(steps - 1, -1, -1):
                 for m in range(first, last):
-                    for c in range(channels):
-                        u_t, s_t, g, e_t = u[t, m, c], real(s[t, m, c]), ds[t, m, c], e[m - first, c]
-                        z = (u_t - theta[c]) / alpha[c]
-                        phi = density(z) / alpha[c]
-                        p = p_offset[c] + p_slope[c] * u_t if direct else real(0)
-                        q = g
+                    u_m, i_m, s_m, e_m = u[t + 1, m - first], i[t, m, left:right], s[t, m, left:right], e[m - first]
+                    g_m = ds[t, m, left:right]
+                    di_m = g_m if in_place else di[t, m, left:right]
+                    for c in range(n):
+                        z = (u_m[c] - th[c]) * inv[c]
+                        phi = density(z) * inv[c]
+                        s_t = real(s_m[c])
+                        p = po[c] + ps[c] * u_m[c] if direct else real(0)
+                        q = g_m[c]
                         if soft and not detach_reset:
-                            q = eq.spike_gradient_soft(g, e_t, theta[c])
+                            q = eq.spike_gradient_soft(q, e_m[c], th[c])
                         if hard and not detach_reset:
-                            q = eq.spike_gradient_hard(g, e_t, u_t, v_reset)
-                        delta = eq.potential_gradient(q, e_t, s_t if hard else real(0), phi, p)
-                        dtheta[tile, c] -= q * phi + (e_t * s_t if soft else real(0))
-                        dalpha[tile, c] += eq.width_gradient(q, phi, z)
-                        gain = real(1) - beta[c] if decay_input else real(1)
+                            q = eq.spike_gradient_hard(q, e_m[c], u_m[c], v_reset)
+                        delta_t = eq.potential_gradient(q, e_m[c], s_t if hard else real(0), phi, p)
+                        if learn_theta:
+                            dtheta[c] -= q * phi + (e_m[c] * s_t if soft else real(0))
+                        if learn_alpha:
+                            dalpha[c] += eq.width_gradient(q, phi, z)
+                        gain = real(1) - b[c] if decay_input else real(1)
+                        di_m[c] = gain * delta_t
+                        e_m[c] = b[c] * delta_t
                         if learn_beta:
-                            v = start[m, c] if carry else real(0)
-                            if t > 0:
-                                v = u[t - 1, m, c]
-                                if soft:
-                                    v = eq.reset_soft(v, real(s[t - 1, m, c]), theta[c])
-                                if hard:
-                                    v = eq.reset_hard(v, real(s[t - 1, m, c]), v_reset)
-                            current = (u_t - beta[c] * v + d[t, c]) / gain if decay_input else real(0)
-                            dbeta[tile, c] += delta * (v - current)
-                        di[t, m, c] = gain * delta
-                        e[m - first, c] = beta[c] * delta
+                            delta[c] = delta_t
+                        if normed:
+                            dsum[c] += gain * delta_t
+                            dprojection[c] += gain * delta_t * (i_m[c] - ce[c])
+                    if learn_beta:  # before the first step the potential stands as it is, not to be reset
+                        _leak_gradient(
+                            delta, u[t, m - first], s[t - 1, m, left:right] if t > 0 else quiet[:n], i_m, th, ce, fa,
+                            off, v_reset, normed, decay_input, soft, hard, dbeta,
+                        )  # fmt: skip
 
     return lif_backward_tiles
 
 
 def lif_backward(
-    ds, u, s, beta, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha, p_offset, p_slope,
-    di, dbeta, dtheta, dalpha, start=None,
+    ds, i, s, beta, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha, p_offset, p_slope,
+    di, dbeta, dtheta, dalpha, start=None, norm=None, dnorm=None,
 ):  # fmt: skip
     """See `reference.neuron.lif_backward`."""
-    learn_beta, direct = dbeta is not None, p_offset is not None
-    kind, reset = reset_kind(v_reset, u.dtype)
-    flags = detach_reset, decay_input, learn_beta, direct, start is not None
-    range_kernel = _backward_kernel(surrogate, kind, *flags)
-    rows = min(u.shape[1], rows_per_tile(u.shape[2]))
-    tiles = count_tiles(u.shape[1], rows)
-    partial = np.empty((3, tiles, u.shape[2]), u.dtype)
+    direct, in_place = p_offset is not None, same_memory(di, ds)
+    kind, reset = reset_kind(v_reset, i.dtype)
+    learned = dbeta is not None, dtheta is not None, dalpha is not None
+    flags = norm is not None, learned, direct, start is not None, in_place
+    range_kernel = _backward_kernel(surrogate, kind, detach_reset, decay_input, *flags)
+    steps, rows, channels = i.shape
+    plan = cut(rows, channels, SCRATCH_ELEMENTS // (steps + 1))
+    sums = np.empty((5, plan.row_blocks, channels * plan.joined), i.dtype)
+    values = plan.repeated(*(norm or (beta, beta, beta)), beta, theta, d)
+    others = plan.repeated(1 / alpha, p_offset if direct else beta, p_slope if direct else beta)
+    ds, i, s, di, state = plan.wide(ds, i, s, di, i[0] if start is None else start)
     launch(
-        range_kernel, tiles, ds, u, s, beta, theta, d, reset, alpha,
-        p_offset if direct else beta, p_slope if direct else beta, di, *partial,
-        u[0] if start is None else start, rows,
-    )  # fmt: skip
-    for total, parts in zip((dbeta, dtheta, dalpha), partial, strict=True):
+        range_kernel, plan.count, ds, i, s, *values, reset, *others, di, state, sums, plan.rows, plan.width, plan.blocks
+    )
+    for total, parts in zip((dbeta, dtheta, dalpha, *((None, None) if dnorm is None else dnorm)), sums, strict=True):
         if total is not None:
-            sum_tiles(parts, total)
+            plan.add_up(parts, total)
 
 
 @cache

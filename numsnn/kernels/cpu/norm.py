@@ -1,11 +1,15 @@
 """Moments over samples, batch normalisation, and scales that differ from step to step, compiled; `reference.norm` is
 the text it equals."""
 
+from functools import cache
+
 import numpy as np
 
+from ..reference.norm import batchnorm_factor
 from .compile import kernel
 from .launch import count_tiles, launch, rows_per_tile
 from .reduce import sum_tiles
+from .tiles import same_memory
 
 
 @kernel
@@ -39,21 +43,46 @@ def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
 
 
 def moments(x, mean, var):
-    """See `reference.norm.moments`. Tiles are merged in float64 by the pairwise formula of Chan, Golub and LeVeque
-    (1979), so that a large mean does not swallow a small variance."""
+    """See `reference.norm.moments`."""
     groups, total, channels = x.shape
     rows = rows_per_tile(channels)
     tiles = count_tiles(total, rows)
     tile_mean = np.empty((groups * tiles, channels), x.dtype)
     tile_square = np.empty_like(tile_mean)
     launch(_moment_tiles, groups * tiles, x, tile_mean, tile_square, rows, tiles)
-    counts = np.full((tiles, 1), rows, np.float64)
+    counts = np.full(tiles, rows, np.float64)
     counts[-1] = total - (tiles - 1) * rows
-    tile_mean = tile_mean.reshape(groups, tiles, channels)
-    merged = (counts * tile_mean).sum(1) / total
-    between = (counts * (tile_mean - merged[:, None]) ** 2).sum(1)
-    mean[...] = merged
-    var[...] = (tile_square.reshape(groups, tiles, channels).sum(1, dtype=np.float64) + between) / total
+    shape = groups, tiles, channels
+    merge_moments(tile_mean.reshape(shape), tile_square.reshape(shape), counts, mean, var)
+
+
+@kernel
+def _merge_groups(tile_mean, tile_square, counts, mean, var, lo, hi):
+    tiles, channels = tile_mean.shape[1:]
+    merged, spread = np.empty((2, channels))
+    for group in range(lo, hi):
+        merged[:] = spread[:] = 0.0
+        total = 0.0
+        for tile in range(tiles):
+            total += counts[tile]
+            for c in range(channels):
+                merged[c] += counts[tile] * tile_mean[group, tile, c]
+        for c in range(channels):
+            merged[c] /= total
+        for tile in range(tiles):
+            for c in range(channels):
+                distance = tile_mean[group, tile, c] - merged[c]
+                spread[c] += tile_square[group, tile, c] + counts[tile] * distance * distance
+        for c in range(channels):
+            mean[group, c] = merged[c]
+            var[group, c] = spread[c] / total
+
+
+def merge_moments(tile_mean, tile_square, counts, mean, var):
+    """Tiles of so many rows (counts ``[tiles]``), their means and sums of squared distances from them ``[G, tiles,
+    C]``, merged: mean, var ``[G, C]``. In float64 by the pairwise formula of Chan, Golub and LeVeque (1979), so that a
+    large mean does not swallow a small variance."""
+    launch(_merge_groups, len(mean), tile_mean, tile_square, counts, mean, var)
 
 
 def running_update(running, value, momentum):
@@ -72,15 +101,15 @@ def _affine_tiles(x, centre, factor, offset, y, rows, lo, hi):
 
 def batchnorm_forward(x, gamma, beta, mean, var, eps, scale, y):
     """See `reference.norm.batchnorm_forward`."""
-    real = x.dtype.type
-    factor = real(scale) * gamma / np.sqrt(var + real(eps))
+    factor = np.empty_like(gamma)
+    batchnorm_factor(gamma, var, eps, scale, factor)
     rows = rows_per_tile(x.shape[1])
     launch(_affine_tiles, count_tiles(len(x), rows), x, mean, factor, beta, y, rows)
 
 
 @kernel
-def _projection_tiles(dy, x, mean, inverse, sums, projections, rows, lo, hi):
-    """Per tile and channel: the sum of dy, and of dy times the normalised x."""
+def _projection_tiles(dy, x, mean, sums, projections, rows, lo, hi):
+    """Per tile and channel: the sum of dy, and of dy times the distance of x from its mean."""
     total, channels = x.shape
     real = type(x[0, 0])
     for tile in range(lo, hi):
@@ -89,36 +118,45 @@ def _projection_tiles(dy, x, mean, inverse, sums, projections, rows, lo, hi):
         for m in range(tile * rows, min(total, (tile + 1) * rows)):
             for c in range(channels):
                 sums[tile, c] += dy[m, c]
-                projections[tile, c] += dy[m, c] * ((x[m, c] - mean[c]) * inverse[c])
+                projections[tile, c] += dy[m, c] * (x[m, c] - mean[c])
 
 
-@kernel
-def _input_gradient_tiles(dy, x, mean, inverse, mean_dy, mean_projection, factor, dx, rows, lo, hi):
-    total, channels = x.shape
-    for m in range(lo * rows, min(total, hi * rows)):
-        for c in range(channels):
-            normalised = (x[m, c] - mean[c]) * inverse[c]
-            dx[m, c] = factor[c] * (dy[m, c] - mean_dy[c] - normalised * mean_projection[c])
+@cache
+def _input_gradient_kernel(in_place):
+    """dx = factor dy + slope (x - mean) + offset, per channel. What is written over must be one array for the compiler,
+    or it finds that the two overlap and does one element at a time."""
+
+    @kernel
+    def input_gradient_tiles(dy, x, mean, factor, slope, offset, dx, rows, lo, hi):
+        total, channels = x.shape
+        y = dy if in_place else dx
+        for m in range(lo * rows, min(total, hi * rows)):
+            for c in range(channels):
+                y[m, c] = factor[c] * dy[m, c] + (slope[c] * (x[m, c] - mean[c]) + offset[c])
+
+    return input_gradient_tiles
 
 
-def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta):
+def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta, sums=None):
     """See `reference.norm.batchnorm_backward`."""
     real = x.dtype.type
     inverse = real(1) / np.sqrt(var + real(eps))
     rows = rows_per_tile(x.shape[1])
     tiles = count_tiles(len(x), rows)
-    sums, projections = np.empty((2, tiles, x.shape[1]), x.dtype)
-    launch(_projection_tiles, tiles, dy, x, mean, inverse, sums, projections, rows)
-    sum_tiles(sums, dbeta)
-    sum_tiles(projections, dgamma)
-    mean_dy, mean_projection = dbeta / real(len(x)), dgamma / real(len(x))
-    dgamma *= real(scale)
+    if sums is None:
+        parts, sums = np.empty((2, tiles, x.shape[1]), x.dtype), np.empty((2, x.shape[1]), x.dtype)
+        launch(_projection_tiles, tiles, dy, x, mean, *parts, rows)
+        for total, part in zip(sums, parts, strict=True):
+            sum_tiles(part, total)
+    dbeta[...] = sums[0]
+    dgamma[...] = real(scale) * (sums[1] * inverse)
     if dx is None:
         return
-    if frozen:
-        mean_dy, mean_projection = np.zeros_like(mean), np.zeros_like(mean)
     factor = real(scale) * gamma * inverse
-    launch(_input_gradient_tiles, tiles, dy, x, mean, inverse, mean_dy, mean_projection, factor, dx, rows)
+    share = real(0 if frozen else 1 / len(x))
+    slope, offset = -share * factor * inverse * inverse * sums[1], -share * factor * sums[0]
+    in_place = same_memory(dx, dy)
+    launch(_input_gradient_kernel(in_place), tiles, dy, x, mean, factor, slope, offset, dx, rows)
 
 
 @kernel

@@ -1,14 +1,15 @@
 """Neurons with memory beyond the potential, compiled; `reference.recurrent` is the text it equals.
 
 A tile is a block of rows (samples, or samples and positions); a row goes through all its steps with its state in cache.
-Lateral weights are driven by the spikes of the step before: a neuron that was silent costs nothing going forward, and
-going back no dot product is made for a neuron whose surrogate is zero. The weights' gradient is one matrix product at
-the end.
+Lateral weights are driven by what comes along them: going forward a neuron that was silent costs nothing, going back
+one without a gradient, and of the others four rows of weights are added at a time. The weights' gradient is one matrix
+product at the end.
 """
 
 from functools import cache
 
 import numpy as np
+from numba.extending import register_jitable
 
 from .. import equations as eq
 from .compile import kernel
@@ -24,6 +25,26 @@ ROW_TILES = 16
 def _rows(total, channels, lateral):
     limit = max(1, total // ROW_TILES) if lateral else rows_per_tile(channels)
     return min(total, limit)
+
+
+@register_jitable(inline="always")
+def _add_rows(factors, w, active, y):
+    """y += factors w, by the rows of w whose factor is not zero; active is room for their numbers."""
+    count = 0
+    for k in range(len(factors)):
+        if factors[k] != type(factors[k])(0):
+            active[count] = k
+            count += 1
+    for first in range(0, count - 3, 4):
+        k0, k1, k2, k3 = active[first], active[first + 1], active[first + 2], active[first + 3]
+        f0, f1, f2, f3 = factors[k0], factors[k1], factors[k2], factors[k3]
+        w0, w1, w2, w3 = w[k0], w[k1], w[k2], w[k3]
+        for c in range(len(y)):
+            y[c] += (f0 * w0[c] + f1 * w1[c]) + (f2 * w2[c] + f3 * w3[c])
+    for last in range(count - count % 4, count):
+        factor, row = factors[active[last]], w[active[last]]
+        for c in range(len(y)):
+            y[c] += factor * row[c]
 
 
 @cache
@@ -43,6 +64,7 @@ def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, r
         steps, total, channels = i.shape
         real = type(v_reset)
         v, current, adapted, fired, rest, arriving = np.empty((6, channels), i.dtype)
+        active = np.empty(channels, np.uint32)
         for m in range(lo * rows, min(total, hi * rows)):
             v[:] = current[:] = adapted[:] = fired[:] = rest[:] = real(0)
             if carry:
@@ -52,10 +74,7 @@ def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, r
                 for c in range(channels):
                     arriving[c] = i[t, m, c]
                 if lateral:
-                    for k in range(channels):
-                        if fired[k] != real(0):
-                            for c in range(channels):
-                                arriving[c] += fired[k] * w[k, c]
+                    _add_rows(fired, w, active, arriving)
                 for c in range(channels):
                     current[c] = eq.synapse(current[c], arriving[c], gamma[c]) if synapse else arriving[c]
                     gain = real(1) - beta[c] if decay_input else real(1)
@@ -116,90 +135,105 @@ def _stand_ins(like, w, gamma, rho, kappa, j, a, held):
     return (like[0] if w is None else w, *(vector if x is None else x for x in (gamma, rho, kappa)), *real, held)
 
 
+@register_jitable(inline="always")
+def _leak_gradient(delta, u, u_before, s_before, a_earlier, first, beta, theta, kappa, d, v_reset, kind, dbeta):
+    """Add a row's share of dL/d beta. kind: whether the input is scaled, the reset soft, hard, and the threshold
+    adapts; at the first step the potential before it stands as it is."""
+    decay_input, soft, hard, adaptive = kind
+    real = type(v_reset)
+    for c in range(len(delta)):
+        v, fired = u_before[c], real(0) if first else real(s_before[c])
+        if soft:
+            fall = eq.adapted_threshold(theta[c], kappa[c], a_earlier[c]) if adaptive else theta[c]
+            v = eq.reset_soft(v, fired, fall)
+        if hard:
+            v = eq.reset_hard(v, fired, v_reset)
+        current = (u[c] - beta[c] * v + d[c]) / (real(1) - beta[c]) if decay_input else real(0)
+        dbeta[c] += delta[c] * (v - current)
+
+
 @cache
 def _backward_kernel(
-    surrogate, reset, detach_reset, decay_input, lateral, synapse, adaptive, refractory, direct, carry
+    surrogate, reset, detach_reset, decay_input, lateral, synapse, adaptive, refractory, direct, carry, learned
 ):
-    """The backward range kernel of one kind of neuron; direct: a loss acts on the potential itself."""
+    """The backward range kernel of one kind of neuron; direct: a loss acts on the potential itself; learned: for which
+    of beta, gamma, rho, kappa, theta and alpha a gradient is wanted."""
     density = eq.DENSITY[surrogate]
     soft, hard = reset == "soft", reset == "hard"
+    learn_beta, learn_gamma, learn_rho, learn_kappa, learn_theta, learn_alpha = learned
+    kind = decay_input, soft, hard, adaptive
     source = eq.SOURCE_HASH
 
     @kernel
     def recurrent_backward_tiles(
-        ds, u, s, j, a, held, w, beta, gamma, rho, kappa, theta, d, v_reset, alpha, p_offset, p_slope,
-        di, dbeta, dgamma, drho, dkappa, dtheta, dalpha, start, rows, lo, hi,
+        ds, u, s, j, a, held, w, beta, gamma, rho, kappa, theta, d, v_reset, inverse_width, p_offset, p_slope,
+        di, sums, start, rows, lo, hi,
     ):  # fmt: skip
         source  # noqa: B018  see the forward kernel
         steps, total, channels = u.shape
         real = type(v_reset)
         zero = real(0)
-        e, f, h, through = np.empty((4, channels), u.dtype)
+        e, f, h, through, q, delta, share = np.empty((7, channels), u.dtype)
+        v_start, j_start, a_start = np.zeros((3, channels), u.dtype)
+        active = np.empty(channels, np.uint32)
         for tile in range(lo, hi):
-            for c in range(channels):
-                dbeta[tile, c] = dgamma[tile, c] = drho[tile, c] = dkappa[tile, c] = zero
-                dtheta[tile, c] = dalpha[tile, c] = zero
+            sums[:, tile] = zero
             for m in range(tile * rows, min(total, (tile + 1) * rows)):
                 e[:] = f[:] = h[:] = through[:] = zero
+                if carry:
+                    v_start[:], j_start[:], a_start[:] = start[0, m], start[1, m], start[2, m]
                 for t in range(steps - 1, -1, -1):
+                    u_t, s_t, active_t = u[t, m], s[t, m], held[t, m] if refractory else held[0, 0]
+                    a_t = a[t - 1, m] if adaptive and t > 0 else a_start
+                    q[:] = ds[t, m]
+                    if lateral:  # through is dL/dj of the step behind, zero behind the last
+                        _add_rows(through, w, active, q)
+                    if adaptive:
+                        for c in range(channels):
+                            q[c] += (real(1) - rho[c]) * f[c]
                     for c in range(channels):
-                        u_t, s_t = u[t, m, c], real(s[t, m, c])
-                        v = start[0, m, c] if carry else zero
-                        j_before = start[1, m, c] if carry else zero
-                        a_before = start[2, m, c] if carry else zero
-                        if adaptive and t > 0:
-                            a_before = a[t - 1, m, c]
-                        threshold = eq.adapted_threshold(theta[c], kappa[c], a_before) if adaptive else theta[c]
-                        z = (u_t - threshold) / alpha[c]
-                        resting = refractory and held[t, m, c] > 0
-                        phi = zero if resting else density(z) / alpha[c]
-                        q = ds[t, m, c]
-                        if lateral and t + 1 < steps and phi != zero:
-                            for k in range(channels):
-                                q += di[t + 1, m, k] * w[c, k]
-                        if adaptive:
-                            q += (real(1) - rho[c]) * f[c]
-                        share = zero
-                        delta = zero
-                        if not resting:
-                            p = p_offset[c] + p_slope[c] * u_t if direct else zero
-                            if soft and not detach_reset:
-                                q = eq.spike_gradient_soft(q, e[c], threshold)
-                            if hard and not detach_reset:
-                                q = eq.spike_gradient_hard(q, e[c], u_t, v_reset)
-                            delta = eq.potential_gradient(q, e[c], s_t if hard else zero, phi, p)
-                            share = -q * phi - (e[c] * s_t if soft else zero)
-                        dtheta[tile, c] += share
-                        dalpha[tile, c] += eq.width_gradient(q, phi, z)
-                        if adaptive:
-                            dkappa[tile, c] += share * a_before
-                            drho[tile, c] += f[c] * (a_before - s_t)
-                            f[c] = rho[c] * f[c] + kappa[c] * share
+                        threshold = eq.adapted_threshold(theta[c], kappa[c], a_t[c]) if adaptive else theta[c]
+                        z = (u_t[c] - threshold) * inverse_width[c]
+                        awake = not (refractory and active_t[c] > 0)
+                        phi = density(z) * inverse_width[c] if awake else zero
+                        q_t, fired = q[c], real(s_t[c])
+                        p = p_offset[c] + p_slope[c] * u_t[c] if direct else zero
+                        if soft and not detach_reset:
+                            q_t = eq.spike_gradient_soft(q_t, e[c], threshold)
+                        if hard and not detach_reset:
+                            q_t = eq.spike_gradient_hard(q_t, e[c], u_t[c], v_reset)
+                        delta_t = eq.potential_gradient(q_t, e[c], fired if hard else zero, phi, p)
+                        share_t = -q_t * phi - (e[c] * fired if soft else zero)
+                        if learn_alpha:
+                            sums[5, tile, c] += eq.width_gradient(q_t, phi, z)
+                        delta[c] = delta_t if awake else zero
+                        share[c] = share_t if awake else zero
+                        e[c] = beta[c] * delta_t if awake else e[c]
+                    if learn_theta:
+                        sums[4, tile] += share
+                    if adaptive:
+                        for c in range(channels):
+                            if learn_kappa:
+                                sums[3, tile, c] += share[c] * a_t[c]
+                            if learn_rho:
+                                sums[2, tile, c] += f[c] * (a_t[c] - real(s_t[c]))
+                            f[c] = rho[c] * f[c] + kappa[c] * share[c]
+                    for c in range(channels):
                         gain = real(1) - beta[c] if decay_input else real(1)
-                        through[c] = gain * delta + h[c]
-                        if synapse:
-                            if t > 0:
-                                j_before = j[t - 1, m, c]
-                            dgamma[tile, c] += through[c] * j_before
-                            h[c] = gamma[c] * through[c]
-                        if t > 0:
-                            v, before = u[t - 1, m, c], real(s[t - 1, m, c])
-                            if soft:
-                                fall = theta[c]
-                                if adaptive:
-                                    a_earlier = start[2, m, c] if carry else zero
-                                    if t > 1:
-                                        a_earlier = a[t - 2, m, c]
-                                    fall = eq.adapted_threshold(theta[c], kappa[c], a_earlier)
-                                v = eq.reset_soft(v, before, fall)
-                            if hard:
-                                v = eq.reset_hard(v, before, v_reset)
-                        current = (u_t - beta[c] * v + d[t, c]) / gain if decay_input else zero
-                        dbeta[tile, c] += delta * (v - current)
-                        if not resting:
-                            e[c] = beta[c] * delta
-                    for c in range(channels):
+                        through[c] = gain * delta[c] + (h[c] if synapse else zero)
                         di[t, m, c] = through[c]
+                    if synapse:
+                        j_t = j[t - 1, m] if t > 0 else j_start
+                        for c in range(channels):
+                            if learn_gamma:
+                                sums[1, tile, c] += through[c] * j_t[c]
+                            h[c] = gamma[c] * through[c]
+                    if learn_beta:
+                        _leak_gradient(
+                            delta, u_t, u[t - 1, m] if t > 0 else v_start, s[max(t - 1, 0), m],
+                            a[t - 2, m] if adaptive and t > 1 else a_start, t == 0, beta, theta, kappa, d[t], v_reset,
+                            kind, sums[0, tile],
+                        )  # fmt: skip
 
     return recurrent_backward_tiles
 
@@ -211,19 +245,22 @@ def recurrent_backward(
     """See `reference.recurrent.recurrent_backward`."""
     lateral, direct = w is not None, p_offset is not None
     parts = lateral, gamma is not None, kappa is not None, held is not None, direct, start is not None
+    totals = dbeta, dgamma, drho, dkappa, dtheta, dalpha
     kind, reset = reset_kind(v_reset, u.dtype)
-    range_kernel = _backward_kernel(surrogate, kind, detach_reset, decay_input, *parts)
+    learned = tuple(total is not None for total in totals)
+    range_kernel = _backward_kernel(surrogate, kind, detach_reset, decay_input, *parts, learned)
     _, total, channels = u.shape
     rows = _rows(total, channels, lateral)
     tiles = count_tiles(total, rows)
-    partial = np.empty((6, tiles, channels), u.dtype)
-    weights, gamma, rho, kappa, j, a, held = _stand_ins(u, w, gamma, rho, kappa, j, a, held)
+    sums = np.empty((6, tiles, channels), u.dtype)
+    back = np.ascontiguousarray(w.T) if lateral else None
+    back, gamma, rho, kappa, j, a, held = _stand_ins(u, back, gamma, rho, kappa, j, a, held)
     p_offset, p_slope = (p_offset, p_slope) if direct else (beta, beta)
     launch(
-        range_kernel, tiles, ds, u, s, j, a, held, weights, beta, gamma, rho, kappa, theta, d, reset, alpha,
-        p_offset, p_slope, di, *partial, u if start is None else start, rows,
+        range_kernel, tiles, ds, u, s, j, a, held, back, beta, gamma, rho, kappa, theta, d, reset, 1 / alpha,
+        p_offset, p_slope, di, sums, u if start is None else start, rows,
     )  # fmt: skip
-    for whole, share in zip((dbeta, dgamma, drho, dkappa, dtheta, dalpha), partial, strict=True):
+    for whole, share in zip(totals, sums, strict=True):
         if whole is not None:
             sum_tiles(share, whole)
     if lateral:

@@ -3,7 +3,7 @@ compiled targets are tested against."""
 
 from .activity import add_affine, add_row, rate_band, rate_power
 from .array import empty, from_host, to_host, zeros
-from .conv import conv2d_backward_input, conv2d_backward_weight, conv2d_forward
+from .conv import active_inputs, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .dropout import dropout
 from .elementwise import (
     add,
@@ -33,6 +33,7 @@ from .loss import (
 from .neuron import lif_backward, lif_forward, lif_reset
 from .norm import (
     batchnorm_backward,
+    batchnorm_factor,
     batchnorm_fold,
     batchnorm_forward,
     moments,
@@ -42,22 +43,23 @@ from .norm import (
 )
 from .optim import adam_update, clamp, scale, sgd_update, sum_squares
 from .parametrise import positive_backward, positive_forward, unit_backward, unit_forward
-from .pda import divergence, shift_update
+from .pda import divergence, merge_steps, normalised_moments, shift_update
 from .pool import avg_pool2d_backward, avg_pool2d_forward, max_pool2d_backward, max_pool2d_forward
 from .recurrent import recurrent_backward, recurrent_forward
 
 name = "reference"
 
 __all__ = [
-    "adam_update", "add", "add_affine", "add_row", "and_backward", "and_forward", "avg_pool2d_backward",
-    "avg_pool2d_forward", "batchnorm_backward", "batchnorm_fold", "batchnorm_forward", "bias_backward", "clamp",
-    "concat", "conv2d_backward_input", "conv2d_backward_weight", "conv2d_forward", "delay_backward", "delay_forward",
-    "divergence", "dropout", "empty", "first_spike_cross_entropy", "from_host", "groupnorm_backward",
-    "groupnorm_forward", "iand_backward", "iand_forward", "integrator_backward", "integrator_forward", "lif_backward",
-    "lif_forward", "lif_reset", "linear_backward_input", "linear_backward_weight", "linear_forward",
-    "max_membrane_cross_entropy", "max_pool2d_backward", "max_pool2d_forward", "membrane_mse", "moments", "name",
-    "poisson", "positive_backward", "positive_forward", "rate_band", "rate_cross_entropy", "rate_power",
-    "recurrent_backward", "recurrent_forward", "repeat", "running_update", "scale", "scale_steps_backward",
-    "scale_steps_forward", "sgd_update", "shift_update", "spike_count_mse", "split", "sum_squares", "sum_steps",
-    "temporal_cross_entropy", "to_host", "unit_backward", "unit_forward", "zeros",
+    "active_inputs", "adam_update", "add", "add_affine", "add_row", "and_backward", "and_forward",
+    "avg_pool2d_backward", "avg_pool2d_forward", "batchnorm_backward", "batchnorm_factor", "batchnorm_fold",
+    "batchnorm_forward", "bias_backward", "clamp", "concat", "conv2d_backward_input", "conv2d_backward_weight",
+    "conv2d_forward", "delay_backward", "delay_forward", "divergence", "dropout", "empty",
+    "first_spike_cross_entropy", "from_host", "groupnorm_backward", "groupnorm_forward", "iand_backward",
+    "iand_forward", "integrator_backward", "integrator_forward", "lif_backward", "lif_forward", "lif_reset",
+    "linear_backward_input", "linear_backward_weight", "linear_forward", "max_membrane_cross_entropy",
+    "max_pool2d_backward", "max_pool2d_forward", "membrane_mse", "merge_steps", "moments", "name",
+    "normalised_moments", "poisson", "positive_backward", "positive_forward", "rate_band", "rate_cross_entropy",
+    "rate_power", "recurrent_backward", "recurrent_forward", "repeat", "running_update", "scale",
+    "scale_steps_backward", "scale_steps_forward", "sgd_update", "shift_update", "spike_count_mse", "split",
+    "sum_squares", "sum_steps", "temporal_cross_entropy", "to_host", "unit_backward", "unit_forward", "zeros",
 ]  # fmt: skip

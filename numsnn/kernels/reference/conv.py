@@ -25,26 +25,41 @@ def _groups(groups, channels_in, channels_out):
     return [(slice(g * i, (g + 1) * i), slice(g * o, (g + 1) * o)) for g in range(groups)]
 
 
-def conv2d_forward(x, w, b, stride, padding, groups, y):
-    """y[b, oy, ox] = sum over taps of x[b, oy sh + ky - ph, ox sw + kx - pw] w[ky, kx] + b; x may be uint8."""
+def active_inputs(x, dtype, memory=None):
+    """What a target wants to know of an input ``[B, H, W, I]`` (or ``[M, I]``) before it computes with it, once for the
+    forward pass and the weight gradient: where it is not zero. Here, nothing.
+
+    memory is an earlier answer, to be used again; dtype the weights'.
+    """
+
+
+def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto", kept=None):
+    """y[b, oy, ox] = sum over taps of x[b, oy sh + ky - ph, ox sw + kx - pw] w[ky, kx] + b; x may be uint8.
+
+    Targets that know several ways to compute this choose one, or take the route asked for; all give its name back.
+    active is what `active_inputs` said of x; kept a dict for weights that never change, in which a target may keep what
+    it makes of them.
+    """
     padded = _padded(x, padding, w.dtype)
     y[...] = 0 if b is None else b
     for ky, kx in np.ndindex(w.shape[:2]):
         view = _tap(padded, ky, kx, stride, *y.shape[1:3])
         for i, o in _groups(groups, x.shape[3], y.shape[3]):
             y[..., o] += view[..., i] @ w[ky, kx][:, o]
+    return "reference"
 
 
-def conv2d_backward_weight(x, dy, stride, padding, groups, dw):
+def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, route="auto"):
     """dw[ky, kx] = sum over positions of x's tap view^T dy."""
     padded = _padded(x, padding, dy.dtype)
     for ky, kx in np.ndindex(dw.shape[:2]):
         view = _tap(padded, ky, kx, stride, *dy.shape[1:3])
         for i, o in _groups(groups, x.shape[3], dy.shape[3]):
             dw[ky, kx][:, o] = np.tensordot(view[..., i], dy[..., o], axes=([0, 1, 2], [0, 1, 2]))
+    return "reference"
 
 
-def conv2d_backward_input(dy, w, stride, padding, groups, dx):
+def conv2d_backward_input(dy, w, stride, padding, groups, dx, route="auto"):
     """dx: every tap adds dy w[ky, kx]^T back onto the positions it has read.
 
     It is also the forward pass of the transposed convolution; dy may be uint8 spikes.
@@ -57,3 +72,4 @@ def conv2d_backward_input(dy, w, stride, padding, groups, dx):
         for i, o in _groups(groups, channels, dy.shape[3]):
             view[..., i] += dy[..., o] @ w[ky, kx][:, o].T
     dx[...] = padded[:, ph : ph + height, pw : pw + width]
+    return "reference"

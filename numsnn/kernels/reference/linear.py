@@ -1,21 +1,25 @@
-"""Fully connected layer on rows: x ``[M, I]``, w ``[I, O]``, b ``[O]`` or None, y ``[M, O]``."""
+"""Fully connected layer on rows: x ``[M, I]``, w ``[I, O]``, b ``[O]`` or None, y ``[M, O]``. active, route and
+kept: see `reference.conv`."""
 
 
-def linear_forward(x, w, b, y):
+def linear_forward(x, w, b, y, active=None, route="auto", kept=None):
     """y = x w + b; x may be uint8 spikes."""
     y[...] = x.astype(w.dtype) @ w
     if b is not None:
         y += b
+    return "reference"
 
 
-def linear_backward_weight(x, dy, dw):
+def linear_backward_weight(x, dy, dw, active=None, route="auto"):
     """dw = x^T dy."""
     dw[...] = x.astype(dy.dtype).T @ dy
+    return "reference"
 
 
-def linear_backward_input(dy, w, dx):
+def linear_backward_input(dy, w, dx, route="auto"):
     """dx = dy w^T."""
     dx[...] = dy @ w.T
+    return "reference"
 
 
 def bias_backward(dy, db):

@@ -8,11 +8,14 @@ import numpy as np
 from .surrogate import CDF, DENSITY
 
 
-def lif_forward(i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s, carried=None):
+def lif_forward(
+    i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s, carried=None, norm=None, mean=None, var=None,
+    visible=None, reach=0.0,
+):  # fmt: skip
     """Charge, fire and reset for t = 1..T.
 
     Args:
-        i: input current ``[T, M, C]``.
+        i: input current ``[T, M, C]``, or with `norm` what is to be normalised to it.
         beta, theta, alpha: leak, threshold and surrogate width, each ``[C]``.
         d: PDA correction ``[T, C]``, taken off the potential.
         v_reset: hard reset to this value; None for a soft reset (subtract theta); "none" for no reset at all.
@@ -21,7 +24,16 @@ def lif_forward(i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s,
         u: out, potentials after charging ``[T, M, C]``; None where nobody needs them (inference).
         s: out, spikes ``[T, M, C]``, uint8, or i's dtype in relaxed mode.
         carried: in and out, the potential ``[M, C]`` before the first and after the last step; None starts from v = 0.
+        norm: (centre, factor, offset), each ``[C]``, of the normalisation in front of the neuron; None for none.
+        mean, var: out, mean and (biased) variance of u over the rows, ``[T, C]``; both None where nobody needs them.
+        visible: out, uint8 ``[T, M, C]``: 1 where |u - theta| <= reach alpha, that is where a surrogate that is zero
+            further out can see the potential, and where u is NaN; None where nobody needs it.
+        reach: of the surrogate, in widths.
+
+    Returns:
+        the share of ones in visible; None without it.
     """
+    i = normalised(i, norm)
     gain = 1 - beta if decay_input else np.ones_like(beta)
     v = np.zeros_like(i[0]) if carried is None else carried.copy()
     for t in range(len(i)):
@@ -32,8 +44,22 @@ def lif_forward(i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s,
         s[t] = s_t
         if u is not None:
             u[t] = u_t
+        if mean is not None:
+            mean[t] = u_t.mean(0)
+            var[t] = ((u_t - mean[t]) ** 2).mean(0)
+        if visible is not None:
+            visible[t] = ~(np.abs(x / alpha) > reach)
     if carried is not None:
         carried[...] = v
+    return None if visible is None else float(visible.mean())
+
+
+def normalised(x, norm):
+    """The input current: x as it is, or (x - centre) factor + offset."""
+    if norm is None:
+        return x
+    centre, factor, offset = norm
+    return (x - centre) * factor + offset
 
 
 def fall(u, theta, v_reset):
@@ -44,29 +70,32 @@ def fall(u, theta, v_reset):
 
 
 def lif_backward(
-    ds, u, s, beta, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha, p_offset, p_slope,
-    di, dbeta, dtheta, dalpha, start=None,
+    ds, i, s, beta, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha, p_offset, p_slope,
+    di, dbeta, dtheta, dalpha, start=None, norm=None, dnorm=None,
 ):  # fmt: skip
     """Back-propagation through time of `lif_forward`, from t = T down to 1.
 
     Args:
         ds: dL/ds ``[T, M, C]``.
-        u, s: what the forward pass stored.
+        i, s: input and spikes of the forward pass; the potentials between them are computed again.
         beta, theta, d, v_reset, decay_input, alpha: as in the forward pass.
         detach_reset: treat the spikes in the reset as constants.
         surrogate: the family whose density stands in for the derivative of H.
         p_offset, p_slope: a loss acting on the potential itself, p = p_offset + p_slope u, each ``[C]``; or None.
-        di: out, dL/di ``[T, M, C]``.
-        dbeta: out, dL/d beta ``[C]``; None where the leak is not learned.
-        dtheta, dalpha: out, dL/d theta and dL/d alpha ``[C]``.
+        di: out, dL/d current ``[T, M, C]``; may be ds itself.
+        dbeta, dtheta, dalpha: out, dL/d beta, dL/d theta and dL/d alpha ``[C]``; None where they are not learned.
         start: the potential ``[M, C]`` that the forward pass was carried on from, a constant; None for v = 0.
+        norm: as in the forward pass; di is then the gradient of what comes out of the normalisation.
+        dnorm: out ``[2, C]``, with `norm`: the sums of di and of di (i - centre), which its own backward pass needs.
     """
+    x, i = i, normalised(i, norm)
     hard = v_reset is not None and v_reset != "none"
     gain = 1 - beta if decay_input else np.ones_like(beta)
-    e = np.zeros_like(di[0])
-    dtheta[...] = dalpha[...] = 0
-    if dbeta is not None:
-        dbeta[...] = 0
+    u, before = potentials(i, s, beta, theta, d, v_reset, gain, start)
+    e = np.zeros_like(i[0])
+    for total in (dbeta, dtheta, dalpha, dnorm):
+        if total is not None:
+            total[...] = 0
     for t in reversed(range(len(u))):
         z = (u[t] - theta) / alpha
         density = DENSITY[surrogate](z) / alpha
@@ -78,20 +107,30 @@ def lif_backward(
         p = 0 if p_offset is None else p_offset + p_slope * u[t]
         delta = q * density + (e * (1 - s_t) if hard else e) + p
 
-        dtheta -= (q * density).sum(0)
-        if v_reset is None:
-            dtheta -= (e * s_t).sum(0)
-        dalpha -= (q * density * z).sum(0)
+        if dtheta is not None:
+            dtheta -= (q * density).sum(0)
+            if v_reset is None:
+                dtheta -= (e * s_t).sum(0)
+        if dalpha is not None:
+            dalpha -= (q * density * z).sum(0)
         if dbeta is not None:
-            v = np.zeros_like(u[t]) if start is None else start
-            if t > 0:
-                v = np.empty_like(u[t])
-                lif_reset(u[t - 1], s[t - 1], theta, v_reset, v)
-            current = (u[t] - beta * v + d[t]) / gain if decay_input else 0
-            dbeta += (delta * (v - current)).sum(0)
+            dbeta += (delta * (before[t] - (i[t] if decay_input else 0))).sum(0)
 
         di[t] = gain * delta
+        if norm is not None:
+            dnorm += di[t].sum(0), (di[t] * (x[t] - norm[0])).sum(0)
         e = beta * delta
+
+
+def potentials(i, s, beta, theta, d, v_reset, gain, start):
+    """The potentials u of a forward pass that fired s, and those each step started from."""
+    u, before = np.empty_like(i), np.empty_like(i)
+    v = np.zeros_like(i[0]) if start is None else start
+    for t in range(len(i)):
+        before[t] = v
+        u[t] = beta * v + gain * i[t] - d[t]
+        v = u[t] - s[t].astype(i.dtype) * fall(u[t], theta, v_reset)
+    return u, before
 
 
 def lif_reset(u, s, theta, v_reset, v):

@@ -26,16 +26,24 @@ def batchnorm_forward(x, gamma, beta, mean, var, eps, scale, y):
     y[...] = x.dtype.type(scale) * gamma * (x - mean) / np.sqrt(var + x.dtype.type(eps)) + beta
 
 
-def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta):
-    """Gradients of `batchnorm_forward`; dx is None where nobody needs it.
+def batchnorm_factor(gamma, var, eps, scale, factor):
+    """factor = scale gamma / sqrt(var + eps), all ``[C]``: with it `batchnorm_forward` is (x - mean) factor + beta."""
+    factor[...] = factor.dtype.type(scale) * gamma / np.sqrt(var + factor.dtype.type(eps))
 
-    With frozen statistics mean and var are constants; otherwise they are functions of x (the batch's own).
+
+def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta, sums=None):
+    """Gradients of `batchnorm_forward`; dx is None where nobody needs it, and may be dy itself.
+
+    With frozen statistics mean and var are constants; otherwise they are functions of x (the batch's own). sums, where
+    somebody has them already, are those of dy and of dy (x - mean), ``[2, C]``.
     """
     real = x.dtype.type
     inverse = 1 / np.sqrt(var + real(eps))
     normalised = (x - mean) * inverse
-    dbeta[...] = dy.sum(0)
-    projection = (dy * normalised).sum(0)
+    if sums is None:
+        sums = dy.sum(0), (dy * (x - mean)).sum(0)
+    dbeta[...] = sums[0]
+    projection = sums[1] * inverse
     dgamma[...] = real(scale) * projection
     if dx is None:
         return

@@ -1,9 +1,23 @@
 """Potential distribution adjustment (method, section 3)."""
 
+import numpy as np
+
 
 def shift_update(d, mean, target, momentum):
     """d[t, c] <- d[t, c] + momentum (mean[t, c] - target[c]), in place."""
     d += d.dtype.type(momentum) * (mean - target)
+
+
+def merge_steps(mean, var, total_mean, total_var):
+    """Moments over all steps, ``[C]``, from those of every step, ``[T, C]``."""
+    total_mean[...] = mean.mean(0, dtype=np.float64)
+    total_var[...] = var.mean(0, dtype=np.float64) + ((mean - mean.mean(0, dtype=np.float64)) ** 2).mean(0)
+
+
+def normalised_moments(mean, var, centre, factor, offset, normalised_mean, normalised_var):
+    """Mean and variance of (x - centre) factor + offset, for x of this mean and variance; all ``[C]``."""
+    normalised_mean[...] = (mean - centre) * factor + offset
+    normalised_var[...] = var * factor**2
 
 
 def divergence(mean, var, target_mean, target_var, eps, weight, n, value, p_offset, p_slope):

@@ -81,8 +81,8 @@ def recurrent_backward(
         p_offset, p_slope: a loss acting on the potential itself, p = p_offset + p_slope u, each ``[C]``; or None.
         di: out, dL/di ``[T, M, C]``.
         dw: out ``[C, C]``; None without lateral weights.
-        dbeta, dgamma, drho, dkappa: out ``[C]``; None where the neuron has no such part or does not learn it.
-        dtheta, dalpha: out ``[C]``.
+        dbeta, dgamma, drho, dkappa, dtheta, dalpha: out ``[C]``; None where the neuron has no such part or does not
+            learn it.
         start: what the forward pass was carried on from, ``[5, M, C]``, constants; None for 0.
     """
     hard = v_reset is not None and v_reset != "none"
@@ -111,8 +111,10 @@ def recurrent_backward(
         delta = q * density + active * ((e * (1 - s_t) if hard else e) + p)
         share = -q * density - (e * s_t if v_reset is None else 0)  # dL/d theta[t]
 
-        dtheta += share.sum(0)
-        dalpha -= (q * density * z).sum(0)
+        if dtheta is not None:
+            dtheta += share.sum(0)
+        if dalpha is not None:
+            dalpha -= (q * density * z).sum(0)
         if kappa is not None:
             if dkappa is not None:
                 dkappa += (share * a_before).sum(0)

@@ -1,0 +1,115 @@
+"""numsnn against its peers on the same numbers, in one run: see README.md.
+
+    python benchmarks/compare.py [--quick] [--only WORKLOAD ...] [--out FOLDER]
+                                 [--peers-python PYTHON] [--jax-python PYTHON]
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import layers
+from comparison import Comparison
+from report import report
+
+from numsnn.bench.measure import load
+from numsnn.bench.workloads import SURROGATES, scaling, workloads
+from numsnn.version import __version__
+
+PEERS = ("spikingjelly", "snntorch", "norse", "jax")
+PARTS = ("workloads", "layers", "neurons", "scaling")
+
+THREADED = ("vgg", "resnet", "fc", "recurrent")
+"""Workloads whose time is measured for one thread as well."""
+
+SCHEMA = 1
+"""Number of the form of results.json; it grows when a key changes its meaning."""
+
+
+def options(arguments=None):
+    known = workloads()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, help="what to measure (default: all)")
+    parser.add_argument("--only", nargs="+", choices=list(known), metavar="WORKLOAD", help=", ".join(known))
+    parser.add_argument("--quick", action="store_true", help="tiny shapes: whether everything works, no measurement")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS, help="who takes part (default: all)")
+    parser.add_argument("--peers-python", default=sys.executable, metavar="PYTHON", help="interpreter with PyTorch's")
+    parser.add_argument("--jax-python", default=sys.executable, metavar="PYTHON", help="interpreter with JAX")
+    parser.add_argument("--surrogate", nargs="+", choices=list(SURROGATES), default=["arctan"], help="default: arctan")
+    parser.add_argument("--threads", type=int, default=2, help="of every side (default: 2)")
+    parser.add_argument("--budget", type=float, default=60.0, help="seconds of timing a pass (default: 60)")
+    parser.add_argument("--seed", type=int, default=0, help="of all numbers")
+    parser.add_argument("--json", metavar="FILE", help="write the results")
+    parser.add_argument("--out", metavar="FOLDER", help="write results.json, report.md and the plots")
+    chosen = parser.parse_args(arguments)
+    if chosen.threads < 1:
+        parser.error(f"--threads must be a positive whole number; got {chosen.threads}")
+    chosen.parts = chosen.parts or (["workloads"] if chosen.only else list(PARTS))
+    return chosen
+
+
+def measure(chosen, say) -> dict:
+    """All results as plain data."""
+    pythons = {"numsnn": sys.executable}
+    for peer in chosen.peers:
+        pythons[peer] = chosen.jax_python if peer == "jax" else chosen.peers_python
+    budget = 0.0 if chosen.quick else chosen.budget
+    results = {
+        "schema": SCHEMA, "version": __version__, "quick": chosen.quick, "surrogates": chosen.surrogate,
+        "threads": chosen.threads, "load_before": load(), "workloads": [], "layers": [], "neurons": {}, "scaling": {},
+        "scaling_threads": {},
+    }  # fmt: skip
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        comparison = stack.enter_context(Comparison(pythons, chosen.threads, folder, budget, say))
+        results |= {name: getattr(comparison, name) for name in ("machine", "versions", "missing")}
+        every = workloads(chosen.quick)
+        if "workloads" in chosen.parts:
+            for surrogate in chosen.surrogate:
+                for name, workload in every.items():
+                    if chosen.only is None or name in chosen.only:
+                        found = comparison.run(replace(workload, surrogate=surrogate), seed=chosen.seed)
+                        results["workloads"].append(found)
+        if "layers" in chosen.parts and "spikingjelly" in comparison.checkers:
+            results["layers"] = layers.sweep(comparison, chosen.quick, budget / 30)
+        if "neurons" in chosen.parts:
+            say("neuron kernel")
+            results["neurons"] = comparison.own.ask("neurons", quick=chosen.quick)["neurons"]
+        if "scaling" in chosen.parts:
+            results["scaling"] = layers.growth(comparison, scaling(chosen.quick), budget, chosen.surrogate[0])
+            threaded = [every[name] for name in THREADED]
+            counts = sorted({1, chosen.threads})
+            results["scaling_threads"] = layers.threads(comparison, threaded, counts, budget, chosen.surrogate[0])
+    return results | {"load_after": load()}
+
+
+def keep(results, folder):
+    """Write everything there is into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "report.md").write_text(report(results))
+    if find_spec("matplotlib") is None:
+        print("matplotlib is missing, so there are no plots", file=sys.stderr)
+        return
+    from plots import plot_all
+
+    plot_all(results, folder)
+
+
+def main(arguments=None):
+    chosen = options(arguments)
+    results = measure(chosen, lambda line: print(line, file=sys.stderr, flush=True))
+    print(report(results))
+    if chosen.json:
+        Path(chosen.json).write_text(json.dumps(results, indent=1) + "\n")
+    if chosen.out:
+        keep(results, Path(chosen.out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""One workload on all sides: numbers drawn once, agreement checked, times and memory taken in turns."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import agreement
+import numpy as np
+from driver import Worker, WorkerError, alternate
+
+from numsnn.bench.measure import summary
+from numsnn.bench.workloads import Workload, leaves
+
+OWN = "numsnn"
+
+
+class Comparison:
+    """Compares numsnn with its peers, workload by workload.
+
+    Args:
+        pythons: side -> interpreter; "numsnn" is one of them.
+        threads: to compute with.
+        folder: for arrays on their way between processes.
+        budget: seconds of timing a workload and pass.
+        say: called with a line of progress.
+    """
+
+    def __init__(self, pythons: dict[str, str], threads: int, folder, budget: float, say=print):
+        self.pythons, self.threads, self.budget, self.say = pythons, threads, budget, say
+        self.folder = Path(folder)
+        self.checkers, self.versions, self.missing = {}, {}, {}
+        self.machine = None
+
+    def start(self):
+        """Start the processes that check; a side that does not start is left out, with the reason in `missing`."""
+        for side, python in self.pythons.items():
+            worker = Worker(side, python, self.threads)
+            try:
+                answer = worker.ask("hello")
+            except WorkerError as error:
+                worker.close()
+                if side == OWN:
+                    raise
+                self.missing[side] = str(error)
+                self.say(f"{side} is left out: {error}")
+                continue
+            self.checkers[side] = worker
+            self.versions[side] = answer["versions"]
+        self.machine = self.own.ask("machine")["machine"]
+
+    def close(self):
+        for worker in self.checkers.values():
+            worker.close()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    @property
+    def own(self) -> Worker:
+        """numsnn's checking process."""
+        return self.checkers[OWN]
+
+    # --- one workload ------------------------------------------------------------------------------------------------
+
+    def run(self, workload: Workload, sides=None, seed: int = 0) -> dict:
+        """Check and time a workload; what comes out is plain data (see README.md).
+
+        Args:
+            workload: what to run.
+            sides: which peers take part; None for all that are there.
+            seed: of all numbers.
+        """
+        self.say(f"{workload.name}: numbers")
+        file = self.path("arrays")
+        answer = self.own.ask("prepare", workload=workload.to_dict(), out=file, seed=seed)
+        workload = Workload.from_dict(answer["workload"])
+        with np.load(file) as stored:
+            arrays = dict(stored)
+        self.own.ask("build", workload=workload.to_dict(), arrays=file)
+        rates = self.own.ask("rates")["rates"]
+        peers = [side for side in self.checkers if side != OWN and (sides is None or side in sides)]
+        result = {
+            "name": workload.name, "shape": list(workload.shape), "surrogate": workload.surrogate, "rates": rates,
+            "thresholds": [layer[-1] for layer in leaves(workload.layers) if layer[0] in ("lif", "recurrent")],
+            "threads": self.threads, "agreement": {}, "left_out": {}, "passes": {}, "memory": {},
+        }  # fmt: skip
+        passes = ["train", "infer"] if workload.training else ["infer"]
+        able = {what: [OWN] for what in passes}
+        for side in peers:
+            for what in passes:
+                reason = self.checkers[side].ask("cannot", workload=workload.to_dict(), what=what)["reason"]
+                if reason is None:
+                    reason = self._check(side, workload, arrays, what, result["agreement"])
+                if reason is None:
+                    able[what].append(side)
+                else:
+                    self.say(f"{workload.name}: {side} takes no part in {what}: {reason}")
+                    result["left_out"].setdefault(side, {})[what] = reason
+        for checker in self.checkers.values():
+            checker.ask("drop")
+        self._time(workload, file, able, result)
+        return result
+
+    def _check(self, side, workload, arrays, what, found):
+        """None where the side computes what numsnn computes, else the reason why it takes no part."""
+        self.say(f"{workload.name}: does {side} compute the same ({what})?")
+        numbers = found.setdefault(side, {})[what] = {}
+        try:
+            self._compare(side, workload, arrays, what == "train", numbers)
+        except (agreement.Disagreement, WorkerError) as error:
+            numbers["error"] = str(error)
+            return f"does not agree: {error}"
+        return None
+
+    def _compare(self, side, workload, arrays, training, found):
+        """Fill found with how both sides compare; refuses what does not agree."""
+        ours, theirs = self._outcomes(side, workload, arrays, training)
+        differ, potentials = agreement.compare_spikes(ours, theirs)
+        found |= {"different_spikes": differ, "spikes": spikes_of(ours), "potentials": potentials}
+        if training:
+            limit = agreement.allowed(differ, found["spikes"])
+            gradients = agreement.compare_gradients(ours, theirs)
+            found["gradients"] = agreement.judge(gradients, limit, "at full size")
+        if any(differ):
+            found["farthest_tie"] = self._explain(workload, ours, theirs, differ, training)
+            found["part"] = self._compare_part(side, workload, arrays, training)
+
+    def _compare_part(self, side, workload, arrays, training):
+        """The same for fewer steps and samples, as many as leave no spike different."""
+        steps, samples = workload.shape[:2]
+        for t, n in agreement.rungs(steps, samples):
+            part = cut(arrays, workload, t, n)
+            ours, theirs = self._outcomes(side, workload.cut(t, n), part, training)
+            if not any(agreement.compare_spikes(ours, theirs)[0]):
+                where = f"for {t} steps and {n} samples"
+                found = {"steps": t, "samples": n}
+                if training:
+                    gradients = agreement.compare_gradients(ours, theirs)
+                    found["gradients"] = agreement.judge(gradients, agreement.TOLERANCE, where)
+                return found
+        raise agreement.Disagreement("even for one step of one sample spikes differ")
+
+    def _outcomes(self, side, workload, arrays, training):
+        """What both sides compute."""
+        file, g = self.path("checked"), self.path("g", "npy")
+        np.savez(file, **arrays)
+        shape = (*workload.shape[:2], workload.classes)
+        np.save(g, np.random.default_rng(1).standard_normal(shape, np.float32))
+        found = []
+        for name in (OWN, side):
+            worker, out = self.checkers[name], self.path(f"outcome {name}")
+            worker.ask("build", workload=workload.to_dict(), arrays=file)
+            worker.ask("outcome", out=out, training=training, g=g if training else None)
+            with np.load(out) as stored:
+                found.append(dict(stored))
+        return found
+
+    def _explain(self, workload, ours, theirs, differ, training):
+        """How far from a tie spikes of the lowest layer in which some differ are; refuses more than TIE."""
+        lowest = next(k for k, count in enumerate(differ) if count)
+        out = self.path("potentials")
+        self.own.ask("potentials", out=out, k=lowest, training=training)
+        with np.load(out) as stored:
+            u = stored["u"]
+        neurons = [layer for layer in leaves(workload.layers) if layer[0] in ("lif", "recurrent")][lowest]
+        distance = agreement.farthest_from_tie(
+            ours[f"s{lowest}"], theirs[f"s{lowest}"], u, neurons[-1], neurons[0] == "recurrent"
+        )
+        if distance > agreement.TIE:
+            raise agreement.Disagreement(
+                f"in layer {lowest + 1} of neurons a spike differs {distance:.1e} from the threshold, which is no tie"
+            )
+        return distance
+
+    def _time(self, workload, file, able, result):
+        """Times and memory, in fresh processes."""
+        with ExitStack() as stack:
+            workers = {}
+            for side in dict.fromkeys(side for sides in able.values() for side in sides):
+                workers[side] = stack.enter_context(Worker(side, self.pythons[side], self.threads))
+                workers[side].ask("build", workload=workload.to_dict(), arrays=file)
+            for what, sides in able.items():
+                self.say(f"{workload.name}: timing {what} on {', '.join(sides)}")
+                times = alternate({side: workers[side] for side in sides}, what, self.budget)
+                result["passes"][what] = with_ratios({side: summary(values) for side, values in times.items()})
+                for side in sides:
+                    result["memory"].setdefault(side, {})[what] = workers[side].ask("memory")
+
+    def path(self, name, kind="npz"):
+        """Of a file for arrays on their way."""
+        return str(self.folder / f"{name}.{kind}")
+
+
+def cut(arrays, workload, steps, samples):
+    """The arrays of a workload for fewer steps and samples."""
+    x = arrays["x"]
+    x = x[:samples] if workload.encoding == "picture" else x[:steps, :samples]
+    return arrays | {"x": np.ascontiguousarray(x), "y": arrays["y"][:samples]}
+
+
+def spikes_of(outcome):
+    """Number of spikes of every layer."""
+    return [int(outcome[name].sum()) for name in agreement.names(outcome, "s")]
+
+
+def with_ratios(summaries):
+    """Every side's summary, and numsnn's with the fastest peer and how many times as long that takes."""
+    peers = {side: found["median"] for side, found in summaries.items() if side != OWN}
+    if peers:
+        fastest = min(peers, key=peers.get)
+        summaries[OWN] |= {"fastest_peer": fastest, "ratio": peers[fastest] / summaries[OWN]["median"]}
+    return summaries

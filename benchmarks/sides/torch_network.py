@@ -1,0 +1,171 @@
+"""What the sides on PyTorch share: a workload's network as a torch module, its numbers, and passes through it."""
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Residual(nn.Module):
+    """The sum of a branch and a shortcut."""
+
+    def __init__(self, branch, shortcut):
+        super().__init__()
+        self.branch, self.shortcut = branch, shortcut
+
+    def forward(self, x):
+        return self.branch(x) + (x if self.shortcut is None else self.shortcut(x))
+
+
+class Steps(nn.Module):
+    """A layer without memory applied to all steps ``[T, N, ...]`` at once, as if they were samples."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class TorchSide:
+    """A workload in a library on PyTorch. A subclass makes the layers.
+
+    Args:
+        workload: plain data.
+        arrays: numbers in numsnn's layouts.
+    """
+
+    def __init__(self, workload, arrays):
+        self.workload = workload
+        self.neurons, self._values, self._norms = [], [], []
+        self._pixels = 1
+        self.net = self.chain(workload["layers"])
+        for k, (parameter, there, _) in enumerate(self._values):
+            with torch.no_grad():
+                parameter.copy_(torch.from_numpy(np.ascontiguousarray(there(arrays[f"p{k}"]))))
+        for k, norm in enumerate(self._norms):
+            if f"m{k}" in arrays:
+                norm.running_mean.copy_(torch.from_numpy(arrays[f"m{k}"]))
+                norm.running_var.copy_(torch.from_numpy(arrays[f"v{k}"]))
+        x = arrays["x"].astype(np.float32)
+        if workload["encoding"] == "picture":
+            x = np.broadcast_to(x, tuple(workload["shape"]))
+        self.x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 2) if x.ndim == 5 else x))
+        self.y = torch.from_numpy(arrays["y"])
+
+    # --- the network -------------------------------------------------------------------------------------------------
+
+    def stateless(self, kind, *arguments, **options):
+        """A layer of torch.nn for all steps at once, and the module that owns its parameters."""
+        inner = getattr(nn, kind)(*arguments, **options)
+        return Steps(inner), inner
+
+    def neuron(self, tau, theta):
+        """Neurons for all steps ``[T, N, ...]``."""
+        raise NotImplementedError
+
+    def recurrent(self, lateral, tau, theta):
+        """The same with lateral weights, a linear layer."""
+        raise NotImplementedError
+
+    def chain(self, layers):
+        """A module for layers that follow one another."""
+        return nn.Sequential(*[getattr(self, f"_{layer[0]}")(*layer[1:]) for layer in layers])
+
+    def _own(self, parameter, there, back):
+        self._values.append((parameter, there, back))
+
+    def _conv(self, before, channels, kernel, stride, padding):
+        layer, inner = self.stateless("Conv2d", before, channels, kernel, stride, padding, bias=False)
+        self._own(inner.weight, lambda w: w.transpose(3, 2, 0, 1), lambda w: w.transpose(2, 3, 1, 0))
+        return layer
+
+    def _norm(self, channels):
+        layer, inner = self.stateless("BatchNorm2d", channels)
+        self._own(inner.weight, np.array, np.array)
+        self._own(inner.bias, np.array, np.array)
+        self._norms.append(inner)
+        return layer
+
+    def _linear(self, before, features, gain, bias):
+        layer, inner = self.stateless("Linear", before, features, bias=bias)
+        pixels, self._pixels = self._pixels, 1
+
+        def there(w):  # rows behind a flattened picture: (pixel, channel) in numsnn, (channel, pixel) in torch
+            return w.reshape(pixels, -1, features).transpose(2, 1, 0).reshape(features, -1)
+
+        def back(w):
+            return w.reshape(features, -1, pixels).transpose(2, 1, 0).reshape(-1, features)
+
+        self._own(inner.weight, there, back)
+        if bias:
+            self._own(inner.bias, np.array, np.array)
+        return layer
+
+    def _pool(self, size):
+        return self.stateless("AvgPool2d", size)[0]
+
+    def _global_pool(self):
+        return self.stateless("AdaptiveAvgPool2d", 1)[0]
+
+    def _flatten(self, pixels):
+        self._pixels = pixels
+        return self.stateless("Flatten")[0]
+
+    def _lif(self, tau, theta):
+        self.neurons.append(self.neuron(tau, theta))
+        return self.neurons[-1]
+
+    def _recurrent(self, channels, tau, theta):
+        lateral = nn.Linear(channels, channels, bias=False)
+        self._own(lateral.weight, np.transpose, np.transpose)
+        self.neurons.append(self.recurrent(lateral, tau, theta))
+        return self.neurons[-1]
+
+    def _residual(self, branch, shortcut):
+        return Residual(self.chain(branch), self.chain(shortcut) if shortcut else None)
+
+    # --- passes ------------------------------------------------------------------------------------------------------
+
+    def reset(self):
+        """Forget what the neurons remember; nothing where they start from rest by themselves."""
+
+    def forward(self):
+        """The output for all steps ``[T, N, K]``."""
+        self.reset()
+        return self.net(self.x)
+
+    def train(self):
+        self.net.train()
+        self.net.zero_grad(set_to_none=True)
+        z = self.forward()
+        loss = z.sum() if self.workload["loss"] == "sum" else nn.functional.cross_entropy(z.mean(0), self.y)
+        loss.backward()
+
+    def infer(self):
+        self.net.eval()
+        with torch.no_grad():
+            self.forward()
+
+    def outcome(self, training, g=None):
+        self.net.train(training)
+        self.net.zero_grad(set_to_none=True)
+        spikes = {}
+
+        def keep(module, inputs, output):
+            s = output[0] if isinstance(output, tuple) else output
+            spikes[self.neurons.index(module)] = s.detach().numpy()
+
+        hooks = [neuron.register_forward_hook(keep) for neuron in self.neurons]
+        with torch.set_grad_enabled(training):
+            z = self.forward()
+        for hook in hooks:
+            hook.remove()
+        found = {"z": z.detach().numpy()}
+        for k, s in spikes.items():
+            found[f"s{k}"] = (np.moveaxis(s, 2, -1) if s.ndim == 5 else s).astype(np.uint8)
+        if training:
+            z.backward(torch.from_numpy(g))
+            for k, (parameter, _, back) in enumerate(self._values):
+                found[f"p{k}"] = np.ascontiguousarray(back(parameter.grad.numpy()))
+        return found

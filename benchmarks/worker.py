@@ -1,0 +1,124 @@
+"""One side of a comparison, in a process and an interpreter of its own: python worker.py SIDE THREADS
+
+Every line that comes in is a JSON object with the name of a command under "do"; every line that goes out is the answer,
+{"error": ...} where it failed. Between commands the process sleeps, so that sides may take turns on the same cores.
+Arrays travel in .npz files.
+"""
+
+import gc
+import json
+import os
+import sys
+import traceback
+from importlib import import_module
+
+import numpy as np
+
+from numsnn.bench import measure
+
+
+class Server:
+    """What a worker does for its driver.
+
+    Args:
+        side: name of a module in `sides`.
+        threads: to compute with.
+    """
+
+    def __init__(self, side, threads):
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        self.module = import_module(f"sides.{side}")
+        self.versions = self.module.load(threads)
+        self.subject = self.before = None
+
+    def hello(self):
+        """Who is there."""
+        return {"versions": self.versions}
+
+    def cannot(self, workload, what):
+        """Why this side cannot do something, or None."""
+        return {"reason": self.module.Side.cannot(workload, what)}
+
+    def build(self, workload, arrays, kind="Side"):
+        """Make a workload's network, or another subject, ready to run."""
+        self.subject = None
+        gc.collect()
+        self.before = measure.resident()
+        measure.forget_peak()
+        with np.load(arrays) as stored:
+            self.subject = getattr(self.module, kind)(workload, dict(stored))
+        return {}
+
+    def drop(self):
+        """Forget the subject."""
+        self.subject = None
+        gc.collect()
+        return {}
+
+    def time(self, what, count):
+        """Seconds of each of so many runs."""
+        return {"seconds": measure.seconds(getattr(self.subject, what), count)}
+
+    def memory(self):
+        """Bytes: what was resident before the subject was built, and the most since."""
+        return {"before": self.before, "peak": measure.peak()}
+
+    def outcome(self, out, **arguments):
+        """Write what a run computes to a file."""
+        if arguments.get("g") is not None:
+            arguments["g"] = np.load(arguments["g"])
+        np.savez(out, **self.subject.outcome(**arguments))
+        return {}
+
+    # --- what only numsnn's side is asked ---
+
+    def prepare(self, workload, out, seed):
+        """Draw a workload's numbers; answers with the workload, its thresholds set."""
+        from numsnn.bench import network
+        from numsnn.bench.workloads import Workload
+
+        workload, arrays = network.prepare(Workload.from_dict(workload), seed)
+        np.savez(out, **arrays)
+        return {"workload": workload.to_dict()}
+
+    def potentials(self, out, k, training):
+        """Write the potentials of one layer of neurons to a file."""
+        np.savez(out, u=self.subject.potentials(k, training))
+        return {}
+
+    def machine(self):
+        """What it runs on."""
+        return {"machine": measure.machine()}
+
+    def rates(self):
+        """Share of spikes, layer by layer."""
+        return {"rates": self.subject.rates()}
+
+    def neurons(self, quick):
+        """Rates of the neuron kernel and of a copy."""
+        from numsnn.bench import neurons
+
+        return {"neurons": neurons.bandwidths(quick)}
+
+
+def serve(server, requests, answers):
+    """Answer until there is nothing more to read."""
+    for line in requests:
+        request = json.loads(line)
+        try:
+            answer = getattr(server, request.pop("do"))(**request)
+        except Exception as error:
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def main():
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print must not get between the answers
+    serve(Server(sys.argv[1], int(sys.argv[2])), sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

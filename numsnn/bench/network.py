@@ -1,0 +1,161 @@
+"""numsnn's side of a workload: the network, a training step, an inference pass, and what they computed."""
+
+import numpy as np
+
+from ..layers import (
+    INFERENCE,
+    LIF,
+    TRAINING,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool2d,
+    Layer,
+    Linear,
+    Mode,
+    Neuron,
+    RecurrentLIF,
+    Repeat,
+    Residual,
+    Sequential,
+)
+from ..losses import RateCrossEntropy
+from ..psg import Surrogate
+from .workloads import SURROGATES, Workload, with_thresholds
+
+
+def build(workload: Workload, record=(), momentum: float = 0.1) -> Sequential:
+    """The network of a workload, unbuilt.
+
+    Args:
+        workload: what to build.
+        record: what the neurons are to keep of every pass.
+        momentum: of the normalisations' running statistics.
+    """
+    surrogate = Surrogate(workload.surrogate, SURROGATES[workload.surrogate])
+    neuron = {"decay_input": True, "detach_reset": workload.detach, "surrogate": surrogate, "record": record}
+    makers = {
+        "conv": lambda i, o, kernel, stride, padding: Conv2d(i, o, kernel, stride, padding),
+        "norm": lambda channels: BatchNorm(channels, momentum=momentum),
+        "lif": lambda tau, theta: LIF(tau, v_threshold=theta, **neuron),
+        "recurrent": lambda channels, tau, theta: RecurrentLIF(tau=tau, v_threshold=theta, **neuron),
+        "pool": AvgPool2d,
+        "global_pool": GlobalAvgPool2d,
+        "flatten": lambda pixels: Flatten(),
+        "linear": lambda i, o, gain, bias: Linear(i, o, bias),
+        "residual": lambda branch, side: Residual(*chain(branch), shortcut=Sequential(*chain(side)) if side else None),
+    }
+
+    def chain(layers):
+        return [makers[kind](*numbers) for kind, *numbers in layers]
+
+    if workload.encoding != "picture":
+        return Sequential(*chain(workload.layers))
+    once, rest = workload.layers[: workload.once], workload.layers[workload.once :]
+    return Sequential(Repeat(workload.shape[0], *chain(once)), *chain(rest))
+
+
+class Network:
+    """A workload ready to be run.
+
+    Args:
+        workload: what to run.
+        arrays: of `workloads.draw`, and where there are normalisations their statistics m0, v0, m1, ...
+    """
+
+    def __init__(self, workload: Workload, arrays: dict[str, np.ndarray]):
+        self.workload, self.arrays = workload, arrays
+        self.x, self.y = arrays["x"], arrays["y"]
+        self.net = self._loaded(build(workload))
+        self.folded = self.net.fold()
+        self.loss = RateCrossEntropy()
+        self.ones = None if workload.loss == "rate" else np.ones(self.net.output_shape, np.float32)
+
+    def _loaded(self, net) -> Layer:
+        net.build(self.x.shape)
+        for k, (_, parameter) in enumerate(net.parameters()):
+            parameter.value[...] = self.arrays[f"p{k}"]
+        if "m0" in self.arrays:
+            for k, norm in enumerate(_of_kind(net, BatchNorm)):
+                norm.set_statistic("mean", self.arrays[f"m{k}"])
+                norm.set_statistic("var", self.arrays[f"v{k}"])
+        return net
+
+    def train(self) -> None:
+        """Forward and backward pass; gradients are there afterwards, parameters stay as they are."""
+        z = self.net.forward(self.x, TRAINING)
+        dz = self.ones if self.ones is not None else self.loss(self.net.kernels, z, self.y)[1]
+        self.net.backward(dz, need_dx=False)
+
+    def infer(self) -> None:
+        """A forward pass with running statistics, normalisations folded into the weights."""
+        self.folded.forward(self.x, INFERENCE)
+
+    def outcome(self, training: bool, g: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """What a pass computes: the output z, the spikes s0, s1, ... of the neurons in their order, and in training the
+        gradients p0, p1, ... of sum(g z)."""
+        net = self.net if training else self.folded
+        found = {"z": np.array(net.forward(self.x, TRAINING if training else INFERENCE), np.float32)}
+        found |= {f"s{k}": np.array(layer.output, np.uint8) for k, layer in enumerate(_of_kind(net, Neuron))}
+        if training:
+            net.backward(g, need_dx=False)
+            found |= {f"p{k}": parameter.grad.copy() for k, (_, parameter) in enumerate(net.parameters())}
+        return found
+
+    def potentials(self, k: int, training: bool) -> np.ndarray:
+        """Potentials of the neurons with number k, before their reset."""
+        net = self._loaded(build(self.workload, record="u"))
+        net = net if training else net.fold()
+        net.forward(self.x, Mode(training=training))
+        return _of_kind(net, Neuron)[k].recorded["u"]
+
+    def rates(self) -> list[float]:
+        """Share of spikes of every layer of neurons in training."""
+        self.net.forward(self.x, Mode(training=True))
+        return [float(np.mean(layer.output)) for layer in _of_kind(self.net, Neuron)]
+
+
+def _of_kind(net, kind):
+    return [layer for layer in net.walk() if isinstance(layer, kind)]
+
+
+def statistics(workload: Workload, arrays) -> dict[str, np.ndarray]:
+    """Mean and variance m0, v0, m1, ... of every normalisation's input, which inference is to use."""
+    network = Network(workload, arrays)
+    net = network._loaded(build(workload, momentum=1.0))
+    net.forward(network.x, Mode(training=True, track=True))
+    found = {}
+    for k, norm in enumerate(_of_kind(net, BatchNorm)):
+        found |= {f"m{k}": norm.running["mean"].copy(), f"v{k}": norm.running["var"].copy()}
+    return found
+
+
+def calibrated(workload: Workload, arrays, halvings: int = 12) -> Workload:
+    """The workload with thresholds at which `workload.rate` of every layer's neurons fire in training.
+
+    Layer by layer: what comes out of the layers below depends on their thresholds alone.
+    """
+    thresholds = []
+    for k in range(sum(layer[0] == "lif" for layer in workload.layers)):
+        low, high = 0.0, 1.0
+        network = Network(with_thresholds(workload, [*thresholds, *[1.0] * 99]), arrays)
+        network.net.forward(network.x, Mode(training=True, inspect=True))
+        neurons = _of_kind(network.net, Neuron)[k]
+        below = network.net.layers[network.net.layers.index(neurons) - 1].output
+        for _ in range(halvings):
+            middle = float(np.float32((low + high) / 2))
+            trial = LIF(neurons.tau, v_threshold=middle, decay_input=True)
+            low, high = (middle, high) if trial.forward(below).mean() > workload.rate else (low, middle)
+        thresholds.append(middle)
+    return with_thresholds(workload, thresholds)
+
+
+def prepare(workload: Workload, seed: int = 0) -> tuple[Workload, dict[str, np.ndarray]]:
+    """A workload and all its numbers: drawn, thresholds and statistics set."""
+    from .workloads import draw
+
+    arrays = draw(workload, seed)
+    if workload.rate:
+        workload = calibrated(workload, arrays)
+    return workload, arrays | statistics(workload, arrays)

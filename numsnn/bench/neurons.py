@@ -1,0 +1,83 @@
+"""The neuron kernel alone, as memory traffic, beside a plain copy spread over the same threads.
+
+What counts are the bytes that a pass cannot do without, an element and step: whatever a kernel moves beyond that shows
+as a lower rate. A copy moves 8.
+
+    LIF                        forward     reads the current (4), writes the potential (4) and the spike (1)
+                               inference   reads the current (4), writes the spike (1)
+                               backward    reads the gradient (4), potential (4) and spike (1), writes a gradient (4)
+    normalisation and LIF      forward     reads the input twice (8), writes potential and spike (5)
+                               backward    as LIF, reads the input (4); reads both again (8), writes a gradient (4)
+"""
+
+import numpy as np
+
+from ..kernels.cpu.compile import kernel
+from ..kernels.cpu.launch import TILE_ELEMENTS, count_tiles, launch
+from ..layers import INFERENCE, LIF, TRAINING, BatchNorm, Sequential
+
+BYTES = {
+    "LIF forward": 9, "LIF inference": 5, "LIF backward": 13, "norm + LIF forward": 13, "norm + LIF backward": 29,
+    "copy": 8,
+}  # fmt: skip
+
+
+@kernel
+def _copy_tiles(x, y, size, lo, hi):
+    source, target = x[lo * size : hi * size], y[lo * size : hi * size]
+    for k in range(len(source)):
+        target[k] = source[k]
+
+
+def copy(x: np.ndarray, y: np.ndarray) -> None:
+    """y = x for arrays ``[F]``, spread over all threads as any other kernel."""
+    launch(_copy_tiles, count_tiles(x.size, TILE_ELEMENTS), x, y, TILE_ELEMENTS)
+
+
+def steps(quick: bool = False) -> dict:
+    """What is measured: name -> function of no arguments; the backward passes need their forward pass before them.
+
+    Args:
+        quick: a few elements instead of 21 million.
+    """
+    shape = (2, 2, 4, 4, 8) if quick else (10, 16, 32, 32, 128)
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal(shape, np.float32), rng.standard_normal(shape, np.float32)
+    alone = Sequential(LIF(decay_input=True, detach_reset=True, surrogate="triangle")).build(shape)
+    normed = Sequential(BatchNorm(shape[-1]), LIF(decay_input=True, detach_reset=True, surrogate="triangle"))
+    normed.build(shape)
+    flat, target = x.reshape(-1), np.zeros(x.size, np.float32)
+    return {
+        "copy": lambda: copy(flat, target),
+        "LIF inference": lambda: alone.forward(x, INFERENCE),
+        "LIF forward": lambda: alone.forward(x, TRAINING),
+        "LIF backward": lambda: alone.backward(dy),
+        "norm + LIF forward": lambda: normed.forward(x, TRAINING),
+        "norm + LIF backward": lambda: normed.backward(dy),
+    }
+
+
+def bandwidths(quick: bool = False, turns: int = 15) -> dict[str, dict]:
+    """Time and rate of everything, in turns: name -> median seconds, bytes an element, GB/s, share of the copy's rate.
+
+    Args:
+        quick: as for `steps`.
+        turns: how often each is run.
+    """
+    from .measure import seconds, summary
+
+    functions = steps(quick)
+    elements = 2 * 2 * 4 * 4 * 8 if quick else 10 * 16 * 32 * 32 * 128
+    times = {name: [] for name in functions}
+    for turn in range(turns + 2):
+        for name, function in functions.items():
+            found = seconds(function, 1)
+            if turn > 1:  # the first two compile and fault memory in
+                times[name] += found
+    found = {}
+    for name, values in times.items():
+        rate = BYTES[name] * elements / summary(values)["median"] / 1e9
+        found[name] = summary(values) | {"bytes": BYTES[name], "gigabytes_per_second": rate}
+    for values in found.values():
+        values["share_of_copy"] = values["gigabytes_per_second"] / found["copy"]["gigabytes_per_second"]
+    return found

@@ -1,0 +1,311 @@
+"""Convolution driven by its active inputs: the work is in proportion to how many there are.
+
+An active input (a spike, or any number that is not zero: a pooled spike, a sum of spikes) adds one row of weights,
+scaled, to every output it reaches; in the weight gradient it adds one row of the output's gradient to every row of
+weights it uses. Channels last makes both rows contiguous, and `vector.sum_rows` sums them in registers; the rest is
+keeping the table that rows come from in the second-level cache.
+
+`Active` lists the active inputs, once for the forward pass and the weight gradient of all layers that read them.
+"""
+
+import numpy as np
+
+from .compile import kernel
+from .launch import count_tiles, launch, made_once, parallel_for, scratch
+from .vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits, sum_rows
+
+PIXELS = 256
+"""Pixels of a tile, at most, where inputs are listed and outputs are summed."""
+
+TABLE_BYTES = 640 << 10
+"""Of the rows in use at a time so that they stay in the second-level cache."""
+
+CHUNK_BYTES = 1 << 20
+"""Of the output's gradient that the weight gradient works on at a time."""
+
+
+@kernel
+def _count_tiles(x, start, pixels, lo, hi):
+    """start[p + 1] = active inputs of pixel p; x is ``[P, C]``."""
+    total, channels = x.shape
+    zero = type(x[0, 0])(0)
+    for p in range(lo * pixels, min(total, hi * pixels)):
+        row = x[p]
+        n = np.int32(0)
+        for c in range(channels):
+            n += np.int32(row[c] != zero)
+        start[p + 1] = n
+
+
+@kernel
+def _list_tiles(x, start, channel, value, pixels, lo, hi):
+    """A register of inputs at a time: most are silent altogether."""
+    total, channels = x.shape
+    flat = x.reshape(-1)
+    real = type(value[0])
+    width = lanes(flat)
+    for tile in range(lo, hi):
+        first, last = tile * pixels * channels, min(total, (tile + 1) * pixels) * channels
+        n = start[tile * pixels]
+        at = first
+        while at + width <= last:
+            bits = nonzero_bits(flat, at)
+            while bits != 0:
+                k = at + lowest_bit(bits)
+                channel[n] = np.uint32(k - first) % np.uint32(channels)
+                value[n] = real(flat[k])
+                n += 1
+                bits &= bits - np.uint64(1)
+            at += width
+        for k in range(at, last):
+            if flat[k] != 0:
+                channel[n] = (k - first) % channels
+                value[n] = real(flat[k])
+                n += 1
+
+
+class Active:
+    """The active inputs of ``[B, H, W, C]``, pixel by pixel.
+
+    Attributes:
+        shape: of the input.
+        start: ``[B H W + 1]`` int64; the entries of pixel p are start[p]..start[p + 1]-1.
+        channel, value: of every entry; int32 and the network's real type. Longer than needed.
+        density: active inputs, as a share of all.
+    """
+
+    def __init__(self, dtype):
+        self.dtype = np.dtype(dtype)
+        self.shape, self.density = None, 0.0
+        self.start = np.zeros(1, np.int64)
+        self.channel, self.value = np.empty(0, np.int32), np.empty(0, self.dtype)
+        self.listed = False
+
+    def count(self, x):
+        """Count the active inputs of x; what was listed before is forgotten."""
+        self.shape, self.listed = x.shape, False
+        rows = x.reshape(-1, x.shape[-1])
+        if len(self.start) != len(rows) + 1:
+            self.start = np.zeros(len(rows) + 1, np.int64)
+        pixels = _pixels(x.shape[-1])
+        launch(_count_tiles, count_tiles(len(rows), pixels), rows, self.start, pixels)
+        self.start[0] = 0
+        np.cumsum(self.start, out=self.start)
+        self.density = int(self.start[-1]) / x.size
+
+    def list(self, x):
+        """List the inputs that were counted."""
+        if self.listed:
+            return
+        entries = int(self.start[-1])
+        if len(self.channel) < entries:
+            room = entries + entries // 8
+            self.channel, self.value = np.empty(room, np.int32), np.empty(room, self.dtype)
+        rows = x.reshape(-1, x.shape[-1])
+        pixels = _pixels(x.shape[-1])
+        launch(_list_tiles, count_tiles(len(rows), pixels), rows, self.start, self.channel, self.value, pixels)
+        self.listed = True
+
+
+def _pixels(channels):
+    return max(1, 32768 // channels)
+
+
+@kernel
+def _row_index_tiles(start, channel, index, width, channels, columns, pixels, lo, hi):
+    """index = where an entry's row of a packed table begins, but for the tap's own offset: (x C + c) columns."""
+    total = len(start) - 1
+    for p in range(lo * pixels, min(total, hi * pixels)):
+        x = p % width * channels
+        for k in range(start[p], start[p + 1]):
+            index[k] = (x + channel[k]) * columns
+
+
+@kernel
+def _pack_blocks(w, packed, lo, hi):
+    """packed ``[blocks, K, columns]`` = w ``[K, O]`` cut into blocks of columns: rows of a block lie close together,
+    while rows cut out of w would crowd into few sets of the cache."""
+    _, rows, columns = packed.shape
+    for block in range(lo, hi):
+        first = block * columns
+        size = min(columns, w.shape[1] - first)
+        for k in range(rows):
+            source, target = w[k, first : first + size], packed[block, k]
+            for c in range(size):
+                target[c] = source[c]
+
+
+@kernel
+def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride, padding, y, rows, lo, hi):
+    """Tiles are blocks of output rows, for one block of columns after the other: the table's block stays in cache while
+    the lists stream by. What an output pixel sums are the entries of a run of pixels in each of the input rows it
+    reads."""
+    _, height, width, channels = shape
+    images, out_height, out_width, outputs = y.shape
+    kh, kw = kernel_size
+    _, taps, columns = packed.shape
+    flat, table = y.reshape(-1), packed.reshape(-1)
+    base, first, last = np.empty((3, kh), np.int64)
+    tiles = -(-images * out_height // rows)
+    for item in range(lo, hi):
+        block, tile = item // tiles, item % tiles
+        column = block * columns
+        size = min(columns, outputs - column)
+        for row in range(tile * rows, min(images * out_height, (tile + 1) * rows)):
+            image, oy = row // out_height, row % out_height
+            for ox in range(out_width):
+                left = ox * stride[1] - padding[1]
+                from_x, to_x = max(0, left), min(width, left + kw)
+                segments = 0
+                for ky in range(kh):
+                    iy = oy * stride[0] - padding[0] + ky
+                    if 0 <= iy < height and from_x < to_x:
+                        pixel = (image * height + iy) * width
+                        base[segments] = (ky * kw - left) * channels * columns
+                        first[segments], last[segments] = start[pixel + from_x], start[pixel + to_x]
+                        segments += 1
+                at = (row * out_width + ox) * outputs + column
+                sum_rows(
+                    flat, at, bias, column, table, block * taps * columns, size, index, value, base, first, last,
+                    segments,
+                )  # fmt: skip
+
+
+def forward(active, w, b, stride, padding, y, kept=None):
+    """See `reference.conv.conv2d_forward`, for one group."""
+    images, height, width, outputs = y.shape
+    _, _, source_width, channels = active.shape
+    kh, kw = w.shape[:2]
+    taps = kh * kw * channels
+    columns = _columns(taps, outputs, w.dtype)
+    blocks = count_tiles(outputs, columns)
+    packed = made_once(
+        kept, "packed weights", (blocks, taps, columns), w.dtype,
+        lambda packed: launch(_pack_blocks, blocks, w.reshape(taps, outputs), packed),
+    )  # fmt: skip
+    index = scratch.get("event rows", active.channel.shape, np.int32)
+    pixels = _pixels(channels)
+    launch(
+        _row_index_tiles, count_tiles(len(active.start) - 1, pixels), active.start, active.channel, index,
+        source_width, channels, columns, pixels,
+    )  # fmt: skip
+    bias = np.zeros(outputs, w.dtype) if b is None else b
+    rows = max(1, PIXELS // width)
+    launch(
+        _forward_tiles, len(packed) * count_tiles(images * height, rows), active.start, index, active.value,
+        active.shape, packed, bias, (kh, kw), stride, padding, y, rows,
+    )  # fmt: skip
+
+
+def _columns(rows, columns, dtype):
+    """How many columns of a table of rows to use at a time: a power of two of vectors, at least two."""
+    lanes = REGISTER_BYTES // dtype.itemsize
+    vectors = 16
+    while vectors > 2 and rows * vectors * REGISTER_BYTES > TABLE_BYTES:
+        vectors //= 2
+    return min(columns, vectors * lanes)
+
+
+@kernel
+def _sort_chunks(
+    start, channel, value, inside, at, out_positions, outputs, images_a_chunk, first, position, origin, factor, lo, hi
+):  # fmt: skip
+    """The entries of a chunk of images, channel by channel, and of each channel those that all taps read (inside)
+    before the others: first ``[chunks, 2 C + 1]`` is where they begin. position is the pixel in its image, origin where
+    the gradient of the image's first output pixel begins, or for those inside where that of their first tap begins."""
+    groups = first.shape[1] - 1
+    positions = len(inside)
+    images = (len(start) - 1) // positions
+    fill = np.empty(groups, np.int64)
+    for chunk in range(lo, hi):
+        begin, end = chunk * images_a_chunk, min(images, (chunk + 1) * images_a_chunk)
+        count = first[chunk]
+        count[:] = 0
+        for image in range(begin, end):
+            for p in range(positions):
+                pixel = image * positions + p
+                for k in range(start[pixel], start[pixel + 1]):
+                    count[2 * channel[k] + 2 - inside[p]] += 1
+        count[0] = start[begin * positions]
+        for g in range(groups):
+            count[g + 1] += count[g]
+            fill[g] = count[g]
+        for image in range(begin, end):
+            for p in range(positions):
+                pixel = image * positions + p
+                used = image * out_positions + (at[0, p] if inside[p] else 0)
+                for k in range(start[pixel], start[pixel + 1]):
+                    g = 2 * channel[k] + 1 - inside[p]
+                    n = fill[g]
+                    fill[g] = n + 1
+                    position[n], origin[n], factor[n] = p, used * outputs, value[k]
+
+
+@kernel
+def _weight_gradient_channels(dy, at, shift, first, position, origin, factor, dw, index, weight, lo, hi):
+    """Channels lo..hi-1 over all chunks, whose dy stays in cache. at ``[taps, H W]`` says which output pixel of an
+    image reads an input pixel through a tap, or -1; shift ``[taps]`` how far from its first tap's a pixel's lies."""
+    taps = len(at)
+    chunks, channels = first.shape[0], first.shape[1] // 2
+    outputs = dy.shape[1]
+    table, weights = dy.reshape(-1), dw.reshape(-1)
+    base, begin, end = np.zeros((3, 1), np.int64)
+    for chunk in range(chunks):
+        for c in range(lo, hi):
+            inside, outside, stop = first[chunk, 2 * c], first[chunk, 2 * c + 1], first[chunk, 2 * c + 2]
+            for tap in range(taps):
+                target = (tap * channels + c) * outputs
+                if chunk == 0:
+                    clear_row(weights, target, outputs)
+                if outside > inside:
+                    base[0], begin[0], end[0] = shift[tap] * outputs, inside, outside
+                    sum_rows(weights, target, weights, target, table, 0, outputs, origin, factor, base, begin, end, 1)
+                n = 0
+                for k in range(outside, stop):
+                    used = at[tap, position[k]]
+                    index[n] = origin[k] + used * outputs
+                    weight[n] = factor[k]
+                    n += used >= 0
+                if n > 0:
+                    base[0], begin[0], end[0] = 0, 0, n
+                    sum_rows(weights, target, weights, target, table, 0, outputs, index, weight, base, begin, end, 1)
+
+
+def backward_weight(active, dy, stride, padding, dw):
+    """See `reference.conv.conv2d_backward_weight`, for one group."""
+    images, height, width, channels = active.shape
+    out_height, out_width, outputs = dy.shape[1:]
+    kh, kw = dw.shape[:2]
+    at = _pixels_reading((height, width), (out_height, out_width), (kh, kw), stride, padding)
+    inside = (at >= 0).all(0).astype(np.int64)
+    shift = -(np.repeat(np.arange(kh), kw) * out_width + np.tile(np.arange(kw), kh))
+    images_a_chunk = max(1, CHUNK_BYTES // (dy[0].size * dy.itemsize))
+    chunks = count_tiles(images, images_a_chunk)
+    first = scratch.get("chunk channels", (chunks, 2 * channels + 1), np.int64)
+    entries = len(active.channel)
+    position, origin = (scratch.get(f"chunk {part}", (entries,), np.int32) for part in ("positions", "origins"))
+    factor = scratch.get("chunk factors", (entries,), dw.dtype)
+    launch(
+        _sort_chunks, chunks, active.start, active.channel, active.value, inside, at, out_height * out_width, outputs,
+        images_a_chunk, first, position, origin, factor,
+    )  # fmt: skip
+    rows = dy.reshape(-1, outputs)
+
+    def work(lo, hi):
+        longest = images_a_chunk * height * width + 1
+        index = scratch.get("event rows", (longest,), np.int32)
+        weight = scratch.get("event factors", (longest,), dw.dtype)
+        _weight_gradient_channels(rows, at, shift, first, position, origin, factor, dw, index, weight, lo, hi)
+
+    parallel_for(work, channels, chunks_per_thread=1)
+
+
+def _pixels_reading(source, target, kernel_size, stride, padding):
+    """``[taps, H W]``: the output pixel that reads an input pixel through a tap, or -1."""
+    lines = []
+    for extent, out, taps, step, pad in zip(source, target, kernel_size, stride, padding, strict=True):
+        line, rest = np.divmod(np.arange(extent) + pad - np.arange(taps)[:, None], step)
+        lines.append(np.where((rest == 0) & (line >= 0) & (line < out), line, -1))
+    vertical, horizontal = lines[0][:, None, :, None], lines[1][None, :, None, :]
+    at = np.where((vertical >= 0) & (horizontal >= 0), vertical * target[1] + horizontal, -1)
+    return at.reshape(kernel_size[0] * kernel_size[1], -1).astype(np.int32)

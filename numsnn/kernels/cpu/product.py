@@ -1,0 +1,270 @@
+"""Matrix products and dense convolutions: gathered patches of the input times packed weights, in registers.
+
+A product c = a b is cut into blocks of `vector.TILE_ROWS` rows by `vector.panel_width` columns. b is packed into panels
+of so many columns, so that a block reads it from one end to the other; a is read where it lies, or gathered.
+"""
+
+import numpy as np
+
+from .compile import kernel
+from .launch import count_tiles, launch, parallel_for, scratch
+from .reduce import sum_tiles
+from .vector import REGISTER_BYTES, TILE_ROWS, TILE_VECTORS, clear_row, copy_row, multiply_tile
+
+PATCH_ELEMENTS = 131072
+"""Gathered elements of a tile: 512 KiB of float32."""
+
+DEPTH = 256
+"""Rows of a panel that are multiplied at a time: 32 KiB of float32 at 32 columns, so that they stay in the first-level
+cache."""
+
+OWNER_ROWS = 128
+"""Rows of the weights' gradient that are summed at a time, at most."""
+
+
+FEW_OWNERS, PARTS = 4, 16
+"""With fewer owners than this, the positions that the weights' gradient is summed over are cut into so many parts."""
+
+STRIP = 2 * TILE_ROWS
+"""Rows of the weights' gradient whose patches lie side by side."""
+
+
+def panel_columns(dtype):
+    """Columns of a panel."""
+    return TILE_VECTORS * REGISTER_BYTES // np.dtype(dtype).itemsize
+
+
+def padded_rows(rows):
+    """The next whole number of blocks of rows."""
+    return count_tiles(rows, TILE_ROWS) * TILE_ROWS
+
+
+@kernel
+def _pack_panels(w, packed, lo, hi):
+    width = packed.shape[2]
+    taps_y, taps_x, inner, columns = w.shape
+    for panel in range(lo, hi):
+        first = panel * width
+        size = min(width, columns - first)
+        for ty in range(taps_y):
+            for tx in range(taps_x):
+                base = (ty * taps_x + tx) * inner
+                for k in range(inner):
+                    target = packed[panel, base + k]
+                    for j in range(size):
+                        target[j] = w[ty, tx, k, first + j]
+                    for j in range(size, width):
+                        target[j] = 0
+
+
+@kernel
+def _pack_transposed_panels(w, packed, lo, hi):
+    """The same for weights whose last two axes are swapped: w is read along its last axis."""
+    width = packed.shape[2]
+    taps_y, taps_x, columns, inner = w.shape
+    for panel in range(lo, hi):
+        first = panel * width
+        size = min(width, columns - first)
+        for ty in range(taps_y):
+            for tx in range(taps_x):
+                base = (ty * taps_x + tx) * inner
+                for j in range(size):
+                    row = w[ty, tx, first + j]
+                    for k in range(inner):
+                        packed[panel, base + k, j] = row[k]
+                for j in range(size, width):
+                    for k in range(inner):
+                        packed[panel, base + k, j] = 0
+
+
+def pack(w, transposed=False):
+    """Panels ``[panels, taps K, width]`` of weights ``[ty, tx, K, N]`` (transposed: ``[ty, tx, N, K]``) of any strides,
+    in scratch memory; columns are filled up with zeros."""
+    taps_y, taps_x, inner, columns = w.shape
+    if transposed:
+        inner, columns = columns, inner
+    width = panel_columns(w.dtype)
+    packed = scratch.get("panels", (count_tiles(columns, width), taps_y * taps_x * inner, width), w.dtype)
+    launch(_pack_transposed_panels if transposed else _pack_panels, len(packed), w, packed)
+    return packed
+
+
+@kernel
+def _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, patch, at, begin, end):
+    """patch[at + r - begin] = what row r = (tap, channel) of the weights is multiplied with, for r = begin..end-1,
+    where position (at_y, at_x) of the image is looked at."""
+    _, height, width, pitch = x.shape
+    flat = x.reshape(-1)
+    tap, c = begin // channels, begin % channels
+    r = begin
+    while r < end:
+        size = min(channels - c, end - r)
+        iy, ix = at_y + taps_y[tap], at_x + taps_x[tap]
+        if 0 <= iy < height and 0 <= ix < width:
+            source = ((image * height + iy) * width + ix) * pitch + first_channel + c
+            copy_row(patch, at + r - begin, flat, source, size)
+        else:
+            clear_row(patch, at + r - begin, size)
+        r += size
+        tap, c = tap + 1, 0
+
+
+@kernel
+def _correlate_tiles(
+    x, first_channel, channels, taps_y, taps_x, stride, packed, bias, y, first_output, origin, step, height, width,
+    patches, sums, rows, lo, hi,
+):  # fmt: skip
+    """Tiles are blocks of rows of height x width positions an image, position (i, j) being pixel origin + step (i, j)
+    of y."""
+    panels, depth, columns = packed.shape
+    pitch = panels * columns
+    outputs = len(bias)
+    row_pitch = patches.shape[1]
+    left, right, total = patches.reshape(-1), packed.reshape(-1), sums.reshape(-1)
+    for tile in range(lo, hi):
+        start, stop = tile * rows, min(len(x) * height, (tile + 1) * rows)
+        n = 0
+        for row in range(start, stop):
+            image, i = row // height, row % height
+            for j in range(width):
+                at_y, at_x = i * stride[0], j * stride[1]
+                _gather(
+                    x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, left, n * row_pitch, 0, depth
+                )
+                n += 1
+        for k in range(0, depth, DEPTH):
+            block = min(DEPTH, depth - k)
+            for panel in range(panels):
+                for m in range(0, n, TILE_ROWS):
+                    multiply_tile(
+                        left, m * row_pitch + k, row_pitch, 1, right, (panel * depth + k) * columns, block,
+                        total, m * pitch + panel * columns, pitch, k == 0,
+                    )  # fmt: skip
+        n = 0
+        for row in range(start, stop):
+            image, i = row // height, row % height
+            for j in range(width):
+                pixel, result = y[image, origin[0] + step[0] * i, origin[1] + step[1] * j], sums[n]
+                target = pixel[first_output : first_output + outputs]
+                for c in range(outputs):
+                    target[c] = result[c] + bias[c]
+                n += 1
+
+
+def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, origin=(0, 0), step=(1, 1)):
+    """y[origin + step (i, j)] = bias + sum over taps of x[stride (i, j) + tap] w[tap], wherever that is in y.
+
+    Args:
+        x: ``[B, H, W, C]``, real or uint8; zero outside. Channels from first_channel on are read.
+        taps: offsets, (vertical, horizontal).
+        packed: the weights' panels, see `pack`.
+        bias: ``[O]``.
+        y: ``[B, Ho, Wo, ...]``; written are O channels from first_output on.
+    """
+    _, depth, columns = packed.shape
+    height, width = (
+        count_tiles(extent - first, by) for extent, first, by in zip(y.shape[1:3], origin, step, strict=True)
+    )
+    rows = max(1, min(PATCH_ELEMENTS // (depth + len(packed) * columns), 256) // width)
+    pixels = padded_rows(rows * width)
+    taps_y, taps_x = (np.array(axis, np.int64) for axis in taps)
+    channels = depth // len(taps_y)
+
+    def work(lo, hi):
+        patches = scratch.get("patches", (pixels, depth + columns), y.dtype)  # rows a power of two apart would collide
+        sums = scratch.get("sums", (pixels, len(packed) * columns), y.dtype)
+        _correlate_tiles(
+            x, first_channel, channels, taps_y, taps_x, stride, packed, bias, y, first_output, origin, step,
+            height, width, patches, sums, rows, lo, hi,
+        )  # fmt: skip
+
+    parallel_for(work, count_tiles(len(x) * height, rows))
+
+
+@kernel
+def _weight_gradient_owners(
+    x, first_channel, channels, taps_y, taps_x, stride, dy, first_output, dw, line, patches, panels, sums, size,
+    opening, closing, rows, lo, hi,
+):  # fmt: skip
+    """Owners are blocks of `size` rows of dw ``[taps C, O]``, summed over rows opening..closing-1 of dy, a block after
+    the other. Their patches lie in strips ``[strips, pixels, STRIP]``, so that a block of the product reads one from
+    end to end."""
+    _, height, width, _ = dy.shape
+    taps, outputs = dw.shape
+    columns = panels.shape[2]
+    pitch = panels.shape[0] * columns
+    left, right, total, slopes = patches.reshape(-1), panels.reshape(-1), sums.reshape(-1), dy.reshape(-1)
+    for start in range(opening, closing, rows):
+        stop = min(closing, start + rows)
+        pixels = (stop - start) * width
+        n = 0
+        for row in range(start, stop):
+            for j in range(width):
+                source = (row * width + j) * dy.shape[3] + first_output
+                for panel in range(len(panels)):
+                    first = panel * columns
+                    block = min(columns, outputs - first)
+                    at = (panel * len(panels[0]) + n) * columns
+                    copy_row(right, at, slopes, source + first, block)
+                    clear_row(right, at + block, columns - block)
+                n += 1
+        for owner in range(lo, hi):
+            begin = owner * size
+            end = min(taps, begin + size)
+            n = 0
+            for row in range(start, stop):
+                image, i = row // height, row % height
+                for j in range(width):
+                    at_y, at_x = i * stride[0], j * stride[1]
+                    _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, line, 0, begin, end)
+                    for strip in range(len(patches)):
+                        copy_row(left, (strip * len(patches[0]) + n) * STRIP, line, strip * STRIP, STRIP)
+                    n += 1
+            for panel in range(len(panels)):
+                for m in range(0, end - begin, TILE_ROWS):
+                    at_strip = m // STRIP * len(patches[0]) * STRIP + m % STRIP
+                    multiply_tile(
+                        left, at_strip, 1, STRIP, right, panel * len(panels[0]) * columns, pixels,
+                        total, ((owner - lo) * size + m) * pitch + panel * columns, pitch, start == opening,
+                    )  # fmt: skip
+    for r in range(lo * size, min(taps, hi * size)):
+        target, result = dw[r], sums[r - lo * size]
+        for c in range(outputs):
+            target[c] = result[c]
+
+
+def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
+    """dw[tap] = sum over positions of x[stride position + tap]^T dy[position], for dw ``[taps C, O]``; arguments as for
+    `correlate`."""
+    depth, outputs = dw.shape
+    images, height, width, _ = dy.shape
+    rows = max(1, DEPTH // width)
+    size = min(OWNER_ROWS // STRIP, count_tiles(depth, 8 * STRIP)) * STRIP
+    owners = count_tiles(depth, size)
+    columns = panel_columns(dw.dtype)
+    panels = count_tiles(outputs, columns)
+    taps_y, taps_x = (np.array(axis, np.int64) for axis in taps)
+
+    def add_up(lo, hi, dw, opening, closing):
+        line = scratch.get("patch", (size,), dw.dtype)
+        patches = scratch.get("patches", (size // STRIP, rows * width, STRIP), dw.dtype)
+        packed = scratch.get("gradient panels", (panels, rows * width, columns), dw.dtype)
+        sums = scratch.get("sums", ((hi - lo) * size, panels * columns), dw.dtype)
+        _weight_gradient_owners(
+            x, first_channel, depth // len(taps_y), taps_y, taps_x, stride, dy, first_output, dw, line, patches,
+            packed, sums, size, opening, closing, rows, lo, hi,
+        )  # fmt: skip
+
+    if owners >= FEW_OWNERS:
+        parallel_for(lambda lo, hi: add_up(lo, hi, dw, 0, images * height), owners, chunks_per_thread=1)
+        return
+    # a handful of rows to sum, as behind the first layer: the positions are shared out instead
+    share = count_tiles(count_tiles(images * height, rows), PARTS) * rows
+    parts = scratch.get("gradient parts", (count_tiles(images * height, share), depth, outputs), dw.dtype)
+
+    def work(lo, hi):
+        for part in range(lo, hi):
+            add_up(0, owners, parts[part], part * share, min(images * height, (part + 1) * share))
+
+    parallel_for(work, len(parts))
+    sum_tiles(parts, dw)

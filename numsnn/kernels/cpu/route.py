@@ -1,0 +1,78 @@
+"""Which way a convolution or a matrix product is computed: chosen for every call from what was measured, never guessed.
+
+    events     active inputs alone, work in proportion to their share (`events`)
+    winograd   3x3 kernels of stride 1, a quarter of the multiplications (`winograd`)
+    dense      gathered patches times packed weights (`product`)
+    grouped    many small groups, depthwise among them (`grouped`)
+
+A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can. What each
+would cost is estimated from the share of active inputs and the shapes. The estimates are in nanoseconds of one core of
+the machine the kernels were tuned on; only their ratios matter, and those follow from how many numbers a way reads and
+multiplies.
+"""
+
+from math import ceil
+
+from . import grouped
+
+DENSE_PRODUCT = 1 / 110
+"""Of a multiplication in a block of a matrix product."""
+
+EVENT_PRODUCT = {"forward": 1 / 45, "weight": 1 / 40}
+"""Of a multiplication of one active input, bound by reading rows from the second-level cache."""
+
+EVENT_ROW = {"forward": 25, "weight": 1.5}
+"""On top: forward of an output pixel (and block of columns), in the weight gradient of an active input (and tap)."""
+
+PATCH_TAP, PATCH_NUMBER = 8, 0.1
+"""Of gathering what a tap reads, and of every number of it."""
+
+TRANSFORM_TILE = {"forward": 250, "weight": 1000, "input": 250}
+TRANSFORM_NUMBER = {"forward": 0.25, "weight": 0.45, "input": 0.25}
+"""Of a tile of Winograd's filtering, and of one of the 36 numbers it makes of every channel of a tile."""
+
+
+def choose(asked, passing, density, w, stride, groups, extent):
+    """The route of one call.
+
+    Args:
+        asked: one of `kernels.ROUTES`.
+        passing: "forward", "weight" or "input", the pass. Gradients of inputs have no active inputs to go by.
+        density: share of active inputs, or None where nothing was counted.
+        w: weights ``[kh, kw, I/groups, O]`` (or their gradient).
+        stride, groups: of the convolution.
+        extent: height and width of the output.
+    """
+    if grouped.worth_it(w, groups):
+        return "grouped"
+    possible = {"dense"}
+    if w.shape[:2] == (3, 3) and tuple(stride) == (1, 1) and groups == 1:
+        possible.add("winograd")
+    if passing != "input" and groups == 1 and density is not None:
+        possible.add("events")
+    if asked in possible:
+        return asked
+    if asked == "winograd":
+        return "dense"
+    if asked == "events":
+        possible.discard("events")
+    estimates = costs(passing, density, w.shape, extent)
+    return min(sorted(possible), key=estimates.get)
+
+
+def costs(passing, density, weights, extent):
+    """Estimated cost of an output pixel by every route."""
+    kh, kw, inputs, outputs = weights
+    taps = kh * kw * inputs
+    height, width = extent
+    tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
+    transforms = TRANSFORM_TILE[passing] + 36 * (inputs + outputs) * TRANSFORM_NUMBER[passing]
+    found = {
+        "dense": taps * outputs * DENSE_PRODUCT + kh * kw * PATCH_TAP + taps * PATCH_NUMBER,
+        "winograd": tiles * (36 * inputs * outputs * DENSE_PRODUCT + transforms),
+    }
+    if density is not None and passing in EVENT_PRODUCT:
+        active = density * taps
+        rows = 1 if passing == "forward" else active
+        found["events"] = active * outputs * EVENT_PRODUCT[passing] + rows * EVENT_ROW[passing]
+    return found

@@ -1,0 +1,74 @@
+"""How convolutions and matrix products are computed: what was asked for, and what was done.
+
+The fastest way depends on how many inputs are active, which changes while a network learns. It is measured and chosen
+for every call (see `kernels/cpu/route.py`), can be forced, and is told.
+"""
+
+from ..kernels import ROUTES
+from ..validate import choice
+from .base import Layer
+
+
+class Routed(Layer):
+    """Base of the layers that multiply with weights.
+
+    Attributes:
+        route: "auto" (default), or the way that is asked for; see `set_route`.
+        routes: the ways taken by the last passes: "forward", "weight" and "input" (their gradients) -> name.
+        density: share of active inputs of the last forward pass; None where the target does not count them.
+    """
+
+    route = "auto"
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.routes = {}
+        self._active = self._kept = self._kept_of = None
+
+    @property
+    def density(self) -> float | None:
+        return None if self._active is None else self._active.density
+
+    def sense(self, x):
+        """What the target wants to know of this pass's input."""
+        self._active = self.kernels.active_inputs(x, self.dtype, self._active)
+        return self._active
+
+    def freeze(self):
+        """Say that the weights will not change any more: what is made of them is kept from pass to pass, until a pass
+        is stored for training, or the weights are other arrays."""
+        self._kept = {}
+
+    def kept_weights(self, mode, weight):
+        """Where the target keeps what it makes of frozen weights; None where they may change."""
+        if mode.store:
+            self._kept = None
+        elif self._kept is not None and self._kept_of is not weight:
+            self._kept, self._kept_of = {}, weight
+        return self._kept
+
+    def move(self, kernels, dtype):
+        self._active = None
+        super().move(kernels, dtype)
+
+
+def set_route(net: Layer, route: str) -> Layer:
+    """Ask all convolutions and fully connected layers of a network to compute in one way.
+
+    Args:
+        net: a network or layer.
+        route: "auto" (measure and choose), "events" (active inputs alone; forward passes and weight gradients),
+            "winograd" (3x3 kernels of stride 1) or "dense". A layer that cannot takes the nearest way it can; see its
+            ``routes``.
+
+    Returns:
+        the network itself.
+
+    Raises:
+        ValueError: another route.
+    """
+    route = choice("set_route: route", route, ROUTES)
+    for layer in net.walk():
+        if isinstance(layer, Routed):
+            layer.route = route
+    return net

@@ -1,0 +1,201 @@
+"""`numsnn warmup`: compile ahead, so that the first run starts at once. Numba keeps the machine code on disk.
+
+JOBS is the list of what is compiled: small networks are trained for one step and run once, which takes every kernel in
+the variants that such networks ask for, in float32. To have more compiled, add a function to it.
+"""
+
+import gc
+import time
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from . import layers as snn
+from . import losses, models, optim
+from .config import read
+from .data import Dataset
+from .psg import PSG, Surrogate
+from .recipes import available
+from .training import Trainer
+
+STEPS, SAMPLES, CLASSES = 2, 2, 4
+
+
+# --- what is compiled ------------------------------------------------------------------------------------------------
+
+
+def _train(net, shape, loss=None, optimizer=None):
+    """One epoch of one batch, and an evaluation; shape is a sample's, with a time axis where the network makes none."""
+    x = np.random.default_rng(0).random((SAMPLES, *shape), np.float32)
+    data = Dataset(x, np.arange(SAMPLES), range(CLASSES), timed=not net.takes_pictures)
+    optimizer = optim.AdamW(1e-3, weight_decay=0.01) if optimizer is None else optimizer
+    trainer = Trainer(net, loss or losses.RateCrossEntropy(0.1), optimizer, batch_size=SAMPLES, clip_norm=1.0)
+    trainer.fit(data, data, epochs=1, progress=False)
+    return net
+
+
+def recipes():
+    """The networks, losses and optimisers of the recipes, for small pictures."""
+    from .experiment import build_network, build_trainer
+
+    for path in available().values():
+        config = read(path)
+        net = build_network(config, (8, 8, 1), CLASSES)
+        trainer = build_trainer(config, net)
+        _train(net, (8, 8, 1), trainer.loss, trainer.optimizer)
+
+
+def neurons():
+    """Every kind of reset with the default surrogates, and the relatives of LIF."""
+    surrogates = PSG("triangle"), Surrogate("triangle"), Surrogate("arctan")
+    resets = (0.0, False), (0.0, True), (None, False), (None, True), ("none", True)
+    plain = [
+        snn.LIF(surrogate=surrogate, v_reset=reset, detach_reset=detach, pda=pda)
+        for surrogate, (reset, detach), pda in product(surrogates, resets, (False, True))
+    ]
+    others = [
+        snn.IF(), snn.PLIF(), snn.ALIF(), snn.CubaLIF(), snn.RecurrentLIF(), snn.RecurrentALIF(),
+        snn.RecurrentCubaLIF(), snn.LIF(refractory=1), snn.LIF(learn_threshold=True),
+    ]  # fmt: skip
+    for neuron in plain + others:
+        net = snn.Sequential(snn.Linear(4, 8), neuron, snn.Linear(8, CLASSES)).build((STEPS, SAMPLES, 4))
+        z = net.forward(np.ones((STEPS, SAMPLES, 4), np.float32), snn.TRAINING)
+        net.backward(np.ones_like(z), need_dx=False)
+        net.forward(np.ones((STEPS, SAMPLES, 4), np.float32))
+
+
+def zoo():
+    """The networks of `numsnn.models`, as small as they can be, trained and folded."""
+    nets = [
+        (models.mlp(6, (8,), CLASSES, STEPS), (6,)),
+        (models.vgg_snn(2, CLASSES, 16), (STEPS, 16, 16, 2)),
+        (models.resnet19(3, CLASSES, STEPS, widths=(4, 8, 16)), (8, 8, 3)),
+        (models.sew_resnet18(3, CLASSES, STEPS), (32, 32, 3)),
+        (models.densenet_bc(3, CLASSES, STEPS, depth=10, growth=4, dropout=0.1), (8, 8, 3)),
+        (models.dvs_gesture_net(CLASSES, 4, 32), (STEPS, 32, 32, 2)),
+        (models.shd_net(10, 8, CLASSES), (STEPS, 10)),
+    ]
+    for net, shape in nets:
+        _train(net, shape)
+        x = np.ones((SAMPLES, *shape), np.float32)
+        net.fold()(x if net.takes_pictures else np.ascontiguousarray(x.swapaxes(0, 1)))
+
+
+def training():
+    """Every loss and every optimiser."""
+    criteria = [
+        losses.RateCrossEntropy(), losses.TET(), losses.MaxMembraneCrossEntropy(), losses.MembraneMSE(),
+    ]  # fmt: skip
+    for loss in criteria:
+        _train(models.mlp(6, (8,), CLASSES, STEPS), (6,), loss)
+    for loss in (losses.SpikeCountMSE(), losses.TimeToFirstSpike()):
+        _train(snn.Sequential(snn.Repeat(STEPS, snn.Linear(6, CLASSES)), snn.LIF()), (6,), loss)
+    for optimizer in (optim.Adam(1e-3), optim.SGD(1e-2), optim.SGD(1e-2, momentum=0.9, nesterov=True)):
+        _train(models.mlp(6, (8,), CLASSES, STEPS), (6,), None, optimizer)
+
+
+def benchmarks():
+    """What `numsnn bench` runs, at its tiny shapes."""
+    from .bench import neurons, passes
+    from .bench.network import Network, prepare
+    from .bench.workloads import SURROGATES, workloads
+
+    for workload, family in product(workloads(quick=True).values(), SURROGATES):
+        subject = Network(*prepare(replace(workload, surrogate=family)))
+        subject.train()
+        subject.infer()
+    for case in passes.cases(quick=True):
+        passes.Passes(case, passes.draw(case)).outcome()
+    for step in neurons.steps(quick=True).values():
+        step()
+
+
+JOBS = recipes, neurons, zoo, training, benchmarks
+
+
+# --- how long it takes -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A compiled kernel in one variant.
+
+    Attributes:
+        name: of its file and function, and what it was specialised for.
+        types: of its array arguments.
+        seconds: its compilation took; None where the machine code came from the disk.
+    """
+
+    name: str
+    types: str
+    seconds: float | None
+
+
+def warm_up(jobs=JOBS) -> list[Kernel]:
+    """Do the jobs; returns the kernels that they met for the first time in this process, the slowest first."""
+    from numba.core import event
+    from numba.core.dispatcher import Dispatcher
+
+    class Timer(event.Listener):
+        """The time of every compilation that is not part of another."""
+
+        def __init__(self):
+            self.depth, self.found = 0, {}
+
+        def on_start(self, event):
+            if self.depth == 0:
+                self.began = time.perf_counter()
+            self.depth += 1
+
+        def on_end(self, event):
+            self.depth -= 1
+            if self.depth == 0:
+                self.found[event.data["dispatcher"], event.data["args"]] = time.perf_counter() - self.began
+
+    def hits():
+        """Every kernel of numsnn that came from the disk, with its argument types."""
+        known = (found for found in gc.get_objects() if issubclass(type(found), Dispatcher))  # not what proxies are for
+        ours = [found for found in known if found.py_func.__module__.startswith(f"{__package__}.")]
+        return {(found, types) for found in ours for types in found.stats.cache_hits}
+
+    before, timer = hits(), Timer()
+    with event.install_listener("numba:compile", timer):
+        for job in jobs:
+            job()
+    compiled = [Kernel(*_names(*key), seconds) for key, seconds in timer.found.items()]
+    cached = [Kernel(*_names(*key), None) for key in hits() - before]
+    return sorted(compiled, key=lambda k: -k.seconds) + sorted(cached, key=lambda k: k.name)
+
+
+def _names(dispatcher, types):
+    """Name of a kernel with what its closure holds, and the types of its arrays."""
+    function = dispatcher.py_func
+    chosen = []
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        value = cell.cell_contents
+        if value is True:
+            chosen.append(name)
+        elif callable(value) and hasattr(value, "__name__"):
+            chosen.append(value.__name__)
+    module = function.__module__.rpartition(".")[2]
+    arrays = dict.fromkeys(str(kind.dtype) for kind in types if hasattr(kind, "dtype"))
+    return f"{module}.{function.__name__}{f' ({chr(44).join(chosen)})' if chosen else ''}", " ".join(arrays)
+
+
+def report(kernels: list[Kernel], every: bool = True) -> str:
+    """The kernels, a line each, and the sums.
+
+    Args:
+        kernels: of `warm_up`.
+        every: list them, not only the sums.
+    """
+    compiled = [kernel for kernel in kernels if kernel.seconds is not None]
+    lines = []
+    if every:
+        for kernel in kernels:
+            how = "  cached" if kernel.seconds is None else f"{kernel.seconds:6.2f} s"
+            lines.append(f"{how}  {kernel.name}  [{kernel.types}]")
+    total = sum(kernel.seconds for kernel in compiled)
+    lines.append(f"{len(compiled)} kernels compiled in {total:.1f} s, {len(kernels) - len(compiled)} were cached")
+    return "\n".join(lines)

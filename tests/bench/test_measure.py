@@ -1,0 +1,70 @@
+"""Times, memory, machine."""
+
+import json
+
+import numpy as np
+import pytest
+
+from numsnn.bench import measure
+from numsnn.bench.table import bytes_text, ratio_text, table, time_text
+
+
+def test_summary():
+    assert measure.summary([3.0, 1.0, 2.0, 10.0]) == {"median": 2.5, "min": 1.0, "max": 10.0, "count": 4}
+
+
+def test_seconds_calls_as_often_as_asked():
+    calls = []
+    found = measure.seconds(lambda: calls.append(1), 4)
+    assert len(calls) == len(found) == 4 and all(value >= 0 for value in found)
+
+
+@pytest.mark.parametrize(
+    ("first", "budget", "expected"),
+    [(1.0, 10.0, 10), (1.0, 0.0, 3), (1e-6, 10.0, 20), (100.0, 10.0, 3), (0.0, 1.0, 20)],
+)
+def test_repetitions(first, budget, expected):
+    assert measure.repetitions(first, budget, 3, 20) == expected
+
+
+def test_peak_is_seen_and_forgotten():
+    if measure.resident() is None or not measure.forget_peak():
+        pytest.skip("this system does not tell a process's peak memory")
+    before = measure.peak()
+    block = np.ones(10_000_000)
+    high = measure.peak()
+    assert high - before > 60e6
+    del block
+    assert measure.peak() > high - 5e6  # the system counts in lots
+    assert measure.forget_peak() and measure.peak() < high - 60e6
+
+
+def test_a_system_that_tells_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(measure, "STATUS", tmp_path / "none")
+    monkeypatch.setattr(measure, "REFERENCES", tmp_path / "none" / "none")
+    assert measure.resident() is None and measure.forget_peak() is False and measure.peak() > 0
+
+
+def test_machine_is_plain_data_and_names_what_counts():
+    found = json.loads(json.dumps(measure.machine()))
+    assert found["cores"] >= 1 and found["processor"] and found["registers"] and found["python"].count(".") == 2
+
+
+def test_table():
+    text = table(["name", "time"], [["a", "1 s"], ["longer", "22 ms"]])
+    assert text.splitlines() == [
+        "| name   |  time |", "|--------|------:|", "| a      |   1 s |", "| longer | 22 ms |",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(2.5, "2.50 s"), (12.34, "12.3 s"), (0.1234, "123 ms"), (0.0123, "12.3 ms"), (1.5e-5, "15.0 us"), (None, "")],
+)
+def test_times(seconds, text):
+    assert time_text(seconds) == text
+
+
+def test_other_numbers():
+    assert bytes_text(1_500_000) == "2 MB" and bytes_text(None) == ""
+    assert ratio_text(2.345) == "2.35x" and ratio_text(None) == ""

@@ -1,0 +1,24 @@
+"""Run by test_vector.py for a processor that it names: all ways to convolve agree with the reference. Prints the bytes
+and the number of the registers that were compiled for."""
+
+import numpy as np
+
+from numsnn.kernels import cpu, reference
+from numsnn.kernels.cpu import vector
+
+rng = np.random.default_rng(0)
+x = (rng.random((3, 9, 10, 20)) < 0.2).astype(np.uint8)
+w = rng.normal(size=(3, 3, 20, 37)).astype(np.float32)
+b, dy = rng.normal(size=37).astype(np.float32), rng.normal(size=(3, 9, 10, 37)).astype(np.float32)
+for route in ("events", "winograd", "dense"):
+    results = []
+    for k in (cpu, reference):
+        y, dw, dx = np.empty_like(dy), np.empty_like(w), np.empty(x.shape, np.float32)
+        taken = k.conv2d_forward(x, w, b, (1, 1), (1, 1), 1, y, None, route)
+        assert k is reference or taken == route
+        k.conv2d_backward_weight(x, dy, (1, 1), (1, 1), 1, dw, None, route)
+        k.conv2d_backward_input(dy, w, (1, 1), (1, 1), 1, dx, route)
+        results.append((y, dw, dx))
+    for got, want in zip(*results, strict=True):
+        assert np.abs(got - want).max() < 1e-4 * np.abs(want).max(), route
+print(vector.REGISTER_BYTES, vector.REGISTERS)

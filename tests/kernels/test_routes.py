@@ -1,0 +1,199 @@
+"""Every way to convolve against the reference, and how one is chosen."""
+
+import numpy as np
+import pytest
+from bounds import REALS, agree, within
+from test_conv import CASES, draw, magnitudes, run
+
+from numsnn import kernels
+from numsnn.kernels import cpu, reference
+from numsnn.kernels.cpu import events, route, winograd
+
+PLAIN = [name for name, case in CASES.items() if case[-1] == 1]
+"""Cases of one group: those that events can take."""
+
+
+def by(asked, x, w, b, dy, geometry):
+    """y, dw, dx of the CPU target by one route, in memory that held NaN, and the routes taken."""
+    y, dw, dx = (np.full_like(like, np.nan) for like in (dy, w, np.zeros(x.shape, w.dtype)))
+    active = cpu.active_inputs(x, w.dtype)
+    taken = (
+        cpu.conv2d_forward(x, w, b, *geometry, y, active, asked),
+        cpu.conv2d_backward_weight(x, dy, *geometry, dw, active, asked),
+        cpu.conv2d_backward_input(dy, w, *geometry, dx, asked),
+    )
+    return (y, dw, dx), taken
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("density", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("asked", ["events", "dense"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_events_and_dense_are_the_reference(small_tiles, name, asked, density, real):
+    """Weighted inputs, some of them negative; all silent, and none."""
+    x, w, b, dy, geometry = draw(name, real)
+    x = np.where(np.random.default_rng(3).random(x.shape) < density, x, 0).astype(real)
+    got, taken = by(asked, x, w, b, dy, geometry)
+    assert taken[:2] == (asked, asked)
+    want = run(reference, x, w, b, dy, geometry)
+    for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):
+        agree(array, oracle, terms, scale)
+    if density == 0:
+        assert (got[0] == b).all() and not got[1].any()
+
+
+# (B, H, W, I), outputs, padding: tiles cut short each way, fewer channels than a register holds, more than a panel
+THREE_BY_THREE = {
+    "one tile": ((1, 4, 4, 3), 2, (1, 1)),
+    "cut short": ((3, 5, 7, 5), 6, (1, 1)),
+    "no padding": ((2, 9, 8, 17), 33, (0, 0)),
+    "much padding": ((1, 3, 4, 16), 40, (2, 3)),
+    "many tiles": ((9, 12, 12, 8), 20, (1, 1)),
+    "more than a panel is deep": ((1, 4, 5, 300), 4, (1, 1)),
+}
+
+
+def rounding_of_winograd(x, w, dy, padding):
+    """Bounds of the error of y, dw and dx: the same transforms of absolute values, which are the largest numbers met on
+    the way, times the operations a number goes through."""
+    matrices = winograd.INPUT, winograd.WEIGHTS, winograd.PRODUCTS
+    to_input, to_weights, back = (np.abs(np.array(m, np.float64)) for m in matrices)
+
+    def cut(a, before, extent, tiles):
+        padded = np.pad(np.abs(a).astype(np.float64), ((0, 0), *[(p, 8) for p in before], (0, 0)))
+        blocks = [padded[:, 4 * i : 4 * i + extent, 4 * j : 4 * j + extent] for i, j in np.ndindex(*tiles)]
+        return np.array(blocks).reshape(*tiles, len(a), extent, extent, -1)
+
+    def forward(x, w, padding, shape):
+        tiles = [-(-extent // 4) for extent in shape[1:3]]
+        entries = np.einsum("ik,abnklc,jl->abnijc", to_input, cut(x, padding, 6, tiles), to_input)
+        weights = np.einsum("ik,klco,jl->ijco", to_weights, np.abs(w).astype(np.float64), to_weights)
+        products = np.einsum("abnijc,ijco->abnijo", entries, weights)
+        y = np.einsum("ik,abnklo,jl->naibjo", back, products, back)
+        return y.reshape(shape[0], 4 * tiles[0], 4 * tiles[1], -1)[:, : shape[1], : shape[2]]
+
+    tiles = [-(-extent // 4) for extent in dy.shape[1:3]]
+    entries = np.einsum("ik,abnklc,jl->abnijc", to_input, cut(x, padding, 6, tiles), to_input)
+    slopes = np.einsum("ki,abnklc,lj->abnijc", back, cut(dy, (0, 0), 4, tiles), back)
+    sums = np.einsum("abnijc,abnijo->ijco", entries, slopes)
+    dw = np.einsum("ki,klco,lj->ijco", to_weights, sums, to_weights)
+    turned = np.abs(w)[::-1, ::-1].swapaxes(2, 3)
+    other = tuple(2 - p for p in padding)
+    dx = forward(dy, turned, other, x.shape) if min(other) >= 0 else None
+    steps = 30  # additions and multiplications of the three transforms
+    scales = forward(x, w, padding, dy.shape), dw, dx
+    return list(zip(scales, (n + steps for n in (x.shape[3], np.prod(tiles) * len(x), w.shape[3])), strict=True))
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("kind", ["spikes", "numbers"])
+@pytest.mark.parametrize("name", THREE_BY_THREE)
+def test_winograd_is_the_reference(small_tiles, name, kind, real):
+    shape, outputs, padding = THREE_BY_THREE[name]
+    rng = np.random.default_rng(4)
+    x = (rng.random(shape) < 0.3).astype(np.uint8) if kind == "spikes" else rng.normal(size=shape).astype(real)
+    w, b = rng.normal(size=(3, 3, shape[3], outputs)).astype(real), rng.normal(size=outputs).astype(real)
+    out = [extent + 2 * p - 2 for extent, p in zip(shape[1:3], padding, strict=True)]
+    dy = rng.normal(size=(shape[0], *out, outputs)).astype(real)
+    geometry = (1, 1), padding, 1
+    got, taken = by("winograd", x, w, b, dy, geometry)
+    assert taken == ("winograd",) * 3
+    want = run(reference, x, w, b, dy, geometry)
+    eps = float(np.finfo(real).eps)
+    for array, oracle, (scale, ops) in zip(got, want, rounding_of_winograd(x, w, dy, padding), strict=True):
+        if scale is not None:
+            within(array, oracle, ops * eps * (scale + np.abs(oracle)))
+        assert np.linalg.norm(array - oracle) < 100 * eps * np.linalg.norm(oracle)
+    silent, _ = by("winograd", np.zeros_like(x), w, b, dy, geometry)
+    assert (silent[0] == b).all() and not silent[1].any()
+
+
+def test_winograd_in_batches_of_few_tiles(monkeypatch):
+    """More tiles than a batch takes, in every pass."""
+    for name, size in (("BATCH_BYTES", 1), ("GRADIENT_BATCH_BYTES", (1, 1))):
+        monkeypatch.setattr(winograd, name, size)
+    rng = np.random.default_rng(5)
+    x, w = rng.normal(size=(11, 12, 12, 6)), rng.normal(size=(3, 3, 6, 5))
+    dy = rng.normal(size=(11, 12, 12, 5))
+    geometry = (1, 1), (1, 1), 1
+    got, _ = by("winograd", x, w, None, dy, geometry)
+    for array, oracle in zip(got, run(reference, x, w, None, dy, geometry), strict=True):
+        within(array, oracle, 1e-12 * np.abs(oracle).max())
+
+
+# --- the list of active inputs --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, *REALS])
+@pytest.mark.parametrize("channels", [1, 3, 64, 100])
+def test_active_inputs(small_tiles, channels, dtype):
+    """In order, with their values; an object may be used again for an input of another shape."""
+    rng = np.random.default_rng(6)
+    real = np.float32 if dtype == np.uint8 else dtype
+    memory = None
+    for pixels in (7, 30, 4):
+        x = (rng.integers(1, 9, (pixels, 2, 3, channels)) * (rng.random((pixels, 2, 3, channels)) < 0.2)).astype(dtype)
+        active = memory = cpu.active_inputs(x, real, memory)
+        assert active.density == np.count_nonzero(x) / x.size
+        active.list(x)
+        pixel, channel = np.nonzero(x.reshape(-1, channels))
+        assert active.start.tolist() == np.searchsorted(pixel, np.arange(6 * pixels + 1)).tolist()
+        assert active.channel[: len(channel)].tolist() == channel.tolist()
+        assert np.array_equal(active.value[: len(channel)], x[x != 0].astype(real))
+
+
+# --- the choice ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "passing", "density", "weights", "stride", "groups", "expected"),
+    [
+        ("auto", "forward", 0.03, (3, 3, 64, 64), 1, 1, "events"),
+        ("auto", "forward", 0.9, (3, 3, 64, 64), 1, 1, "winograd"),
+        ("auto", "forward", 0.9, (3, 3, 64, 64), 2, 1, "dense"),
+        ("auto", "forward", 0.2, (3, 3, 64, 64), 2, 1, "events"),
+        ("auto", "forward", 0.9, (3, 3, 1, 32), 1, 1, "events"),
+        ("auto", "forward", None, (1, 1, 64, 64), 1, 1, "dense"),
+        ("auto", "weight", 0.03, (5, 5, 64, 64), 1, 1, "events"),
+        ("auto", "input", None, (3, 3, 64, 64), 1, 1, "winograd"),
+        ("auto", "input", None, (5, 5, 64, 64), 1, 1, "dense"),
+        ("auto", "forward", 0.01, (3, 3, 1, 64), 1, 64, "grouped"),
+        ("auto", "forward", 0.01, (3, 3, 64, 128), 1, 2, "dense"),
+        ("dense", "forward", 0.01, (3, 3, 64, 64), 1, 1, "dense"),
+        ("events", "weight", 1.0, (3, 3, 64, 64), 1, 1, "events"),
+        ("events", "input", None, (3, 3, 64, 64), 1, 1, "winograd"),
+        ("winograd", "forward", 0.01, (3, 3, 1, 2), 1, 1, "winograd"),
+        ("winograd", "forward", 0.01, (1, 1, 64, 64), 1, 1, "dense"),
+    ],
+)
+def test_choice(asked, passing, density, weights, stride, groups, expected):
+    w = np.empty(weights, np.float32)
+    assert route.choose(asked, passing, density, w, (stride, stride), groups, (16, 16)) == expected
+
+
+@pytest.mark.parametrize("passing", ["forward", "weight"])
+@pytest.mark.parametrize("weights", [(3, 3, 32, 64), (3, 3, 256, 256), (1, 1, 128, 256), (1, 1, 1024, 1024)])
+def test_events_up_to_a_density(passing, weights):
+    """There is one density, neither tiny nor large, at which the choice changes; the estimates agree with it."""
+    w, densities = np.empty(weights, np.float32), np.linspace(0, 1, 401)
+    taken = [route.choose("auto", passing, d, w, (1, 1), 1, (16, 16)) for d in densities]
+    changes = [k for k in range(1, len(taken)) if taken[k] != taken[k - 1]]
+    assert len(changes) == 1 and taken[0] == "events" and taken[-1] != "events"
+    assert 0.05 < densities[changes[0]] < 0.5
+    estimates = route.costs(passing, densities[changes[0]], weights, (16, 16))
+    other = min(cost for name, cost in estimates.items() if name == taken[-1])
+    assert estimates["events"] == pytest.approx(other, rel=0.1)
+
+
+def test_more_numbers_than_32_bits_count(monkeypatch):
+    """Where indices would overflow there are no events."""
+    monkeypatch.setattr(cpu.conv2d_forward.__globals__["events"], "forward", lambda *a: pytest.fail("events"))
+    x = np.zeros((1, 1, 1, 40), np.uint8)
+    huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (1 << 20, 1, 1, 4096), (0, 0, 0, 0))
+    density = cpu.conv2d_forward.__globals__["_density"]
+    active = events.Active(np.float32)
+    assert density(active, x, huge) is None and density(active, x, x) == 0.0
+
+
+def test_routes_have_names_of_their_own():
+    assert kernels.ROUTES == ("auto", "events", "winograd", "dense")

@@ -1,0 +1,139 @@
+"""The inner loops written as vector instructions, against NumPy: whole registers, remainders, both real types."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bounds import REALS, agree
+
+from numsnn.kernels.cpu import vector
+from numsnn.kernels.cpu.compile import kernel
+from numsnn.kernels.cpu.launch import ALIGNMENT, aligned, scratch
+from numsnn.kernels.cpu.winograd import INPUT, PRODUCTS, WEIGHTS
+
+COLUMNS = (1, 3, 4, 15, 16, 17, 40, 129, 300, 620)
+
+
+@kernel
+def add(out, initial, table, column, columns, index, value, base, first, last):
+    vector.sum_rows(out, 2, initial, 1, table, column, columns, index, value, base, first, last, len(base))
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_sum_rows(columns, real):
+    """Three segments of entries, one of them empty, on top of what was there; nothing beside the columns is touched."""
+    rng = np.random.default_rng(columns)
+    table = rng.normal(size=(9, columns + 5)).astype(real)
+    index, value = rng.integers(0, 8, 11).astype(np.int32), rng.normal(size=11).astype(real)
+    base, first, last = np.array([1, 0, 0]), np.array([0, 4, 6]), np.array([4, 4, 11])
+    initial, out = rng.normal(size=columns + 1).astype(real), np.full(columns + 4, 7, real)
+    pitch = columns + 5
+    add(out, initial, table.reshape(-1), 3, columns, index * np.int32(pitch), value, base * pitch, first, last)
+    rows = np.concatenate([index[:4] + 1, index[6:]])
+    factors = np.concatenate([value[:4], value[6:]])
+    part = table[rows, 3 : 3 + columns].astype(np.float64)
+    want = initial[1:] + factors.astype(np.float64) @ part
+    scale = np.abs(initial[1:]) + np.abs(factors.astype(np.float64)) @ np.abs(part)
+    agree(out[2:-2], want.astype(real), 2 * len(rows) + 2, scale)
+    assert (out[:2] == 7).all() and (out[-2:] == 7).all()
+
+
+@kernel
+def multiply(a, a_row, a_step, b, depth, c, c_row, fresh):
+    vector.multiply_tile(a, 1, a_row, a_step, b, 0, depth, c, 2, c_row, fresh)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("depth", [1, 7, 64])
+def test_multiply_tile(depth, fresh, transposed, real):
+    rng = np.random.default_rng(depth)
+    width = vector.TILE_VECTORS * vector.REGISTER_BYTES // np.dtype(real).itemsize
+    a = rng.normal(size=(vector.TILE_ROWS, depth)).astype(real)
+    b = rng.normal(size=(depth, width)).astype(real)
+    memory = np.concatenate([[real(9)], (a.T if transposed else a).reshape(-1)])
+    steps = (1, vector.TILE_ROWS) if transposed else (depth, 1)
+    c = rng.normal(size=(vector.TILE_ROWS, width + 3)).astype(real)
+    before = c.copy()
+    multiply(memory, *steps, b.reshape(-1), depth, c.reshape(-1), width + 3, fresh)
+    there = 0 if fresh else before[:, 2:-1].astype(np.float64)
+    want = there + a.astype(np.float64) @ b.astype(np.float64)
+    scale = np.abs(there) + np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
+    agree(c[:, 2:-1], want.astype(real), 2 * depth + 2, scale)
+    assert np.array_equal(c[:, :2], before[:, :2]) and np.array_equal(c[:, -1], before[:, -1])
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("columns", [1, 16, 37])
+@pytest.mark.parametrize("matrix", [INPUT, WEIGHTS, PRODUCTS, ((-1, 0), (2, -1), (0, 0.5))])
+def test_square_transform(matrix, columns, real):
+    transform = vector.square_transform(matrix)
+
+    @kernel
+    def run(y, x, tall, wide, columns):
+        transform(y, 1, tall * columns, columns, x, 2, wide * columns, columns, columns)
+
+    m = np.array(matrix, np.float64)
+    tall, wide = m.shape
+    x = np.random.default_rng(1).normal(size=(wide, wide, columns)).astype(real)
+    y = np.full(tall * tall * columns + 2, np.nan, real)
+    run(y, np.concatenate([[np.nan, np.nan], x.reshape(-1)]).astype(real), tall, wide, columns)
+    want = np.einsum("ik,klc,jl->ijc", m, x.astype(np.float64), m)
+    scale = np.einsum("ik,klc,jl->ijc", np.abs(m), np.abs(x).astype(np.float64), np.abs(m))
+    agree(y[1:-1].reshape(want.shape), want.astype(real), 4 * wide, scale)
+    assert np.isnan(y[[0, -1]]).all()
+
+
+@kernel
+def find(x, at, found):
+    bits = vector.nonzero_bits(x, at)
+    n = 0
+    while bits != 0:
+        found[n] = vector.lowest_bit(bits)
+        n += 1
+        bits &= bits - np.uint64(1)
+    return n
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, *REALS])
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_nonzero_bits(dtype, share):
+    """Negative numbers, NaN and counts above 1 are active inputs too; -0.0 is not."""
+    rng = np.random.default_rng(2)
+    width = vector.REGISTER_BYTES // np.dtype(dtype).itemsize
+    x = np.where(rng.random(width + 3) < share, rng.integers(1, 200, width + 3), 0).astype(dtype)
+    if dtype != np.uint8 and share:
+        x[3:6] = -2, np.nan, -0.0
+    found = np.zeros(width, np.int64)
+    count = find(x, 3, found)
+    assert found[:count].tolist() == np.flatnonzero(x[3:]).tolist()
+
+
+def test_memory_begins_at_a_cache_line():
+    for size in (1, 7, 1000):
+        assert aligned(size, np.float32).ctypes.data % ALIGNMENT == 0
+        assert scratch.get("test", (size, 3), np.float64).ctypes.data % ALIGNMENT == 0
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names registers of x86-64 processors")
+@pytest.mark.parametrize(
+    ("name", "features", "registers"), [("haswell", "+avx,+avx2,+fma", (32, 16)), ("x86-64", "", (16, 16))]
+)
+def test_processors_with_smaller_registers(tmp_path, name, features, registers):
+    """Compiled for an older processor in a process of its own: the same sums of rows, products and transforms."""
+    here = Path(__file__)
+    environment = os.environ | {
+        "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path)
+    }  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, str(here.with_name("probe_registers.py"))],
+        env=environment, cwd=here.parents[2], capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == [str(n) for n in registers]

@@ -1,0 +1,74 @@
+"""`numsnn warmup`: what is compiled ahead, and what it tells of it."""
+
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+
+from numsnn import cli, warmup
+from numsnn.warmup import Kernel, report, warm_up
+
+
+def fresh_kernel(factor):
+    """A kernel nobody has compiled yet, which holds a flag and a function."""
+    fast, slow = True, False
+
+    @numba.njit
+    def inner(x):
+        return x * factor
+
+    @numba.njit
+    def tiles(x):
+        return inner(x[0]) if fast and not slow else x[0]
+
+    return tiles
+
+
+def test_compilation_is_timed_and_named():
+    kernels = warm_up([lambda: fresh_kernel(2.0)(np.ones(3, np.float32))])
+    outer = [kernel for kernel in kernels if kernel.seconds is not None]
+    assert len(outer) == 1  # what it calls is part of it
+    assert outer[0].name == "test_warmup.tiles (fast,inner)" and outer[0].types == "float32"
+    assert 0 < outer[0].seconds < 30
+
+
+def test_slowest_first():
+    first, second = fresh_kernel(3.0), fresh_kernel(4.0)
+    kernels = warm_up([lambda: first(np.ones(3)), lambda: second(np.ones(3, np.int64))])
+    times = [kernel.seconds for kernel in kernels if kernel.seconds is not None]
+    assert len(times) == 2 and times == sorted(times, reverse=True)
+
+
+def test_report():
+    kernels = [Kernel("a.b (hard)", "float32 uint8", 1.25), Kernel("c.d", "float64", None)]
+    assert report(kernels).splitlines() == [
+        "  1.25 s  a.b (hard)  [float32 uint8]", "  cached  c.d  [float64]",
+        "1 kernels compiled in 1.2 s, 1 were cached",
+    ]  # fmt: skip
+    assert report(kernels, every=False) == "1 kernels compiled in 1.2 s, 1 were cached"
+
+
+def test_a_second_process_finds_everything_on_the_disk():
+    """In two fresh processes, the second of which compiles nothing. One job, for time; the first may find it cached."""
+    code = "from numsnn import warmup; print(warmup.report(warmup.warm_up([warmup.training])))"
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    *lines, total = done.stdout.splitlines()
+    assert total == f"0 kernels compiled in 0.0 s, {len(lines)} were cached" and len(lines) > 10
+    assert any("loss._temporal_samples" in line for line in lines)
+
+
+@pytest.mark.parametrize("job", warmup.JOBS, ids=lambda job: job.__name__)
+def test_every_job_runs(job):
+    job()
+
+
+def test_command(capsys, monkeypatch):
+    monkeypatch.setattr(warmup, "warm_up", lambda: [Kernel("a.b", "float32", 2.0)])
+    assert cli.main(["warmup"]) == 0
+    assert capsys.readouterr().out == "  2.00 s  a.b  [float32]\n1 kernels compiled in 2.0 s, 0 were cached\n"
+    assert cli.main(["warmup", "--quiet"]) == 0
+    assert capsys.readouterr().out == "1 kernels compiled in 2.0 s, 0 were cached\n"

@@ -67,16 +67,6 @@ def _parser():
     look.add_argument("--samples", type=int, default=256, help="test samples to look at (default: 256)")
     look.set_defaults(command=_diagnose)
 
-    show = commands.add_parser("show", help="what a dataset looks like: counts, rates, a sample as picture")
-    show.add_argument("dataset", metavar="DATA", help="name of a dataset, a store (.h5), or a TOML file")
-    show.add_argument("--index", type=int, default=0, help="sample to draw (default: 0)")
-    show.add_argument("--part", default="train", help="train (default), test, ...")
-    show.add_argument("--steps", type=int, default=10, help="frames of a recording (default: 10)")
-    show.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
-    show.add_argument("--out", metavar="DIR", default=".", help="folder for the pictures (default: here)")
-    show.add_argument("--gif", action="store_true", help="a recording or sequence also as animation")
-    show.set_defaults(command=_show)
-
     bench = commands.add_parser("bench", help="time and memory of numsnn on this machine")
     bench.add_argument("--quick", action="store_true", help="tiny shapes: whether everything works, no measurement")
     bench.add_argument("--only", nargs="+", metavar="NAME", help="workloads, layers, neurons (default: everything)")
@@ -88,6 +78,15 @@ def _parser():
     warm = commands.add_parser("warmup", help="compile ahead what a typical run needs")
     warm.add_argument("--quiet", action="store_true", help="print the sums alone, not every kernel")
     warm.set_defaults(command=_warmup)
+    show = commands.add_parser("show", help="what a dataset looks like: counts, rates, a sample as picture")
+    show.add_argument("dataset", metavar="DATA", help="name of a dataset, a store (.h5), or a TOML file")
+    show.add_argument("--index", type=int, default=0, help="sample to draw (default: 0)")
+    show.add_argument("--part", default="train", help="train (default), test, ...")
+    show.add_argument("--steps", type=int, default=10, help="frames of a recording (default: 10)")
+    show.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
+    show.add_argument("--out", metavar="DIR", default=".", help="folder for the pictures (default: here)")
+    show.add_argument("--gif", action="store_true", help="a recording or sequence also as animation")
+    show.set_defaults(command=_show)
 
     info = commands.add_parser("info", help="versions, threads, processor, caches")
     info.set_defaults(command=_info)
@@ -198,18 +197,6 @@ def _diagnose(options):
     print(diagnose(net, x, y))
 
 
-# --- show ---
-
-
-def _show(options):
-    from . import show
-
-    part = show.find(options.dataset, options.part, options.data)
-    print(show.summary(part))
-    for path in show.draw(part, options.index, options.out, options.steps, options.gif):
-        print(path)
-
-
 # --- bench and warmup ---
 
 
@@ -230,7 +217,16 @@ def _warmup(options):
     print(report(warm_up(), every=not options.quiet))
 
 
-# --- info ---
+# --- show and info ---
+
+
+def _show(options):
+    from . import show
+
+    part = show.find(options.dataset, options.part, options.data)
+    print(show.summary(part))
+    for path in show.draw(part, options.index, options.out, options.steps, options.gif):
+        print(path)
 
 
 def _info(options):

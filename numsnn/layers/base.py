@@ -32,6 +32,10 @@ class Layer(Described):
     last pass left is found in ``output``. Gradients take turns in memory that the network lends (`self.gradient`,
     `self.overwrite`), so that ``input_gradient``, what the last `backward` returned, is left behind by the outermost
     layer alone, or by all after a pass with ``Mode(inspect=True)``; it is None where nobody needed it.
+
+    A neuron does not look at the gradient of a spike whose potential the surrogate cannot see. `connect` finds out once
+    who could make use of that; in a backward pass `visible` says where a layer's output gradient matters, and who
+    computes that gradient finds it in ``needed``.
     """
 
     dtype = np.dtype(np.float32)
@@ -43,7 +47,7 @@ class Layer(Described):
         self.name = name
         self.path = name or type(self).__name__.lower()
         self.input_shape = self.output_shape = None
-        self.kept = self.output = self.input_gradient = None
+        self.kept = self.output = self.input_gradient = self.needed = None
         self._parameters = []
         self._buffers = {}
         self._kernels = None
@@ -127,11 +131,17 @@ class Layer(Described):
         self.output = self.compute(x, mode)
         return self.output
 
-    def backward(self, dy, need_dx: bool = True):
+    def backward(self, dy, need_dx: bool = True, needed=None):
         """dL/dx for dL/dy of the last stored forward pass; sets the gradients of all parameters on the way.
 
         The array is the network's own and is overwritten by the next pass. dy is left as it is, unless it is such an
         array itself: a gradient within a network is used up.
+
+        Args:
+            dy: dL/dy.
+            need_dx: whether dL/dx is needed at all.
+            needed: where it is: uint8 of x's shape, 0 where nobody looks at dL/dx, which may be any number there;
+                None (default) needs it everywhere.
 
         Raises:
             RuntimeError: no forward pass with ``Mode(store=True)`` came before.
@@ -140,6 +150,7 @@ class Layer(Described):
             raise RuntimeError(f"{self.path}.backward: needs a forward pass with Mode(store=True) before it")
         if self._outermost is self:
             self.pool.recall()
+        self.needed = needed
         dx = self.propagate(dy, need_dx)
         if not self.container:  # children have seen to it
             self.pool.settle(dy, dx)
@@ -222,10 +233,26 @@ class Layer(Described):
         integer array; None otherwise. Finite differences hold only where it does not change."""
         return None
 
-    def visible(self):
+    def visible(self, before=None):
         """Where dL/d output matters, after a stored pass: uint8 of the output's shape, 0 where this layer's backward
-        pass does not look at it; None (the default) where it looks everywhere."""
+        pass, and whoever uses what it returns, do not look at it; None (the default) where they look everywhere.
+
+        Args:
+            before: where dL/d input matters, likewise.
+        """
         return None
+
+    def connect(self, sources: tuple) -> tuple:
+        """Tell the neurons in front of this layer who computes their spikes' gradient.
+
+        Args:
+            sources: the neurons that the input comes from, by way of layers that `visible` sees through, as pairs
+                (neuron, spikes that an input is made of); () for anything else.
+
+        Returns:
+            the same of the output; () by default.
+        """
+        return ()
 
     def own_statistics(self) -> dict:
         """This layer's tracked arrays."""

@@ -1,5 +1,7 @@
 """Layers made of layers. They hold no arithmetic: children's backward passes are called in reverse."""
 
+import numpy as np
+
 from ..validate import choice, whole
 from .base import Layer
 from .fused import stages
@@ -37,6 +39,7 @@ class _Container(Layer):
         self._named = named
         self.assign_path("")
         self.lend(self.pool, self)
+        self.connect(())
 
     def assign_path(self, path):
         """Give every layer inside its full name."""
@@ -97,9 +100,22 @@ class Sequential(_Container):
         self.kept = passed if mode.store else None
         return x
 
+    def connect(self, sources):
+        for layer in self.layers:
+            sources = layer.connect(sources)
+        return sources
+
+    def visible(self, before=None):
+        for stage in self.kept:
+            before = stage.visible(before)
+        return before
+
     def propagate(self, dy, need_dx):
+        needed = [self.needed]
+        for stage in self.kept[:-1]:
+            needed.append(None if self._inspected else stage.visible(needed[-1]))
         for k in range(len(self.kept) - 1, -1, -1):
-            dy = self.kept[k].backward(dy, need_dx or k > 0)
+            dy = self.kept[k].backward(dy, need_dx or k > 0, needed[k])
         return dy
 
 
@@ -132,6 +148,13 @@ class Repeat(Sequential):
         self.input_shape, self.output_shape = shape, output_shape
 
     takes_pictures = True
+
+    def connect(self, sources):
+        super().connect(())
+        return ()  # every output is the input of a sum over the steps
+
+    def visible(self, before=None):
+        return None
 
     def compute(self, x, mode):
         once = super().compute(x[None], mode)
@@ -201,6 +224,22 @@ class Residual(_Container):
             self.kept = main, side
         return y
 
+    def connect(self, sources):
+        main = self._main.connect(sources)
+        side = sources if self.shortcut is None else self.shortcut.connect(sources)
+        return main + side if main and side else ()
+
+    def visible(self, before=None):
+        """Wherever one of the paths is."""
+        main = self._main.visible(before)
+        side = before if self.shortcut is None else self.shortcut.visible(before)
+        if main is None or side is None:
+            return None
+        y = self.buffer("visible", self.output_shape, np.uint8)
+        self.kernels.iand_forward(main, side, y)  # a or s = a + (1 - a) s
+        self.kernels.add(main, y, y)
+        return y
+
     def propagate(self, dy, need_dx):
         main = side = dy
         if self.join == "add":
@@ -210,8 +249,8 @@ class Residual(_Container):
             main, side = self.gradient(dy.shape, "da"), self.gradient(dy.shape, "ds")
             backward(dy, *self.kept, main, side)
             self.pool.give(dy)
-        main = self._main.backward(main, need_dx)
-        side = side if self.shortcut is None else self.shortcut.backward(side, need_dx)
+        main = self._main.backward(main, need_dx, self.needed)
+        side = side if self.shortcut is None else self.shortcut.backward(side, need_dx, self.needed)
         dx = None
         if need_dx:
             dx = self.gradient(self.input_shape)
@@ -263,6 +302,20 @@ class Concat(_Container):
             self.kept = [part.shape for part in parts]
         return y
 
+    def connect(self, sources):
+        parts = [sources if branch is None else branch.connect(sources) for branch in self.branches]
+        return sum(parts, ()) if all(parts) else ()
+
+    def visible(self, before=None):
+        parts = [before if branch is None else branch.visible(before) for branch in self.branches]
+        if any(part is None for part in parts):
+            return None
+        y, first = self.buffer("visible", self.output_shape, np.uint8), 0
+        for part in parts:
+            self.kernels.concat(part.reshape(-1, part.shape[-1]), first, y.reshape(-1, y.shape[-1]))
+            first += part.shape[-1]
+        return y
+
     def propagate(self, dy, need_dx):
         parts, first = [], 0
         for k, shape in enumerate(self.kept):
@@ -273,7 +326,7 @@ class Concat(_Container):
         self.pool.give(dy)
         dx = None
         for k, (branch, part) in enumerate(zip(self.branches, parts, strict=True)):
-            gradient = part if branch is None else branch.backward(part, need_dx)
+            gradient = part if branch is None else branch.backward(part, need_dx, self.needed)
             if not need_dx:
                 self.pool.give(gradient)
                 continue

@@ -38,6 +38,11 @@ class _Convolution(Routed):
         """Stride, padding and groups, as kernels take them."""
         return (*self.window[1:], self.groups)
 
+    @property
+    def strides(self):
+        """Vertical and horizontal."""
+        return self.window[1]
+
     def taps(self, weight):
         """A weight, or its gradient, as kernels take it: ``[kh, kw, channels, channels]``."""
         return weight.reshape(*self.window[0], *weight.shape[-2:])
@@ -73,8 +78,9 @@ class _Direct(_Convolution):
             return None
         dx = self.gradient(self.input_shape)
         self.routes["input"] = kernels.conv2d_backward_input(
-            pictures(dy), self.taps(self.weight.value), *self.geometry, pictures(dx), self.route
-        )
+            pictures(dy), self.taps(self.weight.value), *self.geometry, pictures(dx), self.route,
+            None if self.needed is None else pictures(self.needed),
+        )  # fmt: skip
         return dx
 
 
@@ -185,6 +191,9 @@ class ConvTranspose2d(_Convolution):
             raise ValueError(
                 f"ConvTranspose2d: output_padding must be less than stride {self.stride}; got {self.output_padding}"
             )
+
+    def connect(self, sources):
+        return ()  # its input gradient is a convolution, which is computed everywhere
 
     def infer(self, shape):
         self.need_channels(shape, self.in_channels, (5,))

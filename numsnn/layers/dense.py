@@ -30,6 +30,12 @@ class Linear(Routed):
         self.out_features = whole("Linear: out_features", out_features)
         self.bias = flag("Linear: bias", bias)
 
+    strides, groups = (1, 1), 1
+
+    def taps(self, weight):
+        """The weight as that of a convolution of single pixels."""
+        return weight[None, None]
+
     def infer(self, shape):
         self.need_channels(shape, self.in_features, (3,))
         return (*shape[:-1], self.out_features)
@@ -64,7 +70,9 @@ class Linear(Routed):
         if not need_dx:
             return None
         dx = self.gradient(self.input_shape)
-        self.routes["input"] = kernels.linear_backward_input(rows(dy), self.weight.value, rows(dx), self.route)
+        self.routes["input"] = kernels.linear_backward_input(
+            rows(dy), self.weight.value, rows(dx), self.route, None if self.needed is None else rows(self.needed)
+        )
         return dx
 
 

@@ -31,9 +31,13 @@ class NormalisedNeuron:
         self.neuron.output = self.neuron.compute(x, mode, norm)
         return self.neuron.output
 
-    def backward(self, dy, need_dx):
+    def visible(self, before=None):
+        """Where dL/d spikes matters."""
+        return self.neuron.visible()
+
+    def backward(self, dy, need_dx, needed=None):
         """dL/dx for dL/d spikes. The neuron leaves with the normalisation the sums that it needs."""
-        return self.norm.backward(self.neuron.backward(dy), need_dx)
+        return self.norm.backward(self.neuron.backward(dy), need_dx, needed)
 
 
 def stages(layers) -> list:

@@ -14,6 +14,10 @@ from .parameter import ConstrainedValue, Parameter
 LEAK_BOUNDS = (1e-4, 1 - 1e-4)
 """Of a learned decay: nearer to 1 the float32 logistic function rounds to 1, and the decay stops moving."""
 
+VISIBLE_DENSITY = 0.2
+"""Share of the potentials in a window around the threshold that is one threshold wide, as expected: measured behind a
+batch normalisation, where it is 0.21."""
+
 MARGIN = 1e-3
 """A learned threshold stays at least this far above 0 and above v_reset, and below its inverse."""
 
@@ -66,7 +70,8 @@ class Neuron(Layer):
         name: shown in reports and errors; by default the class's name and a number.
 
     Attributes:
-        want_visible: find out in stored passes where the surrogate sees (`visible`); for whoever computes dL/ds.
+        want_visible: find out in every stored pass where the surrogate sees (`visible`). False (default) leaves that to
+            the layers that compute dL/ds: it is done where the width lets expect that they save more than it costs.
         visible_share: the share of the potentials it saw, between 0 and 1; None where that was not asked for.
 
     Raises:
@@ -103,6 +108,7 @@ class Neuron(Layer):
         self.recorded = {}
         self.tracker = None
         self._starts = {}
+        self._readers = []
         self._check_reset(kind)
 
     def _check_reset(self, kind):
@@ -195,8 +201,7 @@ class Neuron(Layer):
         s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
         need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or not self.plain
         u = self.buffer("u", current.shape) if need_u else None
-        see = self.want_visible and mode.store and self.plain and FAMILIES[self.surrogate.family].compact
-        visible = self.buffer("visible", s.shape, np.uint8) if see else None
+        visible = self.buffer("visible", s.shape, np.uint8) if mode.store and self._sees() else None
         trace = Trace(current, norm, u, s, d, mode.relaxed, *self._part_buffers(current.shape), start, visible)
         mean = var = None
         if self.tracker is not None and self.tracker.wants_potentials(mode):
@@ -322,7 +327,26 @@ class Neuron(Layer):
         start = np.zeros_like(a[:1]) if self.kept.start is None else self.kernels.to_host(self.kept.start)[2][None]
         return theta + self.kernels.to_host(self.kappa.natural) * np.concatenate([start, a[:-1]])
 
-    def visible(self):
+    def connect(self, sources):
+        return ((self, 1),)
+
+    def read_by(self, layer, spikes: int):
+        """A layer computes dL/ds; each of its inputs is made of so many of the spikes."""
+        if (layer, spikes) not in self._readers:
+            self._readers.append((layer, spikes))
+
+    def _sees(self):
+        """Whether to find out in this pass where the surrogate sees. It must depend on nothing that a checkpoint does
+        not hold: who leaves out what nobody looks at rounds differently."""
+        if not (self.plain and FAMILIES[self.surrogate.family].compact):
+            return False
+        if self.want_visible or not self._readers:
+            return self.want_visible
+        widths = self.kernels.to_host(self.width.natural) / self.kernels.to_host(self.threshold.natural)
+        share = VISIBLE_DENSITY * 2 * self.surrogate.reach * float(widths.mean(dtype=np.float64))
+        return any(layer.built and min(1.0, share * n) <= layer.visible_limit for layer, n in self._readers)
+
+    def visible(self, before=None):
         return None if self.kept.visible is None else self.kept.visible.reshape(self.output_shape)
 
     def pieces(self):

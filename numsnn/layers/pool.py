@@ -36,6 +36,18 @@ class _Window(Layer):
                 f"{type(self).__name__}: padding must be at most half the kernel {self.kernel_size}; got {self.padding}"
             )
 
+    def connect(self, sources):
+        kernel, _, _ = self.window
+        return tuple((neuron, spikes * kernel[0] * kernel[1]) for neuron, spikes in sources)
+
+    def visible(self, before=None):
+        """Wherever something in the window is."""
+        if before is None:
+            return None
+        y, index = self.buffer("visible", self.output_shape, np.uint8), self.buffer("any", self.output_shape, np.int16)
+        self.kernels.max_pool2d_forward(pictures(before), *self.window, pictures(y), pictures(index))
+        return y
+
     def infer(self, shape):
         rank, form = (5, "[T, N, H, W, C]") if isinstance(self.kernel_size, tuple) else (4, "[T, N, L, C]")
         if len(shape) != rank:

@@ -30,6 +30,12 @@ class _RatePenalty(Layer):
             self.refuse(shape, "[T, N, C] or [T, N, H, W, C]")
         return shape
 
+    def connect(self, sources):
+        return sources
+
+    def visible(self, before=None):
+        return before
+
     def compute(self, x, mode):
         if mode.store:
             units = prod(x.shape[2:]) if self.per == "neuron" else x.shape[-1]

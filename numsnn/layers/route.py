@@ -10,7 +10,8 @@ from .base import Layer
 
 
 class Routed(Layer):
-    """Base of the layers that multiply with weights.
+    """Base of the layers that multiply with weights. A subclass says how as ``taps(weight)``, ``strides`` and
+    ``groups``: the convolution it is.
 
     Attributes:
         route: "auto" (default), or the way that is asked for; see `set_route`.
@@ -24,6 +25,16 @@ class Routed(Layer):
         super().__init__(name)
         self.routes = {}
         self._active = self._kept = self._kept_of = None
+
+    def connect(self, sources):
+        for neuron, spikes in sources if self.groups == 1 else ():
+            neuron.read_by(self, spikes)
+        return ()
+
+    @property
+    def visible_limit(self) -> float:
+        """Share of visible inputs up to which the target leaves out the gradients of the others."""
+        return self.kernels.visible_limit(self.taps(self.weight.value), self.strides, self.groups, self.route)
 
     @property
     def density(self) -> float | None:
@@ -57,7 +68,8 @@ def set_route(net: Layer, route: str) -> Layer:
 
     Args:
         net: a network or layer.
-        route: "auto" (measure and choose), "events" (active inputs alone; forward passes and weight gradients),
+        route: "auto" (measure and choose), "events" (active inputs alone; in gradients of inputs, those that the neuron
+            in front can see, where its surrogate ends somewhere),
             "winograd" (3x3 kernels of stride 1) or "dense". A layer that cannot takes the nearest way it can; see its
             ``routes``.
 

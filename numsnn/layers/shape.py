@@ -15,6 +15,12 @@ class Flatten(Layer):
             self.refuse(shape, "[T, N, H, W, C] or [T, N, C]")
         return (*shape[:2], prod(shape[2:]))
 
+    def connect(self, sources):
+        return sources
+
+    def visible(self, before=None):
+        return None if before is None else before.reshape(self.output_shape)
+
     def compute(self, x, mode):
         self.kept = x.shape if mode.store else None
         return x.reshape(self.output_shape)
@@ -43,6 +49,12 @@ class Dropout(Layer):
         if len(shape) < 2:
             self.refuse(shape, "[T, N, ...]")
         return shape
+
+    def connect(self, sources):
+        return sources
+
+    def visible(self, before=None):
+        return before
 
     def compute(self, x, mode):
         seed = mode.seed ^ zlib.crc32(self.path.encode())  # layers of one pass drop different features

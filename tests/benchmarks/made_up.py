@@ -38,6 +38,6 @@ def made_up():
         "schema": 1, "version": "0.0", "quick": False, "surrogates": ["arctan"], "threads": 2, "load_before": [0.1],
         "load_after": [0.2], "workloads": [workload], "layers": layers, "neurons": {"copy": neuron},
         "scaling": {"vgg T": growth}, "scaling_threads": {"vgg": {"1": growth["10"], "2": growth["5"]}},
-        "machine": {"processor": "X", "cores": 2, "system": "S", "python": "3", "load": [0.1], "registers": "32 of 512 bits"},
+        "machine": {"processor": "X", "cores": 2, "system": "S", "python": "3", "load": [0.1], "registers": "32"},
         "versions": {"numsnn": {"numsnn": "0.0"}, "jax": {"jax": "1"}}, "missing": {"snntorch": "no module"},
     }  # fmt: skip

@@ -18,7 +18,7 @@ def small_tiles(monkeypatch):
     for module, name, size in (
         ("product", "PATCH_ELEMENTS", 40), ("product", "OWNER_ROWS", 16), ("events", "PIXELS", 6),
         ("events", "CHUNK_BYTES", 200), ("events", "TABLE_BYTES", 2000), ("winograd", "BATCH_BYTES", 1),
-        ("winograd", "GRADIENT_BATCH_BYTES", (1, 1)),
+        ("winograd", "GRADIENT_BATCH_BYTES", (1, 1)), ("visible", "TABLE_BYTES", 600), ("visible", "TILE_BYTES", 100),
     ):  # fmt: skip
         monkeypatch.setattr(import_module(f"numsnn.kernels.cpu.{module}"), name, size)
     for name, value in {"ROW_ELEMENTS": 12, "LEAST_ELEMENTS": 6, "WIDTH_GRAIN": 4}.items():

@@ -162,6 +162,11 @@ def test_active_inputs(small_tiles, channels, dtype):
         ("dense", "forward", 0.01, (3, 3, 64, 64), 1, 1, "dense"),
         ("events", "weight", 1.0, (3, 3, 64, 64), 1, 1, "events"),
         ("events", "input", None, (3, 3, 64, 64), 1, 1, "winograd"),
+        ("events", "input", 1.0, (3, 3, 64, 64), 1, 1, "events"),
+        ("auto", "input", 0.05, (3, 3, 64, 64), 1, 1, "events"),
+        ("auto", "input", 0.2, (3, 3, 64, 64), 1, 1, "winograd"),
+        ("auto", "input", 0.2, (3, 3, 64, 64), 2, 1, "events"),
+        ("winograd", "input", 0.01, (3, 3, 64, 64), 1, 1, "winograd"),
         ("winograd", "forward", 0.01, (3, 3, 1, 2), 1, 1, "winograd"),
         ("winograd", "forward", 0.01, (1, 1, 64, 64), 1, 1, "dense"),
     ],
@@ -171,7 +176,7 @@ def test_choice(asked, passing, density, weights, stride, groups, expected):
     assert route.choose(asked, passing, density, w, (stride, stride), groups, (16, 16)) == expected
 
 
-@pytest.mark.parametrize("passing", ["forward", "weight"])
+@pytest.mark.parametrize("passing", ["forward", "weight", "input"])
 @pytest.mark.parametrize("weights", [(3, 3, 32, 64), (3, 3, 256, 256), (1, 1, 128, 256), (1, 1, 1024, 1024)])
 def test_events_up_to_a_density(passing, weights):
     """There is one density, neither tiny nor large, at which the choice changes; the estimates agree with it."""
@@ -183,6 +188,23 @@ def test_events_up_to_a_density(passing, weights):
     estimates = route.costs(passing, densities[changes[0]], weights, (16, 16))
     other = min(cost for name, cost in estimates.items() if name == taken[-1])
     assert estimates["events"] == pytest.approx(other, rel=0.1)
+
+
+@pytest.mark.parametrize("asked", kernels.ROUTES)
+@pytest.mark.parametrize(
+    ("weights", "stride", "groups"),
+    [
+        ((3, 3, 64, 64), 1, 1), ((3, 3, 64, 64), 2, 1), ((1, 1, 256, 3), 1, 1), ((3, 3, 1, 32), 1, 32),
+        ((3, 3, 16, 32), 1, 2),
+    ],
+)  # fmt: skip
+def test_the_limit_that_is_told_is_the_one_that_decides(weights, stride, groups, asked):
+    w, stride = np.empty(weights, np.float32), (stride, stride)
+    limit = cpu.visible_limit(w, stride, groups, asked)
+    assert reference.visible_limit(w, stride, groups, asked) == 1
+    for share in (0.0, 0.05, 0.11, 0.2, 0.28, 1.0):
+        taken = route.choose(asked, "input", share, w, stride, groups, (4, 4))
+        assert (taken == "events") == (0 < limit >= share)
 
 
 def test_more_numbers_than_32_bits_count(monkeypatch):

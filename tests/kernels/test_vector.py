@@ -44,6 +44,43 @@ def test_sum_rows(columns, real):
 
 
 @kernel
+def dot(out, index, first, last, a, a_base, b, b_base, b_row, columns):
+    vector.dot_rows(out, 2, index, first, last, a, a_base, b, b_base, b_row, columns, len(a_base))
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_dot_rows(columns, real):
+    """Fifteen rows take every number of rows at a time; a row's sum does not depend on which."""
+    rng = np.random.default_rng(columns)
+    a, b = rng.normal(size=(5, columns)).astype(real), rng.normal(size=(3, 20, columns)).astype(real)
+    index = rng.permutation(20)[:17]
+    segments = np.array([4, 1]), np.array([2, 0])
+    bases = segments[0] * columns, segments[1] * 20 * columns
+    out = np.full(24, 7, real)
+    dot(out, index, 1, 16, a.reshape(-1), bases[0], b.reshape(-1), bases[1], columns, columns)
+    left, right = a[segments[0]].astype(np.float64), b[segments[1]][:, index[1:16]].astype(np.float64)
+    want, scale = (np.einsum("gc,gkc->k", f(left), f(right)) for f in (np.asarray, np.abs))
+    agree(out[2 + index[1:16]], want.astype(real), 4 * columns + 2, scale)
+    others = np.delete(out, 2 + index[1:16])
+    assert (others == 7).all()
+    for k in range(1, 16):
+        alone = np.full(24, 7, real)
+        dot(alone, index, k, k + 1, a.reshape(-1), bases[0], b.reshape(-1), bases[1], columns, columns)
+        assert alone[2 + index[k]] == out[2 + index[k]]
+
+
+@pytest.mark.parametrize("segments", [0, 1])
+def test_dot_rows_of_nothing(segments):
+    """No rows leave everything as it is; no segments are a sum of nothing."""
+    base, out = np.zeros(segments, np.int64), np.full(6, 7.0)
+    dot(out, np.arange(3), 1, 1, np.ones(4), base, np.ones(12), base, 4, 4)
+    assert (out == 7).all()
+    dot(out, np.arange(3), 0, 3, np.ones(4), base, np.ones(12), base, 4, 4)
+    assert out.tolist() == [7, 7, *[4 * segments] * 3, 7]
+
+
+@kernel
 def multiply(a, a_row, a_step, b, depth, c, c_row, fresh):
     vector.multiply_tile(a, 1, a_row, a_step, b, 0, depth, c, 2, c_row, fresh)
 

@@ -22,9 +22,13 @@ def linear_backward_weight(k, rng):
 
 @workload
 def linear_backward_input(k, rng):
-    dx = empty(1000, 40)
-    k.linear_backward_input(normal(rng, 1000, 9), normal(rng, 40, 9), dx)
-    return [dx]
+    """Everywhere, and where it is visible."""
+    found = []
+    for visible in (None, spikes(rng, 1000, 40)):
+        dx = empty(1000, 40)
+        k.linear_backward_input(normal(rng, 1000, 9), normal(rng, 40, 9), dx, visible=visible)
+        found.append(dx)
+    return found
 
 
 @workload
@@ -72,11 +76,13 @@ def conv2d_backward_weight(k, rng):
 
 @workload
 def conv2d_backward_input(k, rng):
+    """Everywhere, and where it is visible."""
     found = []
     for i, o, groups, route in CONVOLUTIONS:
-        dx, w = empty(12, 23, 21, i), normal(rng, 3, 3, i // groups, o)
-        k.conv2d_backward_input(normal(rng, 12, 23, 21, o), w, *GEOMETRY, groups, dx, route)
-        found.append(dx)
+        for visible in (None, spikes(rng, 12, 23, 21, i)):
+            dx, w = empty(12, 23, 21, i), normal(rng, 3, 3, i // groups, o)
+            k.conv2d_backward_input(normal(rng, 12, 23, 21, o), w, *GEOMETRY, groups, dx, route, visible)
+            found.append(dx)
     return found
 
 

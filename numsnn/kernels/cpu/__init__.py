@@ -49,6 +49,7 @@ from .optim import adam_update, clamp, scale, sgd_update, sum_squares
 from .pda import divergence, shift_update
 from .pool import avg_pool2d_backward, avg_pool2d_forward, max_pool2d_backward, max_pool2d_forward
 from .recurrent import recurrent_backward, recurrent_forward
+from .route import visible_limit
 
 name = "cpu"
 
@@ -64,5 +65,6 @@ __all__ = [
     "normalised_moments", "poisson", "positive_backward", "positive_forward", "rate_band", "rate_cross_entropy",
     "rate_power", "recurrent_backward", "recurrent_forward", "repeat", "running_update", "scale",
     "scale_steps_backward", "scale_steps_forward", "sgd_update", "shift_update", "spike_count_mse", "split",
-    "sum_squares", "sum_steps", "temporal_cross_entropy", "to_host", "unit_backward", "unit_forward", "zeros",
+    "sum_squares", "sum_steps", "temporal_cross_entropy", "to_host", "unit_backward", "unit_forward",
+    "visible_limit", "zeros",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ their remainder, each of which is read by some of the taps: every class is a con
 import numpy as np
 
 from . import events, grouped, product, winograd
+from . import visible as sparse_gradient
 from .route import choose
 
 MOST_COLUMNS = 256
@@ -74,11 +75,14 @@ def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, rout
     return route
 
 
-def conv2d_backward_input(dy, w, stride, padding, groups, dx, route="auto"):
+def conv2d_backward_input(dy, w, stride, padding, groups, dx, route="auto", visible=None):
     """See `reference.conv.conv2d_backward_input`."""
-    route = choose(route, "input", None, w, stride, groups, dy.shape[1:3])
+    share = None if visible is None or dy.dtype != w.dtype else sparse_gradient.share(visible)
+    route = choose(route, "input", share, w, stride, groups, dy.shape[1:3])
     if route == "grouped":
         grouped.backward_input(dy, w, stride, padding, groups, dx)
+    elif route == "events":
+        sparse_gradient.backward_input(visible, dy, w, stride, padding, dx)
     elif route == "winograd":
         winograd.convolve_backward_input(dy, w, padding, dx)
     else:

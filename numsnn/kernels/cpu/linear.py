@@ -21,9 +21,10 @@ def linear_backward_weight(x, dy, dw, active=None, route="auto"):
     return conv2d_backward_weight(_pixels(x), _pixels(dy), *_GEOMETRY, dw[None, None], active, route)
 
 
-def linear_backward_input(dy, w, dx, route="auto"):
+def linear_backward_input(dy, w, dx, route="auto", visible=None):
     """See `reference.linear.linear_backward_input`."""
-    return conv2d_backward_input(_pixels(dy), w[None, None], *_GEOMETRY, _pixels(dx), route)
+    visible = None if visible is None else _pixels(visible)
+    return conv2d_backward_input(_pixels(dy), w[None, None], *_GEOMETRY, _pixels(dx), route, visible)
 
 
 def bias_backward(dy, db):

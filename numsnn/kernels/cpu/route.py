@@ -1,6 +1,7 @@
 """Which way a convolution or a matrix product is computed: chosen for every call from what was measured, never guessed.
 
-    events     active inputs alone, work in proportion to their share (`events`)
+    events     active inputs alone, work in proportion to their share (`events`); in gradients of inputs, those alone
+               that the neuron in front can see (`visible`)
     winograd   3x3 kernels of stride 1, a quarter of the multiplications (`winograd`)
     dense      gathered patches times packed weights (`product`)
     grouped    many small groups, depthwise among them (`grouped`)
@@ -18,11 +19,12 @@ from . import grouped
 DENSE_PRODUCT = 1 / 110
 """Of a multiplication in a block of a matrix product."""
 
-EVENT_PRODUCT = {"forward": 1 / 45, "weight": 1 / 40}
-"""Of a multiplication of one active input, bound by reading rows from the second-level cache."""
+EVENT_PRODUCT = {"forward": 1 / 45, "weight": 1 / 40, "input": 1 / 42}
+"""Of a multiplication of one active (visible) input, bound by reading rows from the second-level cache."""
 
-EVENT_ROW = {"forward": 25, "weight": 1.5}
-"""On top: forward of an output pixel (and block of columns), in the weight gradient of an active input (and tap)."""
+EVENT_ROW = {"forward": 25, "weight": 1.5, "input": 1.2}
+"""On top: forward of an output pixel (and block of columns), in the weight gradient of an active input (and tap), in
+the input gradient of a channel, visible or not."""
 
 PATCH_TAP, PATCH_NUMBER = 8, 0.1
 """Of gathering what a tap reads, and of every number of it."""
@@ -37,8 +39,8 @@ def choose(asked, passing, density, w, stride, groups, extent):
 
     Args:
         asked: one of `kernels.ROUTES`.
-        passing: "forward", "weight" or "input", the pass. Gradients of inputs have no active inputs to go by.
-        density: share of active inputs, or None where nothing was counted.
+        passing: "forward", "weight" or "input", the pass.
+        density: share of active inputs, for gradients of inputs of visible ones; None where nothing was counted.
         w: weights ``[kh, kw, I/groups, O]`` (or their gradient).
         stride, groups: of the convolution.
         extent: height and width of the output.
@@ -48,7 +50,7 @@ def choose(asked, passing, density, w, stride, groups, extent):
     possible = {"dense"}
     if w.shape[:2] == (3, 3) and tuple(stride) == (1, 1) and groups == 1:
         possible.add("winograd")
-    if passing != "input" and groups == 1 and density is not None:
+    if groups == 1 and density is not None:
         possible.add("events")
     if asked in possible:
         return asked
@@ -71,8 +73,20 @@ def costs(passing, density, weights, extent):
         "dense": taps * outputs * DENSE_PRODUCT + kh * kw * PATCH_TAP + taps * PATCH_NUMBER,
         "winograd": tiles * (36 * inputs * outputs * DENSE_PRODUCT + transforms),
     }
-    if density is not None and passing in EVENT_PRODUCT:
+    if density is not None:
         active = density * taps
-        rows = 1 if passing == "forward" else active
+        rows = {"forward": 1, "weight": active, "input": inputs}[passing]
         found["events"] = active * outputs * EVENT_PRODUCT[passing] + rows * EVENT_ROW[passing]
     return found
+
+
+def visible_limit(w, stride, groups, route="auto"):
+    """See `reference.conv.visible_limit`."""
+    if route == "events" and groups == 1:
+        return 1.0
+    whole = 4, 4  # an output that Winograd's tiles fit
+    if route != "auto" or choose(route, "input", 0.0, w, stride, groups, whole) != "events":
+        return 0.0
+    none, all_ = (costs("input", density, w.shape, whole) for density in (0.0, 1.0))
+    other = none[choose(route, "input", None, w, stride, groups, whole)]
+    return min(1.0, (other - none["events"]) / (all_["events"] - none["events"]))

@@ -152,6 +152,16 @@ class _Emitter:
         """A loop over first, first + step, ... below last; gives the index."""
         return cgutils.for_range_slice(self.builder, first, last, self.number(step), self.index)
 
+    def add_lanes(self, vector):
+        """The sum of a vector's lanes: halves are added until one number is left."""
+        width = self.lanes
+        while width > 1:
+            width //= 2
+            upper = [lane + width if lane < width else lane for lane in range(self.lanes)]
+            moved = self.builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(SHORT, self.lanes), upper))
+            vector = self.builder.fadd(vector, moved)
+        return self.builder.extract_element(vector, SHORT(0))
+
     def read_index(self, kind, array, k):
         """array[k] of an integer array, as an index."""
         value = self.builder.load(self.pointer(kind, array, k))
@@ -229,6 +239,61 @@ def _sum_block(emit, kinds, arguments, done, vectors, mask=None):
         for way in range(1, ways):
             emit.accumulate(totals[0][j], builder.load(totals[way][j]))
         emit.store(builder.load(totals[0][j]), target, j, mask)
+
+
+@intrinsic
+def dot_rows(typingctx, out, at, index, first, last, a, a_base, b, b_base, b_row, columns, segments):
+    """out[at + index[k]] = sum of a[a_base[g] + c] b[b_base[g] + index[k] b_row + c] over c < columns and the segments
+    g = 0..segments-1, for the entries k = first..last-1.
+
+    All arrays are flat; out, a and b are of one real type. Eight rows of b share what is read of a, then four, two,
+    one; a row's products are added lane by lane, and the lanes at the end, in one order however many rows there are.
+    """
+    size = types.intp
+    signature = types.void(out, size, index, size, size, a, a_base, b, b_base, size, size, size)
+
+    def generate(context, builder, signature, arguments):
+        emit = _Emitter(context, builder, signature.args[0].dtype)
+        _, _, _, done, last, *_ = arguments
+        for ways in (8, 4, 2, 1):
+            if ways > MOST_VECTORS:
+                continue
+            stop = builder.sub(last, builder.srem(builder.sub(last, done), emit.number(ways)))
+            with emit.steps(done, stop, ways) as (k, _):
+                _dot_block(emit, signature.args, arguments, k, ways)
+            done = stop
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _dot_block(emit, kinds, arguments, k, ways):
+    """So many entries of `dot_rows`, from k on."""
+    builder = emit.builder
+    out, at, index, _, _, a, a_base, b, b_base, b_row, columns, segments = arguments
+    numbers = [emit.read_index(kinds[2], index, builder.add(k, emit.number(way))) for way in range(ways)]
+    offsets = [builder.mul(number, b_row) for number in numbers]
+    totals = [emit.variable() for _ in range(ways)]
+    for total in totals:
+        builder.store(emit.nothing, total)
+    whole = builder.sub(columns, builder.srem(columns, emit.number(emit.lanes)))
+
+    def add(left, rows, column, mask=None):
+        shared = emit.load(builder.gep(left, [column]), 0, mask)
+        for row, total in zip(rows, totals, strict=True):
+            emit.accumulate(total, shared, emit.load(builder.gep(row, [column]), 0, mask))
+
+    with emit.steps(emit.number(0), segments) as (segment, _):
+        left = emit.pointer(kinds[5], a, emit.read_index(kinds[6], a_base, segment))
+        right = emit.pointer(kinds[7], b, emit.read_index(kinds[8], b_base, segment))
+        rows = [builder.gep(right, [offset]) for offset in offsets]
+        with emit.steps(emit.number(0), whole, emit.lanes) as (column, _):
+            add(left, rows, column)
+        with builder.if_then(builder.icmp_signed("<", whole, columns)):
+            add(left, rows, whole, emit.first_lanes(builder.sub(columns, whole)))
+    for number, total in zip(numbers, totals, strict=True):
+        value = emit.add_lanes(builder.load(total))
+        builder.store(value, emit.pointer(kinds[0], out, builder.add(at, number)))
 
 
 @intrinsic

@@ -3,8 +3,11 @@
 F(4x4, 3x3) of Lavin and Gray 2016 (arXiv:1509.09308): a tile of 4x4 outputs of one channel pair takes 36
 multiplications instead of 144. Input tiles of 6x6 pixels and the weights are transformed, their 36 entries multiplied
 channel by channel, 36 matrix products, and the products transformed back. In float32 the result is exact to about
-1e-5 of its largest values, ten times the rounding of the plain sum.
+1e-6 by norm, five times the rounding of the plain sum.
 """
+
+from fractions import Fraction
+from math import prod
 
 import numpy as np
 
@@ -22,33 +25,29 @@ REACH = TILE + 2
 BATCH_BYTES = 2 << 20
 """Of transformed inputs and products that are worked on at a time."""
 
-INPUT = (
-    (4, 0, -5, 0, 1, 0),
-    (0, -4, -4, 1, 1, 0),
-    (0, 4, -4, -1, 1, 0),
-    (0, -2, -1, 2, 1, 0),
-    (0, 2, -1, -2, 1, 0),
-    (0, 4, 0, -5, 0, 1),
-)  # fmt: skip
-"""B^T of the paper."""
+POINTS = tuple(map(Fraction, ("0", "2/3", "-2/3", "3/2", "-3/2")))
+"""Where the polynomials behind the filtering are evaluated, besides infinity. With these the error is half as large as
+with the usual 0, 1, -1, 2, -2 and its extremes a fifth (measured on normal numbers)."""
 
-WEIGHTS = (
-    (1 / 4, 0, 0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0, 0, 1),
-)  # fmt: skip
-"""G of the paper."""
 
-PRODUCTS = (
-    (1, 1, 1, 1, 1, 0),
-    (0, 1, -1, 2, -2, 0),
-    (0, 1, 1, 4, 4, 0),
-    (0, 1, -1, 8, -8, 1),
-)  # fmt: skip
-"""A^T of the paper."""
+def _polynomial(roots):
+    """Coefficients of the polynomial with these roots, the constant one first."""
+    coefficients = [1]
+    for root in roots:
+        coefficients = [a - root * b for a, b in zip([0, *coefficients], [*coefficients, 0], strict=True)]
+    return coefficients
+
+
+def _matrices(points):
+    """B^T, G and A^T of the paper, by Toom and Cook's construction: y = A^T [(G g) (B^T d)] in one dimension."""
+    others = [[q for q in points if q != p] for p in points]
+    inputs = [[*_polynomial(rest), 0] for rest in others] + [_polynomial(points)]
+    weights = [[p**k / prod(p - q for q in rest) for k in range(3)] for p, rest in zip(points, others, strict=True)]
+    products = [[*(p**i for p in points), i == TILE - 1] for i in range(TILE)]
+    return tuple(tuple(tuple(map(float, row)) for row in m) for m in (inputs, [*weights, [0, 0, 1]], products))
+
+
+INPUT, WEIGHTS, PRODUCTS = _matrices(POINTS)
 
 GRADIENT_BATCH_BYTES = 3 << 20, 24 << 20
 """Of transformed inputs and gradients that the weight gradient works on at a time: as much as the sums they go to, but

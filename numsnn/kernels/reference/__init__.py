@@ -3,7 +3,7 @@ compiled targets are tested against."""
 
 from .activity import add_affine, add_row, rate_band, rate_power
 from .array import empty, from_host, to_host, zeros
-from .conv import active_inputs, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
+from .conv import active_inputs, conv2d_backward_input, conv2d_backward_weight, conv2d_forward, visible_limit
 from .dropout import dropout
 from .elementwise import (
     add,
@@ -61,5 +61,6 @@ __all__ = [
     "normalised_moments", "poisson", "positive_backward", "positive_forward", "rate_band", "rate_cross_entropy",
     "rate_power", "recurrent_backward", "recurrent_forward", "repeat", "running_update", "scale",
     "scale_steps_backward", "scale_steps_forward", "sgd_update", "shift_update", "spike_count_mse", "split",
-    "sum_squares", "sum_steps", "temporal_cross_entropy", "to_host", "unit_backward", "unit_forward", "zeros",
+    "sum_squares", "sum_steps", "temporal_cross_entropy", "to_host", "unit_backward", "unit_forward",
+    "visible_limit", "zeros",
 ]  # fmt: skip

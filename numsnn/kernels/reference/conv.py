@@ -59,10 +59,18 @@ def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, rout
     return "reference"
 
 
-def conv2d_backward_input(dy, w, stride, padding, groups, dx, route="auto"):
+def visible_limit(w, stride, groups, route="auto"):
+    """Share of visible elements up to which `conv2d_backward_input` leaves out the others; 0 where it never does."""
+    return 1.0
+
+
+def conv2d_backward_input(dy, w, stride, padding, groups, dx, route="auto", visible=None):
     """dx: every tap adds dy w[ky, kx]^T back onto the positions it has read.
 
     It is also the forward pass of the transposed convolution; dy may be uint8 spikes.
+
+    visible is uint8 of dx's shape, 0 where nobody looks at dx and 1 elsewhere; None looks everywhere. Where nobody
+    looks, dx is 0, or what it would be without: a target leaves out what makes it faster.
     """
     (ph, pw) = padding
     batch, height, width, channels = dx.shape
@@ -72,4 +80,6 @@ def conv2d_backward_input(dy, w, stride, padding, groups, dx, route="auto"):
         for i, o in _groups(groups, channels, dy.shape[3]):
             view[..., i] += dy[..., o] @ w[ky, kx][:, o].T
     dx[...] = padded[:, ph : ph + height, pw : pw + width]
+    if visible is not None:
+        dx *= visible
     return "reference"

@@ -16,9 +16,11 @@ def linear_backward_weight(x, dy, dw, active=None, route="auto"):
     return "reference"
 
 
-def linear_backward_input(dy, w, dx, route="auto"):
-    """dx = dy w^T."""
+def linear_backward_input(dy, w, dx, route="auto", visible=None):
+    """dx = dy w^T. visible: see `reference.conv.conv2d_backward_input`."""
     dx[...] = dy @ w.T
+    if visible is not None:
+        dx *= visible
     return "reference"
 
 

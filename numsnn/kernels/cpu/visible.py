@@ -1,0 +1,109 @@
+"""The input gradient of a convolution where the neuron in front can see it: the work is in proportion to how many such
+inputs there are.
+
+A surrogate that ends somewhere passes no gradient on to potentials far from the threshold, and what stands in dL/ds
+there is multiplied by 0. Only the other elements are computed, each by itself: the sum over the taps of the products of
+a row of dy, which all elements of a pixel share, with a row of weights, by `vector.dot_rows`.
+"""
+
+import numpy as np
+
+from .compile import kernel
+from .launch import count_tiles, launch, scratch
+from .vector import dot_rows, lanes, lowest_bit, nonzero_bits
+
+TABLE_BYTES = 640 << 10
+"""Of the weights in use at a time, so that they stay in the second-level cache."""
+
+TILE_BYTES = 128 << 10
+"""Of the output's gradient that goes with a tile's pixels; it is read again for every block of weights."""
+
+MOST_PIXELS = 256
+"""Pixels of a tile, at most."""
+
+
+def share(visible) -> float:
+    """Share of the elements that are visible."""
+    return np.count_nonzero(visible.view(np.bool_)) / visible.size
+
+
+@kernel
+def _list(visible, first, last, index):
+    """The numbers, counted from first, of the elements first..last-1 that are visible; returns how many there are."""
+    n, at = 0, first
+    width = lanes(visible)
+    while at + width <= last:
+        bits = nonzero_bits(visible, at)
+        while bits != 0:
+            index[n] = at - first + lowest_bit(bits)
+            n += 1
+            bits &= bits - np.uint64(1)
+        at += width
+    for k in range(at, last):
+        if visible[k] != 0:
+            index[n] = k - first
+            n += 1
+    return n
+
+
+@kernel
+def _pack_channels(w, packed, lo, hi):
+    """packed ``[I, taps, O]`` = w ``[taps, I, O]``: what an element is multiplied with lies in one piece."""
+    taps, _, outputs = w.shape
+    for c in range(lo, hi):
+        for tap in range(taps):
+            source, target = w[tap, c], packed[c, tap]
+            for k in range(outputs):
+                target[k] = source[k]
+
+
+@kernel
+def _tiles(visible, dy, packed, kernel_size, stride, padding, dx, block, pixels, lo, hi):
+    """Tiles are blocks of input pixels. A block of input channels after the other, whose weights stay in cache."""
+    images, height, width, channels = dx.shape
+    _, out_height, out_width, outputs = dy.shape
+    kh, kw = kernel_size
+    size = kh * kw * outputs
+    seen, slopes, weights, gradient = visible.reshape(-1), dy.reshape(-1), packed.reshape(-1), dx.reshape(-1)
+    index = np.empty(block, np.int64)
+    slope_at, weight_at = np.empty((2, kh * kw), np.int64)
+    for tile in range(lo, hi):
+        first, last = tile * pixels, min(images * height * width, (tile + 1) * pixels)
+        gradient[first * channels : last * channels] = type(gradient[0])(0)
+        for channel in range(0, channels, block):
+            for p in range(first, last):
+                at = p * channels + channel
+                count = _list(seen, at, at + min(block, channels - channel), index)
+                if count == 0:
+                    continue
+                row, x = p // width, p % width
+                image, y = row // height, row % height
+                taps = 0
+                for ky in range(kh):
+                    oy = (y + padding[0] - ky) // stride[0]
+                    if oy * stride[0] == y + padding[0] - ky and 0 <= oy < out_height:
+                        for kx in range(kw):
+                            ox = (x + padding[1] - kx) // stride[1]
+                            if ox * stride[1] == x + padding[1] - kx and 0 <= ox < out_width:
+                                slope_at[taps] = ((image * out_height + oy) * out_width + ox) * outputs
+                                weight_at[taps] = channel * size + (ky * kw + kx) * outputs
+                                taps += 1
+                dot_rows(
+                    gradient, at, index, 0, count, slopes, slope_at, weights, weight_at, size, outputs, taps
+                )  # fmt: skip
+
+
+def backward_input(visible, dy, w, stride, padding, dx):
+    """See `reference.conv.conv2d_backward_input`, for one group; dx is 0 where it is not visible."""
+    kh, kw, channels, outputs = w.shape
+    images, height, width, _ = dx.shape
+    taps = kh * kw
+    packed = scratch.get("channels of weights", (channels, taps, outputs), w.dtype)
+    launch(_pack_channels, channels, w.reshape(taps, channels, outputs), packed)
+    block = min(channels, max(1, TABLE_BYTES // packed[0].nbytes))
+    block = count_tiles(channels, count_tiles(channels, block))
+    pixels = max(1, min(MOST_PIXELS, TILE_BYTES // (outputs * dy.itemsize)))
+    launch(
+        _tiles, count_tiles(images * height * width, pixels), visible, np.ascontiguousarray(dy), packed, (kh, kw),
+        stride, padding, dx, block, pixels,
+    )  # fmt: skip

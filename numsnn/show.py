@@ -174,10 +174,13 @@ def _draw_frames(figure, frames, grid):
     high = max(1.0, float(frames.max()))
     axes = figure.subplots(*grid, squeeze=False)
     for k, place in enumerate(axes.flat):
-        place.axis("off")
-        if k < min(len(frames), MOST_FRAMES):
-            place.imshow(_colours(frames[k], high), interpolation="nearest")
-            place.set_title(f"{k}", fontsize=7, pad=2)
+        if k >= min(len(frames), MOST_FRAMES):
+            place.axis("off")
+            continue
+        place.imshow(_colours(frames[k], high), interpolation="nearest")
+        place.set(xticks=[], yticks=[])
+        place.spines[:].set_color("#BBBBBB")  # a frame is mostly white, as is the paper
+        place.set_title(f"{k}", fontsize=7, pad=2)
 
 
 def _colours(frame, high):

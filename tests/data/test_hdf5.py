@@ -1,5 +1,7 @@
 """Damaged HDF5: what hangs, kills or bloats the C library is one error."""
 
+import json
+import subprocess
 import sys
 import threading
 import time
@@ -25,18 +27,31 @@ def replaced(monkeypatch, code):
     monkeypatch.setattr(hdf5_apart, "COMMAND", [sys.executable, "-I", "-c", code])
 
 
-def test_library_that_hangs(shd, monkeypatch):
+@pytest.fixture
+def trap(shd):
     """An object of the global heap whose length leads behind its end: libhdf5 2.0 looks for the next one for ever."""
     data = bytearray(shd.read_bytes())
     heap = data.index(b"GCOL")
     assert data[heap + 24] == 6  # bytes in the first object: three times in half precision
     data[heap + 24] = 127
     shd.write_bytes(data)
+    return shd
+
+
+def test_library_that_hangs(trap, monkeypatch):
     monkeypatch.setattr(hdf5_apart, "SECONDS", 3.0)
     started = time.monotonic()
     with pytest.raises(FormatError, match=r"shd\.h5: byte 0: .*(did not end within 3 s|damaged)"):
-        list(read_spikes(shd))
+        list(read_spikes(trap))
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the processor's time")
+def test_process_left_alone(trap):
+    """Nobody waits for it, as after the death of its parent: it ends by itself."""
+    order = {"modules": sys.path, "path": str(trap), "what": "spikes", "first": 0, "last": None}
+    command = [*hdf5_apart.COMMAND, json.dumps(order | {"memory": 1 << 30, "seconds": 1})]
+    assert b'"end"' not in subprocess.run(command, capture_output=True, timeout=60).stdout
 
 
 def test_process_that_sleeps(shd, monkeypatch):

@@ -45,7 +45,7 @@ def read_apart(
     limit = SECONDS + size / BYTES_A_SECOND
     order = {
         "modules": [str(place) for place in sys.path], "path": os.fsdecode(source), "what": what,
-        "first": first, "last": last, "memory": MEMORY + 4 * size,
+        "first": first, "last": last, "memory": MEMORY + 4 * size, "seconds": int(2 * limit) + 10,
     }  # fmt: skip
     with tempfile.TemporaryFile() as complaints:
         command = [*COMMAND, json.dumps(order)]

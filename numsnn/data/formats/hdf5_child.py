@@ -1,8 +1,9 @@
 """The process in which `hdf5_apart` reads a file; runs alone, without the rest of the package.
 
-Its argument is JSON: where modules are found ("modules"), "path", "what" (one of `TASKS`), "first", "last", and
-"memory", the bytes that it may take. Standard output gets messages: a line of JSON, then the bytes of the arrays that
-it lists as [type, entries]. The last one has an "end", or an "error" that says why there are no more.
+Its argument is JSON: where modules are found ("modules"), "path", "what" (one of `TASKS`), "first", "last", "memory"
+and "seconds", the bytes and the processor's time that it may take. Standard output gets messages: a line of JSON, then
+the bytes of the arrays that it lists as [type, entries]. The last one has an "end", or an "error" that says why there
+are no more.
 """
 
 import json
@@ -63,18 +64,22 @@ def vector(file, name):
     return array
 
 
-def limit_memory(more):
-    """No more than so many bytes beyond what is in use, on systems that tell how much that is."""
+def limit(memory, seconds):
+    """No more than so many bytes beyond what is in use, on systems that tell how much that is; and no more time, for
+    who started this may be killed and cannot end a process that hangs then."""
     try:
         import resource
-
-        with open("/proc/self/statm") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
-    except (ImportError, OSError):
+    except ImportError:  # Windows
         return
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    most = used + more if hard == resource.RLIM_INFINITY else min(used + more, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+    def lower(what, most):
+        hard = resource.getrlimit(what)[1]
+        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+    lower(resource.RLIMIT_CPU, seconds)
+    if os.path.exists("/proc/self/statm"):
+        with open("/proc/self/statm") as file:
+            lower(resource.RLIMIT_AS, memory + int(file.read().split()[0]) * resource.getpagesize())
 
 
 def send(out, header, arrays=()):
@@ -95,7 +100,7 @@ def main():
     import h5py
 
     try:
-        limit_memory(order["memory"])
+        limit(order["memory"], order["seconds"])
         with h5py.File(order["path"], "r") as file:
             for header, arrays in TASKS[order["what"]](file, order):
                 send(out, header, arrays)

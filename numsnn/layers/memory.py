@@ -48,15 +48,14 @@ class Pool:
             loan = _Loan(empty((size,), dtype), self.made)
             self.made += 1
         loan.holders = 1
-        self._lent[id(loan.flat)] = loan
+        self._lent[id(loan.owner)] = loan
         return loan.flat[:size].reshape(shape)
 
     def _loan(self, array):
         """The loan this array is a view of, or None."""
-        while isinstance(array, np.ndarray) and array.base is not None:
-            array = array.base
-        loan = self._lent.get(id(array))
-        return loan if loan is not None and loan.flat is array else None
+        owner = _owner(array)
+        loan = self._lent.get(id(owner))
+        return loan if loan is not None and loan.owner is owner else None
 
     def hold(self, array):
         """Somebody else needs it too: it is free when it was given back once more. Nothing for arrays not lent."""
@@ -69,7 +68,7 @@ class Pool:
             return
         loan.holders -= 1
         if not loan.holders:
-            self._free.append(self._lent.pop(id(loan.flat)))
+            self._free.append(self._lent.pop(id(loan.owner)))
 
     def settle(self, used, result):
         """Give back what was used, unless the result lives in the same memory."""
@@ -87,9 +86,16 @@ class Pool:
         self._lent = {}
 
 
+def _owner(array):
+    """The array whose memory this is a view of: an array that begins at a cache line is itself a view."""
+    while isinstance(array, np.ndarray) and array.base is not None:
+        array = array.base
+    return array
+
+
 class _Loan:
     """One array of a pool, and how many need it."""
 
     def __init__(self, flat, number):
-        self.flat, self.holders = flat, 0
+        self.flat, self.owner, self.holders = flat, _owner(flat), 0
         self.order = flat.size, number

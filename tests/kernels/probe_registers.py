@@ -1,4 +1,4 @@
-"""Run by test_vector.py for a processor that it names: all ways to convolve agree with the reference. Prints the bytes
+"""Run by test_blocks.py for a processor that it names: all ways to convolve agree with the reference. Prints the bytes
 and the number of the registers that were compiled for."""
 
 import numpy as np

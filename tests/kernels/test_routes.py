@@ -173,7 +173,7 @@ def test_active_inputs(small_tiles, channels, dtype):
 )
 def test_choice(asked, passing, density, weights, stride, groups, expected):
     w = np.empty(weights, np.float32)
-    assert route.choose(asked, passing, density, w, (stride, stride), groups, (16, 16)) == expected
+    assert route.choose(asked, passing, density, w, (stride, stride), groups, (64, 16, 16)) == expected
 
 
 @pytest.mark.parametrize("passing", ["forward", "weight", "input"])
@@ -181,11 +181,11 @@ def test_choice(asked, passing, density, weights, stride, groups, expected):
 def test_events_up_to_a_density(passing, weights):
     """There is one density, neither tiny nor large, at which the choice changes; the estimates agree with it."""
     w, densities = np.empty(weights, np.float32), np.linspace(0, 1, 401)
-    taken = [route.choose("auto", passing, d, w, (1, 1), 1, (16, 16)) for d in densities]
+    taken = [route.choose("auto", passing, d, w, (1, 1), 1, (64, 16, 16)) for d in densities]
     changes = [k for k in range(1, len(taken)) if taken[k] != taken[k - 1]]
     assert len(changes) == 1 and taken[0] == "events" and taken[-1] != "events"
     assert 0.05 < densities[changes[0]] < 0.5
-    estimates = route.costs(passing, densities[changes[0]], weights, (16, 16))
+    estimates = route.costs(passing, densities[changes[0]], weights, (64, 16, 16))
     other = min(cost for name, cost in estimates.items() if name == taken[-1])
     assert estimates["events"] == pytest.approx(other, rel=0.1)
 
@@ -203,8 +203,17 @@ def test_the_limit_that_is_told_is_the_one_that_decides(weights, stride, groups,
     limit = cpu.visible_limit(w, stride, groups, asked)
     assert reference.visible_limit(w, stride, groups, asked) == 1
     for share in (0.0, 0.05, 0.11, 0.2, 0.28, 1.0):
-        taken = route.choose(asked, "input", share, w, stride, groups, (4, 4))
+        taken = route.choose(asked, "input", share, w, stride, groups, (4096, 4, 4))
         assert (taken == "events") == (0 < limit >= share)
+
+
+def test_few_outputs_do_not_pay_for_transformed_weights():
+    """Unless they are there already."""
+    w = np.empty((3, 3, 256, 512), np.float32)
+    arguments = "auto", "forward", 0.15, w, (1, 1), 1
+    assert route.choose(*arguments, (160, 8, 8)) == "winograd"
+    assert route.choose(*arguments, (10, 8, 8)) == "events"
+    assert route.choose(*arguments, (10, 8, 8), ("winograd",)) == "winograd"
 
 
 def test_more_numbers_than_32_bits_count(monkeypatch):

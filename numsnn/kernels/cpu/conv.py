@@ -10,6 +10,9 @@ from . import events, grouped, product, winograd
 from . import visible as sparse_gradient
 from .route import choose
 
+PREPARED = {"events": events.PACKED, "winograd": winograd.PACKED}
+"""Route -> what weights prepared for it are kept as."""
+
 MOST_COLUMNS = 256
 """Columns of weights that events sum at a time, at most."""
 
@@ -35,7 +38,8 @@ def _taps(kernel_size, padding):
 def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto", kept=None):
     """See `reference.conv.conv2d_forward`."""
     active = active_inputs(x, w.dtype) if active is None else active
-    route = choose(route, "forward", _density(active, x, y), w, stride, groups, y.shape[1:3])
+    ready = [name for name, key in PREPARED.items() if kept and key in kept]
+    route = choose(route, "forward", _density(active, x, y), w, stride, groups, y.shape[:3], ready)
     if route == "grouped":
         grouped.forward(x, w, b, stride, padding, groups, y)
     elif route == "events":
@@ -57,7 +61,7 @@ def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto
 def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, route="auto"):
     """See `reference.conv.conv2d_backward_weight`."""
     active = active_inputs(x, dw.dtype) if active is None else active
-    route = choose(route, "weight", _density(active, x, dy), dw, stride, groups, dy.shape[1:3])
+    route = choose(route, "weight", _density(active, x, dy), dw, stride, groups, dy.shape[:3])
     if route == "grouped":
         grouped.backward_weight(x, dy, stride, padding, groups, dw)
     elif route == "events":
@@ -78,7 +82,7 @@ def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, rout
 def conv2d_backward_input(dy, w, stride, padding, groups, dx, route="auto", visible=None):
     """See `reference.conv.conv2d_backward_input`."""
     share = None if visible is None or dy.dtype != w.dtype else sparse_gradient.share(visible)
-    route = choose(route, "input", share, w, stride, groups, dy.shape[1:3])
+    route = choose(route, "input", share, w, stride, groups, dy.shape[:3])
     if route == "grouped":
         grouped.backward_input(dy, w, stride, padding, groups, dx)
     elif route == "events":

@@ -2,7 +2,7 @@
 
 An active input (a spike, or any number that is not zero: a pooled spike, a sum of spikes) adds one row of weights,
 scaled, to every output it reaches; in the weight gradient it adds one row of the output's gradient to every row of
-weights it uses. Channels last makes both rows contiguous, and `vector.sum_rows` sums them in registers; the rest is
+weights it uses. Channels last makes both rows contiguous, and `blocks.sum_rows` sums them in registers; the rest is
 keeping the table that rows come from in the second-level cache.
 
 `Active` lists the active inputs, once for the forward pass and the weight gradient of all layers that read them.
@@ -10,9 +10,12 @@ keeping the table that rows come from in the second-level cache.
 
 import numpy as np
 
+from .blocks import sum_rows
 from .compile import kernel
 from .launch import count_tiles, launch, made_once, parallel_for, scratch
-from .vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits, sum_rows
+from .vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits
+
+PACKED = "packed weights"
 
 PIXELS = 256
 """Pixels of a tile, at most, where inputs are listed and outputs are summed."""
@@ -180,7 +183,7 @@ def forward(active, w, b, stride, padding, y, kept=None):
     columns = _columns(taps, outputs, w.dtype)
     blocks = count_tiles(outputs, columns)
     packed = made_once(
-        kept, "packed weights", (blocks, taps, columns), w.dtype,
+        kept, PACKED, (blocks, taps, columns), w.dtype,
         lambda packed: launch(_pack_blocks, blocks, w.reshape(taps, outputs), packed),
     )  # fmt: skip
     index = scratch.get("event rows", active.channel.shape, np.int32)

@@ -12,9 +12,11 @@ import numpy as np
 from numba.extending import register_jitable
 
 from .. import equations as eq
+from .access import read, write
 from .compile import kernel
 from .launch import count_tiles, launch, rows_per_tile
 from .norm import merge_moments
+from .prefetch import ahead
 from .tiles import SCRATCH_ELEMENTS, STATE_ELEMENTS, cut, same_memory
 
 
@@ -34,8 +36,8 @@ def _forward_kernel(surrogate, reset, decay_input, normed, store, carry, measure
         source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         steps, total, channels = i.shape
         real = type(v_reset)
-        v = np.empty((rows, width), i.dtype)
-        u_m, shift, drift = np.empty((3, width), i.dtype)
+        v, u_m = np.empty((rows, width), i.dtype), np.empty(width, i.dtype)
+        shift, drift = np.empty((2, width), i.dtype)
         for tile in range(lo, hi):
             block, left = tile // blocks, tile % blocks * width
             first, right = block * rows, min(channels, left + width)
@@ -43,31 +45,35 @@ def _forward_kernel(surrogate, reset, decay_input, normed, store, carry, measure
             v[:] = real(0)
             if carry:
                 v[: last - first, :n] = carried[first:last, left:right]
-            b, th, inv = beta[left:right], theta[left:right], inverse_width[left:right]
-            ce, fa, off = centre[left:right], factor[left:right], offset[left:right]
             count = 0
             for t in range(steps):
-                d_t = d[t, left:right]
                 for m in range(first, last):
-                    v_m, i_m, s_m = v[m - first], i[t, m, left:right], s[t, m, left:right]
+                    ahead(i, t, m, first, last, left, n, 1)
                     for c in range(n):
-                        current = eq.normalise(i_m[c], ce[c], fa[c], off[c]) if normed else i_m[c]
-                        gain = real(1) - b[c] if decay_input else real(1)
-                        u_t = eq.charge(v_m[c], current, d_t[c], b[c], gain)
-                        x = u_t - th[c]
-                        s_t = cdf(x * inv[c]) if relaxed else real(eq.fire(x))
-                        s_m[c] = s_t
-                        v_m[c] = u_t
+                        k = left + c
+                        current, th, b = read(i, "current", (t, m, k)), read(theta, "value", k), read(beta, "value", k)
+                        if normed:
+                            ce, fa, off = read(centre, "value", k), read(factor, "value", k), read(offset, "value", k)
+                            current = eq.normalise(current, ce, fa, off)
+                        gain = real(1) - b if decay_input else real(1)
+                        u_t = eq.charge(read(v, "state", (m - first, c)), current, read(d, "value", (t, k)), b, gain)
+                        x = u_t - th
+                        s_t = cdf(x * read(inverse_width, "value", k)) if relaxed else real(eq.fire(x))
+                        write(s, "spike", (t, m, k), s_t)
+                        v_t = u_t
                         if soft:
-                            v_m[c] = eq.reset_soft(u_t, s_t, th[c])
+                            v_t = eq.reset_soft(u_t, s_t, th)
                         if hard:
-                            v_m[c] = eq.reset_hard(u_t, s_t, v_reset)
+                            v_t = eq.reset_hard(u_t, s_t, v_reset)
+                        write(v, "state", (m - first, c), v_t)
                         if store or measure or see:
-                            u_m[c] = u_t
+                            write(u_m, "potential", c, u_t)
                     if store:
                         u[t, m, left:right] = u_m[:n]
                     if see:
-                        count += _see(u_m, th, inv, reach, visible[t, m, left:right])
+                        count += _see(
+                            u_m, theta[left:right], inverse_width[left:right], reach, visible[t, m, left:right]
+                        )
                     if measure:
                         _measure(u_m, shift, drift, tile_square[block, t, left:right], m == first)
                 if measure:
@@ -154,19 +160,31 @@ def lif_forward(
 
 
 @register_jitable(inline="always")
-def _charge_again(i, s, d, beta, theta, centre, factor, offset, v_reset, normed, decay_input, soft, hard, v, u):
-    """A step of a row: potentials u after charging, and v from before the step to after it."""
+def _charge_again(
+    i, s, beta, theta, d, centre, factor, offset, v_reset, normed, decay_input, soft, hard, first, last, left, n, u, v
+):  # fmt: skip
+    """All steps of a tile: potentials u[1:] after charging, and v from before the first step to after the last."""
     real = type(v_reset)
-    for c in range(len(i)):
-        current = eq.normalise(i[c], centre[c], factor[c], offset[c]) if normed else i[c]
-        gain = real(1) - beta[c] if decay_input else real(1)
-        u_t = eq.charge(v[c], current, d[c], beta[c], gain)
-        u[c] = u_t
-        v[c] = u_t
-        if soft:
-            v[c] = eq.reset_soft(u_t, real(s[c]), theta[c])
-        if hard:
-            v[c] = eq.reset_hard(u_t, real(s[c]), v_reset)
+    for t in range(len(i)):
+        for m in range(first, last):
+            ahead(i, t, m, first, last, left, n, 1)
+            ahead(s, t, m, first, last, left, n, 1)
+            r = m - first
+            for c in range(n):
+                k = left + c
+                current, b = read(i, "current", (t, m, k)), read(beta, "value", k)
+                if normed:
+                    ce, fa, off = read(centre, "value", k), read(factor, "value", k), read(offset, "value", k)
+                    current = eq.normalise(current, ce, fa, off)
+                gain = real(1) - b if decay_input else real(1)
+                u_t = eq.charge(read(v, "state", (r, c)), current, read(d, "value", (t, k)), b, gain)
+                v_t, s_t = u_t, real(read(s, "spike", (t, m, k)))
+                if soft:
+                    v_t = eq.reset_soft(u_t, s_t, read(theta, "value", k))
+                if hard:
+                    v_t = eq.reset_hard(u_t, s_t, v_reset)
+                write(u, "potential", (t + 1, r, c), u_t)
+                write(v, "state", (r, c), v_t)
 
 
 @register_jitable(inline="always")
@@ -192,6 +210,7 @@ def _backward_kernel(surrogate, reset, detach_reset, decay_input, normed, learne
     density = eq.DENSITY[surrogate]
     soft, hard = reset == "soft", reset == "hard"
     learn_beta, learn_theta, learn_alpha = learned
+    above = "input gradient" if in_place else "gradient"
     source = eq.SOURCE_HASH
 
     @kernel
@@ -202,6 +221,7 @@ def _backward_kernel(surrogate, reset, detach_reset, decay_input, normed, learne
         source  # noqa: B018  see the forward kernel
         steps, total, channels = i.shape
         real = type(v_reset)
+        dx = ds if in_place else di  # one place must be one array for the compiler, too
         u, e = np.empty((steps + 1, rows, width), i.dtype), np.empty((rows, width), i.dtype)
         delta = np.empty(width, i.dtype)
         quiet = np.zeros(width, s.dtype)
@@ -209,54 +229,57 @@ def _backward_kernel(surrogate, reset, detach_reset, decay_input, normed, learne
             block, left = tile // blocks, tile % blocks * width
             first, right = block * rows, min(channels, left + width)
             last, n = min(total, first + rows), right - left
-            b, th, inv = beta[left:right], theta[left:right], inverse_width[left:right]
-            ce, fa, off = centre[left:right], factor[left:right], offset[left:right]
-            po, ps = p_offset[left:right], p_slope[left:right]
+            th, ce, fa, off = theta[left:right], centre[left:right], factor[left:right], offset[left:right]
             sums[:, block, left:right] = real(0)
-            dbeta, dtheta, dalpha = sums[0, block, left:right], sums[1, block, left:right], sums[2, block, left:right]
-            dsum, dprojection = sums[3, block, left:right], sums[4, block, left:right]
+            dbeta = sums[0, block, left:right]
             u[0] = e[:] = real(0)  # u[t + 1] is the potential at step t; e is v on the way up
             if carry:
                 e[: last - first, :n] = u[0, : last - first, :n] = start[first:last, left:right]
-            for t in range(steps):
-                for m in range(first, last):
-                    _charge_again(
-                        i[t, m, left:right], s[t, m, left:right], d[t, left:right], b, th, ce, fa, off, v_reset,
-                        normed, decay_input, soft, hard, e[m - first], u[t + 1, m - first],
-                    )  # fmt: skip
+            _charge_again(
+                i, s, beta, theta, d, centre, factor, offset, v_reset, normed, decay_input, soft, hard,
+                first, last, left, n, u, e,
+            )  # fmt: skip
             e[:] = real(0)
             for t in range(steps - 1, -1, -1):
                 for m in range(first, last):
-                    u_m, i_m, s_m, e_m = u[t + 1, m - first], i[t, m, left:right], s[t, m, left:right], e[m - first]
-                    g_m = ds[t, m, left:right]
-                    di_m = g_m if in_place else di[t, m, left:right]
+                    ahead(ds, t, m, first, last, left, n, -1)
+                    if normed:
+                        ahead(i, t, m, first, last, left, n, -1)
+                    r = m - first
                     for c in range(n):
-                        z = (u_m[c] - th[c]) * inv[c]
-                        phi = density(z) * inv[c]
-                        s_t = real(s_m[c])
-                        p = po[c] + ps[c] * u_m[c] if direct else real(0)
-                        q = g_m[c]
+                        k = left + c
+                        u_t, e_t = read(u, "potential", (t + 1, r, c)), read(e, "state", (r, c))
+                        s_t, b = real(read(s, "spike", (t, m, k))), read(beta, "value", k)
+                        edge, inv = read(theta, "value", k), read(inverse_width, "value", k)
+                        z = (u_t - edge) * inv
+                        phi = density(z) * inv
+                        p = read(p_offset, "value", k) + read(p_slope, "value", k) * u_t if direct else real(0)
+                        q = read(ds, above, (t, m, k))
                         if soft and not detach_reset:
-                            q = eq.spike_gradient_soft(q, e_m[c], th[c])
+                            q = eq.spike_gradient_soft(q, e_t, edge)
                         if hard and not detach_reset:
-                            q = eq.spike_gradient_hard(q, e_m[c], u_m[c], v_reset)
-                        delta_t = eq.potential_gradient(q, e_m[c], s_t if hard else real(0), phi, p)
+                            q = eq.spike_gradient_hard(q, e_t, u_t, v_reset)
+                        delta_t = eq.potential_gradient(q, e_t, s_t if hard else real(0), phi, p)
                         if learn_theta:
-                            dtheta[c] -= q * phi + (e_m[c] * s_t if soft else real(0))
+                            change = q * phi + (e_t * s_t if soft else real(0))
+                            write(sums, "dtheta", (1, block, k), read(sums, "dtheta", (1, block, k)) - change)
                         if learn_alpha:
-                            dalpha[c] += eq.width_gradient(q, phi, z)
-                        gain = real(1) - b[c] if decay_input else real(1)
-                        di_m[c] = gain * delta_t
-                        e_m[c] = b[c] * delta_t
+                            change = eq.width_gradient(q, phi, z)
+                            write(sums, "dalpha", (2, block, k), read(sums, "dalpha", (2, block, k)) + change)
+                        gain = real(1) - b if decay_input else real(1)
+                        write(dx, "input gradient", (t, m, k), gain * delta_t)
+                        write(e, "state", (r, c), b * delta_t)
                         if learn_beta:
-                            delta[c] = delta_t
+                            write(delta, "delta", c, delta_t)
                         if normed:
-                            dsum[c] += gain * delta_t
-                            dprojection[c] += gain * delta_t * (i_m[c] - ce[c])
+                            distance = read(i, "current", (t, m, k)) - read(centre, "value", k)
+                            write(sums, "sum", (3, block, k), read(sums, "sum", (3, block, k)) + gain * delta_t)
+                            share = read(sums, "projection", (4, block, k)) + gain * delta_t * distance
+                            write(sums, "projection", (4, block, k), share)
                     if learn_beta:  # before the first step the potential stands as it is, not to be reset
                         _leak_gradient(
-                            delta, u[t, m - first], s[t - 1, m, left:right] if t > 0 else quiet[:n], i_m, th, ce, fa,
-                            off, v_reset, normed, decay_input, soft, hard, dbeta,
+                            delta, u[t, r], s[t - 1, m, left:right] if t > 0 else quiet[:n],
+                            i[t, m, left:right], th, ce, fa, off, v_reset, normed, decay_input, soft, hard, dbeta,
                         )  # fmt: skip
 
     return lif_backward_tiles

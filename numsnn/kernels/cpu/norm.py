@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 
 from ..reference.norm import batchnorm_factor
+from .access import read, write
 from .compile import kernel
 from .launch import count_tiles, launch, rows_per_tile
 from .reduce import sum_tiles
@@ -27,16 +28,18 @@ def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
         mean[:] = real(0)
         for m in range(first, last):
             for c in range(channels):
-                mean[c] += x[group, m, c]
+                total_c = read(tile_mean, "mean", (item, c)) + read(x, "value", (group, m, c))
+                write(tile_mean, "mean", (item, c), total_c)
         for c in range(channels):
             mean[c] *= inverse
         square = tile_square[item]
         square[:] = drift[:] = real(0)
         for m in range(first, last):
             for c in range(channels):
-                distance = x[group, m, c] - mean[c]
-                drift[c] += distance
-                square[c] += distance * distance
+                distance = read(x, "value", (group, m, c)) - read(tile_mean, "mean", (item, c))
+                write(drift, "drift", c, read(drift, "drift", c) + distance)
+                spread = read(tile_square, "square", (item, c)) + distance * distance
+                write(tile_square, "square", (item, c), spread)
         for c in range(channels):  # what rounding left in the mean is the mean distance from it
             square[c] = max(square[c] - drift[c] * drift[c] * inverse, real(0))
             mean[c] += drift[c] * inverse
@@ -96,7 +99,8 @@ def _affine_tiles(x, centre, factor, offset, y, rows, lo, hi):
     total, channels = x.shape
     for m in range(lo * rows, min(total, hi * rows)):
         for c in range(channels):
-            y[m, c] = (x[m, c] - centre[c]) * factor[c] + offset[c]
+            distance = read(x, "value", (m, c)) - read(centre, "value", c)
+            write(y, "output", (m, c), distance * read(factor, "value", c) + read(offset, "value", c))
 
 
 def batchnorm_forward(x, gamma, beta, mean, var, eps, scale, y):
@@ -117,14 +121,17 @@ def _projection_tiles(dy, x, mean, sums, projections, rows, lo, hi):
         projections[tile] = real(0)
         for m in range(tile * rows, min(total, (tile + 1) * rows)):
             for c in range(channels):
-                sums[tile, c] += dy[m, c]
-                projections[tile, c] += dy[m, c] * (x[m, c] - mean[c])
+                dy_m = read(dy, "value", (m, c))
+                write(sums, "sum", (tile, c), read(sums, "sum", (tile, c)) + dy_m)
+                share = dy_m * (read(x, "value", (m, c)) - read(mean, "value", c))
+                write(projections, "projection", (tile, c), read(projections, "projection", (tile, c)) + share)
 
 
 @cache
 def _input_gradient_kernel(in_place):
     """dx = factor dy + slope (x - mean) + offset, per channel. What is written over must be one array for the compiler,
     or it finds that the two overlap and does one element at a time."""
+    above = "input gradient" if in_place else "gradient"
 
     @kernel
     def input_gradient_tiles(dy, x, mean, factor, slope, offset, dx, rows, lo, hi):
@@ -132,7 +139,10 @@ def _input_gradient_kernel(in_place):
         y = dy if in_place else dx
         for m in range(lo * rows, min(total, hi * rows)):
             for c in range(channels):
-                y[m, c] = factor[c] * dy[m, c] + (slope[c] * (x[m, c] - mean[c]) + offset[c])
+                distance = read(x, "value", (m, c)) - read(mean, "value", c)
+                pull = read(slope, "value", c) * distance + read(offset, "value", c)
+                dy_m = read(dy, above, (m, c))
+                write(y, "input gradient", (m, c), read(factor, "value", c) * dy_m + pull)
 
     return input_gradient_tiles
 

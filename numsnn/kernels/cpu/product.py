@@ -1,15 +1,16 @@
 """Matrix products and dense convolutions: gathered patches of the input times packed weights, in registers.
 
-A product c = a b is cut into blocks of `vector.TILE_ROWS` rows by `vector.panel_width` columns. b is packed into panels
+A product c = a b is cut into blocks of `blocks.TILE_ROWS` rows by `blocks.panel_width` columns. b is packed into panels
 of so many columns, so that a block reads it from one end to the other; a is read where it lies, or gathered.
 """
 
 import numpy as np
 
+from .blocks import TILE_ROWS, TILE_VECTORS, multiply_tile
 from .compile import kernel
 from .launch import count_tiles, launch, parallel_for, scratch
 from .reduce import sum_tiles
-from .vector import REGISTER_BYTES, TILE_ROWS, TILE_VECTORS, clear_row, copy_row, multiply_tile
+from .vector import REGISTER_BYTES, clear_row, copy_row
 
 PATCH_ELEMENTS = 131072
 """Gathered elements of a tile: 512 KiB of float32."""

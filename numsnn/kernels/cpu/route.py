@@ -34,7 +34,11 @@ TRANSFORM_NUMBER = {"forward": 0.25, "weight": 0.45, "input": 0.25}
 """Of a tile of Winograd's filtering, and of one of the 36 numbers it makes of every channel of a tile."""
 
 
-def choose(asked, passing, density, w, stride, groups, extent):
+PREPARE = {"events": 0.1, "winograd": 1.2, "dense": 0.1}
+"""Of a weight, before the first output: packing, or Winograd's transform. It counts where there are few outputs."""
+
+
+def choose(asked, passing, density, w, stride, groups, extent, ready=()):
     """The route of one call.
 
     Args:
@@ -43,7 +47,8 @@ def choose(asked, passing, density, w, stride, groups, extent):
         density: share of active inputs, for gradients of inputs of visible ones; None where nothing was counted.
         w: weights ``[kh, kw, I/groups, O]`` (or their gradient).
         stride, groups: of the convolution.
-        extent: height and width of the output.
+        extent: images, height and width of the output.
+        ready: routes for which the weights are there already, prepared by an earlier call.
     """
     if grouped.worth_it(w, groups):
         return "grouped"
@@ -58,15 +63,15 @@ def choose(asked, passing, density, w, stride, groups, extent):
         return "dense"
     if asked == "events":
         possible.discard("events")
-    estimates = costs(passing, density, w.shape, extent)
+    estimates = costs(passing, density, w.shape, extent, ready)
     return min(sorted(possible), key=estimates.get)
 
 
-def costs(passing, density, weights, extent):
-    """Estimated cost of an output pixel by every route."""
+def costs(passing, density, weights, extent, ready=()):
+    """Estimated cost of an output pixel by every route; arguments as for `choose`."""
     kh, kw, inputs, outputs = weights
     taps = kh * kw * inputs
-    height, width = extent
+    images, height, width = extent
     tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
     transforms = TRANSFORM_TILE[passing] + 36 * (inputs + outputs) * TRANSFORM_NUMBER[passing]
     found = {
@@ -77,6 +82,9 @@ def costs(passing, density, weights, extent):
         active = density * taps
         rows = {"forward": 1, "weight": active, "input": inputs}[passing]
         found["events"] = active * outputs * EVENT_PRODUCT[passing] + rows * EVENT_ROW[passing]
+    if passing != "weight":
+        share = taps * outputs / (images * height * width)
+        found = {name: cost + share * PREPARE[name] * (name not in ready) for name, cost in found.items()}
     return found
 
 
@@ -84,7 +92,7 @@ def visible_limit(w, stride, groups, route="auto"):
     """See `reference.conv.visible_limit`."""
     if route == "events" and groups == 1:
         return 1.0
-    whole = 4, 4  # an output that Winograd's tiles fit
+    whole = 4096, 4, 4  # many outputs, which Winograd's tiles fit
     if route != "auto" or choose(route, "input", 0.0, w, stride, groups, whole) != "events":
         return 0.0
     none, all_ = (costs("input", density, w.shape, whole) for density in (0.0, 1.0))

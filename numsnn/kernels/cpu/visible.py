@@ -3,14 +3,15 @@ inputs there are.
 
 A surrogate that ends somewhere passes no gradient on to potentials far from the threshold, and what stands in dL/ds
 there is multiplied by 0. Only the other elements are computed, each by itself: the sum over the taps of the products of
-a row of dy, which all elements of a pixel share, with a row of weights, by `vector.dot_rows`.
+a row of dy, which all elements of a pixel share, with a row of weights, by `blocks.dot_rows`.
 """
 
 import numpy as np
 
+from .blocks import dot_rows
 from .compile import kernel
 from .launch import count_tiles, launch, scratch
-from .vector import dot_rows, lanes, lowest_bit, nonzero_bits
+from .vector import lanes, lowest_bit, nonzero_bits
 
 TABLE_BYTES = 640 << 10
 """Of the weights in use at a time, so that they stay in the second-level cache."""

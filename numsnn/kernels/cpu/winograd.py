@@ -11,10 +11,13 @@ from math import prod
 
 import numpy as np
 
+from .blocks import TILE_ROWS, multiply_tile, square_transform
 from .compile import kernel
 from .launch import count_tiles, launch, made_once, parallel_for, scratch
 from .product import DEPTH, padded_rows, panel_columns
-from .vector import TILE_ROWS, clear_row, copy_row, multiply_tile, square_transform
+from .vector import clear_row, copy_row
+
+PACKED = "transformed weights"
 
 TILE = 4
 """Outputs of a tile, each way."""
@@ -168,7 +171,7 @@ def convolve(x, w, b, padding, y, kept=None):
     columns = panel_columns(w.dtype)
     panels = count_tiles(outputs, columns)
     packed = made_once(
-        kept, "winograd weights", (REACH * REACH, panels, channels, columns), w.dtype,
+        kept, PACKED, (REACH * REACH, panels, channels, columns), w.dtype,
         lambda packed: launch(_weight_panels, panels * channels, w, packed),
     )  # fmt: skip
     tiles = images * count_tiles(out_height, TILE) * count_tiles(out_width, TILE)

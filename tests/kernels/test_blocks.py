@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from bounds import REALS, agree
 
-from numsnn.kernels.cpu import vector
+from numsnn.kernels.cpu import blocks, vector
 from numsnn.kernels.cpu.compile import kernel
 from numsnn.kernels.cpu.launch import ALIGNMENT, aligned, scratch
 from numsnn.kernels.cpu.winograd import INPUT, PRODUCTS, WEIGHTS
@@ -20,7 +20,7 @@ COLUMNS = (1, 3, 4, 15, 16, 17, 40, 129, 300, 620)
 
 @kernel
 def add(out, initial, table, column, columns, index, value, base, first, last):
-    vector.sum_rows(out, 2, initial, 1, table, column, columns, index, value, base, first, last, len(base))
+    blocks.sum_rows(out, 2, initial, 1, table, column, columns, index, value, base, first, last, len(base))
 
 
 @pytest.mark.parametrize("real", REALS)
@@ -45,7 +45,7 @@ def test_sum_rows(columns, real):
 
 @kernel
 def dot(out, index, first, last, a, a_base, b, b_base, b_row, columns):
-    vector.dot_rows(out, 2, index, first, last, a, a_base, b, b_base, b_row, columns, len(a_base))
+    blocks.dot_rows(out, 2, index, first, last, a, a_base, b, b_base, b_row, columns, len(a_base))
 
 
 @pytest.mark.parametrize("real", REALS)
@@ -82,7 +82,7 @@ def test_dot_rows_of_nothing(segments):
 
 @kernel
 def multiply(a, a_row, a_step, b, depth, c, c_row, fresh):
-    vector.multiply_tile(a, 1, a_row, a_step, b, 0, depth, c, 2, c_row, fresh)
+    blocks.multiply_tile(a, 1, a_row, a_step, b, 0, depth, c, 2, c_row, fresh)
 
 
 @pytest.mark.parametrize("real", REALS)
@@ -91,12 +91,12 @@ def multiply(a, a_row, a_step, b, depth, c, c_row, fresh):
 @pytest.mark.parametrize("depth", [1, 7, 64])
 def test_multiply_tile(depth, fresh, transposed, real):
     rng = np.random.default_rng(depth)
-    width = vector.TILE_VECTORS * vector.REGISTER_BYTES // np.dtype(real).itemsize
-    a = rng.normal(size=(vector.TILE_ROWS, depth)).astype(real)
+    width = blocks.TILE_VECTORS * vector.REGISTER_BYTES // np.dtype(real).itemsize
+    a = rng.normal(size=(blocks.TILE_ROWS, depth)).astype(real)
     b = rng.normal(size=(depth, width)).astype(real)
     memory = np.concatenate([[real(9)], (a.T if transposed else a).reshape(-1)])
-    steps = (1, vector.TILE_ROWS) if transposed else (depth, 1)
-    c = rng.normal(size=(vector.TILE_ROWS, width + 3)).astype(real)
+    steps = (1, blocks.TILE_ROWS) if transposed else (depth, 1)
+    c = rng.normal(size=(blocks.TILE_ROWS, width + 3)).astype(real)
     before = c.copy()
     multiply(memory, *steps, b.reshape(-1), depth, c.reshape(-1), width + 3, fresh)
     there = 0 if fresh else before[:, 2:-1].astype(np.float64)
@@ -110,7 +110,7 @@ def test_multiply_tile(depth, fresh, transposed, real):
 @pytest.mark.parametrize("columns", [1, 16, 37])
 @pytest.mark.parametrize("matrix", [INPUT, WEIGHTS, PRODUCTS, ((-1, 0), (2, -1), (0, 0.5))])
 def test_square_transform(matrix, columns, real):
-    transform = vector.square_transform(matrix)
+    transform = blocks.square_transform(matrix)
 
     @kernel
     def run(y, x, tall, wide, columns):

@@ -1,0 +1,54 @@
+"""Asks the processor for memory ahead of its use.
+
+It follows a long run of addresses by itself. A kernel that takes a tile through all time steps reads short runs, each
+a new one to the processor, which then waits for its first lines: a third to two thirds of the time, measured.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, register_jitable
+
+LINE_BYTES = 64
+AHEAD_BYTES = 8192
+"""How far ahead rows are asked for."""
+
+FLAG = ir.IntType(32)
+
+
+@intrinsic
+def _ask(typingctx, array, t, m, c, count):
+    """Ask for array[t, m, c : c + count]; no harm where that lies outside of the array."""
+    size = types.intp
+    signature = types.void(array, size, size, size, size)
+
+    def generate(context, builder, signature, arguments):
+        array, t, m, c, count = arguments
+        view = context.make_array(signature.args[0])(context, builder, array)
+        strides = cgutils.unpack_tuple(builder, view.strides, 3)
+        byte = ir.IntType(8).as_pointer()
+        offset = builder.mul(t, strides[0])
+        for index, stride in ((m, strides[1]), (c, strides[2])):
+            offset = builder.add(offset, builder.mul(index, stride))
+        first = builder.gep(builder.bitcast(view.data, byte), [offset])
+        ask = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [byte, FLAG, FLAG, FLAG]), "llvm.prefetch.p0"
+        )
+        index = context.get_value_type(size)
+        stop, step = builder.mul(count, view.itemsize), ir.Constant(index, LINE_BYTES)
+        with cgutils.for_range_slice(builder, ir.Constant(index, 0), stop, step, index) as (byte_at, _):
+            # to be read, kept close, data
+            builder.call(ask, [builder.gep(first, [byte_at]), FLAG(0), FLAG(3), FLAG(1)])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@register_jitable(inline="always")
+def ahead(array, t, m, first, last, left, n, direction):
+    """Ask for the row of the tile that comes AHEAD_BYTES after array[t, m, left : left + n], in order of rows and then
+    of steps, the steps upwards (direction 1) or downwards (-1)."""
+    rows = max(1, AHEAD_BYTES // (n * array.itemsize)) + m - first
+    t += direction * (rows // (last - first))
+    if 0 <= t < len(array):
+        _ask(array, t, first + rows % (last - first), left, n)

@@ -283,10 +283,10 @@ def statistics_of(events):
 
 
 def simulated(recording, mnist):
-    """The real recording of a 5 beside thirty simulated fives of MNIST."""
+    """The real recording, of a 4, beside thirty simulated fours of MNIST."""
     train, _ = snn.data.load("mnist", dir=mnist)
-    sensor, fives = Sensor(), np.flatnonzero(train.y == 5)[:30]
-    made = [statistics_of(sensor.record(train.x[k, ..., 0] / 255, index=int(k))) for k in fives]
+    sensor, fours = Sensor(), np.flatnonzero(train.y == 4)[:30]
+    made = [statistics_of(sensor.record(train.x[k, ..., 0] / 255, index=int(k))) for k in fours]
     real = statistics_of(formats.read_atis(recording))
     for name, value in real.items():
         print(f"  {name:<36} real {value:9.2f}   simulated {np.mean([one[name] for one in made]):9.2f}")

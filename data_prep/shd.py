@@ -14,6 +14,9 @@ from numsnn.data import prepare
 from numsnn.data.formats import read_spike_labels, read_spike_names, read_spikes
 from numsnn.data.formats.spikes import CHANNELS
 
+STRETCH = 4 * prepare.STRETCH
+"""Recordings a job: reading starts a process each time."""
+
 ADVICE = (
     "Unpack shd_train.h5.zip (MD5 f3252aeb598ac776c1b526422d90eecb) and shd_test.h5.zip (MD5 "
     "1503a5064faa34311c398fb0a1ed0a6f) here (zenkelab.org/datasets, CC BY 4.0)"
@@ -26,10 +29,10 @@ def spikes_plan(raw: Path, name: str, parts: list[str], classes: int, advice: st
     jobs = []
     for part, path in zip(parts, files, strict=True):
         labels = read_spike_labels(path)
-        for first in range(0, len(labels), prepare.STRETCH):
+        for first in range(0, len(labels), STRETCH):
 
             def make(path=path, labels=labels, first=first):
-                last = first + prepare.STRETCH
+                last = first + STRETCH
                 return list(read_spikes(path, first, last)), labels[first:last]
 
             jobs.append(prepare.Job(part, str(first), make))

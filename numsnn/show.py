@@ -129,6 +129,8 @@ def draw(part, index: int = 0, folder: str = ".", steps: int = 10, gif: bool = F
         title = f"{part.name}, sample {index} ({label})"
         frames = sample if part.timed else None
         _draw_sample(figure, sample, part.timed, title)
+    if gif and frames is not None and frames.ndim == 2:
+        raise ValueError("--gif: frames of channels are no pictures; leave --gif out")
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     return [path, _animate(frames, path.with_suffix(".gif"))] if gif and frames is not None else [path]
@@ -142,21 +144,22 @@ def _draw_recording(figure, events, frames, title):
     chosen = np.linspace(0, len(events) - 1, min(len(events), MOST_POINTS)).astype(int)
     colours = np.where(events.p[chosen] == 1, ON, OFF)
     time = (events.t[chosen] - (events.t[0] if len(events) else 0)) / 1000
+    length = max(1, events.duration / 1000)
     if events.size[0] == 1:
         figure.set_size_inches(8, 4)
         axes = figure.subplots()
         axes.scatter(time, events.x[chosen], s=1.5, c=OFF, linewidths=0)
-        axes.set(xlabel="ms", ylabel="channel", ylim=(0, events.size[1]))
+        axes.set(xlabel="ms", ylabel="channel", xlim=(0, length), ylim=(0, events.size[1]))
         return
     shown = _columns(len(frames))
-    figure.set_size_inches(10, 5.2 + 1.7 * shown[0])
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.7 * shown[0], 5.2))
+    figure.set_size_inches(10, 4.6 + 1.7 * shown[0])
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.7 * shown[0], 4.6))
     _draw_frames(upper, frames, shown)
     axes = lower.add_subplot(projection="3d")
     axes.scatter(time, events.x[chosen], events.y[chosen], s=2, c=colours, linewidths=0)
-    axes.set(xlabel="ms", ylabel="x", zlabel="y", xlim=(0, max(1, events.duration / 1000)))
+    axes.set(xlabel="ms", ylabel="x", zlabel="y", xlim=(0, length))
     axes.set(ylim=(0, events.size[1]), zlim=(events.size[0], 0))
-    axes.set_box_aspect((2.2, 1, events.size[0] / events.size[1]), zoom=1.35)
+    axes.set_box_aspect((2.2, 1, events.size[0] / events.size[1]), zoom=1.6)
     for axis in (axes.yaxis, axes.zaxis):
         axis.set_major_locator(MaxNLocator(4, integer=True))
     axes.view_init(elev=16, azim=-62)
@@ -174,10 +177,13 @@ def _draw_frames(figure, frames, grid):
     high = max(1.0, float(frames.max()))
     axes = figure.subplots(*grid, squeeze=False)
     for k, place in enumerate(axes.flat):
-        place.axis("off")
-        if k < min(len(frames), MOST_FRAMES):
-            place.imshow(_colours(frames[k], high), interpolation="nearest")
-            place.set_title(f"{k}", fontsize=7, pad=2)
+        if k >= min(len(frames), MOST_FRAMES):
+            place.axis("off")
+            continue
+        place.imshow(_colours(frames[k], high), interpolation="nearest")
+        place.set(xticks=[], yticks=[])
+        place.spines[:].set_color("#BBBBBB")  # a frame is mostly white, as is the paper
+        place.set_title(f"{k}", fontsize=7, pad=2)
 
 
 def _colours(frame, high):
@@ -217,8 +223,6 @@ def _animate(frames, path):
     """The frames one after another, small ones enlarged."""
     from PIL import Image
 
-    if frames.ndim == 2:
-        raise ValueError("--gif: frames of channels are no pictures; leave --gif out")
     high = max(1.0, float(frames.max()))
     scale = max(1, 256 // max(frames.shape[1:3]))
     pictures = [(255 * np.kron(_colours(frame, high), np.ones((scale, scale, 1)))).astype(np.uint8) for frame in frames]

@@ -55,8 +55,9 @@ def test_channels(tmp_path, capsys):
     path = events_store(tmp_path / "row.h5", (1, 40), polarities=1)
     assert "ON" not in show(capsys, path, "--out", tmp_path)
     assert (tmp_path / "made-train-0.png").is_file()
-    assert cli.main(["show", path, "--out", str(tmp_path), "--gif"]) == 2
+    assert cli.main(["show", path, "--out", str(tmp_path / "none"), "--gif"]) == 2
     assert "frames of channels are no pictures" in capsys.readouterr().err
+    assert list((tmp_path / "none").iterdir()) == []
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 6, 6, 2), (4, 3, 6, 6, 1), (4, 3, 7), (4, 5, 5, 3)])

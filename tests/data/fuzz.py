@@ -3,8 +3,8 @@
     python tests/data/fuzz.py NAME [SECONDS]        # NAME: idx, cifar, atis, aedat2, aedat3, dat, gestures, npz
 
 needs atheris (pip install atheris), which is no dependency of the tests; `test_fuzz.py` checks the same promise on
-random damage. The first counterexample ends the run with a traceback and a file crash-*. HDF5 is not fuzzed: its C
-library has endless loops of its own (see formats/spikes.py).
+random damage. The first counterexample ends the run with a traceback and a file crash-*. HDF5 is not among them: its C
+library has endless loops, so lists are read in a process apart, which `test_hdf5.py` damages, hangs and kills.
 """
 
 import gzip

@@ -185,3 +185,32 @@ def test_bad_events(change, message):
     assert repr(Events(**good)) == "Events(1 on 5x4 pixels in 0.0 ms)"
     with pytest.raises(ValueError, match=f"^Events: {message}"):
         Events(**(good | change))
+
+
+LONG = {
+    read_atis: (parse_atis, atis(EVENTS)),
+    read_aedat2: (parse_aedat2, aedat2(EVENTS)),
+    read_aedat3: (parse_aedat3, aedat3(packet(EVENTS))),
+    read_dat: (parse_dat, dat(EVENTS)),
+}
+
+
+@pytest.mark.parametrize("read", LONG)
+@pytest.mark.parametrize("broken", [lambda data: data, lambda data: b"?" + data, lambda data: data[:-3]])
+def test_long_files(read, broken, tmp_path, monkeypatch):
+    """Memory of their own for long files: the same events, and the same faults."""
+    monkeypatch.setattr("numsnn.data.formats.header.LONG", 1)
+    parse, data = LONG[read]
+    path = tmp_path / "long"
+    path.write_bytes(broken(data))
+
+    def result(function, *arguments, **options):
+        try:
+            return rows(function(*arguments, **options))
+        except FormatError as error:
+            return str(error)
+
+    assert result(read, path) == result(parse, broken(data), source=str(path))
+    path.write_bytes(b"")
+    with pytest.raises(FormatError, match="byte 0: "):
+        read(path)

@@ -36,13 +36,13 @@ def parse_aedat2(data: bytes, source: str = "<bytes>") -> Events:
     ``skipped["external signal"]`` of the result counts what is no event of a pixel. Raises `FormatError` for another
     version or none, a header without end, an event cut off, an address beyond the sensor's 16 bits.
     """
-    if not data.startswith(VERSION):
+    if data[: len(VERSION)] != VERSION:
         raise FormatError(source, 0, f"wrong magic number: must begin with {VERSION.decode()}, found {data[:12]!r}")
     start = skip_lines(data, b"#", source)
     rest = (len(data) - start) % RECORD
     if rest:
         raise FormatError(source, len(data) - rest, f"truncated event: expected {RECORD} bytes, found {rest}")
-    words = np.frombuffer(data[start:], ">u4").astype(np.uint32)
+    words = np.frombuffer(data, ">u4", offset=start).astype(np.uint32)
     n = len(words) // 2
     columns = np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int64), np.empty(n, np.uint8)
     found, bad = _decode(words, *columns)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import struct
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +55,7 @@ def parse_aedat3(data: bytes, size: tuple[int, int] = (128, 128), source: str = 
     that do not fit into the file, an event outside the sensor.
     """
     height, width = checked_size(size, "parse_aedat3")
-    if not data.startswith(VERSION):
+    if data[: len(VERSION)] != VERSION:
         raise FormatError(source, 0, f"wrong magic number: must begin with {VERSION.decode()}, found {data[:12]!r}")
     packets, others = _packets(data, skip_lines(data, b"#", source, END), source)
     starts, counts, overflows = np.array(packets, np.int64).reshape(-1, 3).T
@@ -128,7 +129,7 @@ def _decode(data, starts, ends, late, height, width, x, y, t, p):
 
 def read_gestures(path: str | os.PathLike[str]) -> list[Gesture]:
     """The stretches in a label file. Raises OSError if it cannot be read, else as `parse_gestures`."""
-    return parse_gestures(read_bytes(path), source=os.fspath(path))
+    return parse_gestures(Path(path).read_bytes(), source=os.fspath(path))
 
 
 def parse_gestures(data: bytes, source: str = "<bytes>") -> list[Gesture]:

@@ -38,7 +38,7 @@ def parse_dat(data: bytes, size: tuple[int, int] | None = None, source: str = "<
     events need. Raises `FormatError` for a wrong start, another type of events, an event cut off, an event outside
     the sensor.
     """
-    if not data.startswith(b"%"):
+    if data[:1] != b"%":
         raise FormatError(source, 0, f"wrong magic number: must begin with a line of text after %, found {data[:4]!r}")
     start = skip_lines(data, b"%", source)
     if len(data) < start + 2:
@@ -51,7 +51,7 @@ def parse_dat(data: bytes, size: tuple[int, int] | None = None, source: str = "<
     rest = (len(data) - body) % EVENT
     if rest:
         raise FormatError(source, len(data) - rest, f"truncated event: expected {EVENT} bytes, found {rest}")
-    words = np.frombuffer(data[body:], "<u4").astype(np.uint32)
+    words = np.frombuffer(data, "<u4", offset=body).astype(np.uint32)
     n = len(words) // 2
     x, y, t, p = np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int64), np.empty(n, np.uint8)
     _decode(words, x, y, t, p)

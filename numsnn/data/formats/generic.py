@@ -24,6 +24,10 @@ from .hdf5 import opened
 
 _NAMES = ("x", "y", "t", "p")
 _MOST_TIMES = 1 << 62
+_MOST_PACKED = 1032
+"""Bytes into which deflate can unpack one."""
+_MOST_UNPACKED = 1 << 26
+"""Bytes that an array may have in any file, such as a polarity that is all the same, however well packed."""
 _BROKEN = (
     zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError, KeyError,
     SyntaxError, OverflowError, MemoryError, TypeError, struct.error,
@@ -45,15 +49,11 @@ def read_events(path: str | os.PathLike[str], size: tuple[int, int] | None = Non
         return parse_npz(Path(path).read_bytes(), size, source)
     if start != b"\x89HDF\r\n\x1a\n":
         raise FormatError(source, 0, f"neither .npz nor HDF5: begins with {start!r}")
-    import h5py
-
+    most = _MOST_UNPACKED + _MOST_PACKED * os.path.getsize(path)
     with opened(path) as file:
         place = file[group] if group else file
         found = {name: place.get(name) for name in _NAMES}
-        for name, array in found.items():
-            if array is not None and (not isinstance(array, h5py.Dataset) or array.ndim != 1):
-                raise FormatError(source, 0, f"{name} must be an array [N]; found {array!r}")
-        arrays = {name: array[()] for name, array in found.items() if array is not None}
+        arrays = {name: _dataset(name, array, most, source) for name, array in found.items() if array is not None}
     return _events(arrays, size, source)
 
 
@@ -69,6 +69,20 @@ def parse_npz(data: bytes, size: tuple[int, int] | None = None, source: str = "<
     except _BROKEN as error:
         raise FormatError(source, 0, f"not an .npz archive, or damaged: {' '.join(str(error).split())}") from error
     return _events(arrays, size, source)
+
+
+def _dataset(name, array, most, source):
+    """An array of an HDF5 file. Only numbers of fixed size are read: the global heap, where lists lie and where damage
+    can trap libhdf5 (see `hdf5_apart`), is never touched; nor is memory taken for more than the file can hold."""
+    import h5py
+
+    if not isinstance(array, h5py.Dataset) or array.ndim != 1:
+        raise FormatError(source, 0, f"{name} must be an array [N]; found {array!r}")
+    if array.dtype.kind not in "biu":
+        raise FormatError(source, 0, f"{name} must hold whole numbers; found {array.dtype}")
+    if array.size * array.dtype.itemsize > most:
+        raise FormatError(source, 0, f"{name} claims {array.size} numbers, more than a file of this size can hold")
+    return array[()]
 
 
 def _member(archive, entry):

@@ -5,9 +5,9 @@
     /labels         [N]
     /extra/keys     [K] names of the classes
 
-Files are read a stretch of recordings at a time, as the largest has 4.5 GB unpacked. HDF5 says itself where a file is
-damaged, but not at which byte: the offset of such an error is 0. Lists of varying length are the part of HDF5 that
-damage can send into an endless loop (libhdf5 2.0; a fuzzer found it): check the publisher's MD5 sum first.
+Lists of varying length are the part of HDF5 that damage can send into an endless loop, so files are read in a process
+apart (see `hdf5_apart`), a few recordings at a time, as the largest has 4.5 GB unpacked. HDF5 says itself where a file
+is damaged, but not at which byte: the offset of such an error is 0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from ..events import Events
 from .errors import FormatError
-from .hdf5 import opened
+from .hdf5_apart import read_apart
 
 CHANNELS = 700
 _LONGEST = 1000.0
@@ -28,15 +28,16 @@ _LONGEST = 1000.0
 
 def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Labels ``[N]`` int64 in a file of SHD or SSC. Raises as `read_spikes`."""
-    with opened(path) as file:
-        return _labels(file, os.fspath(path))
+    [(_, [labels])] = read_apart(path, "labels")
+    if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
+        raise FormatError(os.fspath(path), 0, f"labels must be whole numbers of at least 0; found {labels.dtype}")
+    return labels.astype(np.int64)
 
 
 def read_spike_names(path: str | os.PathLike[str], classes: int) -> list[str]:
     """Names of the classes in a file of SHD or SSC, or numbers where it has none. Raises as `read_spikes`."""
-    with opened(path) as file:
-        keys = file["extra/keys"][()] if "extra/keys" in file else []
-        names = [key.decode() if isinstance(key, bytes) else str(key) for key in np.ravel(keys)]
+    [(header, _)] = read_apart(path, "names")
+    names = header["names"]
     return names if len(set(names)) == classes else [str(label) for label in range(classes)]
 
 
@@ -44,24 +45,18 @@ def read_spikes(path: str | os.PathLike[str], first: int = 0, last: int | None =
     """Recordings first to last - 1 (default: all) of a file of SHD or SSC.
 
     A recording is a row of 700 pixels without polarity. Times are rounded to microseconds. Raises OSError if the file
-    cannot be opened, `FormatError` if it is not HDF5, lacks an array, has one of another kind, or a spike is out of
-    range.
+    cannot be opened, `FormatError` if it is not HDF5, lacks an array, has one of another kind, a spike is out of range,
+    or the HDF5 library hangs, crashes or runs out of memory over it.
     """
-    source = os.fspath(path)
-    with opened(path) as file:
-        n = len(_labels(file, source))
-        arrays = [_array(file, f"spikes/{name}", source) for name in ("times", "units")]
-        if any(len(array) != n for array in arrays):
-            raise FormatError(source, 0, f"spikes/times, spikes/units and labels must be equally long; labels has {n}")
-        for k in range(first, n if last is None else min(n, last)):
-            times, units = (np.asarray(array[k]) for array in arrays)
-            yield _recording(times, units, f"{source}, recording {k}")
+    k = first
+    for _, (lengths, times, units) in read_apart(path, "spikes", first, last):
+        ends = np.cumsum(lengths)[:-1]
+        for one, channels in zip(np.split(times, ends), np.split(units, ends), strict=True):
+            yield _recording(one, channels, f"{os.fspath(path)}, recording {k}")
+            k += 1
 
 
 def _recording(times, units, source):
-    if times.ndim != 1 or times.shape != units.shape or times.dtype.kind != "f" or units.dtype.kind not in "iu":
-        found = f"{times.dtype} {times.shape} and {units.dtype} {units.shape}"
-        raise FormatError(source, 0, f"times must be real and units whole numbers, one a spike; found {found}")
     good = (times >= 0) & (times < _LONGEST) & (units >= 0) & (units < CHANNELS)
     if not good.all():
         k = int(np.argmin(good))
@@ -70,19 +65,3 @@ def _recording(times, units, source):
     t = np.round(times.astype(np.float64) * 1e6).astype(np.int64)
     zero = np.zeros(len(t), np.uint8)
     return Events(units, zero, t, zero, (1, CHANNELS), polarities=1)
-
-
-def _array(file, name, source):
-    import h5py
-
-    array = file.get(name)
-    if not isinstance(array, h5py.Dataset) or array.ndim != 1:
-        raise FormatError(source, 0, f"no array {name!r} with an entry a recording: not a file of SHD or SSC")
-    return array
-
-
-def _labels(file, source):
-    labels = np.asarray(_array(file, "labels", source)[()])
-    if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
-        raise FormatError(source, 0, f"labels must be whole numbers of at least 0; found {labels.dtype}")
-    return labels.astype(np.int64)

@@ -1,0 +1,141 @@
+"""Damaged HDF5: what hangs, kills or bloats the C library is one error."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import h5py
+import numpy as np
+import pytest
+from test_other_formats import write_spikes
+
+from numsnn.data.formats import FormatError, hdf5_apart, read_events, read_spike_labels, read_spike_names, read_spikes
+
+TIMES, UNITS = [[0.0, 0.25, 0.5], [], [1.0]], [[699, 0, 12], [], [5]]
+
+
+@pytest.fixture
+def shd(tmp_path):
+    write_spikes(tmp_path / "shd.h5", TIMES, UNITS, [3, 19, 0])
+    return tmp_path / "shd.h5"
+
+
+def replaced(monkeypatch, code):
+    """Let a process of that code stand in for the one that reads."""
+    monkeypatch.setattr(hdf5_apart, "COMMAND", [sys.executable, "-I", "-c", code])
+
+
+@pytest.fixture
+def trap(shd):
+    """An object of the global heap whose length leads behind its end: libhdf5 2.0 looks for the next one for ever."""
+    data = bytearray(shd.read_bytes())
+    heap = data.index(b"GCOL")
+    assert data[heap + 24] == 6  # bytes in the first object: three times in half precision
+    data[heap + 24] = 127
+    shd.write_bytes(data)
+    return shd
+
+
+def test_library_that_hangs(trap, monkeypatch):
+    monkeypatch.setattr(hdf5_apart, "SECONDS", 3.0)
+    started = time.monotonic()
+    with pytest.raises(FormatError, match=r"shd\.h5: byte 0: .*(did not end within 3 s|damaged)"):
+        list(read_spikes(trap))
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the processor's time")
+def test_process_left_alone(trap):
+    """Nobody waits for it, as after the death of its parent: it ends by itself."""
+    order = {"modules": sys.path, "path": str(trap), "what": "spikes", "first": 0, "last": None}
+    command = [*hdf5_apart.COMMAND, json.dumps(order | {"memory": 1 << 30, "seconds": 1})]
+    assert b'"end"' not in subprocess.run(command, capture_output=True, timeout=60).stdout
+
+
+def test_process_that_sleeps(shd, monkeypatch):
+    replaced(monkeypatch, "import time; time.sleep(60)")
+    monkeypatch.setattr(hdf5_apart, "SECONDS", 0.2)
+    monkeypatch.setattr(hdf5_apart, "BYTES_A_SECOND", 1e9)
+    for read in (read_spike_labels, lambda path: read_spike_names(path, 20), lambda path: next(read_spikes(path))):
+        with pytest.raises(FormatError, match=r"shd\.h5: byte 0: damaged: reading it did not end within 0 s"):
+            read(shd)
+
+
+def test_time_grows_with_the_file(shd, monkeypatch):
+    replaced(monkeypatch, "import time; time.sleep(60)")
+    monkeypatch.setattr(hdf5_apart, "SECONDS", 0.0)
+    monkeypatch.setattr(hdf5_apart, "BYTES_A_SECOND", shd.stat().st_size)
+    with pytest.raises(FormatError, match="within 1 s"):
+        read_spike_labels(shd)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_library_that_crashes(shd, monkeypatch):
+    replaced(monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(FormatError, match=r"shd\.h5: byte 0: damaged: the HDF5 library died of SIGSEGV over it"):
+        read_spike_labels(shd)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise SystemExit('out of order')", "ended with status 1: out of order"),
+        ("raise SystemExit(3)", "ended with status 3: no complaint"),
+        ("print('{\"arrays\": [[\"<u2\", 4]]}\\nabc', end='')", "ended with status 0: no complaint"),
+    ],
+)
+def test_process_that_ends_too_early(code, reason, shd, monkeypatch):
+    replaced(monkeypatch, code)
+    with pytest.raises(FormatError, match=reason):
+        read_spike_labels(shd)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on memory")
+def test_memory(tmp_path):
+    with h5py.File(tmp_path / "shd.h5", "w") as file:
+        file.create_dataset("labels", (1 << 31,), np.uint16, chunks=(1 << 16,), fillvalue=7)
+    assert (tmp_path / "shd.h5").stat().st_size < 10_000
+    with pytest.raises(FormatError, match=r"shd\.h5: byte 0: not HDF5, or damaged: "):
+        read_spike_labels(tmp_path / "shd.h5")
+
+
+def test_blocks_and_threads(tmp_path):
+    """More recordings than a message holds, from several threads, as `data_prep` reads them."""
+    rng = np.random.default_rng(0)
+    units = [rng.integers(0, 700, n).tolist() for n in rng.integers(0, 9, 150)]
+    write_spikes(tmp_path / "shd.h5", [[0.5] * len(one) for one in units], units, [1] * 150)
+    found = {}
+
+    def read(first):
+        found[first] = [one.x.tolist() for one in read_spikes(tmp_path / "shd.h5", first, first + 100)]
+
+    threads = [threading.Thread(target=read, args=(first,)) for first in (0, 30, 149, 150)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {first: units[first : first + 100] for first in (0, 30, 149, 150)}
+
+
+def test_reader_that_stops_early(shd):
+    recordings = read_spikes(shd)
+    assert len(next(recordings)) == 3
+    recordings.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (h5py.vlen_dtype(np.uint8), "x must hold whole numbers; found object"),
+        (np.float32, "x must hold whole numbers; found float32"),
+        (np.int64, "x claims 1073741824 numbers, more than a file of this size can hold"),
+    ],
+)
+def test_events_that_are_not_read(kind, reason, tmp_path):
+    with h5py.File(tmp_path / "events.h5", "w") as file:
+        for name in "xyt":
+            file.create_dataset(name, (1 << 30,), kind, chunks=(1 << 16,))
+    with pytest.raises(FormatError, match=rf"events\.h5: byte 0: {reason}"):
+        read_events(tmp_path / "events.h5")

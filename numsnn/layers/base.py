@@ -11,6 +11,7 @@ from ..validate import whole
 from .memory import Pool
 from .mode import INFERENCE, Mode
 from .parameter import Parameter
+from .state import load_state
 
 
 class Layer(Described):
@@ -173,11 +174,7 @@ class Layer(Described):
         return self.kernels.to_host(self.forward(x, Mode(training=training)))
 
     def admit(self, x):
-        """Check an input at the network's door and bring it to the target's memory.
-
-        Raises:
-            ShapeError, ValueError: as for `__call__`.
-        """
+        """Check an input at the network's door and bring it to the target's memory; errors as for `__call__`."""
         if not isinstance(x, np.ndarray):
             raise ShapeError(f"{self.path}: the input must be a NumPy array; got {type(x).__name__}")
         if x.dtype != np.uint8 and x.dtype != self.dtype:
@@ -273,24 +270,7 @@ class Layer(Described):
         Raises:
             ShapeError: a name is missing, unknown, or its array has another shape; nothing is changed then.
         """
-        parameters = dict(self.parameters())
-        expected = set(parameters) | set(self.statistics())
-        if missing := expected - set(state):
-            raise ShapeError(f"{self.path}.load_state: {sorted(missing)[0]!r} is missing")
-        if unknown := set(state) - expected:
-            raise ShapeError(f"{self.path}.load_state: {sorted(unknown)[0]!r} is not part of this network")
-        expected = {name: p.value.shape for name, p in parameters.items()}
-        expected |= {name: value.shape for name, value in self.statistics().items()}
-        growing = {f"{layer.path}.{name}" for layer in self.walk() for name in layer.growing_statistics}
-        for name, shape in expected.items():
-            free = 1 if name in growing else 0  # a correction may have been tracked for any number of steps
-            if len(state[name].shape) != len(shape) or state[name].shape[free:] != shape[free:]:
-                raise ShapeError(f"{self.path}.load_state: {name!r} must have shape {shape}; got {state[name].shape}")
-        for name, p in parameters.items():
-            p.value = self.kernels.from_host(state[name], self.dtype)
-        for layer in self.walk():
-            for name in layer.own_statistics():
-                layer.set_statistic(name, state[f"{layer.path}.{name}"])
+        load_state(self, state)
 
     def to(self, device: str | None = None, dtype=None) -> "Layer":
         """Move the network to another target or float dtype, in place.

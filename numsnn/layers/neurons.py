@@ -4,7 +4,8 @@ import numpy as np
 
 from ..validate import flag
 from .base import Layer
-from .neuron import LEAK_BOUNDS, Neuron, decay_of, granularity, numbers
+from .neuron import LEAK_BOUNDS, Neuron
+from .neuron_arguments import decay_of, granularity, numbers
 from .parameter import ConstrainedValue
 
 

@@ -35,8 +35,8 @@ TRANSFORM_NUMBER = {"forward": 0.25, "weight": 0.45, "input": 0.25}
 
 
 LEAST_CHANNELS = 8
-"""Input and output channels from which on Winograd's way is chosen unasked: narrow layers gain little, and stay exact to
-the last bit of their sums."""
+"""Input and output channels from which on Winograd's way is chosen unasked: narrow layers gain little by it, and keep
+the rounding of plain sums."""
 
 PREPARE = {"events": 0.1, "winograd": 1.2, "dense": 0.1}
 """Of a weight, before the first output: packing, or Winograd's transform. It counts where there are few outputs."""
@@ -57,9 +57,9 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=()):
     if grouped.worth_it(w, groups):
         return "grouped"
     possible = {"dense"}
-    if w.shape[:2] == (3, 3) and tuple(stride) == (1, 1) and groups == 1:
-        if asked == "winograd" or min(w.shape[2:]) >= LEAST_CHANNELS:
-            possible.add("winograd")
+    fits = w.shape[:2] == (3, 3) and tuple(stride) == (1, 1) and groups == 1
+    if fits and (asked == "winograd" or min(w.shape[2:]) >= LEAST_CHANNELS):
+        possible.add("winograd")
     if groups == 1 and density is not None:
         possible.add("events")
     if asked in possible:

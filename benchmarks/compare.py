@@ -53,8 +53,8 @@ def options(arguments=None):
     return chosen
 
 
-def measure(chosen, say) -> dict:
-    """All results as plain data."""
+def measure(chosen, say, save=lambda results: None) -> dict:
+    """All results as plain data; what there is so far is saved after every workload, as a run takes long."""
     pythons = {"numsnn": sys.executable}
     for peer in chosen.peers:
         pythons[peer] = chosen.jax_python if peer == "jax" else chosen.peers_python
@@ -75,8 +75,10 @@ def measure(chosen, say) -> dict:
                     if chosen.only is None or name in chosen.only:
                         found = comparison.run(replace(workload, surrogate=surrogate), seed=chosen.seed)
                         results["workloads"].append(found)
+                        save(results)
         if "layers" in chosen.parts and "spikingjelly" in comparison.checkers:
             results["layers"] = layers.sweep(comparison, chosen.quick, budget / 30)
+            save(results)
         if "neurons" in chosen.parts:
             say("neuron kernel")
             results["neurons"] = comparison.own.ask("neurons", quick=chosen.quick)["neurons"]
@@ -88,10 +90,15 @@ def measure(chosen, say) -> dict:
     return results | {"load_after": load()}
 
 
+def write(results, path):
+    """All results as JSON."""
+    path.write_text(json.dumps(results, indent=1) + "\n")
+
+
 def keep(results, folder):
     """Write everything there is into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    write(results, folder / "results.json")
     (folder / "report.md").write_text(report(results))
     if find_spec("matplotlib") is None:
         print("matplotlib is missing, so there are no plots", file=sys.stderr)
@@ -103,12 +110,19 @@ def keep(results, folder):
 
 def main(arguments=None):
     chosen = options(arguments)
-    results = measure(chosen, lambda line: print(line, file=sys.stderr, flush=True))
+    folder = Path(chosen.out) if chosen.out else None
+
+    def save(results):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            write(results | {"load_after": load()}, folder / "results.json")
+
+    results = measure(chosen, lambda line: print(line, file=sys.stderr, flush=True), save)
     print(report(results))
     if chosen.json:
-        Path(chosen.json).write_text(json.dumps(results, indent=1) + "\n")
-    if chosen.out:
-        keep(results, Path(chosen.out))
+        write(results, Path(chosen.json))
+    if folder is not None:
+        keep(results, folder)
 
 
 if __name__ == "__main__":

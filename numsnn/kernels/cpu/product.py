@@ -1,16 +1,16 @@
 """Matrix products and dense convolutions: gathered patches of the input times packed weights, in registers.
 
-A product c = a b is cut into blocks of `blocks.TILE_ROWS` rows by `blocks.panel_width` columns. b is packed into panels
-of so many columns, so that a block reads it from one end to the other; a is read where it lies, or gathered.
+A product c = a b is cut into blocks of `blocks.TILE_ROWS` rows by `blocks.panel_columns` columns. b is packed into
+panels of so many columns, so that a block reads it from one end to the other; a is read where it lies, or gathered.
 """
 
 import numpy as np
 
-from .blocks import TILE_ROWS, TILE_VECTORS, multiply_tile
+from .blocks import TILE_ROWS, multiply_tile, panel_columns
 from .compile import kernel
 from .launch import count_tiles, launch, parallel_for, scratch
 from .reduce import sum_tiles
-from .vector import REGISTER_BYTES, clear_row, copy_row
+from .vector import clear_row, copy_row
 
 PATCH_ELEMENTS = 131072
 """Gathered elements of a tile: 512 KiB of float32."""
@@ -28,11 +28,6 @@ FEW_OWNERS, PARTS = 4, 16
 
 STRIP = 2 * TILE_ROWS
 """Rows of the weights' gradient whose patches lie side by side."""
-
-
-def panel_columns(dtype):
-    """Columns of a panel."""
-    return TILE_VECTORS * REGISTER_BYTES // np.dtype(dtype).itemsize
 
 
 def padded_rows(rows):

@@ -11,10 +11,10 @@ from math import prod
 
 import numpy as np
 
-from .blocks import TILE_ROWS, multiply_tile, square_transform
+from .blocks import TILE_ROWS, multiply_tile, panel_columns, square_transform
 from .compile import kernel
 from .launch import count_tiles, launch, made_once, parallel_for, scratch
-from .product import DEPTH, padded_rows, panel_columns
+from .product import DEPTH, padded_rows
 from .vector import clear_row, copy_row
 
 PACKED = "transformed weights"

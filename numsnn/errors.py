@@ -15,3 +15,11 @@ class CheckpointError(ValueError):
 
 class DivergenceError(ArithmeticError):
     """A number that is not finite where training needs one."""
+
+
+class DeviceError(RuntimeError):
+    """A device that is not there, cannot be used, or holds something that was looked for on another."""
+
+
+class DeviceMemoryError(DeviceError, MemoryError):
+    """The device has not enough memory."""

@@ -30,7 +30,7 @@ ON_ONE_THREAD = {
 }  # fmt: skip
 """Kernels on a handful of numbers, or one NumPy call."""
 
-MEMORY = {"empty", "from_host", "name", "to_host", "visible_limit", "zeros"}
+MEMORY = {"copy", "empty", "feed", "fill", "from_host", "name", "put", "to_host", "visible_limit", "zeros"}
 """What a target exposes that is no kernel."""
 
 

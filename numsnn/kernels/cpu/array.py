@@ -4,10 +4,10 @@ from math import prod
 
 import numpy as np
 
-from ..reference.array import to_host
+from ..reference.array import copy, fill, put, to_host
 from .launch import aligned
 
-__all__ = ["empty", "from_host", "to_host", "zeros"]
+__all__ = ["copy", "empty", "feed", "fill", "from_host", "put", "to_host", "zeros"]
 
 
 def empty(shape, dtype):
@@ -18,12 +18,18 @@ def empty(shape, dtype):
 def zeros(shape, dtype):
     """See `reference.array.zeros`."""
     array = empty(shape, dtype)
-    array[...] = 0
+    fill(array, 0)
     return array
 
 
 def from_host(x, dtype):
     """See `reference.array.from_host`."""
     array = empty(np.shape(x), dtype)
-    array[...] = x
+    put(x, array)
     return array
+
+
+def feed(batches, dtype):
+    """See `reference.array.feed`."""
+    for x, y in batches:
+        yield from_host(x, dtype), y

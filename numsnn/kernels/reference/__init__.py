@@ -2,7 +2,7 @@
 compiled targets are tested against."""
 
 from .activity import add_affine, add_row, rate_band, rate_power
-from .array import empty, from_host, to_host, zeros
+from .array import copy, empty, feed, fill, from_host, put, to_host, zeros
 from .conv import active_inputs, conv2d_backward_input, conv2d_backward_weight, conv2d_forward, visible_limit
 from .dropout import dropout
 from .elementwise import (
@@ -53,14 +53,14 @@ __all__ = [
     "active_inputs", "adam_update", "add", "add_affine", "add_row", "and_backward", "and_forward",
     "avg_pool2d_backward", "avg_pool2d_forward", "batchnorm_backward", "batchnorm_factor", "batchnorm_fold",
     "batchnorm_forward", "bias_backward", "clamp", "concat", "conv2d_backward_input", "conv2d_backward_weight",
-    "conv2d_forward", "delay_backward", "delay_forward", "divergence", "dropout", "empty",
+    "conv2d_forward", "copy", "delay_backward", "delay_forward", "divergence", "dropout", "empty", "feed", "fill",
     "first_spike_cross_entropy", "from_host", "groupnorm_backward", "groupnorm_forward", "iand_backward",
     "iand_forward", "integrator_backward", "integrator_forward", "lif_backward", "lif_forward", "lif_reset",
     "linear_backward_input", "linear_backward_weight", "linear_forward", "max_membrane_cross_entropy",
     "max_pool2d_backward", "max_pool2d_forward", "membrane_mse", "merge_steps", "moments", "name",
-    "normalised_moments", "poisson", "positive_backward", "positive_forward", "rate_band", "rate_cross_entropy",
-    "rate_power", "recurrent_backward", "recurrent_forward", "repeat", "running_update", "scale",
-    "scale_steps_backward", "scale_steps_forward", "sgd_update", "shift_update", "spike_count_mse", "split",
-    "sum_squares", "sum_steps", "temporal_cross_entropy", "to_host", "unit_backward", "unit_forward",
+    "normalised_moments", "poisson", "positive_backward", "positive_forward", "put", "rate_band",
+    "rate_cross_entropy", "rate_power", "recurrent_backward", "recurrent_forward", "repeat", "running_update",
+    "scale", "scale_steps_backward", "scale_steps_forward", "sgd_update", "shift_update", "spike_count_mse",
+    "split", "sum_squares", "sum_steps", "temporal_cross_entropy", "to_host", "unit_backward", "unit_forward",
     "visible_limit", "zeros",
 ]  # fmt: skip

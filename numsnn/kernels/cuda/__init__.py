@@ -1,0 +1,7 @@
+"""The CUDA target: the CPU target's twins by name and argument, as Numba CUDA kernels."""
+
+from .api import require_device
+from .array import empty, from_host, put, to_host
+from .memory import copy, feed, fill, zeros
+
+name = "cuda"

@@ -1,0 +1,150 @@
+"""Memory of the device: arrays, and how they come from the host and go back to it."""
+
+from math import prod
+
+import numpy as np
+
+from ...errors import DeviceError, DeviceMemoryError
+from .api import cuda
+from .stream import work_stream
+
+
+class Block:
+    """One piece of device memory, and the arrays that Numba makes of it: making them takes longer than a launch, and a
+    training step asks for the same ones each time."""
+
+    def __init__(self, nbytes: int):
+        self.nbytes = nbytes
+        self._bytes = _allocate(nbytes)
+        self._handles = {}
+
+    def handle(self, first: int, shape: tuple[int, ...], dtype: np.dtype):
+        """Numba's array of this shape that begins at byte `first`."""
+        key = first, shape, dtype
+        if key not in self._handles:
+            part = self._bytes[first : first + prod(shape) * dtype.itemsize]
+            self._handles[key] = part.view(dtype).reshape(shape)
+        return self._handles[key]
+
+
+def _allocate(nbytes):
+    """Bytes of device memory, or one line that says that there are not so many."""
+    try:
+        return cuda.device_array(max(1, nbytes), np.uint8)
+    except Exception as error:
+        if "OUT_OF_MEMORY" not in str(error):
+            raise
+        free, total = cuda.current_context().get_memory_info()
+        raise DeviceMemoryError(
+            f"device 'cuda': no memory for {_size(nbytes)} more; {_size(free)} of {_size(total)} are free"
+        ) from None
+
+
+def _size(nbytes):
+    return f"{nbytes / 2**30:.2f} GiB" if nbytes >= 2**27 else f"{nbytes / 2**20:.2f} MiB"
+
+
+class DeviceArray:
+    """A C-contiguous array in device memory, as much of NumPy's as networks need: reshaping, and parts along the first
+    axis, which share its memory. Arithmetic is the kernels' alone, and nothing is copied unasked.
+
+    Other libraries take it without a copy by its ``__cuda_array_interface__``.
+
+    Attributes:
+        shape, dtype, size, ndim, nbytes: as NumPy's.
+        base: the `Block` whose memory it is.
+        first: the byte of the block at which it begins.
+    """
+
+    __slots__ = ("base", "dtype", "first", "shape", "size")
+    __array_ufunc__ = None
+
+    def __init__(self, base: Block, first: int, shape: tuple[int, ...], dtype: np.dtype):
+        self.base, self.first, self.shape, self.dtype = base, first, shape, dtype
+        self.size = prod(shape)
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    @property
+    def nbytes(self):
+        return self.size * self.dtype.itemsize
+
+    @property
+    def handle(self):
+        """Numba's array, for a launch."""
+        return self.base.handle(self.first, self.shape, self.dtype)
+
+    def reshape(self, *shape) -> "DeviceArray":
+        """The same numbers in another shape; one extent may be -1."""
+        shape = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+        known = prod(extent for extent in shape if extent != -1)
+        if shape.count(-1) == 1 and known and self.size % known == 0:
+            shape = tuple(self.size // known if extent == -1 else extent for extent in shape)
+        if min(shape, default=1) < 0 or prod(shape) != self.size:
+            raise ValueError(f"an array of shape {self.shape} cannot be reshaped to {shape}")
+        return DeviceArray(self.base, self.first, tuple(int(extent) for extent in shape), self.dtype)
+
+    def __getitem__(self, key) -> "DeviceArray":
+        """A part along the first axis: one index, a range without steps, or None for a new axis."""
+        if key is None:
+            return DeviceArray(self.base, self.first, (1, *self.shape), self.dtype)
+        if not self.shape:
+            raise IndexError("an array without axes has no parts")
+        length, rest = self.shape[0], self.shape[1:]
+        row = prod(rest) * self.dtype.itemsize
+        if isinstance(key, slice) and key.step in (None, 1):
+            start, stop, _ = key.indices(length)
+            return DeviceArray(self.base, self.first + start * row, (max(0, stop - start), *rest), self.dtype)
+        if not isinstance(key, (int, np.integer)):
+            raise TypeError(f"a device array takes one index, a range, or None; got {key!r}. Use to_host for more")
+        if not -length <= key < length:
+            raise IndexError(f"index {key} is out of range for an axis of {length}")
+        return DeviceArray(self.base, self.first + int(key) % length * row, rest, self.dtype)
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("an array without axes has no length")
+        return self.shape[0]
+
+    def __iter__(self):
+        return (self[k] for k in range(len(self)))
+
+    def __array__(self, dtype=None, copy=None):
+        raise DeviceError("this array is on device 'cuda'; numsnn.kernels.for_device('cuda').to_host(x) brings it here")
+
+    @property
+    def __cuda_array_interface__(self):
+        return self.handle.__cuda_array_interface__
+
+    def __repr__(self):
+        return f"DeviceArray(shape={self.shape}, dtype={self.dtype})"
+
+
+def empty(shape, dtype) -> DeviceArray:
+    """See `reference.array.empty`."""
+    shape, dtype = tuple(int(extent) for extent in shape), np.dtype(dtype)
+    return DeviceArray(Block(prod(shape) * dtype.itemsize), 0, shape, dtype)
+
+
+def from_host(x, dtype) -> DeviceArray:
+    """See `reference.array.from_host`."""
+    array = empty(np.shape(x), dtype)
+    put(x, array)
+    return array
+
+
+def put(x, array):
+    """See `reference.array.put`."""
+    if array.size:
+        array.handle.copy_to_device(np.ascontiguousarray(x, array.dtype).reshape(array.shape), stream=work_stream())
+
+
+def to_host(x) -> np.ndarray:
+    """See `reference.array.to_host`."""
+    host = np.empty(x.shape, x.dtype)
+    if x.size:
+        x.handle.copy_to_host(host, stream=work_stream())
+        work_stream().synchronize()
+    return host

@@ -1,0 +1,89 @@
+"""Filling and copying device memory, and a training run's batches on their way to it."""
+
+from itertools import cycle
+from math import prod
+
+import numpy as np
+
+from .api import cuda
+from .array import DeviceArray, empty
+from .compile import kernel
+from .launch import launch_flat
+from .stream import copy_stream, work_stream
+
+
+@kernel
+def _fill_elements(x, value, count):
+    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+        x[k] = value
+
+
+def fill(x, value):
+    """See `reference.array.fill`."""
+    launch_flat(_fill_elements, x.size, x.reshape(-1), x.dtype.type(value))
+
+
+def zeros(shape, dtype) -> DeviceArray:
+    """See `reference.array.zeros`."""
+    array = empty(shape, dtype)
+    fill(array, 0)
+    return array
+
+
+@kernel
+def _copy_elements(x, y, count):
+    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+        y[k] = x[k]
+
+
+def copy(x, y):
+    """See `reference.array.copy`."""
+    launch_flat(_copy_elements, x.size, x.reshape(-1), y.reshape(-1))
+
+
+class _Slot:
+    """Room for one batch: in memory of the host that the device can read by itself, and in the device's."""
+
+    def __init__(self):
+        self.host = self.device = None
+        self.arrived, self.used = cuda.event(), cuda.event()
+
+    def send(self, x, dtype):
+        """Start to copy x, while kernels work; `arrive` has to be called before a kernel may read it."""
+        dtype, size = np.dtype(dtype), prod(x.shape)
+        if self.host is None or self.host.nbytes < size * dtype.itemsize:
+            self.host = cuda.pinned_array(size * dtype.itemsize, np.uint8)
+            self.device = empty((size * dtype.itemsize,), np.uint8)
+        else:
+            self.arrived.synchronize()  # what was sent from here before
+        host = self.host[: size * dtype.itemsize].view(dtype).reshape(x.shape)
+        host[...] = x
+        batch = DeviceArray(self.device.base, 0, x.shape, dtype)
+        self.used.record(work_stream())  # of what was here before, the last kernel
+        self.used.wait(copy_stream())
+        batch.handle.copy_to_device(host, stream=copy_stream())
+        self.arrived.record(copy_stream())
+        return batch
+
+    def arrive(self):
+        """Have kernels launched from now on wait until the batch is there."""
+        self.arrived.wait(work_stream())
+
+
+def feed(batches, dtype):
+    """See `reference.array.feed`. While one batch is worked on the next one is on its way."""
+    slots = cycle((_Slot(), _Slot()))
+    ahead = None
+    for x, y in batches:
+        slot = next(slots)
+        coming = slot, slot.send(x, dtype), y
+        if ahead is not None:
+            yield _arrived(*ahead)
+        ahead = coming
+    if ahead is not None:
+        yield _arrived(*ahead)
+
+
+def _arrived(slot, x, y):
+    slot.arrive()
+    return x, y

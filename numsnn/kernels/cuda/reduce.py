@@ -1,0 +1,67 @@
+"""Sums over rows in two stages, without atomics: the same order, and with it the same bits, at every run.
+
+Blocks of rows leave partial sums, which one block adds up. How rows are cut depends on shapes alone.
+"""
+
+import numpy as np
+
+from .api import cuda
+from .compile import kernel
+from .launch import ceil_div, launch, scratch
+
+COLUMNS, LANES = 32, 8
+"""Threads of a block: neighbouring columns, and rows that are summed side by side."""
+
+ROWS_PER_LANE = 16
+"""A lane has at least so many rows to sum, if there are as many."""
+
+MOST_PARTS = 512
+"""Blocks of rows at most; a few for every multiprocessor."""
+
+
+def row_blocks(rows: int, lanes: int = LANES) -> int:
+    """Blocks that so many rows are cut into."""
+    return max(1, min(MOST_PARTS, ceil_div(rows, lanes * ROWS_PER_LANE)))
+
+
+def _kernel(dtype):
+    @kernel
+    def sum_rows(x, y):
+        """y[b, c] = sum of x[m, c] over the rows m of block b: x ``[M, C]``, y ``[B, C]``."""
+        partial = cuda.shared.array((LANES, COLUMNS), dtype)
+        rows, channels = x.shape
+        column, lane = cuda.threadIdx.x, cuda.threadIdx.y
+        c, lanes = cuda.blockIdx.x * cuda.blockDim.x + column, cuda.blockDim.y
+        total = x.dtype.type(0)
+        if c < channels:
+            for m in range(cuda.blockIdx.y * lanes + lane, rows, lanes * cuda.gridDim.y):
+                total += x[m, c]
+        partial[lane, column] = total
+        cuda.syncthreads()
+        if lane == 0 and c < channels:
+            for other in range(1, lanes):
+                total += partial[other, column]
+            y[cuda.blockIdx.y, c] = total
+
+    return sum_rows
+
+
+_sum_rows = {np.dtype(real): _kernel(real) for real in (np.float32, np.float64)}
+
+
+def _launch_sums(x, y):
+    rows, channels = x.shape
+    block = min(COLUMNS, channels), min(LANES, rows)
+    launch(_sum_rows[x.dtype], (ceil_div(channels, block[0]), len(y)), block, x, y)
+
+
+def sum_parts(parts, total):
+    """total = the parts added in order: parts ``[P, C]``, total ``[C]``."""
+    _launch_sums(parts, total.reshape(1, -1))
+
+
+def column_sum(x, total):
+    """total[c] = sum of x[m, c] over m: x ``[M, C]``."""
+    parts = scratch.get("column sums", (row_blocks(len(x)), x.shape[1]), x.dtype)
+    _launch_sums(x, parts)
+    sum_parts(parts, total)

@@ -1,0 +1,56 @@
+"""The CUDA target as the tests of the other two call it: with NumPy arrays in, which are filled in place."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from numsnn.kernels import reference
+
+cuda = pytest.importorskip("numsnn.kernels.cuda", reason="numba-cuda is not installed")
+
+NOT_ADAPTED = {"empty", "zeros", "from_host", "to_host", "feed", "name", "visible_limit", "require_device"}
+
+
+def _there(x):
+    """An argument on the device; tuples element by element."""
+    if isinstance(x, np.ndarray):
+        return cuda.from_host(x, x.dtype)
+    if isinstance(x, tuple):
+        return tuple(map(_there, x))
+    return x
+
+
+def _back(x, there):
+    """Bring what the kernel left in an argument's twin back into it."""
+    if isinstance(x, np.ndarray) and x.flags.writeable:
+        x[...] = cuda.to_host(there)
+    if isinstance(x, tuple):
+        for part, twin in zip(x, there, strict=True):
+            _back(part, twin)
+
+
+def _adapted(function):
+    def call(*arguments, **named):
+        there = [_there(x) for x in arguments]
+        named_there = {key: _there(x) for key, x in named.items()}
+        memory = {id(x): twin for x, twin in zip(arguments, there, strict=True) if isinstance(x, np.ndarray)}
+        there = [memory.get(id(x), twin) for x, twin in zip(arguments, there, strict=True)]  # in place stays in place
+        result = function(*there, **named_there)
+        for x, twin in zip(arguments, there, strict=True):
+            _back(x, twin)
+        for key, x in named.items():
+            _back(x, named_there[key])
+        return result
+
+    return call
+
+
+twin = SimpleNamespace(
+    **{
+        name: getattr(cuda, name) if name in NOT_ADAPTED else _adapted(getattr(cuda, name))
+        for name in reference.__all__
+        if hasattr(cuda, name)
+    }
+)
+"""The CUDA kernels, with NumPy arrays as arguments."""

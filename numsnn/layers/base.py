@@ -371,7 +371,7 @@ class Layer(Described):
         if state is None or not mode.store:
             return None
         start = self.buffer("start", state.shape)
-        start[...] = state
+        self.kernels.copy(state, start)
         return start
 
     def keep_channels(self, shape):
@@ -384,7 +384,7 @@ class Layer(Described):
         if x.dtype == self.dtype:
             return x
         real = self.buffer("real", x.shape)
-        real[...] = x
+        self.kernels.copy(x, real)
         return real
 
     def need_channels(self, shape, channels: int, ranks: tuple[int, ...]):

@@ -318,7 +318,7 @@ class Trainer:
             DivergenceError: something in it is not finite.
             OSError: the place cannot be written to.
         """
-        optimizer = self.optimizer.state(self.net.kernels)
+        optimizer = self.optimizer.state()
         training = {
             "epoch": self.epoch, "batch": self.batch, "epochs": self.epochs, "running": self.running, "best": self.best,
             "steps": optimizer["steps"], "settings": self._settings(), "history": self.history,
@@ -351,7 +351,7 @@ class Trainer:
         if not self.net.built:
             self.net.build(net.input_shape)
         self.net.load_state(net.state())
-        self.optimizer.load_state(self.net.kernels, {"steps": training["steps"], "arrays": arrays})
+        self.optimizer.load_state({"steps": training["steps"], "arrays": arrays})
         self.epoch, self.batch = training["epoch"], training["batch"]
         self.running, self.best, self.epochs = training["running"], training["best"], training["epochs"]
         self._log.rewrite(training["history"])

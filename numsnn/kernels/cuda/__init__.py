@@ -3,5 +3,6 @@
 from .api import require_device
 from .array import empty, from_host, put, to_host
 from .memory import copy, feed, fill, zeros
+from .optim import adam_update, scale, sgd_update, sum_squares
 
 name = "cuda"

@@ -166,7 +166,7 @@ def test_truncated_bptt_is_the_cpu_s():
     for device in ("cpu", "cuda"):
         net = snn.Sequential(snn.Linear(5, 4), snn.CubaLIF(), snn.Linear(4, 3), snn.LI())
         trainer = snn.Trainer(net, device=device, batch_size=3, truncate=2)
-        trainer.fit(snn.data.Dataset(x, y, classes=3, name="sequences", timed=True), epochs=1, progress=False)
+        trainer.fit(snn.data.Dataset(x, y, name="sequences", timed=True), epochs=1, progress=False)
         found.append(net.state())
     for key, value in found[0].items():
         np.testing.assert_allclose(found[1][key], value, rtol=1e-4, atol=1e-6)

@@ -24,16 +24,19 @@ SPIKES_FOR_FLOAT = (
 )  # fmt: skip
 """The other way round."""
 
+HOST_ONLY = {"active_inputs"}
+"""Whose workload looks at what is the host's."""
+
 RESETS = 0.0, None, "none"
 
-SHAPES = (3, 70, 17), (3, 40, 32)
-"""Of currents ``[T, M, C]``: channels that are no multiple of 4, and such that are."""
+NARROW, WIDE = (3, 70, 17), (3, 40, 32)
+"""Shapes of currents ``[T, M, C]``: channels that are no multiple of 4, and such that are."""
 
 
 def everything():
     """All of it."""
-    for name, work in WORKLOADS.items():
-        _as(name, work)
+    for name in sorted(WORKLOADS.keys() - HOST_ONLY):
+        _as(name, WORKLOADS[name])
     for module in (workloads, workloads_layers):
         module.spikes = normal
     for name in FLOAT_FOR_SPIKES:
@@ -46,7 +49,7 @@ def everything():
         module.normal = normal
     for name, work in (
         ("fill", lambda k, rng: [k.fill(np.zeros(9, dtype), 1) for dtype in (REAL, np.uint8)]),
-        ("copy", lambda k, rng: k.copy(*normal(rng, 2, 9))),
+        ("copy", lambda k, rng: k.copy(*normal(rng, 2, 9))), ("conv2d_forward", large_products),
         ("lif_forward", lif_forwards), ("lif_backward", lif_backwards), ("lif_reset", lif_resets),
         ("recurrent_forward", recurrent_forwards), ("recurrent_backward", recurrent_backwards),
     ):  # fmt: skip
@@ -73,19 +76,36 @@ def vectors(rng, count, channels):
     return rng.uniform(0.3, 0.9, (count, channels)).astype(REAL)
 
 
+def large_products(k, rng):
+    """Such that fill a device, for which tiles are larger."""
+    w, y = normal(rng, 3, 3, 64, 64), empty(32, 32, 32, 64)
+    geometry = (1, 1), (1, 1), 1
+    for draw in (normal, spikes):
+        x = draw(rng, *y.shape)
+        for bias in (None, normal(rng, 64)):
+            k.conv2d_forward(x, w, bias, *geometry, y)
+        k.conv2d_backward_weight(x, y, *geometry, empty(*w.shape))
+    k.conv2d_backward_input(y, w, *geometry, empty(*y.shape))
+
+
 # --- leaky integrate-and-fire -----------------------------------------------------------------------------------------
 
 
-def forward_kinds():
-    """surrogate, reset, and flags: decay_input, norm, u, carried, mean, visible."""
-    for flags in one_by_one(6):
-        yield None, 0.0, flags
-    for surrogate, reset, on in product((None, *FAMILIES), RESETS, (False, True)):
-        yield surrogate, reset, (on,) * 6
+def kinds(count, families):
+    """shape, surrogate, reset, and flags: all families and resets with all parts a neuron may have, each part alone; of
+    both fewer where access is narrow."""
+    for flags in one_by_one(count):
+        yield WIDE, families[0], 0.0, flags
+    for surrogate, reset in product(families, RESETS):
+        yield WIDE, surrogate, reset, (True,) * count
+    for surrogate, on in product((families[0], families[-1]), (False, True)):
+        yield NARROW, surrogate, 0.0, (on,) * count
+    yield NARROW, families[0], None, (True,) * count
 
 
 def lif_forwards(k, rng):
-    for shape, (surrogate, reset, flags) in product(SHAPES, forward_kinds()):
+    """Flags: decay_input, norm, u, carried, mean, visible."""
+    for shape, surrogate, reset, flags in kinds(6, (None, *FAMILIES)):
         decay, normed, store, carry, measure, see = flags
         steps, rows, channels = shape
         beta, theta, alpha, centre, factor, offset = vectors(rng, 6, channels)
@@ -98,46 +118,30 @@ def lif_forwards(k, rng):
         )  # fmt: skip
 
 
-def backward_kinds():
-    """surrogate, reset, and flags: detach, decay_input, learn beta, theta, alpha, direct, start, norm, in place."""
-    for flags in one_by_one(9):
-        yield "triangle", 0.0, flags
-    for surrogate, reset, on, detach in product(FAMILIES, RESETS, (False, True), (False, True)):
-        yield surrogate, reset, (detach, *(on,) * 8)
-
-
 def lif_backwards(k, rng):
-    for shape, (surrogate, reset, flags) in product(SHAPES, backward_kinds()):
-        detach, decay, *learned, direct, carry, normed, in_place = flags
+    """Flags: attached, decay_input, learn beta, theta, alpha, direct, start, norm, in place, spikes as numbers."""
+    detached = [(WIDE, "triangle", reset, (False, *(True,) * 9)) for reset in RESETS]
+    for shape, surrogate, reset, flags in [*kinds(10, FAMILIES), *detached]:
+        attached, decay, *learned, direct, carry, normed, in_place, numbers = flags
         steps, rows, channels = shape
         beta, theta, alpha, centre, factor, offset, p_offset, p_slope = vectors(rng, 8, channels)
         ds = normal(rng, *shape)
-        for spikes_type in (np.uint8, REAL):
-            k.lif_backward(
-                ds, normal(rng, *shape), np.zeros(shape, spikes_type), beta, theta, normal(rng, steps, channels),
-                reset, detach, decay, surrogate, alpha, *((p_offset, p_slope) if direct else (None, None)),
-                ds if in_place else empty(*shape), *(empty(channels) if learn else None for learn in learned),
-                normal(rng, rows, channels) if carry else None, (centre, factor, offset) if normed else None,
-                empty(2, channels) if normed else None,
-            )  # fmt: skip
-            if surrogate != "triangle":
-                break
+        k.lif_backward(
+            ds, normal(rng, *shape), np.zeros(shape, REAL if numbers else np.uint8), beta, theta,
+            normal(rng, steps, channels), reset, not attached, decay, surrogate, alpha,
+            *((p_offset, p_slope) if direct else (None, None)),
+            ds if in_place else empty(*shape), *(empty(channels) if learn else None for learn in learned),
+            normal(rng, rows, channels) if carry else None, (centre, factor, offset) if normed else None,
+            empty(2, channels) if normed else None,
+        )  # fmt: skip
 
 
 def lif_resets(k, rng):
-    for shape, reset in product(SHAPES, RESETS):
+    for shape, reset in product((NARROW, WIDE), RESETS):
         k.lif_reset(normal(rng, *shape), spikes(rng, *shape), vectors(rng, 1, shape[2])[0], reset, empty(*shape))
 
 
 # --- neurons with further memory --------------------------------------------------------------------------------------
-
-
-def recurrent_kinds():
-    """surrogate, reset, and flags: lateral weights, synapse, adaptation, refractory, decay_input, carried."""
-    for flags in one_by_one(6):
-        yield "triangle", 0.0, flags
-    for surrogate, reset, on in product(FAMILIES, RESETS, (False, True)):
-        yield surrogate, reset, (on,) * 6
 
 
 def recurrent_arguments(rng, shape, flags, spikes_type):
@@ -156,8 +160,8 @@ def recurrent_arguments(rng, shape, flags, spikes_type):
 
 
 def recurrent_forwards(k, rng):
-    kinds = [(None, reset, flags) for surrogate, reset, flags in recurrent_kinds() if surrogate == "triangle"]
-    for shape, (surrogate, reset, flags) in product(SHAPES, [*kinds, *recurrent_kinds()]):
+    """Flags: lateral weights, synapse, adaptation, refractory, decay_input, carried."""
+    for shape, surrogate, reset, flags in kinds(6, (None, *FAMILIES)):
         spikes_type = np.uint8 if surrogate is None else REAL
         values, stored, alpha, carried = recurrent_arguments(rng, shape, flags, spikes_type)
         k.recurrent_forward(
@@ -166,12 +170,15 @@ def recurrent_forwards(k, rng):
 
 
 def recurrent_backwards(k, rng):
-    for shape, (surrogate, reset, flags), detach in product(SHAPES, recurrent_kinds(), (False, True)):
-        values, stored, alpha, carried = recurrent_arguments(rng, shape, flags, np.uint8)
+    """Flags: as forward; attached, direct, spikes as numbers."""
+    detached = [(WIDE, "triangle", reset, (*(True,) * 6, False, True, True)) for reset in RESETS]
+    for shape, surrogate, reset, flags in [*kinds(9, FAMILIES), *detached]:
+        *parts, attached, direct, numbers = flags
+        values, stored, alpha, carried = recurrent_arguments(rng, shape, parts, REAL if numbers else np.uint8)
         w, _, gamma, _, kappa, *_ = values
-        direct = vectors(rng, 2, shape[2]) if flags[4] else (None, None)
-        like = (w, alpha, gamma, kappa, kappa, alpha, alpha)
+        p = vectors(rng, 2, shape[2]) if direct else (None, None)
+        like = w, alpha, gamma, kappa, kappa, alpha, alpha
         k.recurrent_backward(
-            normal(rng, *shape), *stored, *values, reset, detach, flags[4], surrogate, alpha, *direct, empty(*shape),
-            *(None if x is None else empty(*x.shape) for x in like), None if carried is None else carried[0],
+            normal(rng, *shape), *stored, *values, reset, not attached, parts[4], surrogate, alpha, *p, empty(*shape),
+            *(None if x is None else empty(*x.shape) for x in like), carried,
         )  # fmt: skip

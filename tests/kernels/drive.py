@@ -10,6 +10,8 @@ from neurons import FAMILIES
 from twins import twin
 from workloads import REAL, WORKLOADS, empty, normal, spikes
 
+from numsnn.kernels.cuda import neuron
+
 MISSING = []
 """Functions that were asked for and that the target does not have."""
 
@@ -35,6 +37,7 @@ NARROW, WIDE = (3, 70, 17), (3, 40, 32)
 
 def everything():
     """All of it."""
+    neuron.LEAST_WIDE = 1  # small arrays are taken four channels at a time, too
     for name in sorted(WORKLOADS.keys() - HOST_ONLY):
         _as(name, WORKLOADS[name])
     for module in (workloads, workloads_layers):
@@ -92,11 +95,13 @@ def large_products(k, rng):
 
 
 def kinds(count, families):
-    """shape, surrogate, reset, and flags: all families and resets with all parts a neuron may have, each part alone; of
-    both fewer where access is narrow."""
+    """shape, surrogate, reset, and flags: every family and every reset with all parts that a neuron may have, each part
+    alone; fewer where access is narrow."""
     for flags in one_by_one(count):
         yield WIDE, families[0], 0.0, flags
-    for surrogate, reset in product(families, RESETS):
+    for surrogate in families:
+        yield WIDE, surrogate, 0.0, (True,) * count
+    for surrogate, reset in product(families[:2], RESETS):
         yield WIDE, surrogate, reset, (True,) * count
     for surrogate, on in product((families[0], families[-1]), (False, True)):
         yield NARROW, surrogate, 0.0, (on,) * count

@@ -94,3 +94,8 @@ def test_neurons_stay_in_registers(kernels):
     """No spills, and no arrays in local memory."""
     mine = [entry for entry in kernels if NEURONS & set(entry["callers"])]
     assert named(entry for entry in mine if entry["spills"] or entry["stack"]) == []
+
+
+def test_neurons_move_16_bytes(kernels):
+    """Where there are channels enough."""
+    assert {"lif_forward", "lif_backward"} <= {entry["kernel"] for entry in kernels if entry["vectors"]}

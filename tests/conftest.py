@@ -1,5 +1,6 @@
-"""What every test shares: a folder for machine code, no windows, a thread count that is put back."""
+"""What every test shares: a folder for machine code, no windows, a thread count that is put back, CUDA devices."""
 
+import ctypes
 import hashlib
 import os
 import shutil
@@ -39,6 +40,30 @@ CACHE = _cache_folder()
 _forget_old(CACHE)
 os.environ["NUMBA_CACHE_DIR"] = str(CACHE)  # read when Numba is imported, which is later: with the tests
 os.environ["MPLBACKEND"] = "Agg"
+
+
+def _cuda_devices():
+    """How many there are, asked of the driver itself: Numba must not be imported before the environment says whether it
+    is to simulate them."""
+    for library in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            driver = ctypes.CDLL(library)
+        except OSError:
+            continue
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0:
+            return count.value
+    return 0
+
+
+if not _cuda_devices():
+    os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # read when Numba is imported
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+
+
+def pytest_runtest_setup(item):
+    if SIMULATED and item.get_closest_marker("gpu"):
+        pytest.skip("no CUDA device")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import inspect
 import multiprocessing
 import os
 import threading
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -17,16 +18,24 @@ from numsnn.kernels.cpu import launch
 # --- one contract -------------------------------------------------------------------------------------------
 
 
-def test_targets_have_the_same_names():
-    assert sorted(cpu.__all__) == sorted(reference.__all__)
-    assert len(set(cpu.__all__)) == len(cpu.__all__)
-    for k in (cpu, reference):
+@pytest.fixture(params=["cpu", "cuda"], scope="module")
+def target(request):
+    """A compiled target."""
+    if request.param == "cuda":
+        pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    return import_module(f"numsnn.kernels.{request.param}")
+
+
+def test_targets_have_the_same_names(target):
+    assert sorted(target.__all__) == sorted(reference.__all__)
+    assert len(set(target.__all__)) == len(target.__all__)
+    for k in (target, reference):
         assert all(hasattr(k, name) for name in k.__all__)
 
 
 @pytest.mark.parametrize("name", sorted(set(reference.__all__) - {"name"}))
-def test_targets_have_the_same_arguments(name):
-    assert inspect.signature(getattr(cpu, name)) == inspect.signature(getattr(reference, name))
+def test_targets_have_the_same_arguments(target, name):
+    assert inspect.signature(getattr(target, name)) == inspect.signature(getattr(reference, name))
 
 
 @pytest.mark.parametrize("device", kernels.DEVICES)

@@ -1,0 +1,120 @@
+"""Compiles every CUDA kernel without a device, and tells what came out: python compile_ptx.py OUT [PROCESSES]
+
+Writes JSON: "missing", functions that the target does not have, and "kernels", a list with an entry for every kernel,
+combination of argument types, and compute capability:
+
+    module, kernel      where it stands, and its name
+    variant             the flags and equations that its factory closed over
+    callers             the functions of the target that start it
+    types               of its arguments
+    cc                  compute capability, [9, 0] and the like
+    double              how many instructions are in float64
+    vectors             how many loads and stores move 16 bytes
+    registers, stack, spills, shared    of the machine code: registers a thread, and bytes
+    seconds             to compile and link
+"""
+
+import json
+import multiprocessing
+import re
+import sys
+import time
+import types as python_types
+from pathlib import Path
+
+import drive
+import dry_run
+from cuda.core import Linker, LinkerOptions, ObjectCode
+from numba import types
+from numba.cuda.compiler import compile_cuda, kernel_fixup
+from numba.cuda.cudadrv import nvvm
+
+CAPABILITIES = (8, 0), (9, 0)
+
+
+def variant(kernel):
+    """What a factory closed over, as text."""
+    function = kernel.py_func
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return ", ".join(f"{name}={_text(cell.cell_contents)}" for name, cell in cells if name != "source")
+
+
+def _text(value):
+    name = getattr(value, "__name__", None)
+    return name if isinstance(name, str) and not isinstance(value, python_types.ModuleType) else repr(value)
+
+
+def compiled(kernel, argument_types):
+    """A kernel's library, as a launch makes it."""
+    options = {name: value for name, value in kernel.targetoptions.items() if name in ("fastmath", "max_registers")}
+    result = compile_cuda(
+        kernel.py_func, types.void, argument_types, cc=dry_run.DEVICE.compute_capability,
+        nvvm_options={"fastmath": options.get("fastmath", False), "opt": 3}, **options,
+    )  # fmt: skip
+    library = result.library
+    entry = library.get_function(result.fndesc.llvm_func_name)
+    library._entry_name = entry.name
+    kernel_fixup(entry, False)
+    nvvm.set_launch_bounds(entry, kernel.targetoptions.get("launch_bounds"))
+    return library
+
+
+def measured(task):
+    """The entries of one kernel and combination of types; lowered once, as nothing there depends on the device."""
+    kernel, argument_types = TASKS[task]
+    common = {
+        "kernel": kernel.py_func.__name__, "module": kernel.py_func.__module__.rpartition(".")[2],
+        "variant": variant(kernel), "callers": dry_run.LAUNCHES[TASKS[task]], "types": list(map(str, argument_types)),
+    }  # fmt: skip
+    start = time.perf_counter()
+    try:
+        library = compiled(kernel, argument_types)
+        entries = []
+        for capability in CAPABILITIES:
+            ptx = library.get_asm_str(cc=capability)
+            entries.append(common | {"cc": capability} | counts(ptx) | machine_code(ptx, capability))
+            now = time.perf_counter()
+            entries[-1]["seconds"], start = round(now - start, 3), now
+        return entries
+    except Exception as error:
+        return [common | {"error": f"{type(error).__name__}: {error}"}]
+
+
+def counts(ptx):
+    """Instructions in float64, and accesses of 16 bytes."""
+    body = [line for line in ptx.splitlines() if re.match(r"\s+(@\S+\s+)?[a-z]", line)]
+    wide = r"(ld|st)\.\S*v(4\.[bfus]32|2\.[bfus]64)"
+    return {
+        "double": sum(".f64" in line for line in body), "vectors": sum(bool(re.search(wide, line)) for line in body)
+    }  # fmt: skip
+
+
+def machine_code(ptx, capability):
+    """What ptxas says of the machine code."""
+    options = LinkerOptions(arch=f"sm_{capability[0]}{capability[1]}", ptxas_options=["-v"])
+    linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
+    linker.link("cubin")
+    log = linker.get_info_log()
+
+    def number(pattern):
+        found = re.findall(pattern, log)
+        return max(map(int, found), default=0)
+
+    if "registers" not in log:
+        raise RuntimeError(f"ptxas says nothing of registers: {log!r}")
+    return {
+        "registers": number(r"Used (\d+) registers"), "stack": number(r"(\d+) bytes stack frame"),
+        "spills": number(r"(\d+) bytes spill stores") + number(r"(\d+) bytes spill loads"),
+        "shared": number(r"(\d+) bytes smem"),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    dry_run.note_launches()
+    drive.everything()
+    TASKS = list(dry_run.LAUNCHES)
+    context = multiprocessing.get_context("fork")
+    with context.Pool(int(sys.argv[2]) if len(sys.argv) > 2 else 1) as pool:
+        found = pool.map(measured, range(len(TASKS)), chunksize=1)
+    results = {"missing": drive.MISSING, "kernels": [entry for entries in found for entry in entries]}
+    Path(sys.argv[1]).write_text(json.dumps(results, indent=1) + "\n")

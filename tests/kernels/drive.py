@@ -1,0 +1,189 @@
+"""Calls every function of the CUDA target in every way that makes another kernel of it, for `compile_ptx.py`."""
+
+from itertools import product
+
+import dry_run
+import numpy as np
+import workloads
+import workloads_layers
+from neurons import FAMILIES
+from twins import twin
+from workloads import REAL, WORKLOADS, empty, normal, spikes
+
+from numsnn.kernels.cuda import neuron
+
+MISSING = []
+"""Functions that were asked for and that the target does not have."""
+
+FLOAT_FOR_SPIKES = (
+    "add", "and_forward", "avg_pool2d_forward", "concat", "conv2d_backward_weight", "conv2d_forward", "dropout",
+    "iand_forward", "linear_backward_weight", "linear_forward", "rate_band", "repeat",
+)  # fmt: skip
+"""Whose workload feeds spikes where layers may also feed numbers."""
+
+SPIKES_FOR_FLOAT = (
+    "concat", "delay_forward", "dropout", "iand_forward", "max_pool2d_forward", "repeat", "scale_steps_forward",
+)  # fmt: skip
+"""The other way round."""
+
+HOST_ONLY = {"active_inputs"}
+"""Whose workload looks at what is the host's."""
+
+RESETS = 0.0, None, "none"
+
+NARROW, WIDE = (3, 70, 17), (3, 40, 32)
+"""Shapes of currents ``[T, M, C]``: channels that are no multiple of 4, and such that are."""
+
+
+def everything():
+    """All of it."""
+    neuron.LEAST_WIDE = 1  # small arrays are taken four channels at a time, too
+    for name in sorted(WORKLOADS.keys() - HOST_ONLY):
+        _as(name, WORKLOADS[name])
+    for module in (workloads, workloads_layers):
+        module.spikes = normal
+    for name in FLOAT_FOR_SPIKES:
+        _as(name, WORKLOADS[name])
+    for module in (workloads, workloads_layers):
+        module.spikes, module.normal = spikes, spikes
+    for name in SPIKES_FOR_FLOAT:
+        _as(name, WORKLOADS[name])
+    for module in (workloads, workloads_layers):
+        module.normal = normal
+    for name, work in (
+        ("fill", lambda k, rng: [k.fill(np.zeros(9, dtype), 1) for dtype in (REAL, np.uint8)]),
+        ("copy", lambda k, rng: k.copy(*normal(rng, 2, 9))), ("conv2d_forward", large_products),
+        ("lif_forward", lif_forwards), ("lif_backward", lif_backwards), ("lif_reset", lif_resets),
+        ("recurrent_forward", recurrent_forwards), ("recurrent_backward", recurrent_backwards),
+    ):  # fmt: skip
+        _as(name, work)
+
+
+def _as(name, work):
+    """Do it under this name."""
+    if not hasattr(twin, name):
+        MISSING.extend([name] if name not in MISSING else [])
+        return
+    dry_run.CALLERS.append(name)
+    work(twin, np.random.default_rng(0))
+    dry_run.CALLERS.pop()
+
+
+def one_by_one(count):
+    """Flags: none, all, and each alone."""
+    yield from ((False,) * count, (True,) * count)
+    yield from (tuple(k == on for k in range(count)) for on in range(count))
+
+
+def vectors(rng, count, channels):
+    return rng.uniform(0.3, 0.9, (count, channels)).astype(REAL)
+
+
+def large_products(k, rng):
+    """Such that fill a device, for which tiles are larger."""
+    w, y = normal(rng, 3, 3, 64, 64), empty(32, 32, 32, 64)
+    geometry = (1, 1), (1, 1), 1
+    for draw in (normal, spikes):
+        x = draw(rng, *y.shape)
+        for bias in (None, normal(rng, 64)):
+            k.conv2d_forward(x, w, bias, *geometry, y)
+        k.conv2d_backward_weight(x, y, *geometry, empty(*w.shape))
+    k.conv2d_backward_input(y, w, *geometry, empty(*y.shape))
+
+
+# --- leaky integrate-and-fire -----------------------------------------------------------------------------------------
+
+
+def kinds(count, families):
+    """shape, surrogate, reset, and flags: every family and every reset with all parts that a neuron may have, each part
+    alone; fewer where access is narrow."""
+    for flags in one_by_one(count):
+        yield WIDE, families[0], 0.0, flags
+    for surrogate in families:
+        yield WIDE, surrogate, 0.0, (True,) * count
+    for surrogate, reset in product(families[:2], RESETS):
+        yield WIDE, surrogate, reset, (True,) * count
+    for surrogate, on in product((families[0], families[-1]), (False, True)):
+        yield NARROW, surrogate, 0.0, (on,) * count
+    yield NARROW, families[0], None, (True,) * count
+
+
+def lif_forwards(k, rng):
+    """Flags: decay_input, norm, u, carried, mean, visible."""
+    for shape, surrogate, reset, flags in kinds(6, (None, *FAMILIES)):
+        decay, normed, store, carry, measure, see = flags
+        steps, rows, channels = shape
+        beta, theta, alpha, centre, factor, offset = vectors(rng, 6, channels)
+        k.lif_forward(
+            normal(rng, *shape), beta, theta, normal(rng, steps, channels), reset, decay, surrogate, alpha,
+            empty(*shape) if store else None, np.zeros(shape, np.uint8 if surrogate is None else REAL),
+            normal(rng, rows, channels) if carry else None, (centre, factor, offset) if normed else None,
+            *(empty(2, steps, channels) if measure else (None, None)),
+            np.zeros(shape, np.uint8) if see else None, 1.0,
+        )  # fmt: skip
+
+
+def lif_backwards(k, rng):
+    """Flags: attached, decay_input, learn beta, theta, alpha, direct, start, norm, in place, spikes as numbers."""
+    detached = [(WIDE, "triangle", reset, (False, *(True,) * 9)) for reset in RESETS]
+    for shape, surrogate, reset, flags in [*kinds(10, FAMILIES), *detached]:
+        attached, decay, *learned, direct, carry, normed, in_place, numbers = flags
+        steps, rows, channels = shape
+        beta, theta, alpha, centre, factor, offset, p_offset, p_slope = vectors(rng, 8, channels)
+        ds = normal(rng, *shape)
+        k.lif_backward(
+            ds, normal(rng, *shape), np.zeros(shape, REAL if numbers else np.uint8), beta, theta,
+            normal(rng, steps, channels), reset, not attached, decay, surrogate, alpha,
+            *((p_offset, p_slope) if direct else (None, None)),
+            ds if in_place else empty(*shape), *(empty(channels) if learn else None for learn in learned),
+            normal(rng, rows, channels) if carry else None, (centre, factor, offset) if normed else None,
+            empty(2, channels) if normed else None,
+        )  # fmt: skip
+
+
+def lif_resets(k, rng):
+    for shape, reset in product((NARROW, WIDE), RESETS):
+        k.lif_reset(normal(rng, *shape), spikes(rng, *shape), vectors(rng, 1, shape[2])[0], reset, empty(*shape))
+
+
+# --- neurons with further memory --------------------------------------------------------------------------------------
+
+
+def recurrent_arguments(rng, shape, flags, spikes_type):
+    lateral, synapse, adaptation, refractory, _, carry = flags
+    steps, rows, channels = shape
+    beta, gamma, rho, kappa, theta, alpha = vectors(rng, 6, channels)
+    values = (
+        normal(rng, channels, channels) if lateral else None, beta, gamma if synapse else None,
+        *((rho, kappa) if adaptation else (None, None)), theta, normal(rng, steps, channels),
+    )  # fmt: skip
+    stored = (
+        empty(*shape), np.zeros(shape, spikes_type), empty(*shape) if synapse else None,
+        empty(*shape) if adaptation else None, np.zeros(shape, np.uint8) if refractory else None,
+    )  # fmt: skip
+    return values, stored, alpha, normal(rng, 5, rows, channels) if carry else None
+
+
+def recurrent_forwards(k, rng):
+    """Flags: lateral weights, synapse, adaptation, refractory, decay_input, carried."""
+    for shape, surrogate, reset, flags in kinds(6, (None, *FAMILIES)):
+        spikes_type = np.uint8 if surrogate is None else REAL
+        values, stored, alpha, carried = recurrent_arguments(rng, shape, flags, spikes_type)
+        k.recurrent_forward(
+            normal(rng, *shape), *values, reset, flags[4], 2 * flags[3], surrogate, alpha, *stored, carried
+        )
+
+
+def recurrent_backwards(k, rng):
+    """Flags: as forward; attached, direct, spikes as numbers."""
+    detached = [(WIDE, "triangle", reset, (*(True,) * 6, False, True, True)) for reset in RESETS]
+    for shape, surrogate, reset, flags in [*kinds(9, FAMILIES), *detached]:
+        *parts, attached, direct, numbers = flags
+        values, stored, alpha, carried = recurrent_arguments(rng, shape, parts, REAL if numbers else np.uint8)
+        w, _, gamma, _, kappa, *_ = values
+        p = vectors(rng, 2, shape[2]) if direct else (None, None)
+        like = w, alpha, gamma, kappa, kappa, alpha, alpha
+        k.recurrent_backward(
+            normal(rng, *shape), *stored, *values, reset, not attached, parts[4], surrogate, alpha, *p, empty(*shape),
+            *(None if x is None else empty(*x.shape) for x in like), carried,
+        )  # fmt: skip

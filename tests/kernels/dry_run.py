@@ -1,0 +1,81 @@
+"""Calls of the CUDA target without a device: nothing is allocated, copied or started; what would have been compiled is
+noted down. For a process of its own: it replaces parts of Numba."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from numba import cuda, types
+from numba.cuda import dispatcher
+from numba.np.numpy_support import from_dtype
+
+LAUNCHES = {}
+"""(kernel, types of its arguments) -> names of the functions that started it, in the order of their first start."""
+
+CALLERS = []
+"""Filled by whoever calls functions of the target: the name of the one at work stands last."""
+
+DEVICE = SimpleNamespace(
+    compute_capability=(9, 0), name=b"a stand-in", MULTIPROCESSOR_COUNT=132, MAX_SHARED_MEMORY_PER_BLOCK=49152
+)
+
+
+class Memory:
+    """Stands in for Numba's arrays in device memory."""
+
+    def __init__(self, shape, dtype):
+        self.shape, self.dtype = shape, np.dtype(dtype)
+
+    def copy_to_device(self, x, stream=None):
+        pass
+
+    def copy_to_host(self, x, stream=None):
+        x[...] = 0
+
+
+class Stream:
+    """Stands in for streams and events."""
+
+    handle = SimpleNamespace(value=0)
+
+    def nothing(self, *arguments):
+        pass
+
+    record = wait = synchronize = nothing
+
+
+def type_of(x):
+    """The type that Numba compiles for."""
+    if isinstance(x, Memory):
+        return types.Array(from_dtype(x.dtype), len(x.shape), "C")
+    if isinstance(x, bool | np.bool_):
+        return types.boolean
+    if isinstance(x, int):
+        return types.int64
+    if isinstance(x, np.generic):
+        return from_dtype(x.dtype)
+    if isinstance(x, float):
+        return types.float64
+    if isinstance(x, tuple):
+        return types.Tuple([type_of(part) for part in x])
+    raise TypeError(f"a kernel was given {type(x).__name__}")
+
+
+def note_launches():
+    """From now on calls are dry."""
+    cuda.stream = cuda.event = lambda *arguments, **named: Stream()
+    cuda.pinned_array = np.zeros
+    cuda.get_current_device = dispatcher.get_current_device = lambda: DEVICE
+    dispatcher.CUDADispatcher.__getitem__ = _configured
+    from numsnn.kernels.cuda import array
+
+    array._allocate = lambda nbytes: None
+    array.Block.handle = lambda block, first, shape, dtype: Memory(shape, dtype)
+
+
+def _configured(kernel, configuration):
+    def start(*arguments):
+        callers = LAUNCHES.setdefault((kernel, tuple(map(type_of, arguments))), [])
+        if CALLERS and CALLERS[-1] not in callers:
+            callers.append(CALLERS[-1])
+
+    return start

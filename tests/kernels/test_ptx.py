@@ -1,0 +1,101 @@
+"""Every CUDA kernel as machine code, without a device: compiled to PTX and linked in a process of its own, as this one
+may be simulating. With -s a table of registers is printed."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+pytest.importorskip("cuda.core", reason="cuda-core, which links PTX, is not installed")
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+CAPABILITIES = [8, 0], [9, 0]
+
+NEURONS = {"lif_forward", "lif_backward", "lif_reset", "recurrent_forward", "recurrent_backward"}
+"""Functions whose kernels hold potentials in registers."""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What `compile_ptx.py` found: a list of entries, and functions that it did not find."""
+    out = tmp_path_factory.mktemp("ptx") / "found.json"
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_ENABLE_CUDASIM"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
+    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    run = subprocess.run(
+        [sys.executable, HERE / "compile_ptx.py", out, str(processes)], env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    found = json.loads(out.read_text())
+    print("\n" + table(found["kernels"]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def kernels(found):
+    return [entry for entry in found["kernels"] if "error" not in entry]
+
+
+def table(entries):
+    """Kernels with the most registers, stack and so on of all their variants, by compute capability."""
+    columns = "registers", "stack", "spills", "shared", "double", "vectors", "seconds"
+    lines = [f"{'kernel':44} {'cc':>4} {'count':>5} {' '.join(f'{name:>9}' for name in columns)}"]
+    groups = {}
+    for entry in entries:
+        if "error" not in entry:
+            key = f"{entry['module']}.{entry['kernel']}", ".".join(map(str, entry["cc"]))
+            groups.setdefault(key, []).append(entry)
+    for (name, cc), group in sorted(groups.items()):
+        numbers = [max(entry[column] for entry in group) for column in columns[:-1]]
+        numbers.append(f"{sum(entry['seconds'] for entry in group):.1f}")
+        lines.append(f"{name:44} {cc:>4} {len(group):5} {' '.join(f'{number:>9}' for number in numbers)}")
+    return "\n".join(lines)
+
+
+def named(entries):
+    """For the message of an assertion."""
+    return [f"{one['module']}.{one['kernel']}({one['variant']}): {', '.join(one['types'])}" for one in entries]
+
+
+def test_every_kernel_compiles(found, kernels):
+    """Every function that is decorated as a kernel, for both compute capabilities."""
+    assert not found["missing"]
+    assert [entry["error"] for entry in found["kernels"] if "error" in entry] == []
+    there = {
+        (path.stem, node.name)
+        for path in (REPOSITORY / "numsnn" / "kernels" / "cuda").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and any(ast.unparse(one) == "kernel" for one in node.decorator_list)
+    }
+    for cc in CAPABILITIES:
+        assert {(entry["module"], entry["kernel"]) for entry in kernels if entry["cc"] == cc} == there
+
+
+def test_kernels_are_made_once(kernels):
+    """Another call of the same kind finds the kernel of the first one."""
+    counts = Counter((*named([entry]), *entry["cc"]) for entry in kernels)
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_float32_stays_float32(kernels):
+    """All calls were with float32: no argument may be anything wider, and nothing may be computed in it."""
+    assert named(entry for entry in kernels if any("float64" in one for one in entry["types"])) == []
+    assert named(entry for entry in kernels if entry["double"]) == []
+
+
+def test_neurons_stay_in_registers(kernels):
+    """No spills, and no arrays in local memory."""
+    mine = [entry for entry in kernels if NEURONS & set(entry["callers"])]
+    assert named(entry for entry in mine if entry["spills"] or entry["stack"]) == []
+
+
+def test_neurons_move_16_bytes(kernels):
+    """Where there are channels enough."""
+    assert {"lif_forward", "lif_backward"} <= {entry["kernel"] for entry in kernels if entry["vectors"]}

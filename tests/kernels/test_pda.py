@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient
+from targets import ALL, COMPILED
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 
-BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
 EPS, WEIGHT = 1e-2, 0.6
 CHANNELS = 3
 
@@ -55,7 +55,7 @@ def test_gradient():
     is_gradient(p_offset + p_slope * u, objective, u)
 
 
-@BOTH
+@ALL
 def test_nothing_to_adjust(k):
     """A channel that has the wanted distribution pays nothing and is not pushed."""
     _, mean, var = draw(np.float64)
@@ -65,7 +65,7 @@ def test_nothing_to_adjust(k):
     agree(p_offset, np.zeros(CHANNELS), 8, 1 / (29 * var.min()))
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("real", REALS)
 def test_silent_channel_stays_finite(k, real):
     """No variance at all: eps keeps it from dividing by zero, and potentials are pushed apart and up."""
@@ -78,10 +78,11 @@ def test_silent_channel_stays_finite(k, real):
 
 
 @pytest.mark.parametrize("real", REALS)
-def test_cpu_divergence_is_the_reference(real):
+@COMPILED
+def test_divergence_is_the_reference(k, real):
     u, target_mean, target_var = draw(real)
     mean, var = u.mean(0), u.var(0)
-    got, want = (run(k, mean, var, target_mean, target_var, len(u)) for k in (cpu, reference))
+    got, want = (run(target, mean, var, target_mean, target_var, len(u)) for target in (k, reference))
     v, w, gap = var + EPS, target_var + EPS, np.abs(mean - target_mean)
     share = WEIGHT / CHANNELS
     slope = share / len(u) * (1 / w + (w + gap**2) / v**2)
@@ -91,7 +92,7 @@ def test_cpu_divergence_is_the_reference(real):
         agree(array, oracle, 16, scale)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("shape", [(1, 1), (4, 3)])
 def test_shift_update(k, shape, real):
@@ -107,7 +108,7 @@ def test_shift_update(k, shape, real):
     agree(d, np.array(want, real), 4, scale)
 
 
-@BOTH
+@ALL
 def test_tracking_takes_the_shift_out(k):
     """A mean that falls by d when d is taken off settles on its target, at the pace of the momentum."""
     d, target = np.zeros((2, 1)), np.array([0.25])

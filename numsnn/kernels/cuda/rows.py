@@ -82,20 +82,14 @@ def place(parts, across):
 
 @device
 def sum_lanes(room, value):
-    """The sum over a block's lanes, column by column, of their values: pairs first, then pairs of pairs. All lanes get
-    it, and all have to call. room is shared memory for a number a thread, free again afterwards."""
-    columns, left = cuda.blockDim.x, cuda.blockDim.y
-    column, lane = cuda.threadIdx.x, cuda.threadIdx.y
-    own = lane * columns + column
-    room[own] = value
-    while left > 1:
-        half = (left + 1) >> 1
-        cuda.syncthreads()
-        if lane < left - half:
-            room[own] += room[own + half * columns]
-        left = half
+    """The sum over a block's lanes, column by column, of their values in order. All lanes get it, and all have to call.
+    room is shared memory for a number a thread, free again afterwards."""
+    columns, column = cuda.blockDim.x, cuda.threadIdx.x
+    room[cuda.threadIdx.y * columns + column] = value
     cuda.syncthreads()
     total = room[column]
+    for lane in range(1, cuda.blockDim.y):
+        total += room[lane * columns + column]
     cuda.syncthreads()
     return total
 
@@ -103,17 +97,11 @@ def sum_lanes(room, value):
 @device
 def max_lanes(room, value):
     """The largest of a block's lanes' values; otherwise as `sum_lanes`."""
-    columns, left = cuda.blockDim.x, cuda.blockDim.y
-    column, lane = cuda.threadIdx.x, cuda.threadIdx.y
-    own = lane * columns + column
-    room[own] = value
-    while left > 1:
-        half = (left + 1) >> 1
-        cuda.syncthreads()
-        if lane < left - half:
-            room[own] = max(room[own], room[own + half * columns])
-        left = half
+    columns, column = cuda.blockDim.x, cuda.threadIdx.x
+    room[cuda.threadIdx.y * columns + column] = value
     cuda.syncthreads()
     top = room[column]
+    for lane in range(1, cuda.blockDim.y):
+        top = max(top, room[lane * columns + column])
     cuda.syncthreads()
     return top

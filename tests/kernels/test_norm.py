@@ -174,6 +174,40 @@ def test_input_gradient_may_be_left_out(k):
     assert np.isnan(dx).all()
 
 
+@ALL
+@pytest.mark.parametrize("real", REALS)
+def test_factor_is_what_the_forward_pass_multiplies_by(k, real):
+    x, gamma, beta, _ = draw((7, 5), real)
+    (mean,), (var,) = moments(reference, x[None])
+    factor, y = np.full_like(gamma, np.nan), np.full_like(x, np.nan)
+    k.batchnorm_factor(gamma, var, EPS, SCALE, factor)
+    k.batchnorm_forward(x, gamma, beta, mean, var, EPS, SCALE, y)
+    agree(y, (x - mean) * factor + beta, 8, np.abs((x - mean) * factor) + np.abs(beta))
+
+
+@COMPILED
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_backward_in_place_and_from_sums(small_tiles, k, shape, frozen):
+    """dx may be dy, to the bit; and sums that somebody has already are taken for what they are."""
+    x, gamma, beta, dy = draw(shape, np.float32)
+    (mean,), (var,) = moments(reference, x[None])
+    *_, dx = run(k, x, gamma, beta, dy, mean, var, frozen)
+    slope, (dgamma, dbeta) = dy.copy(), np.full((2, shape[1]), np.nan, x.dtype)
+    k.batchnorm_backward(slope, x, gamma, mean, var, EPS, SCALE, frozen, slope, dgamma, dbeta)
+    assert np.array_equal(slope, dx)
+    sums = np.random.default_rng(6).normal(size=(2, shape[1])).astype(np.float32)
+    got, want = np.full((2, *shape), np.nan, np.float32)
+    gradients = np.full((2, 2, shape[1]), np.nan, np.float32)
+    for target, out, both in zip((k, reference), (got, want), gradients, strict=True):
+        target.batchnorm_backward(dy, x, gamma, mean, var, EPS, SCALE, frozen, out, *both, sums)
+    inverse = 1 / np.sqrt(var.astype(np.float64) + EPS)
+    share = np.abs(sums) / shape[0]
+    centred = np.abs(dy) + share[0] + np.abs(x - mean) * inverse * share[1] * inverse
+    agree(got, want, 16, SCALE * np.abs(gamma) * inverse * centred)
+    agree(gradients[0], gradients[1], 8, np.abs(sums[::-1]) * np.maximum(1, [SCALE * inverse, np.ones_like(inverse)]))
+
+
 # --- folded into weights ------------------------------------------------------------------------------------
 
 

@@ -117,3 +117,40 @@ def test_tracking_takes_the_shift_out(k):
         k.shift_update(d, drift - d, target, 0.1)
     remaining = np.abs(drift - target) * 0.9**100
     agree(np.abs(drift - d - target), remaining, 400, 1)
+
+
+# --- moments of moments -----------------------------------------------------------------------------------------------
+
+
+@ALL
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("steps", [1, 4])
+def test_merged_steps_are_the_moments_of_all_steps(k, real, steps):
+    """Around a mean that is large beside what steps differ by: its rounding is all that is lost of it."""
+    u = np.random.default_rng(4).normal(30, 1, (steps, 50, CHANNELS))
+    mean, var = u.mean(1).astype(real), u.var(1).astype(real)
+    total = np.full((2, CHANNELS), np.nan, real)
+    k.merge_steps(mean, var, *total)
+    wide = mean.astype(np.float64)
+    want = np.array([wide.mean(0), var.astype(np.float64).mean(0) + wide.var(0)])
+    agree(total[0], want[0].astype(real), 2, np.abs(want[0]))
+    spread = wide.max(0) - wide.min(0)
+    agree(total[1], want[1].astype(real), steps + 8, want[1] + spread**2 + np.finfo(real).eps * np.square(wide).mean(0))
+
+
+@ALL
+@pytest.mark.parametrize("real", REALS)
+def test_normalised_moments(k, real):
+    """Of (x - centre) factor + offset; also into the memory of the mean and the variance."""
+    rng = np.random.default_rng(5)
+    u = rng.normal(0.4, 1.3, (29, CHANNELS))
+    mean, var = u.mean(0).astype(real), u.var(0).astype(real)
+    centre, factor, offset = rng.normal(size=(3, CHANNELS)).astype(real)
+    out = np.full((2, CHANNELS), np.nan, real)
+    k.normalised_moments(mean, var, centre, factor, offset, *out)
+    normalised = (u - centre) * factor + offset
+    scale = (np.abs(mean) + np.abs(centre)) * np.abs(factor) + np.abs(offset)
+    agree(out[0], normalised.mean(0).astype(real), 8, scale)
+    agree(out[1], normalised.var(0).astype(real), 8, normalised.var(0))
+    k.normalised_moments(mean, var, centre, factor, offset, mean, var)
+    assert np.array_equal(mean, out[0]) and np.array_equal(var, out[1])

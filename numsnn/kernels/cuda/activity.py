@@ -6,7 +6,7 @@ from numba.extending import register_jitable
 from .api import cuda
 from .compile import kernel
 from .launch import scratch
-from .rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes
+from .rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
 
 
 def _count_kernel(dtype):
@@ -99,15 +99,26 @@ def rate_power(s, power, weight, value, pull):
     _launch_penalty(power, s, 0, 0, weight, value, pull)
 
 
+@register_jitable
+def _plus(row, x):
+    return x + row
+
+
+@register_jitable
+def _plus_affine(constants, u, x):
+    return x + constants[0] * u + constants[1]
+
+
+_transform_plus, _transform_plus_affine = transform(_plus), transform_two(_plus_affine)
+
+
 @kernel
 def _add_row(x, row, y):
     rows, width = x.shape
     f, first = cuda.grid(2)
     _, stride = cuda.gridsize(2)
     if f < width:
-        value = row[f]
-        for m in range(first, rows, stride):
-            y[m, f] = x[m, f] + value
+        _transform_plus(row[f], x, y, f, first, rows, stride)
 
 
 def add_row(x, row, y):
@@ -121,9 +132,7 @@ def _add_affine(x, u, slope, offset, y):
     c, first = cuda.grid(2)
     _, stride = cuda.gridsize(2)
     if c < width:
-        factor, constant = slope[c], offset[c]
-        for m in range(first, rows, stride):
-            y[m, c] = x[m, c] + factor * u[m, c] + constant
+        _transform_plus_affine((slope[c], offset[c]), u, x, y, c, first, rows, stride)
 
 
 def add_affine(x, u, slope, offset, y):

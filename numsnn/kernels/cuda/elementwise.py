@@ -1,78 +1,105 @@
 """Joins, copies along time and channels, and delays; `reference.elementwise` is the text it equals."""
 
+from numba.extending import register_jitable
+
 from .api import cuda
 from .compile import kernel
-from .launch import launch_flat
+from .launch import ceil_div, launch_flat
 from .rows import launch_rows
 
-
-def _launch_elements(kernel, *arrays):
-    """Over the elements of arrays of one shape."""
-    launch_flat(kernel, arrays[0].size, *(array.reshape(-1) for array in arrays))
+ELEMENTS = 4
+"""Elements a thread takes: it reads all of them before it writes (see `rows.ROWS_PER_THREAD`), and prepares once."""
 
 
-@kernel
-def _add(a, b, y, count):
-    real = y.dtype.type
-    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
-        y[k] = real(a[k]) + real(b[k])
+def _join_kernel(function):
+    """y[k] = function(a[k], s[k]), both in the type of y."""
+
+    @kernel
+    def join(a, s, y, threads):
+        real, count = y.dtype.type, y.shape[0]
+        k, stride = cuda.grid(1), cuda.gridsize(1)
+        while k + 3 * stride < count:
+            second, third, fourth = k + stride, k + 2 * stride, k + 3 * stride
+            a_1, a_2, a_3, a_4 = real(a[k]), real(a[second]), real(a[third]), real(a[fourth])
+            s_1, s_2, s_3, s_4 = real(s[k]), real(s[second]), real(s[third]), real(s[fourth])
+            y[k], y[second] = function(a_1, s_1), function(a_2, s_2)
+            y[third], y[fourth] = function(a_3, s_3), function(a_4, s_4)
+            k += 4 * stride
+        while k < count:
+            y[k] = function(real(a[k]), real(s[k]))
+            k += stride
+
+    return join
+
+
+def _join_backward_kernel(function):
+    """da[k], ds[k] = function(dy[k], a[k], s[k]), all in the type of dy."""
+
+    @kernel
+    def join_backward(dy, a, s, da, ds, count):
+        real = dy.dtype.type
+        for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+            da[k], ds[k] = function(dy[k], real(a[k]), real(s[k]))
+
+    return join_backward
+
+
+@register_jitable
+def _sum(a, s):
+    return a + s
+
+
+@register_jitable
+def _and(a, s):
+    return a * s
+
+
+@register_jitable
+def _and_gradient(dy, a, s):
+    return dy * s, dy * a
+
+
+@register_jitable
+def _iand(a, s):
+    return (type(a)(1) - a) * s
+
+
+@register_jitable
+def _iand_gradient(dy, a, s):
+    return -dy * s, dy * (type(a)(1) - a)
+
+
+_add_elements, _and_elements, _iand_elements = map(_join_kernel, (_sum, _and, _iand))
+_and_backward, _iand_backward = map(_join_backward_kernel, (_and_gradient, _iand_gradient))
+
+
+def _launch_join(kernel, a, s, y):
+    launch_flat(kernel, ceil_div(y.size, ELEMENTS), a.reshape(-1), s.reshape(-1), y.reshape(-1))
 
 
 def add(a, b, y):
     """See `reference.elementwise.add`."""
-    _launch_elements(_add, a, b, y)
-
-
-@kernel
-def _and_forward(a, s, y, count):
-    real = y.dtype.type
-    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
-        y[k] = real(a[k]) * real(s[k])
+    _launch_join(_add_elements, a, b, y)
 
 
 def and_forward(a, s, y):
     """See `reference.elementwise.and_forward`."""
-    _launch_elements(_and_forward, a, s, y)
-
-
-@kernel
-def _and_backward(dy, a, s, da, ds, count):
-    real = dy.dtype.type
-    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
-        slope = dy[k]
-        da[k] = slope * real(s[k])
-        ds[k] = slope * real(a[k])
+    _launch_join(_and_elements, a, s, y)
 
 
 def and_backward(dy, a, s, da, ds):
     """See `reference.elementwise.and_backward`."""
-    _launch_elements(_and_backward, dy, a, s, da, ds)
-
-
-@kernel
-def _iand_forward(a, s, y, count):
-    real = y.dtype.type
-    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
-        y[k] = (real(1) - real(a[k])) * real(s[k])
+    launch_flat(_and_backward, dy.size, *(array.reshape(-1) for array in (dy, a, s, da, ds)))
 
 
 def iand_forward(a, s, y):
     """See `reference.elementwise.iand_forward`."""
-    _launch_elements(_iand_forward, a, s, y)
-
-
-@kernel
-def _iand_backward(dy, a, s, da, ds, count):
-    real = dy.dtype.type
-    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
-        slope = dy[k]
-        da[k] = -slope * real(s[k])
-        ds[k] = slope * (real(1) - real(a[k]))
+    _launch_join(_iand_elements, a, s, y)
 
 
 def iand_backward(dy, a, s, da, ds):
     """See `reference.elementwise.iand_backward`."""
-    _launch_elements(_iand_backward, dy, a, s, da, ds)
+    launch_flat(_iand_backward, dy.size, *(array.reshape(-1) for array in (dy, a, s, da, ds)))
 
 
 @kernel

@@ -7,14 +7,16 @@ when the blocks' sums do.
 import math
 
 import numpy as np
+from numba.extending import register_jitable
 
 from .. import equations as eq
 from .api import cuda
 from .compile import device, kernel
 from .launch import scratch
 from .measure import measure
+from .norm import transform_normalise
 from .reduce import column_sum
-from .rows import THREADS, cut_rows, launch_finish, place, sum_lanes
+from .rows import THREADS, cut_rows, launch_finish, place, sum_lanes, transform_two
 
 
 @device
@@ -33,10 +35,9 @@ def _forward_kernel():
         b, part, c = place(parts, across)
         if c < channels:
             g = c // (channels // mean.shape[1])
-            centre, factor, offset = mean[b, g], _inverse(var[b, g], eps) * gamma[c], beta[c]
-            last = min(rows, (part + 1) * part_rows)
-            for m in range(part * part_rows + cuda.threadIdx.y, last, cuda.blockDim.y):
-                y[b, m, c] = eq.normalise(x[b, m, c], centre, factor, offset)
+            constants = mean[b, g], _inverse(var[b, g], eps) * gamma[c], beta[c]
+            first, last = part * part_rows + cuda.threadIdx.y, min(rows, (part + 1) * part_rows)
+            transform_normalise(constants, x[b], y[b], c, first, last, cuda.blockDim.y)
 
     return normalise_parts
 
@@ -102,6 +103,16 @@ _projection_parts, _group_means = (
 )
 
 
+@register_jitable
+def _pull(constants, dy, x):
+    """An element of the input's gradient."""
+    centre, inverse, weight, mean_slope, pull = constants
+    return inverse * (weight * dy - mean_slope - (x - centre) * inverse * pull)
+
+
+_transform_pull = transform_two(_pull)
+
+
 @kernel
 def _input_gradient(dy, x, gamma, mean, var, eps, slope, projection, dx, parts, part_rows, across):
     """dx may be dy."""
@@ -109,12 +120,9 @@ def _input_gradient(dy, x, gamma, mean, var, eps, slope, projection, dx, parts, 
     b, part, c = place(parts, across)
     if c < channels:
         g = c // (channels // mean.shape[1])
-        centre, inverse, weight = mean[b, g], _inverse(var[b, g], eps), gamma[c]
-        mean_slope, pull = slope[b, g], projection[b, g]
-        last = min(rows, (part + 1) * part_rows)
-        for m in range(part * part_rows + cuda.threadIdx.y, last, cuda.blockDim.y):
-            normalised = (x[b, m, c] - centre) * inverse
-            dx[b, m, c] = inverse * (weight * dy[b, m, c] - mean_slope - normalised * pull)
+        constants = mean[b, g], _inverse(var[b, g], eps), gamma[c], slope[b, g], projection[b, g]
+        first, last = part * part_rows + cuda.threadIdx.y, min(rows, (part + 1) * part_rows)
+        _transform_pull(constants, dy[b], x[b], dx[b], c, first, last, cuda.blockDim.y)
 
 
 def groupnorm_backward(dy, x, gamma, mean, var, eps, dx, dgamma, dbeta):

@@ -27,8 +27,8 @@ def merge(count, mean, square, other_count, other_mean, other_square):
 
 @device
 def merge_lanes(rooms, count, mean, square):
-    """The lanes' samples together, column by column, in pairs and pairs of pairs; what lane 0 gets is the whole. rooms is
-    shared memory ``[3, THREADS]``, used once."""
+    """The lanes' samples together, column by column, in pairs and pairs of pairs; what lane 0 gets is the whole. rooms
+    is shared memory ``[3, THREADS]``, used once."""
     columns, left = cuda.blockDim.x, cuda.blockDim.y
     column, lane = cuda.threadIdx.x, cuda.threadIdx.y
     own = lane * columns + column

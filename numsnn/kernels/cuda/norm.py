@@ -4,6 +4,7 @@ equals."""
 import math
 
 import numpy as np
+from numba.extending import register_jitable
 
 from .. import equations as eq
 from .api import cuda
@@ -11,7 +12,7 @@ from .compile import device, kernel
 from .launch import ceil_div, launch, launch_flat, scratch
 from .measure import measure
 from .reduce import sum_parts
-from .rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes
+from .rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
 
 
 def moments(x, mean, var):
@@ -50,6 +51,14 @@ def batchnorm_factor(gamma, var, eps, scale, factor):
     launch_flat(_factor_channels, factor.size, gamma, var, real(eps), real(scale), factor)
 
 
+@register_jitable
+def _normalise(constants, x):
+    return eq.normalise(x, constants[0], constants[1], constants[2])
+
+
+transform_normalise = transform(_normalise)
+
+
 def _forward_kernel():
     source = eq.SOURCE_HASH
 
@@ -60,10 +69,8 @@ def _forward_kernel():
         c, first = cuda.grid(2)
         _, stride = cuda.gridsize(2)
         if c < channels:
-            centre, offset = mean[c], beta[c]
             factor = x.dtype.type(_channel_factor(gamma[c], var[c], eps, scale))
-            for m in range(first, rows, stride):
-                y[m, c] = eq.normalise(x[m, c], centre, factor, offset)
+            transform_normalise((mean[c], factor, beta[c]), x, y, c, first, rows, stride)
 
     return normalise_rows
 
@@ -131,6 +138,16 @@ _projection_parts, _coefficients = (
 )
 
 
+@register_jitable
+def _pull(constants, dy, x):
+    """An element of the input's gradient."""
+    centre, factor, slope, offset = constants
+    return factor * dy + (slope * (x - centre) + offset)
+
+
+_transform_pull = transform_two(_pull)
+
+
 @kernel
 def _input_gradient(dy, x, mean, coefficient, dx):
     """dx = factor dy + slope (x - mean) + offset, per channel; dx may be dy."""
@@ -138,9 +155,8 @@ def _input_gradient(dy, x, mean, coefficient, dx):
     c, first = cuda.grid(2)
     _, stride = cuda.gridsize(2)
     if c < channels:
-        centre, factor, slope, offset = mean[c], coefficient[0, c], coefficient[1, c], coefficient[2, c]
-        for m in range(first, rows, stride):
-            dx[m, c] = factor * dy[m, c] + (slope * (x[m, c] - centre) + offset)
+        constants = mean[c], coefficient[0, c], coefficient[1, c], coefficient[2, c]
+        _transform_pull(constants, dy, x, dx, c, first, rows, stride)
 
 
 def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta, sums=None):

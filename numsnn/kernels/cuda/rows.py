@@ -15,7 +15,9 @@ THREADS = 256
 """Threads of a block at most: shared memory has room for a number of each."""
 
 ROWS_PER_THREAD = 4
-"""Rows a thread takes where none is summed, so that it prepares a channel's factors once for several."""
+"""Rows a thread takes where none is summed, so that it prepares a channel's factors once for several, and reads them
+all before it writes: for all the compiler knows what is written could change what is read next, and one read at a time
+leaves memory idle."""
 
 ROWS_PER_LANE = 16
 """Rows a lane sums at least, if there are as many."""
@@ -42,8 +44,8 @@ def launch_rows(kernel, rows: int, channels: int, *arguments) -> None:
 
 
 class Cut(NamedTuple):
-    """Rows of several groups ``[G, M, C]``, cut into parts that one block each sums: a group has `parts` of `rows` rows,
-    `across` blocks lie side by side, and each has `columns` times `lanes` threads."""
+    """Rows of several groups ``[G, M, C]``, cut into parts that one block each sums: a group has `parts` of `rows`
+    rows, `across` blocks lie side by side, and each has `columns` times `lanes` threads."""
 
     columns: int
     lanes: int
@@ -105,3 +107,45 @@ def max_lanes(room, value):
         top = max(top, room[lane * columns + column])
     cuda.syncthreads()
     return top
+
+
+def transform(function):
+    """A device function ``f(constants, x, y, c, m, last, stride)``: y[m, c] = function(constants, x[m, c]) for the rows
+    m, m + stride, ... below last; y may be x."""
+
+    @device
+    def transform_rows(constants, x, y, c, m, last, stride):
+        while m + 3 * stride < last:
+            second, third, fourth = m + stride, m + 2 * stride, m + 3 * stride
+            x_1, x_2, x_3, x_4 = x[m, c], x[second, c], x[third, c], x[fourth, c]
+            y[m, c] = function(constants, x_1)
+            y[second, c] = function(constants, x_2)
+            y[third, c] = function(constants, x_3)
+            y[fourth, c] = function(constants, x_4)
+            m += 4 * stride
+        while m < last:
+            y[m, c] = function(constants, x[m, c])
+            m += stride
+
+    return transform_rows
+
+
+def transform_two(function):
+    """As `transform`, of two arrays: y[m, c] = function(constants, u[m, c], x[m, c]); y may be one of them."""
+
+    @device
+    def transform_rows(constants, u, x, y, c, m, last, stride):
+        while m + 3 * stride < last:
+            second, third, fourth = m + stride, m + 2 * stride, m + 3 * stride
+            u_1, u_2, u_3, u_4 = u[m, c], u[second, c], u[third, c], u[fourth, c]
+            x_1, x_2, x_3, x_4 = x[m, c], x[second, c], x[third, c], x[fourth, c]
+            y[m, c] = function(constants, u_1, x_1)
+            y[second, c] = function(constants, u_2, x_2)
+            y[third, c] = function(constants, u_3, x_3)
+            y[fourth, c] = function(constants, u_4, x_4)
+            m += 4 * stride
+        while m < last:
+            y[m, c] = function(constants, u[m, c], x[m, c])
+            m += stride
+
+    return transform_rows

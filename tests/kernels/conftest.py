@@ -28,7 +28,7 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(import_module("numsnn.kernels.cpu.grouped"), "WEIGHT_TILES", 3)
     for module, name, size in (
         ("launch", "BLOCK", 8), ("rows", "COLUMNS", 3), ("rows", "THREADS", 9), ("rows", "ROWS_PER_LANE", 4),
-        ("rows", "ROWS_PER_THREAD", 2), ("rows", "FINISH_COLUMNS", 2), ("norm", "ELEMENTS_PER_LANE", 5),
+        ("rows", "FINISH_COLUMNS", 2), ("measure", "AHEAD", 2), ("norm", "ELEMENTS_PER_LANE", 5),
         ("norm", "THREADS", 9),
     ):  # fmt: skip
         if f"numsnn.kernels.cuda.{module}" in sys.modules:

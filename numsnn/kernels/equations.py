@@ -284,9 +284,9 @@ def normal_divergence_slope(mean, var, target_mean, target_var):
 
 
 @register_jitable
-def uniform(seed, index):
-    """A number in [0, 1) that depends on nothing but (seed, index): the SplitMix64 output function (Steele, Lea
-    and Flood 2014, doi:10.1145/2660193.2660195) of the index-th state, its upper 24 bits, exact in float32.
+def uniform_bits(seed, index):
+    """24 random bits, a whole number, that depend on nothing but (seed, index): the upper ones of the SplitMix64 output
+    function (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) of the index-th state.
 
     seed and index are uint64. No thread, call order or target changes what comes out.
     """
@@ -294,4 +294,10 @@ def uniform(seed, index):
     z = (z ^ (z >> type(seed)(30))) * type(seed)(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> type(seed)(27))) * type(seed)(0x94D049BB133111EB)
     z = z ^ (z >> type(seed)(31))
-    return (z >> type(seed)(40)) / 16777216.0
+    return z >> type(seed)(40)
+
+
+@register_jitable
+def uniform(seed, index):
+    """A number in [0, 1), `uniform_bits` / 2^24, exact in float32."""
+    return uniform_bits(seed, index) / 16777216.0

@@ -26,3 +26,10 @@ def small_tiles(monkeypatch):
     for name, value in {"STATE_ELEMENTS": 24, "SCRATCH_ELEMENTS": 100}.items():
         monkeypatch.setattr(import_module("numsnn.kernels.cpu.neuron"), name, value)
     monkeypatch.setattr(import_module("numsnn.kernels.cpu.grouped"), "WEIGHT_TILES", 3)
+    for module, name, size in (
+        ("launch", "BLOCK", 8), ("rows", "COLUMNS", 3), ("rows", "THREADS", 9), ("rows", "ROWS_PER_LANE", 4),
+        ("rows", "FINISH_COLUMNS", 2), ("measure", "AHEAD", 2), ("norm", "ELEMENTS_PER_LANE", 5),
+        ("norm", "THREADS", 9),
+    ):  # fmt: skip
+        if f"numsnn.kernels.cuda.{module}" in sys.modules:
+            monkeypatch.setattr(sys.modules[f"numsnn.kernels.cuda.{module}"], name, size)

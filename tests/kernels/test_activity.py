@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient
+from targets import ALL, COMPILED
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 from numsnn.kernels.cpu import activity
 
-BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
 WEIGHT, LOW, HIGH = 0.7, 0.3, 0.5
 
 PENALTIES = {
@@ -72,15 +72,16 @@ def test_gradient(name):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize(("rows", "units"), [(1, 1), (11, 7), (33, 5), (16, 1)])
 @pytest.mark.parametrize("draw", [spikes, relaxed])
-def test_cpu_is_the_reference(monkeypatch, name, real, rows, units, draw):
+@COMPILED
+def test_is_the_reference(small_tiles, monkeypatch, k, name, real, rows, units, draw):
     """Whatever the blocks that rows and units are taken in; counts are made in float64."""
     monkeypatch.setattr(activity, "UNIT_BLOCK", 3)
     s = draw(rows, units)
     s = s if s.dtype == np.uint8 else s.astype(real)
-    agree(run(cpu, name, s, real), run(reference, name, s, real), 10, 1)
+    agree(run(k, name, s, real), run(reference, name, s, real), 10, 1)
 
 
-@BOTH
+@ALL
 @NAMES
 def test_size_does_not_matter(k, name):
     """Twice the rows, or every unit twice: the penalty is the same."""
@@ -90,14 +91,14 @@ def test_size_does_not_matter(k, name):
         agree(run(k, name, larger, np.float64)[0].sum(), want, 40, 1)
 
 
-@BOTH
+@ALL
 def test_rates_within_the_band_cost_nothing(k):
     s = np.zeros((10, 3), np.uint8)
     s[:3, 0] = s[:4, 1] = s[:5, 2] = 1
     assert not run(k, "band", s, np.float64).any()
 
 
-@BOTH
+@ALL
 def test_rates_are_pulled_into_the_band(k):
     """A negative gradient raises the rate."""
     s = np.zeros((10, 2), np.uint8)
@@ -108,13 +109,14 @@ def test_rates_are_pulled_into_the_band(k):
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize(("rows", "units"), [(1, 1), (11, 7)])
-def test_adding_rows(small_tiles, rows, units, real):
+@COMPILED
+def test_adding_rows(small_tiles, k, rows, units, real):
     x, u = np.random.default_rng(1).normal(size=(2, rows, units)).astype(real)
     slope, offset = np.random.default_rng(2).normal(size=(2, units)).astype(real)
     y = np.full((2, 2, rows, units), np.nan, real)
-    for k, out in zip((reference, cpu), y, strict=True):
-        k.add_row(x, offset, out[0])
-        k.add_affine(x, u, slope, offset, out[1])
+    for target, out in zip((reference, k), y, strict=True):
+        target.add_row(x, offset, out[0])
+        target.add_affine(x, u, slope, offset, out[1])
     scale = np.abs(x) + np.abs(slope * u) + np.abs(offset)
     agree(y[0, 0], np.array([[x[m, f] + offset[f] for f in range(units)] for m in range(rows)]), 1, scale)
     agree(y[0, 1], x + slope * u + offset, 3, scale)

@@ -5,10 +5,9 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree
+from targets import ALL, COMPILED, fewer
 
-from numsnn.kernels import cpu, reference
-
-BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+from numsnn.kernels import reference
 
 
 def drop(k, x, p, seed, real=np.float32):
@@ -21,19 +20,20 @@ def drop(k, x, p, seed, real=np.float32):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize(("steps", "features"), [(1, 1), (4, 97), (41, 3)])
 @pytest.mark.parametrize("seed", [0, 12345, 2**63 + 5])
-def test_cpu_is_the_reference(small_tiles, steps, features, seed, real):
+@COMPILED
+def test_is_the_reference(small_tiles, k, steps, features, seed, real):
     """The same mask; a division against a product with a rounded reciprocal is three roundings."""
     x = np.random.default_rng(1).normal(size=(steps, features)).astype(real)
-    got, want = (drop(k, x, 0.3, seed, real) for k in (cpu, reference))
+    got, want = (drop(target, x, 0.3, seed, real) for target in (k, reference))
     assert np.array_equal(got == 0, want == 0)
     agree(got, want, 3, want)
 
 
-@BOTH
+@ALL
 def test_mask(k):
     """Constant in time, of the asked share within five standard deviations, another one for another seed, and
     what is kept is scaled so that the mean stays."""
-    p, features = 0.3, 20_000
+    p, features = 0.3, fewer(k, 20_000)
     y = drop(k, np.ones((3, features), np.float32), p, seed=7)
     assert (y == y[0]).all()
     agree(np.unique(y), np.array([0, 1 / (1 - p)], np.float32), 3, 1)
@@ -45,13 +45,13 @@ def test_mask(k):
     assert abs(both - p * p) < 5 * deviation
 
 
-@BOTH
+@ALL
 def test_without_dropping_nothing_changes(k):
     x = np.random.default_rng(2).normal(size=(4, 97)).astype(np.float32)
     assert np.array_equal(drop(k, x, 0.0, seed=3), x)
 
 
-@BOTH
+@ALL
 def test_is_its_own_transpose(k):
     """<dy, A x> = <A dy, x>: the backward pass is the same call."""
     x, dy = np.random.default_rng(3).normal(size=(2, 4, 97))
@@ -59,7 +59,7 @@ def test_is_its_own_transpose(k):
     agree((dy * forward).sum(), (backward * x).sum(), x.size, np.abs(dy * forward).sum())
 
 
-@BOTH
+@ALL
 def test_spikes(k):
     spikes = (np.random.default_rng(4).random((4, 97)) < 0.4).astype(np.uint8)
     want = drop(reference, spikes.astype(np.float32), 0.3, 11)

@@ -6,14 +6,14 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient
+from targets import ALL, COMPILED
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 
-BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
 STEPS_FEATURES = pytest.mark.parametrize(("steps", "features"), [(1, 1), (4, 97), (41, 3)])
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("shape", [(1,), (3, 5, 7), (2, 1, 3, 4, 2)])
 def test_add(small_tiles, k, shape, real):
@@ -23,7 +23,7 @@ def test_add(small_tiles, k, shape, real):
     assert np.array_equal(y, a + b)  # one rounding, the same everywhere
 
 
-@BOTH
+@ALL
 def test_add_spikes(small_tiles, k):
     """Into spikes' own type, as counts, and next to numbers."""
     rng = np.random.default_rng(2)
@@ -38,7 +38,7 @@ def test_add_spikes(small_tiles, k):
     assert np.array_equal(mixed, a.astype(np.float32) + x)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("real", REALS)
 @STEPS_FEATURES
 def test_repeat(small_tiles, k, steps, features, real):
@@ -48,7 +48,7 @@ def test_repeat(small_tiles, k, steps, features, real):
     assert np.array_equal(y, np.stack([x] * steps))
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("real", REALS)
 @STEPS_FEATURES
 def test_sum_steps(small_tiles, k, steps, features, real):
@@ -77,7 +77,7 @@ def join_backward(k, name, dy, a, s):
     return da, ds
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("dtype", [np.uint8, *REALS])
 @pytest.mark.parametrize("name", JOINS)
 def test_joins_of_spikes_are_logic(k, name, dtype):
@@ -86,7 +86,7 @@ def test_joins_of_spikes_are_logic(k, name, dtype):
     assert join(k, name, a, s, dtype).tolist() == [int(JOINS[name](a, s)) for a, s in pairs]
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("name", JOINS)
 def test_joins_of_numbers(small_tiles, k, name):
     """Products, one or two roundings each; a spike and a number next to each other as well."""
@@ -99,7 +99,7 @@ def test_joins_of_numbers(small_tiles, k, name):
         assert np.array_equal(y, left * s.astype(np.float32))
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 @pytest.mark.parametrize("name", JOINS)
 def test_gradients_of_joins(small_tiles, k, name):
     a, s, dy = np.random.default_rng(6).normal(size=(3, 2, 3, 7))
@@ -110,19 +110,20 @@ def test_gradients_of_joins(small_tiles, k, name):
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", JOINS)
-def test_cpu_gradients_of_joins_are_the_reference(small_tiles, name, real):
+@COMPILED
+def test_gradients_of_joins_are_the_reference(small_tiles, k, name, real):
     """To the bit: the same roundings. Of spikes as well."""
     rng = np.random.default_rng(7)
     a, s, dy = rng.normal(size=(3, 4, 41)).astype(real)
     for pair in ((a, s), ((a > 0).astype(np.uint8), (s > 0).astype(np.uint8)), ((a > 0).astype(np.uint8), s)):
-        for got, want in zip(*(join_backward(k, name, dy, *pair) for k in (cpu, reference)), strict=True):
+        for got, want in zip(*(join_backward(target, name, dy, *pair) for target in (k, reference)), strict=True):
             assert got.dtype == real and np.array_equal(got, want)
 
 
 # --- channels put together ----------------------------------------------------------------------------------
 
 
-@BOTH
+@ALL
 def test_concat_and_split(small_tiles, k):
     """Parts of several dtypes in one array, and each of them back."""
     rng = np.random.default_rng(8)
@@ -135,7 +136,7 @@ def test_concat_and_split(small_tiles, k):
     assert np.array_equal(back, parts[1])
 
 
-@BOTH
+@ALL
 def test_concat_keeps_spikes(small_tiles, k):
     a, b = (np.random.default_rng(9).random((2, 23, 5)) < 0.5).astype(np.uint8)
     y = np.full((23, 10), 9, np.uint8)
@@ -167,7 +168,7 @@ def delayed_naively(x, steps, past):
     return y, np.array(line[len(x) :]).reshape(past.shape)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("dtype", [np.uint8, *REALS])
 @pytest.mark.parametrize("reach", [0, 2, 9])
 @pytest.mark.parametrize("name", DELAYS)
@@ -184,7 +185,7 @@ def test_delay(small_tiles, k, name, reach, dtype):
     assert left.dtype == real and np.array_equal(left, want_left.astype(real))
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", DELAYS)
 def test_delay_backward_is_the_adjoint(small_tiles, k, name, real):

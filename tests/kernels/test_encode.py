@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS
+from targets import ALL, COMPILED, fewer
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 
-BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
 STEPS, SAMPLES, FEATURES = 5, 4, 13
 
 
@@ -33,7 +33,7 @@ def split_mix(seed, index):
     return ((z ^ (z >> 31)) >> 40) / 2**24
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("seed", [0, 2**64 - 1])
 def test_every_spike(k, seed):
     x, indices = draw(), [0, 5, 2**24 - 1, 5]
@@ -45,13 +45,14 @@ def test_every_spike(k, seed):
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize(("steps", "samples", "features"), [(1, 1, 1), (3, 5, 40), (2, 1, 97)])
-def test_cpu_is_the_reference(small_tiles, steps, samples, features, real):
+@COMPILED
+def test_is_the_reference(small_tiles, k, steps, samples, features, real):
     x = draw(samples, features, real)
-    got, want = (encode(k, x, steps=steps) for k in (cpu, reference))
+    got, want = (encode(target, x, steps=steps) for target in (k, reference))
     assert np.array_equal(got, want)
 
 
-@BOTH
+@ALL
 def test_chance_belongs_to_the_sample(k):
     """Any batch, any place in it, any number of steps: the same spikes."""
     x = draw()
@@ -64,7 +65,7 @@ def test_chance_belongs_to_the_sample(k):
     assert not np.array_equal(encode(k, x, seed=4), whole)
 
 
-@BOTH
+@ALL
 def test_certain_values(k):
     """0 never fires, 1 always does, and so does what lies beyond."""
     x = np.array([[0, 1, -0.5, 1.5]], np.float32)
@@ -72,11 +73,11 @@ def test_certain_values(k):
     assert (encode(k, x.astype(np.uint8)[:, :2], steps=10) == [0, 1]).all()
 
 
-@BOTH
+@ALL
 def test_rates(k):
     """Five standard deviations of the mean of so many draws; the same from step to step."""
     for p in (0.1, 0.5, 0.9):
-        s = encode(k, np.full((50, 100), p, np.float32), steps=8)
+        s = encode(k, np.full((fewer(k, 50, 5), 100), p, np.float32), steps=8)
         deviation = math.sqrt(p * (1 - p) / s.size)
         assert abs(s.mean() - p) < 5 * deviation
         both = (s[1:] & s[:-1]).mean()

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient, within
+from targets import ALL, COMPILED, fewer
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 
 EPS = 1e-3
 """Large enough to matter: a kernel that forgot it would be far off."""
@@ -73,10 +74,11 @@ def test_gradients(name):
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", CASES)
-def test_cpu_is_the_reference(small_tiles, name, real):
+@COMPILED
+def test_is_the_reference(small_tiles, k, name, real):
     """An error of the mean or the variance reaches everything behind it, relative to |x| and to x^2 / var."""
     x, gamma, beta, dy, groups = draw(name, real)
-    got, want = (run(k, x, gamma, beta, dy, groups) for k in (cpu, reference))
+    got, want = (run(target, x, gamma, beta, dy, groups) for target in (k, reference))
     spread = [np.repeat(part.astype(np.float64), x.shape[2] // groups, 1)[:, None] for part in want[:2]]
     wide = x.astype(np.float64).reshape(*x.shape[:2], groups, -1)
 
@@ -100,7 +102,7 @@ def test_cpu_is_the_reference(small_tiles, name, real):
         agree(array, oracle, ops, scale)
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 def test_input_gradient_may_be_left_out(k):
     arguments = draw("samples of several tiles", np.float64)
     *_, dgamma, dbeta = run(k, *arguments)
@@ -109,7 +111,7 @@ def test_input_gradient_may_be_left_out(k):
     assert np.isnan(dx).all()
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 @pytest.mark.parametrize("real", REALS)
 def test_constant_input_becomes_beta(k, real):
     x, (gamma, beta) = np.full((2, 50, 6), 0.75, real), np.ones((2, 6), real) / 3
@@ -118,11 +120,12 @@ def test_constant_input_becomes_beta(k, real):
 
 
 @pytest.mark.parametrize("deviation", [1.0, 0.1])
-def test_a_large_mean_does_not_swallow_a_small_variance(deviation):
+@COMPILED
+def test_a_large_mean_does_not_swallow_a_small_variance(k, deviation):
     """As for `moments`: the mean is good to a few roundings, and its error delta adds at most delta^2 within tiles and
     twice delta times the deviation between them; a tile's sum of squares errs by its rows times eps / 2."""
-    x = (1e4 + deviation * np.random.default_rng(0).standard_normal((1, 20_000, 8))).astype(np.float32)
-    mean, var, *_ = run(cpu, x, *np.ones((2, 8), np.float32), x, 2)
+    x = (1e4 + deviation * np.random.default_rng(0).standard_normal((1, fewer(k, 20_000), 8))).astype(np.float32)
+    mean, var, *_ = run(k, x, *np.ones((2, 8), np.float32), x, 2)
     wide = x.astype(np.float64).reshape(1, -1, 2, 4)
     eps = float(np.finfo(np.float32).eps) / 2
     delta = 4 * eps * 1e4

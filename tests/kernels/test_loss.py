@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient
+from targets import ALL, COMPILED
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 
-BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
 STEPS, SAMPLES, CLASSES = 3, 5, 4
 LABELS = np.array([0, 3, 1, 0, 2], np.int64)
 """The first and the last class among them."""
@@ -112,12 +112,13 @@ def test_gradient(name):
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", LOSSES)
-def test_cpu_is_the_reference(name, real):
+@COMPILED
+def test_is_the_reference(k, name, real):
     z = readout(real, name)
-    assert_agree(run(cpu, name, z), run(reference, name, z), z, name)
+    assert_agree(run(k, name, z), run(reference, name, z), z, name)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("name", LOSSES)
 def test_spikes_as_readout(k, name):
     """uint8 spikes are the same numbers."""
@@ -127,7 +128,7 @@ def test_spikes_as_readout(k, name):
     assert_agree(run(k, name, spikes, np.float32), run(reference, name, numbers), numbers, name)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("name", ["rate", "rate, smoothed", "temporal"])
 def test_class_gradients_cancel(k, name):
     """Probabilities and labels both sum to 1."""
@@ -135,7 +136,7 @@ def test_class_gradients_cancel(k, name):
     agree(dz.sum(2), np.zeros((STEPS, SAMPLES)), 40, np.abs(dz).sum(2))
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", OF_LOGITS)
 def test_extreme_readout_stays_finite(k, name, real):
@@ -150,7 +151,7 @@ def test_extreme_readout_stays_finite(k, name, real):
         assert wrong.tolist() == [label != 0 for label in LABELS]
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("name", OF_LOGITS)
 def test_one_class_one_sample_one_step(k, name):
     """Nothing to tell apart: no cross-entropy, only the pull."""
@@ -164,7 +165,7 @@ def test_one_class_one_sample_one_step(k, name):
 # --- maximum over time ----------------------------------------------------------------------------------------------
 
 
-@BOTH
+@ALL
 def test_the_gradient_of_a_maximum_goes_to_its_first_step(k):
     """Everywhere else it is zero, and over all classes it cancels."""
     z = readout(np.float64)
@@ -178,7 +179,7 @@ def test_the_gradient_of_a_maximum_goes_to_its_first_step(k):
     agree(dz.sum((0, 2)), np.zeros(SAMPLES), 40, 1)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("at", range(STEPS))
 def test_a_maximum_does_not_hide_a_number_that_is_not_one(k, at):
     z = readout(np.float32)
@@ -190,7 +191,7 @@ def test_a_maximum_does_not_hide_a_number_that_is_not_one(k, at):
 # --- first spikes ---------------------------------------------------------------------------------------------------
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_first_spikes_derivative_is_what_a_spike_changes(k, steps):
     """dL/dz[t] is dL/dt1, known from the times, times t1 with a spike at t less t1 without one: exactly, as t1 is
@@ -239,13 +240,14 @@ def test_membrane_mse(target):
 
 
 @pytest.mark.parametrize("real", REALS)
-def test_membrane_mse_on_cpu_is_the_reference(target, real):
+@COMPILED
+def test_membrane_mse_is_the_reference(k, target, real):
     z, target = readout(real), target.astype(real)
-    for got, want in zip(distance(cpu, z, target), distance(reference, z, target), strict=True):
+    for got, want in zip(distance(k, z, target), distance(reference, z, target), strict=True):
         agree(got, want, 40, np.abs(z - target).max() ** 2)
 
 
-@BOTH
+@ALL
 def test_membrane_mse_of_spikes(k, target):
     spikes, target = (readout(np.float32) > 1).astype(np.uint8), target.astype(np.float32)
     want = distance(k, spikes.astype(np.float32), target)

@@ -5,8 +5,9 @@ import statistics
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient, within
+from targets import ALL, COMPILED, fewer
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 
 EPS, SCALE = 1e-3, 0.7
 """Both large enough to matter: a kernel that forgot one would be far off."""
@@ -55,9 +56,10 @@ def test_reference_moments_are_mean_and_biased_variance():
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("groups", [1, 3])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_cpu_moments_are_the_reference(small_tiles, shape, groups, real):
+@COMPILED
+def test_moments_are_the_reference(small_tiles, k, shape, groups, real):
     x = np.random.default_rng(3).normal(0.4, 1.5, (groups, *shape)).astype(real)
-    (mean, var), (want_mean, want_var) = (moments(k, x) for k in (cpu, reference))
+    (mean, var), (want_mean, want_var) = (moments(target, x) for target in (k, reference))
     rows = shape[0] + 2
     agree(mean, want_mean, rows, np.abs(x).mean(1))
     agree(var, want_var, 2 * rows, np.square(x).mean(1))  # also bounds what the error of the mean does
@@ -65,48 +67,51 @@ def test_cpu_moments_are_the_reference(small_tiles, shape, groups, real):
 
 @pytest.fixture(params=[(1, 100_000), (8, 10_000), (32, 5_000)], ids="channels {0[0]}, rows {0[1]}".format)
 def around_ten_thousand(request):
-    """f(deviation): float32 numbers of mean 1e4, and the error of a mean that is good to four roundings."""
+    """f(k, deviation): float32 numbers of mean 1e4, and the error of a mean that is good to four roundings."""
     channels, rows = request.param
 
-    def draw(deviation):
-        x = 1e4 + deviation * np.random.default_rng(0).standard_normal((1, rows, channels))
+    def draw(k, deviation):
+        x = 1e4 + deviation * np.random.default_rng(0).standard_normal((1, fewer(k, rows), channels))
         return x.astype(np.float32), 4 * float(np.finfo(np.float32).eps) / 2 * 1e4
 
     return draw
 
 
 @pytest.mark.parametrize("deviation", [1.0, 0.1])
-def test_a_large_mean_does_not_swallow_a_small_variance(around_ten_thousand, deviation):
+@COMPILED
+def test_a_large_mean_does_not_swallow_a_small_variance(k, around_ten_thousand, deviation):
     """An error delta of the tiles' means adds delta^2 within tiles, and delta^2 and twice delta times the
     deviation between them; a tile's sum of squares errs by its number of rows times eps / 2."""
-    x, delta = around_ten_thousand(deviation)
+    x, delta = around_ten_thousand(k, deviation)
     exact = x.astype(np.float64).var(1)
-    _, var = moments(cpu, x)
+    _, var = moments(k, x)
     rounding = (32768 // x.shape[2]) * float(np.finfo(np.float32).eps) / 2
     within(var, exact, 2 * delta**2 + 2 * delta * np.sqrt(exact) + rounding * exact)
 
 
 @pytest.mark.parametrize("deviation", [1.0, 0.1])
-def test_a_large_mean_is_exact_to_a_few_roundings(around_ten_thousand, deviation):
+@COMPILED
+def test_a_large_mean_is_exact_to_a_few_roundings(k, around_ten_thousand, deviation):
     """Not to a few a row: it is subtracted from numbers that differ by no more than the deviation."""
-    x, delta = around_ten_thousand(deviation)
-    mean, _ = moments(cpu, x)
+    x, delta = around_ten_thousand(k, deviation)
+    mean, _ = moments(k, x)
     within(mean, x.astype(np.float64).mean(1), delta)
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 @pytest.mark.parametrize("real", REALS)
 def test_constant_input_has_no_variance(k, real):
     mean, var = moments(k, np.full((2, 50, 3), 0.75, real))
     assert (mean == 0.75).all() and (var == 0).all()
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (3, 1)])
 @pytest.mark.parametrize("real", REALS)
-def test_running_update(k, real):
-    running, value = np.array([1, -2, 0.5], real), np.array([3, 2, 0.5], real)
+def test_running_update(k, real, shape):
+    running, value = np.array([1, -2, 0.5], real).reshape(shape), np.array([3, 2, 0.5], real).reshape(shape)
     k.running_update(running, value, 0.25)
-    assert running.tolist() == [1.5, -1, 0.5]
+    assert running.ravel().tolist() == [1.5, -1, 0.5]
 
 
 # --- batch normalisation ------------------------------------------------------------------------------------
@@ -143,10 +148,11 @@ def test_gradients(frozen):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_cpu_is_the_reference(small_tiles, shape, frozen, real):
+@COMPILED
+def test_is_the_reference(small_tiles, k, shape, frozen, real):
     x, gamma, beta, dy = draw(shape, real)
     (mean,), (var,) = moments(reference, x[None])
-    got, want = (run(k, x, gamma, beta, dy, mean, var, frozen) for k in (cpu, reference))
+    got, want = (run(target, x, gamma, beta, dy, mean, var, frozen) for target in (k, reference))
 
     rows = shape[0]
     inverse = 1 / np.sqrt(var.astype(np.float64) + EPS)
@@ -159,7 +165,7 @@ def test_cpu_is_the_reference(small_tiles, shape, frozen, real):
         agree(array, oracle, ops, scale)
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 def test_input_gradient_may_be_left_out(k):
     x, gamma, beta, dy = draw((61, 5), np.float64)
     (mean,), (var,) = moments(reference, x[None])
@@ -169,10 +175,44 @@ def test_input_gradient_may_be_left_out(k):
     assert np.isnan(dx).all()
 
 
+@ALL
+@pytest.mark.parametrize("real", REALS)
+def test_factor_is_what_the_forward_pass_multiplies_by(k, real):
+    x, gamma, beta, _ = draw((7, 5), real)
+    (mean,), (var,) = moments(reference, x[None])
+    factor, y = np.full_like(gamma, np.nan), np.full_like(x, np.nan)
+    k.batchnorm_factor(gamma, var, EPS, SCALE, factor)
+    k.batchnorm_forward(x, gamma, beta, mean, var, EPS, SCALE, y)
+    agree(y, (x - mean) * factor + beta, 8, np.abs((x - mean) * factor) + np.abs(beta))
+
+
+@COMPILED
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("shape", SHAPES[:3])
+def test_backward_in_place_and_from_sums(small_tiles, k, shape, frozen):
+    """dx may be dy, to the bit; and sums that somebody has already are taken for what they are."""
+    x, gamma, beta, dy = draw(shape, np.float32)
+    (mean,), (var,) = moments(reference, x[None])
+    *_, dx = run(k, x, gamma, beta, dy, mean, var, frozen)
+    slope, (dgamma, dbeta) = dy.copy(), np.full((2, shape[1]), np.nan, x.dtype)
+    k.batchnorm_backward(slope, x, gamma, mean, var, EPS, SCALE, frozen, slope, dgamma, dbeta)
+    assert np.array_equal(slope, dx)
+    sums = np.random.default_rng(6).normal(size=(2, shape[1])).astype(np.float32)
+    got, want = np.full((2, *shape), np.nan, np.float32)
+    gradients = np.full((2, 2, shape[1]), np.nan, np.float32)
+    for target, out, both in zip((k, reference), (got, want), gradients, strict=True):
+        target.batchnorm_backward(dy, x, gamma, mean, var, EPS, SCALE, frozen, out, *both, sums)
+    inverse = 1 / np.sqrt(var.astype(np.float64) + EPS)
+    share = np.abs(sums) / shape[0]
+    centred = np.abs(dy) + share[0] + np.abs(x - mean) * inverse * share[1] * inverse
+    agree(got, want, 16, SCALE * np.abs(gamma) * inverse * centred)
+    agree(gradients[0], gradients[1], 8, np.abs(sums[::-1]) * np.maximum(1, [SCALE * inverse, np.ones_like(inverse)]))
+
+
 # --- folded into weights ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("real", REALS)
 def test_folded_weights_do_both(k, bias, real):
@@ -218,8 +258,9 @@ def test_reference_scales_steps():
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_cpu_scales_steps_as_the_reference(small_tiles, shape, real):
+@COMPILED
+def test_scaling_steps_is_the_reference(small_tiles, k, shape, real):
     x, p, dy = draw_steps(shape, real)
-    got, want = (scaled(k, x, p, dy) for k in (cpu, reference))
+    got, want = (scaled(target, x, p, dy) for target in (k, reference))
     assert np.array_equal(got[0], want[0]) and np.array_equal(got[1], want[1])
     agree(got[2], want[2], x[0].size, np.abs(dy * x).sum((1, 2)))

@@ -5,10 +5,8 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient
+from targets import ALL
 
-from numsnn.kernels import cpu, reference
-
-BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
 NAMES = {"positive": math.exp, "unit": lambda raw: 1 / (1 + math.exp(-raw))}
 KINDS = pytest.mark.parametrize("name", NAMES)
 CHANNELS = 4
@@ -18,7 +16,7 @@ def pair(k, name):
     return getattr(k, f"{name}_forward"), getattr(k, f"{name}_backward")
 
 
-@BOTH
+@ALL
 @KINDS
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("shared", [True, False], ids=["a layer", "a channel"])
@@ -30,7 +28,7 @@ def test_value(k, name, real, shared):
     agree(natural, want.astype(real), 4, want)
 
 
-@BOTH
+@ALL
 @KINDS
 @pytest.mark.parametrize("shared", [True, False], ids=["a layer", "a channel"])
 def test_gradient(k, name, shared):
@@ -50,7 +48,7 @@ def test_gradient(k, name, shared):
     is_gradient(draw, loss, raw)
 
 
-@BOTH
+@ALL
 @KINDS
 def test_one_channel(k, name):
     """[1] is one a layer and one a channel at once."""
@@ -62,7 +60,7 @@ def test_one_channel(k, name):
     assert draw == {"positive": 3, "unit": 0.75}[name]
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("real", REALS)
 def test_unit_stays_within_its_bounds(k, real):
     """However far the raw value has gone, and without a warning on the way."""

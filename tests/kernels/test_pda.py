@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient
+from targets import ALL, COMPILED
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 
-BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
 EPS, WEIGHT = 1e-2, 0.6
 CHANNELS = 3
 
@@ -55,7 +55,7 @@ def test_gradient():
     is_gradient(p_offset + p_slope * u, objective, u)
 
 
-@BOTH
+@ALL
 def test_nothing_to_adjust(k):
     """A channel that has the wanted distribution pays nothing and is not pushed."""
     _, mean, var = draw(np.float64)
@@ -65,7 +65,7 @@ def test_nothing_to_adjust(k):
     agree(p_offset, np.zeros(CHANNELS), 8, 1 / (29 * var.min()))
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("real", REALS)
 def test_silent_channel_stays_finite(k, real):
     """No variance at all: eps keeps it from dividing by zero, and potentials are pushed apart and up."""
@@ -78,10 +78,11 @@ def test_silent_channel_stays_finite(k, real):
 
 
 @pytest.mark.parametrize("real", REALS)
-def test_cpu_divergence_is_the_reference(real):
+@COMPILED
+def test_divergence_is_the_reference(k, real):
     u, target_mean, target_var = draw(real)
     mean, var = u.mean(0), u.var(0)
-    got, want = (run(k, mean, var, target_mean, target_var, len(u)) for k in (cpu, reference))
+    got, want = (run(target, mean, var, target_mean, target_var, len(u)) for target in (k, reference))
     v, w, gap = var + EPS, target_var + EPS, np.abs(mean - target_mean)
     share = WEIGHT / CHANNELS
     slope = share / len(u) * (1 / w + (w + gap**2) / v**2)
@@ -91,7 +92,7 @@ def test_cpu_divergence_is_the_reference(real):
         agree(array, oracle, 16, scale)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("shape", [(1, 1), (4, 3)])
 def test_shift_update(k, shape, real):
@@ -107,7 +108,7 @@ def test_shift_update(k, shape, real):
     agree(d, np.array(want, real), 4, scale)
 
 
-@BOTH
+@ALL
 def test_tracking_takes_the_shift_out(k):
     """A mean that falls by d when d is taken off settles on its target, at the pace of the momentum."""
     d, target = np.zeros((2, 1)), np.array([0.25])
@@ -116,3 +117,40 @@ def test_tracking_takes_the_shift_out(k):
         k.shift_update(d, drift - d, target, 0.1)
     remaining = np.abs(drift - target) * 0.9**100
     agree(np.abs(drift - d - target), remaining, 400, 1)
+
+
+# --- moments of moments -----------------------------------------------------------------------------------------------
+
+
+@ALL
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("steps", [1, 4])
+def test_merged_steps_are_the_moments_of_all_steps(k, real, steps):
+    """Around a mean that is large beside what steps differ by: its rounding is all that is lost of it."""
+    u = np.random.default_rng(4).normal(30, 1, (steps, 50, CHANNELS))
+    mean, var = u.mean(1).astype(real), u.var(1).astype(real)
+    total = np.full((2, CHANNELS), np.nan, real)
+    k.merge_steps(mean, var, *total)
+    wide = mean.astype(np.float64)
+    want = np.array([wide.mean(0), var.astype(np.float64).mean(0) + wide.var(0)])
+    agree(total[0], want[0].astype(real), 2, np.abs(want[0]))
+    spread = wide.max(0) - wide.min(0)
+    agree(total[1], want[1].astype(real), steps + 8, want[1] + spread**2 + np.finfo(real).eps * np.square(wide).mean(0))
+
+
+@ALL
+@pytest.mark.parametrize("real", REALS)
+def test_normalised_moments(k, real):
+    """Of (x - centre) factor + offset; also into the memory of the mean and the variance."""
+    rng = np.random.default_rng(5)
+    u = rng.normal(0.4, 1.3, (29, CHANNELS))
+    mean, var = u.mean(0).astype(real), u.var(0).astype(real)
+    centre, factor, offset = rng.normal(size=(3, CHANNELS)).astype(real)
+    out = np.full((2, CHANNELS), np.nan, real)
+    k.normalised_moments(mean, var, centre, factor, offset, *out)
+    normalised = (u - centre) * factor + offset
+    scale = (np.abs(mean) + np.abs(centre)) * np.abs(factor) + np.abs(offset)
+    agree(out[0], normalised.mean(0).astype(real), 8, scale)
+    agree(out[1], normalised.var(0).astype(real), 8, normalised.var(0))
+    k.normalised_moments(mean, var, centre, factor, offset, mean, var)
+    assert np.array_equal(mean, out[0]) and np.array_equal(var, out[1])

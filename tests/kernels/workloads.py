@@ -246,7 +246,7 @@ def positive_forward(k, rng):
 
 @workload
 def positive_backward(k, rng):
-    return constrained(k.positive_backward, *normal(rng, 2, 17))
+    return constrained(k.positive_backward, *normal(rng, 2, 17), sizes=(17, 1))
 
 
 @workload
@@ -256,13 +256,15 @@ def unit_forward(k, rng):
 
 @workload
 def unit_backward(k, rng):
-    return constrained(k.unit_backward, *normal(rng, 2, 17))
+    return constrained(k.unit_backward, *normal(rng, 2, 17), sizes=(17, 1))
 
 
-def constrained(function, *arguments):
-    out = empty(17)
-    function(*arguments, out)
-    return [out]
+def constrained(function, *arguments, sizes=(17,)):
+    """Of one a channel; where two sizes are given of one a layer as well."""
+    outs = [empty(size) for size in sizes]
+    for out in outs:
+        function(*arguments, out)
+    return outs
 
 
 # --- neurons with further memory ------------------------------------------------------------------------------

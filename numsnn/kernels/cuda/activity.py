@@ -1,0 +1,140 @@
+"""Penalties on the activity of a layer; `reference.activity` is the text it equals."""
+
+import numpy as np
+from numba.extending import register_jitable
+
+from .api import cuda
+from .compile import kernel
+from .launch import scratch
+from .rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
+
+
+def _count_kernel(dtype):
+    @kernel
+    def count_parts(s, counts, parts, part_rows, across):
+        """Per part and unit the sum of s: counts ``[P, F]``."""
+        room = cuda.shared.array(THREADS, dtype)
+        rows, units = s.shape
+        real = counts.dtype.type
+        _, part, f = place(parts, across)
+        total = real(0)
+        if f < units:
+            last = min(rows, (part + 1) * part_rows)
+            for m in range(part * part_rows + cuda.threadIdx.y, last, cuda.blockDim.y):
+                total += real(s[m, f])
+        total = sum_lanes(room, total)
+        if cuda.threadIdx.y == 0 and f < units:
+            counts[part, f] = total
+
+    return count_parts
+
+
+_count_parts = {np.dtype(real): _count_kernel(real) for real in (np.float32, np.float64)}
+
+
+@register_jitable
+def _band(rate, low, high):
+    """Penalty on a rate, and its slope."""
+    below, above = max(low - rate, type(rate)(0)), max(rate - high, type(rate)(0))
+    return below * below + above * above, type(rate)(2) * (above - below)
+
+
+@register_jitable
+def _rate(rate, low, high):
+    """Penalty on a rate, and its slope."""
+    return rate, type(rate)(1)
+
+
+@register_jitable
+def _square(rate, low, high):
+    """Penalty on a rate, and its slope."""
+    return rate * rate, type(rate)(2) * rate
+
+
+def _penalty_kernel(penalty, dtype):
+    @kernel
+    def penalise_units(counts, inverse_rows, low, high, share, value, pull):
+        """value and pull from the parts' counts."""
+        room = cuda.shared.array(THREADS, dtype)
+        parts, units = counts.shape
+        f, lane = cuda.grid(2)
+        total = counts.dtype.type(0)
+        if f < units:
+            for part in range(lane, parts, cuda.blockDim.y):
+                total += counts[part, f]
+        total = sum_lanes(room, total)
+        if lane == 0 and f < units:
+            penalty_f, slope = penalty(total * inverse_rows, low, high)
+            value[f] = share * penalty_f
+            pull[f] = share * inverse_rows * slope
+
+    return penalise_units
+
+
+_penalise = {
+    (name, np.dtype(real)): _penalty_kernel(penalty, real)
+    for name, penalty in (("band", _band), (1, _rate), (2, _square))
+    for real in (np.float32, np.float64)
+}
+
+
+def _launch_penalty(name, s, low, high, weight, value, pull):
+    rows, units = s.shape
+    real, cut = value.dtype.type, cut_rows(1, rows, units)
+    counts = scratch.get("counts", (cut.parts, units), value.dtype)
+    cut.launch(_count_parts[value.dtype], 1, s, counts)
+    launch_finish(
+        _penalise[name, value.dtype], units, cut.parts, counts, real(1 / rows), real(low), real(high),
+        real(weight / units), value, pull,
+    )  # fmt: skip
+
+
+def rate_band(s, low, high, weight, value, pull):
+    """See `reference.activity.rate_band`."""
+    _launch_penalty("band", s, low, high, weight, value, pull)
+
+
+def rate_power(s, power, weight, value, pull):
+    """See `reference.activity.rate_power`."""
+    _launch_penalty(power, s, 0, 0, weight, value, pull)
+
+
+@register_jitable
+def _plus(row, x):
+    return x + row
+
+
+@register_jitable
+def _plus_affine(constants, u, x):
+    return x + constants[0] * u + constants[1]
+
+
+_transform_plus, _transform_plus_affine = transform(_plus), transform_two(_plus_affine)
+
+
+@kernel
+def _add_row(x, row, y):
+    rows, width = x.shape
+    f, first = cuda.grid(2)
+    _, stride = cuda.gridsize(2)
+    if f < width:
+        _transform_plus(row[f], x, y, f, first, rows, stride)
+
+
+def add_row(x, row, y):
+    """See `reference.activity.add_row`."""
+    launch_rows(_add_row, *x.shape, x, row, y)
+
+
+@kernel
+def _add_affine(x, u, slope, offset, y):
+    rows, width = x.shape
+    c, first = cuda.grid(2)
+    _, stride = cuda.gridsize(2)
+    if c < width:
+        _transform_plus_affine((slope[c], offset[c]), u, x, y, c, first, rows, stride)
+
+
+def add_affine(x, u, slope, offset, y):
+    """See `reference.activity.add_affine`."""
+    launch_rows(_add_affine, *x.shape, x, u, slope, offset, y)

@@ -1,0 +1,36 @@
+"""Dropout with one mask for all time steps; `reference.dropout` is the text it equals."""
+
+import math
+
+import numpy as np
+
+from .. import equations as eq
+from .api import cuda
+from .chance import uniform_bits
+from .compile import kernel
+from .launch import launch_flat
+
+
+def _dropout_kernel():
+    source = eq.SOURCE_HASH
+
+    @kernel
+    def drop_features(x, least, factor, seed, y, count):
+        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
+        real = y.dtype.type
+        for f in range(cuda.grid(1), count, cuda.gridsize(1)):
+            kept = factor if uniform_bits(seed, np.uint64(f)) >= least else real(0)
+            for t in range(y.shape[0]):
+                y[t, f] = real(x[t, f]) * kept
+
+    return drop_features
+
+
+_drop_features = _dropout_kernel()
+
+
+def dropout(x, p, seed, y):
+    """See `reference.dropout.dropout`. Random numbers are compared as whole numbers of 24 bits, which is the same to
+    the bit and needs no double precision."""
+    least = np.uint64(math.ceil(p * 2**24))
+    launch_flat(_drop_features, y.shape[1], x, least, y.dtype.type(1 / (1 - p)), np.uint64(seed), y)

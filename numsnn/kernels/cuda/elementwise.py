@@ -1,0 +1,207 @@
+"""Joins, copies along time and channels, and delays; `reference.elementwise` is the text it equals."""
+
+from numba.extending import register_jitable
+
+from .api import cuda
+from .compile import kernel
+from .launch import ceil_div, launch_flat
+from .rows import launch_rows
+
+ELEMENTS = 4
+"""Elements a thread takes: it reads all of them before it writes (see `rows.ROWS_PER_THREAD`), and prepares once."""
+
+
+def _join_kernel(function):
+    """y[k] = function(a[k], s[k]), both in the type of y."""
+
+    @kernel
+    def join(a, s, y, threads):
+        real, count = y.dtype.type, y.shape[0]
+        k, stride = cuda.grid(1), cuda.gridsize(1)
+        while k + 3 * stride < count:
+            second, third, fourth = k + stride, k + 2 * stride, k + 3 * stride
+            a_1, a_2, a_3, a_4 = real(a[k]), real(a[second]), real(a[third]), real(a[fourth])
+            s_1, s_2, s_3, s_4 = real(s[k]), real(s[second]), real(s[third]), real(s[fourth])
+            y[k], y[second] = function(a_1, s_1), function(a_2, s_2)
+            y[third], y[fourth] = function(a_3, s_3), function(a_4, s_4)
+            k += 4 * stride
+        while k < count:
+            y[k] = function(real(a[k]), real(s[k]))
+            k += stride
+
+    return join
+
+
+def _join_backward_kernel(function):
+    """da[k], ds[k] = function(dy[k], a[k], s[k]), all in the type of dy."""
+
+    @kernel
+    def join_backward(dy, a, s, da, ds, count):
+        real = dy.dtype.type
+        for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+            da[k], ds[k] = function(dy[k], real(a[k]), real(s[k]))
+
+    return join_backward
+
+
+@register_jitable
+def _sum(a, s):
+    return a + s
+
+
+@register_jitable
+def _and(a, s):
+    return a * s
+
+
+@register_jitable
+def _and_gradient(dy, a, s):
+    return dy * s, dy * a
+
+
+@register_jitable
+def _iand(a, s):
+    return (type(a)(1) - a) * s
+
+
+@register_jitable
+def _iand_gradient(dy, a, s):
+    return -dy * s, dy * (type(a)(1) - a)
+
+
+_add_elements, _and_elements, _iand_elements = map(_join_kernel, (_sum, _and, _iand))
+_and_backward, _iand_backward = map(_join_backward_kernel, (_and_gradient, _iand_gradient))
+
+
+def _launch_join(kernel, a, s, y):
+    launch_flat(kernel, ceil_div(y.size, ELEMENTS), a.reshape(-1), s.reshape(-1), y.reshape(-1))
+
+
+def add(a, b, y):
+    """See `reference.elementwise.add`."""
+    _launch_join(_add_elements, a, b, y)
+
+
+def and_forward(a, s, y):
+    """See `reference.elementwise.and_forward`."""
+    _launch_join(_and_elements, a, s, y)
+
+
+def and_backward(dy, a, s, da, ds):
+    """See `reference.elementwise.and_backward`."""
+    launch_flat(_and_backward, dy.size, *(array.reshape(-1) for array in (dy, a, s, da, ds)))
+
+
+def iand_forward(a, s, y):
+    """See `reference.elementwise.iand_forward`."""
+    _launch_join(_iand_elements, a, s, y)
+
+
+def iand_backward(dy, a, s, da, ds):
+    """See `reference.elementwise.iand_backward`."""
+    launch_flat(_iand_backward, dy.size, *(array.reshape(-1) for array in (dy, a, s, da, ds)))
+
+
+@kernel
+def _repeat(x, y, count):
+    for f in range(cuda.grid(1), count, cuda.gridsize(1)):
+        value = x[f]
+        for t in range(y.shape[0]):
+            y[t, f] = value
+
+
+def repeat(x, y):
+    """See `reference.elementwise.repeat`."""
+    launch_flat(_repeat, x.size, x, y)
+
+
+@kernel
+def _sum_steps(dy, dx, count):
+    for f in range(cuda.grid(1), count, cuda.gridsize(1)):
+        total = dy[0, f]
+        for t in range(1, dy.shape[0]):
+            total += dy[t, f]
+        dx[f] = total
+
+
+def sum_steps(dy, dx):
+    """See `reference.elementwise.sum_steps`."""
+    launch_flat(_sum_steps, dx.size, dy, dx)
+
+
+@kernel
+def _concat(x, first, y):
+    rows, channels = x.shape
+    c, row = cuda.grid(2)
+    _, stride = cuda.gridsize(2)
+    if c < channels:
+        for m in range(row, rows, stride):
+            y[m, first + c] = x[m, c]
+
+
+def concat(x, first, y):
+    """See `reference.elementwise.concat`."""
+    launch_rows(_concat, *x.shape, x, first, y)
+
+
+@kernel
+def _split(dy, first, dx):
+    rows, channels = dx.shape
+    c, row = cuda.grid(2)
+    _, stride = cuda.gridsize(2)
+    if c < channels:
+        for m in range(row, rows, stride):
+            dx[m, c] = dy[m, first + c]
+
+
+def split(dy, first, dx):
+    """See `reference.elementwise.split`."""
+    launch_rows(_split, *dx.shape, dy, first, dx)
+
+
+@kernel
+def _delay_forward(x, steps, reach, past, y):
+    """A thread goes through all steps of a row and channel: it alone reads and writes the past there. Nothing of past
+    is touched where reach is 0."""
+    length, rows, channels = x.shape
+    value = y.dtype.type
+    c, row = cuda.grid(2)
+    _, stride = cuda.gridsize(2)
+    if c < channels:
+        delay = steps[c]
+        for m in range(row, rows, stride):
+            for t in range(length):
+                at = t - delay
+                if at >= 0:
+                    y[t, m, c] = x[at, m, c]
+                elif at >= -reach:
+                    y[t, m, c] = value(past[reach + at, m, c])
+                else:
+                    y[t, m, c] = value(0)
+            for k in range(reach):
+                at = length - reach + k
+                past[k, m, c] = past.dtype.type(x[at, m, c]) if at >= 0 else past[k + length, m, c]
+
+
+def delay_forward(x, steps, past, y):
+    """See `reference.elementwise.delay_forward`."""
+    reach = len(past)
+    launch_rows(_delay_forward, *x.shape[1:], x, steps, reach, past if reach else y, y)
+
+
+@kernel
+def _delay_backward(dy, steps, dx):
+    length, rows, channels = dy.shape
+    c, row = cuda.grid(2)
+    _, stride = cuda.gridsize(2)
+    if c < channels:
+        delay = steps[c]
+        for m in range(row, rows, stride):
+            for t in range(length):
+                at = t + delay
+                dx[t, m, c] = dy[at, m, c] if at < length else dy.dtype.type(0)
+
+
+def delay_backward(dy, steps, dx):
+    """See `reference.elementwise.delay_backward`."""
+    launch_rows(_delay_backward, *dy.shape[1:], dy, steps, dx)

@@ -1,0 +1,145 @@
+"""Group normalisation; `reference.groupnorm` is the text it equals.
+
+Blocks take a sample's positions channel by channel, so that threads read neighbouring numbers; a group's channels meet
+when the blocks' sums do.
+"""
+
+import math
+
+import numpy as np
+from numba.extending import register_jitable
+
+from .. import equations as eq
+from .api import cuda
+from .compile import device, kernel
+from .launch import scratch
+from .measure import measure
+from .norm import transform_normalise
+from .reduce import column_sum
+from .rows import THREADS, cut_rows, launch_finish, place, sum_lanes, transform_two
+
+
+@device
+def _inverse(var, eps):
+    """1 / sqrt(var + eps)"""
+    return type(var)(1) / type(var)(math.sqrt(var + eps))
+
+
+def _forward_kernel():
+    source = eq.SOURCE_HASH
+
+    @kernel
+    def normalise_parts(x, mean, var, gamma, beta, eps, y, parts, part_rows, across):
+        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
+        _, rows, channels = x.shape
+        b, part, c = place(parts, across)
+        if c < channels:
+            g = c // (channels // mean.shape[1])
+            constants = mean[b, g], _inverse(var[b, g], eps) * gamma[c], beta[c]
+            first, last = part * part_rows + cuda.threadIdx.y, min(rows, (part + 1) * part_rows)
+            transform_normalise(constants, x[b], y[b], c, first, last, cuda.blockDim.y)
+
+    return normalise_parts
+
+
+_normalise_parts = _forward_kernel()
+
+
+def groupnorm_forward(x, gamma, beta, eps, mean, var, y):
+    """See `reference.groupnorm.groupnorm_forward`."""
+    measure(x, x.shape[2] // mean.shape[1], mean, var)
+    cut_rows(*x.shape).launch(_normalise_parts, len(x), x, mean, var, gamma, beta, gamma.dtype.type(eps), y)
+
+
+def _projection_kernel(dtype):
+    @kernel
+    def projection_parts(dy, x, mean, var, eps, totals, projections, parts, part_rows, across):
+        """Per part and channel ``[B, P, C]``: the sum of dy, and of dy times the normalised x."""
+        room = cuda.shared.array(THREADS, dtype)
+        _, rows, channels = x.shape
+        b, part, c = place(parts, across)
+        total = projection = x.dtype.type(0)
+        if c < channels:
+            g = c // (channels // mean.shape[1])
+            centre, factor = mean[b, g], _inverse(var[b, g], eps)
+            last = min(rows, (part + 1) * part_rows)
+            for m in range(part * part_rows + cuda.threadIdx.y, last, cuda.blockDim.y):
+                slope = dy[b, m, c]
+                total += slope
+                projection += slope * ((x[b, m, c] - centre) * factor)
+        total, projection = sum_lanes(room, total), sum_lanes(room, projection)
+        if cuda.threadIdx.y == 0 and c < channels:
+            totals[b, part, c], projections[b, part, c] = total, projection
+
+    return projection_parts
+
+
+def _group_kernel(dtype):
+    @kernel
+    def group_means(totals, projections, gamma, inverse_members, slope, projection):
+        """Per sample and group ``[B, G]``: the means of gamma dy, and of that times the normalised x."""
+        room = cuda.shared.array(THREADS, dtype)
+        samples, parts, channels = totals.shape
+        groups = slope.shape[1]
+        size = channels // groups
+        column = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
+        b, first = column // groups, column % groups * size
+        total = projected = gamma.dtype.type(0)
+        if b < samples:
+            for k in range(cuda.threadIdx.y, parts * size, cuda.blockDim.y):
+                part, c = k // size, first + k % size
+                total += gamma[c] * totals[b, part, c]
+                projected += gamma[c] * projections[b, part, c]
+        total, projected = sum_lanes(room, total), sum_lanes(room, projected)
+        if cuda.threadIdx.y == 0 and b < samples:
+            slope[b, column % groups] = total * inverse_members
+            projection[b, column % groups] = projected * inverse_members
+
+    return group_means
+
+
+_projection_parts, _group_means = (
+    {np.dtype(real): make(real) for real in (np.float32, np.float64)} for make in (_projection_kernel, _group_kernel)
+)
+
+
+@register_jitable
+def _pull(constants, dy, x):
+    """An element of the input's gradient."""
+    centre, inverse, weight, mean_slope, pull = constants
+    return inverse * (weight * dy - mean_slope - (x - centre) * inverse * pull)
+
+
+_transform_pull = transform_two(_pull)
+
+
+@kernel
+def _input_gradient(dy, x, gamma, mean, var, eps, slope, projection, dx, parts, part_rows, across):
+    """dx may be dy."""
+    _, rows, channels = x.shape
+    b, part, c = place(parts, across)
+    if c < channels:
+        g = c // (channels // mean.shape[1])
+        constants = mean[b, g], _inverse(var[b, g], eps), gamma[c], slope[b, g], projection[b, g]
+        first, last = part * part_rows + cuda.threadIdx.y, min(rows, (part + 1) * part_rows)
+        _transform_pull(constants, dy[b], x[b], dx[b], c, first, last, cuda.blockDim.y)
+
+
+def groupnorm_backward(dy, x, gamma, mean, var, eps, dx, dgamma, dbeta):
+    """See `reference.groupnorm.groupnorm_backward`."""
+    samples, positions, channels = x.shape
+    real, groups = gamma.dtype.type, mean.shape[1]
+    cut = cut_rows(*x.shape)
+    totals, projections = scratch.get("group projections", (2, samples, cut.parts, channels), x.dtype)
+    cut.launch(_projection_parts[x.dtype], samples, dy, x, mean, var, real(eps), totals, projections)
+    column_sum(totals.reshape(-1, channels), dbeta)
+    column_sum(projections.reshape(-1, channels), dgamma)
+    if dx is None:
+        return
+    size = channels // groups
+    slope, projection = scratch.get("group means", (2, samples, groups), x.dtype)
+    launch_finish(
+        _group_means[x.dtype], mean.size, cut.parts * size, totals, projections, gamma, real(1 / (positions * size)),
+        slope, projection,
+    )  # fmt: skip
+    cut.launch(_input_gradient, samples, dy, x, gamma, mean, var, real(eps), slope, projection, dx)

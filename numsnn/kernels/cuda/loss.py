@@ -1,0 +1,253 @@
+"""Losses on the readout; `reference.loss` is the text it equals. A block is a sample: it owns its loss and its row of
+the gradient, and its lanes share the classes. The rows of dz hold logits until their gradients take their place.
+"""
+
+import math
+
+import numpy as np
+
+from .api import cuda
+from .compile import device, kernel
+from .launch import WARP, launch
+from .rows import max_lanes, sum_lanes
+
+REALS = (np.float32, np.float64)
+
+
+@device
+def _cross_entropy(room, row, label, smoothing, factor):
+    """Turn a row of logits into factor times the gradient of their cross-entropy against the smoothed label; the
+    result is a lane's share of the cross-entropy. A lane touches no other numbers of the row than its own."""
+    lane, lanes, classes = cuda.threadIdx.y, cuda.blockDim.y, row.shape[0]
+    real = row.dtype.type
+    top = row[lane]
+    for k in range(lane + lanes, classes, lanes):
+        top = max(top, row[k])
+    top = max_lanes(room, top)
+    total = real(0)
+    for k in range(lane, classes, lanes):
+        total += real(math.exp(row[k] - top))
+    log_total = real(math.log(sum_lanes(room, total)))
+    value = real(0)
+    for k in range(lane, classes, lanes):
+        target = smoothing / real(classes) + (real(1) - smoothing if k == label else real(0))
+        log_p = row[k] - top - log_total
+        value -= target * log_p
+        row[k] = factor * (real(math.exp(log_p)) - target)
+    return value
+
+
+def _launch(kernels, z, dz, *arguments):
+    """A block for every sample; classes are at least as many as lanes."""
+    launch(kernels[dz.dtype], z.shape[1], (1, min(WARP, z.shape[2])), *arguments)
+
+
+def _rate_kernel(dtype):
+    @kernel
+    def rate_samples(z, labels, smoothing, loss, dz):
+        room = cuda.shared.array(WARP, dtype)
+        steps, samples, classes = z.shape
+        real = dz.dtype.type
+        n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
+        row = dz[0, n]
+        for k in range(lane, classes, lanes):
+            total = real(0)
+            for t in range(steps):
+                total += real(z[t, n, k])
+            row[k] = total / real(steps)
+        share = _cross_entropy(room, row, labels[n], smoothing, real(1) / real(steps * samples))
+        value = sum_lanes(room, share)
+        if lane == 0:
+            loss[n] = value
+        for k in range(lane, classes, lanes):
+            for t in range(1, steps):
+                dz[t, n, k] = row[k]
+
+    return rate_samples
+
+
+_rate = {np.dtype(real): _rate_kernel(real) for real in REALS}
+
+
+def rate_cross_entropy(z, labels, smoothing, loss, dz):
+    """See `reference.loss.rate_cross_entropy`."""
+    _launch(_rate, z, dz, z, labels, dz.dtype.type(smoothing), loss, dz)
+
+
+def _temporal_kernel(dtype):
+    @kernel
+    def temporal_samples(z, labels, smoothing, keep, pull, target, loss, dz):
+        room = cuda.shared.array(WARP, dtype)
+        steps, samples, classes = z.shape
+        real = dz.dtype.type
+        n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
+        factor = keep / real(steps * samples)
+        distance_factor = pull * real(2) / real(steps * samples * classes)
+        share = distance_sum = real(0)
+        for t in range(steps):
+            row = dz[t, n]
+            for k in range(lane, classes, lanes):
+                row[k] = real(z[t, n, k])
+            share += _cross_entropy(room, row, labels[n], smoothing, factor)
+            for k in range(lane, classes, lanes):
+                distance = real(z[t, n, k]) - target
+                distance_sum += distance * distance
+                row[k] += distance_factor * distance
+        value = sum_lanes(room, keep * share + pull * distance_sum / real(classes)) / real(steps)
+        if lane == 0:
+            loss[n] = value
+
+    return temporal_samples
+
+
+_temporal = {np.dtype(real): _temporal_kernel(real) for real in REALS}
+
+
+def temporal_cross_entropy(z, labels, smoothing, regulariser, target, loss, dz):
+    """See `reference.loss.temporal_cross_entropy`."""
+    real = dz.dtype.type
+    scalars = real(smoothing), real(1 - regulariser), real(regulariser), real(target)
+    _launch(_temporal, z, dz, z, labels, *scalars, loss, dz)
+
+
+def _count_kernel(dtype):
+    @kernel
+    def count_samples(z, labels, correct_rate, incorrect_rate, loss, dz):
+        room = cuda.shared.array(WARP, dtype)
+        steps, samples, classes = z.shape
+        real = dz.dtype.type
+        n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
+        share = real(0)
+        for k in range(lane, classes, lanes):
+            total = real(0)
+            for t in range(steps):
+                total += real(z[t, n, k])
+            distance = total / real(steps) - (correct_rate if k == labels[n] else incorrect_rate)
+            share += distance * distance
+            slope = real(2) * distance / real(steps * samples * classes)
+            for t in range(steps):
+                dz[t, n, k] = slope
+        value = sum_lanes(room, share) / real(classes)
+        if lane == 0:
+            loss[n] = value
+
+    return count_samples
+
+
+_count = {np.dtype(real): _count_kernel(real) for real in REALS}
+
+
+def spike_count_mse(z, labels, correct_rate, incorrect_rate, loss, dz):
+    """See `reference.loss.spike_count_mse`."""
+    real = dz.dtype.type
+    _launch(_count, z, dz, z, labels, real(correct_rate), real(incorrect_rate), loss, dz)
+
+
+@device
+def _largest(z, n, k, real):
+    """The maximum over time and its step, the first of equal ones; the first NaN wins, so that it is not overlooked."""
+    top, winner = real(z[0, n, k]), 0
+    for t in range(1, z.shape[0]):
+        value = real(z[t, n, k])
+        if not value <= top and top == top:
+            top, winner = value, t
+    return top, winner
+
+
+def _max_membrane_kernel(dtype):
+    @kernel
+    def max_membrane_samples(z, labels, smoothing, loss, dz):
+        room = cuda.shared.array(WARP, dtype)
+        steps, samples, classes = z.shape
+        real = dz.dtype.type
+        n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
+        row = dz[0, n]
+        for k in range(lane, classes, lanes):
+            row[k], _ = _largest(z, n, k, real)
+        share = _cross_entropy(room, row, labels[n], smoothing, real(1) / real(samples))
+        value = sum_lanes(room, share)
+        if lane == 0:
+            loss[n] = value
+        for k in range(lane, classes, lanes):
+            gradient = row[k]
+            _, winner = _largest(z, n, k, real)
+            for t in range(steps):
+                dz[t, n, k] = gradient if t == winner else real(0)
+
+    return max_membrane_samples
+
+
+_max_membrane = {np.dtype(real): _max_membrane_kernel(real) for real in REALS}
+
+
+def max_membrane_cross_entropy(z, labels, smoothing, loss, dz):
+    """See `reference.loss.max_membrane_cross_entropy`."""
+    _launch(_max_membrane, z, dz, z, labels, dz.dtype.type(smoothing), loss, dz)
+
+
+def _membrane_kernel(dtype):
+    @kernel
+    def membrane_samples(z, target, loss, dz):
+        room = cuda.shared.array(WARP, dtype)
+        steps, samples, classes = z.shape
+        real = dz.dtype.type
+        n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
+        moving = target.shape[0] > 1
+        share = real(0)
+        for t in range(steps):
+            for k in range(lane, classes, lanes):
+                distance = real(z[t, n, k]) - target[t if moving else 0, n, k]
+                share += distance * distance
+                dz[t, n, k] = real(2) * distance / real(steps * samples * classes)
+        value = sum_lanes(room, share) / real(steps * classes)
+        if lane == 0:
+            loss[n] = value
+
+    return membrane_samples
+
+
+_membrane = {np.dtype(real): _membrane_kernel(real) for real in REALS}
+
+
+def membrane_mse(z, target, loss, dz):
+    """See `reference.loss.membrane_mse`."""
+    _launch(_membrane, z, dz, z, target, loss, dz)
+
+
+def _first_spike_kernel(dtype):
+    @kernel
+    def first_spike_samples(z, labels, smoothing, temperature, loss, dz):
+        room = cuda.shared.array(WARP, dtype)
+        steps, samples, classes = z.shape
+        real = dz.dtype.type
+        n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
+        row = dz[0, n]
+        for k in range(lane, classes, lanes):
+            time, survival = real(0), real(1)
+            for t in range(steps):
+                survival *= real(1) - real(z[t, n, k])
+                time += survival
+            row[k] = -time / temperature
+        scale = real(1) / (temperature * real(samples))
+        value = sum_lanes(room, _cross_entropy(room, row, labels[n], smoothing, scale))
+        if lane == 0:
+            loss[n] = value
+        for k in range(lane, classes, lanes):
+            before, wait = row[k], real(1)
+            for t in range(steps - 1, -1, -1):
+                dz[t, n, k] = wait
+                wait = real(1) + (real(1) - real(z[t, n, k])) * wait
+            for t in range(steps):
+                dz[t, n, k] *= before
+                before *= real(1) - real(z[t, n, k])
+
+    return first_spike_samples
+
+
+_first_spike = {np.dtype(real): _first_spike_kernel(real) for real in REALS}
+
+
+def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):
+    """See `reference.loss.first_spike_cross_entropy`."""
+    real = dz.dtype.type
+    _launch(_first_spike, z, dz, z, labels, real(smoothing), real(temperature), loss, dz)

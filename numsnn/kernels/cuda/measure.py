@@ -1,0 +1,121 @@
+"""Mean and variance over rows, in two stages: blocks measure parts, whose moments are merged.
+
+Two measured samples are merged by the formula of Chan, Golub and LeVeque (1979), pair by pair in an order that depends
+on shapes alone. Everything is measured as distance from the first row, so that a large mean leaves single precision
+enough digits for a small variance: no double precision is needed on the way.
+"""
+
+import numpy as np
+
+from .api import cuda
+from .compile import device, kernel
+from .launch import scratch
+from .rows import THREADS, cut_rows, launch_finish, place
+
+AHEAD = 8
+"""Rows a thread reads at once: their loads wait for memory together, and one merge does for all of them."""
+
+
+@device
+def merge(count, mean, square, other_count, other_mean, other_square):
+    """Count, mean and sum of squared distances from it of two samples together; either may be empty."""
+    total = count + other_count
+    share = other_count / max(total, type(total)(1))
+    gap = other_mean - mean
+    return total, mean + gap * share, square + other_square + gap * gap * count * share
+
+
+@device
+def merge_lanes(rooms, count, mean, square):
+    """The lanes' samples together, column by column, in pairs and pairs of pairs; what lane 0 gets is the whole. rooms
+    is shared memory ``[3, THREADS]``, used once."""
+    columns, left = cuda.blockDim.x, cuda.blockDim.y
+    column, lane = cuda.threadIdx.x, cuda.threadIdx.y
+    own = lane * columns + column
+    rooms[0, own], rooms[1, own], rooms[2, own] = count, mean, square
+    while left > 1:
+        half = (left + 1) >> 1
+        cuda.syncthreads()
+        if lane < left - half:
+            at = own + half * columns
+            count, mean, square = merge(count, mean, square, rooms[0, at], rooms[1, at], rooms[2, at])
+            rooms[0, own], rooms[1, own], rooms[2, own] = count, mean, square
+        left = half
+    return count, mean, square
+
+
+def _part_kernel(dtype):
+    @kernel
+    def measure_parts(x, size, means, squares, parts, part_rows, across):
+        """Per part and channel, the mean distance from the first number of the group, and the sum of squared distances
+        from that mean: x ``[G, M, C]``, means and squares ``[G, P, C]``. `size` neighbouring channels share a shift."""
+        rooms = cuda.shared.array((3, THREADS), dtype)
+        ahead = cuda.local.array(AHEAD, dtype)
+        real = x.dtype.type
+        _, rows, channels = x.shape
+        group, part, c = place(parts, across)
+        lanes = cuda.blockDim.y
+        count = mean = square = real(0)
+        if c < channels:
+            shift = x[group, 0, c // size * size]
+            m, last = part * part_rows + cuda.threadIdx.y, min(rows, (part + 1) * part_rows)
+            while m + (AHEAD - 1) * lanes < last:
+                middle = spread = real(0)
+                for k in range(AHEAD):
+                    ahead[k] = x[group, m + k * lanes, c] - shift
+                    middle += ahead[k]
+                middle *= real(1 / AHEAD)
+                for k in range(AHEAD):
+                    spread += (ahead[k] - middle) * (ahead[k] - middle)
+                count, mean, square = merge(count, mean, square, real(AHEAD), middle, spread)
+                m += AHEAD * lanes
+            while m < last:
+                count, mean, square = merge(count, mean, square, real(1), x[group, m, c] - shift, real(0))
+                m += lanes
+        count, mean, square = merge_lanes(rooms, count, mean, square)
+        if cuda.threadIdx.y == 0 and c < channels:
+            means[group, part, c], squares[group, part, c] = mean, square
+
+    return measure_parts
+
+
+def _merge_kernel(dtype):
+    @kernel
+    def merge_parts(x, size, part_rows, means, squares, mean, var):
+        """mean, var ``[G, C / size]`` of what `measure_parts` left."""
+        rooms = cuda.shared.array((3, THREADS), dtype)
+        real = x.dtype.type
+        rows, parts, wide = x.shape[1], means.shape[1], mean.shape[1]
+        column = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
+        group, first = column // wide, column % wide * size
+        count = centre = square = real(0)
+        if group < mean.shape[0]:
+            for k in range(cuda.threadIdx.y, parts * size, cuda.blockDim.y):
+                part, c = k // size, first + k % size
+                there = real(min(part_rows, rows - part * part_rows))
+                count, centre, square = merge(
+                    count, centre, square, there, means[group, part, c], squares[group, part, c]
+                )
+        count, centre, square = merge_lanes(rooms, count, centre, square)
+        if cuda.threadIdx.y == 0 and group < mean.shape[0]:
+            mean[group, column % wide] = x[group, 0, first] + centre
+            var[group, column % wide] = square / count
+
+    return merge_parts
+
+
+_measure_parts, _merge_parts = (
+    {np.dtype(real): make(real) for real in (np.float32, np.float64)} for make in (_part_kernel, _merge_kernel)
+)
+
+
+def measure(x, size: int, mean, var) -> None:
+    """Mean and (biased) variance over rows and `size` neighbouring channels: x ``[G, M, C]``, mean, var
+    ``[G, C / size]``."""
+    groups, rows, channels = x.shape
+    cut = cut_rows(groups, rows, channels)
+    shares = scratch.get("moments", (2, groups, cut.parts, channels), x.dtype)
+    cut.launch(_measure_parts[x.dtype], groups, x, size, shares[0], shares[1])
+    launch_finish(
+        _merge_parts[x.dtype], mean.size, cut.parts * size, x, size, cut.rows, shares[0], shares[1], mean, var
+    )

@@ -1,0 +1,276 @@
+"""Moments over samples, batch normalisation, and scales that differ from step to step; `reference.norm` is the text it
+equals."""
+
+import math
+
+import numpy as np
+from numba.extending import register_jitable
+
+from .. import equations as eq
+from .api import cuda
+from .compile import device, kernel
+from .launch import ceil_div, launch, launch_flat, scratch
+from .measure import measure
+from .reduce import sum_parts
+from .rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
+
+
+def moments(x, mean, var):
+    """See `reference.norm.moments`."""
+    measure(x, 1, mean, var)
+
+
+@kernel
+def _running_update(running, value, momentum, count):
+    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+        running[k] += momentum * (value[k] - running[k])
+
+
+def running_update(running, value, momentum):
+    """See `reference.norm.running_update`."""
+    momentum = running.dtype.type(momentum)
+    launch_flat(_running_update, running.size, running.reshape(-1), value.reshape(-1), momentum)
+
+
+@device
+def _channel_factor(gamma, var, eps, scale):
+    """scale gamma / sqrt(var + eps)"""
+    return scale * gamma / math.sqrt(var + eps)
+
+
+@kernel
+def _factor_channels(gamma, var, eps, scale, factor, count):
+    real = factor.dtype.type
+    for c in range(cuda.grid(1), count, cuda.gridsize(1)):
+        factor[c] = real(_channel_factor(gamma[c], var[c], eps, scale))
+
+
+def batchnorm_factor(gamma, var, eps, scale, factor):
+    """See `reference.norm.batchnorm_factor`."""
+    real = factor.dtype.type
+    launch_flat(_factor_channels, factor.size, gamma, var, real(eps), real(scale), factor)
+
+
+@register_jitable
+def _normalise(constants, x):
+    return eq.normalise(x, constants[0], constants[1], constants[2])
+
+
+transform_normalise = transform(_normalise)
+
+
+def _forward_kernel():
+    source = eq.SOURCE_HASH
+
+    @kernel
+    def normalise_rows(x, gamma, beta, mean, var, eps, scale, y):
+        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
+        rows, channels = x.shape
+        c, first = cuda.grid(2)
+        _, stride = cuda.gridsize(2)
+        if c < channels:
+            factor = x.dtype.type(_channel_factor(gamma[c], var[c], eps, scale))
+            transform_normalise((mean[c], factor, beta[c]), x, y, c, first, rows, stride)
+
+    return normalise_rows
+
+
+_normalise_rows = _forward_kernel()
+
+
+def batchnorm_forward(x, gamma, beta, mean, var, eps, scale, y):
+    """See `reference.norm.batchnorm_forward`."""
+    real = x.dtype.type
+    launch_rows(_normalise_rows, *x.shape, x, gamma, beta, mean, var, real(eps), real(scale), y)
+
+
+def _projection_kernel(dtype):
+    @kernel
+    def projection_parts(dy, x, mean, shares, parts, part_rows, across):
+        """Per part and channel the sum of dy, and of dy times the distance of x from its mean: shares ``[2, P, C]``."""
+        room = cuda.shared.array(THREADS, dtype)
+        rows, channels = x.shape
+        _, part, c = place(parts, across)
+        total = projection = x.dtype.type(0)
+        if c < channels:
+            centre = mean[c]
+            last = min(rows, (part + 1) * part_rows)
+            for m in range(part * part_rows + cuda.threadIdx.y, last, cuda.blockDim.y):
+                slope = dy[m, c]
+                total += slope
+                projection += slope * (x[m, c] - centre)
+        total, projection = sum_lanes(room, total), sum_lanes(room, projection)
+        if cuda.threadIdx.y == 0 and c < channels:
+            shares[0, part, c], shares[1, part, c] = total, projection
+
+    return projection_parts
+
+
+def _coefficient_kernel(dtype):
+    @kernel
+    def coefficients(shares, gamma, var, eps, scale, inverse_rows, coefficient, dgamma, dbeta):
+        """The gradients of gamma and beta from the parts' sums ``[2, P, C]``, and the factor, slope and offset
+        ``[3, C]`` of `input_gradient`. inverse_rows is 0 where the statistics are frozen."""
+        room = cuda.shared.array(THREADS, dtype)
+        _, parts, channels = shares.shape
+        real = shares.dtype.type
+        c, lane = cuda.grid(2)
+        total = projection = real(0)
+        if c < channels:
+            for part in range(lane, parts, cuda.blockDim.y):
+                total += shares[0, part, c]
+                projection += shares[1, part, c]
+        total, projection = sum_lanes(room, total), sum_lanes(room, projection)
+        if lane == 0 and c < channels:
+            inverse = real(_channel_factor(real(1), var[c], eps, real(1)))
+            factor = scale * gamma[c] * inverse
+            dbeta[c], dgamma[c] = total, scale * (projection * inverse)
+            coefficient[0, c] = factor
+            coefficient[1, c] = -inverse_rows * factor * inverse * inverse * projection
+            coefficient[2, c] = -inverse_rows * factor * total
+
+    return coefficients
+
+
+_projection_parts, _coefficients = (
+    {np.dtype(real): make(real) for real in (np.float32, np.float64)}
+    for make in (_projection_kernel, _coefficient_kernel)
+)
+
+
+@register_jitable
+def _pull(constants, dy, x):
+    """An element of the input's gradient."""
+    centre, factor, slope, offset = constants
+    return factor * dy + (slope * (x - centre) + offset)
+
+
+_transform_pull = transform_two(_pull)
+
+
+@kernel
+def _input_gradient(dy, x, mean, coefficient, dx):
+    """dx = factor dy + slope (x - mean) + offset, per channel; dx may be dy."""
+    rows, channels = x.shape
+    c, first = cuda.grid(2)
+    _, stride = cuda.gridsize(2)
+    if c < channels:
+        constants = mean[c], coefficient[0, c], coefficient[1, c], coefficient[2, c]
+        _transform_pull(constants, dy, x, dx, c, first, rows, stride)
+
+
+def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta, sums=None):
+    """See `reference.norm.batchnorm_backward`."""
+    real, (rows, channels) = x.dtype.type, x.shape
+    if sums is None:
+        cut = cut_rows(1, rows, channels)
+        shares = scratch.get("projections", (2, cut.parts, channels), x.dtype)
+        cut.launch(_projection_parts[x.dtype], 1, dy, x, mean, shares)
+    else:
+        shares = sums.reshape(2, 1, channels)
+    coefficient = scratch.get("coefficients", (3, channels), x.dtype)
+    inverse_rows = real(0 if frozen else 1 / rows)
+    launch_finish(
+        _coefficients[x.dtype], channels, shares.shape[1], shares, gamma, var, real(eps), real(scale), inverse_rows,
+        coefficient, dgamma, dbeta,
+    )  # fmt: skip
+    if dx is not None:
+        launch_rows(_input_gradient, rows, channels, dy, x, mean, coefficient, dx)
+
+
+@kernel
+def _fold_rows(w, b, has_bias, gamma, beta, mean, var, eps, scale, folded_w, folded_b):
+    rows, channels = w.shape
+    real = w.dtype.type
+    c, first = cuda.grid(2)
+    _, stride = cuda.gridsize(2)
+    if c < channels:
+        factor = real(_channel_factor(gamma[c], var[c], eps, scale))
+        for m in range(first, rows, stride):
+            folded_w[m, c] = w[m, c] * factor
+        if first == 0:
+            folded_b[c] = ((b[c] if has_bias else real(0)) - mean[c]) * factor + beta[c]
+
+
+def batchnorm_fold(w, b, gamma, beta, mean, var, eps, scale, folded_w, folded_b):
+    """See `reference.norm.batchnorm_fold`. Computed in the weights' own precision: a folded weight is two roundings
+    from the product of what it is made of."""
+    real, shape = w.dtype.type, (-1, w.shape[-1])
+    rows, channels = w.reshape(shape).shape
+    bias = beta if b is None else b
+    launch_rows(
+        _fold_rows, rows, channels, w.reshape(shape), bias, b is not None, gamma, beta, mean, var, real(eps),
+        real(scale), folded_w.reshape(shape), folded_b,
+    )  # fmt: skip
+
+
+# --- a scale a step -------------------------------------------------------------------------------------------------
+
+MOST_STEP_BLOCKS = 512
+"""Blocks that a step's numbers are shared out to at most, each with a partial sum."""
+
+ELEMENTS_PER_LANE = 4
+"""Numbers that a lane takes at least, if there are as many."""
+
+
+@device
+def _own_elements():
+    """The elements of a step that a thread takes: first, stride."""
+    lanes = cuda.blockDim.y
+    return cuda.blockIdx.x * lanes + cuda.threadIdx.y, cuda.gridDim.x * lanes
+
+
+@kernel
+def _scale_steps(x, p, y):
+    """x, y ``[T, F]``"""
+    t, count = cuda.blockIdx.y, x.shape[1]
+    factor = p[t]
+    first, stride = _own_elements()
+    for k in range(first, count, stride):
+        y[t, k] = factor * x[t, k]
+
+
+def _backward_kernel(dtype):
+    @kernel
+    def scale_steps_backward(dy, x, p, dx, shares):
+        """dx, and per block and step the sum of dy x: shares ``[P, T]``."""
+        room = cuda.shared.array(THREADS, dtype)
+        t, count = cuda.blockIdx.y, x.shape[1]
+        factor, total = p[t], x.dtype.type(0)
+        first, stride = _own_elements()
+        for k in range(first, count, stride):
+            slope = dy[t, k]
+            total += slope * x[t, k]
+            dx[t, k] = factor * slope
+        total = sum_lanes(room, total)
+        if cuda.threadIdx.y == 0:
+            shares[cuda.blockIdx.x, t] = total
+
+    return scale_steps_backward
+
+
+_scale_steps_backward = {np.dtype(real): _backward_kernel(real) for real in (np.float32, np.float64)}
+
+
+def _step_blocks(count):
+    """Blocks a step, and their lanes, for so many numbers."""
+    lanes = min(THREADS, ceil_div(count, ELEMENTS_PER_LANE))
+    return min(MOST_STEP_BLOCKS, ceil_div(count, lanes * ELEMENTS_PER_LANE)), lanes
+
+
+def scale_steps_forward(x, p, y):
+    """See `reference.norm.scale_steps_forward`."""
+    steps = len(x)
+    x, y = x.reshape(steps, -1), y.reshape(steps, -1)
+    blocks, lanes = _step_blocks(x.shape[1])
+    launch(_scale_steps, (blocks, steps), (1, lanes), x, p, y)
+
+
+def scale_steps_backward(dy, x, p, dx, dp):
+    """See `reference.norm.scale_steps_backward`."""
+    steps = len(x)
+    dy, x, dx = (array.reshape(steps, -1) for array in (dy, x, dx))
+    blocks, lanes = _step_blocks(x.shape[1])
+    shares = scratch.get("scales", (blocks, steps), x.dtype)
+    launch(_scale_steps_backward[x.dtype], (blocks, steps), (1, lanes), dy, x, p, dx, shares)
+    sum_parts(shares, dp)

@@ -1,0 +1,94 @@
+"""Potential distribution adjustment; `reference.pda` is the text it equals. The arrays are a few hundred numbers."""
+
+from .. import equations as eq
+from .api import cuda
+from .compile import kernel
+from .launch import launch_flat
+
+
+@kernel
+def _shift_update(d, mean, target, momentum, count):
+    channels = d.shape[1]
+    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+        t, c = k // channels, k % channels
+        d[t, c] += momentum * (mean[t, c] - target[c])
+
+
+def shift_update(d, mean, target, momentum):
+    """See `reference.pda.shift_update`."""
+    launch_flat(_shift_update, d.size, d, mean, target, d.dtype.type(momentum))
+
+
+@kernel
+def _merge_steps(mean, var, total_mean, total_var, count):
+    """As distances from the first step's mean, so that what steps differ by is not rounded away."""
+    steps = mean.shape[0]
+    real = mean.dtype.type
+    inverse = real(1) / real(steps)
+    for c in range(cuda.grid(1), count, cuda.gridsize(1)):
+        first = mean[0, c]
+        drift = within = between = real(0)
+        for t in range(steps):
+            drift += mean[t, c] - first
+            within += var[t, c]
+        drift *= inverse
+        for t in range(steps):
+            distance = mean[t, c] - first - drift
+            between += distance * distance
+        total_mean[c] = first + drift
+        total_var[c] = (within + between) * inverse
+
+
+def merge_steps(mean, var, total_mean, total_var):
+    """See `reference.pda.merge_steps`."""
+    launch_flat(_merge_steps, total_mean.size, mean, var, total_mean, total_var)
+
+
+def _moment_kernel():
+    source = eq.SOURCE_HASH
+
+    @kernel
+    def normalise_channels(mean, var, centre, factor, offset, normalised_mean, normalised_var, count):
+        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
+        for c in range(cuda.grid(1), count, cuda.gridsize(1)):
+            normalised_mean[c] = eq.normalise(mean[c], centre[c], factor[c], offset[c])
+            normalised_var[c] = var[c] * factor[c] * factor[c]
+
+    return normalise_channels
+
+
+_normalise_channels = _moment_kernel()
+
+
+def normalised_moments(mean, var, centre, factor, offset, normalised_mean, normalised_var):
+    """See `reference.pda.normalised_moments`. The results may be mean, var or centre themselves."""
+    arrays = mean, var, centre, factor, offset, normalised_mean, normalised_var
+    launch_flat(_normalise_channels, mean.size, *arrays)
+
+
+def _divergence_kernel():
+    source = eq.SOURCE_HASH
+
+    @kernel
+    def divergence_channels(mean, var, target_mean, target_var, eps, weight, pull, value, p_offset, p_slope, count):
+        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
+        for c in range(cuda.grid(1), count, cuda.gridsize(1)):
+            u, v, m, w = mean[c], var[c] + eps, target_mean[c], target_var[c] + eps
+            value[c] = weight * eq.normal_divergence(u, v, m, w)
+            slope = pull * eq.normal_divergence_slope(u, v, m, w)
+            p_slope[c] = slope
+            p_offset[c] = pull * eq.normal_divergence_offset(u, v, m, w) - slope * u
+
+    return divergence_channels
+
+
+_divergence_channels = _divergence_kernel()
+
+
+def divergence(mean, var, target_mean, target_var, eps, weight, n, value, p_offset, p_slope):
+    """See `reference.pda.divergence`."""
+    real, weight = mean.dtype.type, weight / len(mean)
+    launch_flat(
+        _divergence_channels, mean.size, mean, var, target_mean, target_var, real(eps), real(weight), real(weight / n),
+        value, p_offset, p_slope,
+    )  # fmt: skip

@@ -5,3 +5,4 @@ from .array import empty, from_host, put, to_host
 from .memory import copy, feed, fill, zeros
 
 name = "cuda"
+from .neuron import lif_backward, lif_forward, lif_reset

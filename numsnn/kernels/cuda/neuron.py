@@ -18,7 +18,7 @@ from .launch import launch, launch_flat, scratch
 from .memory import fill
 from .moments import lay_out_potentials, merge, merge_tile
 from .tiles import FILL, THREADS, add_up, cut, lay_out, leave_share
-from .vector import NUMBERS, SPIKES, WIDTH, width_of
+from .vector import NUMBERS, SPIKES, WIDTH, step, width_of
 
 CHUNK = {1: 8, WIDTH: 4}
 """Width -> steps of the forward pass whose currents are read at a time."""
@@ -56,19 +56,27 @@ def after_reset(u, s, theta, v_reset, soft, hard):
 
 
 @device
-def keep(a, b, c, first, channels, width, own_a, own_b, own_c):
+def keep(a, b, first, width, own_a, own_b):
     """The values of the thread's channels, in registers."""
-    for k in range(width):
-        if first + k < channels:
-            own_a[k], own_b[k], own_c[k] = a[first + k], b[first + k], c[first + k]
+    for c in range(width):
+        own_a[c], own_b[c] = a[first + c], b[first + c]
 
 
 @device
-def see(u, n, width, theta, alpha, reach, marks):
+def begin(load, start, at, width, carry, v):
+    """The potential before the first step: zero, or what was carried on."""
+    for c in range(width):
+        v[c] = type(start[0])(0)
+    if carry:
+        load(start, at, v, 0)
+
+
+@device
+def see(u, n, width, theta, inverse_width, reach, marks):
     """Mark the potentials u[n + ...] within reach of the surrogate, and count them; a NaN is marked."""
     count = 0
     for c in range(width):
-        unseen = abs((u[n + c] - theta[c]) / alpha[c]) > reach
+        unseen = abs((u[n + c] - theta[c]) * inverse_width[c]) > reach
         marks[c] = 0 if unseen else 1
         count += 0 if unseen else 1
     return count
@@ -91,53 +99,57 @@ def _forward_kernel(real, width, surrogate, reset, decay_input, normed, store, c
         rows, channels,
     ):  # fmt: skip
         source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
-        b, th, al = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
+        b, th, inv = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
         ce, fa, off = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
         v, fired = cuda.local.array(width, real), cuda.local.array(width, real)
         x, drop = cuda.local.array(size, real), cuda.local.array(size, real)
         room = cuda.shared.array(room_size, real)
         column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
         block, blocks, threads = cuda.blockIdx.x, cuda.gridDim.x, lanes * columns
-        first = (cuda.blockIdx.y * columns + column) * width
-        keep(beta, theta, alpha, first, channels, width, b, th, al)
-        keep(centre, factor, offset, first, channels, width, ce, fa, off)
+        first, stride = (cuda.blockIdx.y * columns + column) * width, rows * channels
+        if first < channels:
+            keep(beta, theta, first, width, b, th)
+            keep(centre, factor, first, width, ce, fa)
+            keep(offset, alpha, first, width, off, inv)
+        for c in range(width):
+            inv[c] = real(1) / inv[c]
         count = 0
         for tile in range(block, (rows + lanes - 1) // lanes, blocks):
             m = tile * lanes + lane
             active = m < rows and first < channels
-            for c in range(width):
-                v[c] = real(0)
-            if carry and active:
-                load(carried, m * channels + first, v, 0)
+            if active:
+                begin(load, carried, m * channels + first, width, carry, v)
             for t in range(0, steps, chunk):
-                origin = (t * rows + m) * channels + first
+                at, at_drop = (t * rows + m) * channels + first, t * channels + first
+                at_output = at
                 for k in range(chunk):
                     if active and t + k < steps:
-                        load(i, origin + k * rows * channels, x, k * width)
-                        load(d, (t + k) * channels + first, drop, k * width)
+                        load(i, at, x, k * width)
+                        load(d, at_drop, drop, k * width)
+                        at, at_drop = step(at, stride), step(at_drop, channels)
                 for k in range(chunk):
                     if active and t + k < steps:
-                        at = origin + k * rows * channels
                         for c in range(width):
                             n = k * width + c
                             x[n] = potential(x[n], v[c], drop[n], b[c], ce[c], fa[c], off[c], normed, decay_input)
                             above = x[n] - th[c]
-                            fired[c] = cdf(above / al[c]) if relaxed else real(eq.fire(above))
+                            fired[c] = cdf(above * inv[c]) if relaxed else real(eq.fire(above))
                             v[c] = after_reset(x[n], fired[c], th[c], v_reset, soft, hard)
-                        save_spikes(fired, s, at)
+                        save_spikes(fired, s, at_output)
                         if store:
-                            save(x, k * width, u, at)
+                            save(x, k * width, u, at_output)
                         if visibility:
-                            count += see(x, k * width, width, th, al, reach, fired)
-                            save_spikes(fired, visible, at)
+                            count += see(x, k * width, width, th, inv, reach, fired)
+                            save_spikes(fired, visible, at_output)
+                        at_output = step(at_output, stride)
                 if moments:
                     lay_out_potentials(x, size, lane * columns + column, threads, room)
                     cuda.syncthreads()
                     height, earlier = min(lanes, rows - tile * lanes), (tile - block) // blocks * lanes
                     for k in range(lane, size, lanes):
-                        step, c = t + k // width, first + k % width
-                        if step < steps and c < channels:
-                            merge_tile(room, k * threads + column, columns, height, earlier, block, step, c, shares)
+                        now, c = t + k // width, first + k % width
+                        if now < steps and c < channels:
+                            merge_tile(room, k * threads + column, columns, height, earlier, block, now, c, shares)
                     cuda.syncthreads()
             if carry and active:
                 save(v, 0, carried, m * channels + first)
@@ -193,17 +205,59 @@ def charge_again(
     beta, theta, centre, factor, offset = own
     normed, decay_input, soft, hard = flags
     real = type(v_reset)
+    at_drop = t * channels + first
     for k in range(segment):
         if t + k < steps:
-            load(i, at + k * stride, x, k * width)
-            fired[k] = load_spikes(s, at + k * stride)
+            load(i, at, x, k * width)
+            fired[k] = load_spikes(s, at)
+            load(d, at_drop, u, k * width)
+            at, at_drop = step(at, stride), step(at_drop, channels)
     for k in range(segment):
         if t + k < steps:
-            load(d, (t + k) * channels + first, u, k * width)
             for c in range(width):
                 n = k * width + c
                 u[n] = potential(x[n], v[c], u[n], beta[c], centre[c], factor[c], offset[c], normed, decay_input)
                 v[c] = after_reset(u[n], real(spike_of(fired[k], c)), theta[c], v_reset, soft, hard)
+
+
+@device
+def gradient_step(
+    density, spike_of, k, width, own, inverse_width, p_offset, p_slope, v_reset, x, u, fired, opening, flags, detach_reset,
+    learned, direct, places, g, e, total,
+):  # fmt: skip
+    """The k-th step of a segment, back: g from dL/ds to dL/di, e from dL/dv behind the step to before it. Gradients of
+    parameters are added to the thread's totals, each at its place: leak, threshold, width, normalisation."""
+    beta, theta, centre, factor, offset = own
+    normed, decay_input, soft, hard = flags
+    learn_beta, learn_theta, learn_alpha = learned
+    real = type(v_reset)
+    zero, one = real(0), real(1)
+    for c in range(width):
+        n, s_t = k * width + c, real(spike_of(fired[k], c))
+        z = (u[n] - theta[c]) * inverse_width[c]
+        phi, q = density(z) * inverse_width[c], g[n]
+        if soft and not detach_reset:
+            q = eq.spike_gradient_soft(q, e[c], theta[c])
+        if hard and not detach_reset:
+            q = eq.spike_gradient_hard(q, e[c], u[n], v_reset)
+        p = p_offset[c] + p_slope[c] * u[n] if direct else zero
+        delta = eq.potential_gradient(q, e[c], s_t if hard else zero, phi, p)
+        g[n] = (one - beta[c] if decay_input else one) * delta
+        if learn_beta:
+            before = opening[c]
+            if k > 0:
+                fell = real(spike_of(fired[k - 1], c))
+                before = after_reset(u[n - width], fell, theta[c], v_reset, soft, hard)
+            current = eq.normalise(x[n], centre[c], factor[c], offset[c]) if normed else x[n]
+            total[places[0] * width + c] += delta * (before - (current if decay_input else zero))
+        if learn_theta:
+            total[places[1] * width + c] -= q * phi + (e[c] * s_t if soft else zero)
+        if learn_alpha:
+            total[places[2] * width + c] += eq.width_gradient(q, phi, z)
+        if normed:
+            total[places[3] * width + c] += g[n]
+            total[(places[3] + 1) * width + c] += g[n] * (x[n] - centre[c])
+        e[c] = beta[c] * delta
 
 
 @cache
@@ -211,11 +265,9 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
     """The backward kernel of one kind of neuron; learned: whether leak, threshold and width are; direct: a loss acts on
     the potential itself."""
     density = eq.DENSITY[surrogate]
-    soft, hard = reset == "soft", reset == "hard"
-    flags = normed, decay_input, soft, hard
-    learn_beta, learn_theta, learn_alpha = learned
-    at_theta, at_alpha, at_norm = learn_beta, learn_beta + learn_theta, sum(learned)
-    count = at_norm + 2 * normed
+    flags = normed, decay_input, reset == "soft", reset == "hard"
+    places = tuple(sum(learned[:n]) for n in range(4))
+    count = places[3] + 2 * normed
     segment, size, sums = SEGMENT[width], SEGMENT[width] * width, max(1, count) * width
     room_size = BACKWARD_THREADS * width
     (load, save), (load_spikes, spike_of, _) = NUMBERS[width], SPIKES[width]
@@ -228,86 +280,62 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
         steps, rows, channels,
     ):  # fmt: skip
         source  # noqa: B018  see the forward kernel
-        b, th, al = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
+        b, th, inv = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
         ce, fa, off = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
-        po, ps, inv = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
-        v, e, opening = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
+        po, ps, opening = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
+        v, e, total = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(sums, real)
         x, u, g = cuda.local.array(size, real), cuda.local.array(size, real), cuda.local.array(size, real)
-        total, fired, room = (
-            cuda.local.array(sums, real), cuda.local.array(segment, mark), cuda.shared.array(room_size, real)
-        )  # fmt: skip
+        fired, room = cuda.local.array(segment, mark), cuda.shared.array(room_size, real)
         column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
         block, blocks = cuda.blockIdx.x, cuda.gridDim.x
-        first, stride, zero, one = (cuda.blockIdx.y * columns + column) * width, rows * channels, real(0), real(1)
-        keep(beta, theta, alpha, first, channels, width, b, th, al)
-        keep(centre, factor, offset, first, channels, width, ce, fa, off)
-        keep(p_offset, p_slope, alpha, first, channels, width, po, ps, al)
-        for k in range(sums):
-            total[k] = zero
+        first, stride = (cuda.blockIdx.y * columns + column) * width, rows * channels
+        if first < channels:
+            keep(beta, theta, first, width, b, th)
+            keep(centre, factor, first, width, ce, fa)
+            keep(offset, alpha, first, width, off, inv)
+            keep(p_offset, p_slope, first, width, po, ps)
         for c in range(width):
-            inv[c] = one / al[c]
+            inv[c] = real(1) / inv[c]
+        for n in range(sums):
+            total[n] = real(0)
         own = b, th, ce, fa, off
         for m in range(block * lanes + lane, rows if first < channels else 0, blocks * lanes):
-            place, last = m * channels + first, (steps - 1) // segment
-            for c in range(width):
-                v[c] = e[c] = zero
-            if carry:
-                load(start, place, v, 0)
+            row, last = m * channels + first, (steps - 1) // segment
+            begin(load, start, row, width, carry, v)
             for j in range(last):
                 if j > 0:
-                    save(v, 0, states, (j - 1) * stride + place)
+                    save(v, 0, states, (j - 1) * stride + row)
                 charge_again(
-                    load, load_spikes, spike_of, i, s, d, j * segment, j * segment * stride + place, stride, steps,
+                    load, load_spikes, spike_of, i, s, d, j * segment, j * segment * stride + row, stride, steps,
                     first, channels, own, v_reset, flags, segment, width, x, fired, v, u,
                 )  # fmt: skip
+            for c in range(width):
+                e[c] = real(0)
             for j in range(last, -1, -1):
-                t, at = j * segment, j * segment * stride + place
+                t, at = j * segment, j * segment * stride + row
                 if j == 0:
-                    for c in range(width):
-                        v[c] = zero
-                    if carry:
-                        load(start, place, v, 0)
+                    begin(load, start, row, width, carry, v)
                 elif j < last:
-                    load(states, (j - 1) * stride + place, v, 0)
+                    load(states, (j - 1) * stride + row, v, 0)
                 for c in range(width):
                     opening[c] = v[c]
+                place = at
                 for k in range(segment):
                     if t + k < steps:
-                        load(ds, at + k * stride, g, k * width)
+                        load(ds, place, g, k * width)
+                        place = step(place, stride)
                 charge_again(
                     load, load_spikes, spike_of, i, s, d, t, at, stride, steps, first, channels, own, v_reset, flags,
                     segment, width, x, fired, v, u,
                 )  # fmt: skip
                 for k in range(segment - 1, -1, -1):
                     if t + k < steps:
-                        for c in range(width):
-                            n, s_t = k * width + c, real(spike_of(fired[k], c))
-                            z = (u[n] - th[c]) * inv[c]
-                            phi, q = density(z) * inv[c], g[n]
-                            if soft and not detach_reset:
-                                q = eq.spike_gradient_soft(q, e[c], th[c])
-                            if hard and not detach_reset:
-                                q = eq.spike_gradient_hard(q, e[c], u[n], v_reset)
-                            p = po[c] + ps[c] * u[n] if direct else zero
-                            delta = eq.potential_gradient(q, e[c], s_t if hard else zero, phi, p)
-                            gain = one - b[c] if decay_input else one
-                            g[n] = gain * delta
-                            if learn_theta:
-                                total[at_theta * width + c] -= q * phi + (e[c] * s_t if soft else zero)
-                            if learn_alpha:
-                                total[at_alpha * width + c] += eq.width_gradient(q, phi, z)
-                            if normed:
-                                total[at_norm * width + c] += g[n]
-                                total[(at_norm + 1) * width + c] += g[n] * (x[n] - ce[c])
-                            if learn_beta:
-                                before = opening[c]
-                                if k > 0:
-                                    fell = real(spike_of(fired[k - 1], c))
-                                    before = after_reset(u[n - width], fell, th[c], v_reset, soft, hard)
-                                current = eq.normalise(x[n], ce[c], fa[c], off[c]) if normed else x[n]
-                                total[c] += delta * (before - (current if decay_input else zero))
-                            e[c] = b[c] * delta
-                        save(g, k * width, di, at + k * stride)
+                        gradient_step(
+                            density, spike_of, k, width, own, inv, po, ps, v_reset, x, u, fired, opening, flags,
+                            detach_reset, learned, direct, places, g, e, total,
+                        )  # fmt: skip
+                        place = step(place, -stride)
+                        save(g, k * width, di, place)
         for n in range(count):
             lay_out(total, n, width, column, columns, lane, room)
             cuda.syncthreads()

@@ -7,10 +7,7 @@ from .. import equations as eq
 from .api import cuda
 from .compile import kernel
 from .launch import launch, scratch
-from .tiles import add_up, cut, lay_out, leave_share
-
-THREADS = 128
-"""Of a block."""
+from .tiles import HEAVY_THREADS, add_up, cut, lay_out, leave_share
 
 
 @cache
@@ -36,7 +33,7 @@ def _kernels(dtype, decay_input, carry, learn_beta):
     @kernel
     def integrator_backward(du, i, u, beta, di, start, shares, steps, rows, channels):
         source  # noqa: B018  see the forward kernel
-        total, room = cuda.local.array(1, dtype), cuda.shared.array(THREADS, dtype)
+        total, room = cuda.local.array(1, dtype), cuda.shared.array(HEAVY_THREADS, dtype)
         column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
         block, c, stride = cuda.blockIdx.x, cuda.blockIdx.y * columns + column, rows * channels
         total[0] = dtype(0)
@@ -63,7 +60,7 @@ def _kernels(dtype, decay_input, carry, learn_beta):
 def integrator_forward(i, beta, decay_input, u, carried=None):
     """See `reference.integrator.integrator_forward`."""
     steps, rows, channels = u.shape
-    plan = cut(rows, channels, 1, THREADS)
+    plan = cut(rows, channels, 1, heavy=True)
     forward, _ = _kernels(u.dtype.type, decay_input, carried is not None, False)
     state = (u if carried is None else carried).reshape(-1)
     launch(forward, plan.grid, plan.block, i.reshape(-1), beta, u.reshape(-1), state, steps, rows, channels)
@@ -72,7 +69,7 @@ def integrator_forward(i, beta, decay_input, u, carried=None):
 def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
     """See `reference.integrator.integrator_backward`."""
     steps, rows, channels = u.shape
-    plan = cut(rows, channels, 1, THREADS)
+    plan = cut(rows, channels, 1, heavy=True)
     _, backward = _kernels(u.dtype.type, decay_input, start is not None, dbeta is not None)
     shares = scratch.get("shares of gradients", (1, plan.row_blocks, channels), u.dtype)
     launch(

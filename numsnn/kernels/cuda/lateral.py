@@ -27,32 +27,42 @@ LIST = 1024
 RESIDUES = 64
 """Threads that list: each has every 64th neuron, so that they read neighbouring memory."""
 
+COUNTS = RESIDUES + 1
+"""Of each of them, and of all."""
+
 
 @device
-def list_factors(values, at, count, thread, threads, counts, index, factors, second):
-    """List the factors among values[at], ... values[at + count - 1] that are not zero, by residues; synchronise behind
-    the first and the second call."""
-    for residue in range(thread, RESIDUES, threads):
+def count_factors(values, at, count, thread, threads, counts):
+    """counts[r] = how many of values[at], ... values[at + count - 1] are not zero, by residues r."""
+    residues = min(RESIDUES, count)
+    for residue in range(thread, residues, threads):
+        found = 0
+        for k in range(residue, count, residues):
+            found += values[at + k] != 0
+        counts[residue] = found
+
+
+@device
+def list_factors(values, at, count, thread, threads, counts, index, factors):
+    """index, factors = those that were counted, residue by residue; counts[RESIDUES] = how many there are. Synchronise
+    in front of it and behind it."""
+    residues = min(RESIDUES, count)
+    for residue in range(thread, residues, threads):
         place = 0
-        if second:
-            for other in range(residue):
-                place += counts[other]
-        for k in range(residue, count, RESIDUES):
+        for other in range(residue):
+            place += counts[other]
+        for k in range(residue, count, residues):
             factor = values[at + k]
             if factor != 0:
-                if second:
-                    index[place], factors[place] = k, factor
+                index[place], factors[place] = k, factor
                 place += 1
-        if not second:
-            counts[residue] = place
+        if residue == residues - 1:
+            counts[RESIDUES] = place
 
 
 @device
-def add_rows(counts, index, factors, w, base, channels, c, total):
+def add_rows(count, index, factors, w, base, channels, c, total):
     """total plus the listed factors times column c of their rows of weights."""
-    count = 0
-    for residue in range(RESIDUES):
-        count += counts[residue]
     at = base * channels + c
     for n in range(0, count - 3, 4):
         a = factors[n] * w[index[n] * channels + at] + factors[n + 1] * w[index[n + 1] * channels + at]
@@ -76,7 +86,8 @@ def forward_kernel(dtype, surrogate, reset, decay_input, synapse, adaptive, refr
         rows, channels,
     ):  # fmt: skip
         source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
-        counts, index = cuda.shared.array(RESIDUES, np.int32), cuda.shared.array(LIST, np.int32)
+        counts = cuda.shared.array(COUNTS, np.int32)
+        index = cuda.shared.array(LIST, np.int32)
         factors = cuda.shared.array(LIST, dtype)
         thread, threads, stride = cuda.threadIdx.x, cuda.blockDim.x, rows * channels
         mine = cuda.blockIdx.x * channels
@@ -87,13 +98,13 @@ def forward_kernel(dtype, surrogate, reset, decay_input, synapse, adaptive, refr
                     arriving[mine + c] = i[at + c]
                 for base in range(0, channels, LIST):
                     values, count = 3 * stride + row + base, min(LIST, channels - base)
-                    list_factors(state, values, count, thread, threads, counts, index, factors, False)
+                    count_factors(state, values, count, thread, threads, counts)
                     cuda.syncthreads()
-                    list_factors(state, values, count, thread, threads, counts, index, factors, True)
+                    list_factors(state, values, count, thread, threads, counts, index, factors)
                     cuda.syncthreads()
                     for c in range(thread, channels, threads):
                         arriving[mine + c] = add_rows(
-                            counts, index, factors, w, base, channels, c, arriving[mine + c]
+                            counts[RESIDUES], index, factors, w, base, channels, c, arriving[mine + c]
                         )  # fmt: skip
                     cuda.syncthreads()
                 for c in range(thread, channels, threads):
@@ -136,8 +147,10 @@ def backward_kernel(
         shares, steps, rows, channels,
     ):  # fmt: skip
         source  # noqa: B018  see the forward kernel
-        counts, index = cuda.shared.array(RESIDUES, np.int32), cuda.shared.array(LIST, np.int32)
-        factors, change = cuda.shared.array(LIST, dtype), cuda.local.array(parts, dtype)
+        counts = cuda.shared.array(COUNTS, np.int32)
+        index = cuda.shared.array(LIST, np.int32)
+        factors = cuda.shared.array(LIST, dtype)
+        change = cuda.local.array(parts, dtype)
         thread, threads, stride = cuda.threadIdx.x, cuda.blockDim.x, rows * channels
         block, real = cuda.blockIdx.x, type(v_reset)
         for c in range(thread, channels, threads):
@@ -153,13 +166,13 @@ def backward_kernel(
                     state[3, block, c] = ds[at + c]
                 for base in range(0, channels if t < steps - 1 else 0, LIST):
                     values, count = at + stride + base, min(LIST, channels - base)
-                    list_factors(di, values, count, thread, threads, counts, index, factors, False)
+                    count_factors(di, values, count, thread, threads, counts)
                     cuda.syncthreads()
-                    list_factors(di, values, count, thread, threads, counts, index, factors, True)
+                    list_factors(di, values, count, thread, threads, counts, index, factors)
                     cuda.syncthreads()
                     for c in range(thread, channels, threads):
                         state[3, block, c] = add_rows(
-                            counts, index, factors, w, base, channels, c, state[3, block, c]
+                            counts[RESIDUES], index, factors, w, base, channels, c, state[3, block, c]
                         )  # fmt: skip
                     cuda.syncthreads()
                 for c in range(thread, channels, threads):

@@ -17,7 +17,7 @@ from .compile import device, kernel
 from .launch import launch, launch_flat, scratch
 from .memory import fill
 from .moments import lay_out_potentials, merge, merge_tile
-from .tiles import FILL, THREADS, add_up, cut, lay_out, leave_share
+from .tiles import FILL, HEAVY_THREADS, THREADS, add_up, cut, lay_out, leave_share
 from .vector import NUMBERS, SPIKES, WIDTH, step, width_of
 
 CHUNK = {1: 8, WIDTH: 4}
@@ -25,9 +25,6 @@ CHUNK = {1: 8, WIDTH: 4}
 
 SEGMENT = {1: 8, WIDTH: 4}
 """Width -> steps whose potentials the backward pass keeps in registers."""
-
-BACKWARD_THREADS = 128
-"""Of a block of the backward pass, whose threads hold many registers."""
 
 MEASURED_CHANNELS = 32
 """That a block takes where it measures potentials: whole cache lines, and so many rows that shares of moments are few."""
@@ -269,7 +266,7 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
     places = tuple(sum(learned[:n]) for n in range(4))
     count = places[3] + 2 * normed
     segment, size, sums = SEGMENT[width], SEGMENT[width] * width, max(1, count) * width
-    room_size = BACKWARD_THREADS * width
+    room_size = HEAVY_THREADS * width
     (load, save), (load_spikes, spike_of, _) = NUMBERS[width], SPIKES[width]
     mark = real if width == 1 else np.uint32
     source = eq.SOURCE_HASH
@@ -357,7 +354,7 @@ def lif_backward(
     steps, rows, channels = i.shape
     numbers = (x for x in (ds, i, d, di, start) if x is not None)
     width = width_of(tuple(numbers), (s,), LEAST_WIDE * steps)
-    plan = cut(rows, channels, width, BACKWARD_THREADS)
+    plan = cut(rows, channels, width, heavy=True)
     totals = [x for x in (dbeta, dtheta, dalpha, *(() if norm is None else dnorm)) if x is not None]
     shares = scratch.get("shares of gradients", (len(totals), plan.row_blocks, channels), i.dtype)
     kept = max(0, -(-steps // SEGMENT[width]) - 2)

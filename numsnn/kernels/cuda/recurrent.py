@@ -14,10 +14,7 @@ from .launch import launch, launch_flat, scratch
 from .memory import fill
 from .neuron import reset_kind
 from .recurrent_steps import step_back, step_forward
-from .tiles import add_up, cut, lay_out, leave_share
-
-THREADS = 128
-"""Of a block."""
+from .tiles import HEAVY_THREADS, add_up, cut, lay_out, leave_share
 
 
 @cache
@@ -76,7 +73,7 @@ def recurrent_forward(
     flat = tuple(x.reshape(-1) for x in (u, s, *stored))
     shape = steps, rows, channels
     if w is None:
-        plan = cut(rows, channels, 1, THREADS)
+        plan = cut(rows, channels, 1, heavy=True)
         launch(
             _forward_kernel(*parts, carried is not None), plan.grid, plan.block, i.reshape(-1), *values, d.reshape(-1),
             reset, real(refractory), alpha, *flat, (i if carried is None else carried).reshape(-1), *shape,
@@ -114,7 +111,7 @@ def _backward_kernel(
     ):  # fmt: skip
         source  # noqa: B018  see the forward kernel
         change, total = cuda.local.array(parts, dtype), cuda.local.array(parts, dtype)
-        room, real = cuda.shared.array(THREADS, dtype), type(v_reset)
+        room, real = cuda.shared.array(HEAVY_THREADS, dtype), type(v_reset)
         column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
         block, c, stride = cuda.blockIdx.x, cuda.blockIdx.y * columns + column, rows * channels
         for n in range(parts):
@@ -169,7 +166,7 @@ def recurrent_backward(
         *((p_offset, p_slope) if direct else (beta, beta)), di.reshape(-1), (u if start is None else start).reshape(-1),
     )  # fmt: skip
     if w is None:
-        plan = cut(rows, channels, 1, THREADS)
+        plan = cut(rows, channels, 1, heavy=True)
         shares = scratch.get("shares of gradients", (len(wanted), plan.row_blocks, channels), real)
         launch(_backward_kernel(*parts), plan.grid, plan.block, *flat, *values, shares, *shape)
     else:

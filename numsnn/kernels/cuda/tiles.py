@@ -17,8 +17,11 @@ from .launch import WARP, ceil_div, launch
 THREADS = 256
 """Of a block, where there is work for a whole device."""
 
+HEAVY_THREADS = 128
+"""Of a block of threads that hold many registers."""
+
 FEW_THREADS = 64
-"""Of a block, where there is less: more blocks to share out."""
+"""Of a block, where there is less work: more blocks to share out."""
 
 FILL = 132 * 512
 """Threads that keep a large device (132 multiprocessors) busy with reading memory."""
@@ -46,11 +49,20 @@ class Cut(NamedTuple):
         return self.columns, self.lanes
 
 
-def cut(rows: int, channels: int, width: int, threads: int | None = None, most_columns: int | None = None) -> Cut:
-    """Blocks of at most so many threads, and of so many threads that take neighbouring channels."""
+def cut(rows: int, channels: int, width: int, heavy: bool = False, most_columns: int | None = None) -> Cut:
+    """How threads share out the work.
+
+    Args:
+        rows, channels: of the arrays.
+        width: channels a thread takes; a divisor of them.
+        heavy: whether threads hold many registers.
+        most_columns: threads of a block that may take neighbouring channels.
+    """
     groups = channels // width
-    most = threads or (THREADS if rows * groups >= FILL else FEW_THREADS)
-    columns = min(groups, most_columns or most)
+    most = HEAVY_THREADS if heavy else THREADS
+    if rows * groups < FILL:
+        most = min(most, FEW_THREADS)
+    columns = min(groups, most_columns or most, most)
     if columns < groups:
         columns = ceil_div(groups, ceil_div(groups, columns))
         columns = min(ceil_div(columns, WARP) * WARP, most)

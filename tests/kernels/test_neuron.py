@@ -4,9 +4,10 @@ import naive
 import numpy as np
 import pytest
 from bounds import REALS, agree, within
-from neurons import FAMILIES, RESETS, SHAPE, TIED, assert_bites, draw, forward, forward_bound
+from neurons import FAMILIES, RESETS, TIED, assert_bites, draw, forward, forward_bound, shape_for
+from targets import ALL, COMPILED
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 
 FIRING = (None, *FAMILIES)
 """None fires spikes, a family's name its distribution function."""
@@ -54,47 +55,50 @@ def test_reference_is_the_equations(surrogate, v_reset, decay_input):
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize(("surrogate", "v_reset", "decay_input"), CASES)
-def test_cpu_is_the_reference(small_tiles, surrogate, v_reset, decay_input, real):
+@COMPILED
+def test_is_the_reference(small_tiles, k, surrogate, v_reset, decay_input, real):
     flags = v_reset, decay_input, surrogate
-    case = draw(np.random.default_rng(2), SHAPE, real, decay_input)
+    case = draw(np.random.default_rng(2), shape_for(k), real, decay_input)
     want = forward(reference, case, *flags)
-    assert_same_firing(case, flags, forward(cpu, case, *flags), want)
+    assert_same_firing(case, flags, forward(k, case, *flags), want)
     if surrogate is None:
         assert_bites(*want, case.theta)
 
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("shape", [(1, 3, 2), (4, 1, 3), (3, 7, 1), (2, 9, 41), (1, 1, 1)])
-def test_odd_shapes(small_tiles, shape, real):
+@COMPILED
+def test_odd_shapes(small_tiles, k, shape, real):
     """One step, one row, one channel, more channels than a tile has elements, and one of everything."""
     flags = 0.0, False, None
     case = draw(np.random.default_rng(3), shape, real)
-    assert_same_firing(case, flags, forward(cpu, case, *flags), forward(reference, case, *flags))
+    assert_same_firing(case, flags, forward(k, case, *flags), forward(reference, case, *flags))
 
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("v_reset", RESETS)
-def test_what_is_left_after_the_reset(small_tiles, v_reset, real):
+@COMPILED
+def test_what_is_left_after_the_reset(small_tiles, k, v_reset, real):
     """The next charge starts from it; spikes reset whole, relaxed ones in part."""
-    case = draw(np.random.default_rng(8), SHAPE, real)
+    case = draw(np.random.default_rng(8), shape_for(k), real)
     for surrogate in (None, "arctan"):
         u, s = forward(reference, case, v_reset, False, surrogate)
         v, want = np.full((2, *u.shape), np.nan, real)
-        cpu.lif_reset(u, s, case.theta, v_reset, v)
+        k.lif_reset(u, s, case.theta, v_reset, v)
         reference.lif_reset(u, s, case.theta, v_reset, want)
         size = np.abs(u) + np.abs(case.theta if v_reset is None else v_reset)
         agree(v, want, 4, size)
         terms = case.beta * want[:-1], case.i[1:], -case.d[1:, None]
         agree(sum(terms), u[1:], 4, sum(map(np.abs, terms)))
         one_step = np.full_like(v[0], np.nan)
-        cpu.lif_reset(u[0], s[0], case.theta, v_reset, one_step)
+        k.lif_reset(u[0], s[0], case.theta, v_reset, one_step)
         assert np.array_equal(one_step, v[0])
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 @pytest.mark.parametrize("real", REALS)
 def test_potentials_may_go_unrecorded(k, real):
-    case = draw(np.random.default_rng(4), SHAPE, real)
+    case = draw(np.random.default_rng(4), shape_for(k), real)
     untouched = case.i.copy()
     _, want = forward(k, case, 0.0, False, None)
     s = np.full_like(want, 7)
@@ -103,20 +107,20 @@ def test_potentials_may_go_unrecorded(k, real):
     assert np.array_equal(case.i, untouched)
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 def test_width_does_not_touch_spikes(k):
-    case = draw(np.random.default_rng(5), SHAPE, np.float32)
+    case = draw(np.random.default_rng(5), shape_for(k), np.float32)
     u, s = forward(k, case, 0.0, False, None)
     case.alpha = case.alpha * np.float32(3)
     other_u, other_s = forward(k, case, 0.0, False, None)
     assert np.array_equal(u, other_u) and np.array_equal(s, other_s)
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 @pytest.mark.parametrize("v_reset", RESETS)
 @pytest.mark.parametrize(("current", "spikes"), [(-1e4, 0), (1e4, 1)], ids=["silent", "saturated"])
 def test_extreme_currents(k, v_reset, current, spikes):
-    case = draw(np.random.default_rng(6), SHAPE, np.float32)
+    case = draw(np.random.default_rng(6), shape_for(k), np.float32)
     case.i[...] = current
     u, s = forward(k, case, v_reset, False, None)
     assert (s == spikes).all()
@@ -124,10 +128,10 @@ def test_extreme_currents(k, v_reset, current, spikes):
     within(u, want, forward_bound(case, v_reset, False, None, np.array(want), s)[0])
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 def test_nan_is_carried_to_the_potentials_behind_it(k):
     """A NaN fires nothing, stays within its neuron, and remains to be seen."""
-    case = draw(np.random.default_rng(7), SHAPE, np.float32)
+    case = draw(np.random.default_rng(7), shape_for(k), np.float32)
     want, _ = forward(k, case, 0.0, False, None)
     case.i[1, 4, 2] = np.nan
     u, s = forward(k, case, 0.0, False, None)

@@ -6,9 +6,10 @@ import naive
 import numpy as np
 import pytest
 from bounds import PROMISE, REALS, is_gradient, within
-from neurons import FAMILIES, RESETS, SHAPE, TIED, assert_bites, backward, backward_bound, draw, forward
+from neurons import FAMILIES, RESETS, TIED, assert_bites, backward, backward_bound, draw, forward, shape_for
+from targets import ALL, COMPILED
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 
 BOTH = (False, True)
 NO_LOSS_ON_POTENTIALS = (None, None)
@@ -58,28 +59,28 @@ def test_gradients_of_the_relaxed_neuron(family, v_reset, decay_input, detach_re
     is_gradient(got["dalpha"], loss, case.alpha)
 
 
-def test_gradient_without_a_loss_on_potentials():
+@ALL
+def test_gradient_without_a_loss_on_potentials(k):
     """None stands for a p of zero, exactly."""
-    case = draw(np.random.default_rng(9), SHAPE, np.float64)
+    case = draw(np.random.default_rng(9), shape_for(k), np.float64)
     u, s = forward(reference, case, 0.0, False, None)
     ds = np.random.default_rng(10).normal(size=u.shape)
     zero = np.zeros((2, u.shape[2]))
-    for k in (reference, cpu):
-        with_zero = backward(k, case, ds, u, s, 0.0, False, False, "triangle", zero)
-        without = backward(k, case, ds, u, s, 0.0, False, False, "triangle", NO_LOSS_ON_POTENTIALS)
-        for name, gradient in without.items():
-            assert np.array_equal(gradient, with_zero[name])
+    with_zero = backward(k, case, ds, u, s, 0.0, False, False, "triangle", zero)
+    without = backward(k, case, ds, u, s, 0.0, False, False, "triangle", NO_LOSS_ON_POTENTIALS)
+    for name, gradient in without.items():
+        assert np.array_equal(gradient, with_zero[name])
 
 
 # --- compiled kernel against reference ----------------------------------------------------------------------
 
 
-def assert_cpu_is_the_reference(case, u, s, *flags, direct, learn_beta):
+def assert_is_the_reference(k, case, u, s, *flags, direct, learn_beta):
     ds = np.random.default_rng(11).normal(size=u.shape).astype(u.dtype)
     p = NO_LOSS_ON_POTENTIALS
     if direct:
         p = np.random.default_rng(12).normal(size=(2, u.shape[2])).astype(u.dtype)
-    got = backward(cpu, case, ds, u, s, *flags, p, learn_beta)
+    got = backward(k, case, ds, u, s, *flags, p, learn_beta)
     want = backward(reference, case, ds, u, s, *flags, p, learn_beta)
     bound = backward_bound(case, ds, u, s, *flags, p)
     assert got.keys() == want.keys()
@@ -97,44 +98,47 @@ def assert_cpu_is_the_reference(case, u, s, *flags, direct, learn_beta):
 @pytest.mark.parametrize("decay_input", BOTH)
 @pytest.mark.parametrize("detach_reset", BOTH)
 @pytest.mark.parametrize("v_reset", RESETS)
-def test_cpu_is_the_reference(small_tiles, v_reset, detach_reset, decay_input, learn_beta, real):
+@COMPILED
+def test_is_the_reference(small_tiles, k, v_reset, detach_reset, decay_input, learn_beta, real):
     """All flags with one family; the loss on potentials takes turns, so that any four of the five meet."""
     direct = (v_reset is None) ^ detach_reset ^ decay_input ^ learn_beta
-    case = draw(np.random.default_rng(13), SHAPE, real, decay_input)
+    case = draw(np.random.default_rng(13), shape_for(k), real, decay_input)
     u, s = forward(reference, case, v_reset, decay_input, None)
     assert_bites(u, s, case.theta)
     flags = v_reset, detach_reset, decay_input, "triangle"
-    want = assert_cpu_is_the_reference(case, u, s, *flags, direct=direct, learn_beta=learn_beta)
+    want = assert_is_the_reference(k, case, u, s, *flags, direct=direct, learn_beta=learn_beta)
     assert all(gradient.any() for gradient in want.values())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_cpu_is_the_reference_for_every_family(small_tiles, family):
+@COMPILED
+def test_is_the_reference_for_every_family(small_tiles, k, family):
     """All families with one set of flags: on spikes in float32 and relaxed in float64."""
     flags = 0.0, False, False
-    case = draw(np.random.default_rng(14), SHAPE, np.float32)
+    case = draw(np.random.default_rng(14), shape_for(k), np.float32)
     u, s = forward(reference, case, 0.0, False, None)
-    assert_cpu_is_the_reference(case, u, s, *flags, family, direct=True, learn_beta=True)
-    case = draw(np.random.default_rng(14), SHAPE, np.float64)
+    assert_is_the_reference(k, case, u, s, *flags, family, direct=True, learn_beta=True)
+    case = draw(np.random.default_rng(14), shape_for(k), np.float64)
     u, s = forward(reference, case, 0.0, False, family)
-    assert_cpu_is_the_reference(case, u, s, *flags, family, direct=True, learn_beta=True)
+    assert_is_the_reference(k, case, u, s, *flags, family, direct=True, learn_beta=True)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 2), (4, 1, 3), (3, 7, 1), (2, 9, 41), (1, 1, 1)])
-def test_odd_shapes(small_tiles, shape):
+@COMPILED
+def test_odd_shapes(small_tiles, k, shape):
     """One step, one row, one channel, more channels than a tile has elements, and one of everything."""
     case = draw(np.random.default_rng(15), shape, np.float32)
     u, s = forward(reference, case, 0.0, False, None)
     flags = 0.0, False, False, "gaussian"
-    assert_cpu_is_the_reference(case, u, s, *flags, direct=True, learn_beta=True)
+    assert_is_the_reference(k, case, u, s, *flags, direct=True, learn_beta=True)
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("current", [-1e4, 1e4], ids=["silent", "saturated"])
 def test_extreme_currents(k, family, current):
     """Far from the threshold gradients are finite, and zero where the density ends or falls that fast."""
-    case = draw(np.random.default_rng(16), SHAPE, np.float32)
+    case = draw(np.random.default_rng(16), shape_for(k), np.float32)
     case.i[...] = current
     u, s = forward(k, case, 0.0, False, None)
     direct = np.zeros((2, u.shape[2]), np.float32)
@@ -144,10 +148,10 @@ def test_extreme_currents(k, family, current):
     assert got["di"].any() == (family in ("arctan", "fast_sigmoid"))
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 def test_nan_reaches_the_parameters(k):
     """A NaN in one neuron's gradient reaches its channel's parameters, and nobody else's."""
-    case = draw(np.random.default_rng(17), SHAPE, np.float32)
+    case = draw(np.random.default_rng(17), shape_for(k), np.float32)
     u, s = forward(k, case, 0.0, False, None)
     ds = np.ones_like(u)
     ds[2, 5, 3] = np.nan

@@ -1,5 +1,6 @@
 """The CUDA target as the tests of the other two call it: with NumPy arrays in, which are filled in place."""
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 from numsnn.kernels import reference
 
 cuda = pytest.importorskip("numsnn.kernels.cuda", reason="numba-cuda is not installed")
+
+if cuda.api.SIMULATED:
+    sys.setswitchinterval(1e-5)  # its threads wait for each other at every barrier, a turn each time
 
 NOT_ADAPTED = {"empty", "zeros", "from_host", "to_host", "feed", "name", "visible_limit"}
 

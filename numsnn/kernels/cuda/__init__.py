@@ -19,6 +19,7 @@ from .elementwise import (
 )
 from .encode import poisson
 from .groupnorm import groupnorm_backward, groupnorm_forward
+from .integrator import integrator_backward, integrator_forward
 from .loss import (
     first_spike_cross_entropy,
     max_membrane_cross_entropy,
@@ -28,6 +29,7 @@ from .loss import (
     temporal_cross_entropy,
 )
 from .memory import copy, feed, fill, zeros
+from .neuron import lif_backward, lif_forward, lif_reset
 from .norm import (
     batchnorm_backward,
     batchnorm_factor,
@@ -41,6 +43,7 @@ from .norm import (
 from .optim import adam_update, scale, sgd_update, sum_squares
 from .parametrise import positive_backward, positive_forward, unit_backward, unit_forward
 from .pda import divergence, merge_steps, normalised_moments, shift_update
+from .recurrent import recurrent_backward, recurrent_forward
 
 name = "cuda"
 
@@ -48,9 +51,11 @@ __all__ = [
     "adam_update", "add", "add_affine", "add_row", "and_backward", "and_forward", "batchnorm_backward",
     "batchnorm_factor", "batchnorm_fold", "batchnorm_forward", "concat", "copy", "delay_backward", "delay_forward",
     "divergence", "dropout", "empty", "feed", "fill", "first_spike_cross_entropy", "from_host",
-    "groupnorm_backward", "groupnorm_forward", "iand_backward", "iand_forward", "max_membrane_cross_entropy",
-    "membrane_mse", "merge_steps", "moments", "name", "normalised_moments", "poisson", "positive_backward",
-    "positive_forward", "put", "rate_band", "rate_cross_entropy", "rate_power", "repeat", "running_update", "scale",
-    "scale_steps_backward", "scale_steps_forward", "sgd_update", "shift_update", "spike_count_mse", "split",
-    "sum_squares", "sum_steps", "temporal_cross_entropy", "to_host", "unit_backward", "unit_forward", "zeros",
+    "groupnorm_backward", "groupnorm_forward", "iand_backward", "iand_forward", "integrator_backward",
+    "integrator_forward", "lif_backward", "lif_forward", "lif_reset", "max_membrane_cross_entropy", "membrane_mse",
+    "merge_steps", "moments", "name", "normalised_moments", "poisson", "positive_backward", "positive_forward",
+    "put", "rate_band", "rate_cross_entropy", "rate_power", "recurrent_backward", "recurrent_forward", "repeat",
+    "running_update", "scale", "scale_steps_backward", "scale_steps_forward", "sgd_update", "shift_update",
+    "spike_count_mse", "split", "sum_squares", "sum_steps", "temporal_cross_entropy", "to_host", "unit_backward",
+    "unit_forward", "zeros",
 ]  # fmt: skip

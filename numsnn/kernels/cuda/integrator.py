@@ -1,0 +1,80 @@
+"""The leaky integrator, as CUDA kernels; `reference.integrator` is the text it equals. A thread takes one neuron
+through all its steps."""
+
+from functools import cache
+
+from .. import equations as eq
+from .api import cuda
+from .compile import kernel
+from .launch import launch, scratch
+from .tiles import HEAVY_THREADS, add_up, cut, lay_out, leave_share
+
+
+@cache
+def _kernels(dtype, decay_input, carry, learn_beta):
+    source = eq.SOURCE_HASH
+
+    @kernel
+    def integrator_forward(i, beta, u, carried, steps, rows, channels):
+        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
+        c, stride, lanes = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x, rows * channels, cuda.blockDim.y
+        first = cuda.blockIdx.x * lanes + cuda.threadIdx.y
+        for m in range(first, rows if c < channels else 0, cuda.gridDim.x * lanes):
+            row, b = m * channels + c, beta[c]
+            real = type(b)
+            gain = real(1) - b if decay_input else real(1)
+            before = carried[row] if carry else real(0)
+            for t in range(steps):
+                before = eq.charge(before, real(i[t * stride + row]), real(0), b, gain)
+                u[t * stride + row] = before
+            if carry:
+                carried[row] = before
+
+    @kernel
+    def integrator_backward(du, i, u, beta, di, start, shares, steps, rows, channels):
+        source  # noqa: B018  see the forward kernel
+        total, room = cuda.local.array(1, dtype), cuda.shared.array(HEAVY_THREADS, dtype)
+        column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
+        block, c, stride = cuda.blockIdx.x, cuda.blockIdx.y * columns + column, rows * channels
+        total[0] = dtype(0)
+        for m in range(block * lanes + lane, rows if c < channels else 0, cuda.gridDim.x * lanes):
+            row, b = m * channels + c, beta[c]
+            real = type(b)
+            gain = real(1) - b if decay_input else real(1)
+            delta = real(0)
+            for t in range(steps - 1, -1, -1):
+                at = t * stride + row
+                delta = du[at] + b * delta
+                if learn_beta:
+                    before = u[at - stride] if t > 0 else start[row] if carry else real(0)
+                    total[0] += delta * (before - (real(i[at]) if decay_input else real(0)))
+                di[at] = gain * delta
+        if learn_beta:
+            lay_out(total, 0, 1, column, columns, lane, room)
+            cuda.syncthreads()
+            leave_share(room, 0, 1, column, columns, lane, lanes, block, c, channels, shares)
+
+    return integrator_forward, integrator_backward
+
+
+def integrator_forward(i, beta, decay_input, u, carried=None):
+    """See `reference.integrator.integrator_forward`."""
+    steps, rows, channels = u.shape
+    plan = cut(rows, channels, 1, heavy=True)
+    forward, _ = _kernels(u.dtype.type, decay_input, carried is not None, False)
+    state = (u if carried is None else carried).reshape(-1)
+    launch(forward, plan.grid, plan.block, i.reshape(-1), beta, u.reshape(-1), state, steps, rows, channels)
+
+
+def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
+    """See `reference.integrator.integrator_backward`."""
+    steps, rows, channels = u.shape
+    plan = cut(rows, channels, 1, heavy=True)
+    _, backward = _kernels(u.dtype.type, decay_input, start is not None, dbeta is not None)
+    shares = scratch.get("shares of gradients", (1, plan.row_blocks, channels), u.dtype)
+    launch(
+        backward, plan.grid, plan.block, du.reshape(-1), i.reshape(-1), u.reshape(-1), beta, di.reshape(-1),
+        (u if start is None else start).reshape(-1), shares, steps, rows, channels,
+    )  # fmt: skip
+    if dbeta is not None:
+        add_up(shares, [dbeta])

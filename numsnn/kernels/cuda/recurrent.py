@@ -1,0 +1,196 @@
+"""Neurons with memory beyond the potential, as CUDA kernels; `reference.recurrent` is the text it equals.
+
+Without lateral weights a thread takes one neuron through all its steps, its state in registers; with them a block takes
+a sample (`lateral`). The lateral weights' gradient is one matrix product at the end.
+"""
+
+from functools import cache
+
+from .. import equations as eq
+from . import lateral
+from .api import cuda
+from .compile import kernel
+from .launch import launch, launch_flat, scratch
+from .memory import fill
+from .neuron import reset_kind
+from .recurrent_steps import step_back, step_forward
+from .tiles import HEAVY_THREADS, add_up, cut, lay_out, leave_share
+
+
+@cache
+def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory, carry):
+    """The forward kernel of one kind of neuron; surrogate is None for spikes, reset is "hard", "soft", "none"."""
+    cdf = eq.CDF[surrogate or "rectangle"]
+    flags = surrogate is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
+    source = eq.SOURCE_HASH
+
+    @kernel
+    def recurrent_forward(
+        i, beta, gamma, rho, kappa, theta, d, v_reset, steps_held, alpha, u, s, j, a, held, carried, steps, rows,
+        channels,
+    ):  # fmt: skip
+        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
+        c, stride, lanes = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x, rows * channels, cuda.blockDim.y
+        v = current = adapted = fired = rest = type(v_reset)(0)
+        first = cuda.blockIdx.x * lanes + cuda.threadIdx.y
+        for m in range(first, rows if c < channels else 0, cuda.gridDim.x * lanes):
+            row = m * channels + c
+            values = beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]
+            v = current = adapted = fired = rest = type(v_reset)(0)
+            if carry:
+                v, current, adapted = carried[row], carried[stride + row], carried[2 * stride + row]
+                fired, rest = carried[3 * stride + row], carried[4 * stride + row]
+            for t in range(steps):
+                at = t * stride + row
+                u[at], fired, resting, v, current, adapted, rest = step_forward(
+                    cdf, i[at], v, current, adapted, rest, d[t * channels + c], values, v_reset, steps_held, flags
+                )
+                s[at] = fired
+                if synapse:
+                    j[at] = current
+                if adaptive:
+                    a[at] = adapted
+                if refractory:
+                    held[at] = resting
+            if carry:
+                carried[row], carried[stride + row], carried[2 * stride + row] = v, current, adapted
+                carried[3 * stride + row], carried[4 * stride + row] = fired, rest
+
+    return recurrent_forward
+
+
+def recurrent_forward(
+    i, w, beta, gamma, rho, kappa, theta, d, v_reset, decay_input, refractory, surrogate, alpha, u, s, j, a, held,
+    carried=None,
+):  # fmt: skip
+    """See `reference.recurrent.recurrent_forward`."""
+    steps, rows, channels = i.shape
+    real = i.dtype.type
+    kind, reset = reset_kind(v_reset, i.dtype)
+    parts = surrogate, kind, decay_input, gamma is not None, kappa is not None, refractory > 0
+    values = beta, *(beta if x is None else x for x in (gamma, rho, kappa)), theta
+    stored = (u if j is None else j), (u if a is None else a), (s if held is None else held)
+    flat = tuple(x.reshape(-1) for x in (u, s, *stored))
+    shape = steps, rows, channels
+    if w is None:
+        plan = cut(rows, channels, 1, heavy=True)
+        launch(
+            _forward_kernel(*parts, carried is not None), plan.grid, plan.block, i.reshape(-1), *values, d.reshape(-1),
+            reset, real(refractory), alpha, *flat, (i if carried is None else carried).reshape(-1), *shape,
+        )  # fmt: skip
+        return
+    blocks, threads = min(rows, lateral.MOST_BLOCKS), min(channels, lateral.THREADS)
+    state = carried
+    if carried is None:
+        state = scratch.get("state of lateral neurons", (5, rows, channels), real)
+        fill(state, 0)
+    arriving = scratch.get("what arrives at lateral neurons", (blocks * channels,), real)
+    launch(
+        lateral.forward_kernel(real, *parts), blocks, threads, i.reshape(-1), w.reshape(-1), *values, d.reshape(-1),
+        reset, real(refractory), alpha, *flat, state.reshape(-1), arriving, *shape,
+    )  # fmt: skip
+
+
+@cache
+def _backward_kernel(
+    dtype, surrogate, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
+):
+    """The backward kernel of one kind of neuron; direct: a loss acts on the potential itself; learned: for which of
+    beta, gamma, rho, kappa, theta and alpha a gradient is wanted."""
+    density = eq.DENSITY[surrogate]
+    flags = (
+        reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory, detach_reset, direct, carry
+    )  # fmt: skip
+    parts = len(learned)
+    source = eq.SOURCE_HASH
+
+    @kernel
+    def recurrent_backward(
+        ds, u, s, j, a, held, beta, gamma, rho, kappa, theta, d, v_reset, alpha, p_offset, p_slope, di, start, shares,
+        steps, rows, channels,
+    ):  # fmt: skip
+        source  # noqa: B018  see the forward kernel
+        change, total = cuda.local.array(parts, dtype), cuda.local.array(parts, dtype)
+        room, real = cuda.shared.array(HEAVY_THREADS, dtype), type(v_reset)
+        column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
+        block, c, stride = cuda.blockIdx.x, cuda.blockIdx.y * columns + column, rows * channels
+        for n in range(parts):
+            total[n] = real(0)
+        for m in range(block * lanes + lane, rows if c < channels else 0, cuda.gridDim.x * lanes):
+            row = m * channels + c
+            e = f = h = real(0)
+            for t in range(steps - 1, -1, -1):
+                at = t * stride + row
+                values = (
+                    beta[c], gamma[c], rho[c], kappa[c], theta[c], real(1) / alpha[c], d[t * channels + c],
+                    p_offset[c], p_slope[c],
+                )  # fmt: skip
+                di[at], e, f, h = step_back(
+                    density, ds[at], e, f, h, at, row, stride, t, (u, s, j, a, held), start, values, v_reset, flags,
+                    change,
+                )  # fmt: skip
+                for n in range(parts):
+                    if learned[n]:
+                        total[n] += change[n]
+        place = 0
+        for n in range(parts):
+            if learned[n]:
+                lay_out(total, n, 1, column, columns, lane, room)
+                cuda.syncthreads()
+                leave_share(room, place, 1, column, columns, lane, lanes, block, c, channels, shares)
+                cuda.syncthreads()
+                place += 1
+
+    return recurrent_backward
+
+
+def recurrent_backward(
+    ds, u, s, j, a, held, w, beta, gamma, rho, kappa, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha,
+    p_offset, p_slope, di, dw, dbeta, dgamma, drho, dkappa, dtheta, dalpha, start=None,
+):  # fmt: skip
+    """See `reference.recurrent.recurrent_backward`."""
+    steps, rows, channels = shape = u.shape
+    direct, real = p_offset is not None, u.dtype.type
+    totals = dbeta, dgamma, drho, dkappa, dtheta, dalpha
+    learned = tuple(total is not None for total in totals)
+    wanted = [total for total in totals if total is not None]
+    kind, reset = reset_kind(v_reset, u.dtype)
+    parts = (
+        real, surrogate, kind, detach_reset, decay_input, gamma is not None, kappa is not None, held is not None,
+        direct, start is not None, learned,
+    )  # fmt: skip
+    stored = u, s, u if j is None else j, u if a is None else a, s if held is None else held
+    flat = tuple(x.reshape(-1) for x in (ds, *stored))
+    values = (
+        beta, *(beta if x is None else x for x in (gamma, rho, kappa)), theta, d.reshape(-1), reset, alpha,
+        *((p_offset, p_slope) if direct else (beta, beta)), di.reshape(-1), (u if start is None else start).reshape(-1),
+    )  # fmt: skip
+    if w is None:
+        plan = cut(rows, channels, 1, heavy=True)
+        shares = scratch.get("shares of gradients", (len(wanted), plan.row_blocks, channels), real)
+        launch(_backward_kernel(*parts), plan.grid, plan.block, *flat, *values, shares, *shape)
+    else:
+        blocks, threads = min(rows, lateral.MOST_BLOCKS), min(channels, lateral.THREADS)
+        shares = scratch.get("shares of gradients", (len(wanted), blocks, channels), real)
+        state = scratch.get("gradients of lateral neurons", (4, blocks, channels), real)
+        back = scratch.get("lateral weights, transposed", (channels * channels,), real)
+        launch_flat(lateral.transpose, back.size, w.reshape(-1), back, channels)
+        launch(lateral.backward_kernel(*parts), blocks, threads, *flat, back, *values, state, shares, *shape)
+        _weight_gradient(s, di, dw, start)
+    add_up(shares, wanted)
+
+
+def _weight_gradient(s, di, dw, start):
+    """dw = the spikes before each step times dL/di of the step; before the first those carried on from."""
+    from .linear import linear_backward_weight
+
+    steps, rows, channels = di.shape
+    before, behind = s[:-1].reshape(-1, channels), di[1:].reshape(-1, channels)
+    if steps > 1:
+        linear_backward_weight(before, behind, dw)
+    else:
+        fill(dw, 0)
+    if start is not None:
+        first = scratch.get("gradient of lateral weights at the start", dw.shape, dw.dtype)
+        linear_backward_weight(start[3], di[0], first)
+        launch_flat(lateral.add, dw.size, first.reshape(-1), dw.reshape(-1))

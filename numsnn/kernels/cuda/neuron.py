@@ -27,7 +27,7 @@ SEGMENT = {1: 8, WIDTH: 4}
 """Width -> steps whose potentials the backward pass keeps in registers."""
 
 MEASURED_CHANNELS = 32
-"""That a block takes where it measures potentials: whole cache lines, and many rows, so that shares of moments are few."""
+"""That a block takes where it measures potentials: whole cache lines, and many rows, for few shares of moments."""
 
 LEAST_WIDE = 4 * FILL
 """Elements of a layer and step from which on threads take four channels."""
@@ -356,13 +356,13 @@ def lif_backward(
     width = width_of(tuple(numbers), (s,), LEAST_WIDE * steps)
     plan = cut(rows, channels, width, heavy=True)
     totals = [x for x in (dbeta, dtheta, dalpha, *(() if norm is None else dnorm)) if x is not None]
-    shares = scratch.get("shares of gradients", (len(totals), plan.row_blocks, channels), i.dtype)
+    shares = scratch.get("shares of gradients", (max(1, len(totals)), plan.row_blocks, channels), i.dtype)
     kept = max(0, ceil_div(steps, SEGMENT[width]) - 2)
-    states = scratch.get("potentials of segments", (kept * rows * channels,), i.dtype)
+    states = scratch.get("potentials of segments", (max(1, kept * rows * channels),), i.dtype)
+    compiled = _backward_kernel(i.dtype.type, width, surrogate, kind, detach_reset, decay_input, *flags)
     launch(
-        _backward_kernel(i.dtype.type, width, surrogate, kind, detach_reset, decay_input, *flags), plan.grid,
-        plan.block, ds.reshape(-1), i.reshape(-1), s.reshape(-1), *(norm or (beta, beta, beta)), beta, theta, d.reshape(-1), reset,
-        alpha, *((p_offset, p_slope) if direct else (beta, beta)), di.reshape(-1),
+        compiled, plan.grid, plan.block, ds.reshape(-1), i.reshape(-1), s.reshape(-1), *(norm or (beta, beta, beta)),
+        beta, theta, d.reshape(-1), reset, alpha, *((p_offset, p_slope) if direct else (beta, beta)), di.reshape(-1),
         (i if start is None else start).reshape(-1), states, shares, steps, rows, channels,
     )  # fmt: skip
     add_up(shares, totals)

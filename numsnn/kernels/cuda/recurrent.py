@@ -166,11 +166,11 @@ def recurrent_backward(
     )  # fmt: skip
     if w is None:
         plan = cut(rows, channels, 1, heavy=True)
-        shares = scratch.get("shares of gradients", (len(wanted), plan.row_blocks, channels), real)
+        shares = scratch.get("shares of gradients", (max(1, len(wanted)), plan.row_blocks, channels), real)
         launch(_backward_kernel(*parts), plan.grid, plan.block, *flat, *values, shares, *u.shape)
     else:
         blocks, threads = min(rows, lateral.MOST_BLOCKS), min(channels, lateral.THREADS)
-        shares = scratch.get("shares of gradients", (len(wanted), blocks, channels), real)
+        shares = scratch.get("shares of gradients", (max(1, len(wanted)), blocks, channels), real)
         state = scratch.get("gradients of lateral neurons", (4, blocks, channels), real)
         back = scratch.get("lateral weights, transposed", (channels * channels,), real)
         launch_flat(lateral.transpose, back.size, w.reshape(-1), back, channels)

@@ -26,8 +26,9 @@ def small_tiles(monkeypatch):
     for name, value in {"STATE_ELEMENTS": 24, "SCRATCH_ELEMENTS": 100}.items():
         monkeypatch.setattr(import_module("numsnn.kernels.cpu.neuron"), name, value)
     for module, name, size in (
-        ("tiles", "THREADS", 12), ("tiles", "HEAVY_THREADS", 8), ("tiles", "FEW_THREADS", 12), ("tiles", "MOST_BLOCKS", 6),
-        ("tiles", "FILL", 1), ("tiles", "WARP", 1), ("tiles", "SUM_COLUMNS", 4), ("tiles", "SUM_LANES", 3),
+        ("tiles", "THREADS", 12), ("tiles", "HEAVY_THREADS", 8), ("tiles", "FEW_THREADS", 12),
+        ("tiles", "MOST_BLOCKS", 6), ("tiles", "FILL", 1), ("tiles", "WARP", 1), ("tiles", "SUM_COLUMNS", 4),
+        ("tiles", "SUM_LANES", 3),
         ("moments", "COLUMNS", 4), ("moments", "LANES", 3), ("neuron", "MEASURED_CHANNELS", 4),
         ("neuron", "LEAST_WIDE", 0), ("lateral", "LIST", 3), ("lateral", "THREADS", 2), ("lateral", "MOST_BLOCKS", 4),
     ):  # fmt: skip

@@ -4,15 +4,20 @@ that are computed again."""
 import numpy as np
 import pytest
 from bounds import REALS, within
-from neurons import FAMILIES, RESETS, draw
+from neurons import FAMILIES, RESETS, draw, shape_for
+from targets import ALL, COMPILED, fewer
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 from numsnn.kernels.reference.surrogate import DENSITY
 
-SHAPES = [(5, 37, 6), (3, 64, 8), (1, 1, 1), (4, 1, 3), (70, 3, 41)]
-"""Among them rows that are joined, one of everything, and so many steps that a tile is a part of a row."""
+SHAPES = [(5, 37, 6), (3, 64, 8), (1, 1, 1), (4, 1, 3), (70, 3, 41), (8, 5, 3), (4, 7, 12)]
+"""Among them rows that are joined, one of everything, so many steps that a tile is a part of a row, and as many as a
+thread keeps of one channel and of four."""
 
-BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+
+def less(k, shape):
+    """The shape, or less of it for a target whose threads take a while."""
+    return tuple(map(min, shape, (18, 12, 12))) if k.name == "cuda" else shape
 
 
 def case_of(shape, real, seed=20):
@@ -85,16 +90,17 @@ def test_reference_normalises_first(v_reset):
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_cpu_is_the_reference(small_tiles, shape, real):
+@COMPILED
+def test_is_the_reference(small_tiles, k, shape, real):
     """Numbers of order 1, of which no more than a few dozen roundings are behind any: the leak forgets."""
-    eps = 100 * float(np.finfo(real).eps)
+    shape, eps = less(k, shape), 100 * float(np.finfo(real).eps)
     case, u, s = draw_clear(shape, real, 10 * eps)
-    got_u, got_s, _ = forward(cpu, case, case.x, norm=case.norm)
+    got_u, got_s, _ = forward(k, case, case.x, norm=case.norm)
     assert np.array_equal(got_s, s)
     within(got_u, u, eps * (1 + np.abs(u)))
     ds = np.random.default_rng(1).normal(size=u.shape).astype(real)
     sums = np.full((2, 2, shape[2]), np.nan, real)
-    di, gradients = backward(cpu, case, case.x, s, ds, norm=case.norm, dnorm=sums[0])
+    di, gradients = backward(k, case, case.x, s, ds, norm=case.norm, dnorm=sums[0])
     want, want_gradients = backward(reference, case, case.x, s, ds, norm=case.norm, dnorm=sums[1])
     largest = max(1, np.abs(want).max())
     within(di, want, 10 * eps * largest)
@@ -104,7 +110,7 @@ def test_cpu_is_the_reference(small_tiles, shape, real):
     assert want.any() and sums.any()
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("v_reset", RESETS)
 def test_carried_on(small_tiles, k, v_reset):
     """Two halves give what the whole gives, and the second one's gradient starts where the first one stopped."""
@@ -125,15 +131,35 @@ def test_carried_on(small_tiles, k, v_reset):
     np.testing.assert_allclose(half, whole[3:], rtol=0, atol=1e-12)
 
 
+@COMPILED
+@pytest.mark.parametrize("real", REALS)
+def test_many_steps_carried_on(small_tiles, k, real):
+    """Bounds as in `test_is_the_reference`."""
+    eps = 100 * float(np.finfo(real).eps)
+    case = case_of((19, 3, 8), real)
+    start = np.random.default_rng(2).normal(size=(3, 8)).astype(real)
+    ds = np.random.default_rng(1).normal(size=case.i.shape).astype(real)
+    ends = start.copy(), start.copy()
+    u, s, _ = forward(reference, case, case.i, carried=ends[0])
+    got_u, got_s, _ = forward(k, case, case.i, carried=ends[1])
+    assert clear(case, u, 10 * eps) and np.array_equal(got_s, s)
+    within(got_u, u, eps * (1 + np.abs(u)))
+    within(ends[1], ends[0], eps * (1 + np.abs(ends[0])))
+    (want, want_gradients), (di, gradients) = (backward(x, case, case.i, s, ds, start=start) for x in (reference, k))
+    largest = max(1, np.abs(want).max())
+    within(di, want, 10 * eps * largest)
+    within(gradients, want_gradients, 10 * eps * largest * 19 * 3)
+
+
 # --- memory -------------------------------------------------------------------------------------------------------
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("normed", [False, True])
 def test_gradient_in_the_place_of_the_one_above(small_tiles, k, normed):
     """To the bit what comes out in memory of its own."""
-    case = case_of((5, 37, 6), np.float32)
-    options = {"norm": case.norm, "dnorm": np.empty((2, 6), np.float32)} if normed else {}
+    case = case_of(shape_for(k), np.float32)
+    options = {"norm": case.norm, "dnorm": np.empty((2, case.i.shape[2]), np.float32)} if normed else {}
     _, s, _ = forward(k, case, case.x, norm=case.norm if normed else None)
     ds = np.random.default_rng(1).normal(size=s.shape).astype(np.float32)
     want, want_gradients = backward(k, case, case.x, s, ds, **options)
@@ -146,24 +172,26 @@ def test_gradient_in_the_place_of_the_one_above(small_tiles, k, normed):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("normed", [False, True])
 @pytest.mark.parametrize("v_reset", RESETS)
-def test_potentials_computed_again_are_the_same_to_the_bit(small_tiles, v_reset, normed, real):
+@COMPILED
+def test_potentials_computed_again_are_the_same_to_the_bit(small_tiles, k, v_reset, normed, real):
     """A loss u^2 / 2 on the potentials alone: its gradient at the last step is the potential."""
-    case = case_of((4, 37, 21), real)
+    rows, channels = fewer(k, 37, 9), fewer(k, 21, 8)
+    case = case_of((4, rows, channels), real)
     norm = case.norm if normed else None
     case.alpha = np.full_like(case.alpha, 1e-30)
-    u, s, _ = forward(cpu, case, case.x, v_reset=v_reset, norm=norm)
+    u, s, _ = forward(k, case, case.x, v_reset=v_reset, norm=norm)
     zero, one = np.zeros_like(case.beta), np.ones_like(case.beta)
     for steps in range(1, 5):
         x = np.ascontiguousarray(case.x[:steps])
-        sums = np.empty((2, 21), real)
+        sums = np.empty((2, channels), real)
         ds = np.zeros_like(x)
         di, _ = backward(
-            cpu, case, x, s[:steps], ds, v_reset=v_reset, family="rectangle", direct=(zero, one), norm=norm, dnorm=sums
+            k, case, x, s[:steps], ds, v_reset=v_reset, family="rectangle", direct=(zero, one), norm=norm, dnorm=sums
         )
         assert np.array_equal(di[-1], u[steps - 1])
 
 
-@BOTH
+@ALL
 def test_gradients_nobody_wants_are_left_out(k):
     case = case_of((3, 20, 5), np.float64)
     _, s, _ = forward(k, case, case.x)
@@ -180,10 +208,11 @@ def test_gradients_nobody_wants_are_left_out(k):
 # --- moments of the potentials ------------------------------------------------------------------------------------
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_moments(small_tiles, k, shape, real):
+    shape = less(k, shape)
     case = case_of(shape, real)
     mean, var = np.full((2, shape[0], shape[2]), np.nan, real)
     u, s, _ = forward(k, case, case.x, norm=case.norm, mean=mean, var=var)
@@ -195,12 +224,13 @@ def test_moments(small_tiles, k, shape, real):
     within(var, exact.var(1), (shape[1] + 8) * eps * (exact**2).mean(1))
 
 
-def test_a_large_mean_does_not_swallow_a_small_variance(small_tiles):
+@COMPILED
+def test_a_large_mean_does_not_swallow_a_small_variance(small_tiles, k):
     case = case_of((2, 200, 5), np.float32)
     case.x[...] = 1e4 + np.random.default_rng(3).integers(-8, 9, case.x.shape)
     case.theta[...], case.d[...] = 1e9, 0
     mean, var = np.empty((2, 2, 5), np.float32)
-    u, _, _ = forward(cpu, case, case.x, mean=mean, var=var)
+    u, _, _ = forward(k, case, case.x, mean=mean, var=var)
     np.testing.assert_allclose(var, u.astype(np.float64).var(1), rtol=1e-4)
     np.testing.assert_allclose(mean, u.astype(np.float64).mean(1), rtol=1e-6)
 
@@ -208,10 +238,11 @@ def test_a_large_mean_does_not_swallow_a_small_variance(small_tiles):
 # --- where the surrogate sees -------------------------------------------------------------------------------------
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize(("family", "reach"), [("rectangle", 0.5), ("triangle", 1.0)])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_where_it_is_not_visible_the_gradient_above_does_not_matter(small_tiles, k, shape, family, reach):
+    shape = less(k, shape)
     case = case_of(shape, np.float32)
     visible = np.full(shape, 7, np.uint8)
     u, s, share = forward(k, case, case.x, norm=case.norm, visible=visible, reach=reach)
@@ -228,7 +259,7 @@ def test_where_it_is_not_visible_the_gradient_above_does_not_matter(small_tiles,
     assert np.array_equal(got, want) and np.array_equal(gradients, other_gradients)
 
 
-@BOTH
+@ALL
 def test_a_nan_is_visible(k):
     case = case_of((2, 5, 3), np.float32)
     case.x[:, 2, 1] = np.nan
@@ -240,14 +271,15 @@ def test_a_nan_is_visible(k):
 # --- the exponential of float32 surrogates ------------------------------------------------------------------------
 
 
-def test_exponential_families_in_float32():
+@COMPILED
+def test_exponential_families_in_float32(k):
     """The surrogate itself, phi(z) / alpha: dL/di of one step with dL/ds = 1. What the docstring of the polynomial
     promises, and the roundings of z, of the density's own arithmetic and of the argument of exp."""
-    z = np.linspace(-100, 100, 20_001).astype(np.float32)[None, :, None]
+    z = np.linspace(-100, 100, fewer(k, 20_000) + 1).astype(np.float32)[None, :, None]
     for family in FAMILIES:
         one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
         di = np.empty_like(z)
-        cpu.lif_backward(
+        k.lif_backward(
             np.ones_like(z), z, np.zeros(z.shape, np.uint8), one, zero, zero[None], 0.0, False, False, family, one,
             None, None, di, None, None, None,
         )  # fmt: skip

@@ -8,21 +8,28 @@ import itertools
 
 import numpy as np
 import pytest
+from targets import ALL, COMPILED, TWIN
 
 from numsnn.kernels import cpu, reference
 
 STEPS, ROWS, CHANNELS = 7, 19, 5
 PARTS = list(itertools.product([False, True], repeat=4))  # lateral, synapse, adaptation, refractory
 RESETS = [0.0, -0.2, None, "none"]
+CUDA = pytest.param(*TWIN.values, None, marks=TWIN.marks, id="cuda-None")
+
+
+def rows_for(k):
+    """Rows for a target: of CUDA blocks, which take one each, a few are enough."""
+    return 5 if k.name == "cuda" else ROWS
 
 
 class Neuron:
     """One random neuron layer with the parts that are asked for, its input, and every array its kernels need."""
 
-    def __init__(self, parts, seed, dtype=np.float64, carried=False, relaxed=None):
+    def __init__(self, parts, seed, dtype=np.float64, carried=False, relaxed=None, rows=ROWS):
         lateral, synapse, adaptation, refractory = parts
         rng = np.random.default_rng(seed)
-        self.shape = STEPS, ROWS, CHANNELS
+        self.shape = STEPS, rows, CHANNELS
 
         def vector(low, high):
             return rng.uniform(low, high, CHANNELS).astype(dtype)
@@ -38,8 +45,8 @@ class Neuron:
         self.relaxed = relaxed
         self.start = None
         if carried:
-            v, j, a = rng.normal(0, 0.5, (3, ROWS, CHANNELS))
-            fired = rng.random((ROWS, CHANNELS)) < 0.2
+            v, j, a = rng.normal(0, 0.5, (3, rows, CHANNELS))
+            fired = rng.random((rows, CHANNELS)) < 0.2
             rest = self.refractory * fired
             self.start = np.stack([v, j * synapse, np.abs(a) * adaptation, fired, rest]).astype(dtype)
         self.ds = rng.normal(size=self.shape).astype(dtype)
@@ -118,48 +125,52 @@ def test_reference_is_what_the_equations_say(parts, v_reset):
     np.testing.assert_allclose(u, expected_u, rtol=0, atol=1e-13)
 
 
+@COMPILED
 @pytest.mark.parametrize("parts", PARTS)
-def test_cpu_equals_reference(parts):
+def test_equals_reference(small_tiles, k, parts):
     """Reset, relaxed mode, detaching, decay_input, carried state and the potential's own loss vary along with the parts
     (every kind of neuron is a kernel to compile: one of each, and every flag meets every part both ways)."""
     number = PARTS.index(parts)
     v_reset = RESETS[(number + number // 4) % 4]
     decay_input, carried, detach, direct = (bool(bin(number & mask).count("1") % 2) for mask in (6, 12, 9, 5))
-    neuron = Neuron(parts, seed=number, carried=carried, relaxed=("arctan" if bin(number).count("1") % 2 else None))
+    relaxed = "arctan" if bin(number).count("1") % 2 else None
+    neuron = Neuron(parts, seed=number, carried=carried, relaxed=relaxed, rows=rows_for(k))
     stored = neuron.forward(reference, v_reset, decay_input)
-    ours = neuron.forward(cpu, v_reset, decay_input)
+    ours = neuron.forward(k, v_reset, decay_input)
     for a, b in zip(stored, ours, strict=True):
         if a is not None:
             np.testing.assert_allclose(b, a, rtol=0, atol=1e-10)
     expected = neuron.backward(reference, stored, v_reset, detach, decay_input, direct)
-    got = neuron.backward(cpu, stored, v_reset, detach, decay_input, direct)
+    got = neuron.backward(k, stored, v_reset, detach, decay_input, direct)
     for a, b in zip(expected, got, strict=True):
         np.testing.assert_allclose(b, a, rtol=0, atol=1e-10 * max(1, np.abs(a).max()))
 
 
-def test_cpu_equals_reference_in_float32():
+@COMPILED
+def test_equals_reference_in_float32(k):
     """All parts at once. A potential sums at most STEPS (CHANNELS + 5) terms of size up to 10."""
-    neuron = Neuron((True, True, True, True), seed=2, dtype=np.float32)
+    neuron = Neuron((True, True, True, True), seed=2, dtype=np.float32, rows=rows_for(k))
     bound = STEPS * (CHANNELS + 5) * 10 * np.finfo(np.float32).eps
-    stored, ours = neuron.forward(reference, None, False), neuron.forward(cpu, None, False)
+    stored, ours = neuron.forward(reference, None, False), neuron.forward(k, None, False)
     np.testing.assert_array_equal(ours[1], stored[1])  # no potential of this draw is that close to its threshold
     np.testing.assert_allclose(ours[0], stored[0], rtol=0, atol=bound)
-    for a, b in zip(*(neuron.backward(k, stored, None, False, False, False) for k in (reference, cpu)), strict=True):
+    for a, b in zip(*(neuron.backward(x, stored, None, False, False, False) for x in (reference, k)), strict=True):
         np.testing.assert_allclose(b, a, rtol=0, atol=bound * ROWS * max(1, np.abs(a).max()))
 
 
-def test_without_any_part_it_is_the_plain_neuron():
+@COMPILED
+def test_without_any_part_it_is_the_plain_neuron(k):
     neuron = Neuron((False,) * 4, seed=3)
-    u, s, *_ = neuron.forward(cpu, 0.0, True)
+    u, s, *_ = neuron.forward(k, 0.0, True)
     plain_u, plain_s = np.empty_like(u), np.empty_like(s)
-    cpu.lif_forward(
+    k.lif_forward(
         neuron.i, neuron.beta, neuron.theta, neuron.d, 0.0, True, None, neuron.alpha, plain_u, plain_s
     )  # fmt: skip
     np.testing.assert_array_equal(s, plain_s)
     np.testing.assert_allclose(u, plain_u, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize(("k", "v_reset"), [*((reference, v_reset) for v_reset in RESETS), (cpu, None)])
+@pytest.mark.parametrize(("k", "v_reset"), [*((reference, v_reset) for v_reset in RESETS), (cpu, None), CUDA])
 @pytest.mark.parametrize("cut", [1, 3])
 def test_two_passes_with_carried_state_are_one(k, v_reset, cut):
     neuron = Neuron((True, True, True, True), seed=4)
@@ -177,7 +188,9 @@ def test_two_passes_with_carried_state_are_one(k, v_reset, cut):
         np.testing.assert_array_equal(joined, whole[number], err_msg=name)
 
 
-@pytest.mark.parametrize(("k", "v_reset"), [*((reference, v_reset) for v_reset in RESETS), (cpu, 0.0), (cpu, "none")])
+@pytest.mark.parametrize(
+    ("k", "v_reset"), [*((reference, v_reset) for v_reset in RESETS), (cpu, 0.0), (cpu, "none"), CUDA]
+)
 def test_plain_neuron_carries_its_potential(k, v_reset):
     neuron = Neuron((False,) * 4, seed=5)
     values = neuron.beta, neuron.theta
@@ -193,47 +206,48 @@ def test_plain_neuron_carries_its_potential(k, v_reset):
         np.testing.assert_array_equal(one_s[0], s[t])
 
 
-def test_backward_of_a_carried_pass_sees_the_start():
+@ALL
+def test_backward_of_a_carried_pass_sees_the_start(k):
     """Against a pass from rest whose first current brings the same potentials: they differ in dL/d beta alone, by what
     the start has to do with beta."""
     neuron = Neuron((False,) * 4, seed=6)
     values = neuron.beta, neuron.theta
-    for k in (reference, cpu):
-        start = np.random.default_rng(0).normal(size=(ROWS, CHANNELS))
-        u, s = np.empty(neuron.shape), np.empty(neuron.shape, np.uint8)
-        k.lif_forward(neuron.i, *values, neuron.d, 0.0, False, None, neuron.alpha, u, s, start.copy())
-        di, gradients = np.empty(neuron.shape), np.empty((3, CHANNELS))
-        k.lif_backward(
-            neuron.ds, neuron.i, s, *values, neuron.d, 0.0, False, False, "arctan", neuron.alpha, None, None, di,
-            *gradients, start,
-        )  # fmt: skip
-        without, from_rest = np.empty((3, CHANNELS)), neuron.i.copy()
-        from_rest[0] += neuron.beta * start
-        k.lif_backward(
-            neuron.ds, from_rest, s, *values, neuron.d, 0.0, False, False, "arctan", neuron.alpha, None, None, di,
-            *without,
-        )  # fmt: skip
-        np.testing.assert_allclose(gradients[0] - without[0], (di[0] * start).sum(0), rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(gradients[1:], without[1:], rtol=1e-12, atol=1e-12)
+    start = np.random.default_rng(0).normal(size=(ROWS, CHANNELS))
+    u, s = np.empty(neuron.shape), np.empty(neuron.shape, np.uint8)
+    k.lif_forward(neuron.i, *values, neuron.d, 0.0, False, None, neuron.alpha, u, s, start.copy())
+    di, gradients = np.empty(neuron.shape), np.empty((3, CHANNELS))
+    k.lif_backward(
+        neuron.ds, neuron.i, s, *values, neuron.d, 0.0, False, False, "arctan", neuron.alpha, None, None, di,
+        *gradients, start,
+    )  # fmt: skip
+    without, from_rest = np.empty((3, CHANNELS)), neuron.i.copy()
+    from_rest[0] += neuron.beta * start
+    k.lif_backward(
+        neuron.ds, from_rest, s, *values, neuron.d, 0.0, False, False, "arctan", neuron.alpha, None, None, di,
+        *without,
+    )  # fmt: skip
+    np.testing.assert_allclose(gradients[0] - without[0], (di[0] * start).sum(0), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(gradients[1:], without[1:], rtol=1e-12, atol=1e-12)
 
 
+@COMPILED
 @pytest.mark.parametrize("decay_input", [False, True])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_integrator(decay_input, dtype):
+def test_integrator(small_tiles, k, decay_input, dtype):
     rng = np.random.default_rng(7)
     i, du = rng.normal(size=(2, STEPS, ROWS, CHANNELS)).astype(dtype)
     beta, start = rng.uniform(0.2, 0.9, CHANNELS).astype(dtype), rng.normal(size=(ROWS, CHANNELS)).astype(dtype)
     bound = STEPS * 4 * np.finfo(dtype).eps * 10
     results = {}
-    for k in (reference, cpu):
+    for target in (reference, k):
         u, di, dbeta, state = np.empty_like(i), np.empty_like(i), np.empty_like(beta), start.copy()
-        k.integrator_forward(i, beta, decay_input, u, state)
-        k.integrator_backward(du, i, u, beta, decay_input, di, dbeta, start)
-        results[k.name] = u, di, dbeta
+        target.integrator_forward(i, beta, decay_input, u, state)
+        target.integrator_backward(du, i, u, beta, decay_input, di, dbeta, start)
+        results[target.name] = u, di, dbeta
         np.testing.assert_array_equal(state, u[-1])
-    for a, b in zip(results["reference"], results["cpu"], strict=True):
+    for a, b in zip(results["reference"], results[k.name], strict=True):
         np.testing.assert_allclose(b, a, rtol=0, atol=bound * (ROWS if a.ndim == 1 else 1))
-    u, di, dbeta = (x.astype(np.float64) for x in results["cpu"])
+    u, di, dbeta = (x.astype(np.float64) for x in results[k.name])
     gain = 1 - beta.astype(np.float64) if decay_input else 1.0
     expected = np.zeros_like(u)
     for t in range(STEPS):  # u[t] = beta^(t+1) start + sum of gain beta^(t-k) i[k]

@@ -208,7 +208,8 @@ def from_host(x, dtype) -> DeviceArray:
 def put(x, array):
     """See `reference.array.put`."""
     if array.size:
-        array.handle.copy_to_device(np.ascontiguousarray(x, array.dtype).reshape(array.shape), stream=work_stream())
+        flat = np.ascontiguousarray(x, array.dtype).reshape(-1)  # without strides of 0, that Numba takes for fewer axes
+        array.reshape(-1).handle.copy_to_device(flat, stream=work_stream())
 
 
 def to_host(x) -> np.ndarray:

@@ -14,7 +14,7 @@ from .. import equations as eq
 from .api import cuda
 from .array import to_host
 from .compile import device, kernel
-from .launch import launch, launch_flat, scratch
+from .launch import ceil_div, launch, launch_flat, scratch
 from .memory import fill
 from .moments import lay_out_potentials, merge, merge_tile
 from .tiles import FILL, HEAVY_THREADS, THREADS, add_up, cut, lay_out, leave_share
@@ -27,7 +27,7 @@ SEGMENT = {1: 8, WIDTH: 4}
 """Width -> steps whose potentials the backward pass keeps in registers."""
 
 MEASURED_CHANNELS = 32
-"""That a block takes where it measures potentials: whole cache lines, and so many rows that shares of moments are few."""
+"""That a block takes where it measures potentials: whole cache lines, and many rows, for few shares of moments."""
 
 LEAST_WIDE = 4 * FILL
 """Elements of a layer and step from which on threads take four channels."""
@@ -108,8 +108,8 @@ def _forward_kernel(real, width, surrogate, reset, decay_input, normed, store, c
             keep(beta, theta, first, width, b, th)
             keep(centre, factor, first, width, ce, fa)
             keep(offset, alpha, first, width, off, inv)
-        for c in range(width):
-            inv[c] = real(1) / inv[c]
+            for c in range(width):
+                inv[c] = real(1) / inv[c]
         count = 0
         for tile in range(block, (rows + lanes - 1) // lanes, blocks):
             m = tile * lanes + lane
@@ -219,8 +219,8 @@ def charge_again(
 
 @device
 def gradient_step(
-    density, spike_of, k, width, own, inverse_width, p_offset, p_slope, v_reset, x, u, fired, opening, flags, detach_reset,
-    learned, direct, places, g, e, total,
+    density, spike_of, k, width, own, inverse_width, p_offset, p_slope, v_reset, x, u, fired, opening, flags,
+    detach_reset, learned, direct, places, g, e, total,
 ):  # fmt: skip
     """The k-th step of a segment, back: g from dL/ds to dL/di, e from dL/dv behind the step to before it. Gradients of
     parameters are added to the thread's totals, each at its place: leak, threshold, width, normalisation."""
@@ -291,8 +291,8 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
             keep(centre, factor, first, width, ce, fa)
             keep(offset, alpha, first, width, off, inv)
             keep(p_offset, p_slope, first, width, po, ps)
-        for c in range(width):
-            inv[c] = real(1) / inv[c]
+            for c in range(width):
+                inv[c] = real(1) / inv[c]
         for n in range(sums):
             total[n] = real(0)
         own = b, th, ce, fa, off
@@ -356,13 +356,13 @@ def lif_backward(
     width = width_of(tuple(numbers), (s,), LEAST_WIDE * steps)
     plan = cut(rows, channels, width, heavy=True)
     totals = [x for x in (dbeta, dtheta, dalpha, *(() if norm is None else dnorm)) if x is not None]
-    shares = scratch.get("shares of gradients", (len(totals), plan.row_blocks, channels), i.dtype)
-    kept = max(0, -(-steps // SEGMENT[width]) - 2)
-    states = scratch.get("potentials of segments", (kept * rows * channels,), i.dtype)
+    shares = scratch.get("shares of gradients", (max(1, len(totals)), plan.row_blocks, channels), i.dtype)
+    kept = max(0, ceil_div(steps, SEGMENT[width]) - 2)
+    states = scratch.get("potentials of segments", (max(1, kept * rows * channels),), i.dtype)
+    compiled = _backward_kernel(i.dtype.type, width, surrogate, kind, detach_reset, decay_input, *flags)
     launch(
-        _backward_kernel(i.dtype.type, width, surrogate, kind, detach_reset, decay_input, *flags), plan.grid, plan.block,
-        ds.reshape(-1), i.reshape(-1), s.reshape(-1), *(norm or (beta, beta, beta)), beta, theta, d.reshape(-1), reset,
-        alpha, *((p_offset, p_slope) if direct else (beta, beta)), di.reshape(-1),
+        compiled, plan.grid, plan.block, ds.reshape(-1), i.reshape(-1), s.reshape(-1), *(norm or (beta, beta, beta)),
+        beta, theta, d.reshape(-1), reset, alpha, *((p_offset, p_slope) if direct else (beta, beta)), di.reshape(-1),
         (i if start is None else start).reshape(-1), states, shares, steps, rows, channels,
     )  # fmt: skip
     add_up(shares, totals)

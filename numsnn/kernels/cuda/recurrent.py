@@ -64,19 +64,18 @@ def recurrent_forward(
     carried=None,
 ):  # fmt: skip
     """See `reference.recurrent.recurrent_forward`."""
-    steps, rows, channels = i.shape
+    _, rows, channels = i.shape
     real = i.dtype.type
     kind, reset = reset_kind(v_reset, i.dtype)
     parts = surrogate, kind, decay_input, gamma is not None, kappa is not None, refractory > 0
     values = beta, *(beta if x is None else x for x in (gamma, rho, kappa)), theta
     stored = (u if j is None else j), (u if a is None else a), (s if held is None else held)
     flat = tuple(x.reshape(-1) for x in (u, s, *stored))
-    shape = steps, rows, channels
     if w is None:
         plan = cut(rows, channels, 1, heavy=True)
         launch(
             _forward_kernel(*parts, carried is not None), plan.grid, plan.block, i.reshape(-1), *values, d.reshape(-1),
-            reset, real(refractory), alpha, *flat, (i if carried is None else carried).reshape(-1), *shape,
+            reset, real(refractory), alpha, *flat, (i if carried is None else carried).reshape(-1), *i.shape,
         )  # fmt: skip
         return
     blocks, threads = min(rows, lateral.MOST_BLOCKS), min(channels, lateral.THREADS)
@@ -87,7 +86,7 @@ def recurrent_forward(
     arriving = scratch.get("what arrives at lateral neurons", (blocks * channels,), real)
     launch(
         lateral.forward_kernel(real, *parts), blocks, threads, i.reshape(-1), w.reshape(-1), *values, d.reshape(-1),
-        reset, real(refractory), alpha, *flat, state.reshape(-1), arriving, *shape,
+        reset, real(refractory), alpha, *flat, state.reshape(-1), arriving, *i.shape,
     )  # fmt: skip
 
 
@@ -149,7 +148,7 @@ def recurrent_backward(
     p_offset, p_slope, di, dw, dbeta, dgamma, drho, dkappa, dtheta, dalpha, start=None,
 ):  # fmt: skip
     """See `reference.recurrent.recurrent_backward`."""
-    steps, rows, channels = shape = u.shape
+    _, rows, channels = u.shape
     direct, real = p_offset is not None, u.dtype.type
     totals = dbeta, dgamma, drho, dkappa, dtheta, dalpha
     learned = tuple(total is not None for total in totals)
@@ -167,15 +166,15 @@ def recurrent_backward(
     )  # fmt: skip
     if w is None:
         plan = cut(rows, channels, 1, heavy=True)
-        shares = scratch.get("shares of gradients", (len(wanted), plan.row_blocks, channels), real)
-        launch(_backward_kernel(*parts), plan.grid, plan.block, *flat, *values, shares, *shape)
+        shares = scratch.get("shares of gradients", (max(1, len(wanted)), plan.row_blocks, channels), real)
+        launch(_backward_kernel(*parts), plan.grid, plan.block, *flat, *values, shares, *u.shape)
     else:
         blocks, threads = min(rows, lateral.MOST_BLOCKS), min(channels, lateral.THREADS)
-        shares = scratch.get("shares of gradients", (len(wanted), blocks, channels), real)
+        shares = scratch.get("shares of gradients", (max(1, len(wanted)), blocks, channels), real)
         state = scratch.get("gradients of lateral neurons", (4, blocks, channels), real)
         back = scratch.get("lateral weights, transposed", (channels * channels,), real)
         launch_flat(lateral.transpose, back.size, w.reshape(-1), back, channels)
-        launch(lateral.backward_kernel(*parts), blocks, threads, *flat, back, *values, state, shares, *shape)
+        launch(lateral.backward_kernel(*parts), blocks, threads, *flat, back, *values, state, shares, *u.shape)
         _weight_gradient(s, di, dw, start)
     add_up(shares, wanted)
 
@@ -184,7 +183,7 @@ def _weight_gradient(s, di, dw, start):
     """dw = the spikes before each step times dL/di of the step; before the first those carried on from."""
     from .linear import linear_backward_weight
 
-    steps, rows, channels = di.shape
+    steps, _, channels = di.shape
     before, behind = s[:-1].reshape(-1, channels), di[1:].reshape(-1, channels)
     if steps > 1:
         linear_backward_weight(before, behind, dw)

@@ -22,10 +22,11 @@ class Comparison:
         folder: for arrays on their way between processes.
         budget: seconds of timing a workload and pass.
         say: called with a line of progress.
+        device: "cpu" or "cuda".
     """
 
-    def __init__(self, pythons: dict[str, str], threads: int, folder, budget: float, say=print):
-        self.pythons, self.threads, self.budget, self.say = pythons, threads, budget, say
+    def __init__(self, pythons: dict[str, str], threads: int, folder, budget: float, say=print, device="cpu"):
+        self.pythons, self.threads, self.budget, self.say, self.device = pythons, threads, budget, say, device
         self.folder = Path(folder)
         self.checkers, self.versions, self.missing = {}, {}, {}
         self.machine = None
@@ -33,7 +34,7 @@ class Comparison:
     def start(self):
         """Start the processes that check; a side that does not start is left out, with the reason in `missing`."""
         for side, python in self.pythons.items():
-            worker = Worker(side, python, self.threads)
+            worker = Worker(side, python, self.threads, device=self.device)
             try:
                 answer = worker.ask("hello")
             except WorkerError as error:
@@ -73,6 +74,17 @@ class Comparison:
             sides: which peers take part; None for all that are there.
             seed: of all numbers.
         """
+        workload, file, able, result = self.check(workload, sides, seed)
+        self._time(workload, file, able, result)
+        return result
+
+    def check(self, workload: Workload, sides=None, seed: int = 0):
+        """Find out which sides compute the same. Arguments as for `run`.
+
+        Returns:
+            the workload with its thresholds, the file of its numbers, pass -> sides that may be timed, and the result
+            without times.
+        """
         self.say(f"{workload.name}: numbers")
         file = self.path("arrays")
         answer = self.own.ask("prepare", workload=workload.to_dict(), out=file, seed=seed)
@@ -80,13 +92,8 @@ class Comparison:
         with np.load(file) as stored:
             arrays = dict(stored)
         self.own.ask("build", workload=workload.to_dict(), arrays=file)
-        rates = self.own.ask("rates")["rates"]
+        result = self.empty_result(workload) | {"rates": self.own.ask("rates")["rates"]}
         peers = [side for side in self.checkers if side != OWN and (sides is None or side in sides)]
-        result = {
-            "name": workload.name, "shape": list(workload.shape), "surrogate": workload.surrogate, "rates": rates,
-            "thresholds": [layer[-1] for layer in leaves(workload.layers) if layer[0] in ("lif", "recurrent")],
-            "threads": self.threads, "agreement": {}, "left_out": {}, "passes": {}, "memory": {},
-        }  # fmt: skip
         passes = ["train", "infer"] if workload.training else ["infer"]
         able = {what: [OWN] for what in passes}
         for side in peers:
@@ -101,8 +108,15 @@ class Comparison:
                     result["left_out"].setdefault(side, {})[what] = reason
         for checker in self.checkers.values():
             checker.ask("drop")
-        self._time(workload, file, able, result)
-        return result
+        return workload, file, able, result
+
+    def empty_result(self, workload) -> dict:
+        """A workload's result before anything is known."""
+        return {
+            "name": workload.name, "shape": list(workload.shape), "surrogate": workload.surrogate, "rates": [],
+            "thresholds": [layer[-1] for layer in leaves(workload.layers) if layer[0] in ("lif", "recurrent")],
+            "threads": self.threads, "agreement": {}, "left_out": {}, "passes": {}, "memory": {},
+        }  # fmt: skip
 
     def _check(self, side, workload, arrays, what, found):
         """None where the side computes what numsnn computes, else the reason why it takes no part."""

@@ -35,18 +35,20 @@ class Worker:
         python: the interpreter that has its library.
         threads: to compute with.
         script: what is run.
+        device: "cpu" or "cuda".
     """
 
-    def __init__(self, side, python, threads, script=WORKER):
+    def __init__(self, side, python, threads, script=WORKER, device="cpu"):
         self.side = side
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by close
         environment = os.environ | {
             "OMP_NUM_THREADS": str(threads), "NUMSNN_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE",
-            "KMP_BLOCKTIME": "0", "MKL_NUM_THREADS": str(threads), "JAX_PLATFORMS": "cpu",
+            "KMP_BLOCKTIME": "0", "MKL_NUM_THREADS": str(threads), "JAX_PLATFORMS": device,
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             "PYTHONPATH": os.pathsep.join(filter(None, (REPOSITORY, os.environ.get("PYTHONPATH")))),
         }  # fmt: skip
         self._process = subprocess.Popen(
-            [python, str(script), side, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [python, str(script), side, str(threads), device], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors, text=True, env=environment,
         )  # fmt: skip
 

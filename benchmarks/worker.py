@@ -1,4 +1,4 @@
-"""One side of a comparison, in a process and an interpreter of its own: python worker.py SIDE THREADS
+"""One side of a comparison, in a process and an interpreter of its own: python worker.py SIDE THREADS [DEVICE]
 
 Every line that comes in is a JSON object with the name of a command under "do"; every line that goes out is the answer,
 {"error": ...} where it failed. Between commands the process sleeps, so that sides may take turns on the same cores.
@@ -23,13 +23,15 @@ class Server:
     Args:
         side: name of a module in `sides`.
         threads: to compute with.
+        device: "cpu" or "cuda"; there the side's own `Meter` measures time and memory.
     """
 
-    def __init__(self, side, threads):
+    def __init__(self, side, threads, device="cpu"):
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
         self.module = import_module(f"sides.{side}")
-        self.versions = self.module.load(threads)
+        self.versions = self.module.load(threads, device)
+        self.device, self.meter = device, measure if device == "cpu" else self.module.Meter
         self.subject = self.before = None
 
     def hello(self):
@@ -40,29 +42,46 @@ class Server:
         """Why this side cannot do something, or None."""
         return {"reason": self.module.Side.cannot(workload, what)}
 
-    def build(self, workload, arrays, kind="Side"):
-        """Make a workload's network, or another subject, ready to run."""
+    def use(self, precision):
+        """From now on build with this precision of products, one of `sides.PRECISIONS`."""
+        self.module.use(precision)
+        return {}
+
+    def build(self, workload, arrays=None, kind="Side", seed=0):
+        """Make a workload's network, or another subject, ready to run; a network's numbers are read or drawn here."""
         self.subject = None
         gc.collect()
-        self.before = measure.resident()
-        measure.forget_peak()
-        with np.load(arrays) as stored:
-            self.subject = getattr(self.module, kind)(workload, dict(stored))
+        self.meter.forget_peak()
+        self.before = self.meter.resident()
+        if arrays is not None:
+            with np.load(arrays) as stored:
+                found = dict(stored)
+        else:
+            found = self._drawn(workload, seed) if kind == "Side" else {}
+        self.subject = getattr(self.module, kind)(workload, found)
         return {}
+
+    def _drawn(self, workload, seed):
+        from numsnn.bench.workloads import Workload, draw, plain_statistics
+
+        workload = Workload.from_dict(workload)
+        return draw(workload, seed) | plain_statistics(workload)
 
     def drop(self):
         """Forget the subject."""
         self.subject = None
         gc.collect()
+        if self.device != "cpu":
+            self.meter.forget_peak()
         return {}
 
     def time(self, what, count):
         """Seconds of each of so many runs."""
-        return {"seconds": measure.seconds(getattr(self.subject, what), count)}
+        return {"seconds": self.meter.seconds(getattr(self.subject, what), count)}
 
     def memory(self):
         """Bytes: what was resident before the subject was built, and the most since."""
-        return {"before": self.before, "peak": measure.peak()}
+        return {"before": self.before, "peak": self.meter.peak()}
 
     def outcome(self, out, **arguments):
         """Write what a run computes to a file."""
@@ -78,7 +97,7 @@ class Server:
         from numsnn.bench import network
         from numsnn.bench.workloads import Workload
 
-        workload, arrays = network.prepare(Workload.from_dict(workload), seed)
+        workload, arrays = network.prepare(Workload.from_dict(workload), seed, self.device)
         np.savez(out, **arrays)
         return {"workload": workload.to_dict()}
 
@@ -89,7 +108,11 @@ class Server:
 
     def machine(self):
         """What it runs on."""
-        return {"machine": measure.machine()}
+        return {"machine": getattr(self.meter, "machine", measure.machine)()}
+
+    def routes(self):
+        """How convolutions and matrix products were computed."""
+        return {"routes": self.subject.routes()}
 
     def rates(self):
         """Share of spikes, layer by layer."""
@@ -99,7 +122,8 @@ class Server:
         """Rates of the neuron kernel and of a copy."""
         from numsnn.bench import neurons
 
-        return {"neurons": neurons.bandwidths(quick)}
+        turns = 1 if quick else 15
+        return {"neurons": neurons.bandwidths(quick, turns, self.device, self.meter.seconds)}
 
 
 def serve(server, requests, answers):
@@ -117,7 +141,7 @@ def serve(server, requests, answers):
 def main():
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not get between the answers
-    serve(Server(sys.argv[1], int(sys.argv[2])), sys.stdin, answers)
+    serve(Server(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]), sys.stdin, answers)
 
 
 if __name__ == "__main__":

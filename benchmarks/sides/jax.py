@@ -1,6 +1,7 @@
 """Plain JAX, which is what Spyx compiles to: convolutions over all steps at once, neurons by `lax.scan`, all of it in
 one compiled function."""
 
+import gc
 import sys
 from importlib import metadata
 
@@ -8,12 +9,45 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from numsnn.bench import measure
+
 DENSITIES = {"arctan": lambda x: 1 / (1 + (jnp.pi * x) ** 2), "triangle": lambda x: jnp.maximum(0, 1 - jnp.abs(x))}
 
 
-def load(threads):
-    """XLA takes as many threads as the process has cores; the worker sees to that."""
+PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat16"}
+
+
+def load(threads, device):
+    """XLA takes as many threads as the process has cores; the worker sees to that. The driver names the platform."""
+    if device == "cuda":
+        jax.devices("cuda")  # an error where there is none
+        use("float32")
     return {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")} | {"python": sys.version.split()[0]}
+
+
+def use(precision):
+    jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
+
+
+class Meter:
+    """Times and memory on a device, see `sides`. A pass waits for its end, so that the host's clock will do; the peak
+    cannot be begun anew, so that only a higher one is known."""
+
+    seconds, known = staticmethod(measure.seconds), 0
+
+    @staticmethod
+    def resident():
+        return jax.devices()[0].memory_stats()["bytes_in_use"]
+
+    @staticmethod
+    def peak():
+        found = jax.devices()[0].memory_stats()["peak_bytes_in_use"]
+        return found if found > Meter.known else None
+
+    @staticmethod
+    def forget_peak():
+        gc.collect()
+        Meter.known = jax.devices()[0].memory_stats()["peak_bytes_in_use"]
 
 
 def spiking(density):

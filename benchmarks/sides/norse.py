@@ -4,9 +4,7 @@ The reset of its feed-forward LIF is attached, that of its recurrent one detache
 has the triangle, for a width of 1.
 """
 
-import sys
 import warnings
-from importlib import metadata
 
 import torch
 from torch import nn
@@ -16,22 +14,22 @@ with warnings.catch_warnings():
     from norse.torch.functional.lif import LIFParameters
     from norse.torch.module.lif import LIF, LIFRecurrent
 
-from .torch_network import TorchSide
+from . import torch_network
+from .torch_network import Meter, TorchSide, use
+
+__all__ = ["Meter", "Side", "load", "use"]
 
 DT = 0.001
 
 
-def load(threads):
-    torch.set_num_threads(threads)
-    versions = {name: metadata.version(name) for name in ("norse", "torch", "numpy")}
-    return versions | {"python": sys.version.split()[0]}
+def load(threads, device):
+    return torch_network.load(threads, device, "norse")
 
 
 def parameters(tau, theta):
     numbers = {"tau_syn_inv": 1 / DT, "tau_mem_inv": 1 / tau / DT, "v_leak": 0.0, "v_th": theta, "v_reset": 0.0}
-    return LIFParameters(
-        **{name: torch.as_tensor(value) for name, value in numbers.items()}, method="triangle", alpha=1.0
-    )
+    there = {name: torch.as_tensor(value, device=TorchSide.device) for name, value in numbers.items()}
+    return LIFParameters(**there, method="triangle", alpha=1.0)
 
 
 class Spikes(nn.Module):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 
-def load(threads):
+def load(threads, device):
     torch.set_num_threads(threads)
     return {name: metadata.version(name) for name in ("torch", "numpy")} | {"python": sys.version.split()[0]}
 

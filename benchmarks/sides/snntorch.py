@@ -4,21 +4,19 @@ Its Leaky does not scale the input by 1/tau. The neurons here do, in front of it
 with the next step (its default) and attached otherwise; to 0 both are numsnn's.
 """
 
-import sys
-from importlib import metadata
-
 import snntorch
 import torch
 from snntorch import surrogate
 from torch import nn
 
-from .torch_network import TorchSide
+from . import torch_network
+from .torch_network import Meter, TorchSide, use
+
+__all__ = ["Meter", "Side", "load", "use"]
 
 
-def load(threads):
-    torch.set_num_threads(threads)
-    versions = {name: metadata.version(name) for name in ("snntorch", "torch", "numpy")}
-    return versions | {"python": sys.version.split()[0]}
+def load(threads, device):
+    return torch_network.load(threads, device, "snntorch")
 
 
 class Leaky(nn.Module):

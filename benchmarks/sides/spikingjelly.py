@@ -1,21 +1,35 @@
-"""SpikingJelly in multi-step mode: layers over all steps at once, neurons in their own loop over time."""
+"""SpikingJelly in multi-step mode: layers over all steps at once, neurons in their own loop over time, on a device by
+the fastest backend that is installed."""
 
-import sys
-from importlib import metadata
+from importlib.util import find_spec
 
 import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
-from .torch_network import TorchSide
+from . import torch_network
+from .torch_network import Meter, TorchSide, use
+
+__all__ = ["Meter", "Neurons", "Side", "load", "use"]
+
+BACKENDS = "triton", "cupy"
+"""For a device, the fastest first; without them PyTorch's operators do it."""
 
 SURROGATES = {"arctan": lambda: surrogate.ATan(2.0), "triangle": lambda: surrogate.PiecewiseQuadratic(1.0)}
 
 
-def load(threads):
-    torch.set_num_threads(threads)
-    versions = {name: metadata.version(name) for name in ("spikingjelly", "torch", "numpy")}
-    return versions | {"python": sys.version.split()[0]}
+def load(threads, device):
+    triton = ("triton",) if device == "cuda" and find_spec("triton") else ()
+    return torch_network.load(threads, device, "spikingjelly", *triton)
+
+
+def fastest(node):
+    """The node, computed by the fastest backend it has."""
+    for backend in BACKENDS if TorchSide.device == "cuda" else ():
+        if backend in node.supported_backends and find_spec(backend):
+            node.backend = backend
+            break
+    return node
 
 
 class Lateral(nn.Module):
@@ -40,13 +54,41 @@ class Side(TorchSide):
         return made, made
 
     def neuron(self, tau, theta, step_mode="m"):
-        return neuron.LIFNode(
+        node = neuron.LIFNode(
             tau, True, theta, 0.0, SURROGATES[self.workload["surrogate"]](), self.workload["detach"],
             step_mode=step_mode,
         )  # fmt: skip
+        return fastest(node)
 
     def recurrent(self, lateral, tau, theta):
         return Lateral(lateral, self.neuron(tau, theta, step_mode="s"))
 
     def reset(self):
         functional.reset_net(self.net)
+
+
+class Neurons:
+    """One layer of neurons alone, on a device: what `numsnn.bench.neurons` is for numsnn.
+
+    Args:
+        workload: plain data, its shape counts.
+        arrays: none.
+    """
+
+    def __init__(self, workload, arrays):
+        self.node = fastest(neuron.LIFNode(2.0, True, 1.0, 0.0, surrogate.ATan(2.0), True, step_mode="m"))
+        self.x, self.dy = (torch.randn(workload["shape"], device=TorchSide.device) for _ in range(2))
+        self.x.requires_grad_()
+        self.forward()
+
+    def forward(self):
+        self.node.reset()
+        self.s = self.node(self.x)
+
+    def inference(self):
+        self.node.reset()
+        with torch.no_grad():
+            self.node(self.x)
+
+    def backward(self):
+        torch.autograd.grad(self.s, self.x, self.dy, retain_graph=True)

@@ -1,8 +1,58 @@
 """What the sides on PyTorch share: a workload's network as a torch module, its numbers, and passes through it."""
 
+import gc
+import sys
+from importlib import metadata
+
 import numpy as np
 import torch
 from torch import nn
+
+
+def load(threads, device, *libraries):
+    """Prepare PyTorch; the versions of it and of these libraries."""
+    torch.set_num_threads(threads)
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise RuntimeError("PyTorch sees no CUDA device")
+        torch.backends.cudnn.benchmark = True
+        use("float32")
+    TorchSide.device = device
+    versions = {name: metadata.version(name) for name in (*libraries, "torch", "numpy")}
+    return versions | {"python": sys.version.split()[0]}
+
+
+def use(precision):
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "float32"
+    TorchSide.mixed = precision == "bfloat16"
+
+
+class Meter:
+    """Times and memory on a device, see `sides`."""
+
+    @staticmethod
+    def seconds(step, count):
+        marks = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(count)]
+        for start, end in marks:
+            start.record()
+            step()
+            end.record()
+        torch.cuda.synchronize()
+        return [start.elapsed_time(end) / 1e3 for start, end in marks]
+
+    @staticmethod
+    def resident():
+        return torch.cuda.memory_allocated()
+
+    @staticmethod
+    def peak():
+        return torch.cuda.max_memory_allocated()
+
+    @staticmethod
+    def forget_peak():
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
 class Residual(nn.Module):
@@ -33,13 +83,19 @@ class TorchSide:
     Args:
         workload: plain data.
         arrays: numbers in numsnn's layouts.
+
+    Attributes:
+        device: where to compute; `load` sets it.
+        mixed: whether products take bfloat16 numbers (autocast); `use` sets it.
     """
+
+    device, mixed = "cpu", False
 
     def __init__(self, workload, arrays):
         self.workload = workload
         self.neurons, self._values, self._norms = [], [], []
         self._pixels = 1
-        self.net = self.chain(workload["layers"])
+        self.net = self.chain(workload["layers"]).to(self.device)
         for k, (parameter, there, _) in enumerate(self._values):
             with torch.no_grad():
                 parameter.copy_(torch.from_numpy(np.ascontiguousarray(there(arrays[f"p{k}"]))))
@@ -50,8 +106,8 @@ class TorchSide:
         x = arrays["x"].astype(np.float32)
         if workload["encoding"] == "picture":
             x = np.broadcast_to(x, tuple(workload["shape"]))
-        self.x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 2) if x.ndim == 5 else x))
-        self.y = torch.from_numpy(arrays["y"])
+        self.x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 2) if x.ndim == 5 else x)).to(self.device)
+        self.y = torch.from_numpy(arrays["y"]).to(self.device)
 
     # --- the network -------------------------------------------------------------------------------------------------
 
@@ -133,7 +189,8 @@ class TorchSide:
     def forward(self):
         """The output for all steps ``[T, N, K]``."""
         self.reset()
-        return self.net(self.x)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.mixed):
+            return self.net(self.x)
 
     def train(self):
         self.net.train()
@@ -154,18 +211,18 @@ class TorchSide:
 
         def keep(module, inputs, output):
             s = output[0] if isinstance(output, tuple) else output
-            spikes[self.neurons.index(module)] = s.detach().numpy()
+            spikes[self.neurons.index(module)] = s.detach().cpu().numpy()
 
         hooks = [neuron.register_forward_hook(keep) for neuron in self.neurons]
         with torch.set_grad_enabled(training):
             z = self.forward()
         for hook in hooks:
             hook.remove()
-        found = {"z": z.detach().numpy()}
+        found = {"z": z.detach().cpu().numpy()}
         for k, s in spikes.items():
             found[f"s{k}"] = (np.moveaxis(s, 2, -1) if s.ndim == 5 else s).astype(np.uint8)
         if training:
-            z.backward(torch.from_numpy(g))
+            z.backward(torch.from_numpy(g).to(self.device))
             for k, (parameter, _, back) in enumerate(self._values):
-                found[f"p{k}"] = np.ascontiguousarray(back(parameter.grad.numpy()))
+                found[f"p{k}"] = np.ascontiguousarray(back(parameter.grad.cpu().numpy()))
         return found

@@ -19,6 +19,7 @@ from ..layers import (
     Repeat,
     Residual,
     Sequential,
+    set_route,
 )
 from ..losses import RateCrossEntropy
 from ..psg import Surrogate
@@ -62,25 +63,33 @@ class Network:
     Args:
         workload: what to run.
         arrays: of `workloads.draw`, and where there are normalisations their statistics m0, v0, m1, ...
+        device: where to compute.
+        route: see `numsnn.set_route`.
     """
 
-    def __init__(self, workload: Workload, arrays: dict[str, np.ndarray]):
-        self.workload, self.arrays = workload, arrays
-        self.x, self.y = arrays["x"], arrays["y"]
+    def __init__(self, workload: Workload, arrays: dict[str, np.ndarray], device: str = "cpu", route: str = "auto"):
+        self.workload, self.arrays, self.device, self.route = workload, arrays, device, route
         self.net = self._loaded(build(workload))
-        self.folded = self.net.fold()
+        self.kernels = self.net.kernels
+        self.x, self.y = self.kernels.from_host(arrays["x"], arrays["x"].dtype), arrays["y"]
+        self.folded = set_route(self.net.fold(), route)
         self.loss = RateCrossEntropy()
-        self.ones = None if workload.loss == "rate" else np.ones(self.net.output_shape, np.float32)
+        ones = np.ones(self.net.output_shape, np.float32)
+        self.ones = None if workload.loss == "rate" else self.kernels.from_host(ones, np.float32)
 
     def _loaded(self, net) -> Layer:
-        net.build(self.x.shape)
+        set_route(net.build(self.arrays["x"].shape).to(self.device), self.route)
         for k, (_, parameter) in enumerate(net.parameters()):
-            parameter.value[...] = self.arrays[f"p{k}"]
+            net.kernels.put(self.arrays[f"p{k}"], parameter.value)
         if "m0" in self.arrays:
             for k, norm in enumerate(_of_kind(net, BatchNorm)):
                 norm.set_statistic("mean", self.arrays[f"m{k}"])
                 norm.set_statistic("var", self.arrays[f"v{k}"])
         return net
+
+    def _here(self, x, dtype):
+        """A copy of an array of the network's, on the host."""
+        return np.array(self.kernels.to_host(x), dtype)
 
     def train(self) -> None:
         """Forward and backward pass; gradients are there afterwards, parameters stay as they are."""
@@ -96,12 +105,18 @@ class Network:
         """What a pass computes: the output z, the spikes s0, s1, ... of the neurons in their order, and in training the
         gradients p0, p1, ... of sum(g z)."""
         net = self.net if training else self.folded
-        found = {"z": np.array(net.forward(self.x, TRAINING if training else INFERENCE), np.float32)}
-        found |= {f"s{k}": np.array(layer.output, np.uint8) for k, layer in enumerate(_of_kind(net, Neuron))}
+        found = {"z": self._here(net.forward(self.x, TRAINING if training else INFERENCE), np.float32)}
+        found |= {f"s{k}": self._here(layer.output, np.uint8) for k, layer in enumerate(_of_kind(net, Neuron))}
         if training:
-            net.backward(g, need_dx=False)
-            found |= {f"p{k}": parameter.grad.copy() for k, (_, parameter) in enumerate(net.parameters())}
+            net.backward(self.kernels.from_host(g, np.float32), need_dx=False)
+            gradients = enumerate(parameter.grad for _, parameter in net.parameters())
+            found |= {f"p{k}": self._here(gradient, np.float32) for k, gradient in gradients}
         return found
+
+    def routes(self) -> list[str]:
+        """The ways that convolutions and matrix products were last computed in training, see `numsnn.set_route`."""
+        found = [layer.routes.values() for layer in self.net.walk() if hasattr(layer, "routes")]
+        return sorted({route for routes in found for route in routes})
 
     def potentials(self, k: int, training: bool) -> np.ndarray:
         """Potentials of the neurons with number k, before their reset."""
@@ -113,21 +128,21 @@ class Network:
     def rates(self) -> list[float]:
         """Share of spikes of every layer of neurons in training."""
         self.net.forward(self.x, Mode(training=True))
-        return [float(np.mean(layer.output)) for layer in _of_kind(self.net, Neuron)]
+        return [float(np.mean(self.kernels.to_host(layer.output))) for layer in _of_kind(self.net, Neuron)]
 
 
 def _of_kind(net, kind):
     return [layer for layer in net.walk() if isinstance(layer, kind)]
 
 
-def statistics(workload: Workload, arrays) -> dict[str, np.ndarray]:
+def statistics(workload: Workload, arrays, device: str = "cpu") -> dict[str, np.ndarray]:
     """Mean and variance m0, v0, m1, ... of every normalisation's input, which inference is to use."""
-    network = Network(workload, arrays)
+    network = Network(workload, arrays, device)
     net = network._loaded(build(workload, momentum=1.0))
     net.forward(network.x, Mode(training=True, track=True))
     found = {}
     for k, norm in enumerate(_of_kind(net, BatchNorm)):
-        found |= {f"m{k}": norm.running["mean"].copy(), f"v{k}": norm.running["var"].copy()}
+        found |= {f"{name[0]}{k}": network._here(norm.running[name], np.float32) for name in ("mean", "var")}
     return found
 
 
@@ -151,11 +166,11 @@ def calibrated(workload: Workload, arrays, halvings: int = 12) -> Workload:
     return with_thresholds(workload, thresholds)
 
 
-def prepare(workload: Workload, seed: int = 0) -> tuple[Workload, dict[str, np.ndarray]]:
-    """A workload and all its numbers: drawn, thresholds and statistics set."""
+def prepare(workload: Workload, seed: int = 0, device: str = "cpu") -> tuple[Workload, dict[str, np.ndarray]]:
+    """A workload and all its numbers: drawn, thresholds (on the CPU) and statistics set."""
     from .workloads import draw
 
     arrays = draw(workload, seed)
     if workload.rate:
         workload = calibrated(workload, arrays)
-    return workload, arrays | statistics(workload, arrays)
+    return workload, arrays | statistics(workload, arrays, device)

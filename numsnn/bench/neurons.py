@@ -1,4 +1,4 @@
-"""The neuron kernel alone, as memory traffic, beside a plain copy spread over the same threads.
+"""The neuron kernel alone, as memory traffic, beside a plain copy by the same target.
 
 What counts are the bytes that a pass cannot do without, an element and step: whatever a kernel moves beyond that shows
 as a lower rate. A copy moves 8.
@@ -13,15 +13,21 @@ Potentials are not stored: the backward pass computes them again.
 
 import numpy as np
 
-from ..kernels import cpu
+from ..kernels import for_device
 from ..kernels.cpu.compile import kernel
 from ..kernels.cpu.launch import TILE_ELEMENTS, count_tiles, launch
 from ..layers import INFERENCE, LIF, TRAINING, BatchNorm, Sequential
+from . import measure
 
 BYTES = {
     "LIF forward": 5, "LIF inference": 5, "LIF backward": 13, "norm + LIF forward": 9, "norm + LIF backward": 25,
     "copy": 8,
 }  # fmt: skip
+
+SHAPES = {"cpu": (10, 16, 32, 32, 128), "cuda": (10, 64, 32, 32, 128)}
+"""Device -> shape of what is measured there: far more than its caches hold."""
+
+TINY = 2, 2, 4, 4, 8
 
 
 @kernel
@@ -36,21 +42,23 @@ def copy(x: np.ndarray, y: np.ndarray) -> None:
     launch(_copy_tiles, count_tiles(x.size, TILE_ELEMENTS), x, y, TILE_ELEMENTS)
 
 
-def steps(quick: bool = False) -> dict:
+def steps(quick: bool = False, device: str = "cpu") -> dict:
     """What is measured: name -> function of no arguments; the backward passes need their forward pass before them.
 
     Args:
-        quick: a few elements instead of 21 million.
+        quick: a few elements instead of 21 million and more.
+        device: where to compute.
     """
-    shape = (2, 2, 4, 4, 8) if quick else (10, 16, 32, 32, 128)
+    shape, kernels = TINY if quick else SHAPES[device], for_device(device)
     rng = np.random.default_rng(0)
-    x, dy = (cpu.from_host(rng.standard_normal(shape, np.float32), np.float32) for _ in range(2))
-    alone = Sequential(LIF(decay_input=True, detach_reset=True, surrogate="triangle")).build(shape)
-    normed = Sequential(BatchNorm(shape[-1]), LIF(decay_input=True, detach_reset=True, surrogate="triangle"))
-    normed.build(shape)
-    flat, target = x.reshape(-1), cpu.zeros((x.size,), np.float32)
+    x, dy = (kernels.from_host(rng.standard_normal(shape, np.float32), np.float32) for _ in range(2))
+    options = {"decay_input": True, "detach_reset": True, "surrogate": "triangle"}
+    alone = Sequential(LIF(**options)).build(shape).to(device)
+    normed = Sequential(BatchNorm(shape[-1]), LIF(**options)).build(shape).to(device)
+    flat, target = x.reshape(-1), kernels.zeros((x.size,), np.float32)
+    same = copy if device == "cpu" else kernels.copy
     return {
-        "copy": lambda: copy(flat, target),
+        "copy": lambda: same(flat, target),
         "LIF inference": lambda: alone.forward(x, INFERENCE),
         "LIF forward": lambda: alone.forward(x, TRAINING),
         "LIF backward": lambda: alone.backward(dy),
@@ -59,17 +67,16 @@ def steps(quick: bool = False) -> dict:
     }
 
 
-def bandwidths(quick: bool = False, turns: int = 15) -> dict[str, dict]:
+def bandwidths(quick: bool = False, turns: int = 15, device: str = "cpu", seconds=measure.seconds) -> dict[str, dict]:
     """Time and rate of everything, in turns: name -> median seconds, bytes an element, GB/s, share of the copy's rate.
 
     Args:
-        quick: as for `steps`.
+        quick, device: as for `steps`.
         turns: how often each is run.
+        seconds: the clock, as `measure.seconds`.
     """
-    from .measure import seconds, summary
-
-    functions = steps(quick)
-    elements = 2 * 2 * 4 * 4 * 8 if quick else 10 * 16 * 32 * 32 * 128
+    functions = steps(quick, device)
+    elements = np.prod(TINY if quick else SHAPES[device])
     times = {name: [] for name in functions}
     for turn in range(turns + 2):
         for name, function in functions.items():
@@ -78,8 +85,9 @@ def bandwidths(quick: bool = False, turns: int = 15) -> dict[str, dict]:
                 times[name] += found
     found = {}
     for name, values in times.items():
-        rate = BYTES[name] * elements / summary(values)["median"] / 1e9
-        found[name] = summary(values) | {"bytes": BYTES[name], "gigabytes_per_second": rate}
+        summary = measure.summary(values)
+        rate = float(BYTES[name] * elements / summary["median"] / 1e9)
+        found[name] = summary | {"bytes": BYTES[name], "gigabytes_per_second": rate}
     for values in found.values():
         values["share_of_copy"] = values["gigabytes_per_second"] / found["copy"]["gigabytes_per_second"]
     return found

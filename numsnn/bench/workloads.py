@@ -173,6 +173,29 @@ def scaling(quick: bool = False) -> dict[str, dict[str, Workload]]:
     }
 
 
+def on_device(quick: bool = False) -> list[tuple[Workload, Workload]]:
+    """Those for a GPU, the most telling first, each with a smaller one by which sides show that they compute the same.
+
+    Args:
+        quick: tiny shapes, for a simulated device.
+    """
+    if quick:
+        tiny = {"samples": 1, "steps": 2}
+        every = fc(units=8, **tiny), vgg(width=1 / 32, size=8, **tiny), resnet(width=1 / 64, size=4, **tiny)
+        return [(workload, workload) for workload in every]
+    dense, pictures, deep = fc(steps=100, samples=4), vgg(steps=4, samples=4), resnet(samples=2)
+    return [
+        (fc("fc n=16384", units=16384), dense), (vgg("vgg T=10 N=64", samples=64), pictures),
+        (resnet("resnet T=4 N=128", samples=128), deep),
+        (fc("fc n=8192", units=8192), dense), (fc("fc n=4096", units=4096), dense),
+        (vgg("vgg T=10 N=256", samples=256), pictures),
+    ]  # fmt: skip
+
+
+ESSENTIAL = 3
+"""How many of `on_device` a short run measures."""
+
+
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
@@ -212,6 +235,15 @@ def draw(workload: Workload, seed: int = 0) -> dict[str, np.ndarray]:
             arrays[f"p{count}"] = value.astype(np.float32)
             count += 1
     return arrays
+
+
+def plain_statistics(workload: Workload) -> dict[str, np.ndarray]:
+    """Mean 0 and variance 1 for every normalisation, where what a network computes does not matter."""
+    widths = [layer[1] for layer in leaves(workload.layers) if layer[0] == "norm"]
+    found = {}
+    for k, channels in enumerate(widths):
+        found |= {f"m{k}": np.zeros(channels, np.float32), f"v{k}": np.ones(channels, np.float32)}
+    return found
 
 
 def _input(workload, rng):

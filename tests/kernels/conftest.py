@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -26,3 +27,12 @@ def small_tiles(monkeypatch):
     for name, value in {"STATE_ELEMENTS": 24, "SCRATCH_ELEMENTS": 100}.items():
         monkeypatch.setattr(import_module("numsnn.kernels.cpu.neuron"), name, value)
     monkeypatch.setattr(import_module("numsnn.kernels.cpu.grouped"), "WEIGHT_TILES", 3)
+    if "numsnn.kernels.cuda.tile" in sys.modules:
+        tile = sys.modules["numsnn.kernels.cuda.tile"]
+        wide, small = tile.Tile(16, 16, 4, 4, 4), tile.Tile(8, 8, 4, 2, 2)
+        tiles = {np.dtype(np.float32): (wide, small), np.dtype(np.float64): (small, small)}
+        for module, name, value in (
+            ("tile", "TILES", tiles), ("tile", "ENOUGH_BLOCKS", 1), ("product", "LEAST_PIXELS", 20),
+            ("grouped", "SHARE_PIXELS", 10), ("pixels", "THREADS", 8),
+        ):  # fmt: skip
+            monkeypatch.setattr(sys.modules[f"numsnn.kernels.cuda.{module}"], name, value)

@@ -12,7 +12,7 @@ import numpy as np
 from .api import cuda
 from .compile import kernel
 from .launch import ceil_div, launch_flat, scratch
-from .product import cut, flat, inside
+from .pixels import cut, flat, inside, launch_pixels
 from .reduce import sum_parts
 
 LEAST_CHANNELS = 8
@@ -28,69 +28,71 @@ def worth_it(w, groups) -> bool:
 
 
 @kernel
-def _forward_elements(x, w, b, biased, images, source, target, kernel_size, stride, padding, groups, inputs, y, count):
-    """biased is 1 or 0, without an offset b is any array."""
+def _forward_pixels(x, w, b, biased, source, target, kernel_size, stride, padding, groups, inputs, outputs, y, pixels):
+    """biased is 1 or 0; without an offset b is any array. inputs, outputs: channels of a group."""
     real = w.dtype.type
-    channels = count // (images * target[0] * target[1])
-    for e in range(cuda.grid(1), count, cuda.gridsize(1)):
-        image, row, column = cut(e // channels, target[0], target[1])
-        o = e % channels
-        group = o // (channels // groups)
-        total = b[o] if biased else real(0)
-        for ky in range(kernel_size[0]):
-            iy = row * stride[0] - padding[0] + ky
-            for kx in range(kernel_size[1]):
-                ix = column * stride[1] - padding[1] + kx
-                if inside(iy, source[0]) and inside(ix, source[1]):
-                    first = (((image * source[0] + iy) * source[1] + ix) * groups + group) * inputs
-                    weights = (ky * kernel_size[1] + kx) * inputs * channels + o
-                    for i in range(inputs):
-                        total += real(x[np.uint64(first + i)]) * w[np.uint64(weights + i * channels)]
-        y[e] = total
+    channels = groups * outputs
+    for m in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, pixels, cuda.gridDim.x * cuda.blockDim.y):
+        image, row, column = cut(m, target[0], target[1])
+        for o in range(cuda.threadIdx.x, channels, cuda.blockDim.x):
+            total = b[o] if biased else real(0)
+            for ky in range(kernel_size[0]):
+                iy = row * stride[0] - padding[0] + ky
+                for kx in range(kernel_size[1]):
+                    ix = column * stride[1] - padding[1] + kx
+                    if inside(iy, source[0]) and inside(ix, source[1]):
+                        first = (((image * source[0] + iy) * source[1] + ix) * groups + o // outputs) * inputs
+                        weights = (ky * kernel_size[1] + kx) * inputs * channels + o
+                        for i in range(inputs):
+                            total += real(x[np.uint64(first + i)]) * w[np.uint64(weights + i * channels)]
+            y[np.uint64(m * channels + o)] = total
 
 
 def forward(x, w, b, stride, padding, groups, y):
     """See `reference.conv.conv2d_forward`."""
-    launch_flat(
-        _forward_elements, y.size, flat(x), flat(w), flat(w) if b is None else b, int(b is not None), len(y),
-        x.shape[1:3], y.shape[1:3], w.shape[:2], tuple(stride), tuple(padding), groups, w.shape[2], flat(y),
+    launch_pixels(
+        _forward_pixels, prod(y.shape[:3]), y.shape[3], flat(x), flat(w), flat(w) if b is None else b,
+        int(b is not None), x.shape[1:3], y.shape[1:3], w.shape[:2], tuple(stride), tuple(padding),
+        groups, w.shape[2], w.shape[3] // groups, flat(y),
     )  # fmt: skip
 
 
 @kernel
-def _input_elements(dy, w, images, source, target, kernel_size, stride, padding, groups, outputs, dx, count):
-    """source is the extent of dy, target that of dx; outputs the channels of dy in a group."""
+def _input_pixels(dy, w, source, target, kernel_size, stride, padding, groups, inputs, outputs, dx, pixels):
+    """source is the extent of dy, target that of dx."""
     real = w.dtype.type
-    channels = count // (images * target[0] * target[1])
-    inputs = channels // groups
-    for e in range(cuda.grid(1), count, cuda.gridsize(1)):
-        image, row, column = cut(e // channels, target[0], target[1])
-        group, i = e % channels // inputs, e % inputs
-        total = real(0)
-        for ky in range(kernel_size[0]):
-            oy = (row + padding[0] - ky) // stride[0]
-            whole_y = oy * stride[0] == row + padding[0] - ky
-            for kx in range(kernel_size[1]):
-                ox = (column + padding[1] - kx) // stride[1]
-                whole_x = ox * stride[1] == column + padding[1] - kx
-                if whole_y and whole_x and inside(oy, source[0]) and inside(ox, source[1]):
-                    first = (((image * source[0] + oy) * source[1] + ox) * groups + group) * outputs
-                    weights = (((ky * kernel_size[1] + kx) * inputs + i) * groups + group) * outputs
-                    for o in range(outputs):
-                        total += real(dy[np.uint64(first + o)]) * w[np.uint64(weights + o)]
-        dx[e] = total
+    channels = groups * inputs
+    for m in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, pixels, cuda.gridDim.x * cuda.blockDim.y):
+        image, row, column = cut(m, target[0], target[1])
+        for c in range(cuda.threadIdx.x, channels, cuda.blockDim.x):
+            group, i = c // inputs, c % inputs
+            total = real(0)
+            for ky in range(kernel_size[0]):
+                oy = (row + padding[0] - ky) // stride[0]
+                whole_y = oy * stride[0] == row + padding[0] - ky
+                for kx in range(kernel_size[1]):
+                    ox = (column + padding[1] - kx) // stride[1]
+                    whole_x = ox * stride[1] == column + padding[1] - kx
+                    if whole_y and whole_x and inside(oy, source[0]) and inside(ox, source[1]):
+                        first = (((image * source[0] + oy) * source[1] + ox) * groups + group) * outputs
+                        weights = (((ky * kernel_size[1] + kx) * inputs + i) * groups + group) * outputs
+                        for o in range(outputs):
+                            total += real(dy[np.uint64(first + o)]) * w[np.uint64(weights + o)]
+            dx[np.uint64(m * channels + c)] = total
 
 
 def backward_input(dy, w, stride, padding, groups, dx):
     """See `reference.conv.conv2d_backward_input`."""
-    launch_flat(
-        _input_elements, dx.size, flat(dy), flat(w), len(dx), dy.shape[1:3], dx.shape[1:3], w.shape[:2],
-        tuple(stride), tuple(padding), groups, w.shape[3] // groups, flat(dx),
+    launch_pixels(
+        _input_pixels, prod(dx.shape[:3]), dx.shape[3], flat(dy), flat(w), dy.shape[1:3], dx.shape[1:3], w.shape[:2],
+        tuple(stride), tuple(padding), groups, w.shape[2], w.shape[3] // groups, flat(dx),
     )  # fmt: skip
 
 
 @kernel
-def _weight_elements(x, dy, pixels, share, source, target, kernel_size, stride, padding, groups, inputs, channels, y, count):
+def _weight_elements(
+    x, dy, pixels, share, source, target, kernel_size, stride, padding, groups, inputs, channels, y, count
+):  # fmt: skip
     """Element [s, ky, kx, i, o] of y is the sum over the pixels of share s."""
     real = dy.dtype.type
     for e in range(cuda.grid(1), count, cuda.gridsize(1)):

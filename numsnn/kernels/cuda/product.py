@@ -14,6 +14,7 @@ import numpy as np
 from .api import cuda
 from .compile import device, kernel
 from .launch import ceil_div, launch, scratch
+from .pixels import cut, flat, inside
 from .reduce import sum_parts
 from .tile import ALIGNMENT, choose_tile, parts
 
@@ -28,24 +29,6 @@ NEEDED_BLOCKS = 512
 
 NOWHERE = -(1 << 30)
 """A position beyond every picture, whichever tap is added."""
-
-
-def flat(x):
-    """All elements along one axis: kernels count them themselves."""
-    return x.reshape(-1)
-
-
-@device
-def inside(position, extent):
-    """0 <= position < extent, in one comparison."""
-    return np.uint32(position) < np.uint32(extent)
-
-
-@device
-def cut(m, high, wide):
-    """The image, row and column of pixel m; pixels are less than 2^31, for which division takes a quarter of the time."""
-    line = np.uint32(np.uint32(m) // np.uint32(wide))
-    return np.int32(line // np.uint32(high)), np.int32(line % np.uint32(high)), np.int32(np.uint32(m) % np.uint32(wide))
 
 
 @device
@@ -65,10 +48,10 @@ def _count(turned, extent, remainder, stride):
 
 
 @cache
-def _gather(tile, real, turned):
-    """The device functions that bring slices of a convolution into registers and from there into shared memory."""
-    rows, columns, depth = tile[:3]
-    threads = tile.threads
+def _slices(tile, real, turned):
+    """The device functions that bring slices of a convolution into registers, and from there into shared memory. A
+    thread brings one term of the left factor, for several rows."""
+    depth, columns, threads = tile.depth, tile.columns, tile.threads
     loads_left, loads_right = tile.loads
     pitch_left, pitch_right = tile.pitches
     step = threads // depth
@@ -84,16 +67,25 @@ def _gather(tile, real, turned):
             place[i] = ((image * source[0] + y) * source[1] + x) * pitch
 
     @device
-    def fetch_left(x, tap_y, tap_x, taps_y, channel, source, pitch, at_y, at_x, place, ahead):
-        """The term of this thread, for all its rows."""
+    def fetch_left(x, tap_y, tap_x, channel, source, pitch, at_y, at_x, place, ahead):
         offset = sign * (tap_y * source[1] + tap_x) * pitch + channel
         for i in range(loads_left):
-            seen = (
-                tap_y < taps_y
-                and inside(at_y[i] + sign * tap_y, source[0])
-                and inside(at_x[i] + sign * tap_x, source[1])
-            )
+            seen = inside(at_y[i] + sign * tap_y, source[0]) and inside(at_x[i] + sign * tap_x, source[1])
             ahead[i] = real(x[np.uint64(place[i] + offset)]) if seen else real(0)
+
+    @device
+    def fetch_right(w, first, terms, edge, outputs, pitch, ahead):
+        """From rows of w: turned, of the term at element `first`, `pitch` apart; else from element `first` on, `pitch`
+        from term to term."""
+        t = np.uint32(cuda.threadIdx.x)
+        for i in range(loads_right):
+            if turned:
+                n, there = edge + t // depth + i * step, terms > 0
+                at = first + n * pitch
+            else:
+                n, term = edge + t % columns, t // columns + i * (threads // columns)
+                at, there = first + term * pitch + n, term < terms
+            ahead[i] = w[np.uint64(at)] if there and n < outputs else real(0)
 
     @device
     def store(left, right, slot, ahead_left, ahead_right):
@@ -107,7 +99,7 @@ def _gather(tile, real, turned):
                 term, column = t // columns + i * (threads // columns), t % columns
             right[np.uint64((slot * depth + term) * pitch_right + column)] = ahead_right[i]
 
-    return locate, fetch_left, store
+    return locate, fetch_left, fetch_right, store
 
 
 @cache
@@ -115,8 +107,7 @@ def _correlate_kernel(tile, real, turned, biased):
     """y = bias + sum over taps of x w. Turned, x is the gradient of a convolution's output and y that of its input."""
     rows, columns, depth, height, width = tile
     clear, multiply, row_of, column_of = parts(tile, real)
-    locate, fetch_left, store = _gather(tile, real, turned)
-    threads = tile.threads
+    locate, fetch_left, fetch_right, store = _slices(tile, real, turned)
     loads_left, loads_right = tile.loads
     size_left, size_right = (2 * depth * pitch for pitch in tile.pitches)
 
@@ -129,45 +120,42 @@ def _correlate_kernel(tile, real, turned, biased):
         ahead_left, ahead_right = cuda.local.array(loads_left, real), cuda.local.array(loads_right, real)
         at_y, at_x = cuda.local.array(loads_left, np.int32), cuda.local.array(loads_left, np.int32)
         place = cuda.local.array(loads_left, np.int64)
-        t, group, groups = np.uint32(cuda.threadIdx.x), cuda.blockIdx.y, cuda.gridDim.y
+        group, groups = cuda.blockIdx.y, cuda.gridDim.y
         tiles = (outputs + columns - 1) // columns
         top, edge = cuda.blockIdx.x // tiles * rows, cuda.blockIdx.x % tiles * columns
         below, beside = cuda.blockIdx.z // stride[1], cuda.blockIdx.z % stride[1]
         first_y, taps_y, shift_y = _axis(turned, below, kernel_size[0], stride[0], padding[0])
         first_x, taps_x, shift_x = _axis(turned, beside, kernel_size[1], stride[1], padding[1])
         high, wide = _count(turned, target[0], below, stride[0]), _count(turned, target[1], beside, stride[1])
-        every = (1, 1) if turned else stride
-        locate(top, images, high, wide, every, shift_y, shift_x, source, inputs * groups, at_y, at_x, place)
-        term = np.int64(t % depth)
-        channel, tap_x, tap_y = term % inputs, term // inputs % max(1, taps_x), term // inputs // max(1, taps_x)
+        steps = (1, 1) if turned else stride
+        locate(top, images, high, wide, steps, shift_y, shift_x, source, inputs * groups, at_y, at_x, place)
+        term = np.int64(np.uint32(cuda.threadIdx.x) % depth)
+        tap, channel = term // inputs, group * inputs + term % inputs
+        tap_y, tap_x = tap // max(1, taps_x), tap % max(1, taps_x)
         clear(sums)
         terms = taps_y * taps_x * inputs
-        slices = (terms + depth - 1) // depth
-        for k in range(slices + 1):
-            if k < slices:
-                fetch_left(x, tap_y, tap_x, taps_y, group * inputs + channel, source, inputs * groups, at_y, at_x, place, ahead_left)
-                for i in range(loads_right):
-                    ahead_right[i] = real(0)
-                    if turned:
-                        n = edge + t // depth + i * (threads // depth)
-                        p = (first_y + tap_y * stride[0]) * kernel_size[1] + first_x + tap_x * stride[1]
-                        if n < outputs and tap_y < taps_y:
-                            ahead_right[i] = w[np.uint64((p * outputs + n) * inputs * groups + group * inputs + channel)]
-                    else:
-                        n, entry = edge + t % columns, k * depth + t // columns + i * (threads // columns)
-                        if n < outputs and entry < terms:
-                            ahead_right[i] = w[np.uint64((entry * groups + group) * outputs + n)]
+        for k in range(0, terms + depth, depth):  # a slice is fetched while the one before it is multiplied
+            if k < terms:
+                within = source if tap_y < taps_y else (0, 0)
+                fetch_left(x, tap_y, tap_x, channel, within, inputs * groups, at_y, at_x, place, ahead_left)
+                if turned:
+                    tap = (first_y + tap_y * stride[0]) * kernel_size[1] + first_x + tap_x * stride[1]
+                    begin = tap * outputs * inputs * groups + channel
+                    fetch_right(w, begin, taps_y - tap_y, edge, outputs, inputs * groups, ahead_right)
+                else:
+                    begin = (k * groups + group) * outputs
+                    fetch_right(w, begin, terms - k, edge, outputs, groups * outputs, ahead_right)
                 channel += depth
-                while channel >= inputs:
+                while channel >= (group + 1) * inputs:
                     channel -= inputs
                     tap_x += 1
                     if tap_x == taps_x:
                         tap_x = 0
                         tap_y += 1
             if k > 0:
-                multiply(left, right, (k - 1) % 2, sums)
-            if k < slices:
-                store(left, right, k % 2, ahead_left, ahead_right)
+                multiply(left, right, (k // depth - 1) % 2, sums)
+            if k < terms:
+                store(left, right, k // depth % 2, ahead_left, ahead_right)
             cuda.syncthreads()
         for i in range(height):
             m = top + row_of(i)
@@ -215,7 +203,8 @@ def _weight_kernel(tile, real):
         for i in range(loads_left):
             left[np.uint64((slot * depth + t // rows + i * step_left) * pitch_left + t % rows)] = ahead_left[i]
         for i in range(loads_right):
-            right[np.uint64((slot * depth + t // columns + i * step_right) * pitch_right + t % columns)] = ahead_right[i]
+            term = slot * depth + t // columns + i * step_right
+            right[np.uint64(term * pitch_right + t % columns)] = ahead_right[i]
 
     @kernel
     def weight_gradient(x, dy, y, pixels, share, source, target, kernel_size, stride, padding, inputs, outputs):

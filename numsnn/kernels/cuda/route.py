@@ -1,8 +1,9 @@
 """Which way a convolution or a matrix product is computed on the device.
 
     float32    NVIDIA's library, cuBLAS, in float32 (`library`)
-    tf32, bfloat16, float16
-               the same with factors rounded to 10, 7, 10 bits behind the point for its tensor cores; sums are float32
+    tf32       the same with factors rounded to 10 bits behind the point, for tensor cores; sums are float32
+    bfloat16   likewise, to 7 bits
+    float16    likewise, to 10 bits, and infinite beyond 65504
     dense      our own tiles (`product`)
     grouped    groups of few channels, depthwise among them (`grouped`)
 

@@ -11,7 +11,7 @@ ROUNDED = {"float32": 23, "tf32": 10, "bfloat16": 7, "float16": 10}
 """Route -> bits behind the point of the factors."""
 
 
-class cuBLASError(RuntimeError):
+class cuBLASError(Exception):
     """What the bindings raise."""
 
 
@@ -38,6 +38,7 @@ class Library:
     """
 
     HANDLE, VERSION = 4711, 131001
+    cuBLASError = cuBLASError
 
     def __init__(self):
         self.calls = []

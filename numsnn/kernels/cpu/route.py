@@ -6,8 +6,8 @@
     dense      gathered patches times packed weights (`product`)
     grouped    many small groups, depthwise among them (`grouped`)
 
-A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can, and those of
-NVIDIA's library, "float32", "tf32", "bfloat16" and "float16" (see `cuda.route`), for "auto". What each would cost is
+A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can, and those
+of NVIDIA's library, "float32", "tf32", "bfloat16" and "float16" (see `cuda.route`), for "auto". What each would cost is
 estimated from the share of active inputs and the shapes. The estimates are in nanoseconds of one core of the machine
 the kernels were tuned on; only their ratios matter, and those follow from how many numbers a way reads and multiplies.
 """

@@ -12,7 +12,7 @@ import numpy as np
 from .api import cuda
 from .compile import kernel
 from .launch import ceil_div, launch_flat, scratch
-from .pixels import cut, flat, inside, launch_pixels
+from .pixels import cut, divide, flat, inside, launch_pixels, windows
 from .reduce import sum_parts
 
 LEAST_CHANNELS = 8
@@ -32,20 +32,24 @@ def _forward_pixels(x, w, b, biased, source, target, kernel_size, stride, paddin
     """biased is 1 or 0; without an offset b is any array. inputs, outputs: channels of a group."""
     real = w.dtype.type
     channels = groups * outputs
-    for m in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, pixels, cuda.gridDim.x * cuda.blockDim.y):
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
         image, row, column = cut(m, target[0], target[1])
-        for o in range(cuda.threadIdx.x, channels, cuda.blockDim.x):
+        o = cuda.threadIdx.x
+        while o < channels:
+            group = divide(o, outputs)
             total = b[o] if biased else real(0)
             for ky in range(kernel_size[0]):
                 iy = row * stride[0] - padding[0] + ky
                 for kx in range(kernel_size[1]):
                     ix = column * stride[1] - padding[1] + kx
                     if inside(iy, source[0]) and inside(ix, source[1]):
-                        first = (((image * source[0] + iy) * source[1] + ix) * groups + o // outputs) * inputs
+                        first = (((image * source[0] + iy) * source[1] + ix) * groups + group) * inputs
                         weights = (ky * kernel_size[1] + kx) * inputs * channels + o
                         for i in range(inputs):
                             total += real(x[np.uint64(first + i)]) * w[np.uint64(weights + i * channels)]
             y[np.uint64(m * channels + o)] = total
+            o += cuda.blockDim.x
 
 
 def forward(x, w, b, stride, padding, groups, y):
@@ -62,23 +66,25 @@ def _input_pixels(dy, w, source, target, kernel_size, stride, padding, groups, i
     """source is the extent of dy, target that of dx."""
     real = w.dtype.type
     channels = groups * inputs
-    for m in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, pixels, cuda.gridDim.x * cuda.blockDim.y):
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
         image, row, column = cut(m, target[0], target[1])
-        for c in range(cuda.threadIdx.x, channels, cuda.blockDim.x):
-            group, i = c // inputs, c % inputs
+        top, bottom = windows(row, kernel_size[0], stride[0], padding[0], source[0])
+        left, right = windows(column, kernel_size[1], stride[1], padding[1], source[1])
+        c = cuda.threadIdx.x
+        while c < channels:
+            group = divide(c, inputs)
+            i = c - group * inputs
             total = real(0)
-            for ky in range(kernel_size[0]):
-                oy = (row + padding[0] - ky) // stride[0]
-                whole_y = oy * stride[0] == row + padding[0] - ky
-                for kx in range(kernel_size[1]):
-                    ox = (column + padding[1] - kx) // stride[1]
-                    whole_x = ox * stride[1] == column + padding[1] - kx
-                    if whole_y and whole_x and inside(oy, source[0]) and inside(ox, source[1]):
-                        first = (((image * source[0] + oy) * source[1] + ox) * groups + group) * outputs
-                        weights = (((ky * kernel_size[1] + kx) * inputs + i) * groups + group) * outputs
-                        for o in range(outputs):
-                            total += real(dy[np.uint64(first + o)]) * w[np.uint64(weights + o)]
+            for oy in range(top, bottom):
+                for ox in range(left, right):
+                    tap = (row + padding[0] - oy * stride[0]) * kernel_size[1] + column + padding[1] - ox * stride[1]
+                    first = (((image * source[0] + oy) * source[1] + ox) * groups + group) * outputs
+                    weights = ((tap * inputs + i) * groups + group) * outputs
+                    for o in range(outputs):
+                        total += real(dy[np.uint64(first + o)]) * w[np.uint64(weights + o)]
             dx[np.uint64(m * channels + c)] = total
+            c += cuda.blockDim.x
 
 
 def backward_input(dy, w, stride, padding, groups, dx):

@@ -21,7 +21,7 @@ from .api import SIMULATED, cuda
 from .array import empty
 from .compile import kernel
 from .launch import launch_flat, scratch
-from .pixels import cut, flat, inside, launch_pixels
+from .pixels import cut, flat, inside, launch_pixels, windows
 from .stream import work_stream
 
 PATCH_BYTES = 32 << 20
@@ -81,7 +81,7 @@ def _call(name, *arguments):
     """
     try:
         return getattr(_bindings(), name)(*arguments)
-    except RuntimeError as error:
+    except (RuntimeError, _bindings().cuBLASError) as error:
         raise DeviceError(f"device 'cuda': cuBLAS {name}: {' '.join(str(error).split())}") from None
 
 
@@ -127,35 +127,39 @@ def multiply(a, b, c, route, transpose_a=False, transpose_b=False, accumulate=Fa
 @kernel
 def _gather(x, source, target, kernel_size, stride, padding, channels, patches, pixels):
     """patches[m, ky, kx, c] = what tap (ky, kx) sees of channel c at output pixel m; pixels counts their taps."""
-    for p in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, pixels, cuda.gridDim.x * cuda.blockDim.y):
+    p = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if p < pixels:
         m, ky, kx = cut(p, kernel_size[0], kernel_size[1])
         image, row, column = cut(m, target[0], target[1])
         iy, ix = row * stride[0] - padding[0] + ky, column * stride[1] - padding[1] + kx
         seen = inside(iy, source[0]) and inside(ix, source[1])
         first = ((image * source[0] + iy) * source[1] + ix) * channels
-        for c in range(cuda.threadIdx.x, channels, cuda.blockDim.x):
+        c = cuda.threadIdx.x
+        while c < channels:
             patches[np.uint64(p * channels + c)] = np.float32(x[np.uint64(first + c)]) if seen else np.float32(0)
+            c += cuda.blockDim.x
 
 
 @kernel
 def _collect(patches, source, target, kernel_size, stride, padding, channels, dx, pixels):
     """dx[pixel, c] = sum of the patches' entries that are of this pixel; source is the extent of the output, target
     that of dx."""
-    for m in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, pixels, cuda.gridDim.x * cuda.blockDim.y):
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
         image, row, column = cut(m, target[0], target[1])
-        for c in range(cuda.threadIdx.x, channels, cuda.blockDim.x):
+        top, bottom = windows(row, kernel_size[0], stride[0], padding[0], source[0])
+        left, right = windows(column, kernel_size[1], stride[1], padding[1], source[1])
+        taps = kernel_size[0] * kernel_size[1]
+        c = cuda.threadIdx.x
+        while c < channels:
             total = dx.dtype.type(0)
-            for ky in range(kernel_size[0]):
-                oy = (row + padding[0] - ky) // stride[0]
-                whole_y = oy * stride[0] == row + padding[0] - ky
-                for kx in range(kernel_size[1]):
-                    ox = (column + padding[1] - kx) // stride[1]
-                    whole_x = ox * stride[1] == column + padding[1] - kx
-                    if whole_y and whole_x and inside(oy, source[0]) and inside(ox, source[1]):
-                        patch = (image * source[0] + oy) * source[1] + ox
-                        at = ((patch * kernel_size[0] + ky) * kernel_size[1] + kx) * channels + c
-                        total += patches[np.uint64(at)]
+            for oy in range(top, bottom):
+                for ox in range(left, right):
+                    tap = (row + padding[0] - oy * stride[0]) * kernel_size[1] + column + padding[1] - ox * stride[1]
+                    patch = (image * source[0] + oy) * source[1] + ox
+                    total += patches[np.uint64((patch * taps + tap) * channels + c)]
             dx[np.uint64(m * channels + c)] = total
+            c += cuda.blockDim.x
 
 
 @kernel
@@ -167,9 +171,12 @@ def _convert(x, y, count):
 @kernel
 def _add_offset(b, y, pixels):
     channels = len(b)
-    for m in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, pixels, cuda.gridDim.x * cuda.blockDim.y):
-        for c in range(cuda.threadIdx.x, channels, cuda.blockDim.x):
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
+        c = cuda.threadIdx.x
+        while c < channels:
             y[np.uint64(m * channels + c)] += b[c]
+            c += cuda.blockDim.x
 
 
 class _Patches:

@@ -1,13 +1,14 @@
 """How kernels find their way in pictures ``[B, H, W, C]``, and a launch whose threads share pixels and channels out.
 
-Arrays come flat, and indices are uint64: those are not counted from the end of an array, which costs instructions.
-Pixels are counted in 32 bits: 2^31 of them hold 8 GiB of numbers already with one channel.
+Integers cost such kernels as much time as memory does. So arrays come flat, with uint64 as indices, which are not counted
+from an array's end; pixels, 2^31 at most, are divided in 32 bits; and channels are gone through by `while`, as a range
+with a step divides to count its turns.
 """
 
 import numpy as np
 
 from .compile import device
-from .launch import MOST_BLOCKS, WARP, ceil_div, launch
+from .launch import WARP, ceil_div, launch
 
 THREADS = 256
 """Of a block."""
@@ -26,15 +27,28 @@ def cut(m, high, wide):
 
 
 @device
+def divide(a, b):
+    """a // b of numbers from 0 to 2^31."""
+    return np.int64(np.uint32(a) // np.uint32(b))
+
+
+@device
+def windows(position, size, stride, padding, extent):
+    """The windows that hold a position, of `extent` that lie a stride apart: the first, and the one after the last."""
+    first = divide(max(0, position + padding - size + stride), stride)
+    return first, min(extent, divide(position + padding, stride) + 1)
+
+
+@device
 def inside(position, extent):
     """0 <= position < extent, in one comparison."""
     return np.uint32(position) < np.uint32(extent)
 
 
 def launch_pixels(kernel, pixels: int, channels: int, *arguments, most: int = WARP) -> None:
-    """Start a kernel ``f(..., pixels)`` whose threads take every ``gridDim.x blockDim.y``-th pixel, and of it every
-    ``blockDim.x``-th channel, blockDim.x being `most` at most."""
+    """Start a kernel ``f(..., pixels)`` whose threads take pixel ``blockIdx.x blockDim.y + threadIdx.y``, if there is one,
+    and of its channels every ``blockDim.x``-th, blockDim.x being `most` at most."""
     if pixels and channels:
         across = min(most, channels, THREADS)
         down = min(THREADS // across, pixels)
-        launch(kernel, min(MOST_BLOCKS, ceil_div(pixels, down)), (across, down), *arguments, pixels)
+        launch(kernel, ceil_div(pixels, down), (across, down), *arguments, pixels)

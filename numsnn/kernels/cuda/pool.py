@@ -7,8 +7,8 @@ from math import prod
 import numpy as np
 
 from .api import cuda
-from .compile import device, kernel
-from .pixels import cut, flat, inside, launch_pixels
+from .compile import kernel
+from .pixels import cut, flat, inside, launch_pixels, windows
 
 
 def _launch(kernel, written, read, window, stride, padding, *arguments):
@@ -19,19 +19,14 @@ def _launch(kernel, written, read, window, stride, padding, *arguments):
     )  # fmt: skip
 
 
-@device
-def _windows(position, window, stride, padding, extent):
-    """The windows that hold a position: the first, and the one after the last."""
-    first = (position + padding - window) // stride + 1
-    return max(0, first), min(extent, (position + padding) // stride + 1)
-
-
 @kernel
 def _avg_forward(source, target, window, stride, padding, x, inverse, y, pixels):
     channels = source[2]
-    for m in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, pixels, cuda.gridDim.x * cuda.blockDim.y):
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
         image, row, column = cut(m, target[0], target[1])
-        for c in range(cuda.threadIdx.x, channels, cuda.blockDim.x):
+        c = cuda.threadIdx.x
+        while c < channels:
             total = type(inverse)(0)
             for ky in range(window[0]):
                 iy = row * stride[0] - padding[0] + ky
@@ -40,6 +35,7 @@ def _avg_forward(source, target, window, stride, padding, x, inverse, y, pixels)
                     if inside(iy, source[0]) and inside(ix, source[1]):
                         total += x[np.uint64(((image * source[0] + iy) * source[1] + ix) * channels + c)]
             y[np.uint64(m * channels + c)] = total * inverse
+            c += cuda.blockDim.x
 
 
 def avg_pool2d_forward(x, kernel, stride, padding, y):
@@ -51,16 +47,19 @@ def avg_pool2d_forward(x, kernel, stride, padding, y):
 @kernel
 def _avg_backward(source, target, window, stride, padding, dy, inverse, dx, pixels):
     channels = source[2]
-    for m in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, pixels, cuda.gridDim.x * cuda.blockDim.y):
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
         image, row, column = cut(m, target[0], target[1])
-        top, bottom = _windows(row, window[0], stride[0], padding[0], source[0])
-        left, right = _windows(column, window[1], stride[1], padding[1], source[1])
-        for c in range(cuda.threadIdx.x, channels, cuda.blockDim.x):
+        top, bottom = windows(row, window[0], stride[0], padding[0], source[0])
+        left, right = windows(column, window[1], stride[1], padding[1], source[1])
+        c = cuda.threadIdx.x
+        while c < channels:
             total = type(inverse)(0)
             for oy in range(top, bottom):
                 for ox in range(left, right):
                     total += dy[np.uint64(((image * source[0] + oy) * source[1] + ox) * channels + c)]
             dx[np.uint64(m * channels + c)] = total * inverse
+            c += cuda.blockDim.x
 
 
 def avg_pool2d_backward(dy, kernel, stride, padding, dx):
@@ -72,9 +71,11 @@ def avg_pool2d_backward(dy, kernel, stride, padding, dx):
 @kernel
 def _max_forward(source, target, window, stride, padding, x, y, index, pixels):
     channels = source[2]
-    for m in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, pixels, cuda.gridDim.x * cuda.blockDim.y):
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
         image, row, column = cut(m, target[0], target[1])
-        for c in range(cuda.threadIdx.x, channels, cuda.blockDim.x):
+        c = cuda.threadIdx.x
+        while c < channels:
             best, winner = x.dtype.type(0), -1
             for ky in range(window[0]):
                 iy = row * stride[0] - padding[0] + ky
@@ -86,6 +87,7 @@ def _max_forward(source, target, window, stride, padding, x, y, index, pixels):
                             best, winner = value, ky * window[1] + kx
             y[np.uint64(m * channels + c)] = best
             index[np.uint64(m * channels + c)] = winner
+            c += cuda.blockDim.x
 
 
 def max_pool2d_forward(x, kernel, stride, padding, y, index):
@@ -96,11 +98,13 @@ def max_pool2d_forward(x, kernel, stride, padding, y, index):
 @kernel
 def _max_backward(source, target, window, stride, padding, dy, index, dx, pixels):
     channels = source[2]
-    for m in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, pixels, cuda.gridDim.x * cuda.blockDim.y):
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
         image, row, column = cut(m, target[0], target[1])
-        top, bottom = _windows(row, window[0], stride[0], padding[0], source[0])
-        left, right = _windows(column, window[1], stride[1], padding[1], source[1])
-        for c in range(cuda.threadIdx.x, channels, cuda.blockDim.x):
+        top, bottom = windows(row, window[0], stride[0], padding[0], source[0])
+        left, right = windows(column, window[1], stride[1], padding[1], source[1])
+        c = cuda.threadIdx.x
+        while c < channels:
             total = dx.dtype.type(0)
             for oy in range(top, bottom):
                 for ox in range(left, right):
@@ -109,6 +113,7 @@ def _max_backward(source, target, window, stride, padding, dy, index, dx, pixels
                     if index[at] == tap:
                         total += dy[at]
             dx[np.uint64(m * channels + c)] = total
+            c += cuda.blockDim.x
 
 
 def max_pool2d_backward(dy, index, kernel, stride, padding, dx):

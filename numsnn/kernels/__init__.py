@@ -11,8 +11,10 @@ import numpy as np
 
 DEVICES = ("reference", "cpu", "cuda")
 
-ROUTES = ("auto", "events", "winograd", "dense")
-"""Ways to compute a convolution or matrix product that can be asked for; see `cpu.route`."""
+ROUTES = ("auto", "events", "winograd", "dense", "float32", "tf32", "bfloat16", "float16")
+"""Ways to compute a convolution or matrix product that can be asked for. "events" and "winograd" are the CPU's (see
+`cpu.route`), the last four the CUDA target's, by NVIDIA's library (see `cuda.route`); to another target they mean
+"auto"."""
 
 
 def for_device(device: str) -> ModuleType:

@@ -34,7 +34,7 @@ class Linear(Routed):
 
     def taps(self, weight):
         """The weight as that of a convolution of single pixels."""
-        return weight[None, None]
+        return weight.reshape(1, 1, *weight.shape)
 
     def infer(self, shape):
         self.need_channels(shape, self.in_features, (3,))

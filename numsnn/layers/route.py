@@ -1,7 +1,8 @@
 """How convolutions and matrix products are computed: what was asked for, and what was done.
 
-The fastest way depends on how many inputs are active, which changes while a network learns. It is measured and chosen
-for every call (see `kernels/cpu/route.py`), can be forced, and is told.
+On the CPU the fastest way depends on how many inputs are active, which changes while a network learns. It is measured
+and chosen for every call (see `kernels/cpu/route.py`), can be forced, and is told. On a CUDA device nothing is
+measured: NVIDIA's library is used where it is installed (see `kernels/cuda/route.py`).
 """
 
 from ..kernels import ROUTES
@@ -68,9 +69,12 @@ def set_route(net: Layer, route: str) -> Layer:
 
     Args:
         net: a network or layer.
-        route: "auto" (measure and choose), "events" (active inputs alone; in gradients of inputs, those that the neuron
-            in front can see, where its surrogate ends somewhere),
-            "winograd" (3x3 kernels of stride 1) or "dense". A layer that cannot takes the nearest way it can; see its
+        route: "auto", the way that is fastest without rounding more than float32 does. On the CPU also "events" (active
+            inputs alone; in gradients of inputs, those that the neuron in front can see, where its surrogate ends
+            somewhere), "winograd" (3x3 kernels of stride 1) or "dense". On a CUDA device also "dense" (kernels of our
+            own) or, by NVIDIA's cuBLAS on float32 networks, "float32", or with factors rounded for tensor cores "tf32"
+            (10 bits behind the point), "bfloat16" (7 bits) or "float16" (10 bits, numbers up to 65504); sums stay
+            float32. A layer that cannot, or a device that has no such way, takes the nearest way it can; see a layer's
             ``routes``.
 
     Returns:

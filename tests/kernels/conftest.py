@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -42,3 +43,12 @@ def small_tiles(monkeypatch):
     ):  # fmt: skip
         if f"numsnn.kernels.cuda.{module}" in sys.modules:
             monkeypatch.setattr(sys.modules[f"numsnn.kernels.cuda.{module}"], name, size)
+    if "numsnn.kernels.cuda.tile" in sys.modules:
+        tile = sys.modules["numsnn.kernels.cuda.tile"]
+        wide, small = tile.Tile(16, 16, 4, 4, 4), tile.Tile(8, 8, 4, 2, 2)
+        tiles = {np.dtype(np.float32): (wide, small), np.dtype(np.float64): (small, small)}
+        for module, name, value in (
+            ("tile", "TILES", tiles), ("tile", "ENOUGH_BLOCKS", 1), ("product", "LEAST_PIXELS", 20),
+            ("grouped", "SHARE_PIXELS", 10), ("pixels", "THREADS", 8),
+        ):  # fmt: skip
+            monkeypatch.setattr(sys.modules[f"numsnn.kernels.cuda.{module}"], name, value)

@@ -4,6 +4,7 @@ import naive
 import numpy as np
 import pytest
 from bounds import REALS, agree
+from targets import ALL, COMPILED, SIMULATED, TWIN
 
 from numsnn.kernels import cpu, reference
 from numsnn.kernels.cpu import grouped, product
@@ -20,6 +21,7 @@ CASES = {
     "depthwise, many channels": ((2, 5, 6, 9), (3, 3, 9), (1, 1), (1, 1), 9),
     "depthwise, many channels, three outputs each": ((1, 6, 5, 5), (2, 3, 15), (1, 2), (0, 1), 5),
     "many small groups": ((2, 4, 5, 10), (3, 2, 15), (2, 1), (1, 1), 5),
+    "more channels than a tile": ((1, 4, 5, 9), (2, 2, 18), (1, 1), (0, 1), 1),
     "1x1": ((2, 3, 5, 5), (1, 1, 3), (1, 1), (0, 0), 1),
     "1x1 strided": ((2, 4, 5, 3), (1, 1, 4), (2, 3), (0, 0), 1),
     "as large as the padded picture": ((2, 3, 4, 2), (5, 6, 3), (1, 1), (1, 1), 1),
@@ -79,14 +81,22 @@ def test_gradients_are_the_adjoints(name):
     agree((dw * w).sum(), (dy * y).sum(), terms, scale)
 
 
+CPU_AND_TWIN = [
+    pytest.param(cpu, 40, id="cpu, a row"), pytest.param(cpu, 400, id="cpu, some rows"),
+    pytest.param(*TWIN.values, 40, marks=TWIN.marks, id="cuda"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("patch_elements", [40, 400])
+@pytest.mark.parametrize(("k", "patch_elements"), CPU_AND_TWIN)
 @pytest.mark.parametrize("name", CASES)
-def test_cpu_is_the_reference(small_tiles, monkeypatch, name, patch_elements, real):
+def test_is_the_reference(small_tiles, monkeypatch, k, patch_elements, name, real):
     """In tiles of one output row, and in tiles of a few, the last one cut short."""
     monkeypatch.setattr(product, "PATCH_ELEMENTS", patch_elements)
+    if SIMULATED and k.name == "cuda" and "many channels" in name:
+        pytest.skip("takes long in the simulator")
     x, w, b, dy, geometry = draw(name, real)
-    got, want = (run(k, x, w, b, dy, geometry) for k in (cpu, reference))
+    got, want = (run(target, x, w, b, dy, geometry) for target in (k, reference))
     for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):
         agree(array, oracle, terms, scale)
 
@@ -104,6 +114,19 @@ def test_both_ways_to_convolve_are_the_reference(small_tiles, monkeypatch, name,
             agree(array, oracle, terms, scale)
 
 
+@pytest.mark.parametrize("k", [TWIN])
+@pytest.mark.parametrize("name", ["grouped", "depthwise, two outputs each"])
+def test_groups_in_tiles_are_the_reference(small_tiles, monkeypatch, k, name):
+    """A tile stays within a group, however few channels that has."""
+    from numsnn.kernels.cuda import grouped
+
+    monkeypatch.setattr(grouped, "worth_it", lambda w, groups: False)
+    x, w, b, dy, geometry = draw(name, np.float32)
+    got, want = (run(target, x, w, b, dy, geometry) for target in (k, reference))
+    for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):
+        agree(array, oracle, terms, scale)
+
+
 def test_many_small_groups_go_without_patches():
     """Depthwise convolutions, whatever the number of outputs each; not one group, and not a few wide ones."""
     for channels, outputs, groups, expected in (
@@ -113,8 +136,8 @@ def test_many_small_groups_go_without_patches():
         assert grouped.worth_it(np.empty((3, 3, channels // groups, outputs)), groups) == expected
 
 
-@pytest.mark.parametrize("name", ["3x3", "strided", "many small groups"])
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@pytest.mark.parametrize("name", ["rectangular", "strided", "many small groups"])
+@ALL
 def test_spikes_through_the_transposed_convolution(small_tiles, k, name):
     """conv2d_backward_input is its forward pass: uint8 gives to the bit what the same numbers in float32 give."""
     x, w, _, dy, geometry = draw(name, np.float32)
@@ -127,25 +150,30 @@ def test_spikes_through_the_transposed_convolution(small_tiles, k, name):
 
 
 @pytest.mark.parametrize("name", ["3x3", "depthwise", "1x1 strided", "depthwise, many channels", "many small groups"])
-def test_spikes(small_tiles, name):
+@ALL
+def test_spikes(small_tiles, k, name):
     """uint8 inputs give to the bit what the same numbers in float32 give, and nothing for silent ones."""
     x, w, b, dy, geometry = draw(name, np.float32)
     spikes = (x > 0.5).astype(np.uint8)
     assert 0.05 < spikes.mean() < 0.6
-    for k in (reference, cpu):
-        as_spikes, as_numbers = (run(k, x, w, b, dy, geometry) for x in (spikes, spikes.astype(np.float32)))
-        assert all(map(np.array_equal, as_spikes, as_numbers))
-        y, dw, _ = run(k, np.zeros_like(spikes), w, b, dy, geometry)
-        assert (y == b).all() and not dw.any()
+    if SIMULATED and k.name == "cuda" and name in ("3x3", "depthwise, many channels", "many small groups"):
+        pytest.skip("takes long in the simulator")
+    as_spikes, as_numbers = (run(k, x, w, b, dy, geometry) for x in (spikes, spikes.astype(np.float32)))
+    assert all(map(np.array_equal, as_spikes, as_numbers))
+    y, dw, _ = run(k, np.zeros_like(spikes), w, b, dy, geometry)
+    assert (y == b).all() and not dw.any()
 
 
-def test_many_channels_without_small_tiles():
+@COMPILED
+def test_many_channels_without_small_tiles(k):
     """More input channels than one owner of weight gradients takes, and more rows than its tiles have."""
     geometry = (1, 1), (1, 1), 1
     rng = np.random.default_rng(2)
+    if SIMULATED and k.name == "cuda":
+        pytest.skip("takes long in the simulator")
     x = (rng.random((7, 17, 19, 70)) < 0.2).astype(np.uint8)
     w, b = rng.normal(size=(3, 3, 70, 5)).astype(np.float32), None
     dy = rng.normal(size=(7, 17, 19, 5)).astype(np.float32)
-    got, want = (run(k, x, w, b, dy, geometry) for k in (cpu, reference))
+    got, want = (run(target, x, w, b, dy, geometry) for target in (k, reference))
     for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):
         agree(array, oracle, terms, scale)

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree
+from targets import ALL, COMPILED, SIMULATED
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 
 SHAPES = [(1, 1, 1), (5, 7, 3), (13, 1, 2), (1, 9, 11), (10, 8, 1)]
 """(M, I, O); in small tiles of three most have several, the last one cut short."""
@@ -60,18 +61,20 @@ def test_reference_is_the_sum_of_products(shape, bias):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_cpu_is_the_reference(small_tiles, shape, bias, real):
+@COMPILED
+def test_is_the_reference(small_tiles, k, shape, bias, real):
     x, w, b, dy = draw(shape, real)
     b = b if bias else None
-    assert_agree(run(cpu, x, w, b, dy), run(reference, x, w, b, dy), x, w, b, dy)
+    assert_agree(run(k, x, w, b, dy), run(reference, x, w, b, dy), x, w, b, dy)
 
 
-def test_more_than_one_block_without_small_tiles():
-    x, w, b, dy = draw((300, 270, 4), np.float32)
-    assert_agree(run(cpu, x, w, b, dy), run(reference, x, w, b, dy), x, w, b, dy)
+@COMPILED
+def test_more_than_one_block_without_small_tiles(k):
+    x, w, b, dy = draw((65, 9, 33) if SIMULATED and k.name == "cuda" else (300, 270, 4), np.float32)
+    assert_agree(run(k, x, w, b, dy), run(reference, x, w, b, dy), x, w, b, dy)
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 def test_spikes(small_tiles, k):
     """uint8 inputs give to the bit what the same numbers in float32 give."""
     x, w, b, dy = draw((10, 8, 3), np.float32)

@@ -4,8 +4,9 @@ import naive
 import numpy as np
 import pytest
 from bounds import REALS, agree
+from targets import ALL, COMPILED
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import reference
 
 # (B, H, W, C), kernel, stride, padding
 CASES = {
@@ -74,17 +75,19 @@ def test_reference_maximum(name):
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", CASES)
-def test_cpu_average_is_the_reference(small_tiles, name, real):
+@COMPILED
+def test_average_is_the_reference(small_tiles, k, name, real):
     x, dy, geometry = draw(name, real)
-    got, want = (average(k, x, dy, geometry) for k in (cpu, reference))
+    got, want = (average(target, x, dy, geometry) for target in (k, reference))
     assert_averages_agree(got, want, x, dy, geometry)
 
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", CASES)
-def test_cpu_maximum_is_the_reference(small_tiles, name, real):
+@COMPILED
+def test_maximum_is_the_reference(small_tiles, k, name, real):
     x, dy, geometry = draw(name, real)
-    (y, index, dx), (want_y, want_index, want_dx) = (maximum(k, x, dy, geometry) for k in (cpu, reference))
+    (y, index, dx), (want_y, want_index, want_dx) = (maximum(one, x, dy, geometry) for one in (k, reference))
     assert y.dtype == real and np.array_equal(y, want_y)
     assert index.dtype == np.int16 and np.array_equal(index, want_index)
     windows = geometry[0][0] * geometry[0][1]
@@ -92,19 +95,19 @@ def test_cpu_maximum_is_the_reference(small_tiles, name, real):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_spikes(small_tiles, name):
+@ALL
+def test_spikes(small_tiles, k, name):
     """Spikes pool to rates, or to spikes; most windows are ties."""
     x, dy, geometry = draw(name, np.float32)
     spikes = (x > 0.3).astype(np.uint8)
     want = average(reference, spikes.astype(np.float32), dy, geometry)
-    for k in (reference, cpu):
-        assert_averages_agree(average(k, spikes, dy, geometry), want, spikes, dy, geometry)
-        y, index, _ = maximum(k, spikes, dy, geometry)
-        want_y, want_index = map(np.array, naive.max_pool2d_forward(spikes, *geometry))
-        assert y.dtype == np.uint8 and np.array_equal(y, want_y) and np.array_equal(index, want_index)
+    assert_averages_agree(average(k, spikes, dy, geometry), want, spikes, dy, geometry)
+    y, index, _ = maximum(k, spikes, dy, geometry)
+    want_y, want_index = map(np.array, naive.max_pool2d_forward(spikes, *geometry))
+    assert y.dtype == np.uint8 and np.array_equal(y, want_y) and np.array_equal(index, want_index)
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 def test_of_equals_the_first_inside_the_picture_wins(k):
     """Equal numbers all below zero: neither a later one nor a padded zero is picked."""
     x, dy = np.full((1, 3, 3, 1), -2.0, np.float32), np.ones((1, 2, 2, 1), np.float32)
@@ -114,7 +117,7 @@ def test_of_equals_the_first_inside_the_picture_wins(k):
     assert dx[0, :, :, 0].tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
 
 
-@pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
+@ALL
 def test_average_counts_padded_zeros(k):
     x, dy = np.ones((1, 2, 2, 1), np.float32), np.full((1, 2, 2, 1), 4, np.float32)
     y, dx = average(k, x, dy, ((2, 2), (2, 2), (1, 1)))

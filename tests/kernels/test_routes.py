@@ -169,6 +169,8 @@ def test_active_inputs(small_tiles, channels, dtype):
         ("winograd", "input", 0.01, (3, 3, 64, 64), 1, 1, "winograd"),
         ("winograd", "forward", 0.01, (3, 3, 1, 2), 1, 1, "winograd"),
         ("winograd", "forward", 0.01, (1, 1, 64, 64), 1, 1, "dense"),
+        ("tf32", "forward", 0.03, (3, 3, 64, 64), 1, 1, "events"),
+        ("float32", "input", None, (3, 3, 64, 64), 1, 1, "winograd"),
     ],
 )
 def test_choice(asked, passing, density, weights, stride, groups, expected):
@@ -227,4 +229,5 @@ def test_more_numbers_than_32_bits_count(monkeypatch):
 
 
 def test_routes_have_names_of_their_own():
-    assert kernels.ROUTES == ("auto", "events", "winograd", "dense")
+    assert kernels.ROUTES == ("auto", "events", "winograd", "dense", "float32", "tf32", "bfloat16", "float16")
+    assert kernels.ROUTES[:4] == route.ASKED

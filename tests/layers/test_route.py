@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import numsnn as snn
+from numsnn.kernels import ROUTES
 from numsnn.layers import INFERENCE, TRAINING
 
 
@@ -29,7 +30,7 @@ def step(net, x):
 
 def test_every_way_gives_the_same():
     found = {}
-    for asked in ("auto", "events", "winograd", "dense"):
+    for asked in ROUTES:
         net = network().build((3, 2, 8, 8, 3), seed=3).to(dtype="float64")
         assert snn.set_route(net, asked) is net
         found[asked] = step(net, spikes())

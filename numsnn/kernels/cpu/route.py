@@ -6,15 +6,18 @@
     dense      gathered patches times packed weights (`product`)
     grouped    many small groups, depthwise among them (`grouped`)
 
-A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can. What each
-would cost is estimated from the share of active inputs and the shapes. The estimates are in nanoseconds of one core of
-the machine the kernels were tuned on; only their ratios matter, and those follow from how many numbers a way reads and
-multiplies.
+A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can, and those
+of NVIDIA's library, "float32", "tf32", "bfloat16" and "float16" (see `cuda.route`), for "auto". What each would cost is
+estimated from the share of active inputs and the shapes. The estimates are in nanoseconds of one core of the machine
+the kernels were tuned on; only their ratios matter, and those follow from how many numbers a way reads and multiplies.
 """
 
 from math import ceil
 
 from . import grouped
+
+ASKED = ("auto", "events", "winograd", "dense")
+"""Those of `kernels.ROUTES` that this target knows; the others mean "auto"."""
 
 DENSE_PRODUCT = 1 / 110
 """Of a multiplication in a block of a matrix product."""
@@ -98,7 +101,7 @@ def visible_limit(w, stride, groups, route="auto"):
     if route == "events" and groups == 1:
         return 1.0
     whole = 4096, 4, 4  # many outputs, which Winograd's tiles fit
-    if route != "auto" or choose(route, "input", 0.0, w, stride, groups, whole) != "events":
+    if route in ASKED[1:] or choose(route, "input", 0.0, w, stride, groups, whole) != "events":
         return 0.0
     none, all_ = (costs("input", density, w.shape, whole) for density in (0.0, 1.0))
     other = none[choose(route, "input", None, w, stride, groups, whole)]

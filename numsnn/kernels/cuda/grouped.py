@@ -1,0 +1,131 @@
+"""Convolution in groups of few channels, depthwise among them, without tiles; `reference.conv` is the text it equals.
+
+A tile of a product would be mostly empty. A thread owns a number of the result and sums it from memory; neighbouring
+threads own neighbouring channels, so that what they read lies side by side or is the same. The weights' gradient is
+summed over a share of the output pixels at a time, and the shares in order.
+"""
+
+from math import prod
+
+import numpy as np
+
+from .api import cuda
+from .compile import kernel
+from .launch import ceil_div, launch_flat, scratch
+from .pixels import cut, divide, flat, inside, launch_pixels, windows
+from .reduce import sum_parts
+
+LEAST_CHANNELS = 8
+"""Channels of a group, in and out, from which on tiles are filled well enough."""
+
+SHARE_PIXELS, MOST_SHARES = 128, 512
+"""Output pixels that a thread sums for the gradient of weights, if there are as many; the shares at most."""
+
+
+def worth_it(w, groups) -> bool:
+    """Whether this path is the faster one."""
+    return groups > 1 and min(w.shape[2], w.shape[3] // groups) < LEAST_CHANNELS
+
+
+@kernel
+def _forward_pixels(x, w, b, biased, source, target, kernel_size, stride, padding, groups, inputs, outputs, y, pixels):
+    """biased is 1 or 0; without an offset b is any array. inputs, outputs: channels of a group."""
+    real = w.dtype.type
+    channels = groups * outputs
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
+        image, row, column = cut(m, target[0], target[1])
+        o = cuda.threadIdx.x
+        while o < channels:
+            group = divide(o, outputs)
+            total = b[o] if biased else real(0)
+            for ky in range(kernel_size[0]):
+                iy = row * stride[0] - padding[0] + ky
+                for kx in range(kernel_size[1]):
+                    ix = column * stride[1] - padding[1] + kx
+                    if inside(iy, source[0]) and inside(ix, source[1]):
+                        first = (((image * source[0] + iy) * source[1] + ix) * groups + group) * inputs
+                        weights = (ky * kernel_size[1] + kx) * inputs * channels + o
+                        for i in range(inputs):
+                            total += real(x[np.uint64(first + i)]) * w[np.uint64(weights + i * channels)]
+            y[np.uint64(m * channels + o)] = total
+            o += cuda.blockDim.x
+
+
+def forward(x, w, b, stride, padding, groups, y):
+    """See `reference.conv.conv2d_forward`."""
+    launch_pixels(
+        _forward_pixels, prod(y.shape[:3]), y.shape[3], flat(x), flat(w), flat(w) if b is None else b,
+        int(b is not None), x.shape[1:3], y.shape[1:3], w.shape[:2], tuple(stride), tuple(padding),
+        groups, w.shape[2], w.shape[3] // groups, flat(y),
+    )  # fmt: skip
+
+
+@kernel
+def _input_pixels(dy, w, source, target, kernel_size, stride, padding, groups, inputs, outputs, dx, pixels):
+    """source is the extent of dy, target that of dx."""
+    real = w.dtype.type
+    channels = groups * inputs
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
+        image, row, column = cut(m, target[0], target[1])
+        top, bottom = windows(row, kernel_size[0], stride[0], padding[0], source[0])
+        left, right = windows(column, kernel_size[1], stride[1], padding[1], source[1])
+        c = cuda.threadIdx.x
+        while c < channels:
+            group = divide(c, inputs)
+            i = c - group * inputs
+            total = real(0)
+            for oy in range(top, bottom):
+                for ox in range(left, right):
+                    tap = (row + padding[0] - oy * stride[0]) * kernel_size[1] + column + padding[1] - ox * stride[1]
+                    first = (((image * source[0] + oy) * source[1] + ox) * groups + group) * outputs
+                    weights = ((tap * inputs + i) * groups + group) * outputs
+                    for o in range(outputs):
+                        total += real(dy[np.uint64(first + o)]) * w[np.uint64(weights + o)]
+            dx[np.uint64(m * channels + c)] = total
+            c += cuda.blockDim.x
+
+
+def backward_input(dy, w, stride, padding, groups, dx):
+    """See `reference.conv.conv2d_backward_input`."""
+    launch_pixels(
+        _input_pixels, prod(dx.shape[:3]), dx.shape[3], flat(dy), flat(w), dy.shape[1:3], dx.shape[1:3], w.shape[:2],
+        tuple(stride), tuple(padding), groups, w.shape[2], w.shape[3] // groups, flat(dx),
+    )  # fmt: skip
+
+
+@kernel
+def _weight_elements(
+    x, dy, pixels, share, source, target, kernel_size, stride, padding, groups, inputs, channels, y, count
+):  # fmt: skip
+    """Element [s, ky, kx, i, o] of y is the sum over the pixels of share s."""
+    real = dy.dtype.type
+    for e in range(cuda.grid(1), count, cuda.gridsize(1)):
+        o, rest = e % channels, e // channels
+        i, rest = rest % inputs, rest // inputs
+        kx, rest = rest % kernel_size[1], rest // kernel_size[1]
+        ky, begin = rest % kernel_size[0], rest // kernel_size[0] * share
+        member = o // (channels // groups) * inputs + i
+        total = real(0)
+        for m in range(begin, min(pixels, begin + share)):
+            image, row, column = cut(m, target[0], target[1])
+            iy, ix = row * stride[0] - padding[0] + ky, column * stride[1] - padding[1] + kx
+            if inside(iy, source[0]) and inside(ix, source[1]):
+                at = ((image * source[0] + iy) * source[1] + ix) * groups * inputs + member
+                total += real(x[np.uint64(at)]) * dy[np.uint64(m * channels + o)]
+        y[e] = total
+
+
+def backward_weight(x, dy, stride, padding, groups, dw):
+    """See `reference.conv.conv2d_backward_weight`."""
+    pixels, (*kernel_size, inputs, channels) = prod(dy.shape[:3]), dw.shape
+    share = ceil_div(pixels, min(MOST_SHARES, ceil_div(pixels, SHARE_PIXELS)))
+    shares = ceil_div(pixels, share)
+    sums = scratch.get("weight gradients", (shares, dw.size), dw.dtype) if shares > 1 else dw
+    launch_flat(
+        _weight_elements, sums.size, flat(x), flat(dy), pixels, share, x.shape[1:3], dy.shape[1:3],
+        tuple(kernel_size), tuple(stride), tuple(padding), groups, inputs, channels, flat(sums),
+    )  # fmt: skip
+    if shares > 1:
+        sum_parts(sums, flat(dw))

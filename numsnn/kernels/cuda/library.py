@@ -1,0 +1,264 @@
+"""Convolutions and matrix products by NVIDIA's cuBLAS, through nvmath-python's bindings, for float32 in one group.
+
+A convolution is a product of patches with the weights. Patches are gathered for as many pictures at a time as fit a
+piece of memory that stays in the device's cache (`PATCH_BYTES`), and multiplied at once; a fully connected layer and a
+1x1 convolution of real numbers need none. The gradient of the input goes the other way: products first, then every
+input pixel gathers what belongs to it. The library counts columns first, so that it sees all matrices transposed and
+computes the transpose of what is asked.
+
+Spikes become float32 on the way into the patches. How the library rounds the factors is the route's name.
+"""
+
+import threading
+from functools import cache
+from importlib.util import find_spec
+from math import prod
+
+import numpy as np
+
+from ...errors import DeviceError
+from .api import SIMULATED, cuda
+from .array import empty
+from .compile import kernel
+from .launch import launch_flat, scratch
+from .pixels import cut, flat, inside, launch_pixels, windows
+from .stream import work_stream
+
+PATCH_BYTES = 32 << 20
+"""Of patches at a time, unless one picture has more: less than the second-level cache of large devices."""
+
+WORKSPACE_BYTES = 32 << 20
+"""Of the library's own work memory, as NVIDIA recommends. With memory and stream fixed, sums are the same each time."""
+
+COMPUTE = {"float32": 68, "tf32": 77, "bfloat16": 75, "float16": 74}
+"""Route -> cublasComputeType_t: CUBLAS_COMPUTE_32F, and FAST_TF32, FAST_16BF, FAST_16F of it."""
+
+AS_IT_IS, TRANSPOSED = 0, 1
+"""cublasOperation_t"""
+
+REAL_32, DEFAULT_ALGORITHM, MAJOR_VERSION = 0, -1, 0
+"""CUDA_R_32F, CUBLAS_GEMM_DEFAULT and MAJOR_VERSION"""
+
+SECTOR = 8
+"""Neighbouring threads that take neighbouring channels of a patch: float32 of a sector of memory. Each takes several
+channels in turn, so that the place of a patch is computed a few times only."""
+
+_FACTORS = np.array([0, 1], np.float32)  # the library reads its factors from the host's memory
+
+
+@cache
+def _bindings():
+    """NVIDIA's bindings of the library; None where they, the library or the driver cannot be used."""
+    if SIMULATED or find_spec("nvmath") is None:
+        return None
+    try:
+        from nvmath.bindings import cublas
+
+        cublas.get_property(MAJOR_VERSION)  # loads the library
+    except Exception:  # whatever is missing or broken, our own kernels compute instead
+        return None
+    return cublas
+
+
+def available() -> bool:
+    """Whether the library can be used."""
+    return _bindings() is not None
+
+
+def version() -> str | None:
+    """The library's version, None where it cannot be used."""
+    if not available():
+        return None
+    number = _call("get_version", _handle())
+    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+
+
+def _call(name, *arguments):
+    """Call a function of the library.
+
+    Raises:
+        DeviceError: it refuses.
+    """
+    try:
+        return getattr(_bindings(), name)(*arguments)
+    except (RuntimeError, _bindings().cuBLASError) as error:
+        raise DeviceError(f"device 'cuda': cuBLAS {name}: {' '.join(str(error).split())}") from None
+
+
+class _Own(threading.local):
+    """A thread's handle of the library, and its work memory."""
+
+    handle = workspace = None
+
+
+_own = _Own()
+
+
+def _handle():
+    if _own.handle is None:
+        handle = _call("create")
+        _own.workspace = empty((WORKSPACE_BYTES,), np.uint8)
+        _call("set_stream", handle, 0 if SIMULATED else int(work_stream()))
+        _call("set_workspace", handle, _pointer(_own.workspace), WORKSPACE_BYTES)  # set_stream takes it away
+        _own.handle = handle
+    return _own.handle
+
+
+def _pointer(x) -> int:
+    """The address of a device array."""
+    return x.handle.ctypes.data if SIMULATED else x.handle.device_ctypes_pointer.value
+
+
+def multiply(a, b, c, route, transpose_a=False, transpose_b=False, accumulate=False):
+    """c = a b, or c += a b: a ``[m, k]`` (transposed ``[k, m]``), b ``[k, n]`` (transposed ``[n, k]``)."""
+    (m, n), k = c.shape, a.shape[0 if transpose_a else 1]
+    factors = _FACTORS.ctypes.data
+    operations = [TRANSPOSED if turned else AS_IT_IS for turned in (transpose_b, transpose_a)]
+    _call(
+        "gemm_ex", _handle(), *operations, n, m, k, factors + _FACTORS.itemsize,
+        _pointer(b), REAL_32, b.shape[1], _pointer(a), REAL_32, a.shape[1],
+        factors + (_FACTORS.itemsize if accumulate else 0), _pointer(c), REAL_32, n, COMPUTE[route], DEFAULT_ALGORITHM,
+    )  # fmt: skip
+
+
+# --- patches ---------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _gather(x, source, target, kernel_size, stride, padding, channels, patches, pixels):
+    """patches[m, ky, kx, c] = what tap (ky, kx) sees of channel c at output pixel m; pixels counts their taps."""
+    p = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if p < pixels:
+        m, ky, kx = cut(p, kernel_size[0], kernel_size[1])
+        image, row, column = cut(m, target[0], target[1])
+        iy, ix = row * stride[0] - padding[0] + ky, column * stride[1] - padding[1] + kx
+        seen = inside(iy, source[0]) and inside(ix, source[1])
+        first = ((image * source[0] + iy) * source[1] + ix) * channels
+        c = cuda.threadIdx.x
+        while c < channels:
+            patches[np.uint64(p * channels + c)] = np.float32(x[np.uint64(first + c)]) if seen else np.float32(0)
+            c += cuda.blockDim.x
+
+
+@kernel
+def _collect(patches, source, target, kernel_size, stride, padding, channels, dx, pixels):
+    """dx[pixel, c] = sum of the patches' entries that are of this pixel; source is the extent of the output, target
+    that of dx."""
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
+        image, row, column = cut(m, target[0], target[1])
+        top, bottom = windows(row, kernel_size[0], stride[0], padding[0], source[0])
+        left, right = windows(column, kernel_size[1], stride[1], padding[1], source[1])
+        taps = kernel_size[0] * kernel_size[1]
+        c = cuda.threadIdx.x
+        while c < channels:
+            total = dx.dtype.type(0)
+            for oy in range(top, bottom):
+                for ox in range(left, right):
+                    tap = (row + padding[0] - oy * stride[0]) * kernel_size[1] + column + padding[1] - ox * stride[1]
+                    patch = (image * source[0] + oy) * source[1] + ox
+                    total += patches[np.uint64((patch * taps + tap) * channels + c)]
+            dx[np.uint64(m * channels + c)] = total
+            c += cuda.blockDim.x
+
+
+@kernel
+def _convert(x, y, count):
+    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+        y[k] = x[k]
+
+
+@kernel
+def _add_offset(b, y, pixels):
+    channels = len(b)
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
+        c = cuda.threadIdx.x
+        while c < channels:
+            y[np.uint64(m * channels + c)] += b[c]
+            c += cuda.blockDim.x
+
+
+class _Patches:
+    """A convolution's patches, of some pictures at a time. Of single pixels as they are (`plain`) the input itself is
+    the patches."""
+
+    def __init__(self, x, y, w, stride, padding):
+        """x ``[B, H, W, I]`` and y ``[B, Ho, Wo, O]``: input and output, or their gradients."""
+        self.window = tuple(w.shape[:2]), tuple(stride), tuple(padding)
+        self.plain = self.window == ((1, 1), (1, 1), (0, 0))
+        self.channels, self.depth = x.shape[3], prod(w.shape[:3])
+        self.extents = x.shape[1:3], y.shape[1:3]
+        self.pixels = prod(y.shape[1:3])
+        whole = self.plain and x.dtype == y.dtype
+        size = len(x) if whole else max(1, PATCH_BYTES // (4 * self.pixels * self.depth))
+        self.parts = [slice(first, first + size) for first in range(0, len(x), size)]
+
+    def room(self, pictures):
+        """Where patches of so many pictures are kept: ``[pixels, taps I]``."""
+        return scratch.get("patches", (pictures * self.pixels, self.depth), np.float32)
+
+    def gather(self, x):
+        """The patches of some pictures."""
+        if self.plain:
+            return _real(x)
+        patches = self.room(len(x))
+        pixels = patches.size // self.channels
+        launch_pixels(
+            _gather, pixels, self.channels, flat(x), *self.extents, *self.window, self.channels, flat(patches),
+            most=SECTOR,
+        )  # fmt: skip
+        return patches
+
+    def collect(self, patches, dx):
+        """Add patches up to the pictures they are of."""
+        launch_pixels(
+            _collect, prod(dx.shape[:3]), self.channels, flat(patches), *self.extents[::-1], *self.window,
+            self.channels, flat(dx),
+        )  # fmt: skip
+
+
+def _rows(x):
+    """``[..., C]`` -> ``[M, C]``."""
+    return x.reshape(-1, x.shape[-1])
+
+
+def _real(x):
+    """Pictures as rows of float32: themselves, or what spikes are as numbers."""
+    if x.dtype == np.float32:
+        return _rows(x)
+    numbers = scratch.get("spikes as numbers", x.shape, np.float32)
+    launch_flat(_convert, x.size, flat(x), flat(numbers))
+    return _rows(numbers)
+
+
+# --- convolutions ----------------------------------------------------------------------------------------------------
+
+
+def forward(x, w, b, stride, padding, y, route):
+    """See `reference.conv.conv2d_forward`."""
+    patches = _Patches(x, y, w, stride, padding)
+    for part in patches.parts:
+        multiply(patches.gather(x[part]), _rows(w), _rows(y[part]), route)
+    if b is not None:
+        launch_pixels(_add_offset, prod(y.shape[:3]), len(b), b, flat(y))
+
+
+def backward_weight(x, dy, stride, padding, dw, route):
+    """See `reference.conv.conv2d_backward_weight`. Parts are added in order."""
+    patches = _Patches(x, dy, dw, stride, padding)
+    for part in patches.parts:
+        multiply(
+            patches.gather(x[part]), _rows(dy[part]), _rows(dw), route, transpose_a=True, accumulate=part.start > 0
+        )  # fmt: skip
+
+
+def backward_input(dy, w, stride, padding, dx, route):
+    """See `reference.conv.conv2d_backward_input`."""
+    patches = _Patches(dx, dy, w, stride, padding)
+    for part in patches.parts:
+        slopes = _real(dy[part])
+        products = _rows(dx[part]) if patches.plain else patches.room(len(slopes) // patches.pixels)
+        multiply(slopes, _rows(w), products, route, transpose_b=True)
+        if not patches.plain:
+            patches.collect(products, dx[part])

@@ -1,0 +1,31 @@
+"""Fully connected layer: a convolution of single pixels; `reference.linear` is the text it equals."""
+
+from .conv import conv2d_backward_input, conv2d_backward_weight, conv2d_forward
+from .reduce import column_sum
+
+_GEOMETRY = (1, 1), (0, 0), 1
+
+
+def _pixels(x):
+    """``[M, C]`` -> ``[M, 1, 1, C]``."""
+    return x.reshape(len(x), 1, 1, x.shape[1])
+
+
+def linear_forward(x, w, b, y, active=None, route="auto", kept=None):
+    """See `reference.linear.linear_forward`."""
+    return conv2d_forward(_pixels(x), w[None][None], b, *_GEOMETRY, _pixels(y), active, route, kept)
+
+
+def linear_backward_weight(x, dy, dw, active=None, route="auto"):
+    """See `reference.linear.linear_backward_weight`."""
+    return conv2d_backward_weight(_pixels(x), _pixels(dy), *_GEOMETRY, dw[None][None], active, route)
+
+
+def linear_backward_input(dy, w, dx, route="auto", visible=None):
+    """See `reference.linear.linear_backward_input`."""
+    return conv2d_backward_input(_pixels(dy), w[None][None], *_GEOMETRY, _pixels(dx), route)
+
+
+def bias_backward(dy, db):
+    """See `reference.linear.bias_backward`."""
+    column_sum(dy, db)

@@ -1,0 +1,121 @@
+"""Average and max pooling; `reference.pool` is the text it equals. A thread owns a number of what is written: of the
+output going forward, of the input going back, where it collects from the windows that hold it. Neighbouring threads own
+neighbouring channels."""
+
+from math import prod
+
+import numpy as np
+
+from .api import cuda
+from .compile import kernel
+from .pixels import cut, flat, inside, launch_pixels, windows
+
+
+def _launch(kernel, written, read, window, stride, padding, *arguments):
+    """A thread for every number of the array that is written; kernels get the extents of it and of the other one."""
+    launch_pixels(
+        kernel, prod(written.shape[:3]), written.shape[3], read.shape[1:], written.shape[1:3],
+        tuple(window), tuple(stride), tuple(padding), *arguments,
+    )  # fmt: skip
+
+
+@kernel
+def _avg_forward(source, target, window, stride, padding, x, inverse, y, pixels):
+    channels = source[2]
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
+        image, row, column = cut(m, target[0], target[1])
+        c = cuda.threadIdx.x
+        while c < channels:
+            total = type(inverse)(0)
+            for ky in range(window[0]):
+                iy = row * stride[0] - padding[0] + ky
+                for kx in range(window[1]):
+                    ix = column * stride[1] - padding[1] + kx
+                    if inside(iy, source[0]) and inside(ix, source[1]):
+                        total += x[np.uint64(((image * source[0] + iy) * source[1] + ix) * channels + c)]
+            y[np.uint64(m * channels + c)] = total * inverse
+            c += cuda.blockDim.x
+
+
+def avg_pool2d_forward(x, kernel, stride, padding, y):
+    """See `reference.pool.avg_pool2d_forward`."""
+    inverse = y.dtype.type(1 / (kernel[0] * kernel[1]))
+    _launch(_avg_forward, y, x, kernel, stride, padding, flat(x), inverse, flat(y))
+
+
+@kernel
+def _avg_backward(source, target, window, stride, padding, dy, inverse, dx, pixels):
+    channels = source[2]
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
+        image, row, column = cut(m, target[0], target[1])
+        top, bottom = windows(row, window[0], stride[0], padding[0], source[0])
+        left, right = windows(column, window[1], stride[1], padding[1], source[1])
+        c = cuda.threadIdx.x
+        while c < channels:
+            total = type(inverse)(0)
+            for oy in range(top, bottom):
+                for ox in range(left, right):
+                    total += dy[np.uint64(((image * source[0] + oy) * source[1] + ox) * channels + c)]
+            dx[np.uint64(m * channels + c)] = total * inverse
+            c += cuda.blockDim.x
+
+
+def avg_pool2d_backward(dy, kernel, stride, padding, dx):
+    """See `reference.pool.avg_pool2d_backward`."""
+    inverse = dy.dtype.type(1 / (kernel[0] * kernel[1]))
+    _launch(_avg_backward, dx, dy, kernel, stride, padding, flat(dy), inverse, flat(dx))
+
+
+@kernel
+def _max_forward(source, target, window, stride, padding, x, y, index, pixels):
+    channels = source[2]
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
+        image, row, column = cut(m, target[0], target[1])
+        c = cuda.threadIdx.x
+        while c < channels:
+            best, winner = x.dtype.type(0), -1
+            for ky in range(window[0]):
+                iy = row * stride[0] - padding[0] + ky
+                for kx in range(window[1]):
+                    ix = column * stride[1] - padding[1] + kx
+                    if inside(iy, source[0]) and inside(ix, source[1]):
+                        value = x[np.uint64(((image * source[0] + iy) * source[1] + ix) * channels + c)]
+                        if winner < 0 or value > best:
+                            best, winner = value, ky * window[1] + kx
+            y[np.uint64(m * channels + c)] = best
+            index[np.uint64(m * channels + c)] = winner
+            c += cuda.blockDim.x
+
+
+def max_pool2d_forward(x, kernel, stride, padding, y, index):
+    """See `reference.pool.max_pool2d_forward`."""
+    _launch(_max_forward, y, x, kernel, stride, padding, flat(x), flat(y), flat(index))
+
+
+@kernel
+def _max_backward(source, target, window, stride, padding, dy, index, dx, pixels):
+    channels = source[2]
+    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+    if m < pixels:
+        image, row, column = cut(m, target[0], target[1])
+        top, bottom = windows(row, window[0], stride[0], padding[0], source[0])
+        left, right = windows(column, window[1], stride[1], padding[1], source[1])
+        c = cuda.threadIdx.x
+        while c < channels:
+            total = dx.dtype.type(0)
+            for oy in range(top, bottom):
+                for ox in range(left, right):
+                    tap = (row + padding[0] - oy * stride[0]) * window[1] + column + padding[1] - ox * stride[1]
+                    at = np.uint64(((image * source[0] + oy) * source[1] + ox) * channels + c)
+                    if index[at] == tap:
+                        total += dy[at]
+            dx[np.uint64(m * channels + c)] = total
+            c += cuda.blockDim.x
+
+
+def max_pool2d_backward(dy, index, kernel, stride, padding, dx):
+    """See `reference.pool.max_pool2d_backward`."""
+    _launch(_max_backward, dx, dy, kernel, stride, padding, flat(dy), flat(index), flat(dx))

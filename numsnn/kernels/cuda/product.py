@@ -1,0 +1,300 @@
+"""Dense convolutions and matrix products without a library, in tiles (see `tile`).
+
+A row of the left factor is an output pixel, a term a tap and a channel; both are gathered from where they lie, and no
+patch is written to memory. The input gradient is the same with the turned kernel: its rows are input pixels, in classes
+by their remainder by the stride, each of which is read by some of the taps. In the gradient of weights rows are taps
+and channels, and terms are output pixels, which blocks share out; their sums are added in order.
+"""
+
+from functools import cache
+from math import prod
+
+import numpy as np
+
+from .api import cuda
+from .compile import device, kernel
+from .launch import ceil_div, launch, scratch
+from .pixels import cut, flat, inside
+from .reduce import sum_parts
+from .tile import ALIGNMENT, choose_tile, parts
+
+LEAST_PIXELS = 512
+"""Output pixels that a block sums for the gradient of weights, if there are as many."""
+
+MOST_PARTS = 256
+"""Blocks at most that share the output pixels of one tile of the gradient of weights."""
+
+NEEDED_BLOCKS = 512
+"""Blocks that share the gradient of weights, if there are pixels enough."""
+
+NOWHERE = -(1 << 30)
+"""A position beyond every picture, whichever tap is added."""
+
+
+@device
+def _axis(turned, remainder, kernel_size, stride, padding):
+    """Of the rows at remainder, remainder + stride, ...: the first tap that matters, how many do, a stride apart, and
+    the position that the first tap reads for the first row. Rows that are not turned are all of one class."""
+    if turned:
+        first = (remainder + padding) % stride
+        return first, max(0, (kernel_size - first + stride - 1) // stride), (remainder + padding - first) // stride
+    return 0, kernel_size, -padding
+
+
+@device
+def _count(turned, extent, remainder, stride):
+    """Rows of a class along one axis."""
+    return (extent - remainder + stride - 1) // stride if turned else extent
+
+
+@cache
+def _slices(tile, real, turned):
+    """The device functions that bring slices of a convolution into registers, and from there into shared memory. A
+    thread brings one term of the left factor, for several rows."""
+    depth, columns, threads = tile.depth, tile.columns, tile.threads
+    loads_left, loads_right = tile.loads
+    pitch_left, pitch_right = tile.pitches
+    step = threads // depth
+    sign = -1 if turned else 1
+
+    @device
+    def locate(top, images, high, wide, stride, shift_y, shift_x, source, pitch, at_y, at_x, place):
+        """What the first tap reads for this thread's rows: a position, and the element of x it begins at."""
+        for i in range(loads_left):
+            image, row, column = cut(top + np.uint32(cuda.threadIdx.x) // depth + i * step, high, wide)
+            y, x = shift_y + row * stride[0], shift_x + column * stride[1]
+            at_y[i], at_x[i] = y if image < images else NOWHERE, x
+            place[i] = ((image * source[0] + y) * source[1] + x) * pitch
+
+    @device
+    def fetch_left(x, tap_y, tap_x, channel, source, pitch, at_y, at_x, place, ahead):
+        offset = sign * (tap_y * source[1] + tap_x) * pitch + channel
+        for i in range(loads_left):
+            seen = inside(at_y[i] + sign * tap_y, source[0]) and inside(at_x[i] + sign * tap_x, source[1])
+            ahead[i] = real(x[np.uint64(place[i] + offset)]) if seen else real(0)
+
+    @device
+    def fetch_right(w, first, terms, edge, outputs, pitch, ahead):
+        """From rows of w: turned, of the term at element `first`, `pitch` apart; else from element `first` on, `pitch`
+        from term to term."""
+        t = np.uint32(cuda.threadIdx.x)
+        for i in range(loads_right):
+            if turned:
+                n, there = edge + t // depth + i * step, terms > 0
+                at = first + n * pitch
+            else:
+                n, term = edge + t % columns, t // columns + i * (threads // columns)
+                at, there = first + term * pitch + n, term < terms
+            ahead[i] = w[np.uint64(at)] if there and n < outputs else real(0)
+
+    @device
+    def store(left, right, slot, ahead_left, ahead_right):
+        t = np.uint32(cuda.threadIdx.x)
+        for i in range(loads_left):
+            left[np.uint64((slot * depth + t % depth) * pitch_left + t // depth + i * step)] = ahead_left[i]
+        for i in range(loads_right):
+            if turned:
+                term, column = t % depth, t // depth + i * step
+            else:
+                term, column = t // columns + i * (threads // columns), t % columns
+            right[np.uint64((slot * depth + term) * pitch_right + column)] = ahead_right[i]
+
+    return locate, fetch_left, fetch_right, store
+
+
+@cache
+def _correlate_kernel(tile, real, turned, biased):
+    """y = bias + sum over taps of x w. Turned, x is the gradient of a convolution's output and y that of its input."""
+    rows, columns, depth, height, width = tile
+    clear, multiply, row_of, column_of = parts(tile, real)
+    locate, fetch_left, fetch_right, store = _slices(tile, real, turned)
+    loads_left, loads_right = tile.loads
+    size_left, size_right = (2 * depth * pitch for pitch in tile.pitches)
+
+    @kernel
+    def correlate(x, w, b, y, images, source, target, kernel_size, stride, padding, inputs, outputs):
+        """Blocks: tiles, groups, and classes where it is turned."""
+        left = cuda.shared.array(size_left, real, ALIGNMENT)  # of its own line: by it the simulator knows an array
+        right = cuda.shared.array(size_right, real, ALIGNMENT)
+        sums = cuda.local.array((height, width), real)
+        ahead_left, ahead_right = cuda.local.array(loads_left, real), cuda.local.array(loads_right, real)
+        at_y, at_x = cuda.local.array(loads_left, np.int32), cuda.local.array(loads_left, np.int32)
+        place = cuda.local.array(loads_left, np.int64)
+        group, groups = cuda.blockIdx.y, cuda.gridDim.y
+        tiles = (outputs + columns - 1) // columns
+        top, edge = cuda.blockIdx.x // tiles * rows, cuda.blockIdx.x % tiles * columns
+        below, beside = cuda.blockIdx.z // stride[1], cuda.blockIdx.z % stride[1]
+        first_y, taps_y, shift_y = _axis(turned, below, kernel_size[0], stride[0], padding[0])
+        first_x, taps_x, shift_x = _axis(turned, beside, kernel_size[1], stride[1], padding[1])
+        high, wide = _count(turned, target[0], below, stride[0]), _count(turned, target[1], beside, stride[1])
+        steps = (1, 1) if turned else stride
+        locate(top, images, high, wide, steps, shift_y, shift_x, source, inputs * groups, at_y, at_x, place)
+        term = np.int64(np.uint32(cuda.threadIdx.x) % depth)
+        tap, channel = term // inputs, group * inputs + term % inputs
+        tap_y, tap_x = tap // max(1, taps_x), tap % max(1, taps_x)
+        clear(sums)
+        terms = taps_y * taps_x * inputs
+        for k in range(0, terms + depth, depth):  # a slice is fetched while the one before it is multiplied
+            if k < terms:
+                within = source if tap_y < taps_y else (0, 0)
+                fetch_left(x, tap_y, tap_x, channel, within, inputs * groups, at_y, at_x, place, ahead_left)
+                if turned:
+                    tap = (first_y + tap_y * stride[0]) * kernel_size[1] + first_x + tap_x * stride[1]
+                    begin = tap * outputs * inputs * groups + channel
+                    fetch_right(w, begin, taps_y - tap_y, edge, outputs, inputs * groups, ahead_right)
+                else:
+                    begin = (k * groups + group) * outputs
+                    fetch_right(w, begin, terms - k, edge, outputs, groups * outputs, ahead_right)
+                channel += depth
+                while channel >= (group + 1) * inputs:
+                    channel -= inputs
+                    tap_x += 1
+                    if tap_x == taps_x:
+                        tap_x = 0
+                        tap_y += 1
+            if k > 0:
+                multiply(left, right, (k // depth - 1) % 2, sums)
+            if k < terms:
+                store(left, right, k // depth % 2, ahead_left, ahead_right)
+            cuda.syncthreads()
+        for i in range(height):
+            m = top + row_of(i)
+            written = m < images * high * wide
+            if turned:
+                image, row, column = cut(m, high, wide)
+                m = (image * target[0] + below + row * stride[0]) * target[1] + beside + column * stride[1]
+            for j in range(width):
+                n = edge + column_of(j)
+                if written and n < outputs:
+                    at = np.uint64((m * groups + group) * outputs + n)
+                    y[at] = sums[i, j] + b[np.uint64(group * outputs + n)] if biased else sums[i, j]
+
+    return correlate
+
+
+@cache
+def _weight_kernel(tile, real):
+    """Sums of x^T dy over the output pixels of a block's share; rows are taps and channels."""
+    rows, columns, depth, height, width = tile
+    clear, multiply, row_of, column_of = parts(tile, real)
+    threads = tile.threads
+    loads_left, loads_right = tile.loads
+    pitch_left, pitch_right = tile.pitches
+    size_left, size_right = (2 * depth * pitch for pitch in tile.pitches)
+    step_left, step_right = threads // rows, threads // columns
+
+    @device
+    def advance(steps, y, x, place, source, target, stride, padding, pitch):
+        """The corner of the window `steps` output pixels on, and the element of x it begins at."""
+        x += steps * stride[1]
+        place += steps * stride[1] * pitch
+        while x + padding[1] >= target[1] * stride[1]:
+            x -= target[1] * stride[1]
+            y += stride[0]
+            place += (stride[0] * source[1] - target[1] * stride[1]) * pitch
+            if y + padding[0] == target[0] * stride[0]:
+                y = np.int32(-padding[0])
+                place += (source[0] - target[0] * stride[0]) * source[1] * pitch
+        return np.int32(y), np.int32(x), place
+
+    @device
+    def store(left, right, slot, ahead_left, ahead_right):
+        t = np.uint32(cuda.threadIdx.x)
+        for i in range(loads_left):
+            left[np.uint64((slot * depth + t // rows + i * step_left) * pitch_left + t % rows)] = ahead_left[i]
+        for i in range(loads_right):
+            term = slot * depth + t // columns + i * step_right
+            right[np.uint64(term * pitch_right + t % columns)] = ahead_right[i]
+
+    @kernel
+    def weight_gradient(x, dy, y, pixels, share, source, target, kernel_size, stride, padding, inputs, outputs):
+        """Blocks: tiles, groups, shares of the pixels."""
+        left = cuda.shared.array(size_left, real, ALIGNMENT)  # of its own line: by it the simulator knows an array
+        right = cuda.shared.array(size_right, real, ALIGNMENT)
+        sums = cuda.local.array((height, width), real)
+        ahead_left, ahead_right = cuda.local.array(loads_left, real), cuda.local.array(loads_right, real)
+        t, group, groups = np.uint32(cuda.threadIdx.x), cuda.blockIdx.y, cuda.gridDim.y
+        tiles = (outputs + columns - 1) // columns
+        top, edge = cuda.blockIdx.x // tiles * rows, cuda.blockIdx.x % tiles * columns
+        terms = kernel_size[0] * kernel_size[1] * inputs
+        begin = cuda.blockIdx.z * share
+        end = min(pixels, begin + share)
+        row, n, pitch = top + np.int64(t % rows), edge + t % columns, inputs * groups
+        tap_y, tap_x = row // inputs // kernel_size[1], row // inputs % kernel_size[1]
+        offset = (tap_y * source[1] + tap_x) * pitch + group * inputs + row % inputs
+        m = begin + t // rows
+        image, line, column = cut(m, target[0], target[1])
+        at_y, at_x = np.int32(line * stride[0] - padding[0]), np.int32(column * stride[1] - padding[1])
+        place = ((image * source[0] + at_y) * source[1] + at_x) * pitch
+        clear(sums)
+        slices = (end - begin + depth - 1) // depth
+        for k in range(slices + 1):
+            if k < slices:
+                for i in range(loads_left):
+                    seen = row < terms and m < end
+                    seen = seen and inside(at_y + tap_y, source[0]) and inside(at_x + tap_x, source[1])
+                    ahead_left[i] = real(x[np.uint64(place + offset)]) if seen else real(0)
+                    m += step_left
+                    at_y, at_x, place = advance(step_left, at_y, at_x, place, source, target, stride, padding, pitch)
+                for i in range(loads_right):
+                    p = begin + k * depth + t // columns + i * step_right
+                    seen = p < end and n < outputs
+                    ahead_right[i] = dy[np.uint64((p * groups + group) * outputs + n)] if seen else real(0)
+            if k > 0:
+                multiply(left, right, (k - 1) % 2, sums)
+            if k < slices:
+                store(left, right, k % 2, ahead_left, ahead_right)
+            cuda.syncthreads()
+        for i in range(height):
+            for j in range(width):
+                r, c = top + row_of(i), edge + column_of(j)
+                if r < terms and c < outputs:
+                    y[np.uint64(((cuda.blockIdx.z * terms + r) * groups + group) * outputs + c)] = sums[i, j]
+
+    return weight_gradient
+
+
+# --- launches --------------------------------------------------------------------------------------------------------
+
+
+def forward(x, w, b, stride, padding, groups, y):
+    """See `reference.conv.conv2d_forward`."""
+    _correlate(False, x, w, b, stride, padding, groups, y, w.shape[2], w.shape[3] // groups)
+
+
+def backward_input(dy, w, stride, padding, groups, dx):
+    """See `reference.conv.conv2d_backward_input`."""
+    _correlate(True, dy, w, None, stride, padding, groups, dx, w.shape[3] // groups, w.shape[2])
+
+
+def _correlate(turned, x, w, b, stride, padding, groups, y, inputs, outputs):
+    """inputs, outputs: channels of x and of y in a group."""
+    classes = prod(stride) if turned else 1
+    largest = [ceil_div(extent, step) for extent, step in zip(y.shape[1:3], stride, strict=True)]
+    rows = len(y) * (prod(largest) if turned else prod(y.shape[1:3]))
+    tile = choose_tile(rows, outputs, groups * classes, w.dtype)
+    grid = ceil_div(rows, tile.rows) * ceil_div(outputs, tile.columns), groups, classes
+    launch(
+        _correlate_kernel(tile, w.dtype.type, turned, b is not None), grid, tile.threads,
+        flat(x), flat(w), flat(w) if b is None else b, flat(y), len(y), x.shape[1:3], y.shape[1:3], w.shape[:2],
+        tuple(stride), tuple(padding), inputs, outputs,
+    )  # fmt: skip
+
+
+def backward_weight(x, dy, stride, padding, groups, dw):
+    """See `reference.conv.conv2d_backward_weight`."""
+    terms, outputs = prod(dw.shape[:3]), dw.shape[3] // groups
+    pixels = prod(dy.shape[:3])
+    tile = choose_tile(terms, outputs, groups * min(MOST_PARTS, ceil_div(pixels, LEAST_PIXELS)), dw.dtype)
+    blocks = ceil_div(terms, tile.rows) * ceil_div(outputs, tile.columns)
+    shares = min(MOST_PARTS, ceil_div(pixels, LEAST_PIXELS), ceil_div(NEEDED_BLOCKS, blocks * groups))
+    share = ceil_div(pixels, shares)
+    shares = ceil_div(pixels, share)
+    sums = scratch.get("weight gradients", (shares, dw.size), dw.dtype) if shares > 1 else dw
+    launch(
+        _weight_kernel(tile, dw.dtype.type), (blocks, groups, shares), tile.threads,
+        flat(x), flat(dy), flat(sums), pixels, share, x.shape[1:3], dy.shape[1:3], dw.shape[:2],
+        tuple(stride), tuple(padding), dw.shape[2], outputs,
+    )  # fmt: skip
+    if shares > 1:
+        sum_parts(sums, flat(dw))

@@ -257,10 +257,12 @@ def _info(options):
 def _cuda():
     """What of CUDA there is, in one line."""
     try:
-        cuda = for_device("cuda")
+        for_device("cuda")
     except DeviceError as error:
         return str(error).removeprefix("device 'cuda': ")
-    info, gigabytes = cuda.device_info(), 2**30
+    from .kernels.cuda.api import device_info
+
+    info, gigabytes = device_info(), 2**30
     capability = ".".join(map(str, info["capability"]))
     return f"{info['name']}, compute capability {capability}, {info['memory'][1] / gigabytes:.0f} GiB"
 

@@ -88,7 +88,8 @@ class Optimizer(Described):
     def _settings_of(self, parameters):
         """Rates, decays and bounds as kernels take them; copied to the target when they change."""
         bounds = [(-math.inf, math.inf) if p.bounds is None else p.bounds for _, p in parameters]
-        rows = [self.rate_of(p) for _, p in parameters], [self.decay_of(p) for _, p in parameters], *zip(*bounds)
+        lows, highs = zip(*bounds, strict=True)
+        rows = [self.rate_of(p) for _, p in parameters], [self.decay_of(p) for _, p in parameters], lows, highs
         if self._settings is None or self._settings[0] != rows:
             self._settings = rows, self._flat.kernels.from_host(np.array(rows), self._flat.value.dtype)
         return self._settings[1]

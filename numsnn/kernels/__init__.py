@@ -29,10 +29,9 @@ def for_device(device: str) -> ModuleType:
     """
     if device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(map(repr, DEVICES))}; got {device!r}")
-    target = import_module(f".{device}", __name__)
     if device == "cuda":
-        target.require_device()
-    return target
+        import_module(".cuda.api", __name__).require_device()
+    return import_module(f".{device}", __name__)
 
 
 def zeros_like(x):

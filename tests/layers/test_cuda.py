@@ -3,6 +3,8 @@
 Without a GPU they run in Numba's simulator, hence the few and small shapes.
 """
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,16 @@ from numsnn.layers import TRAINING, Mode
 from numsnn.optim import SGD, AdamW
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+
+
+@pytest.fixture(autouse=True)
+def quick_turns():
+    """The simulator's threads wait for each other at every barrier, a turn of the interpreter each time."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
 
 CLOSE = 1e-9
 PDA = snn.PDA(divergence=0.01)

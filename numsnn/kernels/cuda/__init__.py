@@ -1,7 +1,6 @@
 """The CUDA target: the CPU target's twins by name and argument, as Numba CUDA kernels."""
 
 from .activity import add_affine, add_row, rate_band, rate_power
-from .api import device_info, require_device
 from .array import empty, from_host, put, to_host
 from .conv import active_inputs, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .dropout import dropout

@@ -9,7 +9,6 @@ from ...errors import DeviceError, DeviceMemoryError
 from .api import cuda
 from .stream import work_stream
 
-
 GRAIN = 512
 """Pieces of memory are cut at multiples of so many bytes, large ones at multiples of a 16th of their size, so that one
 that is given back fits the next that is asked for, though it be a little smaller."""
@@ -192,13 +191,13 @@ class DeviceArray:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype})"
 
 
-def empty(shape, dtype) -> DeviceArray:
+def empty(shape, dtype):
     """See `reference.array.empty`."""
     shape, dtype = tuple(int(extent) for extent in shape), np.dtype(dtype)
     return DeviceArray(Block(prod(shape) * dtype.itemsize), 0, shape, dtype)
 
 
-def from_host(x, dtype) -> DeviceArray:
+def from_host(x, dtype):
     """See `reference.array.from_host`."""
     array = empty(np.shape(x), dtype)
     put(x, array)
@@ -212,7 +211,7 @@ def put(x, array):
         array.reshape(-1).handle.copy_to_device(flat, stream=work_stream())
 
 
-def to_host(x) -> np.ndarray:
+def to_host(x):
     """See `reference.array.to_host`; of an array that is on the host already, a copy."""
     if isinstance(x, np.ndarray):
         return np.array(x)

@@ -23,7 +23,7 @@ def fill(x, value):
     launch_flat(_fill_elements, x.size, x.reshape(-1), x.dtype.type(value))
 
 
-def zeros(shape, dtype) -> DeviceArray:
+def zeros(shape, dtype):
     """See `reference.array.zeros`."""
     array = empty(shape, dtype)
     fill(array, 0)

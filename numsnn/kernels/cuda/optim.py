@@ -1,4 +1,4 @@
-"""Optimiser updates, in place, on the device: one launch for all parameters; `reference.optim` is the text it equals."""
+"""Optimiser updates, in place, one launch for all parameters; `reference.optim` is the text it equals."""
 
 import math
 

@@ -4,6 +4,7 @@ Without a GPU they run in Numba's simulator, hence the few and small shapes.
 """
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_inference_is_the_cpu_s(name):
 
 def test_there_and_back_again():
     """Parameters, statistics and the network's answers survive a move; what is learned there is there."""
-    (cpu, cuda), x, y = pair("pictures")
+    (_, cuda), x, y = pair("pictures")
     step(cuda, x, y)
     SGD(0.1).step(cuda.kernels, cuda.parameters())
     state, answer = cuda.state(), cuda(x)
@@ -217,9 +218,8 @@ def test_a_batch_that_does_not_fit_is_told_which_would(monkeypatch):
         return real(nbytes)
 
     monkeypatch.setattr(array, "_Piece", piece)
-    monkeypatch.setattr(
-        array.cuda, "current_context", lambda: type("", (), {"get_memory_info": lambda self: (0, 2**30)})(), raising=False
-    )
+    context = SimpleNamespace(get_memory_info=lambda: (0, 2**30))
+    monkeypatch.setattr(array.cuda, "current_context", lambda: context, raising=False)
     with pytest.raises(DeviceMemoryError, match=r"no memory for .*\. A step takes 16 samples; 4 fit: batch_size=4$"):
         trainer.fit((x, y), epochs=1, progress=False)
     limit = 0

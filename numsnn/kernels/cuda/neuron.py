@@ -60,6 +60,13 @@ def keep(a, b, first, width, own_a, own_b):
 
 
 @device
+def keep_inverse(a, b, first, width, own_a, own_b):
+    """The values of the one, and the inverses of the other's."""
+    for c in range(width):
+        own_a[c], own_b[c] = a[first + c], type(b[first + c])(1) / b[first + c]
+
+
+@device
 def begin(load, start, at, width, carry, v):
     """The potential before the first step: zero, or what was carried on."""
     for c in range(width):
@@ -107,9 +114,7 @@ def _forward_kernel(real, width, surrogate, reset, decay_input, normed, store, c
         if first < channels:
             keep(beta, theta, first, width, b, th)
             keep(centre, factor, first, width, ce, fa)
-            keep(offset, alpha, first, width, off, inv)
-            for c in range(width):
-                inv[c] = real(1) / inv[c]
+            keep_inverse(offset, alpha, first, width, off, inv)
         count = 0
         for tile in range(block, (rows + lanes - 1) // lanes, blocks):
             m = tile * lanes + lane
@@ -190,6 +195,16 @@ def lif_forward(
     if mean is not None:
         merge(shares, plan.lanes, rows, mean, var)
     return None if visible is None else int(to_host(seen)[0]) / i.size
+
+
+@device
+def read_segment(load, x, t, at, stride, steps, segment, width, own):
+    """own = x of the steps t ... t + segment - 1, as far as there are; returns where the next one would be."""
+    for k in range(segment):
+        if t + k < steps:
+            load(x, at, own, k * width)
+            at = step(at, stride)
+    return at
 
 
 @device
@@ -289,10 +304,8 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
         if first < channels:
             keep(beta, theta, first, width, b, th)
             keep(centre, factor, first, width, ce, fa)
-            keep(offset, alpha, first, width, off, inv)
+            keep_inverse(offset, alpha, first, width, off, inv)
             keep(p_offset, p_slope, first, width, po, ps)
-            for c in range(width):
-                inv[c] = real(1) / inv[c]
         for n in range(sums):
             total[n] = real(0)
         own = b, th, ce, fa, off
@@ -316,11 +329,7 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
                     load(states, (j - 1) * stride + row, v, 0)
                 for c in range(width):
                     opening[c] = v[c]
-                place = at
-                for k in range(segment):
-                    if t + k < steps:
-                        load(ds, place, g, k * width)
-                        place = step(place, stride)
+                place = read_segment(load, ds, t, at, stride, steps, segment, width, g)
                 charge_again(
                     load, load_spikes, spike_of, i, s, d, t, at, stride, steps, first, channels, own, v_reset, flags,
                     segment, width, x, fired, v, u,

@@ -6,7 +6,7 @@ as LLVM instructions, by Numba's extension interface. Addresses are not counted 
 costs Numba's own indexing five instructions an access. In the simulator all of it is plain indexing.
 
 `step` leads from one step's elements to the next one's. Written as an addition, LLVM turns it into an address of every
-array and every step of an unrolled loop, all of them in registers: 128 a thread where 60 do.
+array and every step of an unrolled loop, all of them in registers: 128 a thread where 70 do.
 
 Arrays are flat. Of the width 4 are float32 arrays that begin, and are read, at multiples of 16 bytes, and spikes
 (uint8) at multiples of four; a thread holds four spikes in one word, a byte each. What kernels close over are plain

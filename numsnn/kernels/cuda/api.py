@@ -26,8 +26,8 @@ LEAST_CAPABILITY = (7, 5)
 
 
 def intrinsic(function):
-    """Numba's `intrinsic`, under a name that stays. Numba makes one up in every process, and what a kernel calls is part
-    of its key on disk, where it would never be found."""
+    """Numba's `intrinsic`, under a name that stays. Numba makes one up in every process, and what a kernel calls is
+    part of its key on disk, where it would never be found."""
     made = extending.intrinsic(function)
     made._set_uuid(f"{function.__module__}.{function.__qualname__}")
     return made

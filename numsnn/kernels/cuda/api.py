@@ -16,12 +16,12 @@ def _import():
     if find_spec("numba_cuda") is None:
         raise DeviceError(f"device 'cuda': numba-cuda is not installed; install it: {INSTALL}")
     from numba import cuda
-    from numba.cuda.extending import intrinsic
+    from numba.cuda import extending
 
-    return cuda, intrinsic
+    return cuda, extending
 
 
-cuda, intrinsic = _import()
+cuda, extending = _import()
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") == "1"
 """Whether kernels run in Python, thread by thread: Numba's simulator, for tests without a GPU."""
@@ -30,6 +30,14 @@ cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a sum over a handful of channels 
 
 LEAST_CAPABILITY = (7, 5)
 """Compute capability of the oldest devices that CUDA 13 compiles for (Turing)."""
+
+
+def intrinsic(function):
+    """Numba's `intrinsic`, under a name that stays. Numba makes one up in every process, and what a kernel calls is
+    part of its key on disk, where it would never be found."""
+    made = extending.intrinsic(function)
+    made._set_uuid(f"{function.__module__}.{function.__qualname__}")
+    return made
 
 
 def require_device() -> None:

@@ -1,7 +1,7 @@
 """How kernels find their way in pictures ``[B, H, W, C]``, and a launch whose threads share pixels and channels out.
 
-Integers cost such kernels as much time as memory does. So arrays come flat, with uint64 as indices, which are not counted
-from an array's end; pixels, 2^31 at most, are divided in 32 bits; and channels are gone through by `while`, as a range
+Integers cost such kernels as much time as memory does. So arrays come flat, with uint64 as indices, which count from no
+array's end; pixels, 2^31 at most, are divided in 32 bits; and channels are gone through by `while`, as a range
 with a step divides to count its turns.
 """
 
@@ -46,8 +46,8 @@ def inside(position, extent):
 
 
 def launch_pixels(kernel, pixels: int, channels: int, *arguments, most: int = WARP) -> None:
-    """Start a kernel ``f(..., pixels)`` whose threads take pixel ``blockIdx.x blockDim.y + threadIdx.y``, if there is one,
-    and of its channels every ``blockDim.x``-th, blockDim.x being `most` at most."""
+    """Start a kernel ``f(..., pixels)`` whose threads take pixel ``blockIdx.x blockDim.y + threadIdx.y``, if it is
+    there, and of its channels every ``blockDim.x``-th, blockDim.x being `most` at most."""
     if pixels and channels:
         across = min(most, channels, THREADS)
         down = min(THREADS // across, pixels)

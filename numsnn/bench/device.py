@@ -8,6 +8,7 @@ import numpy as np
 from ..kernels import cuda
 from ..kernels.cuda.api import SIMULATED, device_info
 from ..kernels.cuda.api import cuda as api
+from ..kernels.cuda.array import store
 from ..kernels.cuda.stream import work_stream
 from . import measure
 
@@ -37,24 +38,21 @@ def seconds(step, count: int, cold: bool = False) -> list[float]:
     return [start.elapsed_time(end) / 1e3 for start, end in marks]
 
 
-def resident() -> int | None:
-    """Bytes of the device's memory that are taken, by whomever."""
-    if SIMULATED:
-        return None
-    free, total = device_info()["memory"]
-    return total - free
+def resident() -> int:
+    """Bytes of the device's memory that numsnn's arrays use."""
+    return store.used
 
 
-def peak() -> int | None:
-    """The most there were: a step gives nothing back, so that this is what is taken after it."""
-    return resident()
+def peak() -> int:
+    """The most there were, since the process began or since `forget_peak`."""
+    return store.peak
 
 
 def forget_peak() -> None:
-    """Give back what nobody uses."""
+    """Give back what nobody uses, and let `peak` begin anew."""
     gc.collect()
-    if not SIMULATED:
-        api.current_context().deallocations.clear()
+    store.release()
+    store.peak = store.used
 
 
 def machine() -> dict:

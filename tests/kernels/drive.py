@@ -1,5 +1,6 @@
 """Calls every function of the CUDA target in every way that makes another kernel of it, for `compile_ptx.py`."""
 
+from contextlib import contextmanager
 from itertools import product
 
 import dry_run
@@ -10,7 +11,7 @@ from neurons import FAMILIES
 from twins import twin
 from workloads import REAL, WORKLOADS, empty, normal, spikes
 
-from numsnn.kernels.cuda import neuron
+from numsnn.kernels.cuda import library, neuron
 
 MISSING = []
 """Functions that were asked for and that the target does not have."""
@@ -26,6 +27,12 @@ SPIKES_FOR_FLOAT = (
 )  # fmt: skip
 """The other way round."""
 
+PRODUCTS = (
+    "conv2d_backward_input", "conv2d_backward_weight", "conv2d_forward", "linear_backward_input",
+    "linear_backward_weight", "linear_forward",
+)  # fmt: skip
+"""What NVIDIA's library does, where it is installed."""
+
 HOST_ONLY = {"active_inputs"}
 """Whose workload looks at what is the host's."""
 
@@ -38,25 +45,40 @@ NARROW, WIDE = (3, 70, 17), (3, 40, 32)
 def everything():
     """All of it."""
     neuron.LEAST_WIDE = 1  # small arrays are taken four channels at a time, too
+    library.multiply = lambda *arguments, **named: None
+    library.available = lambda: False
     for name in sorted(WORKLOADS.keys() - HOST_ONLY):
         _as(name, WORKLOADS[name])
-    for module in (workloads, workloads_layers):
-        module.spikes = normal
-    for name in FLOAT_FOR_SPIKES:
-        _as(name, WORKLOADS[name])
-    for module in (workloads, workloads_layers):
-        module.spikes, module.normal = spikes, spikes
-    for name in SPIKES_FOR_FLOAT:
-        _as(name, WORKLOADS[name])
-    for module in (workloads, workloads_layers):
-        module.normal = normal
+    with drawing(spikes=normal):
+        for name in FLOAT_FOR_SPIKES:
+            _as(name, WORKLOADS[name])
+    with drawing(normal=spikes):
+        for name in SPIKES_FOR_FLOAT:
+            _as(name, WORKLOADS[name])
     for name, work in (
         ("fill", lambda k, rng: [k.fill(np.zeros(9, dtype), 1) for dtype in (REAL, np.uint8)]),
-        ("copy", lambda k, rng: k.copy(*normal(rng, 2, 9))), ("conv2d_forward", large_products),
+        ("copy", lambda k, rng: k.copy(*normal(rng, 2, 9))), ("sgd_update", plain_descent),
+        ("conv2d_forward", large_products),
         ("lif_forward", lif_forwards), ("lif_backward", lif_backwards), ("lif_reset", lif_resets),
         ("recurrent_forward", recurrent_forwards), ("recurrent_backward", recurrent_backwards),
     ):  # fmt: skip
         _as(name, work)
+    library.available = lambda: True
+    for name in PRODUCTS:
+        _as(name, WORKLOADS[name])
+        with drawing(spikes=normal):
+            _as(name, WORKLOADS[name])
+
+
+@contextmanager
+def drawing(**others):
+    """In workloads these functions draw instead of those of their names."""
+    before = {name: getattr(workloads, name) for name in others}
+    for module in (workloads, workloads_layers):
+        vars(module).update(others)
+    yield
+    for module in (workloads, workloads_layers):
+        vars(module).update(before)
 
 
 def _as(name, work):
@@ -77,6 +99,12 @@ def one_by_one(count):
 
 def vectors(rng, count, channels):
     return rng.uniform(0.3, 0.9, (count, channels)).astype(REAL)
+
+
+def plain_descent(k, rng):
+    """Without momentum."""
+    ends, settings = workloads.segments()
+    k.sgd_update(*normal(rng, 2, ends[-1]), None, ends, settings, 0.7, 0.0, False)
 
 
 def large_products(k, rng):

@@ -25,6 +25,15 @@ class Memory:
     def __init__(self, shape, dtype):
         self.shape, self.dtype = shape, np.dtype(dtype)
 
+    def __getitem__(self, part):
+        return self
+
+    def view(self, dtype):
+        return Memory(self.shape, dtype)
+
+    def reshape(self, shape):
+        return Memory(shape, self.dtype)
+
     def copy_to_device(self, x, stream=None):
         pass
 
@@ -63,13 +72,9 @@ def type_of(x):
 def note_launches():
     """From now on calls are dry."""
     cuda.stream = cuda.event = lambda *arguments, **named: Stream()
-    cuda.pinned_array = np.zeros
+    cuda.pinned_array, cuda.device_array = np.zeros, Memory
     cuda.get_current_device = dispatcher.get_current_device = lambda: DEVICE
     dispatcher.CUDADispatcher.__getitem__ = _configured
-    from numsnn.kernels.cuda import array
-
-    array._allocate = lambda nbytes: None
-    array.Block.handle = lambda block, first, shape, dtype: Memory(shape, dtype)
 
 
 def _configured(kernel, configuration):

@@ -21,6 +21,9 @@ CAPABILITIES = [8, 0], [9, 0]
 NEURONS = {"lif_forward", "lif_backward", "lif_reset", "recurrent_forward", "recurrent_backward"}
 """Functions whose kernels hold potentials in registers."""
 
+IN_DOUBLE = {"_square_parts"}
+"""Kernels that add float32 numbers up in float64, as the other targets do: a norm that must not overflow."""
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
@@ -86,8 +89,9 @@ def test_kernels_are_made_once(kernels):
 
 def test_float32_stays_float32(kernels):
     """All calls were with float32: no argument may be anything wider, and nothing may be computed in it."""
-    assert named(entry for entry in kernels if any("float64" in one for one in entry["types"])) == []
-    assert named(entry for entry in kernels if entry["double"]) == []
+    mine = [entry for entry in kernels if entry["kernel"] not in IN_DOUBLE]
+    assert named(entry for entry in mine if any("float64" in one for one in entry["types"])) == []
+    assert named(entry for entry in mine if entry["double"]) == []
 
 
 def test_neurons_stay_in_registers(kernels):

@@ -35,7 +35,8 @@ def test_targets_have_the_same_names(target):
 
 @pytest.mark.parametrize("name", sorted(set(reference.__all__) - {"name"}))
 def test_targets_have_the_same_arguments(target, name):
-    assert inspect.signature(getattr(target, name)) == inspect.signature(getattr(reference, name))
+    mine, text = (inspect.signature(getattr(k, name)).parameters for k in (target, reference))
+    assert list(mine.values()) == list(text.values())
 
 
 @pytest.mark.parametrize("device", kernels.DEVICES)

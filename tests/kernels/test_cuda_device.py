@@ -117,7 +117,7 @@ def test_what_arrays_refuse():
     for key in (2, -3):
         with pytest.raises(IndexError, match="out of range for an axis of 2"):
             x[key]
-    with pytest.raises(DeviceError, match="is on device 'cuda'; .*to_host"):
+    with pytest.raises(DeviceError, match=r"is on device 'cuda'; .*to_host"):
         np.asarray(x)
     with pytest.raises(TypeError):
         np.ones((2, 3)) + x
@@ -199,7 +199,7 @@ def test_out_of_memory_is_said_in_one_line(small_device):
     x = cuda.empty((512,), np.float32)
     del x  # what is free is given back before the device is called full
     cuda.empty((1024,), np.float32)
-    with pytest.raises(DeviceMemoryError, match=r"no memory for 1\.00 MiB more; numsnn holds .*, 1\.00 MiB of 2\.00 GiB"):
+    with pytest.raises(DeviceMemoryError, match=r"no memory for 1\.00 MiB more; numsnn holds .* 2\.00 GiB"):
         cuda.empty((2**18,), np.float32)
 
 

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree
-
 from twins import twin
 
 from numsnn.kernels import cpu, reference

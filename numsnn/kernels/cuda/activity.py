@@ -1,10 +1,9 @@
 """Penalties on the activity of a layer; `reference.activity` is the text it equals."""
 
 import numpy as np
-from numba.extending import register_jitable
 
 from .api import cuda
-from .compile import kernel
+from .compile import device, kernel
 from .launch import scratch
 from .rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
 
@@ -32,20 +31,20 @@ def _count_kernel(dtype):
 _count_parts = {np.dtype(real): _count_kernel(real) for real in (np.float32, np.float64)}
 
 
-@register_jitable
+@device
 def _band(rate, low, high):
     """Penalty on a rate, and its slope."""
     below, above = max(low - rate, type(rate)(0)), max(rate - high, type(rate)(0))
     return below * below + above * above, type(rate)(2) * (above - below)
 
 
-@register_jitable
+@device
 def _rate(rate, low, high):
     """Penalty on a rate, and its slope."""
     return rate, type(rate)(1)
 
 
-@register_jitable
+@device
 def _square(rate, low, high):
     """Penalty on a rate, and its slope."""
     return rate * rate, type(rate)(2) * rate
@@ -99,12 +98,12 @@ def rate_power(s, power, weight, value, pull):
     _launch_penalty(power, s, 0, 0, weight, value, pull)
 
 
-@register_jitable
+@device
 def _plus(row, x):
     return x + row
 
 
-@register_jitable
+@device
 def _plus_affine(constants, u, x):
     return x + constants[0] * u + constants[1]
 

@@ -26,6 +26,23 @@ cuda, extending = _import()
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") == "1"
 """Whether kernels run in Python, thread by thread: Numba's simulator, for tests without a GPU."""
 
+if SIMULATED:
+    from numba.cuda.simulator.kernel import _get_kernel_context
+
+    class _Simulated:
+        """What kernels and the functions they call know as `cuda`: of the kernel at work, if there is one. By itself
+        the simulator puts it into every function's globals for as long as one of its threads is in there, and takes it
+        away from the others."""
+
+        def __init__(self, module):
+            self._module = module
+
+        def __getattr__(self, name):
+            kernel = _get_kernel_context()
+            return getattr(kernel if hasattr(kernel, name) else self._module, name)
+
+    cuda = _Simulated(cuda)
+
 cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a sum over a handful of channels is a small grid, and meant to be
 
 LEAST_CAPABILITY = (7, 5)

@@ -1,5 +1,7 @@
 """The one place that says how CUDA kernels are compiled."""
 
+from numba.extending import register_jitable
+
 from .api import cuda
 
 
@@ -10,5 +12,6 @@ def kernel(function):
 
 
 def device(function):
-    """Compile a function that kernels call."""
-    return cuda.jit(device=True, fastmath=False)(function)
+    """Compile a function that kernels call, with each of them. To Python it stays what it is: what a kernel closes over
+    is part of its key on disk, and a compiled function would be another one in every process."""
+    return register_jitable(function)

@@ -1,9 +1,8 @@
 """Joins, copies along time and channels, and delays; `reference.elementwise` is the text it equals."""
 
-from numba.extending import register_jitable
 
 from .api import cuda
-from .compile import kernel
+from .compile import device, kernel
 from .launch import ceil_div, launch_flat
 from .rows import launch_rows
 
@@ -44,27 +43,27 @@ def _join_backward_kernel(function):
     return join_backward
 
 
-@register_jitable
+@device
 def _sum(a, s):
     return a + s
 
 
-@register_jitable
+@device
 def _and(a, s):
     return a * s
 
 
-@register_jitable
+@device
 def _and_gradient(dy, a, s):
     return dy * s, dy * a
 
 
-@register_jitable
+@device
 def _iand(a, s):
     return (type(a)(1) - a) * s
 
 
-@register_jitable
+@device
 def _iand_gradient(dy, a, s):
     return -dy * s, dy * (type(a)(1) - a)
 

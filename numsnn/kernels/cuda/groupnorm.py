@@ -7,7 +7,6 @@ when the blocks' sums do.
 import math
 
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import equations as eq
 from .api import cuda
@@ -103,7 +102,7 @@ _projection_parts, _group_means = (
 )
 
 
-@register_jitable
+@device
 def _pull(constants, dy, x):
     """An element of the input's gradient."""
     centre, inverse, weight, mean_slope, pull = constants

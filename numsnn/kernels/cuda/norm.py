@@ -4,7 +4,6 @@ equals."""
 import math
 
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import equations as eq
 from .api import cuda
@@ -51,7 +50,7 @@ def batchnorm_factor(gamma, var, eps, scale, factor):
     launch_flat(_factor_channels, factor.size, gamma, var, real(eps), real(scale), factor)
 
 
-@register_jitable
+@device
 def _normalise(constants, x):
     return eq.normalise(x, constants[0], constants[1], constants[2])
 
@@ -138,7 +137,7 @@ _projection_parts, _coefficients = (
 )
 
 
-@register_jitable
+@device
 def _pull(constants, dy, x):
     """An element of the input's gradient."""
     centre, factor, slope, offset = constants

@@ -3,11 +3,10 @@
 import math
 
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import equations as eq
 from .api import cuda
-from .compile import kernel
+from .compile import device, kernel
 from .launch import launch, launch_flat
 from .rows import THREADS, sum_lanes
 
@@ -48,18 +47,18 @@ def _layer_kernel(slope, dtype):
     return draw_layer
 
 
-@register_jitable
+@device
 def _exp(raw):
     return math.exp(raw)
 
 
-@register_jitable
+@device
 def _positive_slope(natural):
     """d natural / d raw, of what natural is."""
     return natural
 
 
-@register_jitable
+@device
 def _unit_slope(natural):
     """d natural / d raw, of what natural is."""
     return natural * (type(natural)(1) - natural)

@@ -15,9 +15,9 @@ functions, as in `equations`: with a compiled one in its closure a kernel is not
 
 import numpy as np
 from numba import types
-from numba.extending import register_jitable
 
 from .api import SIMULATED, intrinsic
+from .compile import device
 
 WIDTH = 4
 """Elements of a wide access."""
@@ -133,25 +133,25 @@ else:
 # --- numbers: registers y[k] ... y[k + width - 1] of a thread, from and to memory ------------------------------------
 
 
-@register_jitable
+@device
 def load_narrow(x, at, y, k):
     """y[k] = x[at]"""
     y[k] = _load_1(x, at)
 
 
-@register_jitable
+@device
 def load_wide(x, at, y, k):
     """y[k + c] = x[at + c] for four c."""
     y[k], y[k + 1], y[k + 2], y[k + 3] = _load_4(x, at)
 
 
-@register_jitable
+@device
 def store_narrow(y, k, x, at):
     """x[at] = y[k]"""
     _store_1(x, at, y[k])
 
 
-@register_jitable
+@device
 def store_wide(y, k, x, at):
     """x[at + c] = y[k + c] for four c."""
     _store_4(x, at, (y[k], y[k + 1], y[k + 2], y[k + 3]))
@@ -160,37 +160,37 @@ def store_wide(y, k, x, at):
 # --- spikes: what is kept of a thread's in one variable -------------------------------------------------------------
 
 
-@register_jitable
+@device
 def load_spike(x, at):
     """x[at], as it is stored."""
     return _load_1(x, at)
 
 
-@register_jitable
+@device
 def load_spikes(x, at):
     """Four spikes as one word."""
     return _load_word(x, at)
 
 
-@register_jitable
+@device
 def spike_of_one(spike, c):
     """The spike, which in relaxed mode is a real number."""
     return spike
 
 
-@register_jitable
+@device
 def spike_of_word(word, c):
     """The c-th of four."""
     return (word >> np.uint32(8 * c)) & np.uint32(1)
 
 
-@register_jitable
+@device
 def store_spike(y, x, at):
     """x[at] = y[0], in the type of x."""
     _store_1(x, at, x.dtype.type(y[0]))
 
 
-@register_jitable
+@device
 def store_spikes(y, x, at):
     """Four numbers y, 0 or 1, as four spikes."""
     word = 0

@@ -56,7 +56,8 @@ def rates(currents):
 
 
 def picture(i, u, s, path):
-    figure, axes = plt.subplot_mosaic([["current", "rate"], ["potential", "rate"]], width_ratios=(2, 1), figsize=(10, 5))
+    layout = [["current", "rate"], ["potential", "rate"]]
+    figure, axes = plt.subplot_mosaic(layout, width_ratios=(2, 1), figsize=(10, 5))
     axes["current"].step(range(len(i)), i, where="post", color="C7")
     axes["current"].set(ylabel="current i", title="One neuron, four currents")
     axes["potential"].plot(u, color="C0", label="potential u after charging")

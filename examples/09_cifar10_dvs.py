@@ -8,7 +8,7 @@ example makes files of the same kind: ten classes of handwritten digits in the p
 simulated DVS128. Everything behind is the same: data_prep/cifar10_dvs.py makes a store of the files, once, and the
 network trains on ten frames of equally many events. A result on the stand-in says that all of it runs, nothing else.
 
-The network is "small" (three convolutions) or "vgg" (VGG-SNN, 9.3 million parameters), after pooling the 128x128 pixels.
+The network is "small" (three convolutions) or "vgg" (VGG-SNN, 9.3 million parameters), behind pooled pixels.
 The run is kept in --out: stopped and started again with the same command, it goes on where it was. On two cores the
 stand-in takes about 40 s. Prints a bar an epoch, and
 
@@ -28,7 +28,7 @@ import numsnn as snn
 from numsnn.data.dvs import Sensor, saccades
 
 PREPARE = Path(__file__).resolve().parents[1] / "data_prep" / "cifar10_dvs.py"
-CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STEPS = 10
 TRAIN, TEST = 40, 10
 """Recordings a class of the stand-in; files are numbered from 0 and, for testing, from 900."""
@@ -69,7 +69,7 @@ def main():
     parser.add_argument("--net", default="small", choices=("small", "vgg"))
     parser.add_argument("--pool", type=int, default=4, help="pixels a side counted as one: 4 leaves 32x32, 2 64x64")
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--out", type=Path, default=Path("runs/09_cifar10_dvs"), help="folder for the store and the run")
+    parser.add_argument("--out", type=Path, default=Path("runs/09_cifar10_dvs"), help="for the store and the run")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "reference"))
     options = parser.parse_args()
 
@@ -87,11 +87,12 @@ def main():
     print(f"{train.name}: {len(train)} recordings of {shape}, {test.name}: {len(test)}")
 
     augment = snn.data.augment
-    changed = snn.data.Augmented(train, [augment.RandomFlipLR(), augment.Roll(3)] if options.data else [augment.Roll(1)])
+    changes = [augment.RandomFlipLR(), augment.Roll(3)] if options.data else [augment.Roll(1)]  # a digit has no mirror
+    changed = snn.data.Augmented(train, changes)
     trainer = snn.Trainer(
         network(options.net, train.sample_shape[1]),
         loss=snn.losses.TET(),
-        optimizer=snn.optim.AdamW(2e-3, weight_decay=0.02),
+        optimizer=snn.optim.AdamW(5e-3, weight_decay=0.02),
         batch_size=32,
         device=options.device,
         out=folder / options.net,

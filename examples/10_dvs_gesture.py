@@ -96,7 +96,7 @@ def main():
     parser.add_argument("--channels", type=int, default=16, help="of every convolution; 128 in the paper")
     parser.add_argument("--pool", type=int, default=4, help="pixels a side counted as one: 4 leaves 32x32")
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=Path("runs/10_dvs_gesture"), help="folder for the store and the run")
+    parser.add_argument("--out", type=Path, default=Path("runs/10_dvs_gesture"), help="for the store and the run")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "reference"))
     options = parser.parse_args()
 

@@ -7,8 +7,8 @@ for use:
 
 1. `net.fold()` puts the batch normalisations into the weights. The answers stay the same.
 2. `snn.count_operations` counts what the network does for a recording. A spike costs an addition at every synapse it
-   reaches, silence costs nothing; real numbers would cost a multiplication and an addition everywhere. (The pooling here
-   takes maxima, as averages of spikes are real numbers.)
+   reaches, silence costs nothing; real numbers would cost a multiplication and an addition everywhere. (Pooling
+   takes maxima here: averages of spikes would be real numbers.)
 3. `net.stream()` takes a frame as it comes, keeping nothing but potentials, and has an answer after every frame. Who
    stops as soon as the answer is clear needs fewer of them; the loss (TET) asks for an answer at every step.
 
@@ -43,8 +43,12 @@ def network():
 
 def dense_operations(net):
     """Multiply-accumulates a sample where every input of every layer counts: weights times positions times steps."""
-    layers = [layer for layer in net.walk() if isinstance(layer, snn.Conv2d | snn.Linear)]
-    return sum(layer.weight.value.size * math.prod(layer.output_shape[2:-1]) * layer.output_shape[0] for layer in layers)
+    total = 0
+    for layer in net.walk():
+        if isinstance(layer, snn.Conv2d | snn.Linear):
+            steps, _, *positions, _ = layer.output_shape
+            total += layer.weight.value.size * math.prod(positions) * steps
+    return total
 
 
 def softmax(z):
@@ -94,10 +98,11 @@ def main():
     answer_early(stream, x[:, 0])  # compiles what one sample needs
     started = time.perf_counter()
     early = np.array([answer_early(stream, x[:, k]) for k in range(len(y))])
-    used = early[:, 1].sum()
-    milliseconds = 1000 * (time.perf_counter() - started) / used
-    accuracy = (early[:, 0] == y).mean()
-    print(f"until the answer is clear: accuracy {accuracy:.4f}, {used / len(y):.1f} frames, {milliseconds:.1f} ms a frame")
+    seconds, used = time.perf_counter() - started, early[:, 1].sum()
+    print(
+        f"until the answer is clear: accuracy {(early[:, 0] == y).mean():.4f}, {used / len(y):.1f} frames, "
+        f"{1000 * seconds / used:.1f} ms a frame"
+    )
 
 
 if __name__ == "__main__":

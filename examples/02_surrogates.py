@@ -10,7 +10,7 @@ the potentials of a layer that sees digits; the right one what the width does to
 layers: it explodes through narrow windows, where few neurons see much, and vanishes through wide ones. In between lies
 a width that suits, different for every network and layer, which is why `snn.PSG` learns it.
 
-Takes about 10 s. Writes surrogates.png to FOLDER (default runs/02_surrogates) and prints
+Takes about 5 s. Writes surrogates.png to FOLDER (default runs/02_surrogates) and prints
 
     family        at the threshold  window
     triangle                  1.00  +-1.00

@@ -16,7 +16,7 @@ prints, before training, every layer and the hints, and then what training makes
     hint: lif8 is nearly silent (rate 0.0 %, 100.0 % of its units never fired): lower v_threshold, normalise before it
     test accuracy 0.10 after 8 epochs
     with normalisation and PDA
-    lif8    14.6 %    0.0 %  -0.12 +- 1.08  1.7e-02
+    lif8    14.6 %    0.0 %  -0.13 +- 1.08  1.7e-02
     test accuracy 0.96 after 8 epochs
     picture: runs/05_silent_network/potentials.png
 """

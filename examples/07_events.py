@@ -3,10 +3,10 @@
     python examples/07_events.py [--data FOLDER] [--epochs N] [--device cuda]
 
 An event camera reports changes of light, pixel by pixel, with times in microseconds. numsnn counts the events of a
-recording into frames, one a time step, a channel for brighter and one for darker. The first data are the digits that ship with
-the package, moved in three saccades before the simulated camera of `numsnn.data.dvs`: nothing has to be downloaded.
-With --data the same follows for N-MNIST, real recordings; FOLDER holds Train/0/*.bin ... Test/9/*.bin as published, of
-which data_prep/nmnist.py makes a store (nmnist.h5 in --out), once.
+recording into frames, one a time step, a channel for brighter and one for darker. The first data are the digits that
+ship with the package, moved in three saccades before the simulated camera of `numsnn.data.dvs`: nothing has to be
+downloaded. With --data the same follows for N-MNIST, real recordings; FOLDER holds Train/0/*.bin ... Test/9/*.bin as
+published, of which data_prep/nmnist.py makes a store (nmnist.h5 in --out), once.
 
 Events come in time, and so does the answer: at the end stands the accuracy after one frame, after two, and so on. Two
 frames are one saccade, which shows a digit mostly as its edges of one direction.

@@ -11,7 +11,7 @@ data_prep/dvs_gesture.py cuts the recordings into a store, once, and the network
 on the stand-in says that all of it runs, nothing else.
 
 The run is kept in --out: stopped and started again with the same command, it goes on where it was. On two cores the
-stand-in takes about a minute. Prints a bar an epoch, and
+stand-in takes about 40 s. Prints a bar an epoch, and
 
     no --data: 16 simulated persons stand in for DVS128 Gesture
     dvs-gesture train: 132 gestures of 16x32x32x2, dvs-gesture test: 44

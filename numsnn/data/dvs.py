@@ -175,7 +175,7 @@ def _watch(picture, motion, step, ambient, thresholds, refractory, x, y, t, p):
                 before[row, column] = now
                 slope = (now - start) / step
                 while True:
-                    if blind[row, column] > begin:
+                    if blind[row, column] >= begin:  # with its end between two steps, too, the level is a new one
                         if blind[row, column] >= begin + step:
                             break
                         level[row, column] = start + slope * (blind[row, column] - begin)

@@ -102,3 +102,16 @@ def test_seeds():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("ulps", range(-3, 4))
+def test_blindness_that_ends_between_two_steps(ulps):
+    """A pixel sees its first event, grows much brighter while it is blind, and its blindness ends just when a step does
+    behind which nothing moves: it takes the level there and is silent."""
+    step, ambient, threshold = 1000, 0.1, 0.3
+    motion = np.array([[-0.5, 0], [-0.45, 0], [0.5, 0], [0.5, 0], [0.5, 0]])  # light of column 2: 0, 0.05, 1, 1, 1
+    first = step * threshold / (np.log(0.05 + ambient) - np.log(ambient))
+    refractory = 2 * step - first + ulps * np.spacing(2.0 * step)
+    sensor = Sensor((1, 4), threshold, mismatch=0, ambient=ambient, refractory=refractory, noise=0)
+    events = sensor.record([[1.0]], motion, step)
+    assert events.t[events.x == 2].tolist() == [int(first)]

@@ -1,11 +1,17 @@
 """MNIST from the official IDX files, with PSG and PDA, at T = 4 steps.
 
-    python examples/mnist.py --data FOLDER          # train-images-idx3-ubyte[.gz] and the other three
+    python examples/06_mnist.py --data FOLDER [--epochs N] [--device cuda]
 
-Two convolutions (32 and 64 channels, each with batch normalisation and LIF neurons whose surrogate widths are
-learned) and a linear readout. The picture itself is the input current at every step, so the first convolution is
-computed once. Prints a progress bar an epoch, then the test accuracy and where the widths went. With 7,000 training
-digits it takes two to three minutes on two cores and reaches 99.0 % on 1,000 others (mean of three seeds).
+FOLDER holds train-images-idx3-ubyte and the other three files, gzip or not. Two convolutions (32 and 64 channels, each
+with batch normalisation and LIF neurons whose surrogate widths are learned) and a linear readout. The picture itself is
+the input current at every step, so that the first convolution is computed once.
+
+With 7,000 training digits it takes about two minutes on two busy cores and reaches 99.0 % on 1,000 others (mean of
+three seeds). Prints a bar an epoch, and
+
+    test accuracy 0.9910 after 10 epochs, seed 0
+    surrogate width of lif1: 1.00 -> 1.11
+    surrogate width of lif2: 1.00 -> 0.27
 """
 
 import argparse
@@ -38,7 +44,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="folder for metrics and checkpoints (default: nothing is kept)")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "reference"))
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "reference"))
     options = parser.parse_args()
 
     train, test = snn.data.load("mnist", dir=options.data)

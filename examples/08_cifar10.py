@@ -1,0 +1,89 @@
+"""CIFAR-10 with ResNet-19 or VGG, PSG and PDA, at T = 4 steps.
+
+    python examples/08_cifar10.py --data FOLDER [--net vgg] [--width 128] [--epochs N] [--device cuda]
+
+FOLDER holds cifar-10-batches-bin, what cifar-10-binary.tar.gz unpacks to; data_prep/cifar10.py makes a store of it
+(cifar10.h5 in --out), once. Pictures are flipped, shifted and partly covered, anew in every epoch. ResNet-19 begins
+with --width channels: 128 in the papers (12.7 million parameters), 32 by default (0.8 million), which is meant for a
+CPU. The run is kept in --out: stopped and started again with the same command, it goes on where it was.
+
+Long: on two cores about 7 minutes an epoch of 50,000 pictures by default, and 40 at full width, which belongs on a GPU.
+Prints a bar an epoch, and (here of two epochs with the first 400 pictures of every file, a check that all of it runs)
+
+    resnet19, 823,484 parameters: 2000 + 500 pictures
+    epoch 2: test accuracy 0.2400, 56 pictures a second
+    best test accuracy 0.2400 after 2 epochs, seed 0
+    surrogate widths from 0.82 to 1.29
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import numsnn as snn
+
+PREPARE = Path(__file__).resolve().parents[1] / "data_prep" / "cifar10.py"
+STEPS = 4
+
+
+def opened(folder, out):
+    """The store of the files in a folder; made if it is not there."""
+    store = out / "cifar10.h5"
+    if not store.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, PREPARE, folder, store], check=True)
+    return snn.data.open(store)
+
+
+def network(name, width):
+    neuron = snn.LIF(tau=2.0, surrogate=snn.PSG("triangle", width=1.0), pda=snn.PDA(momentum=0.1))
+    if name == "vgg":
+        return snn.models.vgg_snn(channels=3, classes=10, size=32, steps=STEPS, neuron=neuron)
+    widths = width, 2 * width, 4 * width
+    return snn.models.resnet19(channels=3, classes=10, steps=STEPS, neuron=neuron, widths=widths)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with cifar-10-batches-bin, or its files")
+    parser.add_argument("--net", default="resnet19", choices=("resnet19", "vgg"))
+    parser.add_argument("--width", type=int, default=32, help="channels of ResNet-19's first stage")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("runs/08_cifar10"), help="folder for the store and the run")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "reference"))
+    options = parser.parse_args()
+
+    store = opened(options.data, options.out)
+    augment = snn.data.augment
+    changes = [augment.RandomFlipLR(), augment.RandomCrop(padding=4), augment.Cutout(8)]
+    train = snn.data.Augmented(store.train, changes, seed=options.seed)
+
+    net = network(options.net, options.width).build((1, 32, 32, 3), seed=options.seed)
+    parameters = snn.models.count_parameters(net)
+    print(f"{options.net}, {parameters:,} parameters: {len(store.train)} + {len(store.test)} pictures")
+
+    def report(trainer, metrics):
+        rate = len(train) / metrics["seconds"]
+        print(f"epoch {metrics['epoch']}: test accuracy {metrics['test_accuracy']:.4f}, {rate:.0f} pictures a second")
+
+    trainer = snn.Trainer(
+        net,
+        loss=snn.losses.RateCrossEntropy(label_smoothing=0.1),
+        optimizer=snn.optim.AdamW(2e-3, weight_decay=0.02),
+        schedule=snn.schedules.Cosine(),
+        device=options.device,
+        seed=options.seed,
+        out=options.out / options.net,
+        on_epoch=report,
+    )
+    history = trainer.fit(train, store.test, epochs=options.epochs, resume=True)
+    best = max(epoch["test_accuracy"] for epoch in history)
+    print(f"best test accuracy {best:.4f} after {options.epochs} epochs, seed {options.seed}")
+    widths = trainer.widths().values()
+    print(f"surrogate widths from {min(widths):.2f} to {max(widths):.2f}")
+
+
+if __name__ == "__main__":
+    main()

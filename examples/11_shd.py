@@ -1,0 +1,117 @@
+"""SHD, the Heidelberg spiking digits: spoken digits as spikes of 700 channels, with a recurrent network.
+
+    python examples/11_shd.py                                          # a small stand-in
+    python examples/11_shd.py --data FOLDER --hidden 256 --epochs 50   # the real thing
+
+FOLDER holds shd_train.h5 and shd_test.h5 as published. Without --data the example makes files of the same kind: twenty
+"words", each of four chirps that glide over the channels, spoken at varying pitch and pace and with noise. Everything
+behind is the same: data_prep/shd.py makes a store of the files, once; spikes are counted in 100 steps of 10 ms; LIF
+neurons whose spikes come back to them at the next step feed a leaky integrator, and the class whose potential rises
+highest at any time is the answer. A result on the stand-in says that all of it runs, nothing else.
+
+The run is kept in --out: stopped and started again with the same command, it goes on where it was. On two cores the
+stand-in takes about 20 s, and an epoch of the real thing ten times as long as one of the stand-in, which is half a
+second. Prints a bar an epoch, and
+
+    no --data: 800 + 200 made-up words stand in for SHD
+    shd train: 800 recordings of 100x700, shd test: 200
+    best test accuracy 0.9950 after 15 epochs
+    silent hidden neurons: 0 of 128, rate 8.4 %
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import numsnn as snn
+
+PREPARE = Path(__file__).resolve().parents[1] / "data_prep" / "shd.py"
+CHANNELS, STEPS, DURATION = 700, 100, 10_000
+WORDS = {"train": 800, "test": 200}
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+NAMES += ["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"]
+
+
+def word(rng, chirps):
+    """Times in seconds and channels of one spoken word; chirps: [4, 3] begin, first and last channel, from 0 to 1."""
+    pace, pitch = rng.uniform(0.8, 1.2), rng.normal(0, 0.02)
+    times, units = [rng.uniform(0, 0.9, 100)], [rng.uniform(0, 1, 100)]  # noise
+    for begin, first, last in chirps:
+        along = rng.uniform(0, 1, 300)
+        times.append(pace * (0.6 * begin + 0.15 * along) + rng.normal(0, 0.005, 300))
+        units.append(first + (last - first) * along + pitch + rng.normal(0, 0.015, 300))
+    times, units = np.concatenate(times), np.concatenate(units)
+    good = (times >= 0) & (units >= 0) & (units < 1)
+    order = np.argsort(times[good])
+    return times[good][order].astype(np.float32), (CHANNELS * units[good][order]).astype(np.int64)
+
+
+def stand_in(folder):
+    """Write words in the layout of SHD."""
+    import h5py
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    chirps = rng.uniform(0, 1, (len(NAMES), 4, 3))
+    for part, count in WORDS.items():
+        labels = np.arange(count) % len(NAMES)
+        words = [word(rng, chirps[label]) for label in labels]
+        with h5py.File(folder / f"shd_{part}.h5", "w") as file:
+            for k, (name, kind) in enumerate({"times": np.float32, "units": np.int64}.items()):
+                lists = file.create_dataset(f"spikes/{name}", count, h5py.vlen_dtype(kind))
+                for n, one in enumerate(words):
+                    lists[n] = one[k]
+            file["labels"] = labels
+            file["extra/keys"] = [name.encode() for name in NAMES]
+    return folder
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder with SHD's two files; without it a stand-in is made")
+    parser.add_argument("--hidden", type=int, default=128, help="recurrent neurons")
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--out", type=Path, default=Path("runs/11_shd"), help="folder for the store and the run")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "reference"))
+    options = parser.parse_args()
+
+    if options.data is None:
+        print(f"no --data: {WORDS['train']} + {WORDS['test']} made-up words stand in for SHD")
+    folder = options.out / ("shd" if options.data else "stand-in")
+    store = folder / "events.h5"
+    if not store.exists():
+        raw = options.data or stand_in(folder / "raw")
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, PREPARE, raw, store], check=True)
+    recordings = snn.data.open(store)
+    train, test = (part.frames(STEPS, duration=DURATION) for part in (recordings.train, recordings.test))
+    shape = "x".join(map(str, train.sample_shape))
+    print(f"{train.name}: {len(train)} recordings of {shape}, {test.name}: {len(test)}")
+
+    neuron = snn.RecurrentLIF(tau=20.0, surrogate=snn.PSG("fast_sigmoid", width=0.5))
+    net = snn.models.shd_net(features=CHANNELS, hidden=options.hidden, classes=20, neuron=neuron)
+    trainer = snn.Trainer(
+        net,
+        loss=snn.losses.MaxMembraneCrossEntropy(),
+        optimizer=snn.optim.AdamW(2e-3),
+        clip_norm=1.0,
+        batch_size=32,
+        device=options.device,
+        out=folder / "run",
+    )
+    changed = snn.data.Augmented(train, [snn.data.augment.DropEvent(0.2)])
+    history = trainer.fit(changed, test, epochs=options.epochs, resume=True)
+    best = max(epoch["test_accuracy"] for epoch in history)
+    print(f"best test accuracy {best:.4f} after {options.epochs} epochs")
+
+    x, _ = test.batch(range(min(100, len(test))))
+    hidden = snn.diagnose(net, x).layers[0]
+    silent = round(hidden.silent * hidden.units)
+    print(f"silent hidden neurons: {silent} of {hidden.units}, rate {100 * hidden.rate:.1f} %")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""From training to use: fold the normalisations, count operations, feed frame by frame.
+
+    python examples/13_deploy.py [--epochs N] [--device cuda]
+
+A network that sees the digits through a simulated event camera (ten frames a recording) is trained, and then made ready
+for use:
+
+1. `net.fold()` puts the batch normalisations into the weights. The answers stay the same.
+2. `snn.count_operations` counts what the network does for a recording. A spike costs an addition at every synapse it
+   reaches, silence costs nothing; real numbers would cost a multiplication and an addition everywhere. (Pooling
+   takes maxima here: averages of spikes would be real numbers.)
+3. `net.stream()` takes a frame as it comes, keeping nothing but potentials, and has an answer after every frame. Who
+   stops as soon as the answer is clear needs fewer of them; the loss (TET) asks for an answer at every step.
+
+Takes about 30 s. Prints a bar an epoch, the table of operations, and
+
+    folded: 8 layers instead of 10, the same answers for 360 of 360
+    energy estimate 1.243 uJ a sample (45 nm, arithmetic alone)
+    with real numbers instead of spikes: 5,840,000 multiply-accumulates, 26.864 uJ
+    all 10 frames: accuracy 0.9444
+    until the answer is clear: accuracy 0.9444, 7.1 frames, 0.4 ms a frame
+"""
+
+import argparse
+import math
+import time
+
+import numpy as np
+
+import numsnn as snn
+
+CLEAR = 0.9
+"""Probability of the best class from which on the answer counts as clear."""
+
+
+def network():
+    return snn.Sequential(
+        snn.Conv2d(2, 16, 3, padding=1), snn.BatchNorm(16), snn.LIF(pda=True), snn.MaxPool2d(2),
+        snn.Conv2d(16, 32, 3, padding=1), snn.BatchNorm(32), snn.LIF(pda=True), snn.MaxPool2d(2),
+        snn.Flatten(), snn.Linear(32 * 5 * 5, 10),
+    )  # fmt: skip
+
+
+def dense_operations(net):
+    """Multiply-accumulates a sample where every input of every layer counts: weights times positions times steps."""
+    total = 0
+    for layer in net.walk():
+        if isinstance(layer, snn.Conv2d | snn.Linear):
+            steps, _, *positions, _ = layer.output_shape
+            total += layer.weight.value.size * math.prod(positions) * steps
+    return total
+
+
+def softmax(z):
+    e = np.exp(z - z.max())
+    return e / e.sum()
+
+
+def answer_early(stream, frames):
+    """Class and number of frames used for one recording [T, H, W, C], stopping when the answer is clear."""
+    stream.reset()
+    total = 0.0
+    for frame in frames:
+        total = total + stream.step(frame[None])[0]
+        probabilities = softmax(total / stream.steps)
+        if probabilities.max() >= CLEAR:
+            break
+    return probabilities.argmax(), stream.steps
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "reference"))
+    options = parser.parse_args()
+
+    train, test = snn.data.load("digits-dvs", steps=10, binary=True)
+    train = snn.data.Augmented(train.in_memory(), [snn.data.augment.RandomCrop(padding=1)], seed=0)
+    net = network()
+    optimizer = snn.optim.AdamW(1e-2, weight_decay=0.02)
+    trainer = snn.Trainer(net, loss=snn.losses.TET(), optimizer=optimizer, device=options.device, seed=0)
+    trainer.fit(train, epochs=options.epochs)
+    x, y = test.batch(range(len(test)))
+    x = x.astype(np.uint8)  # [T, N, H, W, C], an event or none
+
+    folded = net.fold()
+    answers = folded(x).mean(0).argmax(1)
+    same = (answers == net(x).mean(0).argmax(1)).sum()
+    before, after = (len(list(some.walk())) for some in (net, folded))
+    print(f"folded: {after} layers instead of {before}, the same answers for {same} of {len(y)}\n")
+
+    print(snn.count_operations(folded, x))
+    macs = dense_operations(folded)
+    print(f"with real numbers instead of spikes: {macs:,} multiply-accumulates, {macs * 4.6e-6:.3f} uJ\n")
+
+    print(f"all {len(x)} frames: accuracy {(answers == y).mean():.4f}")
+    stream = folded.stream()
+    answer_early(stream, x[:, 0])  # compiles what one sample needs
+    started = time.perf_counter()
+    early = np.array([answer_early(stream, x[:, k]) for k in range(len(y))])
+    seconds, used = time.perf_counter() - started, early[:, 1].sum()
+    print(
+        f"until the answer is clear: accuracy {(early[:, 0] == y).mean():.4f}, {used / len(y):.1f} frames, "
+        f"{1000 * seconds / used:.1f} ms a frame"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -21,8 +21,6 @@ __all__ = ["SIMULATED", "cuda", "device_info", "intrinsic", "require_device"]
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") == "1"
 """Whether kernels run in Python, thread by thread: Numba's simulator, for tests without a GPU."""
 
-cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a sum over a handful of channels is a small grid, and meant to be
-
 LEAST_CAPABILITY = (7, 5)
 """Compute capability of the oldest devices that CUDA 13 compiles for (Turing)."""
 

@@ -6,9 +6,11 @@ from math import prod
 import numpy as np
 
 from ...errors import DeviceError
-from .api import SIMULATED
+from .api import SIMULATED, cuda
 from .array import DeviceArray, empty
 from .stream import work_stream
+
+cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # small grids are meant: Numba would warn of every sum over few channels
 
 WARP = 32
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from . import recipes
 from .describe import nearest
+from .errors import DeviceError
+from .kernels import for_device
 from .version import __version__
 
 
@@ -245,11 +247,22 @@ def _info(options):
         "threads": f"{launch.get_num_threads()} (NUMSNN_NUM_THREADS or --threads changes it)",
         "threading": "compiled range kernels without the interpreter lock, on a pool of Python threads",
         "registers": f"{vector.REGISTERS} of {8 * vector.REGISTER_BYTES} bits are compiled for; no BLAS is used",
-        "CUDA": "no CUDA kernels in this version",
+        "CUDA": _cuda(),
         "Numba cache": cache,
     }
     for name, value in rows.items():
         print(f"{name:<12} {value}")
+
+
+def _cuda():
+    """What of CUDA there is, in one line."""
+    try:
+        cuda = for_device("cuda")
+    except DeviceError as error:
+        return str(error).removeprefix("device 'cuda': ")
+    info, gigabytes = cuda.device_info(), 2**30
+    capability = ".".join(map(str, info["capability"]))
+    return f"{info['name']}, compute capability {capability}, {info['memory'][1] / gigabytes:.0f} GiB"
 
 
 def _version(name):

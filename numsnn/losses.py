@@ -22,7 +22,7 @@ class Loss(Described):
 
     __array_ufunc__ = None  # NumPy's scalars leave `np.float64(0.1) * loss` to `__rmul__`
 
-    def __call__(self, kernels, z, labels, dtype=np.float32) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, kernels, z, labels, dtype=np.float32) -> tuple:
         """Loss of every sample and the gradient of their mean.
 
         Args:
@@ -32,7 +32,7 @@ class Loss(Described):
             dtype: of the gradient where z holds spikes; otherwise it is z's. Default float32.
 
         Returns:
-            losses ``[N]`` on the host, dL/dz ``[T, N, K]`` on the target.
+            losses ``[N]`` and dL/dz ``[T, N, K]``, both on the target: nobody waits for them.
 
         Raises:
             ShapeError: the readout is not ``[T, N, K]``, or the labels do not go with it.
@@ -44,7 +44,7 @@ class Loss(Described):
         dz = kernels.empty(z.shape, dtype)
         loss = kernels.empty((z.shape[1],), dtype)
         self.evaluate(kernels, z, labels, loss, dz)
-        return kernels.to_host(loss), dz
+        return loss, dz
 
     def prepare(self, kernels, labels, shape, dtype):
         """What `evaluate` gets as labels, on the target: checked, int64 ``[N]``."""
@@ -108,11 +108,12 @@ class LossSum(Loss):
         total, gradient = None, None
         for part, weight in _parts(self):
             losses, dz = part(kernels, z, labels, dtype)
+            kernels.scale(losses, weight)
             kernels.scale(dz, weight)
             if gradient is None:
-                total, gradient = losses * losses.dtype.type(weight), dz
+                total, gradient = losses, dz
             else:
-                total += losses * losses.dtype.type(weight)
+                kernels.add(total, losses, total)
                 kernels.add(gradient, dz, gradient)
         return total, gradient
 

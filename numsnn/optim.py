@@ -2,7 +2,10 @@
 
 import math
 
+import numpy as np
+
 from .describe import Described, nearest
+from .layers.flat import FlatParameters
 from .layers.parameter import GROUPS
 from .validate import flag, positive, two, within
 
@@ -37,7 +40,8 @@ class Optimizer(Described):
                     raise ValueError(f"{kind}: group {group!r} takes lr and weight_decay; got {key!r}")
                 within(f"{kind}: {key} of group {group!r}", value, 0, math.inf)
         self.steps = 0
-        self.memory = {}
+        self._saved = {}
+        self._flat, self._memory, self._settings = None, {}, None
 
     def rate_of(self, parameter) -> float:
         """A parameter's learning rate before the schedule."""
@@ -54,34 +58,60 @@ class Optimizer(Described):
 
         Args:
             kernels: functions of the parameters' target.
-            parameters: (name, `Parameter`) pairs.
+            parameters: (name, `Parameter`) pairs; they become parts of one `FlatParameters`.
             factor: the schedule's, of every learning rate.
         """
         self.steps += 1
-        for name, p in parameters:
-            memory = self.memory.setdefault(name, {})
-            for slot in self.slots:
-                if slot not in memory:
-                    memory[slot] = kernels.zeros(p.value.shape, p.value.dtype)
-            self.update(kernels, p, memory, self.rate_of(p) * factor, self.decay_of(p))
-            if p.bounds is not None:
-                kernels.clamp(p.value, *p.bounds)
+        if not parameters:
+            return
+        flat = FlatParameters.of(kernels, parameters)
+        if flat is not self._flat:
+            self._settle(flat)
+        self.update(kernels, flat, self._memory, self._settings_of(parameters), factor)
 
-    def update(self, kernels, parameter, memory, lr, decay):
-        """Update one parameter."""
-        raise TypeError(f"{type(self).__name__} has no update(kernels, parameter, memory, lr, decay)")
+    def update(self, kernels, flat, memory, settings, factor):
+        """Update all parameters: flat is their `FlatParameters`, memory a vector a slot, settings as kernels take
+        them."""
+        raise TypeError(f"{type(self).__name__} has no update(kernels, flat, memory, settings, factor)")
 
-    def state(self, kernels) -> dict:
+    def _settle(self, flat):
+        """Make vectors for the moments of these parameters, and fill in what is known of them."""
+        known = self._moments()
+        self._saved |= known
+        self._flat, self._settings = flat, None
+        self._memory = {slot: flat.vector(flat.value.dtype) for slot in self.slots}
+        for slot, vector in self._memory.items():
+            for name, part in zip(flat.names, flat.parts(vector), strict=True):
+                if (saved := self._saved.pop(f"{name}/{slot}", None)) is not None:
+                    flat.kernels.put(saved, part)
+
+    def _settings_of(self, parameters):
+        """Rates, decays and bounds as kernels take them; copied to the target when they change."""
+        bounds = [(-math.inf, math.inf) if p.bounds is None else p.bounds for _, p in parameters]
+        rows = [self.rate_of(p) for _, p in parameters], [self.decay_of(p) for _, p in parameters], *zip(*bounds)
+        if self._settings is None or self._settings[0] != rows:
+            self._settings = rows, self._flat.kernels.from_host(np.array(rows), self._flat.value.dtype)
+        return self._settings[1]
+
+    def _moments(self):
+        """Host copies of the moments of all parameters that were ever updated, by "parameter/slot"."""
+        if self._flat is None:
+            return {}
+        to_host = self._flat.kernels.to_host
+        return {
+            f"{name}/{slot}": to_host(part)
+            for slot, vector in self._memory.items()
+            for name, part in zip(self._flat.names, self._flat.parts(vector), strict=True)
+        }
+
+    def state(self) -> dict:
         """Host copies of all moments by "parameter/slot", and the number of steps."""
-        arrays = {f"{n}/{slot}": kernels.to_host(x) for n, memory in self.memory.items() for slot, x in memory.items()}
-        return {"steps": self.steps, "arrays": arrays}
+        return {"steps": self.steps, "arrays": self._saved | self._moments()}
 
-    def load_state(self, kernels, state) -> None:
+    def load_state(self, state) -> None:
         """Set what `state` returned."""
-        self.steps, self.memory = int(state["steps"]), {}
-        for key, x in state["arrays"].items():
-            name, slot = key.rsplit("/", 1)
-            self.memory.setdefault(name, {})[slot] = kernels.from_host(x, x.dtype)
+        self.steps, self._saved = int(state["steps"]), dict(state["arrays"])
+        self._flat, self._memory = None, {}
 
 
 class SGD(Optimizer):
@@ -105,9 +135,9 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs a momentum greater than 0; got 0")
         self.slots = ("velocity",) if momentum else ()
 
-    def update(self, kernels, parameter, memory, lr, decay):
+    def update(self, kernels, flat, memory, settings, factor):
         kernels.sgd_update(
-            parameter.value, parameter.grad, memory.get("velocity"), lr, self.momentum, self.nesterov, decay
+            flat.value, flat.grad, memory.get("velocity"), flat.ends, settings, factor, self.momentum, self.nesterov
         )
 
 
@@ -133,10 +163,10 @@ class Adam(Optimizer):
         self.betas = tuple(within(f"{kind}: betas", b, 0, 1, open_high=True) for b in two(f"{kind}: betas", betas))
         self.eps = positive(f"{kind}: eps", eps)
 
-    def update(self, kernels, parameter, memory, lr, decay):
+    def update(self, kernels, flat, memory, settings, factor):
         kernels.adam_update(
-            parameter.value, parameter.grad, memory["first"], memory["second"], lr, *self.betas, self.eps, decay,
-            self.decoupled, self.steps,
+            flat.value, flat.grad, memory["first"], memory["second"], flat.ends, settings, factor, *self.betas,
+            self.eps, self.decoupled, self.steps,
         )  # fmt: skip
 
 
@@ -159,14 +189,13 @@ class AdamW(Adam):
 
 
 def global_norm(kernels, parameters) -> float:
-    """Euclidean norm of all gradients together."""
-    return math.sqrt(sum(kernels.sum_squares(p.grad) for _, p in parameters))
+    """Euclidean norm of all gradients together; 0 without parameters."""
+    return math.sqrt(kernels.sum_squares(FlatParameters.of(kernels, parameters).grad)) if parameters else 0.0
 
 
 def clip_global_norm(kernels, parameters, limit: float | None) -> float:
     """Scale all gradients so that their common norm is at most limit (None: leave them); returns the norm before."""
     norm = global_norm(kernels, parameters)
     if limit is not None and math.isfinite(norm) and norm > limit:
-        for _, p in parameters:
-            kernels.scale(p.grad, limit / norm)
+        kernels.scale(FlatParameters.of(kernels, parameters).grad, limit / norm)
     return norm

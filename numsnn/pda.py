@@ -58,7 +58,6 @@ class ShiftTracker:
         correction: d ``[T, C]`` for as many steps as were ever tracked.
         target: tracked mean and variance of the input current ``[2, C]``, what the divergence objective aims at.
         batches: how many batches have been tracked, ``[1]``.
-        penalty: the divergence objective of the last forward pass, weight included.
     """
 
     def __init__(self, settings: PDA, channels: int, kernels, dtype):
@@ -66,18 +65,26 @@ class ShiftTracker:
         self.correction = kernels.zeros((0, channels), dtype)
         self.target = kernels.from_host(np.stack([np.zeros(channels), np.ones(channels)]), dtype)
         self.batches = np.zeros(1, np.int64)
-        self.penalty = 0.0
-        self._direct = None
+        self._direct = self._shares = None
+
+    @property
+    def penalty(self) -> float:
+        """The divergence objective of the last forward pass, weight included; where it lives elsewhere, the host waits
+        for it."""
+        return 0.0 if self._shares is None else float(self.kernels.to_host(self._shares).sum(dtype=np.float64))
 
     def correction_for(self, steps: int, first: int = 0):
         """d ``[steps, C]`` from step `first` on: beyond the steps that were tracked the last one's value goes on."""
         known = len(self.correction)
-        if first + steps > known:
-            last = self.correction[-1:] if known else self.kernels.zeros((1, self.correction.shape[1]), self.dtype)
-            tracked = self.correction[first:]
-            longer = np.concatenate([tracked, np.repeat(last, steps - len(tracked), axis=0)])
-            return np.ascontiguousarray(longer)
-        return self.correction[first : first + steps]
+        if first + steps <= known:
+            return self.correction[first : first + steps]
+        longer = self.kernels.zeros((steps, self.correction.shape[1]), self.dtype)
+        tracked = max(0, known - first)
+        if tracked:
+            self.kernels.copy(self.correction[first:], longer[:tracked])
+        if known:
+            self.kernels.repeat(self.correction[known - 1], longer[tracked:])
+        return longer
 
     def wants_potentials(self, mode) -> bool:
         """Whether `observe` needs the moments of a pass's potentials."""
@@ -94,7 +101,7 @@ class ShiftTracker:
             mode: the pass's mode; with ``mode.track`` correction and targets are updated.
             first: number of the pass's first step, where it goes on from an earlier one.
         """
-        self.penalty, self._direct = 0.0, None
+        self._shares = self._direct = None
         if mode.track:
             self._track(current, mean, first)
         if not self.settings.divergence:
@@ -107,8 +114,7 @@ class ShiftTracker:
             total_mean, total_var, self.target[0], self.target[1], settings.eps, settings.divergence, steps * rows,
             value, offset, slope,
         )  # fmt: skip
-        self.penalty = float(self.kernels.to_host(value).sum(dtype=np.float64))
-        self._direct = offset, slope
+        self._shares, self._direct = value, (offset, slope)
 
     def _track(self, current, mean, first):
         settings, kernels = self.settings, self.kernels
@@ -119,11 +125,12 @@ class ShiftTracker:
             kernels.running_update(tracked, value, weight)
         self.batches += 1
         if settings.correct:
-            steps = len(mean)
-            before = kernels.from_host(self.correction_for(first), self.dtype)
-            correction = kernels.from_host(self.correction_for(steps, first), self.dtype)
-            kernels.shift_update(correction, mean, current[0], settings.momentum)
-            self.correction = np.concatenate([before, correction, self.correction[first + steps :]])
+            end = first + len(mean)
+            before = self.correction_for(max(end, len(self.correction)))
+            correction = kernels.empty(before.shape, self.dtype)  # the backward pass still needs what was there before
+            kernels.copy(before, correction)
+            kernels.shift_update(correction[first:end], mean, current[0], settings.momentum)
+            self.correction = correction
 
     @property
     def direct_gradient(self):

@@ -134,7 +134,6 @@ def test_ctrl_c_says_how_to_go_on(few_digits, tmp_path, capsys, monkeypatch):
         (["train", "none.toml"], "none.toml: no such configuration"),
         (["train", "digits", "--epochs", "0"], "epochs must be a whole number of at least 1; got 0"),
         (["train", "digits", "--threads", "-2"], "n must be a positive whole number; got -2"),
-        (["train", "digits", "--device", "cuda"], "no CUDA kernels yet; use device='cpu'"),
         (["train", "mnist"], "option 'dir' is needed; set data.dir in the configuration, or --data FOLDER"),
         (["train", "mnist", "--data", "nowhere"], "nowhere"),
         (["eval", "none.h5", "digits"], "none.h5: no such checkpoint"),

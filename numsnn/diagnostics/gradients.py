@@ -96,7 +96,8 @@ def check_gradients(
         x: input as the network takes it; uint8 is taken as numbers.
         y: labels ``[N]``.
         loss: default `RateCrossEntropy`.
-        device: target to check; the network's own by default.
+        device: target to check, "cpu" or "reference"; by default the network's own, of one on "cuda" the CPU's, whose
+            twins its kernels are.
         entries: entries of every array that are compared one by one, beside one random direction through all.
         step: of the differences; made smaller where a kink lies within it.
         tolerance: relative difference up to which ``report.ok`` holds. Default 1e-6.
@@ -120,10 +121,14 @@ class _Checker:
         self.rng = np.random.default_rng(seed)
         self.step, self.tolerance, self.loss, self.y = step, tolerance, loss, np.asarray(y)
         self.mode = Mode(training=True, store=True, relaxed=True, seed=seed)
-        x = net.admit(x)
+        x = net.kernels.to_host(net.admit(x))
         if not net.built:
             net.build(x.shape)
-        self.net = Layer.from_description(net.description()).to(device or net.device, "float64")
+        if device is None:
+            device = "cpu" if net.device == "cuda" else net.device
+        if device == "cuda":
+            raise ValueError("check_gradients: device must be 'cpu' or 'reference', where float64 is at home")
+        self.net = Layer.from_description(net.description()).to(device, "float64")
         self.net.build(net.input_shape)
         self.net.load_state(net.state())
         self.x = self.net.kernels.from_host(x, "float64")

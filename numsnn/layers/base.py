@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from ..describe import Described
-from ..errors import ShapeError
+from ..errors import DeviceError, ShapeError
 from ..kernels import for_device
 from ..validate import whole
 from .memory import Pool
@@ -118,6 +118,11 @@ class Layer(Described):
 
     def enter(self, x, mode: Mode):
         """Before a pass: build for x or take its shape, and forget what the last pass left."""
+        if isinstance(x, np.ndarray) != (self.device != "cuda"):
+            raise DeviceError(
+                f"{self.path}: the layer is on {self.device!r}, its input is not. Call the network itself with a NumPy "
+                "array, or bring the input there: net.kernels.from_host(x, net.dtype)"
+            )
         if not self.built:
             self.build(x.shape)
         if x.shape != self.input_shape:
@@ -276,11 +281,12 @@ class Layer(Described):
         """Move the network to another target or float dtype, in place.
 
         Args:
-            device: "reference" or "cpu"; None leaves it.
+            device: "reference", "cpu" or "cuda"; None leaves it.
             dtype: "float32" (default of a new network) or "float64" (gradient checks); None leaves it.
 
         Raises:
             ValueError: another device or dtype.
+            DeviceError: "cuda" where there is no CUDA device, or what is needed to use it is not installed.
         """
         device = self.device if device is None else device
         dtype = np.dtype(self.dtype if dtype is None else dtype)
@@ -371,7 +377,7 @@ class Layer(Described):
         if state is None or not mode.store:
             return None
         start = self.buffer("start", state.shape)
-        start[...] = state
+        self.kernels.copy(state, start)
         return start
 
     def keep_channels(self, shape):
@@ -384,7 +390,7 @@ class Layer(Described):
         if x.dtype == self.dtype:
             return x
         real = self.buffer("real", x.shape)
-        real[...] = x
+        self.kernels.copy(x, real)
         return real
 
     def need_channels(self, shape, channels: int, ranks: tuple[int, ...]):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..errors import DeviceError
 from ..validate import choice, whole
 from .base import Layer
 from .fused import stages
@@ -36,7 +37,10 @@ class _Container(Layer):
 
     def contain(self, named: list[tuple[str, Layer]]):
         """Take these layers in, by these names."""
-        self._named = named
+        devices = {layer.device for _, layer in named}
+        if len(devices) > 1:
+            raise DeviceError(f"layers of one network must be on one device; got {', '.join(sorted(devices))}")
+        self.device, self._named = next(iter(devices), self.device), named
         self.assign_path("")
         self.lend(self.pool, self)
         self.connect(())

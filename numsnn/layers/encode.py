@@ -51,7 +51,7 @@ class Poisson(Layer):
         if not need_dx:
             return None
         dx = self.gradient(self.input_shape)
-        dx[...] = 0
+        self.kernels.fill(dx, 0)
         return dx
 
     def pieces(self):

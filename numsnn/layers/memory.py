@@ -2,8 +2,6 @@
 
 from math import prod
 
-import numpy as np
-
 
 class Pool:
     """Arrays that go round: a layer takes one for the gradient it writes, and gives back the one it has used up.
@@ -87,8 +85,8 @@ class Pool:
 
 
 def _owner(array):
-    """The array whose memory this is a view of: an array that begins at a cache line is itself a view."""
-    while isinstance(array, np.ndarray) and array.base is not None:
+    """What owns the memory that this is a view of: an array that begins at a cache line is itself a view."""
+    while getattr(array, "base", None) is not None:
         array = array.base
     return array
 

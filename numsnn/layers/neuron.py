@@ -241,7 +241,8 @@ class Neuron(Layer):
         mean, var = self.kernels.empty((2, 1, channels), self.dtype)
         norm = trace.norm
         if norm is not None and norm.var is not None:
-            mean[0], var[0] = norm.centre, norm.var
+            self.kernels.copy(norm.centre, mean[0])
+            self.kernels.copy(norm.var, var[0])
         else:
             self.kernels.moments(trace.current.reshape(1, -1, channels), mean, var)
         if norm is not None:
@@ -254,8 +255,11 @@ class Neuron(Layer):
         trace = self.kept
         u = trace.u
         if u is None:
-            u = self.kernels.empty(trace.current.shape, self.dtype)
-            self._run(trace, None if trace.start is None else trace.start.copy(), u)
+            u, start = self.kernels.empty(trace.current.shape, self.dtype), None
+            if trace.start is not None:
+                start = self.kernels.empty(trace.start.shape, self.dtype)
+                self.kernels.copy(trace.start, start)
+            self._run(trace, start, u)
         return self.kernels.to_host(u)
 
     def _part_values(self):
@@ -341,11 +345,12 @@ class Neuron(Layer):
         not hold: who leaves out what nobody looks at rounds differently."""
         if not (self.plain and FAMILIES[self.surrogate.family].compact):
             return False
-        if self.want_visible or not self._readers:
+        limits = [(layer.visible_limit if layer.built else 0, n) for layer, n in self._readers]
+        if self.want_visible or not any(limit for limit, _ in limits):
             return self.want_visible
         widths = self.kernels.to_host(self.width.natural) / self.kernels.to_host(self.threshold.natural)
         share = VISIBLE_DENSITY * 2 * self.surrogate.reach * float(widths.mean(dtype=np.float64))
-        return any(layer.built and min(1.0, share * n) <= layer.visible_limit for layer, n in self._readers)
+        return any(min(1.0, share * n) <= limit for limit, n in limits)
 
     def visible(self, before=None):
         return None if self.kept.visible is None else self.kept.visible.reshape(self.output_shape)
@@ -365,8 +370,8 @@ class Neuron(Layer):
         return {"correction": tracker.correction, "target": tracker.target, "batches": tracker.batches}
 
     def set_statistic(self, name, value):
-        dtype = np.int64 if name == "batches" else self.dtype
-        setattr(self.tracker, name, self.kernels.from_host(value, dtype))
+        array = np.array(value, np.int64) if name == "batches" else self.kernels.from_host(value, self.dtype)
+        setattr(self.tracker, name, array)
 
     def move(self, kernels, dtype):
         if self.built:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..kernels import zeros_like
+
 GROUPS = ("weight", "bias", "norm", "width", "threshold", "leak")
 """Kinds of parameters an optimiser may treat apart. Weight decay acts on "weight" alone."""
 
@@ -15,11 +17,12 @@ class Parameter:
         group: one of `GROUPS`.
         lr: a learning rate of its own, or None for the optimiser's.
         bounds: (low, high) the value is kept in, or None.
+        flat: the `FlatParameters` whose memory value and gradient were last made part of, or None.
     """
 
     def __init__(self, name, value, group, lr=None, bounds=None):
         self.name, self.value, self.group, self.lr, self.bounds = name, value, group, lr, bounds
-        self.grad = np.zeros_like(value)
+        self.grad, self.flat = zeros_like(value), None
 
     def move(self, kernels, old_kernels, dtype):
         """Bring value and gradient to another target or dtype."""

@@ -14,10 +14,23 @@ from ..validate import choice, number, positive, within
 from .base import Layer
 
 
-class _RatePenalty(Layer):
-    """A function of the units' firing rates. A subclass writes ``measure(s, value, pull)``, which calls its kernel."""
+class _Penalty(Layer):
+    """What penalties share. A subclass leaves every unit's share of the penalty in ``shares``."""
 
-    penalty = 0.0
+    shares = None
+
+    @property
+    def penalty(self) -> float:
+        """What the last pass that was stored added to the loss; where it lives elsewhere, the host waits for it."""
+        return 0.0 if self.shares is None else float(self.kernels.to_host(self.shares).sum(dtype=np.float64))
+
+    def move(self, kernels, dtype):
+        self.shares = None
+        super().move(kernels, dtype)
+
+
+class _RatePenalty(_Penalty):
+    """A function of the units' firing rates. A subclass writes ``measure(s, value, pull)``, which calls its kernel."""
 
     def __init__(self, weight, per, name):
         super().__init__(name)
@@ -39,9 +52,8 @@ class _RatePenalty(Layer):
     def compute(self, x, mode):
         if mode.store:
             units = prod(x.shape[2:]) if self.per == "neuron" else x.shape[-1]
-            value, self.kept = self.buffer("value", (units,)), self.buffer("pull", (units,))
-            self.measure(x.reshape(-1, units), value, self.kept)
-            self.penalty = float(self.kernels.to_host(value).sum(dtype=np.float64))
+            self.shares, self.kept = self.buffer("value", (units,)), self.buffer("pull", (units,))
+            self.measure(x.reshape(-1, units), self.shares, self.kept)
         return x
 
     def propagate(self, dy, need_dx):
@@ -116,7 +128,7 @@ class SpikePenalty(_RatePenalty):
         self.kernels.rate_power(s, 1 if self.norm == "l1" else 2, self.weight, value, pull)
 
 
-class Divergence(Layer):
+class Divergence(_Penalty):
     """Keep the distribution of a float signal near a normal one: currents in front of a neuron, or potentials of a
     readout. Input passed on as it is.
 
@@ -136,8 +148,6 @@ class Divergence(Layer):
         ValueError: a negative weight, a variance or eps that is not positive.
         ShapeError: on the pass, an input of spikes.
     """
-
-    penalty = 0.0
 
     def __init__(
         self, weight: float, target_mean: float = 0.0, target_var: float = 1.0, eps: float = 1e-3,
@@ -163,13 +173,13 @@ class Divergence(Layer):
             channels = x.shape[-1]
             flat = x.reshape(1, -1, channels)
             mean, var, value, offset, slope, target_mean, target_var = self.buffer("numbers", (7, channels))
-            target_mean[...], target_var[...] = self.target_mean, self.target_var
+            self.kernels.fill(target_mean, self.target_mean)
+            self.kernels.fill(target_var, self.target_var)
             self.kernels.moments(flat, mean[None], var[None])
             self.kernels.divergence(
                 mean, var, target_mean, target_var, self.eps, self.weight, flat.shape[1], value, offset, slope
             )
-            self.penalty = float(self.kernels.to_host(value).sum(dtype=np.float64))
-            self.kept = flat[0], slope, offset
+            self.shares, self.kept = value, (flat[0], slope, offset)
         return x
 
     def propagate(self, dy, need_dx):

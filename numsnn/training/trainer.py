@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..data import Loader, as_dataset
-from ..errors import CheckpointError, DivergenceError, ShapeError
+from ..errors import CheckpointError, DeviceMemoryError, DivergenceError, ShapeError
 from ..layers import INFERENCE, TRAINING, Layer
 from ..losses import Loss, RateCrossEntropy
 from ..optim import Adam, Optimizer, clip_global_norm
@@ -19,6 +19,7 @@ from . import checkpoint
 from .checks import difference, first_bad, plain, writable_folder
 from .interrupt import DelayedInterrupt
 from .metrics import Evaluation, MetricsLog
+from .room import largest_batch
 
 BEST, LAST, METRICS = "checkpoint.h5", "last.h5", "metrics.jsonl"
 
@@ -34,7 +35,9 @@ class Trainer:
         loss: default `RateCrossEntropy`.
         optimizer: default ``Adam(2e-3)``.
         schedule: default `Cosine`.
-        device: "cpu" (default) or "reference".
+        device: "cpu" (default), "cuda" or "reference". On "cuda" data and parameters stay on the GPU: batches are
+            copied there while the one before is worked on, and only losses, the gradients' norm and the readout come
+            back.
         seed: of initial weights, the order of samples and dropout; everything random is a function of it and the
             position in the run, so that a run can be repeated, stopped and resumed bit for bit.
         batch_size: samples a step. Default 64.
@@ -50,6 +53,7 @@ class Trainer:
 
     Raises:
         ValueError: arguments out of range.
+        DeviceError: "cuda" where there is no CUDA device, or what is needed to use it is not installed.
         OSError: the folder cannot be made or written to.
     """
 
@@ -102,6 +106,7 @@ class Trainer:
 
         Raises:
             DivergenceError: a loss or gradient is not finite; step, layer and the last good checkpoint are named.
+            DeviceMemoryError: the device has no memory for a step; the batch that would fit is named.
             KeyboardInterrupt: Ctrl-C; the batch is finished and last.h5 written first.
             FileExistsError: the folder already holds a run and resume is False.
             CheckpointError: last.h5 belongs to another network or run.
@@ -152,9 +157,13 @@ class Trainer:
         saved = time.monotonic()
         title = f"epoch {self.epoch + 1}/{self.epochs}"
         with tqdm(total=len(loader), initial=self.batch, desc=title, unit="batch", disable=not progress) as bar:
-            for x, y in loader.epoch(self.epoch, start=self.batch):
+            batches = loader.epoch(self.epoch, start=self.batch)
+            for x, y in self.net.kernels.feed(batches, self.net.dtype):
                 started = time.perf_counter()
-                self._step(x, y, self.epoch + self.batch / len(loader))
+                try:
+                    self._step(x, y, self.epoch + self.batch / len(loader))
+                except DeviceMemoryError as error:
+                    raise self._too_large(x.shape, error) from None
                 self.batch += 1
                 self.running["seconds"] += time.perf_counter() - started
                 bar.update()
@@ -178,7 +187,6 @@ class Trainer:
         """Train on one batch: one update, or with truncated BPTT one a chunk of steps."""
         entropy = np.random.SeedSequence(self.seed, spawn_key=(STEP_STREAM, self.epoch, self.batch))
         mode = replace(TRAINING, seed=int(entropy.generate_state(1, np.uint64)[0]))
-        x = self.net.kernels.from_host(x, self.net.dtype)
         chunks = [x]
         if self.truncate is not None:
             chunks = [x[k : k + self.truncate] for k in range(0, len(x), self.truncate)]
@@ -197,6 +205,7 @@ class Trainer:
         net, kernels = self.net, self.net.kernels
         z = net.forward(x, mode)
         losses, dz = self.loss(kernels, z, y, net.dtype)
+        losses = kernels.to_host(losses)
         if not np.isfinite(losses).all():
             self._diverged("the loss")
         net.backward(dz, need_dx=False)
@@ -220,6 +229,13 @@ class Trainer:
             f"training diverged: {what} is not finite at {where}; first in {first_bad(self.net)}; {good}. "
             "A lower learning rate or clip_norm may help."
         )
+
+    def _too_large(self, shape, error):
+        """The error of a step that the device has no memory for: it says which batch there is memory for."""
+        axis = 0 if self.net.takes_pictures else 1
+        fitting = largest_batch(self.net, self.loss, len(self.optimizer.slots), shape, axis)
+        advice = "not even a single sample fits" if fitting is None else f"{fitting} fit: batch_size={fitting}"
+        return DeviceMemoryError(f"{error}. A step takes {shape[axis]} samples; {advice}")
 
     def _finish_epoch(self, test, batches):
         """Evaluate, report and save; returns whether on_epoch wants the run to end."""
@@ -282,7 +298,7 @@ class Trainer:
         total, answers, labels, classes = 0.0, [], [], 0
         for y, z in self._passes(data):
             losses, _ = self.loss(self.net.kernels, z, y, self.net.dtype)
-            total += float(losses.sum(dtype=np.float64))
+            total += float(self.net.kernels.to_host(losses).sum(dtype=np.float64))
             answers.append(self.loss.decide(self.net.kernels.to_host(z)))
             labels.append(y)
             classes = z.shape[-1]
@@ -303,8 +319,8 @@ class Trainer:
 
     def _passes(self, data):
         """Labels and readout of every batch, at inference."""
-        for x, y in Loader(data, self.batch_size, workers=1).epoch():
-            z = self.net.forward(self.net.kernels.from_host(x, self.net.dtype), INFERENCE)
+        for x, y in self.net.kernels.feed(Loader(data, self.batch_size, workers=1).epoch(), self.net.dtype):
+            z = self.net.forward(x, INFERENCE)
             if z.ndim != 3:
                 raise ShapeError(f"the network's output must be [T, N, K]; got {z.shape}. Add a Flatten before it")
             yield y, z
@@ -318,7 +334,7 @@ class Trainer:
             DivergenceError: something in it is not finite.
             OSError: the place cannot be written to.
         """
-        optimizer = self.optimizer.state(self.net.kernels)
+        optimizer = self.optimizer.state()
         training = {
             "epoch": self.epoch, "batch": self.batch, "epochs": self.epochs, "running": self.running, "best": self.best,
             "steps": optimizer["steps"], "settings": self._settings(), "history": self.history,
@@ -351,7 +367,7 @@ class Trainer:
         if not self.net.built:
             self.net.build(net.input_shape)
         self.net.load_state(net.state())
-        self.optimizer.load_state(self.net.kernels, {"steps": training["steps"], "arrays": arrays})
+        self.optimizer.load_state({"steps": training["steps"], "arrays": arrays})
         self.epoch, self.batch = training["epoch"], training["batch"]
         self.running, self.best, self.epochs = training["running"], training["best"], training["epochs"]
         self._log.rewrite(training["history"])

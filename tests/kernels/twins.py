@@ -9,7 +9,7 @@ from numsnn.kernels import reference
 
 cuda = pytest.importorskip("numsnn.kernels.cuda", reason="numba-cuda is not installed")
 
-NOT_ADAPTED = {"empty", "zeros", "from_host", "to_host", "feed", "name", "visible_limit", "require_device"}
+NOT_ADAPTED = {"empty", "zeros", "from_host", "to_host", "feed", "name", "visible_limit"}
 
 
 def _there(x):

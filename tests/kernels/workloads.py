@@ -25,7 +25,7 @@ WORKLOADS = {}
 """Filled by the functions below."""
 
 ON_ONE_THREAD = {
-    "batchnorm_factor", "clamp", "divergence", "merge_steps", "normalised_moments", "positive_backward",
+    "batchnorm_factor", "divergence", "merge_steps", "normalised_moments", "positive_backward",
     "positive_forward", "running_update", "scale", "shift_update", "unit_backward", "unit_forward",
 }  # fmt: skip
 """Kernels on a handful of numbers, or one NumPy call."""
@@ -70,18 +70,24 @@ def dropout(k, rng):
     return [y]
 
 
+def segments():
+    """Ends of three parameters, and their rates, decays and bounds."""
+    settings = [[0.1, 0.02, 0.3], [0.01, 0, 0.1], [-np.inf, -0.5, -np.inf], [np.inf, 0.7, 3]]
+    return np.array([16, 90_000, 140_080]), np.array(settings, REAL)
+
+
 @workload
 def sgd_update(k, rng):
-    value, gradient, velocity = normal(rng, 3, 7, 20_011)
-    k.sgd_update(value, gradient, velocity, 0.1, 0.9, True, 0.01)
+    value, gradient, velocity = normal(rng, 3, 140_080)
+    k.sgd_update(value, gradient, velocity, *segments(), 0.7, 0.9, True)
     return [value, velocity]
 
 
 @workload
 def adam_update(k, rng):
-    value, gradient, first, second = normal(rng, 4, 7, 20_011)
+    value, gradient, first, second = normal(rng, 4, 140_080)
     second = np.abs(second)
-    k.adam_update(value, gradient, first, second, 0.1, 0.9, 0.999, 1e-8, 0.01, True, 3)
+    k.adam_update(value, gradient, first, second, *segments(), 0.7, 0.9, 0.999, 1e-8, True, 3)
     return [value, first, second]
 
 
@@ -94,13 +100,6 @@ def sum_squares(k, rng):
 def scale(k, rng):
     x = normal(rng, 100)
     k.scale(x, 0.3)
-    return [x]
-
-
-@workload
-def clamp(k, rng):
-    x = normal(rng, 100)
-    k.clamp(x, -0.5, 0.7)
     return [x]
 
 

@@ -1,65 +1,97 @@
-"""Optimiser updates, in place, compiled; `reference.optim` is the text it equals. Arrays are C-contiguous."""
+"""Optimiser updates, in place, compiled; `reference.optim` is the text it equals. A tile is a block of the vectors'
+elements, taken segment by segment."""
 
 import numpy as np
+from numba.extending import register_jitable
 
 from .compile import kernel
 from .launch import TILE_ELEMENTS, count_tiles, launch
 
 
-def _launch_flat(range_kernel, arrays, *scalars):
-    """Over blocks of the arrays' elements, which the kernels cut out first: an index that counts from zero is known not
-    to be negative, and only then do their loops vectorise."""
-    flat = [array.reshape(-1) for array in arrays]
-    launch(range_kernel, count_tiles(flat[0].size, TILE_ELEMENTS), *flat, *scalars, TILE_ELEMENTS)
+@register_jitable
+def _first_segment(ends, element):
+    """The segment that an element belongs to."""
+    p = 0
+    while ends[p] <= element:
+        p += 1
+    return p
+
+
+@register_jitable
+def _bounded(x, low, high):
+    """x within its bounds; NaN stays NaN."""
+    return low if x < low else high if x > high else x
 
 
 @kernel
-def _sgd_tiles(value, grad, velocity, lr, momentum, nesterov, decay, size, lo, hi):
-    first, last = lo * size, hi * size
-    value, grad, velocity = value[first:last], grad[first:last], velocity[first:last]
-    for k in range(len(value)):
-        step = grad[k] + decay * value[k]
-        velocity[k] = momentum * velocity[k] + step
-        value[k] -= lr * (step + momentum * velocity[k] if nesterov else velocity[k])
+def _sgd_tiles(value, grad, velocity, ends, settings, factor, momentum, nesterov, size, lo, hi):
+    begin, stop = lo * size, min(len(value), hi * size)
+    p = _first_segment(ends, begin)
+    while begin < stop:
+        end = min(stop, ends[p])
+        x, g, v = value[begin:end], grad[begin:end], velocity[begin:end]
+        lr, decay, low, high = settings[0, p] * factor, settings[1, p], settings[2, p], settings[3, p]
+        for k in range(len(x)):
+            step = g[k] + decay * x[k]
+            v[k] = momentum * v[k] + step
+            x[k] = _bounded(x[k] - lr * (step + momentum * v[k] if nesterov else v[k]), low, high)
+        begin, p = end, p + 1
 
 
 @kernel
-def _plain_sgd_tiles(value, grad, lr, decay, size, lo, hi):
-    value, grad = value[lo * size : hi * size], grad[lo * size : hi * size]
-    for k in range(len(value)):
-        value[k] -= lr * (grad[k] + decay * value[k])
+def _plain_sgd_tiles(value, grad, ends, settings, factor, size, lo, hi):
+    begin, stop = lo * size, min(len(value), hi * size)
+    p = _first_segment(ends, begin)
+    while begin < stop:
+        end = min(stop, ends[p])
+        x, g = value[begin:end], grad[begin:end]
+        lr, decay, low, high = settings[0, p] * factor, settings[1, p], settings[2, p], settings[3, p]
+        for k in range(len(x)):
+            x[k] = _bounded(x[k] - lr * (g[k] + decay * x[k]), low, high)
+        begin, p = end, p + 1
 
 
-def sgd_update(value, grad, velocity, lr, momentum, nesterov, decay):
+def sgd_update(value, grad, velocity, ends, settings, factor, momentum, nesterov):
     """See `reference.optim.sgd_update`."""
-    real = value.dtype.type
+    real, tiles = value.dtype.type, count_tiles(value.size, TILE_ELEMENTS)
     if velocity is None:
-        _launch_flat(_plain_sgd_tiles, (value, grad), real(lr), real(decay))
+        launch(_plain_sgd_tiles, tiles, value, grad, ends, settings, real(factor), TILE_ELEMENTS)
     else:
-        _launch_flat(_sgd_tiles, (value, grad, velocity), real(lr), real(momentum), nesterov, real(decay))
+        common = real(factor), real(momentum), nesterov
+        launch(_sgd_tiles, tiles, value, grad, velocity, ends, settings, *common, TILE_ELEMENTS)
 
 
 @kernel
 def _adam_tiles(
-    value, grad, first, second, rate, keep1, keep2, correction, eps, decay, shrink, size, lo, hi
-):
-    start, stop = lo * size, hi * size
-    value, grad, first, second = value[start:stop], grad[start:stop], first[start:stop], second[start:stop]
-    for k in range(len(value)):
-        g = grad[k] + decay * value[k]
-        first[k] += keep1 * (g - first[k])
-        second[k] += keep2 * (g * g - second[k])
-        value[k] -= shrink * value[k]
-        value[k] -= rate * first[k] / (np.sqrt(second[k]) * correction + eps)
+    value, grad, first, second, ends, settings, factor, keep1, keep2, correction1, correction2, eps, decoupled, size,
+    lo, hi,
+):  # fmt: skip
+    begin, stop = lo * size, min(len(value), hi * size)
+    p = _first_segment(ends, begin)
+    none = type(factor)(0)
+    while begin < stop:
+        end = min(stop, ends[p])
+        x, g, m, v = value[begin:end], grad[begin:end], first[begin:end], second[begin:end]
+        lr, low, high = settings[0, p] * factor, settings[2, p], settings[3, p]
+        decay = none if decoupled else settings[1, p]
+        shrink = lr * settings[1, p] if decoupled else none
+        rate = lr * correction1
+        for k in range(len(x)):
+            slope = g[k] + decay * x[k]
+            m[k] += keep1 * (slope - m[k])
+            v[k] += keep2 * (slope * slope - v[k])
+            moved = x[k] - shrink * x[k] - rate * m[k] / (np.sqrt(v[k]) * correction2 + eps)
+            x[k] = _bounded(moved, low, high)
+        begin, p = end, p + 1
 
 
-def adam_update(value, grad, first, second, lr, beta1, beta2, eps, decay, decoupled, step):
+def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2, eps, decoupled, step):
     """See `reference.optim.adam_update`."""
-    real = value.dtype.type
-    _launch_flat(
-        _adam_tiles, (value, grad, first, second),
-        real(lr / (1 - beta1**step)), real(1 - beta1), real(1 - beta2), real((1 - beta2**step) ** -0.5), real(eps),
-        real(0 if decoupled else decay), real(lr * decay if decoupled else 0),
+    real, tiles = value.dtype.type, count_tiles(value.size, TILE_ELEMENTS)
+    corrections = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
+    launch(
+        _adam_tiles, tiles, value, grad, first, second, ends, settings, real(factor), real(1 - beta1), real(1 - beta2),
+        *corrections, real(eps), decoupled, TILE_ELEMENTS,
     )  # fmt: skip
 
 
@@ -82,8 +114,3 @@ def sum_squares(x):
 def scale(x, factor):
     """See `reference.optim.scale`."""
     x *= x.dtype.type(factor)
-
-
-def clamp(x, low, high):
-    """See `reference.optim.clamp`."""
-    np.clip(x, low, high, out=x)

@@ -10,13 +10,18 @@ from ...errors import DeviceError
 
 INSTALL = "pip install 'numsnn[cuda]'"
 
-if find_spec("numba_cuda") is None:
-    raise DeviceError(f"device 'cuda': numba-cuda is not installed; install it: {INSTALL}")
 
-from numba import cuda
-from numba.cuda.extending import intrinsic
+def _import():
+    """Numba's CUDA target, and what emits instructions of one's own."""
+    if find_spec("numba_cuda") is None:
+        raise DeviceError(f"device 'cuda': numba-cuda is not installed; install it: {INSTALL}")
+    from numba import cuda
+    from numba.cuda.extending import intrinsic
 
-__all__ = ["SIMULATED", "cuda", "device_info", "intrinsic", "require_device"]
+    return cuda, intrinsic
+
+
+cuda, intrinsic = _import()
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") == "1"
 """Whether kernels run in Python, thread by thread: Numba's simulator, for tests without a GPU."""

@@ -1,5 +1,6 @@
 """Memory of the device: arrays, and how they come from the host and go back to it."""
 
+from collections import defaultdict
 from math import prod
 
 import numpy as np
@@ -9,35 +10,104 @@ from .api import cuda
 from .stream import work_stream
 
 
-class Block:
-    """One piece of device memory, and the arrays that Numba makes of it: making them takes longer than a launch, and a
-    training step asks for the same ones each time."""
+GRAIN = 512
+"""Pieces of memory are cut at multiples of so many bytes, large ones at multiples of a 16th of their size, so that one
+that is given back fits the next that is asked for, though it be a little smaller."""
 
-    def __init__(self, nbytes: int):
-        self.nbytes = nbytes
-        self._bytes = _allocate(nbytes)
+
+class _Piece:
+    """Device memory, and the arrays that Numba makes of it: making them takes longer than a launch, and a training step
+    asks for the same ones each time."""
+
+    def __init__(self, nbytes):
+        self._bytes = cuda.device_array(nbytes, np.uint8)
         self._handles = {}
 
-    def handle(self, first: int, shape: tuple[int, ...], dtype: np.dtype):
+    def handle(self, first, shape, dtype):
         """Numba's array of this shape that begins at byte `first`."""
         key = first, shape, dtype
         if key not in self._handles:
-            part = self._bytes[first : first + prod(shape) * dtype.itemsize]
-            self._handles[key] = part.view(dtype).reshape(shape)
+            nbytes = prod(shape) * dtype.itemsize
+            if nbytes:
+                part = self._bytes[first : first + nbytes]
+                self._handles[key] = part.view(dtype).reshape(shape)
+            else:
+                self._handles[key] = cuda.device_array(shape, dtype)
         return self._handles[key]
 
 
-def _allocate(nbytes):
-    """Bytes of device memory, or one line that says that there are not so many."""
-    try:
-        return cuda.device_array(max(1, nbytes), np.uint8)
-    except Exception as error:
-        if "OUT_OF_MEMORY" not in str(error):
-            raise
-        free, total = cuda.current_context().get_memory_info()
-        raise DeviceMemoryError(
-            f"device 'cuda': no memory for {_size(nbytes)} more; {_size(free)} of {_size(total)} are free"
-        ) from None
+class Store:
+    """Device memory in use, and what was given back and waits to be used again: a training step like the one before
+    allocates nothing.
+
+    Kernels run one after the other, so that memory may be handed on while the last kernel that uses it still runs.
+
+    Attributes:
+        used, held: bytes of arrays that are in use, and of all memory taken from the device.
+        peak: the most that was ever in use; may be set back.
+        allocations: how often the device was asked for memory.
+    """
+
+    def __init__(self):
+        self.used = self.held = self.peak = self.allocations = 0
+        self._free = defaultdict(list)
+
+    def take(self, nbytes):
+        """A piece of memory of at least so many bytes, and its size."""
+        grain = max(GRAIN, 1 << max(0, nbytes.bit_length() - 4))
+        size = -(-max(1, nbytes) // grain) * grain
+        piece = self._free[size].pop() if self._free[size] else self._allocate(size)
+        self.used += size
+        self.peak = max(self.peak, self.used)
+        return piece, size
+
+    def give(self, piece, size):
+        """It is used no more."""
+        self.used -= size
+        self._free[size].append(piece)
+
+    def _allocate(self, size):
+        for attempt in range(2):
+            try:
+                piece = _Piece(size)
+                break
+            except Exception as error:
+                if "OUT_OF_MEMORY" not in str(error):
+                    raise
+                if attempt:
+                    free, total = cuda.current_context().get_memory_info()
+                    raise DeviceMemoryError(
+                        f"device 'cuda': no memory for {_size(size)} more; numsnn holds {_size(self.held)}, "
+                        f"{_size(free)} of {_size(total)} are free"
+                    ) from None
+                self.release()
+        self.held += size
+        self.allocations += 1
+        return piece
+
+    def release(self):
+        """Give back to the device what is not in use."""
+        work_stream().synchronize()
+        self.held -= sum(size * len(pieces) for size, pieces in self._free.items())
+        self._free.clear()
+
+
+store = Store()
+
+
+class Block:
+    """A lease of device memory, which arrays share that are parts of one another; ends with the last of them."""
+
+    def __init__(self, nbytes: int):
+        self._piece, self._bytes = store.take(nbytes)
+
+    def handle(self, first: int, shape: tuple[int, ...], dtype: np.dtype):
+        """Numba's array of this shape that begins at byte `first`."""
+        return self._piece.handle(first, shape, dtype)
+
+    def __del__(self, give=store.give):
+        if hasattr(self, "_piece"):  # not where there was no memory
+            give(self._piece, self._bytes)
 
 
 def _size(nbytes):
@@ -142,7 +212,9 @@ def put(x, array):
 
 
 def to_host(x) -> np.ndarray:
-    """See `reference.array.to_host`."""
+    """See `reference.array.to_host`; of an array that is on the host already, a copy."""
+    if isinstance(x, np.ndarray):
+        return np.array(x)
     host = np.empty(x.shape, x.dtype)
     if x.size:
         x.handle.copy_to_host(host, stream=work_stream())

@@ -72,16 +72,19 @@ class _Slot:
 
 def feed(batches, dtype):
     """See `reference.array.feed`. While one batch is worked on the next one is on its way."""
-    slots = cycle((_Slot(), _Slot()))
+    slots = _Slot(), _Slot()
     ahead = None
-    for x, y in batches:
-        slot = next(slots)
-        coming = slot, slot.send(x, dtype), y
+    try:
+        for (x, y), slot in zip(batches, cycle(slots)):
+            coming = slot, slot.send(x, dtype), y
+            if ahead is not None:
+                yield _arrived(*ahead)
+            ahead = coming
         if ahead is not None:
             yield _arrived(*ahead)
-        ahead = coming
-    if ahead is not None:
-        yield _arrived(*ahead)
+    finally:  # the slots' memory is used again for something else
+        for slot in slots:
+            slot.arrive()
 
 
 def _arrived(slot, x, y):

@@ -41,7 +41,7 @@ from .norm import (
     scale_steps_backward,
     scale_steps_forward,
 )
-from .optim import adam_update, clamp, scale, sgd_update, sum_squares
+from .optim import adam_update, scale, sgd_update, sum_squares
 from .parametrise import positive_backward, positive_forward, unit_backward, unit_forward
 from .pda import divergence, merge_steps, normalised_moments, shift_update
 from .pool import avg_pool2d_backward, avg_pool2d_forward, max_pool2d_backward, max_pool2d_forward
@@ -52,7 +52,7 @@ name = "reference"
 __all__ = [
     "active_inputs", "adam_update", "add", "add_affine", "add_row", "and_backward", "and_forward",
     "avg_pool2d_backward", "avg_pool2d_forward", "batchnorm_backward", "batchnorm_factor", "batchnorm_fold",
-    "batchnorm_forward", "bias_backward", "clamp", "concat", "conv2d_backward_input", "conv2d_backward_weight",
+    "batchnorm_forward", "bias_backward", "concat", "conv2d_backward_input", "conv2d_backward_weight",
     "conv2d_forward", "copy", "delay_backward", "delay_forward", "divergence", "dropout", "empty", "feed", "fill",
     "first_spike_cross_entropy", "from_host", "groupnorm_backward", "groupnorm_forward", "iand_backward",
     "iand_forward", "integrator_backward", "integrator_forward", "lif_backward", "lif_forward", "lif_reset",

@@ -1,30 +1,48 @@
-"""Optimiser updates, in place, on arrays of any shape."""
+"""Optimiser updates, in place, of all parameters of a network at once.
+
+value, grad and the optimiser's moments are vectors of one length, cut into segments, one a parameter:
+
+    ends        ``[P]`` int64: where each segment ends and the next one begins
+    settings    ``[4, P]``: learning rate, weight decay, lower and upper bound of each
+    factor      the schedule's, of every learning rate
+
+A value is brought back into its bounds after the update.
+"""
+
+from itertools import pairwise
 
 import numpy as np
 
 
-def sgd_update(value, grad, velocity, lr, momentum, nesterov, decay):
-    """g = grad + decay value; velocity = momentum velocity + g; value -= lr (g + momentum velocity if nesterov else
-    velocity). velocity is None without momentum."""
-    real = value.dtype.type
-    step = grad + real(decay) * value
-    if velocity is not None:
-        velocity[...] = real(momentum) * velocity + step
-        step = step + real(momentum) * velocity if nesterov else velocity
-    value -= real(lr) * step
+def _segments(ends, settings, factor, *vectors):
+    """Views of the vectors' parts and, for every segment, its rate, decay and bounds."""
+    for (first, last), (lr, decay, low, high) in zip(pairwise((0, *ends)), settings.T, strict=True):
+        yield [None if x is None else x[first:last] for x in vectors], lr * lr.dtype.type(factor), decay, low, high
 
 
-def adam_update(value, grad, first, second, lr, beta1, beta2, eps, decay, decoupled, step):
+def sgd_update(value, grad, velocity, ends, settings, factor, momentum, nesterov):
+    """Stochastic gradient descent; decay is added to the gradient; velocity is None without momentum."""
+    momentum = value.dtype.type(momentum)
+    for (x, g, v), lr, decay, low, high in _segments(ends, settings, factor, value, grad, velocity):
+        step = g + decay * x
+        if v is not None:
+            v[...] = momentum * v + step
+            step = step + momentum * v if nesterov else v
+        x[...] = np.clip(x - lr * step, low, high)
+
+
+def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2, eps, decoupled, step):
     """Adam (Kingma and Ba 2015, arXiv:1412.6980) with bias correction at step = 1, 2, ...; decay is added to the
     gradient, or with decoupled (AdamW, Loshchilov and Hutter 2019, arXiv:1711.05101) taken off the value."""
     real = value.dtype.type
-    g = grad if decoupled else grad + real(decay) * value
-    first += real(1 - beta1) * (g - first)
-    second += real(1 - beta2) * (g * g - second)
-    if decoupled:
-        value -= real(lr * decay) * value
-    rate = real(lr / (1 - beta1**step))
-    value -= rate * first / (np.sqrt(second) * real((1 - beta2**step) ** -0.5) + real(eps))
+    correction1, correction2 = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
+    for (x, g, m, v), lr, decay, low, high in _segments(ends, settings, factor, value, grad, first, second):
+        if not decoupled:
+            g = g + decay * x
+        m += real(1 - beta1) * (g - m)
+        v += real(1 - beta2) * (g * g - v)
+        shrunk = x - lr * decay * x if decoupled else x
+        x[...] = np.clip(shrunk - lr * correction1 * m / (np.sqrt(v) * correction2 + real(eps)), low, high)
 
 
 def sum_squares(x):
@@ -35,8 +53,3 @@ def sum_squares(x):
 def scale(x, factor):
     """x *= factor."""
     x *= x.dtype.type(factor)
-
-
-def clamp(x, low, high):
-    """Bring x into [low, high]."""
-    np.clip(x, low, high, out=x)

@@ -1,0 +1,129 @@
+"""Optimiser updates, in place, on the device: one launch for all parameters; `reference.optim` is the text it equals."""
+
+import math
+
+import numpy as np
+
+from .api import cuda
+from .array import to_host
+from .compile import device, kernel
+from .launch import BLOCK, ceil_div, launch, launch_flat, scratch
+
+
+@device
+def _segment(ends, element):
+    """The segment that an element belongs to, found by halving."""
+    low, high = 0, len(ends) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if ends[middle] <= element:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@device
+def _bounded(x, low, high):
+    """x within its bounds; NaN stays NaN."""
+    if x < low:
+        return low
+    if x > high:
+        return high
+    return x
+
+
+@kernel
+def _sgd_elements(value, grad, velocity, ends, settings, factor, momentum, nesterov, count):
+    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+        p = _segment(ends, k)
+        step = grad[k] + settings[1, p] * value[k]
+        speed = momentum * velocity[k] + step
+        velocity[k] = speed
+        moved = value[k] - settings[0, p] * factor * (step + momentum * speed if nesterov else speed)
+        value[k] = _bounded(moved, settings[2, p], settings[3, p])
+
+
+@kernel
+def _plain_sgd_elements(value, grad, ends, settings, factor, count):
+    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+        p = _segment(ends, k)
+        moved = value[k] - settings[0, p] * factor * (grad[k] + settings[1, p] * value[k])
+        value[k] = _bounded(moved, settings[2, p], settings[3, p])
+
+
+def sgd_update(value, grad, velocity, ends, settings, factor, momentum, nesterov):
+    """See `reference.optim.sgd_update`."""
+    real = value.dtype.type
+    if velocity is None:
+        launch_flat(_plain_sgd_elements, value.size, value, grad, ends, settings, real(factor))
+    else:
+        common = real(factor), real(momentum), nesterov
+        launch_flat(_sgd_elements, value.size, value, grad, velocity, ends, settings, *common)
+
+
+@kernel
+def _adam_elements(
+    value, grad, first, second, ends, settings, factor, keep1, keep2, correction1, correction2, eps, decoupled, count
+):
+    none = value.dtype.type(0)
+    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+        p = _segment(ends, k)
+        lr = settings[0, p] * factor
+        x = value[k]
+        slope = grad[k] + (none if decoupled else settings[1, p]) * x
+        m = first[k] + keep1 * (slope - first[k])
+        v = second[k] + keep2 * (slope * slope - second[k])
+        first[k], second[k] = m, v
+        x -= (lr * settings[1, p] if decoupled else none) * x
+        x -= lr * correction1 * m / (math.sqrt(v) * correction2 + eps)
+        value[k] = _bounded(x, settings[2, p], settings[3, p])
+
+
+def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2, eps, decoupled, step):
+    """See `reference.optim.adam_update`."""
+    real = value.dtype.type
+    corrections = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
+    launch_flat(
+        _adam_elements, value.size, value, grad, first, second, ends, settings, real(factor), real(1 - beta1),
+        real(1 - beta2), *corrections, real(eps), decoupled,
+    )  # fmt: skip
+
+
+SQUARE_PARTS = 256
+"""Sums of squares that are left for the host to add up."""
+
+
+@kernel
+def _square_parts(x, parts):
+    """parts[b] = sum of the squares of block b's elements. In float64 on purpose, unlike everything else here: the norm
+    decides about clipping and about divergence, and must not overflow."""
+    partial = cuda.shared.array(BLOCK, np.float64)
+    total = np.float64(0)
+    for k in range(cuda.grid(1), len(x), cuda.gridsize(1)):
+        total += np.float64(x[k]) * np.float64(x[k])
+    partial[cuda.threadIdx.x] = total
+    cuda.syncthreads()
+    if cuda.threadIdx.x == 0:
+        for other in range(1, cuda.blockDim.x):
+            total += partial[other]
+        parts[cuda.blockIdx.x] = total
+
+
+def sum_squares(x):
+    """See `reference.optim.sum_squares`. The host waits for it."""
+    blocks = min(SQUARE_PARTS, ceil_div(x.size, BLOCK))
+    parts = scratch.get("squares", (blocks,), np.float64)
+    launch(_square_parts, blocks, min(BLOCK, x.size), x.reshape(-1), parts)
+    return float(to_host(parts).sum())
+
+
+@kernel
+def _scale_elements(x, factor, count):
+    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+        x[k] *= factor
+
+
+def scale(x, factor):
+    """See `reference.optim.scale`."""
+    launch_flat(_scale_elements, x.size, x.reshape(-1), x.dtype.type(factor))

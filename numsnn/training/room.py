@@ -1,0 +1,38 @@
+"""How many samples a device has memory for."""
+
+import numpy as np
+
+from ..errors import DeviceMemoryError
+from ..layers import Layer, Mode
+from ..losses import Loss
+
+
+def largest_batch(net: Layer, loss: Loss, slots: int, shape: tuple[int, ...], axis: int) -> int | None:
+    """The largest batch, halving the one that did not fit, for which a training step fits; found by trying.
+
+    What passes left in memory is lost; parameters and statistics are not touched.
+
+    Args:
+        net, loss: as trained.
+        slots: arrays of all parameters' size that the optimiser keeps.
+        shape, axis: of the input that did not fit, and which of its axes counts samples.
+
+    Returns:
+        so many samples, or None where not even one fits.
+    """
+    samples = shape[axis]
+    while samples > 1:
+        samples //= 2
+        try:
+            net.to()
+            held = [net.kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in range(slots)]
+            x = net.kernels.zeros((*shape[:axis], samples, *shape[axis + 1 :]), net.dtype)
+            z = net.forward(x, Mode(training=True, store=True))
+            _, dz = loss(net.kernels, z, np.zeros(samples, np.int64), net.dtype)
+            net.backward(dz, need_dx=False)
+            net.kernels.to_host(dz)
+            del held
+            return samples
+        except DeviceMemoryError:
+            continue
+    return None

@@ -1,0 +1,215 @@
+"""Whole networks on the CUDA target against the CPU's, in float64, where no spike is left to rounding.
+
+Without a GPU they run in Numba's simulator, hence the few and small shapes.
+"""
+
+import numpy as np
+import pytest
+
+import numsnn as snn
+from numsnn.errors import DeviceError, DeviceMemoryError
+from numsnn.layers import TRAINING, Mode
+from numsnn.optim import SGD, AdamW
+
+pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+
+CLOSE = 1e-9
+PDA = snn.PDA(divergence=0.01)
+
+
+def dense():
+    return snn.Sequential(
+        snn.Linear(5, 6), snn.LIF(pda=PDA, learn_threshold=True),
+        snn.Linear(6, 8), snn.LIF(v_reset=None, surrogate=snn.PSG("arctan", per="channel"), learn_tau="channel"),
+        snn.SpikePenalty(0.1, "l2"), snn.Linear(8, 3), snn.LI(learn_tau=True),
+    )  # fmt: skip
+
+
+def pictures():
+    return snn.Sequential(
+        snn.Repeat(2, snn.Conv2d(2, 4, 3, padding=1), snn.BatchNorm(4)), snn.LIF(pda=True), snn.AvgPool2d(2),
+        snn.Conv2d(4, 4, 3, padding=1, groups=2, bias=True), snn.BatchNorm(4, v_threshold=0.5),
+        snn.PLIF(v_threshold=0.5, surrogate="gaussian"), snn.Dropout(0.25), snn.Flatten(), snn.Linear(16, 3),
+    )  # fmt: skip
+
+
+def joined():
+    return snn.Sequential(
+        snn.Conv2d(2, 4, 3, padding=1), snn.GroupNorm(2, 4), snn.IF(v_threshold=0.5), snn.MaxPool2d(2),
+        snn.Residual(snn.Conv2d(4, 4, 1), snn.TEBN(4, 2), snn.LIF(v_threshold=0.3), join="iand"),
+        snn.Concat(None, snn.Sequential(snn.Conv2d(4, 2, 1), snn.BNTT(2, 2), snn.LIF(v_threshold=0.3))),
+        snn.RateBand(0.3, 0.4), snn.GlobalAvgPool2d(), snn.Flatten(), snn.Linear(6, 3),
+    )  # fmt: skip
+
+
+def recurrent():
+    return snn.Sequential(
+        snn.RecurrentALIF(v_threshold=0.4, learn_adaptation=True), snn.Delay(1), snn.Linear(5, 4),
+        snn.CubaLIF(v_threshold=0.3, refractory=1, learn_tau_synapse=True), snn.Linear(4, 3), snn.Divergence(0.1),
+    )  # fmt: skip
+
+
+NETWORKS = {"dense": dense, "pictures": pictures, "joined": joined, "recurrent": recurrent}
+SHAPES = {"dense": (2, 3, 5), "pictures": (2, 4, 4, 2), "joined": (2, 2, 4, 4, 2), "recurrent": (4, 2, 5)}
+EVERY = pytest.mark.parametrize("name", NETWORKS)
+
+
+def pair(name):
+    """The same network on both targets, input and labels."""
+    x = np.random.default_rng(3).uniform(0, 1.5, SHAPES[name])
+    nets = [NETWORKS[name]().to(device, "float64").build(x.shape, 1) for device in ("cpu", "cuda")]
+    samples = x.shape[0 if nets[0].takes_pictures else 1]
+    return nets, x, np.arange(samples) % 3
+
+
+def close(got, want, what):
+    """Equal but for rounding, relative to the largest entry."""
+    assert got.keys() == want.keys()
+    for name, value in want.items():
+        scale = max(1.0, np.abs(value).max(initial=0))
+        np.testing.assert_allclose(got[name], value, rtol=0, atol=CLOSE * scale, err_msg=f"{what} {name}")
+
+
+def gradients(net):
+    return {name: net.kernels.to_host(p.grad) for name, p in net.parameters()}
+
+
+def step(net, x, y, mode=TRAINING):
+    """A forward and backward pass: readout, losses and the input's gradient, on the host."""
+    k = net.kernels
+    z = net.forward(k.from_host(x, net.dtype), mode)
+    losses, dz = snn.losses.RateCrossEntropy(0.1)(k, z, y, net.dtype)
+    z = k.to_host(z)
+    dx = net.backward(dz)
+    return {"readout": z, "losses": k.to_host(losses), "input gradient": k.to_host(dx)}
+
+
+@EVERY
+def test_training_steps_are_the_cpu_s(name):
+    """Forward, backward and update, three times, one of them layer by layer; a step like the one before it asks the
+    device for no memory."""
+    from numsnn.kernels.cuda.array import store
+
+    (cpu, cuda), x, y = pair(name)
+    optimizers = [AdamW(0.01, weight_decay=0.1) for _ in range(2)]
+    for k in range(4):
+        mode = Mode(training=True, store=True, track=True, seed=k, inspect=k == 1)
+        asked = store.allocations
+        got, want = step(cuda, x, y, mode), step(cpu, x, y, mode)
+        close(got, want, f"step {k}:")
+        close(gradients(cuda), gradients(cpu), f"step {k}: gradient of")
+        penalties = [sum(getattr(layer, "penalty", 0.0) for layer in net.walk()) for net in (cuda, cpu)]
+        assert penalties[0] == pytest.approx(penalties[1], abs=CLOSE)
+        for net, optimizer in zip((cpu, cuda), optimizers, strict=True):
+            snn.optim.clip_global_norm(net.kernels, net.parameters(), 0.5)
+            optimizer.step(net.kernels, net.parameters(), 0.7)
+        close(cuda.state(), cpu.state(), f"step {k}: state")
+        assert k < 3 or store.allocations == asked
+    assert max(np.abs(g).max() for g in gradients(cpu).values()) > 1e-3
+    assert set(optimizers[0].state()["arrays"]) == set(optimizers[1].state()["arrays"])
+
+
+@EVERY
+def test_inference_is_the_cpu_s(name):
+    (cpu, cuda), x, y = pair(name)
+    step(cpu, x, y)
+    cuda.load_state(cpu.state())
+    np.testing.assert_allclose(cuda(x), cpu(x), rtol=0, atol=CLOSE)
+    report = snn.diagnose(cuda, x, y)
+    assert str(report).splitlines()[0] == str(snn.diagnose(cpu, x, y)).splitlines()[0]
+
+
+def test_there_and_back_again():
+    """Parameters, statistics and the network's answers survive a move; what is learned there is there."""
+    (cpu, cuda), x, y = pair("pictures")
+    step(cuda, x, y)
+    SGD(0.1).step(cuda.kernels, cuda.parameters())
+    state, answer = cuda.state(), cuda(x)
+    moved = cuda.to("cpu")
+    close(moved.state(), state, "state")
+    np.testing.assert_allclose(moved(x), answer, rtol=0, atol=CLOSE)
+    assert moved.device == "cpu" and isinstance(dict(moved.parameters())["linear1.weight"].value, np.ndarray)
+
+
+def test_streaming_and_folding():
+    (_, cuda), x, _ = pair("dense")
+    stream, whole = cuda.stream(), cuda(x)
+    steps = np.stack([stream.step(x_t) for x_t in x])
+    np.testing.assert_allclose(steps, whole, rtol=0, atol=CLOSE)
+    (cpu, cuda), x, y = pair("pictures")
+    step(cuda, x, y)
+    cpu.load_state(cuda.state())
+    np.testing.assert_allclose(cuda.fold()(x), cpu.fold()(x), rtol=0, atol=CLOSE)
+
+
+def test_a_run_is_the_cpu_s(tmp_path):
+    """Through the trainer: batches, also a short last one, schedule, evaluation, checkpoint, resume elsewhere."""
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0, 1, (7, 5)).astype(np.float32), rng.integers(0, 3, 7)
+    histories = []
+    for device in ("cpu", "cuda"):
+        net = snn.Sequential(snn.Repeat(2), snn.Linear(5, 4), snn.LIF(), snn.Linear(4, 3))
+        trainer = snn.Trainer(net, device=device, batch_size=3, out=tmp_path / device, clip_norm=1.0)
+        histories.append(trainer.fit((x, y), (x, y), epochs=2, progress=False))
+    for here, there in zip(*histories, strict=True):
+        for key in ("train_loss", "test_loss", "learning_rate"):
+            assert there[key] == pytest.approx(here[key], rel=1e-4)
+    assert trainer.predict(x).shape == (7,)
+    assert snn.load(tmp_path / "cuda" / "last.h5")(x).shape == (2, 7, 3)
+    resumed = snn.Trainer(net, device="cpu", batch_size=3, out=tmp_path / "cuda", clip_norm=1.0)
+    assert len(resumed.fit((x, y), (x, y), epochs=2, resume=True, progress=False)) == 2
+
+
+def test_truncated_bptt_is_the_cpu_s():
+    x, y = np.random.default_rng(0).uniform(0, 1, (3, 4, 5)).astype(np.float32), np.array([0, 1, 2])
+    found = []
+    for device in ("cpu", "cuda"):
+        net = snn.Sequential(snn.Linear(5, 4), snn.CubaLIF(), snn.Linear(4, 3), snn.LI())
+        trainer = snn.Trainer(net, device=device, batch_size=3, truncate=2)
+        trainer.fit(snn.data.Dataset(x, y, name="sequences", timed=True), epochs=1, progress=False)
+        found.append(net.state())
+    for key, value in found[0].items():
+        np.testing.assert_allclose(found[1][key], value, rtol=1e-4, atol=1e-6)
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+def test_inputs_of_the_other_side_are_refused():
+    (cpu, cuda), x, _ = pair("dense")
+    with pytest.raises(DeviceError, match=r"^linear1: the layer is on 'cuda', its input is not\. Call the network"):
+        cuda.layers[0].forward(x)
+    with pytest.raises(DeviceError, match=r"^sequential: the layer is on 'cpu', its input is not\."):
+        cpu.forward(cuda.kernels.from_host(x, "float64"))
+    with pytest.raises(DeviceError, match=r"^layers of one network must be on one device; got cpu, cuda$"):
+        snn.Sequential(snn.Linear(2, 2), snn.Linear(2, 2).to("cuda"))
+    assert snn.Sequential(snn.Linear(2, 2).to("cuda")).device == "cuda"
+    with pytest.raises(ValueError, match="device must be 'cpu' or 'reference'"):
+        snn.check_gradients(cuda, x, np.zeros(3, int), device="cuda")
+    assert snn.check_gradients(cuda, x, np.zeros(3, int)).ok
+
+
+def test_a_batch_that_does_not_fit_is_told_which_would(monkeypatch):
+    from numsnn.kernels.cuda import array
+
+    x, y = np.ones((16, 400), np.float32), np.zeros(16, int)
+    net = snn.Sequential(snn.Repeat(2), snn.Linear(400, 3, bias=False))
+    trainer = snn.Trainer(net, device="cuda", batch_size=16, optimizer=SGD(0.1, momentum=0.0))
+    net.build(x.shape)
+    array.store.release()
+    limit, real = array.store.held + 60_000, array._Piece
+
+    def piece(nbytes):
+        if array.store.held + nbytes > limit:
+            raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY")
+        return real(nbytes)
+
+    monkeypatch.setattr(array, "_Piece", piece)
+    monkeypatch.setattr(
+        array.cuda, "current_context", lambda: type("", (), {"get_memory_info": lambda self: (0, 2**30)})(), raising=False
+    )
+    with pytest.raises(DeviceMemoryError, match=r"no memory for .*\. A step takes 16 samples; 4 fit: batch_size=4$"):
+        trainer.fit((x, y), epochs=1, progress=False)
+    limit = 0
+    with pytest.raises(DeviceMemoryError, match=r"not even a single sample fits$"):
+        trainer.fit((x, y), epochs=1, progress=False)

@@ -1,0 +1,78 @@
+"""Every kernel of the CUDA target at real sizes, as the CPU's."""
+
+import numpy as np
+import pytest
+import workloads_layers  # noqa: F401  fills WORKLOADS
+from close import ROUNDING, close
+from workloads import WORKLOADS
+
+from numsnn.kernels import cpu
+
+pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+
+from twins import cuda, twin
+
+pytestmark = pytest.mark.gpu
+
+NAMES = sorted(WORKLOADS.keys() - {"active_inputs"})
+
+MASKED = {"conv2d_backward_input": slice(0, None, 2), "linear_backward_input": slice(0, 1)}
+"""Where every other result is a gradient where it is visible, and any number elsewhere."""
+
+
+def results(k, name, seed=0):
+    return WORKLOADS[name](k, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_the_cpu_s(name):
+    part = MASKED.get(name, slice(None))
+    close(results(twin, name)[part], results(cpu, name)[part], ROUNDING)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_repeats_to_the_bit(name):
+    once, again = results(twin, name), results(twin, name)
+    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_large_arrays(dtype):
+    """More elements than threads that may be launched at once, and than 32 bits count bytes of."""
+    count = (1 << 30) + 12345
+    x = cuda.empty((count,), dtype)
+    cuda.fill(x, 3)
+    y = cuda.zeros((count,), dtype)
+    cuda.copy(x, y)
+    for part in (y[:1000], y[-1000:]):
+        assert (cuda.to_host(part) == 3).all()
+
+
+GEOMETRIES = {
+    "first layer": ((128, 32, 32, 3), (3, 3, 3, 64), (1, 1), (1, 1)),
+    "middle": ((64, 16, 16, 256), (3, 3, 256, 256), (1, 1), (1, 1)),
+    "strided": ((64, 32, 32, 128), (3, 3, 128, 256), (2, 2), (1, 1)),
+    "shortcut": ((64, 32, 32, 128), (1, 1, 128, 256), (2, 2), (0, 0)),
+    "5x5, odd": ((33, 17, 19, 30), (5, 5, 30, 45), (1, 2), (2, 1)),
+}
+
+
+@pytest.mark.parametrize("route", ["auto", "dense"])
+@pytest.mark.parametrize("inputs", [np.uint8, np.float32])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_convolutions(name, inputs, route):
+    """At the sizes of real networks, by the library where it is installed and by our own tiles."""
+    shape, weights, stride, padding = GEOMETRIES[name]
+    rng = np.random.default_rng(1)
+    x = (rng.random(shape) < 0.1).astype(inputs) if inputs == np.uint8 else rng.standard_normal(shape, np.float32)
+    w, b = rng.standard_normal(weights, np.float32), rng.standard_normal(weights[3], np.float32)
+    sizes = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(shape[1:3], padding, weights, stride, strict=False)]
+    dy = rng.standard_normal((shape[0], *sizes, weights[3]), np.float32)
+    found = []
+    for k, asked in ((twin, route), (cpu, "dense")):
+        y, dw, dx = np.empty_like(dy), np.empty_like(w), np.empty(shape, np.float32)
+        k.conv2d_forward(x, w, b, stride, padding, 1, y, None, asked)
+        k.conv2d_backward_weight(x, dy, stride, padding, 1, dw, None, asked)
+        k.conv2d_backward_input(dy, w, stride, padding, 1, dx, asked)
+        found.append([y, dw, dx])
+    close(*found, 4 * ROUNDING)  # the gradient of weights sums up to 131,072 terms

@@ -1,5 +1,7 @@
 """Compiles every CUDA kernel without a device, and tells what came out: python compile_ptx.py OUT [PROCESSES]
 
+With no processes nothing is compiled, and entries end with the key.
+
 Writes JSON: "missing", functions that the target does not have, and "kernels", a list with an entry for every kernel,
 combination of argument types, and compute capability:
 
@@ -7,6 +9,7 @@ combination of argument types, and compute capability:
     variant             the flags and equations that its factory closed over
     callers             the functions of the target that start it
     types               of its arguments
+    key                 of what it closes over: where its machine code is looked for on disk
     cc                  compute capability, [9, 0] and the like
     double              how many instructions are in float64
     vectors             how many loads and stores move 16 bytes
@@ -14,6 +17,7 @@ combination of argument types, and compute capability:
     seconds             to compile and link
 """
 
+import hashlib
 import json
 import multiprocessing
 import re
@@ -26,6 +30,7 @@ import drive
 import dry_run
 from cuda.core import Linker, LinkerOptions, ObjectCode
 from numba import types
+from numba.cuda import serialize
 from numba.cuda.compiler import compile_cuda, kernel_fixup
 from numba.cuda.cudadrv import nvvm
 
@@ -44,6 +49,12 @@ def _text(value):
     return name if isinstance(name, str) and not isinstance(value, python_types.ModuleType) else repr(value)
 
 
+def key(kernel):
+    """A digest of what a factory closed over, as Numba makes one for its cache."""
+    cells = tuple(cell.cell_contents for cell in kernel.py_func.__closure__ or ())
+    return hashlib.sha256(serialize.dumps(cells)).hexdigest()
+
+
 def compiled(kernel, argument_types):
     """A kernel's library, as a launch makes it."""
     options = {name: value for name, value in kernel.targetoptions.items() if name in ("fastmath", "max_registers")}
@@ -59,16 +70,21 @@ def compiled(kernel, argument_types):
     return library
 
 
-def measured(task):
-    """The entries of one kernel and combination of types; lowered once, as nothing there depends on the device."""
+def described(task):
+    """What is known of one kernel and combination of types without compiling."""
     kernel, argument_types = TASKS[task]
-    common = {
+    return {
         "kernel": kernel.py_func.__name__, "module": kernel.py_func.__module__.rpartition(".")[2],
         "variant": variant(kernel), "callers": dry_run.LAUNCHES[TASKS[task]], "types": list(map(str, argument_types)),
+        "key": key(kernel),
     }  # fmt: skip
-    start = time.perf_counter()
+
+
+def measured(task):
+    """The entries of one kernel and combination of types; lowered once, as nothing there depends on the device."""
+    common, start = described(task), time.perf_counter()
     try:
-        library = compiled(kernel, argument_types)
+        library = compiled(*TASKS[task])
         entries = []
         for capability in CAPABILITIES:
             ptx = library.get_asm_str(cc=capability)
@@ -113,8 +129,11 @@ if __name__ == "__main__":
     dry_run.note_launches()
     drive.everything()
     TASKS = list(dry_run.LAUNCHES)
-    context = multiprocessing.get_context("fork")
-    with context.Pool(int(sys.argv[2]) if len(sys.argv) > 2 else 1) as pool:
-        found = pool.map(measured, range(len(TASKS)), chunksize=1)
+    processes = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    if processes:
+        with multiprocessing.get_context("fork").Pool(processes) as pool:
+            found = pool.map(measured, range(len(TASKS)), chunksize=1)
+    else:
+        found = [[described(task)] for task in range(len(TASKS))]
     results = {"missing": drive.MISSING, "kernels": [entry for entries in found for entry in entries]}
     Path(sys.argv[1]).write_text(json.dumps(results, indent=1) + "\n")

@@ -25,18 +25,22 @@ IN_DOUBLE = {"_square_parts"}
 """Kernels that add float32 numbers up in float64, as the other targets do: a norm that must not overflow."""
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """What `compile_ptx.py` found: a list of entries, and functions that it did not find."""
-    out = tmp_path_factory.mktemp("ptx") / "found.json"
-    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_ENABLE_CUDASIM"}
+def report(out, processes, **variables):
+    """What `compile_ptx.py` finds: a list of entries, and functions that it did not find."""
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_ENABLE_CUDASIM"} | variables
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
-    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     run = subprocess.run(
         [sys.executable, HERE / "compile_ptx.py", out, str(processes)], env=environment, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
-    found = json.loads(out.read_text())
+    return json.loads(out.read_text())
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """The report of everything, compiled."""
+    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found = report(tmp_path_factory.mktemp("ptx") / "found.json", processes)
     print("\n" + table(found["kernels"]))
     return found
 
@@ -85,6 +89,14 @@ def test_kernels_are_made_once(kernels):
     """Another call of the same kind finds the kernel of the first one."""
     counts = Counter((*named([entry]), *entry["cc"]) for entry in kernels)
     assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_kernels_are_found_again_on_disk(found, tmp_path):
+    """In another process, in which strings have other hashes, every kernel has the key that it had."""
+    again = report(tmp_path / "again.json", 0, PYTHONHASHSEED="7")["kernels"]
+    keys = {(*named([entry]), entry["key"]) for entry in again}
+    assert len(keys) == len(again) > 100
+    assert {(*named([entry]), entry["key"]) for entry in found["kernels"]} == keys
 
 
 def test_float32_stays_float32(kernels):

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
+from ..kernels.reference.surrogate import DENSITY
 from ..layers import Layer, Mode, Neuron
 from ..losses import Loss, RateCrossEntropy
+from ..psg import FAMILIES
 from ..validate import whole
 from .hints import hints_of
 from .text import report_text
@@ -238,7 +240,9 @@ def _measure(layer):
     if layer.input_gradient is not None:
         squares = (kernels.to_host(layer.input_gradient).reshape(steps, -1).astype(np.float64) ** 2).sum(1)
         gradient, gradient_steps = _number(np.sqrt(squares.sum())), _numbers(np.sqrt(squares))
-    undesired = (~(np.abs(u - layer.thresholds()) <= reach * width)).mean((1, 2))  # so that nan counts
+    z = (u - layer.thresholds()) / width
+    seen = DENSITY[layer.surrogate.family](z) > 0 if FAMILIES[layer.surrogate.family].compact else np.abs(z) <= reach
+    undesired = (~seen).mean((1, 2))  # so that nan counts
     return {
         "name": layer.path, "steps": steps, "samples": samples, "units": by_unit.shape[1],
         "rate": float(s.mean(dtype=np.float64)), "silent": float((~by_unit.any(0)).mean()),

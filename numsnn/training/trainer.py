@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ..data import Loader, as_dataset
 from ..errors import CheckpointError, DeviceMemoryError, DivergenceError, ShapeError
-from ..layers import INFERENCE, TRAINING, Layer
+from ..layers import INFERENCE, TRAINING, Layer, Neuron
 from ..losses import Loss, RateCrossEntropy
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..schedules import Cosine, Schedule
@@ -278,10 +278,9 @@ class Trainer:
         """The surrogate width of every neuron layer: a number, or a list where there is one a channel."""
         found = {}
         for layer in self.net.walk():
-            width = getattr(layer, "width", None)
-            if width is not None:
-                values = layer.kernels.to_host(width.refresh())
-                shared = width.parameter is None or width.parameter.value.size == 1
+            if isinstance(layer, Neuron):
+                values, parameter = layer.kernels.to_host(layer.width.refresh()), layer.width.parameter
+                shared = parameter is None or parameter.value.size == 1
                 found[layer.path] = float(values[0]) if shared else [float(v) for v in values]
         return found
 

@@ -87,6 +87,13 @@ def test_numbers_worked_out_by_hand(device, dtype):
     assert row.nonfinite == 0
 
 
+def test_at_rest_a_triangle_sees_nothing():
+    """Its density is zero where it ends: silent neurons at rest, a width below the threshold, get no gradient."""
+    net = Sequential(LIF(surrogate=Surrogate("triangle")))
+    (row,) = diagnose(net, np.zeros((2, 3, 4), np.float32)).layers
+    assert row.undesired == (1.0, 1.0)
+
+
 def test_units_are_channels_times_positions():
     net = Sequential(Conv2d(1, 2, 1), LIF(beta=0.0))
     net.build((3, 2, 4, 5, 1))

@@ -13,20 +13,23 @@ from .torch_network import Meter, TorchSide, use
 __all__ = ["Meter", "Neurons", "Side", "load", "use"]
 
 BACKENDS = "triton", "cupy"
-"""For a device, the fastest first; without them PyTorch's operators do it."""
+"""For a device, the fastest first, of versions before 2; from then on it chooses by itself."""
 
 SURROGATES = {"arctan": lambda: surrogate.ATan(2.0), "triangle": lambda: surrogate.PiecewiseQuadratic(1.0)}
 
 
 def load(threads, device):
     triton = ("triton",) if device == "cuda" and find_spec("triton") else ()
-    return torch_network.load(threads, device, "spikingjelly", *triton)
+    versions = torch_network.load(threads, device, "spikingjelly", *triton)
+    if device == "cuda" and hasattr(functional, "neuron_implementation"):
+        versions["neurons by"] = functional.neuron_implementation("lif", torch.device(device))["implementation"]
+    return versions
 
 
 def fastest(node):
     """The node, computed by the fastest backend it has."""
     for backend in BACKENDS if TorchSide.device == "cuda" else ():
-        if backend in node.supported_backends and find_spec(backend):
+        if backend in getattr(node, "supported_backends", ()) and find_spec(backend):
             node.backend = backend
             break
     return node

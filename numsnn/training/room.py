@@ -7,26 +7,27 @@ from ..layers import Layer, Mode
 from ..losses import Loss
 
 
-def largest_batch(net: Layer, loss: Loss, slots: int, shape: tuple[int, ...], axis: int) -> int | None:
+def largest_batch(net: Layer, loss: Loss, slots: int, samples: int) -> int | None:
     """The largest batch, halving the one that did not fit, for which a training step fits; found by trying.
 
     What passes left in memory is lost; parameters and statistics are not touched.
 
     Args:
-        net, loss: as trained.
+        net, loss: as trained, the network built.
         slots: arrays of all parameters' size that the optimiser keeps.
-        shape, axis: of the input that did not fit, and which of its axes counts samples.
+        samples: of the batch that did not fit.
 
     Returns:
         so many samples, or None where not even one fits.
     """
-    samples = shape[axis]
+    axis = 0 if net.takes_pictures else 1
+    before, after = net.input_shape[:axis], net.input_shape[axis + 1 :]
     while samples > 1:
         samples //= 2
         try:
             net.to()
             held = [net.kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in range(slots)]
-            x = net.kernels.zeros((*shape[:axis], samples, *shape[axis + 1 :]), net.dtype)
+            x = net.kernels.zeros((*before, samples, *after), net.dtype)
             z = net.forward(x, Mode(training=True, store=True))
             _, dz = loss(net.kernels, z, np.zeros(samples, np.int64), net.dtype)
             net.backward(dz, need_dx=False)

@@ -118,7 +118,13 @@ class Trainer:
         self.start(train, epochs, resume)
         with DelayedInterrupt() as interrupt:
             while self.epoch < epochs:
-                self._fit_epoch(loader, progress, interrupt)
+                full = None
+                try:
+                    self._fit_epoch(loader, progress, interrupt)
+                except DeviceMemoryError as error:
+                    full = str(error)
+                if full:  # outside, where the error holds no arrays any more
+                    raise self._too_large(full)
                 if self._finish_epoch(test, len(loader)):
                     break
         return self.history
@@ -160,10 +166,7 @@ class Trainer:
             batches = loader.epoch(self.epoch, start=self.batch)
             for x, y in self.net.kernels.feed(batches, self.net.dtype):
                 started = time.perf_counter()
-                try:
-                    self._step(x, y, self.epoch + self.batch / len(loader))
-                except DeviceMemoryError as error:
-                    raise self._too_large(x.shape, error) from None
+                self._step(x, y, self.epoch + self.batch / len(loader))
                 self.batch += 1
                 self.running["seconds"] += time.perf_counter() - started
                 bar.update()
@@ -194,18 +197,18 @@ class Trainer:
         factor = self.schedule.factor(epoch, self.epochs)
         readouts = []
         for chunk in chunks:
-            z, loss = self._update(chunk, y, mode, factor)
-            readouts.append(self.net.kernels.to_host(z))
+            readout, loss = self._update(chunk, y, mode, factor)
+            readouts.append(readout)
             self.running["loss"] += loss * len(y) / len(chunks)
         self.running["correct"] += int((self.loss.decide(np.concatenate(readouts)) == y).sum())
         self.running["samples"] += len(y)
 
     def _update(self, x, y, mode, factor):
-        """One forward and backward pass and one update; returns the readout and the mean loss."""
+        """One forward and backward pass and one update; returns the readout, on the host, and the mean loss."""
         net, kernels = self.net, self.net.kernels
         z = net.forward(x, mode)
         losses, dz = self.loss(kernels, z, y, net.dtype)
-        losses = kernels.to_host(losses)
+        losses, readout = kernels.to_host(losses), kernels.to_host(z)
         if not np.isfinite(losses).all():
             self._diverged("the loss")
         net.backward(dz, need_dx=False)
@@ -217,7 +220,7 @@ class Trainer:
             self._diverged("the gradient")
         penalty = sum(getattr(layer, "penalty", 0.0) for layer in net.walk())
         self.optimizer.step(kernels, parameters, factor)
-        return z, float(losses.mean(dtype=np.float64)) + penalty
+        return readout, float(losses.mean(dtype=np.float64)) + penalty
 
     def _diverged(self, what):
         """Stop with the step, the layer and the last good checkpoint."""
@@ -230,12 +233,11 @@ class Trainer:
             "A lower learning rate or clip_norm may help."
         )
 
-    def _too_large(self, shape, error):
+    def _too_large(self, full):
         """The error of a step that the device has no memory for: it says which batch there is memory for."""
-        axis = 0 if self.net.takes_pictures else 1
-        fitting = largest_batch(self.net, self.loss, len(self.optimizer.slots), shape, axis)
+        fitting = largest_batch(self.net, self.loss, len(self.optimizer.slots), self.batch_size)
         advice = "not even a single sample fits" if fitting is None else f"{fitting} fit: batch_size={fitting}"
-        return DeviceMemoryError(f"{error}. A step takes {shape[axis]} samples; {advice}")
+        return DeviceMemoryError(f"{full}. A step takes {self.batch_size} samples; {advice}")
 
     def _finish_epoch(self, test, batches):
         """Evaluate, report and save; returns whether on_epoch wants the run to end."""

@@ -3,6 +3,7 @@
 Without a GPU they run in Numba's simulator, hence the few and small shapes.
 """
 
+import re
 import sys
 from types import SimpleNamespace
 
@@ -128,8 +129,9 @@ def test_inference_is_the_cpu_s(name):
     step(cpu, x, y)
     cuda.load_state(cpu.state())
     np.testing.assert_allclose(cuda(x), cpu(x), rtol=0, atol=CLOSE)
-    report = snn.diagnose(cuda, x, y)
-    assert str(report).splitlines()[0] == str(snn.diagnose(cpu, x, y)).splitlines()[0]
+    if name == "dense":  # what looks inside takes long in the simulator
+        reports = [snn.diagnose(net, x, y) for net in (cuda, cpu)]
+        assert [row.rate for row in reports[0].layers] == [row.rate for row in reports[1].layers]
 
 
 def test_there_and_back_again():
@@ -210,7 +212,7 @@ def test_a_batch_that_does_not_fit_is_told_which_would(monkeypatch):
     trainer = snn.Trainer(net, device="cuda", batch_size=16, optimizer=SGD(0.1, momentum=0.0))
     net.build(x.shape)
     array.store.release()
-    limit, real = array.store.held + 60_000, array._Piece
+    limit, real = array.store.held + 80_000, array._Piece
 
     def piece(nbytes):
         if array.store.held + nbytes > limit:
@@ -220,8 +222,13 @@ def test_a_batch_that_does_not_fit_is_told_which_would(monkeypatch):
     monkeypatch.setattr(array, "_Piece", piece)
     context = SimpleNamespace(get_memory_info=lambda: (0, 2**30))
     monkeypatch.setattr(array.cuda, "current_context", lambda: context, raising=False)
-    with pytest.raises(DeviceMemoryError, match=r"no memory for .*\. A step takes 16 samples; 4 fit: batch_size=4$"):
+    with pytest.raises(DeviceMemoryError, match=r"no memory for .*\. A step takes 16 samples; ") as caught:
         trainer.fit((x, y), epochs=1, progress=False)
+    fitting = int(re.fullmatch(r".*; (\d+) fit: batch_size=\1", str(caught.value))[1])
+    assert 1 <= fitting < 16
+    snn.Trainer(net, device="cuda", batch_size=fitting, optimizer=SGD(0.1, momentum=0.0)).fit(
+        (x[: 2 * fitting], y[: 2 * fitting]), epochs=1, progress=False
+    )
     limit = 0
     with pytest.raises(DeviceMemoryError, match=r"not even a single sample fits$"):
         trainer.fit((x, y), epochs=1, progress=False)

@@ -259,12 +259,17 @@ def _cuda():
     try:
         for_device("cuda")
     except DeviceError as error:
-        return str(error).removeprefix("device 'cuda': ")
+        return str(error).removeprefix("device 'cuda': ").removesuffix("; use device='cpu'")
+    from .kernels.cuda import library
     from .kernels.cuda.api import device_info
 
     info, gigabytes = device_info(), 2**30
     capability = ".".join(map(str, info["capability"]))
-    return f"{info['name']}, compute capability {capability}, {info['memory'][1] / gigabytes:.0f} GiB"
+    by = f"by cuBLAS {library.version()}" if library.available() else "by numsnn's own kernels (cuBLAS is not there)"
+    return (
+        f"{info['name']}, compute capability {capability}, {info['memory'][1] / gigabytes:.0f} GiB; "
+        f"matrix products {by}"
+    )
 
 
 def _version(name):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..kernels.reference.surrogate import DENSITY
 from ..layers import Layer, Mode, Neuron
+from ..layers.route import Routed
 from ..losses import Loss, RateCrossEntropy
 from ..psg import FAMILIES
 from ..validate import whole
@@ -99,6 +100,23 @@ class ParameterRow:
 
 
 @dataclass(frozen=True)
+class ProductRow:
+    """How one convolution or fully connected layer was computed: see `numsnn.set_route`.
+
+    Attributes:
+        name: the layer's full name.
+        density: share of its inputs that were active; None where the target does not count them.
+        forward, weight, input: the way taken by the forward pass and by the gradients; None where there was none.
+    """
+
+    name: str
+    density: float | None
+    forward: str | None
+    weight: str | None
+    input: str | None
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """The result of `diagnose`: prints as tables and hints, and is plain data.
 
@@ -107,12 +125,14 @@ class Diagnosis:
         parameters: a `ParameterRow` a trained array.
         loss: mean over samples, the divergence objective included; None without labels or where it is not finite.
         hints: one line for everything that looks wrong; empty for a healthy network.
+        products: a `ProductRow` a convolution or fully connected layer.
     """
 
     layers: tuple[LayerRow, ...]
     parameters: tuple[ParameterRow, ...]
     loss: float | None
     hints: tuple[str, ...]
+    products: tuple[ProductRow, ...] = ()
 
     def to_dict(self) -> dict:
         """The same as dicts, lists, numbers and None, for JSON."""
@@ -125,8 +145,8 @@ class Diagnosis:
         Raises:
             ValueError: a key is missing or unknown.
         """
-        values = _fields_of(cls, data)
-        for key, row in (("layers", LayerRow), ("parameters", ParameterRow)):
+        values = _fields_of(cls, {"products": []} | data)  # which runs of earlier versions did not note down
+        for key, row in (("layers", LayerRow), ("parameters", ParameterRow), ("products", ProductRow)):
             values[key] = tuple(row(**_fields_of(row, entry)) for entry in values[key])
         return cls(**values)
 
@@ -178,7 +198,8 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
             copy.forward(x, mode)
         uncorrected = {layer.path: _numbers(_shift(layer)) for layer in corrected}
     rows = tuple(LayerRow(shift_uncorrected=uncorrected.get(row["name"]), **row) for row in measured)
-    return Diagnosis(rows, parameters, mean_loss, hints_of(rows, parameters, mean_loss, y is not None))
+    hints = hints_of(rows, parameters, mean_loss, y is not None)
+    return Diagnosis(rows, parameters, mean_loss, hints, tuple(_products(copy)))
 
 
 def record_spikes(net: Layer, x, sample: int = 0) -> dict[str, np.ndarray]:
@@ -218,6 +239,8 @@ def _copy(net, x):
     copy = Layer.from_description(net.description()).to(net.device, net.dtype)
     for mine, theirs in zip(copy.tree(), net.tree(), strict=True):
         mine.path = theirs.path  # a part of a larger network keeps its full names
+        if isinstance(theirs, Routed):
+            mine.route = theirs.route
     copy.build(x.shape)
     copy.load_state(net.state())
     return copy, x
@@ -278,6 +301,13 @@ def _histogram(potentials):
         low, high = low - (largest / 2 or 0.5), high + (largest / 2 or 0.5)
     counts, edges = np.histogram(potentials, BINS, (low, high))
     return tuple(counts.tolist()), tuple(edges.tolist())
+
+
+def _products(net):
+    """A `ProductRow` for every layer that multiplies with weights, after a pass."""
+    for layer in net.walk():
+        if isinstance(layer, Routed):
+            yield ProductRow(layer.path, layer.density, *map(layer.routes.get, ("forward", "weight", "input")))
 
 
 def _parameter_row(name, parameter, kernels, labelled):

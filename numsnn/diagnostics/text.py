@@ -43,9 +43,18 @@ def parameter_table(diagnosis) -> list[list[str]]:
     return table
 
 
+def product_table(diagnosis) -> list[list[str]]:
+    """How the convolutions and fully connected layers of a `Diagnosis` were computed, the header first."""
+    table = [["computed by", "active", "forward", "weight gradient", "input gradient"]]
+    for row in diagnosis.products:
+        active = "-" if row.density is None else percent(row.density)
+        table.append([row.name, active, *(way or "-" for way in (row.forward, row.weight, row.input))])
+    return table
+
+
 def report_text(diagnosis) -> str:
     """Tables and hints of a `Diagnosis`, for a terminal."""
-    tables = [layer_table(diagnosis), parameter_table(diagnosis)]
+    tables = [layer_table(diagnosis), parameter_table(diagnosis), product_table(diagnosis)]
     parts = [_aligned(table) for table in tables if len(table) > 1]
     if diagnosis.loss is not None:
         parts.append(f"loss {diagnosis.loss:.4g}")

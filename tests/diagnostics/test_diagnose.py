@@ -20,6 +20,7 @@ from numsnn.layers import (
     Repeat,
     Residual,
     Sequential,
+    set_route,
 )  # fmt: skip
 from numsnn.losses import TET, RateCrossEntropy
 from numsnn.pda import PDA
@@ -348,6 +349,22 @@ def test_round_trip_through_json():
     again = Diagnosis.from_dict(json.loads(json.dumps(report.to_dict(), allow_nan=False)))
     assert again == report
     assert str(again) == str(report)
+
+
+def test_how_products_were_computed():
+    """As the network was asked to, and told in the text; runs of earlier versions did not note it down."""
+    net, x, y = picture_net()
+    set_route(net, "dense")
+    report = diagnose(net, x, y)
+    names = [layer.path for layer in net.walk() if isinstance(layer, Conv2d | Linear)]
+    assert [row.name for row in report.products] == names and len(names) == 3
+    assert {(row.forward, row.weight, row.input) for row in report.products} == {("dense",) * 3}
+    assert all(0 < row.density <= 1 for row in report.products)
+    (line,) = (line for line in str(report).splitlines() if line.startswith(f"{names[-1]} ") and "dense" in line)
+    assert line.split()[-3:] == ["dense"] * 3
+    assert diagnose(net, x).products[0].weight is None
+    earlier = {key: value for key, value in report.to_dict().items() if key != "products"}
+    assert Diagnosis.from_dict(earlier).products == ()
 
 
 def test_from_dict_names_what_is_wrong():

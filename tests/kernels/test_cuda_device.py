@@ -12,9 +12,10 @@ import pytest
 from twins import cuda
 
 import numsnn as snn
+from numsnn import cli
 from numsnn.errors import DeviceError, DeviceMemoryError
 from numsnn.kernels import for_device
-from numsnn.kernels.cuda import api, array, memory
+from numsnn.kernels.cuda import api, array, library, memory
 from numsnn.kernels.cuda.launch import launch, scratch
 
 # --- no device ------------------------------------------------------------------------------------------------
@@ -75,6 +76,19 @@ def test_command_line_without_a_driver(tmp_path):
         pytest.skip("there is a CUDA device: the run was made")
     assert done.returncode == 2
     assert done.stderr.startswith("numsnn: error: device 'cuda': ") and done.stderr.count("\n") == 1
+
+
+def test_info_tells_what_there_is(capsys, monkeypatch):
+    """One line: the device and who multiplies there, or what is missing."""
+    found(monkeypatch)
+    monkeypatch.setattr(library, "available", lambda: True)
+    monkeypatch.setattr(library, "version", lambda: "13.1.0")
+    assert cli.main(["info"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("CUDA"))
+    assert line.endswith("Some GPU, compute capability 9.0, 0 GiB; matrix products by cuBLAS 13.1.0")
+    found(monkeypatch, available=False)
+    assert cli.main(["info"]) == 0
+    assert "\nCUDA         there is no CUDA device\n" in capsys.readouterr().out
 
 
 # --- arrays ---------------------------------------------------------------------------------------------------

@@ -28,8 +28,8 @@ def small_tiles(monkeypatch):
         monkeypatch.setattr(import_module("numsnn.kernels.cpu.neuron"), name, value)
     for module, name, size in (
         ("tiles", "THREADS", 12), ("tiles", "HEAVY_THREADS", 8), ("tiles", "FEW_THREADS", 12),
-        ("tiles", "MOST_BLOCKS", 6), ("tiles", "FILL", 1), ("tiles", "WARP", 1), ("tiles", "SUM_COLUMNS", 4),
-        ("tiles", "SUM_LANES", 3),
+        ("tiles", "MOST_BLOCKS", 6), ("tiles", "FILL", 1), ("tiles", "WARP", 1), ("reduce", "SUM_COLUMNS", 4),
+        ("reduce", "SUM_LANES", 3),
         ("moments", "COLUMNS", 4), ("moments", "LANES", 3), ("neuron", "MEASURED_CHANNELS", 4),
         ("neuron", "LEAST_WIDE", 0), ("lateral", "LIST", 3), ("lateral", "THREADS", 2), ("lateral", "MOST_BLOCKS", 4),
     ):  # fmt: skip
@@ -43,12 +43,12 @@ def small_tiles(monkeypatch):
     ):  # fmt: skip
         if f"numsnn.kernels.cuda.{module}" in sys.modules:
             monkeypatch.setattr(sys.modules[f"numsnn.kernels.cuda.{module}"], name, size)
-    if "numsnn.kernels.cuda.tile" in sys.modules:
-        tile = sys.modules["numsnn.kernels.cuda.tile"]
+    if "numsnn.kernels.cuda.product_tiles" in sys.modules:
+        tile = sys.modules["numsnn.kernels.cuda.product_tiles"]
         wide, small = tile.Tile(16, 16, 4, 4, 4), tile.Tile(8, 8, 4, 2, 2)
         tiles = {np.dtype(np.float32): (wide, small), np.dtype(np.float64): (small, small)}
         for module, name, value in (
-            ("tile", "TILES", tiles), ("tile", "ENOUGH_BLOCKS", 1), ("product", "LEAST_PIXELS", 20),
+            ("product_tiles", "TILES", tiles), ("product_tiles", "ENOUGH_BLOCKS", 1), ("product", "LEAST_PIXELS", 20),
             ("grouped", "SHARE_PIXELS", 10), ("pixels", "THREADS", 8),
         ):  # fmt: skip
             monkeypatch.setattr(sys.modules[f"numsnn.kernels.cuda.{module}"], name, value)

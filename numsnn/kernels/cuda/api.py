@@ -4,7 +4,11 @@ Everything else of this package takes `cuda` from here: a successor of numba-cud
 """
 
 import os
+import sys
+import threading
 from importlib.util import find_spec
+
+import numpy as np
 
 from ...errors import DeviceError
 
@@ -29,6 +33,23 @@ SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") == "1"
 if SIMULATED:
     from numba.cuda.simulator.kernel import _get_kernel_context
 
+    class _Shared:
+        """Shared memory of the kernel at work, known by the line that asks for it. Two of the simulator's own threads
+        that ask at once may be given one piece each. It knows no alignment."""
+
+        _lock = threading.Lock()
+
+        def __init__(self, shared):
+            self._pieces = shared._allocations
+
+        def array(self, shape, dtype, alignment=None):
+            frame = sys._getframe(1)
+            place = frame.f_code.co_filename, frame.f_lineno
+            with self._lock:
+                if place not in self._pieces:
+                    self._pieces[place] = np.empty(shape, dtype)
+                return self._pieces[place]
+
     class _Simulated:
         """What kernels and the functions they call know as `cuda`: of the kernel at work, if there is one. By itself
         the simulator puts it into every function's globals for as long as one of its threads is in there, and takes it
@@ -39,6 +60,8 @@ if SIMULATED:
 
         def __getattr__(self, name):
             kernel = _get_kernel_context()
+            if name == "shared":
+                return _Shared(kernel.shared)
             return getattr(kernel if hasattr(kernel, name) else self._module, name)
 
     cuda = _Simulated(cuda)

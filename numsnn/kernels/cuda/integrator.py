@@ -7,7 +7,8 @@ from .. import equations as eq
 from .api import cuda
 from .compile import kernel
 from .launch import launch, scratch
-from .tiles import HEAVY_THREADS, add_up, cut, lay_out, leave_share
+from .reduce import add_up
+from .tiles import HEAVY_THREADS, cut, lay_out, leave_share
 
 
 @cache

@@ -17,7 +17,8 @@ from .compile import device, kernel
 from .launch import ceil_div, launch, launch_flat, scratch
 from .memory import fill
 from .moments import lay_out_potentials, merge, merge_tile
-from .tiles import FILL, HEAVY_THREADS, THREADS, add_up, cut, lay_out, leave_share
+from .reduce import add_up
+from .tiles import FILL, HEAVY_THREADS, THREADS, cut, lay_out, leave_share
 from .vector import NUMBERS, SPIKES, WIDTH, step, width_of
 
 CHUNK = {1: 8, WIDTH: 4}

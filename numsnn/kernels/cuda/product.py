@@ -1,4 +1,4 @@
-"""Dense convolutions and matrix products without a library, in tiles (see `tile`).
+"""Dense convolutions and matrix products without a library, in tiles (see `product_tiles`).
 
 A row of the left factor is an output pixel, a term a tap and a channel; both are gathered from where they lie, and no
 patch is written to memory. The input gradient is the same with the turned kernel: its rows are input pixels, in classes
@@ -15,8 +15,8 @@ from .api import cuda
 from .compile import device, kernel
 from .launch import ceil_div, launch, scratch
 from .pixels import cut, flat, inside
+from .product_tiles import ALIGNMENT, choose_tile, parts
 from .reduce import sum_parts
-from .tile import ALIGNMENT, choose_tile, parts
 
 LEAST_PIXELS = 512
 """Output pixels that a block sums for the gradient of weights, if there are as many."""

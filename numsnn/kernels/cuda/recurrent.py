@@ -14,7 +14,8 @@ from .launch import launch, launch_flat, scratch
 from .memory import fill
 from .neuron import reset_kind
 from .recurrent_steps import step_back, step_forward
-from .tiles import HEAVY_THREADS, add_up, cut, lay_out, leave_share
+from .reduce import add_up
+from .tiles import HEAVY_THREADS, cut, lay_out, leave_share
 
 
 @cache

@@ -55,9 +55,61 @@ def _launch_sums(x, y):
     launch(_sum_rows[x.dtype], (ceil_div(channels, block[0]), len(y)), block, x, y)
 
 
+SUM_COLUMNS, SUM_LANES = 32, 16
+"""Threads of a block that adds up shares."""
+
+MOST_SUMS = 6
+"""Sums of one launch."""
+
+
+def _sum_kernel(dtype):
+    @kernel
+    def sum_shares(shares, a, b, c, d, e, f):
+        """Every total ``[C]`` is the sum of its shares ``[blocks, C]``, in an order that depends on shapes alone."""
+        partial = cuda.shared.array((SUM_LANES, SUM_COLUMNS), dtype)
+        _, blocks, channels = shares.shape
+        column, lane, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.y
+        k, n = cuda.blockIdx.x * cuda.blockDim.x + column, cuda.blockIdx.y
+        total = shares.dtype.type(0)
+        if k < channels:
+            for block in range(lane, blocks, lanes):
+                total += shares[n, block, k]
+        partial[lane, column] = total
+        cuda.syncthreads()
+        if lane == 0 and k < channels:
+            for other in range(1, lanes):
+                total += partial[other, column]
+            if n == 0:
+                a[k] = total
+            elif n == 1:
+                b[k] = total
+            elif n == 2:
+                c[k] = total
+            elif n == 3:
+                d[k] = total
+            elif n == 4:
+                e[k] = total
+            else:
+                f[k] = total
+
+    return sum_shares
+
+
+_sum_shares = {np.dtype(real): _sum_kernel(real) for real in (np.float32, np.float64)}
+
+
+def add_up(shares, totals) -> None:
+    """totals[n] ``[C]`` = the sum of shares[n] over blocks: shares ``[N, blocks, C]``, as many totals."""
+    if totals:
+        count, blocks, channels = shares.shape
+        block = min(SUM_COLUMNS, channels), min(SUM_LANES, blocks)
+        padded = *totals, *totals[:1] * (MOST_SUMS - count)
+        launch(_sum_shares[shares.dtype], (ceil_div(channels, block[0]), count), block, shares, *padded)
+
+
 def sum_parts(parts, total):
     """total = the parts added in order: parts ``[P, C]``, total ``[C]``."""
-    _launch_sums(parts, total.reshape(1, -1))
+    add_up(parts[None], (total,))
 
 
 def column_sum(x, total):

@@ -26,13 +26,15 @@ def largest_batch(net: Layer, loss: Loss, slots: int, samples: int) -> int | Non
         samples //= 2
         try:
             net.to()
-            held = [net.kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in range(slots)]
-            x = net.kernels.zeros((*before, samples, *after), net.dtype)
+            # what else there is in a step: moments, values and gradients as one vector each, and the next batch
+            copies = range(slots + 2)
+            held = [net.kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in copies]
+            x, following = (net.kernels.zeros((*before, samples, *after), net.dtype) for _ in range(2))
             z = net.forward(x, Mode(training=True, store=True))
             _, dz = loss(net.kernels, z, np.zeros(samples, np.int64), net.dtype)
             net.backward(dz, need_dx=False)
             net.kernels.to_host(dz)
-            del held
+            del held, following
             return samples
         except DeviceMemoryError:
             continue

@@ -19,11 +19,6 @@ MOST_PARTS = 512
 """Blocks of rows at most; a few for every multiprocessor."""
 
 
-def row_blocks(rows: int, lanes: int = LANES) -> int:
-    """Blocks that so many rows are cut into."""
-    return max(1, min(MOST_PARTS, ceil_div(rows, lanes * ROWS_PER_LANE)))
-
-
 def _kernel(dtype):
     @kernel
     def sum_rows(x, y):
@@ -47,12 +42,6 @@ def _kernel(dtype):
 
 
 _sum_rows = {np.dtype(real): _kernel(real) for real in (np.float32, np.float64)}
-
-
-def _launch_sums(x, y):
-    rows, channels = x.shape
-    block = min(COLUMNS, channels), min(LANES, rows)
-    launch(_sum_rows[x.dtype], (ceil_div(channels, block[0]), len(y)), block, x, y)
 
 
 SUM_COLUMNS, SUM_LANES = 32, 16
@@ -114,6 +103,8 @@ def sum_parts(parts, total):
 
 def column_sum(x, total):
     """total[c] = sum of x[m, c] over m: x ``[M, C]``."""
-    parts = scratch.get("column sums", (row_blocks(len(x)), x.shape[1]), x.dtype)
-    _launch_sums(x, parts)
+    rows, channels = x.shape
+    block = min(COLUMNS, channels), min(LANES, rows)
+    parts = scratch.get("column sums", (min(MOST_PARTS, ceil_div(rows, LANES * ROWS_PER_LANE)), channels), x.dtype)
+    launch(_sum_rows[x.dtype], (ceil_div(channels, block[0]), len(parts)), block, x, parts)
     sum_parts(parts, total)

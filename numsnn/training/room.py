@@ -20,22 +20,25 @@ def largest_batch(net: Layer, loss: Loss, slots: int, samples: int) -> int | Non
     Returns:
         so many samples, or None where not even one fits.
     """
-    axis = 0 if net.takes_pictures else 1
-    before, after = net.input_shape[:axis], net.input_shape[axis + 1 :]
     while samples > 1:
         samples //= 2
         try:
-            net.to()
-            # what else there is in a step: moments, values and gradients as one vector each, and the next batch
-            copies = range(slots + 2)
-            held = [net.kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in copies]
-            x, following = (net.kernels.zeros((*before, samples, *after), net.dtype) for _ in range(2))
-            z = net.forward(x, Mode(training=True, store=True))
-            _, dz = loss(net.kernels, z, np.zeros(samples, np.int64), net.dtype)
-            net.backward(dz, need_dx=False)
-            net.kernels.to_host(dz)
-            del held, following
-            return samples
-        except DeviceMemoryError:
+            _step(net, loss, slots, samples)
+        except DeviceMemoryError:  # its arrays went with it: the next try has all the memory there is
             continue
+        return samples
     return None
+
+
+def _step(net, loss, slots, samples):
+    """As much memory as a training step takes, with what the optimiser and the next batch take beside it."""
+    net.to()
+    axis = 0 if net.takes_pictures else 1
+    shape = (*net.input_shape[:axis], samples, *net.input_shape[axis + 1 :])
+    copies = range(slots + 2)  # moments, values and gradients, each as one vector
+    held = [net.kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in copies]
+    held.append(net.kernels.zeros(shape, net.dtype))
+    z = net.forward(net.kernels.zeros(shape, net.dtype), Mode(training=True, store=True))
+    _, dz = loss(net.kernels, z, np.zeros(samples, np.int64), net.dtype)
+    net.backward(dz, need_dx=False)
+    net.kernels.to_host(dz)

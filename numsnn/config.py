@@ -61,8 +61,8 @@ class MethodConfig:
     width: float = 1.0
     learn_width: bool = True
     width_per: str = "layer"
-    width_lr: float = 0.02
-    width_bounds: list[float] = field(default_factory=lambda: [0.05, 20.0])
+    width_lr: float = 0.1
+    width_bounds: list[float] = field(default_factory=list)
     pda: bool = True
     pda_momentum: float = 0.1
     divergence: float = 0.0
@@ -178,8 +178,8 @@ def _typed(what, value, kind):
         numbers = isinstance(value, list) and all(
             isinstance(item, int | float) and not isinstance(item, bool) for item in value
         )
-        if not numbers or len(value) != 2:
-            raise ConfigError(f"{what} must be a list of two numbers; got {value!r}")
+        if not numbers or len(value) not in (0, 2):
+            raise ConfigError(f"{what} must be a list of two numbers, or [] for the default; got {value!r}")
         return [float(item) for item in value]
     if type(value) is not kind:
         raise ConfigError(f"{what} must be {_KINDS[kind]}; got {value!r}")

@@ -120,7 +120,8 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
     choice("model.neuron", model.neuron, tuple(NEURONS))
     if method.learn_width:
         surrogate = PSG(
-            method.surrogate, method.width, per=method.width_per, lr=method.width_lr, bounds=tuple(method.width_bounds)
+            method.surrogate, method.width, per=method.width_per, lr=method.width_lr,
+            bounds=tuple(method.width_bounds) or None,
         )
     else:
         surrogate = Surrogate(method.surrogate, method.width)

@@ -28,26 +28,38 @@ class Family:
     """What is known of a surrogate family beside its equations.
 
     Attributes:
+        peak: phi(0), so that the slope at the threshold is peak / alpha.
         reach: the |z| from which on the surrogate cannot see a potential: the edge of the support, or for unbounded
             families where phi(z) falls below 1 % of phi(0).
         compact: whether the density is exactly zero beyond the reach.
         breaks: the z at which the density or its slope jumps; finite differences must not cross them.
     """
 
+    peak: float
     reach: float
     compact: bool = False
     breaks: tuple[float, ...] = ()
 
 
 FAMILIES = {
-    "rectangle": Family(0.5, True, (-0.5, 0.5)),
-    "triangle": Family(1.0, True, (-1.0, 0.0, 1.0)),
-    "logistic": Family(2 * math.acosh(10)),
-    "arctan": Family(math.sqrt(99)),
-    "gaussian": Family(math.sqrt(2 * math.log(100))),
-    "laplace": Family(math.log(100), breaks=(0.0,)),
-    "fast_sigmoid": Family(9.0, breaks=(0.0,)),
+    "rectangle": Family(1.0, 0.5, True, (-0.5, 0.5)),
+    "triangle": Family(1.0, 1.0, True, (-1.0, 0.0, 1.0)),
+    "logistic": Family(0.25, 2 * math.acosh(10)),
+    "arctan": Family(1 / math.pi, math.sqrt(99)),
+    "gaussian": Family(1 / math.sqrt(2 * math.pi), math.sqrt(2 * math.log(100))),
+    "laplace": Family(0.5, math.log(100), breaks=(0.0,)),
+    "fast_sigmoid": Family(0.5, 9.0, breaks=(0.0,)),
 }
+
+STEEPEST = 1.0
+"""Slope at the threshold, in units of 1 / threshold, beyond which a width does not narrow by default.
+
+The explicit gradient is that of a network whose spikes are smooth. Firing itself does not change with the width, so
+that in the last layer in front of the readout nothing stops it from asking for ever narrower surrogates, which see
+hardly any potential: training ended with a higher loss for every lower bound that was tried (benchmarks/RESULTS.md)."""
+
+WIDEST = 20.0
+"""Largest width by default, in thresholds."""
 
 
 class Surrogate(Described):
@@ -84,11 +96,14 @@ class PSG(Surrogate):
     Args:
         family, width: as for `Surrogate`; the width is where learning starts.
         per: "layer" for one width a layer (default), "channel" for one a channel.
-        lr: learning rate of log alpha, scaled by the schedule like every other. Default 0.02.
-        bounds: smallest and largest width. Default (0.05, 20).
+        lr: learning rate of log alpha, scaled by the schedule like every other. Default 0.1.
+        bounds: smallest and largest width. Default None: from where the slope at the threshold is 1 / threshold (width
+            1 for a triangle and a threshold of 1) to 20 thresholds; a start outside is brought inside by the first
+            update.
 
     Raises:
-        ValueError: an unknown family or granularity, a width that is not positive or lies outside the bounds.
+        ValueError: an unknown family or granularity, a width that is not positive or lies outside bounds that are
+            given.
     """
 
     learned = True
@@ -98,13 +113,21 @@ class PSG(Surrogate):
         family: str = "triangle",
         width: float = 1.0,
         per: str = "layer",
-        lr: float = 0.02,
-        bounds: tuple[float, float] = (0.05, 20.0),
+        lr: float = 0.1,
+        bounds: tuple[float, float] | None = None,
     ):
         super().__init__(family, width)
         self.per = choice("PSG: per", per, ("layer", "channel"))
         self.lr = positive("PSG: lr", lr)
-        low, high = two("PSG: bounds", bounds)
-        self.bounds = (positive("PSG: lower bound", low), positive("PSG: upper bound", high))
-        if not low <= width <= high:
-            raise ValueError(f"PSG: width must lie within bounds {self.bounds}; got {width}")
+        self.bounds = None
+        if bounds is not None:
+            low, high = two("PSG: bounds", bounds)
+            self.bounds = (positive("PSG: lower bound", low), positive("PSG: upper bound", high))
+            if not low <= width <= high:
+                raise ValueError(f"PSG: width must lie within bounds {self.bounds}; got {width}")
+
+    def bounds_at(self, threshold: float) -> tuple[float, float]:
+        """Smallest and largest width of neurons with this threshold."""
+        if self.bounds is not None:
+            return self.bounds
+        return FAMILIES[self.family].peak * threshold / STEEPEST, WIDEST * threshold

@@ -37,7 +37,7 @@ def test_recipes_are_valid():
         ('[training]\nlr = "fast"', "training.lr must be a number; got 'fast'"),
         ("[method]\npda = 1", "method.pda must be true or false; got 1"),
         ("[data]\nname = 3", "data.name must be a string; got 3"),
-        ("[method]\nwidth_bounds = [1]", r"method.width_bounds must be a list of two numbers; got \[1\]"),
+        ("[method]\nwidth_bounds = [1]", r"must be a list of two numbers, or \[\] for the default; got \[1\]"),
         ('[method]\nwidth_bounds = [1, "a"]', "method.width_bounds must be a list of two numbers"),
         ("training = 3", r"training must be a section \[training\]; got 3"),
         ("epochs == 3", "not valid TOML"),

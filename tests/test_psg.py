@@ -81,7 +81,7 @@ NAMES = "rectangle, triangle, logistic, arctan, gaussian, laplace, fast_sigmoid"
         (lambda: snn.PSG(lr=0), "PSG: lr must be positive; got 0"),
         (lambda: snn.PSG(bounds=(0.0, 5.0)), "PSG: lower bound must be positive; got 0.0"),
         (lambda: snn.PSG(bounds=(0.1, -5.0)), "PSG: upper bound must be positive; got -5.0"),
-        (lambda: snn.PSG(width=30.0), "PSG: width must lie within bounds (0.05, 20.0); got 30.0"),
+        (lambda: snn.PSG(width=30.0, bounds=(0.05, 20)), "PSG: width must lie within bounds (0.05, 20.0); got 30.0"),
         (lambda: snn.PSG(bounds=(2.0, 3.0)), "PSG: width must lie within bounds (2.0, 3.0); got 1.0"),
         (lambda: snn.PSG(bounds=(3.0, 0.5)), "PSG: width must lie within bounds (3.0, 0.5); got 1.0"),
     ],
@@ -98,7 +98,8 @@ def test_bounds_are_a_pair(bounds):
 
 
 def test_width_may_lie_on_a_bound():
-    assert snn.PSG(width=0.05).width == 0.05 and snn.PSG(width=20).width == 20.0
+    bounds = (0.05, 20)
+    assert snn.PSG(width=0.05, bounds=bounds).width == 0.05 and snn.PSG(width=20, bounds=bounds).width == 20.0
 
 
 def test_what_a_neuron_layer_makes_of_its_surrogate():
@@ -187,7 +188,7 @@ def batch():
 
 @pytest.mark.parametrize("per", ["layer", "channel"])
 def test_training_moves_the_width(per):
-    widths = classify(network(snn.PSG("triangle", per=per)), *batch(), Adam(1e-3), 10)
+    widths = classify(network(snn.PSG("triangle", per=per, bounds=(0.05, 20))), *batch(), Adam(1e-3), 10)
     assert (np.abs(widths[-1] - 1) > 1e-3).all()
     assert len(set(widths[-1])) == (1 if per == "layer" else 16)
 
@@ -211,6 +212,20 @@ def test_width_stays_within_bounds(direction):
         width = layer.width.refresh()
         assert ((low * (1 - 2 * eps) <= width) & (width <= high * (1 + 2 * eps))).all()
     np.testing.assert_allclose(width, low if direction == 1 else high, rtol=2 * eps)
+
+
+@pytest.mark.parametrize("family", snn.psg.FAMILIES)
+@pytest.mark.parametrize("threshold", [1.0, 0.3])
+def test_by_default_no_surrogate_gets_steeper_than_its_threshold(family, threshold):
+    """A start outside is brought inside by the first update."""
+    psg = snn.PSG(family, width=1e-3)
+    low, high = psg.bounds_at(threshold)
+    assert DENSITY[family](0.0) / low == pytest.approx(1 / threshold) and high == 20 * threshold
+    layer = snn.LIF(v_threshold=threshold, surrogate=psg).to("reference", "float64").build((T, N, C))
+    assert layer.width.refresh()[0] == pytest.approx(1e-3)
+    SGD(0.1, momentum=0.0).step(layer.kernels, layer.parameters())
+    np.testing.assert_allclose(layer.width.refresh(), low)
+    assert snn.PSG(family, bounds=(0.2, 3)).bounds_at(threshold) == (0.2, 3)
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -40,7 +40,8 @@ class LayerRow:
         undesired: ``[T]``, share of potentials that the surrogate cannot see, |u - theta| > reach * width.
         width, threshold, leak: surrogate width, threshold and beta: one number, or ``[C]`` where channels differ.
         family, reach: of the surrogate; the reach is in widths.
-        width_bounds: of a learned width; None where it is fixed.
+        width_bounds: of a learned width; None where it is fixed. A lower one of None is the default, where a width may
+            well stay.
         pda: whether the layer has a PDA that corrects.
         gradient: norm of dL/di, i the input current; None without labels.
         gradient_steps: ``[T]``, the same step by step; None without labels.
@@ -65,7 +66,7 @@ class LayerRow:
     leak: tuple[float, ...]
     family: str
     reach: float
-    width_bounds: tuple[float, float] | None
+    width_bounds: tuple[float | None, float] | None
     pda: bool
     gradient: float | None
     gradient_steps: tuple[float | None, ...] | None
@@ -273,10 +274,17 @@ def _measure(layer):
         "std": _number(u.std(dtype=np.float64)), "shift": _numbers(_shift(layer)), "undesired": _numbers(undesired),
         "width": _distinct(width), "threshold": _distinct(theta), "leak": _distinct(beta),
         "family": layer.surrogate.family, "reach": reach,
-        "width_bounds": layer.surrogate.bounds if layer.surrogate.learned else None, "pda": _corrects(layer),
+        "width_bounds": _width_bounds(layer), "pda": _corrects(layer),
         "gradient": gradient, "gradient_steps": gradient_steps, "nonfinite": float((~finite).mean()),
         "counts": counts, "edges": edges,
     }  # fmt: skip
+
+
+def _width_bounds(layer):
+    psg = layer.surrogate
+    if not psg.learned or psg.bounds is not None:
+        return psg.bounds if psg.learned else None
+    return None, psg.bounds_at(float(np.min(layer.v_threshold)))[1]
 
 
 def _shift(layer):

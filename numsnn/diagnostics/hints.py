@@ -102,6 +102,8 @@ def _bound_hint(row):
         return
     low, high = row.width_bounds
     for side, bound in (("lower", low), ("upper", high)):
+        if bound is None:
+            continue
         stuck = sum(abs(width - bound) <= AT_BOUND * bound for width in row.width if width is not None)
         if stuck:
             channels = f" in {stuck} of {len(row.width)} channels" if len(row.width) > 1 else ""

@@ -153,7 +153,9 @@ class Neuron(Layer):
         channels = shape[-1]
         self._shared = channels, self.kernels, self.dtype
         psg = self.surrogate
-        learning = {"lr": psg.lr, "bounds": psg.bounds} if psg.learned else {}
+        learning = {}
+        if psg.learned:
+            learning = {"lr": psg.lr, "bounds": psg.bounds_at(float(np.min(self.v_threshold)))}
         per = psg.per if psg.learned else False
         self.leak = self.decay("beta", self._leak, self.learn_tau)
         above = 0.0 if self.v_reset is None or self.v_reset == "none" else max(self.v_reset, 0.0)

@@ -476,11 +476,17 @@ def test_hint_of_an_exploding_gradient():
     assert "gradients explode towards lif1, lif2 (over 1000 times lif3's): clip their norm" in hints(*deep(1e5))
 
 
+def test_a_width_may_stay_at_the_lower_bound_that_nobody_set():
+    for width, hinted in ((1.0, False), (20.0, True)):
+        net, x = current_net(surrogate=PSG("triangle", width=width))
+        assert ("width is at its" in hints(net, x)) == hinted
+
+
 @pytest.mark.parametrize(("side", "bound"), [("lower", 0.05), ("upper", 20.0)])
 def test_hint_of_a_width_at_its_bound(side, bound):
-    net, x = current_net(surrogate=PSG("triangle", width=bound))
+    net, x = current_net(surrogate=PSG("triangle", width=bound, bounds=(0.05, 20)))
     assert f"lif1's width is at its {side} bound {bound:g}: widen PSG's bounds" in hints(net, x)
-    net, x = current_net(surrogate=PSG("triangle", per="channel"))
+    net, x = current_net(surrogate=PSG("triangle", per="channel", bounds=(0.05, 20)))
     net.build(x.shape)
     net.layers[0].width.parameter.value[:2] = np.log(bound)
     assert f"at its {side} bound {bound:g} in 2 of 6 channels" in hints(net, x)

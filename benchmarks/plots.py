@@ -3,6 +3,8 @@
 from itertools import pairwise
 
 import matplotlib
+import numpy as np
+from accuracy_report import by_variant, groups, seconds
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -15,6 +17,7 @@ PASSES = {"forward": "forward", "weight_gradient": "weight gradient", "input_gra
 COLOURS = {
     OWN: "#0b5394", "spikingjelly": "#e69138", "jax": "#6aa84f", "snntorch": "#a64d79", "norse": "#999999",
 }  # fmt: skip
+METHODS = COLOURS | {"numsnn PSG+PDA": "#cc0000"}
 
 
 def plot_all(results, folder):
@@ -111,6 +114,28 @@ def scaling(results):
     panels[0, 0].legend(frameon=False)
     figure.suptitle(_subtitle(results))
     return figure
+
+
+def accuracy(runs, path):
+    """Write a picture of the runs of `accuracy.py`: test accuracy over seconds of training, a panel a task."""
+    tasks = groups(runs)
+    figure, panels = plt.subplots(1, len(tasks), figsize=(6.5 * len(tasks), 4.6), layout="constrained", squeeze=False)
+    for panel, (name, group) in zip(panels.flat, tasks.items(), strict=True):
+        for variant, those in by_variant(group).items():
+            at = np.mean([seconds(run) for run in those], 0)
+            reached = np.array([[100 * epoch["accuracy"] for epoch in run["epochs"]] for run in those])
+            label = f"{variant} ({len(those)} seed{'s'[: len(those) > 1]})"
+            panel.plot(at, reached.mean(0), "o-", markersize=3.5, color=METHODS[variant], label=label)
+            panel.fill_between(at, reached.min(0), reached.max(0), color=METHODS[variant], alpha=0.15, linewidth=0)
+        settings = group[0]["settings"]
+        panel.set_title(f"{name}: {settings['network']}, {settings['threads']} threads")
+        panel.set_xlim(left=0)
+        panel.set_xlabel("seconds of training")
+        panel.set_ylabel("test accuracy, per cent: mean, lowest to highest")
+        panel.grid(alpha=0.3)
+        panel.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=130, bbox_inches="tight")
+    plt.close(figure)
 
 
 def _subtitle(results):

@@ -47,8 +47,9 @@ class Server:
         self.module.use(precision)
         return {}
 
-    def build(self, workload, arrays=None, kind="Side", seed=0):
-        """Make a workload's network, or another subject, ready to run; a network's numbers are read or drawn here."""
+    def build(self, workload, arrays=None, kind="Side", seed=0, **options):
+        """Make a workload's network, or another subject with its options, ready to run; a network's numbers are read
+        or drawn here."""
         self.subject = None
         gc.collect()
         self.meter.forget_peak()
@@ -58,7 +59,7 @@ class Server:
                 found = dict(stored)
         else:
             found = self._drawn(workload, seed) if kind == "Side" else {}
-        self.subject = getattr(self.module, kind)(workload, found)
+        self.subject = getattr(self.module, kind)(workload, found, **options)
         return {}
 
     def _drawn(self, workload, seed):
@@ -78,6 +79,10 @@ class Server:
     def time(self, what, count):
         """Seconds of each of so many runs."""
         return {"seconds": self.meter.seconds(getattr(self.subject, what), count)}
+
+    def epoch(self):
+        """Train for one more epoch: seconds, mean loss, and accuracy on the test part."""
+        return self.subject.epoch()
 
     def memory(self):
         """Bytes: what was resident before the subject was built, and the most since."""

@@ -11,8 +11,9 @@ from torch import nn
 
 from . import torch_network
 from .torch_network import Meter, TorchSide, use
+from .torch_training import TorchTraining
 
-__all__ = ["Meter", "Side", "load", "use"]
+__all__ = ["Meter", "Side", "Training", "load", "use"]
 
 
 def load(threads, device):
@@ -53,3 +54,7 @@ class Side(TorchSide):
 
     def recurrent(self, lateral, tau, theta):
         return Leaky(tau, theta, self.workload["detach"], lateral)
+
+
+class Training(TorchTraining):
+    Side = Side

@@ -9,8 +9,9 @@ from torch import nn
 
 from . import torch_network
 from .torch_network import Meter, TorchSide, use
+from .torch_training import TorchTraining
 
-__all__ = ["Meter", "Neurons", "Side", "load", "use"]
+__all__ = ["Meter", "Neurons", "Side", "Training", "load", "use"]
 
 BACKENDS = "triton", "cupy"
 """For a device, the fastest first, of versions before 2; from then on it chooses by itself."""
@@ -68,6 +69,10 @@ class Side(TorchSide):
 
     def reset(self):
         functional.reset_net(self.net)
+
+
+class Training(TorchTraining):
+    Side = Side
 
 
 class Neurons:

@@ -26,16 +26,18 @@ from ..psg import Surrogate
 from .workloads import SURROGATES, Workload, with_thresholds
 
 
-def build(workload: Workload, record=(), momentum: float = 0.1) -> Sequential:
+def build(workload: Workload, record=(), momentum: float = 0.1, **options) -> Sequential:
     """The network of a workload, unbuilt.
 
     Args:
         workload: what to build.
         record: what the neurons are to keep of every pass.
         momentum: of the normalisations' running statistics.
+        options: of the neurons, in place of the workload's.
     """
     surrogate = Surrogate(workload.surrogate, SURROGATES[workload.surrogate])
     neuron = {"decay_input": True, "detach_reset": workload.detach, "surrogate": surrogate, "record": record}
+    neuron |= options
     makers = {
         "conv": lambda i, o, kernel, stride, padding: Conv2d(i, o, kernel, stride, padding),
         "norm": lambda channels: BatchNorm(channels, momentum=momentum),
@@ -55,6 +57,23 @@ def build(workload: Workload, record=(), momentum: float = 0.1) -> Sequential:
         return Sequential(*chain(workload.layers))
     once, rest = workload.layers[: workload.once], workload.layers[workload.once :]
     return Sequential(Repeat(workload.shape[0], *chain(once)), *chain(rest))
+
+
+def fill(net: Layer, arrays: dict[str, np.ndarray]) -> None:
+    """Give a built network the parameters p0, p1, ... of a workload; learned widths, which no workload has, stay."""
+    for k, parameter in enumerate(_shared(net)):
+        net.kernels.put(arrays[f"p{k}"], parameter.value)
+
+
+def initial(workload: Workload, seed: int) -> dict[str, np.ndarray]:
+    """Parameters p0, p1, ... as numsnn, and not PyTorch, draws them for a network that is to be trained."""
+    net = build(workload)
+    net.build(workload.shape[1:] if workload.encoding == "picture" else workload.shape, seed)
+    return {f"p{k}": net.kernels.to_host(parameter.value).copy() for k, parameter in enumerate(_shared(net))}
+
+
+def _shared(net):
+    return [parameter for _, parameter in net.parameters() if parameter.group != "width"]
 
 
 class Network:
@@ -79,8 +98,7 @@ class Network:
 
     def _loaded(self, net) -> Layer:
         set_route(net.build(self.arrays["x"].shape).to(self.device), self.route)
-        for k, (_, parameter) in enumerate(net.parameters()):
-            net.kernels.put(self.arrays[f"p{k}"], parameter.value)
+        fill(net, self.arrays)
         if "m0" in self.arrays:
             for k, norm in enumerate(_of_kind(net, BatchNorm)):
                 norm.set_statistic("mean", self.arrays[f"m{k}"])

@@ -94,14 +94,16 @@ def vgg(name="vgg", steps=10, samples=16, width=1.0, size=32, **options) -> Work
     return Workload(name, tuple(layers), (steps, samples, size, size, 2), density=0.05, **options)
 
 
-def small(name="small", steps=8, samples=64, width=1.0, size=28, once=2) -> Workload:
-    """32-P-64-P on still pictures of one channel."""
-    layers, before = [], 1
-    for channels in (int(32 * width), int(64 * width)):
+def small(
+    name="small", steps=8, samples=64, width=1.0, size=28, once=2, colours=1, widths=(32, 64)
+) -> Workload:  # fmt: skip
+    """32-P-64-P on still pictures of one channel, or other widths and colours."""
+    layers, before = [], colours
+    for channels in (int(channels * width) for channels in widths):
         layers += [("conv", before, channels, 3, 1, 1), ("norm", channels), ("lif", 2.0, 1.0), ("pool", 2)]
-        before = channels
-    layers += [("flatten", (size // 4) ** 2), ("linear", before * (size // 4) ** 2, 10, 1.0, True)]
-    return Workload(name, tuple(layers), (steps, samples, size, size, 1), "picture", once=once)
+        before, pixels = channels, (size // 2 ** (len(layers) // 4)) ** 2
+    layers += [("flatten", pixels), ("linear", before * pixels, 10, 1.0, True)]
+    return Workload(name, tuple(layers), (steps, samples, size, size, colours), "picture", once=once)
 
 
 def resnet(name="resnet", steps=4, samples=8, width=1.0, size=32, once=2) -> Workload:

@@ -41,3 +41,18 @@ def made_up():
         "machine": {"processor": "X", "cores": 2, "system": "S", "python": "3", "load": [0.1], "registers": "32"},
         "versions": {"numsnn": {"numsnn": "0.0"}, "jax": {"jax": "1"}}, "missing": {"snntorch": "no module"},
     }  # fmt: skip
+
+
+def made_up_run(variant="numsnn", seed=0, accuracies=(0.5, 0.9), seconds=2.0, **settings):
+    """A run as a line of accuracy.py's file holds it."""
+    peer = not variant.startswith("numsnn")
+    step = {"samples": 16, "different_spikes": [0, 1], "potentials": 90, "limit": 0.01, "loss": 1e-7, "gradients": 2e-6}
+    return {
+        "settings": {
+            "task": "mnist8k", "network": "32-10", "steps": 4, "train": 70, "test": 10, "data": "abc", "threads": 2,
+            "variant": variant, "optimizer": "AdamW", "lr": 2e-3, "weight_decay": 0.02, "schedule": "cosine",
+            "smoothing": 0.1, "epochs": len(accuracies), "batch": 8, "seed": seed, "method": "fixed",
+        } | settings,
+        "versions": {"numsnn": "0.0"}, "agreement": step if peer else None, "machine": {"processor": "X"},
+        "commit": "c0ffee", "epochs": [{"seconds": seconds, "loss": 1.0, "accuracy": a} for a in accuracies],
+    }  # fmt: skip

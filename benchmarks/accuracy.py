@@ -1,0 +1,246 @@
+"""Accuracy and training time of the same network in numsnn and in its peers: see README.md.
+
+    python benchmarks/accuracy.py --mnist FOLDER --cifar FILE [--only TASK ...] [--seeds SEED ...]
+                                  [--peers-python PYTHON] [--out FOLDER] [--report]
+
+A run that is in runs.jsonl of that folder already is not run again: after an interruption the same command goes on.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import agreement
+import numpy as np
+from accuracy_report import report
+from accuracy_tasks import TASKS, VARIANTS, digest, few, numbers, pictures
+from comparison import spikes_of
+from driver import REPOSITORY, Worker, WorkerError
+
+from numsnn import data
+from numsnn.bench.measure import machine
+
+OWN = "numsnn"
+
+CHECKED = 16, 4, 1
+"""Samples of a first step that is compared: as many as leave no spike different, if any do."""
+
+
+# --- the file of runs ------------------------------------------------------------------------------------------------
+
+
+def key(settings):
+    """What makes a run the same as another."""
+    return json.dumps(settings, sort_keys=True)
+
+
+def read(path):
+    """All runs of a file; a last line that was torn off while it was written is none."""
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            raise ValueError(f"{path}: line {number} is damaged; without it that run is run again") from None
+    return found
+
+
+def append(path, run):
+    """Add a run, in place of a torn line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)  # what is appended goes to the end in any case
+        file.write(json.dumps(run).encode() + b"\n")
+
+
+def commit():
+    """The checkout that is measured; None where there is none."""
+    command = ["git", "-C", REPOSITORY, "describe", "--always", "--dirty", "--exclude", "*", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+# --- one run ---------------------------------------------------------------------------------------------------------
+
+
+def compare_step(outcomes):
+    """How the first training step of a peer compares with numsnn's; refuses what does not agree.
+
+    Args:
+        outcomes: samples -> what numsnn and the peer compute for so many.
+    """
+    for samples in CHECKED:
+        ours, theirs = outcomes(samples)
+        differ, potentials = agreement.compare_spikes(ours, theirs)
+        if not any(differ):
+            break
+    limit, where = agreement.allowed(differ, spikes_of(ours)), f"for {samples} samples"
+    found = {"samples": samples, "different_spikes": differ, "potentials": potentials, "limit": limit}
+    found["loss"] = agreement.relative(theirs["loss"], ours["loss"])
+    if not found["loss"] <= limit:
+        raise agreement.Disagreement(f"the loss differs by {found['loss']:.1e} {where}; at most {limit:g} is allowed")
+    return found | {"gradients": agreement.judge(agreement.compare_gradients(ours, theirs), limit, where)}
+
+
+class Runner:
+    """Runs what is missing in a file, one process at a time.
+
+    Args:
+        path: of the file.
+        python: interpreter of the peers.
+        threads: to compute with.
+        say: called with a line of progress.
+    """
+
+    def __init__(self, path, python, threads, say):
+        self.path, self.python, self.threads, self.say = path, python, threads, say
+        self.known = {key(run["settings"]) for run in read(path)}
+        self.absent = set()
+
+    def task(self, name, task, shown, seeds, variants):
+        """All runs of a task; shown: its pictures."""
+        common = {"task": name, "network": task.workload.name, "steps": task.workload.shape[0], "train": task.train}
+        common |= {"test": task.test, "data": digest(shown), "threads": self.threads}
+        for seed in seeds:
+            wanted = {variant: common | {"variant": variant} | task.recipe(seed, VARIANTS[variant][1])
+                      for variant in variants}  # fmt: skip
+            wanted = {variant: found for variant, found in wanted.items() if key(found) not in self.known}
+            if not wanted:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                arrays = shown | numbers(task, seed)
+                np.savez(f"{folder}/all.npz", **arrays)
+                np.savez(f"{folder}/few.npz", **few(task, arrays))
+                for variant, settings in wanted.items():
+                    run = self.run(task, settings, variant, folder)
+                    if run is not None:
+                        append(self.path, run)
+
+    def run(self, task, settings, variant, folder):
+        """One run; None where the side is missing."""
+        side, method = VARIANTS[variant]
+        title = f"{settings['task']}, seed {settings['seed']}, {variant}"
+        with ExitStack() as stack:
+            worker = None if side in self.absent else self._start(side, stack)
+            if worker is None:
+                return None
+
+            def build(which, arrays="all", **changes):
+                recipe = task.recipe(settings["seed"], method) | changes
+                file = f"{folder}/{arrays}.npz"
+                which.ask("build", workload=task.workload.to_dict(), arrays=file, kind="Training", recipe=recipe)
+
+            run = {"settings": settings, "versions": worker.ask("hello")["versions"], "agreement": None}
+            if side != OWN:
+                run["agreement"] = self._check(worker, build, folder)
+                self.say(f"{title}: its first step is numsnn's: {run['agreement']}")
+            build(worker, "few", epochs=1)
+            worker.ask("epoch")
+            build(worker)
+            run |= {"machine": machine(), "commit": commit(), "epochs": []}
+            for epoch in range(task.epochs):
+                run["epochs"].append(worker.ask("epoch"))
+                numbers = "loss {loss:.4f}, accuracy {accuracy:.4f}, {seconds:.2f} s".format_map(run["epochs"][-1])
+                self.say(f"{title}: epoch {epoch + 1}/{task.epochs}: {numbers}")
+        return run
+
+    def _start(self, side, stack):
+        """A side's process; None, and a line that says so, where a peer does not start."""
+        worker = stack.enter_context(Worker(side, sys.executable if side == OWN else self.python, self.threads))
+        try:
+            worker.ask("hello")
+        except WorkerError as error:
+            if side == OWN:
+                raise
+            self.absent.add(side)
+            self.say(f"{side} is left out: {error}")
+            return None
+        return worker
+
+    def _check(self, peer, build, folder):
+        build(peer)
+        with Worker(OWN, sys.executable, self.threads) as own:
+            build(own)
+
+            def outcomes(samples):
+                for worker in (own, peer):
+                    worker.ask("outcome", out=f"{folder}/outcome.npz", samples=samples)
+                    with np.load(f"{folder}/outcome.npz") as stored:
+                        yield dict(stored)
+
+            return compare_step(outcomes)
+
+
+# --- command line ----------------------------------------------------------------------------------------------------
+
+
+def options(arguments=None):
+    defaults = ", ".join(f"{task.epochs} of {name}" for name, task in TASKS.items())
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--mnist", metavar="FOLDER", help="the four IDX files, gzip or not")
+    parser.add_argument("--cifar", metavar="FILE", help="CIFAR-10 as a store (data_prep/cifar10.py)")
+    parser.add_argument("--only", nargs="+", choices=list(TASKS), help="default: those whose data is given")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), help="default: all")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4], metavar="SEED", help="default: 0 to 4")
+    parser.add_argument("--epochs", type=int, help=f"default: {defaults}")
+    parser.add_argument("--threads", type=int, default=2, help="of every side (default: 2)")
+    parser.add_argument("--peers-python", default=sys.executable, metavar="PYTHON", help="interpreter with PyTorch's")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: results/accuracy beside this file")
+    parser.add_argument("--quick", action="store_true", help="a few pictures: whether everything works, no measurement")
+    parser.add_argument("--report", action="store_true", help="train nothing, write the report of the runs there are")
+    chosen = parser.parse_args(arguments)
+    if chosen.quick and not chosen.out:
+        parser.error("--quick measures nothing; keep it apart: --out FOLDER")
+    chosen.out = chosen.out or Path(__file__).with_name("results") / "accuracy"
+    chosen.data = {"mnist8k": chosen.mnist, "cifar10-5k": chosen.cifar}
+    chosen.only = chosen.only or [name for name, place in chosen.data.items() if place]
+    if not chosen.report and not (chosen.only and all(chosen.data[name] for name in chosen.only)):
+        parser.error("where are the pictures? --mnist FOLDER, --cifar FILE")
+    for name in ("epochs", "threads"):
+        if getattr(chosen, name) is not None and getattr(chosen, name) < 1:
+            parser.error(f"--{name} must be a positive whole number; got {getattr(chosen, name)}")
+    return chosen
+
+
+def main(arguments=None):
+    chosen = options(arguments)
+    path = chosen.out / "runs.jsonl"
+    if not chosen.report:
+        runner = Runner(
+            path, chosen.peers_python, chosen.threads, lambda line: print(line, file=sys.stderr, flush=True)
+        )
+        for name in chosen.only:
+            task, place = TASKS[name].quick() if chosen.quick else TASKS[name], chosen.data[name]
+            task = replace(task, epochs=chosen.epochs or task.epochs)
+            if name == "mnist8k":
+                train, test = data.load("mnist", dir=place)
+            else:
+                store = data.open(place)
+                train, test = store.train, store.test
+            runner.task(name, task, pictures(task, train, test), chosen.seeds, chosen.variants)
+    runs = read(path)
+    if not runs:
+        sys.exit(f"there are no runs in {path}")
+    text = report(runs)
+    print(text)
+    (chosen.out / "report.md").write_text(text)
+    if find_spec("matplotlib") is None:
+        print("matplotlib is missing, so there is no plot", file=sys.stderr)
+        return
+    from plots import accuracy
+
+    accuracy(runs, chosen.out / "accuracy.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -7,8 +7,6 @@ A run that is in runs.jsonl of that folder already is not run again: after an in
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -21,7 +19,8 @@ import numpy as np
 from accuracy_report import report
 from accuracy_tasks import TASKS, VARIANTS, digest, few, numbers, pictures
 from comparison import spikes_of
-from driver import REPOSITORY, Worker, WorkerError
+from driver import Worker, WorkerError
+from runs import append, commit, key, read
 
 from numsnn import data
 from numsnn.bench.measure import machine
@@ -30,44 +29,6 @@ OWN = "numsnn"
 
 CHECKED = 16, 4, 1
 """Samples of a first step that is compared: as many as leave no spike different, if any do."""
-
-
-# --- the file of runs ------------------------------------------------------------------------------------------------
-
-
-def key(settings):
-    """What makes a run the same as another."""
-    return json.dumps(settings, sort_keys=True)
-
-
-def read(path):
-    """All runs of a file; a last line that was torn off while it was written is none."""
-    lines = path.read_text().split("\n")[:-1] if path.exists() else []
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            raise ValueError(f"{path}: line {number} is damaged; without it that run is run again") from None
-    return found
-
-
-def append(path, run):
-    """Add a run, in place of a torn line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b") as file:
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)  # what is appended goes to the end in any case
-        file.write(json.dumps(run).encode() + b"\n")
-
-
-def commit():
-    """The checkout that is measured; None where there is none."""
-    command = ["git", "-C", REPOSITORY, "describe", "--always", "--dirty", "--exclude", "*", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 # --- one run ---------------------------------------------------------------------------------------------------------

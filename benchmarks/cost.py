@@ -1,0 +1,119 @@
+"""What PSG and PDA cost: times of a training step with and without them, in turns in one process.
+
+    python benchmarks/cost.py [--rounds 40] [--threads 2] [--out FILE]
+
+Networks are those of `tasks.py` at a batch of 64, on random pictures or events; a step is everything a training step
+does, the optimiser's update included. Every round runs each variant once, in an order that changes; the ratio to the
+plain network is taken within a round, and the median of all rounds is reported.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from statistics import median, quantiles
+
+import numpy as np
+
+import numsnn as snn
+from numsnn.bench.measure import load, processor, seconds
+from numsnn.bench.table import table, time_text
+from numsnn.layers import TRAINING
+from numsnn.models import from_string
+from numsnn.version import __version__
+
+OUT = Path(__file__).with_name("results") / "cost.json"
+BATCH = 64
+
+NETWORKS = {
+    "mnist, T = 4": ("32c3-p2-64c3-p2", (28, 28, 1), 4, False),
+    "cifar10, T = 4": ("32c3-p2-64c3-p2-128c3-p2", (32, 32, 3), 4, False),
+    "events 20x20, T = 6": ("32c3-48c3-p2-64c3-p2", (20, 20, 2), 6, True),
+}
+"""Name -> architecture, sample, T, whether the input has a time axis."""
+
+VARIANTS = {
+    "fixed width": (snn.Surrogate("triangle"), None),
+    "PSG": (snn.PSG("triangle"), None),
+    "PSG a channel": (snn.PSG("triangle", per="channel"), None),
+    "shift": (snn.Surrogate("triangle"), snn.PDA()),
+    "divergence": (snn.Surrogate("triangle"), snn.PDA(correct=False, divergence=0.1)),
+    "PSG, shift": (snn.PSG("triangle"), snn.PDA()),
+}
+
+
+def step_of(name, variant):
+    """A function that makes one training step."""
+    architecture, sample, steps, events = NETWORKS[name]
+    surrogate, pda = VARIANTS[variant]
+    net = from_string(architecture, sample, 10, None if events else steps, snn.LIF(surrogate=surrogate, pda=pda))
+    rng = np.random.default_rng(0)
+    shape = (steps, BATCH, *sample) if events else (BATCH, *sample)
+    x = (rng.random(shape) < 0.05).astype(np.float32) if events else rng.random(shape, np.float32)
+    y = rng.integers(0, 10, BATCH)
+    net.build(shape)
+    loss, optimizer = snn.losses.RateCrossEntropy(), snn.optim.AdamW(1e-4)
+
+    def step():
+        _, gradient = loss(net.kernels, net.forward(x, TRAINING), y, net.dtype)
+        net.backward(gradient, need_dx=False)
+        optimizer.step(net.kernels, net.parameters())
+
+    return step
+
+
+def measure(name, rounds):
+    """Times of every variant in turns."""
+    steps = {variant: step_of(name, variant) for variant in VARIANTS}
+    for step in steps.values():
+        seconds(step, 5)
+    times = {variant: [] for variant in VARIANTS}
+    rng = np.random.default_rng(1)
+    for _ in range(rounds):
+        for variant in rng.permutation(list(VARIANTS)):
+            times[str(variant)] += seconds(steps[str(variant)], 1)
+    return times
+
+
+def summary(times):
+    """Of every variant: median time, and median and quartiles of the ratio to the plain network within a round."""
+    plain = times["fixed width"]
+    found = {}
+    for variant, mine in times.items():
+        ratios = [own / other for own, other in zip(mine, plain, strict=True)]
+        low, _, high = quantiles(ratios, n=4)
+        found[variant] = {"median": median(mine), "ratio": median(ratios), "quartiles": [low, high]}
+    return found
+
+
+def report(results) -> str:
+    """The table."""
+    rows = []
+    for name, found in results["networks"].items():
+        cells = [
+            time_text(one["median"]) if variant == "fixed width"
+            else f"{100 * (one['ratio'] - 1):+.1f} % ({100 * (one['quartiles'][0] - 1):+.1f} to "
+                 f"{100 * (one['quartiles'][1] - 1):+.1f})"
+            for variant, one in found.items()
+        ]  # fmt: skip
+        rows.append([name, *cells])
+    return table(["training step", *VARIANTS], rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=OUT)
+    chosen = parser.parse_args()
+    snn.set_num_threads(chosen.threads)
+    results = {
+        "version": __version__, "processor": processor(), "threads": chosen.threads, "load_before": load(),
+        "networks": {name: summary(measure(name, chosen.rounds)) for name in NETWORKS},
+    }  # fmt: skip
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    chosen.out.write_text(json.dumps(results, indent=1) + "\n")
+    print(report(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Tables and plots from the logs of the studies; puts the tables into RESULTS.md.
+
+    python benchmarks/evidence.py
+
+Every table of RESULTS.md stands between two comments that name it and is written anew; the text around them is not
+touched. Plots go to results/ablation.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections import defaultdict
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import mean, stdev
+
+import accuracy_report
+import cifar10
+import cost
+from ablation import OUT
+from runs import read
+from studies import STUDIES, WIDTHS
+
+from numsnn.bench.table import table
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+ACCURACY = OUT.with_name("accuracy") / "runs.jsonl"
+MODES = {"off": "off", "shift": "tracked shift", "divergence": "divergence"}
+
+
+def logs_in(folder=OUT) -> dict[str, list[dict]]:
+    """Study -> lines of its log; of runs that diverged the accuracy is that of guessing."""
+    return {study: read(folder / f"{study}.jsonl") for study in STUDIES}
+
+
+def grouped(lines, *names) -> dict[tuple, list[dict]]:
+    """Results by the values of these settings, in the order in which they come."""
+    found = defaultdict(list)
+    for line in lines:
+        values = (line["run"][name] for name in names)
+        found[tuple(tuple(v) if isinstance(v, list) else v for v in values)].append(line["result"])
+    return dict(found)
+
+
+def accuracies(results) -> list[float]:
+    """Per cent of every run; one that diverged guesses one of ten classes."""
+    return [100 * (0.1 if r["accuracy"] is None else r["accuracy"]) for r in results]
+
+
+def spread(values, digits=1) -> str:
+    """Mean and sample standard deviation."""
+    text = f"{mean(values):.{digits}f}"
+    return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def recipes(lines):
+    rows = []
+    for (task,), results in grouped(lines, "task").items():
+        found = accuracies(results)
+        seconds = f"{mean(r['seconds'] for r in results):.0f} s"
+        range_ = f"{min(found):.2f} to {max(found):.2f}"
+        rows.append([task.removeprefix("recipe "), spread(found, 2), range_, len(found), seconds])
+    return table(["recipe", "test accuracy, %", "from, to", "seeds", "training, one core"], rows)
+
+
+def start_widths(lines):
+    """Accuracy by family and start width, the width fixed and learned."""
+    found = grouped(lines, "family", "learn", "width")
+    rows = []
+    for family in dict.fromkeys(key[0] for key in found):
+        means = {}
+        for learn, title in (((), "fixed"), (("width",), "learned")):
+            cells = {w: accuracies(found[family, learn, w]) for w in WIDTHS if (family, learn, w) in found}
+            means[title] = {w: mean(values) for w, values in cells.items()}
+            between = max(means[title].values()) - min(means[title].values())
+            row = [f"{family}, {title}", *(f"{means[title][w]:.1f}" if w in cells else "" for w in WIDTHS)]
+            rows.append([*row, f"{mean(means[title].values()):.1f}", f"{between:.1f}"])
+    return table(["start width", *map(str, WIDTHS), "mean", "max - min"], rows)
+
+
+def end_widths(lines):
+    """Where learned widths go, by family and layer: mean over seeds, from the smallest to the largest start."""
+    rows = []
+    for family in dict.fromkeys(line["run"]["family"] for line in lines):
+        found = grouped([x for x in lines if x["run"]["family"] == family and x["run"]["learn"]], "width")
+        layers = list(next(iter(found.values()))[0]["widths"][-1])
+        for layer in layers:
+            ends = {w: mean(r["widths"][-1][layer] for r in found[w,]) for w in WIDTHS if (w,) in found}
+            rows.append([f"{family}, {layer}", *(f"{ends[w]:.2f}" if w in ends else "" for w in WIDTHS)])
+    return table(["start width", *map(str, WIDTHS)], rows)
+
+
+def verdict(studies):
+    """For every study of start widths: the best fixed width, the usual one, and what learning makes of each start."""
+    rows = []
+    for study, lines in studies.items():
+        found = grouped(lines, "family", "learn", "width")
+        for family in dict.fromkeys(key[0] for key in found):
+            fixed, learned = ({w: accuracies(found[family, learn, w]) for w in WIDTHS} for learn in ((), ("width",)))
+            best = max(WIDTHS, key=lambda w: mean(fixed[w]))
+            noise = (mean(stdev(v) ** 2 for v in [*fixed.values(), *learned.values()])) ** 0.5
+            rows.append([
+                f"{study.removeprefix('psg-')}, {family}",
+                f"{mean(fixed[best]):.1f} ({best:g})", f"{min(map(mean, fixed.values())):.1f}",
+                f"{max(map(mean, learned.values())):.1f}", f"{min(map(mean, learned.values())):.1f}",
+                f"{mean(learned[1.0]):.1f}", f"{noise:.1f}",
+            ])  # fmt: skip
+    header = [
+        "", "best fixed (width)", "worst fixed", "best learned", "worst learned", "learned from 1", "sd of a run",
+    ]  # fmt: skip
+    return table(header, rows)
+
+
+def settings_text(psg):
+    """PSG's arguments where they are not the defaults."""
+    return ", ".join(f"{name}={value}" for name, value in psg.items()) or "default"
+
+
+def repaired(lines):
+    rows = []
+    for line in lines:
+        line["run"]["psg_text"] = settings_text(line["run"]["psg"])
+    found = grouped(lines, "task", "family", "psg_text", "width")
+    starts = sorted({key[3] for key in found})
+    for task, family, psg in dict.fromkeys(key[:3] for key in found):
+        cells = []
+        for width in starts:
+            results = found.get((task, family, psg, width))
+            ends = "" if results is None else ", ".join(
+                f"{mean(r['widths'][-1][layer] for r in results):.2f}" for layer in results[0]["widths"][-1]
+            )  # fmt: skip
+            cells.append("" if results is None else f"{spread(accuracies(results))} ({ends})")
+        rows.append([f"{task}, {family}", psg, *cells])
+    return table(["", "PSG", *(f"from {w:g} (widths)" for w in starts)], rows)
+
+
+def thresholds(lines):
+    names = {(): "neither", ("width",): "width", ("threshold",): "threshold", ("width", "threshold"): "both"}
+    rows = []
+    found = grouped(lines, "task", "width", "learn")
+    for (task, width, learn), results in found.items():
+        layers = list(results[0]["widths"][-1])
+        ends = ", ".join(f"{mean(r['widths'][-1][k] for r in results):.2f}" for k in layers)
+        edges = ", ".join(f"{mean(r['thresholds'][k] for r in results):.2f}" for k in layers)
+        rows.append([task, f"{width:g}", names[learn], spread(accuracies(results)), ends, edges, len(results)])
+    header = ["", "start width", "learned", "test accuracy, %", "widths", "thresholds", "seeds"]
+    return table(header, rows)
+
+
+def depth_of(run):
+    """Number of layers of neurons."""
+    return sum("c" in part for part in run["architecture"].split("-")) if run["architecture"] else 3
+
+
+def last_shift(layer):
+    """Mean over the steps after the first of |Delta|; of a single step its own."""
+    steps = layer["shift"][1:] or layer["shift"]
+    return mean(abs(s) for s in steps)
+
+
+def potentials(lines):
+    """Shift, undesired share, rate and accuracy by mode, over normalisation, depth and T."""
+    for line in lines:
+        line["run"]["depth"] = depth_of(line["run"])
+    found = grouped(lines, "norm", "depth", "steps", "pda")
+    rows = []
+    for norm, depth, steps in dict.fromkeys(key[:3] for key in found):
+        cells = []
+        for pda in MODES:
+            results = found.get((norm, depth, steps, pda))
+            if results is None:
+                cells += ["", "", ""]
+                continue
+            layers = [layer for r in results for layer in r.get("layers", ())]
+            shift = f"{mean(map(last_shift, layers)):.2f}" if layers else ""
+            unseen = f"{100 * mean(mean(layer['undesired']) for layer in layers):.0f}" if layers else ""
+            cells += [spread(accuracies(results)), shift, unseen]
+        rows.append([f"{'normalised' if norm == 'bn' else 'not normalised'}, {depth}", steps, *cells])
+    header = ["layers", "T"]
+    for title in MODES.values():
+        header += [f"{title}: %", "shift", "undesired"]
+    return table(header, rows)
+
+
+def tables(logs) -> dict[str, str]:
+    """All tables by name, of the studies that have been run."""
+    made = {}
+    if logs["recipes"]:
+        made["recipes"] = recipes(logs["recipes"])
+    psg = {study: lines for study, lines in logs.items() if study.startswith("psg-") and lines}
+    for study, lines in psg.items():
+        made[study] = start_widths(lines)
+        made[f"{study}-widths"] = end_widths(lines)
+    if psg:
+        made["psg"] = verdict(psg)
+    for name, draw in (("repairs", repaired), ("threshold", thresholds)):
+        if logs[name]:
+            made[name] = draw(logs[name])
+    for study, lines in logs.items():
+        if study.startswith("pda-") and lines:
+            made[study] = potentials(lines)
+    return made
+
+
+def all_tables() -> dict[str, str]:
+    """All tables of RESULTS.md, from the logs that are kept in results/."""
+    made = tables(logs_in())
+    made |= {f"accuracy-{name}": text for name, text in accuracy_report.tables(read(ACCURACY)).items()}
+    for name, module, path in (("cost", cost, cost.OUT), ("cifar10", cifar10, cifar10.OUT / "summary.json")):
+        if path.exists():
+            made[name] = module.report(json.loads(path.read_text()))
+    return made
+
+
+def filled(text: str, made: dict[str, str]) -> str:
+    """A document with its tables put in: between ``<!-- table: NAME -->`` and ``<!-- end -->``.
+
+    Raises:
+        KeyError: a table that there is not.
+    """
+
+    def put(match):
+        return f"{match[1]}\n\n{made[match[2]]}\n\n<!-- end -->"
+
+    return re.sub(r"(<!-- table: (\S+) -->)\n.*?<!-- end -->", put, text, flags=re.DOTALL)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.parse_args()
+    RESULTS.write_text(filled(RESULTS.read_text(), all_tables()))
+    if find_spec("matplotlib") is None:
+        print("matplotlib is missing, so there are no plots", file=sys.stderr)
+        return
+    from evidence_plots import plot_all
+
+    for path in plot_all(logs_in(), OUT):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

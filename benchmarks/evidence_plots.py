@@ -1,0 +1,149 @@
+"""Plots of the studies' logs."""
+
+from statistics import mean, stdev
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from evidence import MODES, accuracies, depth_of, grouped
+from studies import WIDTHS
+
+COLOURS = {"fixed": "#888888", "learned": "#0b5394", "off": "#888888", "shift": "#0b5394", "divergence": "#e69138"}
+NORMS = {"bn": "normalised", "none": "not normalised"}
+
+
+def plot_all(logs, folder):
+    """Write a picture of every study that has one; returns their paths."""
+    made = []
+    for study, lines in logs.items():
+        draws = {}
+        if study.startswith("psg-") and lines:
+            draws = {study: start_widths, f"{study}-paths": paths}
+        if study.startswith("pda-") and lines:
+            draws = {study: potentials, f"{study}-shift": shifts}
+        for name, draw in draws.items():
+            figure = draw(study, lines)
+            made.append(folder / f"{name}.png")
+            figure.savefig(made[-1], dpi=130)
+            plt.close(figure)
+    return made
+
+
+def _grid(rows, columns, width=3.6, height=3.2, **sharing):
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows + 0.5), layout="constrained", squeeze=False, **sharing
+    )
+    for panel in panels.flat:
+        panel.grid(alpha=0.3)
+    return figure, panels
+
+
+def _legend(figure, panel, columns=3):
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def _band(panel, at, values, colour, label):
+    """Means with a bar of one standard deviation either way."""
+    deviations = [stdev(v) if len(v) > 1 else 0.0 for v in values]
+    panel.errorbar(
+        at, [mean(v) for v in values], deviations, color=colour, label=label, marker="o", markersize=4, capsize=2
+    )
+
+
+def _width_axis(panel):
+    panel.set_xscale("log")
+    panel.set_xticks(WIDTHS, [f"{w:g}" for w in WIDTHS])
+    panel.minorticks_off()
+
+
+def start_widths(study, lines):
+    """Accuracy over the start width, the width fixed and learned, a panel a family."""
+    found = grouped(lines, "family", "learn", "width")
+    families = list(dict.fromkeys(key[0] for key in found))
+    figure, panels = _grid(1, len(families), sharey=True)
+    for panel, family in zip(panels.flat, families, strict=True):
+        for label, learn in (("fixed", ()), ("learned", ("width",))):
+            at = [w for w in WIDTHS if (family, learn, w) in found]
+            _band(panel, at, [accuracies(found[family, learn, w]) for w in at], COLOURS[label], label)
+        _width_axis(panel)
+        panel.set_title(family)
+        panel.set_xlabel("start width")
+    panels[0, 0].set_ylabel("test accuracy, %")
+    _legend(figure, panels[0, 0])
+    figure.suptitle(study.removeprefix("psg-"))
+    return figure
+
+
+def paths(study, lines):
+    """The learned widths over training, a row a family, a column a layer, a line a start (mean over seeds)."""
+    lines = [line for line in lines if line["run"]["learn"]]
+    found = grouped(lines, "family", "width")
+    families = list(dict.fromkeys(key[0] for key in found))
+    layers = list(lines[0]["result"]["widths"][0])
+    figure, panels = _grid(len(families), len(layers), height=2.4, sharex=True, sharey="row")
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(WIDTHS)))
+    for row, family in zip(panels, families, strict=True):
+        for panel, layer in zip(row, layers, strict=True):
+            for width, colour in zip(WIDTHS, colours, strict=True):
+                runs = [[epoch[layer] for epoch in r["widths"]] for r in found.get((family, width), ())]
+                if runs:
+                    panel.plot(np.exp(np.mean(np.log(runs), axis=0)), color=colour, label=f"from {width:g}")
+            panel.set_yscale("log")
+            panel.set_title(f"{family}, {layer}", fontsize=9)
+        row[0].set_ylabel("width")
+    for panel in panels[-1]:
+        panel.set_xlabel("epoch")
+    _legend(figure, panels[0, 0], len(WIDTHS))
+    figure.suptitle(study.removeprefix("psg-"))
+    return figure
+
+
+def potentials(study, lines):
+    """Accuracy over T, a row a normalisation, a column a depth."""
+    found = grouped([{**x, "run": x["run"] | {"depth": depth_of(x["run"])}} for x in lines],
+                    "norm", "depth", "steps", "pda")  # fmt: skip
+    norms, depths = (list(dict.fromkeys(key[k] for key in found)) for k in (0, 1))
+    figure, panels = _grid(len(norms), len(depths), sharex=True)
+    for row, norm in zip(panels, norms, strict=True):
+        for panel, depth in zip(row, depths, strict=True):
+            for pda, label in MODES.items():
+                at = [key[2] for key in found if key[:2] == (norm, depth) and key[3] == pda]
+                if at:
+                    values = [accuracies(found[norm, depth, steps, pda]) for steps in at]
+                    _band(panel, at, values, COLOURS[pda], f"PDA {label}")
+            panel.set_title(f"{NORMS[norm]}, {depth} layers", fontsize=10)
+        row[0].set_ylabel("test accuracy, %")
+    for panel in panels[-1]:
+        panel.set_xlabel("steps T")
+    _legend(figure, panels[0, 0])
+    figure.suptitle(study.removeprefix("pda-"))
+    return figure
+
+
+def shifts(study, lines):
+    """The shift by step at the largest T, mean over layers and seeds; a row a normalisation, a column a depth."""
+    longest = max(line["run"]["steps"] for line in lines)
+    lines = [{**x, "run": x["run"] | {"depth": depth_of(x["run"])}} for x in lines if x["run"]["steps"] == longest]
+    found = grouped(lines, "norm", "depth", "pda")
+    norms, depths = (list(dict.fromkeys(key[k] for key in found)) for k in (0, 1))
+    figure, panels = _grid(len(norms), len(depths), sharex=True, sharey="row")
+    for row, norm in zip(panels, norms, strict=True):
+        for panel, depth in zip(row, depths, strict=True):
+            for pda, label in MODES.items():
+                results = found.get((norm, depth, pda), ())
+                curves = [layer["shift"] for r in results for layer in r.get("layers", ())]
+                if curves:
+                    steps = range(1, longest + 1)
+                    panel.plot(steps, np.mean(curves, axis=0), "o-", markersize=3, color=COLOURS[pda],
+                               label=f"PDA {label}")  # fmt: skip
+            panel.axhline(0, color="black", linewidth=0.8)
+            panel.set_title(f"{NORMS[norm]}, {depth} layers", fontsize=10)
+        row[0].set_ylabel("mean shift (threshold 1)")
+    for panel in panels[-1]:
+        panel.set_xlabel("step")
+    _legend(figure, panels[0, 0])
+    figure.suptitle(f"{study.removeprefix('pda-')}, T = {longest}")
+    return figure

@@ -1,0 +1,214 @@
+"""What the studies train on: real data, a network and a schedule each, and one training run of them.
+
+Runs are settings in plain data (`Run`), so that a line of a log tells what was done and the same line can be asked for
+again.
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
+
+import numpy as np
+
+import numsnn as snn
+from numsnn import config as configuration
+from numsnn import experiment, recipes
+from numsnn.models import from_string
+
+LOOKED_AT = 256
+"""Test samples that a trained network is diagnosed with."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data, and what a run does with them where its settings say nothing else.
+
+    Attributes:
+        data: "mnist", "digits", "digits-dvs" or "cifar10".
+        train, test: how many samples, the first ones; None for all.
+        architecture: see `numsnn.models.from_string`.
+        steps, epochs, batch, lr: T, and of the training.
+        events: whether samples bring their time axis along.
+        recipe: name of the recipe that says all this instead; the run's seed is all that is added to it.
+    """
+
+    data: str
+    train: int | None = None
+    test: int | None = None
+    architecture: str = ""
+    steps: int = 4
+    epochs: int = 10
+    batch: int = 50
+    lr: float = 2e-3
+    events: bool = False
+    recipe: str = ""
+
+
+TASKS = {
+    "mnist8k": Task("mnist", architecture="16c3-p2-32c3-p2", epochs=3),
+    "digits": Task("digits", architecture="16c3-p2-16c3", epochs=8, lr=4e-3),
+    "digits-dvs": Task("digits-dvs", architecture="16c3-p2-32c3-p2", steps=6, epochs=8, lr=4e-3, events=True),
+    "cifar10-5k": Task("cifar10", 5000, 2000, "24c3-p2-48c3-p2-96c3-p2", epochs=6),
+    "recipe mnist": Task("mnist", recipe="mnist"),
+    "recipe digits": Task("digits", recipe="digits"),
+    "recipe digits-dvs": Task("digits-dvs", recipe="digits-dvs"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings of one run; what is None is the task's.
+
+    Attributes:
+        task: name of a `Task`.
+        seed: of weights and order.
+        family, width: of the surrogate; the width is where learning starts.
+        learn: what is learned of "width" and "threshold".
+        psg: further arguments of `numsnn.PSG`.
+        threshold: of all neurons, where learning starts.
+        pda: "off", "shift" (tracked and taken out) or "divergence" (the objective alone).
+        weight: of the divergence objective.
+        norm: in front of the neurons, "bn" or "none".
+        architecture, steps, epochs: other than the task's.
+    """
+
+    task: str
+    seed: int = 0
+    family: str = "triangle"
+    width: float = 1.0
+    learn: tuple[str, ...] = ("width",)
+    psg: dict = field(default_factory=dict)
+    threshold: float = 1.0
+    pda: str = "shift"
+    weight: float = 0.0
+    norm: str = "bn"
+    architecture: str | None = None
+    steps: int | None = None
+    epochs: int | None = None
+
+    def key(self) -> str:
+        """The same for the same settings, also of one that was read from a log."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_dict(settings: dict) -> "Run":
+        """What `asdict` gave, also after JSON has made lists of its tuples."""
+        known = {f.name for f in fields(Run)}
+        if unknown := set(settings) - known:
+            raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
+        return replace(Run(**settings), learn=tuple(settings.get("learn", ("width",))))
+
+
+def task_of(run: Run) -> Task:
+    """The run's task, with what the run has in other ways."""
+    changes = {key: getattr(run, key) for key in ("architecture", "steps", "epochs") if getattr(run, key) is not None}
+    return replace(TASKS[run.task], **changes)
+
+
+class Missing(RuntimeError):
+    """Data that a task needs are not there."""
+
+
+@cache
+def data_of(name, steps, mnist, cifar):
+    """Training and test data; cached, as many runs of one process take the same."""
+    if name == "mnist":
+        if mnist is None:
+            raise Missing("mnist8k needs the IDX files: --mnist FOLDER")
+        return snn.data.load("mnist", dir=mnist)
+    if name == "cifar10":
+        if cifar is None:
+            raise Missing("cifar10-5k needs the store that data_prep/cifar10.py makes: --cifar FILE")
+        store = snn.data.open(cifar)
+        return store.train, store.test
+    return snn.data.load(name, **({"steps": steps} if name == "digits-dvs" else {}))
+
+
+@cache
+def samples_of(task: Task, mnist, cifar):
+    """The task's own training and test samples, in memory."""
+    steps = task.steps if task.events else None
+    parts = zip(data_of(task.data, steps, mnist, cifar), (task.train, task.test), strict=True)
+    found = []
+    for part, count in parts:
+        x, y = part.batch(np.arange(min(count or len(part), len(part))))
+        found.append(snn.data.Dataset(x.swapaxes(0, 1) if task.events else x, y, timed=task.events))
+    return tuple(found)
+
+
+def network(run: Run, sample_shape) -> snn.Sequential:
+    """The network of a run for samples of this shape, ``(H, W, C)``."""
+    task = task_of(run)
+    if "width" in run.learn:
+        surrogate = snn.PSG(run.family, run.width, **run.psg)
+    else:
+        surrogate = snn.Surrogate(run.family, run.width)
+    pda = {"off": None, "shift": snn.PDA(), "divergence": snn.PDA(correct=False, divergence=run.weight)}[run.pda]
+    neuron = snn.LIF(
+        tau=2.0, v_threshold=run.threshold, learn_threshold="threshold" in run.learn, surrogate=surrogate, pda=pda
+    )
+    steps = None if task.events else task.steps
+    return from_string(task.architecture, sample_shape, 10, steps, neuron, run.norm)
+
+
+def prepared(run: Run, mnist, cifar):
+    """Trainer, training and test data of a run, and its number of epochs."""
+    task = task_of(run)
+    if task.recipe:
+        config = configuration.read(recipes.available()[task.recipe])
+        config.training.seed, config.data.dir = run.seed, mnist if task.data == "mnist" else ""
+        ready = experiment.prepare(config)
+        return ready.trainer, ready.train, ready.test, config.training.epochs
+    parts = samples_of(task, mnist, cifar)
+    trainer = snn.Trainer(
+        network(run, parts[0].sample_shape[-3:]),
+        loss=snn.losses.RateCrossEntropy(label_smoothing=0.1),
+        optimizer=snn.optim.AdamW(task.lr, weight_decay=0.02),
+        schedule=snn.schedules.Cosine(),
+        batch_size=task.batch,
+        seed=run.seed,
+    )
+    return trainer, *parts, task.epochs
+
+
+def train(run: Run, mnist=None, cifar=None) -> dict:
+    """Train and test; what came out, as plain data.
+
+    Returns:
+        "accuracy" on the test samples after the last epoch (between 0 and 1), or None where training diverged;
+        "loss" of every epoch; "widths" at the start and after every epoch, by layer; "thresholds" at the end;
+        "layers": rate, shift and undesired share by step, as `numsnn.diagnose` finds them after training;
+        "seconds" of the training steps.
+
+    Raises:
+        Missing: the data are not there.
+    """
+    trainer, data, test, epochs = prepared(run, mnist, cifar)
+    trainer.start(data, epochs)
+    widths = [trainer.widths()]
+    try:
+        history = trainer.fit(data, epochs=epochs, progress=False)
+    except snn.errors.DivergenceError as error:
+        return {"accuracy": None, "error": str(error)}
+    found = snn.diagnose(trainer.net, test.batch(np.arange(min(LOOKED_AT, len(test))))[0])
+    neurons = [layer for layer in trainer.net.walk() if isinstance(layer, snn.layers.Neuron)]
+    return {
+        "accuracy": trainer.evaluate(test).accuracy,
+        "loss": [metrics["train_loss"] for metrics in history],
+        "widths": widths + [metrics["widths"] for metrics in history],
+        "thresholds": {n.path: float(np.mean(n.kernels.to_host(n.threshold.refresh()))) for n in neurons},
+        "layers": [
+            {"name": row.name, "rate": row.rate, "shift": row.shift, "uncorrected": row.shift_uncorrected,
+             "undesired": row.undesired, "std": row.std}
+            for row in found.layers
+        ],
+        "seconds": sum(metrics["seconds"] for metrics in history),
+    }  # fmt: skip
+
+
+def work(settings: dict, folders: dict) -> dict:
+    """One run in a process of a pool: settings in, a line of the log out."""
+    run, started = Run.from_dict(settings), time.time()
+    return {"run": asdict(run), "result": train(run, **folders), "process": os.getpid(), "started": round(started)}

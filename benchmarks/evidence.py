@@ -26,7 +26,7 @@ from numsnn.bench.table import table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 ACCURACY = OUT.with_name("accuracy") / "runs.jsonl"
-MODES = {"off": "off", "shift": "tracked shift", "divergence": "divergence"}
+MODES = {"off": "off", "shift": "tracked shift", "divergence": "divergence", "target": "target 0.9"}
 
 
 def logs_in(folder=OUT) -> dict[str, list[dict]]:
@@ -79,7 +79,7 @@ def start_widths(lines):
             between = max(means[title].values()) - min(means[title].values())
             row = [f"{family}, {title}", *(f"{means[title][w]:.1f}" if w in cells else "" for w in WIDTHS)]
             rows.append([*row, f"{mean(means[title].values()):.1f}", f"{between:.1f}"])
-    return table(["start width", *map(str, WIDTHS), "mean", "max - min"], rows)
+    return table(["start width", *(f"{w:g}" for w in WIDTHS), "mean", "max - min"], rows)
 
 
 def end_widths(lines):

@@ -10,7 +10,10 @@ import numpy as np
 from evidence import MODES, accuracies, depth_of, grouped
 from studies import WIDTHS
 
-COLOURS = {"fixed": "#888888", "learned": "#0b5394", "off": "#888888", "shift": "#0b5394", "divergence": "#e69138"}
+COLOURS = {
+    "fixed": "#888888", "learned": "#0b5394", "off": "#888888", "shift": "#0b5394", "divergence": "#e69138",
+    "target": "#6aa84f",
+}  # fmt: skip
 NORMS = {"bn": "normalised", "none": "not normalised"}
 
 

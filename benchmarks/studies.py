@@ -9,8 +9,8 @@ from tasks import Run
 
 WIDTHS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 FIXED, LEARNED = (), ("width",)
-WEIGHT = 0.1
-"""Of the divergence objective."""
+ANY = [0.05, 20.0]
+"""Bounds that hardly bind."""
 
 
 def widths(task, families, steps=None):
@@ -26,53 +26,41 @@ def widths(task, families, steps=None):
 
 
 def repairs(seed):
-    """What helps widths that start too small, or too large, to where others arrive."""
-    options = ({}, {"lr": 0.05}, {"lr": 0.1}, {"bounds": [0.5, 20.0]}, {"lr": 0.1, "bounds": [0.5, 20.0]})
+    """What brings widths that start too small, or too large, to where others arrive."""
+    options = ({"lr": 0.02, "bounds": ANY}, {"bounds": ANY}, {"bounds": [0.5, 20.0]}, {})
+    hard = [("digits-dvs", None, family, width) for family in ("rectangle", "triangle") for width in (0.1, 1.0, 8.0)]
+    hard += [("cifar10-5k", 2, "rectangle", width) for width in (0.1, 8.0)]
     return [
         Run(task, seed, family, width, psg=psg, steps=steps)
-        for (task, steps), family, width, psg in product(
-            (("digits-dvs", None), ("cifar10-5k", 2)), ("rectangle", "triangle"), (0.1, 1.0, 8.0), options
-        )
-        if width >= psg.get("bounds", [0])[0]
+        for task, steps, family, width in hard
+        for psg in options
+        if width >= psg.get("bounds", ANY)[0]
     ]
 
 
 def threshold(seed):
     """The width learned, the threshold learned, both, or neither."""
     learns = (FIXED, LEARNED, ("threshold",), ("width", "threshold"))
+    places = [("digits-dvs", None), ("cifar10-5k", 2)][: 2 if seed < 3 else 1]
     return [
         Run(task, seed, width=width, learn=learn, steps=steps)
-        for (task, steps), width, learn in product((("digits-dvs", None), ("cifar10-5k", 2)), (0.25, 1.0, 4.0), learns)
+        for (task, steps), width, learn in product(places, (0.25, 1.0, 4.0), learns)
     ]
-
-
-def stack(first, depth):
-    """A network of so many convolutions of 16 channels; the first ones and their pooling as given."""
-    layers = [*first, *["16c3"] * (depth - sum(part != "p2" for part in first))]
-    return "-".join(layers)
 
 
 def potentials(task, depths, all_steps):
-    """PDA off, as tracked shift and as divergence, with and without normalisation, over depth and T."""
+    """PDA in all its forms, with and without normalisation, over depth and T; the task's own network where no depths
+    are named. A fixed target is for networks that nothing else keeps awake."""
 
     def runs(seed):
-        return [
-            Run(
-                task, seed, pda=pda, weight=WEIGHT if pda == "divergence" else 0.0, norm=norm, steps=steps,
-                architecture=stack(("16c3", "p2"), depth),
-            )
-            for norm, depth, steps, pda in product(("bn", "none"), depths, all_steps, ("off", "shift", "divergence"))
-        ]  # fmt: skip
+        found = []
+        for norm, depth, steps in product(("bn", "none"), depths, all_steps):
+            layers = None if depth is None else "-".join(["16c3", "p2", *["16c3"] * (depth - 1)])
+            for pda in ("off", "shift", "divergence", "target")[: 4 if norm == "none" else 3]:
+                found.append(Run(task, seed, pda=pda, norm=norm, steps=steps, architecture=layers))
+        return found
 
     return runs
-
-
-def potentials_cifar(seed):
-    """The same on pictures that are harder."""
-    return [
-        Run("cifar10-5k", seed, pda=pda, weight=WEIGHT if pda == "divergence" else 0.0, norm=norm, steps=steps)
-        for norm, steps, pda in product(("bn", "none"), (2, 4), ("off", "shift", "divergence"))
-    ]
 
 
 def recipe(seed):
@@ -86,14 +74,14 @@ ALL = (
 
 STUDIES = {
     "recipes": (recipe, 5),
-    "repairs": (repairs, 3),
     "psg-digits-dvs": (widths("digits-dvs", ALL), 3),
-    "psg-mnist8k": (widths("mnist8k", ("triangle", "rectangle", "arctan")), 3),
-    "psg-cifar10-5k-T2": (widths("cifar10-5k", ("triangle", "rectangle", "arctan"), 2), 3),
-    "psg-cifar10-5k-T4": (widths("cifar10-5k", ("triangle", "rectangle"), 4), 3),
+    "psg-mnist8k": (widths("mnist8k", ("triangle", "rectangle")), 3),
+    "psg-cifar10-5k-T2": (widths("cifar10-5k", ("triangle", "rectangle"), 2), 3),
+    "psg-cifar10-5k-T4": (widths("cifar10-5k", ("triangle",), 4), 3),
+    "repairs": (repairs, 3),
     "threshold": (threshold, 5),
     "pda-digits": (potentials("digits", (3, 8, 20), (1, 2, 4, 10)), 3),
-    "pda-digits-dvs": (potentials("digits-dvs", (3, 8, 20), (2, 4, 10)), 3),
-    "pda-cifar10-5k": (potentials_cifar, 3),
+    "pda-digits-dvs": (potentials("digits-dvs", (3, 8), (2, 4, 10)), 3),
+    "pda-cifar10-5k": (potentials("cifar10-5k", (None,), (2, 4)), 3),
 }
 """Name -> function that gives the runs of a seed, and how many seeds there are."""

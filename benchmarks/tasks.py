@@ -57,6 +57,15 @@ TASKS = {
 }
 
 
+PDAS = {
+    "off": None,
+    "shift": snn.PDA(),
+    "divergence": snn.PDA(correct=False, divergence=0.1),
+    "target": snn.PDA(target=0.9),
+}
+"""Nothing; the tracked shift taken out; the divergence objective alone; a mean just below the threshold aimed at."""
+
+
 @dataclass(frozen=True)
 class Run:
     """Settings of one run; what is None is the task's.
@@ -68,8 +77,7 @@ class Run:
         learn: what is learned of "width" and "threshold".
         psg: further arguments of `numsnn.PSG`.
         threshold: of all neurons, where learning starts.
-        pda: "off", "shift" (tracked and taken out) or "divergence" (the objective alone).
-        weight: of the divergence objective.
+        pda: a key of `PDAS`.
         norm: in front of the neurons, "bn" or "none".
         architecture, steps, epochs: other than the task's.
     """
@@ -82,7 +90,6 @@ class Run:
     psg: dict = field(default_factory=dict)
     threshold: float = 1.0
     pda: str = "shift"
-    weight: float = 0.0
     norm: str = "bn"
     architecture: str | None = None
     steps: int | None = None
@@ -145,10 +152,10 @@ def network(run: Run, sample_shape) -> snn.Sequential:
         surrogate = snn.PSG(run.family, run.width, **run.psg)
     else:
         surrogate = snn.Surrogate(run.family, run.width)
-    pda = {"off": None, "shift": snn.PDA(), "divergence": snn.PDA(correct=False, divergence=run.weight)}[run.pda]
     neuron = snn.LIF(
-        tau=2.0, v_threshold=run.threshold, learn_threshold="threshold" in run.learn, surrogate=surrogate, pda=pda
-    )
+        tau=2.0, v_threshold=run.threshold, learn_threshold="threshold" in run.learn, surrogate=surrogate,
+        pda=PDAS[run.pda],
+    )  # fmt: skip
     steps = None if task.events else task.steps
     return from_string(task.architecture, sample_shape, 10, steps, neuron, run.norm)
 

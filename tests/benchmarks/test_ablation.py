@@ -47,7 +47,7 @@ def in_this_process(monkeypatch):
 @pytest.mark.parametrize(
     "changes",
     [{}, {"learn": ()}, {"learn": ("width", "threshold")}, {"pda": "off", "norm": "none"},
-     {"pda": "divergence", "weight": 0.1}, {"psg": {"lr": 0.1}, "steps": 3}],
+     {"pda": "divergence"}, {"pda": "target"}, {"psg": {"lr": 0.1}, "steps": 3}],
 )  # fmt: skip
 def test_a_run_does_what_its_settings_say(tiny, changes):
     run = Run("digits", seed=1, width=2.0, **changes)
@@ -56,7 +56,7 @@ def test_a_run_does_what_its_settings_say(tiny, changes):
     assert result["accuracy"] == tasks.train(run)["accuracy"]
     steps = run.steps or TINY.steps
     assert [len(layer["shift"]) for layer in result["layers"]] == [steps, steps]
-    assert all((layer["uncorrected"] is not None) == (run.pda == "shift") for layer in result["layers"])
+    assert all((layer["uncorrected"] is not None) == (run.pda in ("shift", "target")) for layer in result["layers"])
     before, after = result["widths"]
     assert (before != after) == ("width" in run.learn)
     assert (set(result["thresholds"].values()) == {1.0}) == ("threshold" not in run.learn)

@@ -8,18 +8,20 @@ from itertools import product
 from tasks import Run
 
 WIDTHS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+FEW = (0.25, 1.0, 4.0)
 FIXED, LEARNED = (), ("width",)
 ANY = [0.05, 20.0]
 """Bounds that hardly bind."""
 
 
-def widths(task, families, steps=None):
-    """Start widths and families, the width fixed and learned."""
+def widths(task, families, steps=None, others=()):
+    """Start widths and families, the width fixed and learned; of others fewer widths."""
+    places = [*product(families, WIDTHS), *product(others, FEW)]
 
     def runs(seed):
         return [
             Run(task, seed, family, width, learn, steps=steps)
-            for family, width, learn in product(families, WIDTHS, (FIXED, LEARNED))
+            for (family, width), learn in product(places, (FIXED, LEARNED))
         ]
 
     return runs
@@ -41,10 +43,11 @@ def repairs(seed):
 def threshold(seed):
     """The width learned, the threshold learned, both, or neither."""
     learns = (FIXED, LEARNED, ("threshold",), ("width", "threshold"))
-    places = [("digits-dvs", None), ("cifar10-5k", 2)][: 2 if seed < 3 else 1]
     return [
         Run(task, seed, width=width, learn=learn, steps=steps)
-        for (task, steps), width, learn in product(places, (0.25, 1.0, 4.0), learns)
+        for task, steps, starts in (("digits-dvs", None, FEW), ("cifar10-5k", 2, (0.25, 4.0)))
+        for width, learn in product(starts, learns)
+        if task == "digits-dvs" or seed < 3
     ]
 
 
@@ -68,20 +71,23 @@ def recipe(seed):
     return [Run(f"recipe {name}", seed) for name in ("mnist", "digits", "digits-dvs")]
 
 
-ALL = (
-    "triangle", "rectangle", "arctan", "logistic", "gaussian", "laplace", "fast_sigmoid",
-)  # fmt: skip
-
 STUDIES = {
     "recipes": (recipe, 5),
-    "psg-digits-dvs": (widths("digits-dvs", ALL), 3),
+    "psg-digits-dvs": (
+        widths(
+            "digits-dvs",
+            ("triangle", "rectangle", "arctan"),
+            others=("logistic", "gaussian", "laplace", "fast_sigmoid"),
+        ),
+        3,
+    ),
     "psg-mnist8k": (widths("mnist8k", ("triangle", "rectangle")), 3),
     "psg-cifar10-5k-T2": (widths("cifar10-5k", ("triangle", "rectangle"), 2), 3),
     "psg-cifar10-5k-T4": (widths("cifar10-5k", ("triangle",), 4), 3),
     "repairs": (repairs, 3),
     "threshold": (threshold, 5),
-    "pda-digits": (potentials("digits", (3, 8, 20), (1, 2, 4, 10)), 3),
-    "pda-digits-dvs": (potentials("digits-dvs", (3, 8), (2, 4, 10)), 3),
-    "pda-cifar10-5k": (potentials("cifar10-5k", (None,), (2, 4)), 3),
+    "pda-digits": (potentials("digits", (3, 8, 20), (1, 4, 10)), 3),
+    "pda-digits-dvs": (potentials("digits-dvs", (3, 8), (4, 10)), 3),
+    "pda-cifar10-5k": (potentials("cifar10-5k", (None,), (2,)), 3),
 }
 """Name -> function that gives the runs of a seed, and how many seeds there are."""

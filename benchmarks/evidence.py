@@ -13,7 +13,7 @@ import sys
 from collections import defaultdict
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, stdev, variance
 
 import accuracy_report
 import cifar10
@@ -91,26 +91,28 @@ def end_widths(lines):
         for layer in layers:
             ends = {w: mean(r["widths"][-1][layer] for r in found[w,]) for w in WIDTHS if (w,) in found}
             rows.append([f"{family}, {layer}", *(f"{ends[w]:.2f}" if w in ends else "" for w in WIDTHS)])
-    return table(["start width", *map(str, WIDTHS)], rows)
+    return table(["start width", *(f"{w:g}" for w in WIDTHS)], rows)
 
 
 def verdict(studies):
-    """For every study of start widths: the best fixed width, the usual one, and what learning makes of each start."""
+    """For every study of start widths: the best and the worst fixed width, and what learning makes of each start."""
     rows = []
     for study, lines in studies.items():
         found = grouped(lines, "family", "learn", "width")
         for family in dict.fromkeys(key[0] for key in found):
-            fixed, learned = ({w: accuracies(found[family, learn, w]) for w in WIDTHS} for learn in ((), ("width",)))
-            best = max(WIDTHS, key=lambda w: mean(fixed[w]))
-            noise = (mean(stdev(v) ** 2 for v in [*fixed.values(), *learned.values()])) ** 0.5
+            starts = [w for w in WIDTHS if (family, (), w) in found]
+            fixed, learned = ({w: accuracies(found[family, learn, w]) for w in starts} for learn in ((), ("width",)))
+            best = max(starts, key=lambda w: mean(fixed[w]))
+            noise = mean(variance(v) for v in [*fixed.values(), *learned.values()]) ** 0.5
+            every, gap = [*learned.values()], mean(map(mean, learned.values())) - mean(fixed[best])
             rows.append([
-                f"{study.removeprefix('psg-')}, {family}",
-                f"{mean(fixed[best]):.1f} ({best:g})", f"{min(map(mean, fixed.values())):.1f}",
-                f"{max(map(mean, learned.values())):.1f}", f"{min(map(mean, learned.values())):.1f}",
-                f"{mean(learned[1.0]):.1f}", f"{noise:.1f}",
+                f"{study.removeprefix('psg-')}, {family}", f"{mean(fixed[best]):.1f} ({best:g})",
+                f"{min(map(mean, fixed.values())):.1f}", f"{max(map(mean, every)):.1f}", f"{min(map(mean, every)):.1f}",
+                f"{gap:+.1f}", f"{noise:.1f}",
             ])  # fmt: skip
     header = [
-        "", "best fixed (width)", "worst fixed", "best learned", "worst learned", "learned from 1", "sd of a run",
+        "", "best fixed (width)", "worst fixed", "learned: best start", "worst start", "mean of starts - best fixed",
+        "sd of a run",
     ]  # fmt: skip
     return table(header, rows)
 

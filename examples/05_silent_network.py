@@ -17,7 +17,7 @@ prints, before training, every layer and the hints, and then what training makes
     test accuracy 0.10 after 8 epochs
     with normalisation and PDA
     lif8    14.6 %    0.0 %  -0.13 +- 1.08  1.7e-02
-    test accuracy 0.96 after 8 epochs
+    test accuracy 0.97 after 8 epochs
     picture: runs/05_silent_network/potentials.png
 """
 

@@ -26,7 +26,8 @@ class PDA(Described):
     Args:
         momentum: share of a batch's shift that goes into the correction, in (0, 1]. Default 0.1.
         correct: subtract the tracked shift. Default True; False leaves the divergence objective alone at work.
-        target: the mean potential that is aimed at; None (default) takes the mean of the input current.
+        target: the mean potential that is aimed at; None (default) takes the mean of the input current. A target just
+            below the threshold keeps a deep network awake that has no normalisation (benchmarks/RESULTS.md).
         divergence: weight of the divergence objective in the loss; 0 (default) leaves it out. The objective is the mean
             over channels of J, with target mean and variance the tracked ones of the input current.
         eps: added to both variances of the objective, so that silent channels stay finite. Default 1e-3.

@@ -21,6 +21,7 @@ import cost
 from ablation import OUT
 from runs import read
 from studies import STUDIES, WIDTHS
+from tasks import Run
 
 from numsnn.bench.table import table
 
@@ -30,8 +31,13 @@ MODES = {"off": "off", "shift": "tracked shift", "divergence": "divergence", "ta
 
 
 def logs_in(folder=OUT) -> dict[str, list[dict]]:
-    """Study -> lines of its log; of runs that diverged the accuracy is that of guessing."""
-    return {study: read(folder / f"{study}.jsonl") for study in STUDIES}
+    """Study -> lines of its log, in the study's order and without what does not belong to it."""
+    found = {}
+    for study, (runs_of, seeds) in STUDIES.items():
+        lines = {Run.from_dict(line["run"]).key(): line for line in read(folder / f"{study}.jsonl")}
+        keys = [run.key() for seed in range(seeds) for run in runs_of(seed)]
+        found[study] = [lines[key] for key in keys if key in lines]
+    return found
 
 
 def grouped(lines, *names) -> dict[tuple, list[dict]]:

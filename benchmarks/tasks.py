@@ -5,7 +5,6 @@ again.
 """
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
@@ -218,4 +217,13 @@ def train(run: Run, mnist=None, cifar=None) -> dict:
 def work(settings: dict, folders: dict) -> dict:
     """One run in a process of a pool: settings in, a line of the log out."""
     run, started = Run.from_dict(settings), time.time()
-    return {"run": asdict(run), "result": train(run, **folders), "process": os.getpid(), "started": round(started)}
+    return {"run": asdict(run), "result": rounded(train(run, **folders)), "started": round(started)}
+
+
+def rounded(value):
+    """Plain data with six digits of every number: more would only make logs long."""
+    if isinstance(value, dict):
+        return {name: rounded(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(entry) for entry in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

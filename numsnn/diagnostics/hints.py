@@ -64,7 +64,7 @@ def _firing_hints(rows):
         if row.rate < SILENT_RATE or (told and row.silent > SILENT_SHARE):
             yield (
                 f"{row.name} is nearly silent (rate {percent(row.rate)}, {share}): lower v_threshold, normalise before "
-                "it (BatchNorm), raise the weights' scale, or bring its potentials up to the threshold (PDA(target=0.9))"
+                "it (BatchNorm), raise the weights' scale, or bring its potentials to the threshold (PDA(target=0.9))"
             )
         if row.rate > SATURATED_RATE or (told and row.saturated > SATURATED_SHARE):
             yield (

@@ -221,10 +221,14 @@ def test_by_default_no_surrogate_gets_steeper_than_its_threshold(family, thresho
     psg = snn.PSG(family, width=1e-3)
     low, high = psg.bounds_at(threshold)
     assert DENSITY[family](0.0) / low == pytest.approx(1 / threshold) and high == 20 * threshold
+    assert psg.bounds_at(threshold, recurrent=True) == (low / 2, high)
     layer = snn.LIF(v_threshold=threshold, surrogate=psg).to("reference", "float64").build((T, N, C))
     assert layer.width.refresh()[0] == pytest.approx(1e-3)
     SGD(0.1, momentum=0.0).step(layer.kernels, layer.parameters())
     np.testing.assert_allclose(layer.width.refresh(), low)
+    recurrent = snn.RecurrentLIF(v_threshold=threshold, surrogate=psg).to("reference", "float64").build((T, N, C))
+    SGD(0.1, momentum=0.0).step(recurrent.kernels, recurrent.parameters())
+    np.testing.assert_allclose(recurrent.width.refresh(), low / 2)
     assert snn.PSG(family, bounds=(0.2, 3)).bounds_at(threshold) == (0.2, 3)
 
 

@@ -155,7 +155,7 @@ class Neuron(Layer):
         psg = self.surrogate
         learning = {}
         if psg.learned:
-            learning = {"lr": psg.lr, "bounds": psg.bounds_at(float(np.min(self.v_threshold)))}
+            learning = {"lr": psg.lr, "bounds": psg.bounds_at(float(np.min(self.v_threshold)), self.recurrent)}
         per = psg.per if psg.learned else False
         self.leak = self.decay("beta", self._leak, self.learn_tau)
         above = 0.0 if self.v_reset is None or self.v_reset == "none" else max(self.v_reset, 0.0)

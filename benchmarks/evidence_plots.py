@@ -43,9 +43,13 @@ def _grid(rows, columns, width=3.6, height=3.2, **sharing):
     return figure, panels
 
 
-def _legend(figure, panel, columns=3):
-    handles, labels = panel.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+def _legend(figure, panels, columns=4):
+    """One for all panels, with whatever is drawn in any of them."""
+    shown = {}
+    for panel in panels.flat:
+        handles, labels = panel.get_legend_handles_labels()
+        shown |= dict(zip(labels, handles, strict=True))
+    figure.legend(shown.values(), shown, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _band(panel, at, values, colour, label):
@@ -66,16 +70,20 @@ def start_widths(study, lines):
     """Accuracy over the start width, the width fixed and learned, a panel a family."""
     found = grouped(lines, "family", "learn", "width")
     families = list(dict.fromkeys(key[0] for key in found))
-    figure, panels = _grid(1, len(families), sharey=True)
-    for panel, family in zip(panels.flat, families, strict=True):
+    columns = min(4, len(families))
+    figure, panels = _grid(-(-len(families) // columns), columns, sharey=True)
+    for panel in panels.flat[len(families) :]:
+        panel.set_visible(False)
+    for panel, family in zip(panels.flat, families, strict=False):
         for label, learn in (("fixed", ()), ("learned", ("width",))):
             at = [w for w in WIDTHS if (family, learn, w) in found]
             _band(panel, at, [accuracies(found[family, learn, w]) for w in at], COLOURS[label], label)
         _width_axis(panel)
         panel.set_title(family)
         panel.set_xlabel("start width")
-    panels[0, 0].set_ylabel("test accuracy, %")
-    _legend(figure, panels[0, 0])
+    for row in panels:
+        row[0].set_ylabel("test accuracy, %")
+    _legend(figure, panels)
     figure.suptitle(study.removeprefix("psg-"))
     return figure
 
@@ -99,7 +107,7 @@ def paths(study, lines):
         row[0].set_ylabel("width")
     for panel in panels[-1]:
         panel.set_xlabel("epoch")
-    _legend(figure, panels[0, 0], len(WIDTHS))
+    _legend(figure, panels, len(WIDTHS))
     figure.suptitle(study.removeprefix("psg-"))
     return figure
 
@@ -121,7 +129,7 @@ def potentials(study, lines):
         row[0].set_ylabel("test accuracy, %")
     for panel in panels[-1]:
         panel.set_xlabel("steps T")
-    _legend(figure, panels[0, 0])
+    _legend(figure, panels)
     figure.suptitle(study.removeprefix("pda-"))
     return figure
 
@@ -147,6 +155,6 @@ def shifts(study, lines):
         row[0].set_ylabel("mean shift (threshold 1)")
     for panel in panels[-1]:
         panel.set_xlabel("step")
-    _legend(figure, panels[0, 0])
+    _legend(figure, panels)
     figure.suptitle(f"{study.removeprefix('pda-')}, T = {longest}")
     return figure

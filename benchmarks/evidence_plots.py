@@ -8,6 +8,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from evidence import MODES, accuracies, depth_of, grouped
+from matplotlib.ticker import MaxNLocator
 from studies import WIDTHS
 
 COLOURS = {
@@ -103,11 +104,13 @@ def paths(study, lines):
                 if runs:
                     panel.plot(np.exp(np.mean(np.log(runs), axis=0)), color=colour, label=f"from {width:g}")
             panel.set_yscale("log")
+            panel.yaxis.set_major_formatter("{x:g}")
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             panel.set_title(f"{family}, {layer}", fontsize=9)
         row[0].set_ylabel("width")
     for panel in panels[-1]:
         panel.set_xlabel("epoch")
-    _legend(figure, panels, len(WIDTHS))
+    _legend(figure, panels)
     figure.suptitle(study.removeprefix("psg-"))
     return figure
 

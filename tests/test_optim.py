@@ -109,7 +109,8 @@ def test_first_step_is_proportional_to_the_rate(make):
 
 def test_a_width_brings_its_own_rate():
     """Plain SGD moves every parameter by its rate times its gradient."""
-    net = snn.Sequential(snn.Linear(3, 4), snn.LIF(surrogate=snn.PSG(width=4.0, lr=0.25)), snn.LIF(surrogate=snn.PSG(width=4.0, lr=0.5)))
+    neurons = [snn.LIF(surrogate=snn.PSG(width=4.0, lr=rate)) for rate in (0.25, 0.5)]
+    net = snn.Sequential(snn.Linear(3, 4), *neurons)
     net.to("reference", "float64").build((1, 1, 3))
     made = net.parameters()
     before = values(made)

@@ -30,7 +30,7 @@ TRIED = 30
 """Batches that the speed is taken from, after as many that are not counted."""
 
 
-def trainer_of(chosen, store, out=None, **callbacks):
+def trainer_of(chosen, out=None, **callbacks):
     """A trainer with a network as the options say."""
     neuron = snn.LIF(tau=2.0, surrogate=snn.PSG("triangle"), pda=snn.PDA())
     net = from_string(chosen.architecture, (32, 32, 3), 10, chosen.steps, neuron)
@@ -67,12 +67,12 @@ def speed(chosen, store) -> float:
             raise _Enough
 
     with suppress(_Enough):
-        trainer_of(chosen, store, on_batch=note).fit(augmented(store, chosen.seed), epochs=1, progress=False)
+        trainer_of(chosen, on_batch=note).fit(augmented(store, chosen.seed), epochs=1, progress=False)
     return TRIED * chosen.batch / (marks[-1] - marks[-1 - TRIED])
 
 
 def plot(history, chosen, path):
-    """Accuracy and loss over epochs, with the published results."""
+    """Accuracy and widths over epochs, with the published results."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -127,11 +127,11 @@ def main():
     store = snn.data.open(chosen.data)
     plan = chosen.out / "plan.json"
     if not plan.exists():
-        rate = speed(chosen, store)
-        # test pictures are a tenth, and need no way back
-        epochs = chosen.epochs or max(1, int(60 * chosen.minutes * rate / (1.04 * len(store.train))))
+        epochs = chosen.epochs
+        if epochs is None:  # test pictures are a tenth, and need no way back
+            epochs = max(1, int(60 * chosen.minutes * speed(chosen, store) / (1.04 * len(store.train))))
         chosen.out.mkdir(parents=True, exist_ok=True)
-        plan.write_text(json.dumps({"epochs": epochs, "rate": rate}) + "\n")
+        plan.write_text(json.dumps({"epochs": epochs}) + "\n")
     epochs = json.loads(plan.read_text())["epochs"]
     print(f"{epochs} epochs")
 
@@ -142,7 +142,7 @@ def main():
             f"test {metrics['test_accuracy']:.4f}, {rate:.0f} pictures a second", flush=True,
         )  # fmt: skip
 
-    trainer = trainer_of(chosen, store, chosen.out, on_epoch=show)
+    trainer = trainer_of(chosen, chosen.out, on_epoch=show)
     history = trainer.fit(augmented(store, chosen.seed), store.test, epochs=epochs, resume=True, progress=False)
     seconds = sum(m["seconds"] for m in history)
     summary = {

@@ -41,10 +41,10 @@ def logs_in(folder=OUT) -> dict[str, list[dict]]:
 
 
 def grouped(lines, *names) -> dict[tuple, list[dict]]:
-    """Results by the values of these settings, in the order in which they come."""
+    """Results by the values of these settings, in the order in which they come; a function is one of the settings."""
     found = defaultdict(list)
     for line in lines:
-        values = (line["run"][name] for name in names)
+        values = (name(line["run"]) if callable(name) else line["run"][name] for name in names)
         found[tuple(tuple(v) if isinstance(v, list) else v for v in values)].append(line["result"])
     return dict(found)
 
@@ -123,25 +123,30 @@ def verdict(studies):
     return table(header, rows)
 
 
-def settings_text(psg):
+def settings_text(run):
     """PSG's arguments where they are not the defaults."""
-    return ", ".join(f"{name}={value}" for name, value in psg.items()) or "default"
+    return ", ".join(f"{name}={value}" for name, value in run["psg"].items()) or "default"
+
+
+def means(each) -> str:
+    """Means over runs, layer by layer; each: of every run, layer -> number."""
+    return ", ".join(f"{mean(values[layer] for values in each):.2f}" for layer in each[0])
+
+
+def last_widths(results) -> str:
+    """Where the widths of every layer ended."""
+    return means([r["widths"][-1] for r in results])
 
 
 def repaired(lines):
     rows = []
-    for line in lines:
-        line["run"]["psg_text"] = settings_text(line["run"]["psg"])
-    found = grouped(lines, "task", "family", "psg_text", "width")
+    found = grouped(lines, "task", "family", settings_text, "width")
     starts = sorted({key[3] for key in found})
     for task, family, psg in dict.fromkeys(key[:3] for key in found):
         cells = []
         for width in starts:
             results = found.get((task, family, psg, width))
-            ends = "" if results is None else ", ".join(
-                f"{mean(r['widths'][-1][layer] for r in results):.2f}" for layer in results[0]["widths"][-1]
-            )  # fmt: skip
-            cells.append("" if results is None else f"{spread(accuracies(results))} ({ends})")
+            cells.append("" if results is None else f"{spread(accuracies(results))} ({last_widths(results)})")
         rows.append([f"{task}, {family}", psg, *cells])
     return table(["", "PSG", *(f"from {w:g} (widths)" for w in starts)], rows)
 
@@ -151,10 +156,9 @@ def thresholds(lines):
     rows = []
     found = grouped(lines, "task", "width", "learn")
     for (task, width, learn), results in found.items():
-        layers = list(results[0]["widths"][-1])
-        ends = ", ".join(f"{mean(r['widths'][-1][k] for r in results):.2f}" for k in layers)
-        edges = ", ".join(f"{mean(r['thresholds'][k] for r in results):.2f}" for k in layers)
-        rows.append([task, f"{width:g}", names[learn], spread(accuracies(results)), ends, edges, len(results)])
+        edges = means([r["thresholds"] for r in results])
+        accuracy = spread(accuracies(results))
+        rows.append([task, f"{width:g}", names[learn], accuracy, last_widths(results), edges, len(results)])
     header = ["", "start width", "learned", "test accuracy, %", "widths", "thresholds", "seeds"]
     return table(header, rows)
 
@@ -172,9 +176,7 @@ def last_shift(layer):
 
 def potentials(lines):
     """Shift, undesired share, rate and accuracy by mode, over normalisation, depth and T."""
-    for line in lines:
-        line["run"]["depth"] = depth_of(line["run"])
-    found = grouped(lines, "norm", "depth", "steps", "pda")
+    found = grouped(lines, "norm", depth_of, "steps", "pda")
     rows = []
     for norm, depth, steps in dict.fromkeys(key[:3] for key in found):
         cells = []

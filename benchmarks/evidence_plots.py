@@ -117,47 +117,45 @@ def paths(study, lines):
 
 def potentials(study, lines):
     """Accuracy over T, a row a normalisation, a column a depth."""
-    found = grouped([{**x, "run": x["run"] | {"depth": depth_of(x["run"])}} for x in lines],
-                    "norm", "depth", "steps", "pda")  # fmt: skip
-    norms, depths = (list(dict.fromkeys(key[k] for key in found)) for k in (0, 1))
-    figure, panels = _grid(len(norms), len(depths), sharex=True)
-    for row, norm in zip(panels, norms, strict=True):
-        for panel, depth in zip(row, depths, strict=True):
-            for pda, label in MODES.items():
-                at = [key[2] for key in found if key[:2] == (norm, depth) and key[3] == pda]
-                if at:
-                    values = [accuracies(found[norm, depth, steps, pda]) for steps in at]
-                    _band(panel, at, values, COLOURS[pda], f"PDA {label}")
-            panel.set_title(f"{NORMS[norm]}, {depth} layers", fontsize=10)
-        row[0].set_ylabel("test accuracy, %")
-    for panel in panels[-1]:
-        panel.set_xlabel("steps T")
-    _legend(figure, panels)
-    figure.suptitle(study.removeprefix("pda-"))
-    return figure
+    found = grouped(lines, "norm", depth_of, "pda", "steps")
+
+    def draw(panel, norm, depth, pda):
+        at = [key[3] for key in found if key[:3] == (norm, depth, pda)]
+        if at:
+            values = [accuracies(found[norm, depth, pda, steps]) for steps in at]
+            _band(panel, at, values, COLOURS[pda], f"PDA {MODES[pda]}")
+
+    return _by_depth(study.removeprefix("pda-"), found, draw, "steps T", "test accuracy, %")
 
 
 def shifts(study, lines):
     """The shift by step at the largest T, mean over layers and seeds; a row a normalisation, a column a depth."""
     longest = max(line["run"]["steps"] for line in lines)
-    lines = [{**x, "run": x["run"] | {"depth": depth_of(x["run"])}} for x in lines if x["run"]["steps"] == longest]
-    found = grouped(lines, "norm", "depth", "pda")
+    found = grouped([line for line in lines if line["run"]["steps"] == longest], "norm", depth_of, "pda")
+
+    def draw(panel, norm, depth, pda):
+        panel.axhline(0, color="black", linewidth=0.8)
+        curves = [layer["shift"] for r in found.get((norm, depth, pda), ()) for layer in r.get("layers", ())]
+        if curves:
+            look = {"markersize": 3, "color": COLOURS[pda], "label": f"PDA {MODES[pda]}"}
+            panel.plot(range(1, longest + 1), np.mean(curves, axis=0), "o-", **look)
+
+    title = f"{study.removeprefix('pda-')}, T = {longest}"
+    return _by_depth(title, found, draw, "step", "mean shift (threshold 1)", sharey="row")
+
+
+def _by_depth(title, found, draw, x, y, **sharing):
+    """A row a normalisation, a column a depth, what ``draw(panel, norm, depth, pda)`` draws for every form of PDA."""
     norms, depths = (list(dict.fromkeys(key[k] for key in found)) for k in (0, 1))
-    figure, panels = _grid(len(norms), len(depths), sharex=True, sharey="row")
+    figure, panels = _grid(len(norms), len(depths), sharex=True, **sharing)
     for row, norm in zip(panels, norms, strict=True):
         for panel, depth in zip(row, depths, strict=True):
-            for pda, label in MODES.items():
-                results = found.get((norm, depth, pda), ())
-                curves = [layer["shift"] for r in results for layer in r.get("layers", ())]
-                if curves:
-                    steps = range(1, longest + 1)
-                    panel.plot(steps, np.mean(curves, axis=0), "o-", markersize=3, color=COLOURS[pda],
-                               label=f"PDA {label}")  # fmt: skip
-            panel.axhline(0, color="black", linewidth=0.8)
+            for pda in MODES:
+                draw(panel, norm, depth, pda)
             panel.set_title(f"{NORMS[norm]}, {depth} layers", fontsize=10)
-        row[0].set_ylabel("mean shift (threshold 1)")
+        row[0].set_ylabel(y)
     for panel in panels[-1]:
-        panel.set_xlabel("step")
+        panel.set_xlabel(x)
     _legend(figure, panels)
-    figure.suptitle(f"{study.removeprefix('pda-')}, T = {longest}")
+    figure.suptitle(title)
     return figure

@@ -4,12 +4,12 @@ Runs are settings in plain data (`Run`), so that a line of a log tells what was 
 again.
 """
 
-import json
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 
 import numpy as np
+from runs import key
 
 import numsnn as snn
 from numsnn import config as configuration
@@ -96,7 +96,7 @@ class Run:
 
     def key(self) -> str:
         """The same for the same settings, also of one that was read from a log."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return key(asdict(self))
 
     @staticmethod
     def from_dict(settings: dict) -> "Run":

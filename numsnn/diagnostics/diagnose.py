@@ -281,10 +281,10 @@ def _measure(layer):
 
 
 def _width_bounds(layer):
-    psg = layer.surrogate
-    if not psg.learned or psg.bounds is not None:
-        return psg.bounds if psg.learned else None
-    return None, psg.bounds_at(float(np.min(layer.v_threshold)))[1]
+    if not layer.surrogate.learned:
+        return None
+    low, high = layer.width_bounds()
+    return None if layer.surrogate.bounds is None else low, high
 
 
 def _shift(layer):

@@ -149,13 +149,17 @@ class Neuron(Layer):
         self.keep_channels(shape)
         return shape
 
+    def width_bounds(self) -> tuple[float, float]:
+        """Smallest and largest width of a surrogate that is learned."""
+        return self.surrogate.bounds_at(float(np.min(self.v_threshold)), self.recurrent)
+
     def create(self, shape, rng):
         channels = shape[-1]
         self._shared = channels, self.kernels, self.dtype
         psg = self.surrogate
         learning = {}
         if psg.learned:
-            learning = {"lr": psg.lr, "bounds": psg.bounds_at(float(np.min(self.v_threshold)), self.recurrent)}
+            learning = {"lr": psg.lr, "bounds": self.width_bounds()}
         per = psg.per if psg.learned else False
         self.leak = self.decay("beta", self._leak, self.learn_tau)
         above = 0.0 if self.v_reset is None or self.v_reset == "none" else max(self.v_reset, 0.0)

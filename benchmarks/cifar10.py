@@ -111,7 +111,7 @@ def report(summary) -> str:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", required=True, help="the store that data_prep/cifar10.py makes")
-    parser.add_argument("--architecture", default="64c3-64c3-p2-128c3-128c3-p2-256c3-p2")
+    parser.add_argument("--architecture", default="64c3-64c3-p2-128c3-128c3-p2-256c3-256c3-p2")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)

@@ -55,7 +55,8 @@ class ModelConfig:
 
 @dataclass
 class MethodConfig:
-    """[method]: PSG (`numsnn.PSG`) and PDA (`numsnn.PDA`)."""
+    """[method]: PSG (`numsnn.PSG`) and PDA (`numsnn.PDA`); `pda_target` is a mean potential, or "input" for that of the
+    input current."""
 
     surrogate: str = "triangle"
     width: float = 1.0
@@ -65,6 +66,7 @@ class MethodConfig:
     width_bounds: list[float] = field(default_factory=list)
     pda: bool = True
     pda_momentum: float = 0.1
+    pda_target: float | str = "input"
     divergence: float = 0.0
 
 
@@ -172,7 +174,7 @@ def read(path) -> Config:
 
 def _typed(what, value, kind):
     """The value as the annotated type; a whole number may stand for a real one."""
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind in (float, _TARGET) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind == list[float]:
         numbers = isinstance(value, list) and all(
@@ -181,12 +183,16 @@ def _typed(what, value, kind):
         if not numbers or len(value) not in (0, 2):
             raise ConfigError(f"{what} must be a list of two numbers, or [] for the default; got {value!r}")
         return [float(item) for item in value]
+    if kind == _TARGET and (type(value) is float or value == "input"):
+        return value
     if type(value) is not kind:
         raise ConfigError(f"{what} must be {_KINDS[kind]}; got {value!r}")
     return value
 
 
+_TARGET = float | str
 _KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+_KINDS[_TARGET] = 'a number or "input"'
 
 
 def _toml(value):

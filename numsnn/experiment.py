@@ -125,7 +125,8 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
         )
     else:
         surrogate = Surrogate(method.surrogate, method.width)
-    pda = PDA(method.pda_momentum, correct=method.pda, divergence=method.divergence)
+    target = None if method.pda_target == "input" else method.pda_target
+    pda = PDA(method.pda_momentum, correct=method.pda, target=target, divergence=method.divergence)
     cls, own = NEURONS[model.neuron]
     neuron = cls(
         v_threshold=model.v_threshold, v_reset=RESETS[model.reset](model), detach_reset=model.detach_reset,

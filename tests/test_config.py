@@ -8,8 +8,9 @@ from numsnn import config, recipes
 
 def test_complete_toml_reads_back_equal():
     data = '[data]\ndir = "a \\"b\\" \\\\ é\\n"\n'
-    changed = config.parse(data + "[method]\nwidth_bounds = [0.1, 8]\n[training]\nlr = 1e-5\n")
-    assert changed.method.width_bounds == [0.1, 8.0] and changed.data.dir == 'a "b" \\ é\n'
+    changed = config.parse(data + "[method]\nwidth_bounds = [0.1, 8]\npda_target = 1\n[training]\nlr = 1e-5\n")
+    assert changed.method.width_bounds == [0.1, 8.0] and changed.method.pda_target == 1.0
+    assert changed.data.dir == 'a "b" \\ é\n'
     for one in (config.Config(), changed):
         assert config.parse(one.to_toml()) == one
 
@@ -36,6 +37,8 @@ def test_recipes_are_valid():
         ("[training]\nepochs = true", "training.epochs must be a whole number; got True"),
         ('[training]\nlr = "fast"', "training.lr must be a number; got 'fast'"),
         ("[method]\npda = 1", "method.pda must be true or false; got 1"),
+        ('[method]\npda_target = "rest"', "method.pda_target must be a number or \"input\"; got 'rest'"),
+        ("[method]\npda_target = true", "method.pda_target must be a number"),
         ("[data]\nname = 3", "data.name must be a string; got 3"),
         ("[method]\nwidth_bounds = [1]", r"must be a list of two numbers, or \[\] for the default; got \[1\]"),
         ('[method]\nwidth_bounds = [1, "a"]', "method.width_bounds must be a list of two numbers"),

@@ -40,6 +40,12 @@ def test_method_reaches_the_neurons():
     assert next(layer for layer in net.walk() if isinstance(layer, snn.BatchNorm)).v_threshold == 0.7
 
 
+@pytest.mark.parametrize(("text", "target"), [("", None), ('pda_target = "input"', None), ("pda_target = 0.9", 0.9)])
+def test_the_target_of_pda(text, target):
+    net = build(f"[method]\n{text}")
+    assert next(layer for layer in net.walk() if isinstance(layer, snn.LIF)).pda.target == target
+
+
 @pytest.mark.parametrize("loss", ["rate", "tet", "max_membrane", "membrane_mse", "spike_count", "first_spike"])
 def test_every_loss_builds_a_trainer(loss):
     configuration = config.parse(f'[training]\nloss = "{loss}"')

@@ -96,7 +96,7 @@ class Layer(Described):
 
         Args:
             shape: of the input, ``[T, N, C]`` or ``[T, N, H, W, C]``; without T where the network begins with a
-            `Repeat`.
+                `Repeat`.
             seed: of the initial weights.
 
         Returns:

@@ -75,16 +75,21 @@ def slower(runs, own):
     return sum(theirs[seed] for seed in shared) / sum(mine[seed] for seed in shared) if shared else None, len(shared)
 
 
+def spread(values, digits=1) -> str:
+    """Mean and sample standard deviation."""
+    text = f"{statistics.mean(values):.{digits}f}"
+    return f"{text} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else text
+
+
 def results(group):
     variants, goal = by_variant(group), level(group)
     rows = []
     for variant, runs in variants.items():
         accuracies = [100 * final(run) for run in runs]
-        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(runs) > 1 else ""
         reached = [found for found in (time_to(run, goal) for run in runs) if found is not None]
         ratio, count = slower(runs, variants.get(OWN, []))
         rows.append([
-            variant, f"{statistics.mean(accuracies):.2f}{spread}", f"{min(accuracies):.2f} to {max(accuracies):.2f}",
+            variant, spread(accuracies, 2), f"{min(accuracies):.2f} to {max(accuracies):.2f}",
             len(runs), f"{statistics.mean(seconds(run)[-1] for run in runs):.1f}",
             f"{ratio_text(ratio)} ({count})" if ratio is not None else "",
             f"{statistics.mean(reached):.1f} ({len(reached)})" if reached else "(0)",

@@ -13,15 +13,16 @@ import sys
 from collections import defaultdict
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import mean, stdev, variance
+from statistics import mean, variance
 
 import accuracy_report
 import cifar10
 import cost
 from ablation import OUT
+from accuracy_report import spread
 from runs import read
 from studies import STUDIES, WIDTHS
-from tasks import Run
+from tasks import TASKS, Run
 
 from numsnn.bench.table import table
 
@@ -52,12 +53,6 @@ def grouped(lines, *names) -> dict[tuple, list[dict]]:
 def accuracies(results) -> list[float]:
     """Per cent of every run; one that diverged guesses one of ten classes."""
     return [100 * (0.1 if r["accuracy"] is None else r["accuracy"]) for r in results]
-
-
-def spread(values, digits=1) -> str:
-    """Mean and sample standard deviation."""
-    text = f"{mean(values):.{digits}f}"
-    return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -124,7 +119,9 @@ def verdict(studies):
 
 
 def settings_text(run):
-    """PSG's arguments where they are not the defaults."""
+    """PSG's arguments where they are not the defaults; "fixed" where nothing learns the width."""
+    if "width" not in run["learn"]:
+        return "fixed"
     return ", ".join(f"{name}={value}" for name, value in run["psg"].items()) or "default"
 
 
@@ -174,14 +171,26 @@ def last_shift(layer):
     return mean(abs(s) for s in steps)
 
 
+def named(run):
+    """How the networks of a study of PDA differ: in normalisation and depth, or in what recurrent ones learn."""
+    if TASKS[run["task"]].recurrent:
+        return run["task"]
+    return f"{'normalised' if run['norm'] == 'bn' else 'not normalised'}, {depth_of(run)}"
+
+
+def steps_of(run):
+    """T."""
+    return run["steps"] or TASKS[run["task"]].steps
+
+
 def potentials(lines):
-    """Shift, undesired share, rate and accuracy by mode, over normalisation, depth and T."""
-    found = grouped(lines, "norm", depth_of, "steps", "pda")
+    """Shift, undesired share and accuracy by mode, over normalisation, depth and T."""
+    found = grouped(lines, named, steps_of, "pda")
     rows = []
-    for norm, depth, steps in dict.fromkeys(key[:3] for key in found):
+    for name, steps in dict.fromkeys(key[:2] for key in found):
         cells = []
         for pda in MODES:
-            results = found.get((norm, depth, steps, pda))
+            results = found.get((name, steps, pda))
             if results is None:
                 cells += ["", "", ""]
                 continue
@@ -189,7 +198,7 @@ def potentials(lines):
             shift = f"{mean(map(last_shift, layers)):.2f}" if layers else ""
             unseen = f"{100 * mean(mean(layer['undesired']) for layer in layers):.0f}" if layers else ""
             cells += [spread(accuracies(results)), shift, unseen]
-        rows.append([f"{'normalised' if norm == 'bn' else 'not normalised'}, {depth}", steps, *cells])
+        rows.append([name, steps, *cells])
     header = ["layers", "T"]
     for title in MODES.values():
         header += [f"{title}: %", "shift", "undesired"]
@@ -207,18 +216,18 @@ def tables(logs) -> dict[str, str]:
         made[f"{study}-widths"] = end_widths(lines)
     if psg:
         made["psg"] = verdict(psg)
-    for name, draw in (("repairs", repaired), ("threshold", thresholds)):
+    for name, draw in (("repairs", repaired), ("recurrent", repaired), ("threshold", thresholds)):
         if logs[name]:
             made[name] = draw(logs[name])
     for study, lines in logs.items():
-        if study.startswith("pda-") and lines:
+        if study.startswith(("pda-", "recurrent-pda")) and lines:
             made[study] = potentials(lines)
     return made
 
 
-def all_tables() -> dict[str, str]:
-    """All tables of RESULTS.md, from the logs that are kept in results/."""
-    made = tables(logs_in())
+def all_tables(logs) -> dict[str, str]:
+    """All tables of RESULTS.md: of the studies' logs, and of what else is kept in results/."""
+    made = tables(logs)
     made |= {f"accuracy-{name}": text for name, text in accuracy_report.tables(read(ACCURACY)).items()}
     for name, module, path in (("cost", cost, cost.OUT), ("cifar10", cifar10, cifar10.OUT / "summary.json")):
         if path.exists():
@@ -242,13 +251,14 @@ def filled(text: str, made: dict[str, str]) -> str:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.parse_args()
-    RESULTS.write_text(filled(RESULTS.read_text(), all_tables()))
+    logs = logs_in()
+    RESULTS.write_text(filled(RESULTS.read_text(), all_tables(logs)))
     if find_spec("matplotlib") is None:
         print("matplotlib is missing, so there are no plots", file=sys.stderr)
         return
     from evidence_plots import plot_all
 
-    for path in plot_all(logs_in(), OUT):
+    for path in plot_all(logs, OUT):
         print(path)
 
 

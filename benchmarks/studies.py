@@ -5,7 +5,9 @@ Seeds stand outside: a study that is stopped early has all its settings for fewe
 
 from itertools import product
 
-from tasks import Run
+from tasks import PDAS, Run
+
+from numsnn.psg import FAMILIES
 
 WIDTHS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 FEW = (0.25, 1.0, 4.0)
@@ -14,14 +16,13 @@ ANY = [0.05, 20.0]
 """Bounds that hardly bind."""
 
 
-def widths(task, families, steps=None, others=()):
-    """Start widths and families, the width fixed and learned; of others fewer widths."""
-    places = [*product(families, WIDTHS), *product(others, FEW)]
+def widths(task, families, steps=None):
+    """Start widths and families, the width fixed and learned."""
 
     def runs(seed):
         return [
             Run(task, seed, family, width, learn, steps=steps)
-            for (family, width), learn in product(places, (FIXED, LEARNED))
+            for family, width, learn in product(families, WIDTHS, (FIXED, LEARNED))
         ]
 
     return runs
@@ -38,6 +39,21 @@ def repairs(seed):
         for psg in options
         if width >= psg.get("bounds", ANY)[0]
     ]
+
+
+def recurrent(seed):
+    """How narrow recurrent neurons may get: as they like, as by default, or no narrower than other neurons."""
+    found = []
+    places = product(("mnist8k-rows", "words"), ("triangle", "fast_sigmoid"), (0.1, 0.5, 1.0, 4.0))
+    for task, family, width in places:
+        others = [FAMILIES[family].peak, 20.0]
+        found.append(Run(task, seed, family, width, FIXED, pda="off"))
+        found += [
+            Run(task, seed, family, width, psg=psg, pda="off")
+            for psg in ({"bounds": ANY}, {}, {"bounds": others})
+            if width >= psg.get("bounds", ANY)[0]
+        ]
+    return found
 
 
 def threshold(seed):
@@ -59,11 +75,16 @@ def potentials(task, depths, all_steps):
         found = []
         for norm, depth, steps in product(("bn", "none"), depths, all_steps):
             layers = None if depth is None else "-".join(["16c3", "p2", *["16c3"] * (depth - 1)])
-            for pda in ("off", "shift", "divergence", "target")[: 4 if norm == "none" else 3]:
-                found.append(Run(task, seed, pda=pda, norm=norm, steps=steps, architecture=layers))
+            pdas = PDAS if norm == "none" else [pda for pda in PDAS if pda != "target"]
+            found += [Run(task, seed, pda=pda, norm=norm, steps=steps, architecture=layers) for pda in pdas]
         return found
 
     return runs
+
+
+def recurrent_potentials(seed):
+    """PDA in all its forms where neurons feed their spikes back."""
+    return [Run(task, seed, pda=pda, norm="none") for task, pda in product(("mnist8k-rows", "words"), PDAS)]
 
 
 def recipe(seed):
@@ -73,21 +94,16 @@ def recipe(seed):
 
 STUDIES = {
     "recipes": (recipe, 5),
-    "psg-digits-dvs": (
-        widths(
-            "digits-dvs",
-            ("triangle", "rectangle", "arctan"),
-            others=("logistic", "gaussian", "laplace", "fast_sigmoid"),
-        ),
-        3,
-    ),
-    "psg-mnist8k": (widths("mnist8k", ("triangle", "rectangle")), 3),
-    "psg-cifar10-5k-T2": (widths("cifar10-5k", ("triangle", "rectangle"), 2), 3),
+    "psg-digits-dvs": (widths("digits-dvs", FAMILIES), 3),
+    "psg-mnist8k": (widths("mnist8k", ("triangle", "rectangle", "arctan")), 3),
+    "psg-cifar10-5k-T2": (widths("cifar10-5k", ("triangle", "rectangle", "arctan"), 2), 3),
     "psg-cifar10-5k-T4": (widths("cifar10-5k", ("triangle",), 4), 3),
     "repairs": (repairs, 3),
+    "recurrent": (recurrent, 3),
     "threshold": (threshold, 5),
     "pda-digits": (potentials("digits", (3, 8, 20), (1, 4, 10)), 3),
     "pda-digits-dvs": (potentials("digits-dvs", (3, 8), (4, 10)), 3),
     "pda-cifar10-5k": (potentials("cifar10-5k", (None,), (2,)), 3),
+    "recurrent-pda": (recurrent_potentials, 3),
 }
 """Name -> function that gives the runs of a seed, and how many seeds there are."""

@@ -4,9 +4,11 @@ Runs are settings in plain data (`Run`), so that a line of a log tells what was 
 again.
 """
 
+import runpy
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from runs import key
@@ -15,6 +17,14 @@ import numsnn as snn
 from numsnn import config as configuration
 from numsnn import experiment, recipes
 from numsnn.models import from_string
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+CLASSES = {"words": 20}
+"""Of data that have other than ten."""
+
+HIDDEN = 128
+"""Neurons of a recurrent network."""
 
 LOOKED_AT = 256
 """Test samples that a trained network is diagnosed with."""
@@ -25,11 +35,13 @@ class Task:
     """Data, and what a run does with them where its settings say nothing else.
 
     Attributes:
-        data: "mnist", "digits", "digits-dvs" or "cifar10".
+        data: "mnist", "digits", "digits-dvs", "cifar10" or "words".
         train, test: how many samples, the first ones; None for all.
         architecture: see `numsnn.models.from_string`.
         steps, epochs, batch, lr: T, and of the training.
         events: whether samples bring their time axis along.
+        recurrent: whether `HIDDEN` recurrent neurons take the place of an architecture; pictures are read a row a step.
+        tau: of the neurons, in steps.
         recipe: name of the recipe that says all this instead; the run's seed is all that is added to it.
     """
 
@@ -42,6 +54,8 @@ class Task:
     batch: int = 50
     lr: float = 2e-3
     events: bool = False
+    recurrent: bool = False
+    tau: float = 2.0
     recipe: str = ""
 
 
@@ -50,6 +64,8 @@ TASKS = {
     "digits": Task("digits", architecture="16c3-p2-16c3", epochs=8, lr=4e-3),
     "digits-dvs": Task("digits-dvs", architecture="16c3-p2-32c3-p2", steps=6, epochs=8, lr=4e-3, events=True),
     "cifar10-5k": Task("cifar10", 5000, 2000, "24c3-p2-48c3-p2-96c3-p2", epochs=6),
+    "mnist8k-rows": Task("mnist", steps=28, epochs=6, lr=5e-3, recurrent=True),
+    "words": Task("words", steps=100, epochs=15, batch=32, events=True, recurrent=True, tau=20.0),
     "recipe mnist": Task("mnist", recipe="mnist"),
     "recipe digits": Task("digits", recipe="digits"),
     "recipe digits-dvs": Task("digits-dvs", recipe="digits-dvs"),
@@ -117,6 +133,19 @@ class Missing(RuntimeError):
     """Data that a task needs are not there."""
 
 
+def words():
+    """What example 11 makes up in place of SHD, its spikes counted in steps."""
+    example = runpy.run_path(str(EXAMPLES / "11_shd.py"))
+    steps, channels = example["STEPS"], example["CHANNELS"]
+    parts = []
+    for labels, spoken in example["made_up"]().values():
+        x = np.zeros((len(labels), steps, channels), np.float32)
+        for counts, (times, units) in zip(x, spoken, strict=True):
+            np.add.at(counts, (np.minimum((times * 100).astype(int), steps - 1), units), 1)
+        parts.append(snn.data.Dataset(x, labels, timed=True))
+    return parts
+
+
 @cache
 def data_of(name, steps, mnist, cifar):
     """Training and test data; cached, as many runs of one process take the same."""
@@ -129,6 +158,8 @@ def data_of(name, steps, mnist, cifar):
             raise Missing("cifar10-5k needs the store that data_prep/cifar10.py makes: --cifar FILE")
         store = snn.data.open(cifar)
         return store.train, store.test
+    if name == "words":
+        return words()
     return snn.data.load(name, **({"steps": steps} if name == "digits-dvs" else {}))
 
 
@@ -140,21 +171,28 @@ def samples_of(task: Task, mnist, cifar):
     found = []
     for part, count in parts:
         x, y = part.batch(np.arange(min(count or len(part), len(part))))
-        found.append(snn.data.Dataset(x.swapaxes(0, 1) if task.events else x, y, timed=task.events))
+        if task.events:
+            x = x.swapaxes(0, 1)
+        elif task.recurrent:
+            x = x[..., 0]
+        found.append(snn.data.Dataset(x, y, timed=task.events or task.recurrent))
     return tuple(found)
 
 
 def network(run: Run, sample_shape) -> snn.Sequential:
-    """The network of a run for samples of this shape, ``(H, W, C)``."""
+    """The network of a run for samples of this shape, ``(H, W, C)``; ``(C,)`` for a recurrent one."""
     task = task_of(run)
     if "width" in run.learn:
         surrogate = snn.PSG(run.family, run.width, **run.psg)
     else:
         surrogate = snn.Surrogate(run.family, run.width)
-    neuron = snn.LIF(
-        tau=2.0, v_threshold=run.threshold, learn_threshold="threshold" in run.learn, surrogate=surrogate,
+    kind = snn.RecurrentLIF if task.recurrent else snn.LIF
+    neuron = kind(
+        tau=task.tau, v_threshold=run.threshold, learn_threshold="threshold" in run.learn, surrogate=surrogate,
         pda=PDAS[run.pda],
     )  # fmt: skip
+    if task.recurrent:
+        return snn.models.shd_net(*sample_shape, HIDDEN, CLASSES.get(task.data, 10), neuron=neuron)
     steps = None if task.events else task.steps
     return from_string(task.architecture, sample_shape, 10, steps, neuron, run.norm)
 
@@ -168,11 +206,13 @@ def prepared(run: Run, mnist, cifar):
         ready = experiment.prepare(config)
         return ready.trainer, ready.train, ready.test, config.training.epochs
     parts = samples_of(task, mnist, cifar)
+    loss = snn.losses.MaxMembraneCrossEntropy() if task.recurrent else snn.losses.RateCrossEntropy(label_smoothing=0.1)
     trainer = snn.Trainer(
-        network(run, parts[0].sample_shape[-3:]),
-        loss=snn.losses.RateCrossEntropy(label_smoothing=0.1),
+        network(run, parts[0].sample_shape[-1 if task.recurrent else -3 :]),
+        loss=loss,
         optimizer=snn.optim.AdamW(task.lr, weight_decay=0.02),
         schedule=snn.schedules.Cosine(),
+        clip_norm=1.0 if task.recurrent else None,
         batch_size=task.batch,
         seed=run.seed,
     )

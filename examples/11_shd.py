@@ -49,16 +49,21 @@ def word(rng, chirps):
     return times[good][order].astype(np.float32), (CHANNELS * units[good][order]).astype(np.int64)
 
 
+def made_up():
+    """Labels and words of both parts."""
+    rng = np.random.default_rng(0)
+    chirps = rng.uniform(0, 1, (len(NAMES), 4, 3))
+    labels = {part: np.arange(count) % len(NAMES) for part, count in WORDS.items()}
+    return {part: (these, [word(rng, chirps[label]) for label in these]) for part, these in labels.items()}
+
+
 def stand_in(folder):
     """Write words in the layout of SHD."""
     import h5py
 
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    chirps = rng.uniform(0, 1, (len(NAMES), 4, 3))
-    for part, count in WORDS.items():
-        labels = np.arange(count) % len(NAMES)
-        words = [word(rng, chirps[label]) for label in labels]
+    for part, (labels, words) in made_up().items():
+        count = len(labels)
         with h5py.File(folder / f"shd_{part}.h5", "w") as file:
             for k, (name, kind) in enumerate({"times": np.float32, "units": np.int64}.items()):
                 lists = file.create_dataset(f"spikes/{name}", count, h5py.vlen_dtype(kind))

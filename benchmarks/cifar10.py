@@ -71,7 +71,7 @@ def speed(chosen, store) -> float:
     return TRIED * chosen.batch / (marks[-1] - marks[-1 - TRIED])
 
 
-def plot(history, chosen, path):
+def plot(history, summary, path):
     """Accuracy and widths over epochs, with the published results."""
     import matplotlib
 
@@ -86,13 +86,14 @@ def plot(history, chosen, path):
         left.axhline(value, linestyle=":", color=f"C{k + 2}", label=f"{name}: {value} %")
     left.set_ylabel("accuracy, %")
     left.legend(fontsize=8)
-    right.plot(epochs, [list(m["widths"].values()) for m in history])
-    right.set_yscale("log")
-    right.set_ylabel("surrogate width, a line a layer")
+    for layer in history[0]["widths"]:
+        right.plot(epochs, [m["widths"][layer] for m in history], label=layer)
+    right.set_ylabel("surrogate width")
+    right.legend(fontsize=8)
     for panel in (left, right):
         panel.set_xlabel("epoch")
         panel.grid(alpha=0.3)
-    figure.suptitle(f"CIFAR-10, {chosen.architecture}, T = {chosen.steps}")
+    figure.suptitle(f"CIFAR-10, {summary['architecture']}, T = {summary['steps']}")
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
@@ -153,7 +154,7 @@ def main():
         "pictures_per_second": epochs * len(store.train) / seconds,
     }  # fmt: skip
     (chosen.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-    plot(history, chosen, chosen.out / "curve.png")
+    plot(history, summary, chosen.out / "curve.png")
     print(report(summary))
 
 

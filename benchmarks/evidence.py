@@ -3,7 +3,7 @@
     python benchmarks/evidence.py
 
 Every table of RESULTS.md stands between two comments that name it and is written anew; the text around them is not
-touched. Plots go to results/ablation.
+touched. Plots go to results/ablation and results/cifar10.
 """
 
 import argparse
@@ -76,6 +76,8 @@ def start_widths(lines):
         means = {}
         for learn, title in (((), "fixed"), (("width",), "learned")):
             cells = {w: accuracies(found[family, learn, w]) for w in WIDTHS if (family, learn, w) in found}
+            if not cells:  # a study that is still running
+                continue
             means[title] = {w: mean(values) for w, values in cells.items()}
             between = max(means[title].values()) - min(means[title].values())
             row = [f"{family}, {title}", *(f"{means[title][w]:.1f}" if w in cells else "" for w in WIDTHS)]
@@ -101,15 +103,18 @@ def verdict(studies):
     for study, lines in studies.items():
         found = grouped(lines, "family", "learn", "width")
         for family in dict.fromkeys(key[0] for key in found):
-            starts = [w for w in WIDTHS if (family, (), w) in found]
+            starts = [w for w in WIDTHS if all((family, learn, w) in found for learn in ((), ("width",)))]
+            if not starts:  # a study that is still running
+                continue
             fixed, learned = ({w: accuracies(found[family, learn, w]) for w in starts} for learn in ((), ("width",)))
             best = max(starts, key=lambda w: mean(fixed[w]))
-            noise = mean(variance(v) for v in [*fixed.values(), *learned.values()]) ** 0.5
+            several = [values for values in [*fixed.values(), *learned.values()] if len(values) > 1]
+            noise = f"{mean(map(variance, several)) ** 0.5:.1f}" if several else ""
             every, gap = [*learned.values()], mean(map(mean, learned.values())) - mean(fixed[best])
             rows.append([
                 f"{study.removeprefix('psg-')}, {family}", f"{mean(fixed[best]):.1f} ({best:g})",
                 f"{min(map(mean, fixed.values())):.1f}", f"{max(map(mean, every)):.1f}", f"{min(map(mean, every)):.1f}",
-                f"{gap:+.1f}", f"{noise:.1f}",
+                f"{gap:+.1f}", noise,
             ])  # fmt: skip
     header = [
         "", "best fixed (width)", "worst fixed", "learned: best start", "worst start", "mean of starts - best fixed",
@@ -258,7 +263,12 @@ def main():
         return
     from evidence_plots import plot_all
 
-    for path in plot_all(logs, OUT):
+    made = plot_all(logs, OUT)
+    long = cifar10.OUT
+    if (long / "summary.json").exists():
+        made.append(long / "curve.png")
+        cifar10.plot(read(long / "metrics.jsonl"), json.loads((long / "summary.json").read_text()), made[-1])
+    for path in made:
         print(path)
 
 

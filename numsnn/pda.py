@@ -23,6 +23,9 @@ from .validate import flag, number, positive, within
 class PDA(Described):
     """Settings of the potential distribution adjustment of one neuron layer.
 
+    For layers that feed forward. Where neurons feed their spikes back the shift is part of what the network computes,
+    and taking it out cost accuracy (benchmarks/RESULTS.md).
+
     Args:
         momentum: share of a batch's shift that goes into the correction, in (0, 1]. Default 0.1.
         correct: subtract the tracked shift. Default True; False leaves the divergence objective alone at work.

@@ -60,7 +60,8 @@ hardly any potential: training ended with a higher loss for every lower bound th
 
 STEEPEST_RECURRENT = 2.0
 """The same for neurons that feed their spikes back: their gradients come back at every step and grow less where a
-surrogate sees less. A network of 100 steps trained reliably with this bound, but not with the other."""
+surrogate sees less. Over 100 steps networks trained reliably with this bound, but not with the other, and without
+one they did not (benchmarks/RESULTS.md)."""
 
 WIDEST = 20.0
 """Largest width by default, in thresholds."""

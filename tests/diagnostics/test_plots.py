@@ -138,6 +138,19 @@ def test_widths(tmp_path, epochs, layers):
     look(plots.widths(history, tmp_path / "w.png"))
 
 
+@pytest.mark.parametrize("highest", [1.0, 1.01, 1.09, 1.9, 4.0, 6.0, 300.0])
+def test_a_logarithmic_axis_can_be_read(highest):
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    axes.plot([1.0, highest])
+    axes.set_yscale("log")
+    plots._plain_log_ticks(axes)
+    low, high = axes.get_ylim()
+    seen = axes.yaxis.get_major_formatter().format_ticks([at for at in axes.get_yticks() if low <= at <= high])
+    assert 3 <= len(set(seen)) == len(seen) <= 12
+
+
 @pytest.mark.parametrize(("steps", "units", "layers"), [(1, 1, 1), (4, 3000, 6), (100, 40, 2)])
 def test_raster(tmp_path, steps, units, layers):
     rng = np.random.default_rng(0)

@@ -221,12 +221,9 @@ def tables(logs) -> dict[str, str]:
         made[f"{study}-widths"] = end_widths(lines)
     if psg:
         made["psg"] = verdict(psg)
-    for name, draw in (("repairs", repaired), ("recurrent", repaired), ("threshold", thresholds)):
-        if logs[name]:
-            made[name] = draw(logs[name])
-    for study, lines in logs.items():
-        if study.startswith(("pda-", "recurrent-pda")) and lines:
-            made[study] = potentials(lines)
+    draws = {"repairs": repaired, "recurrent": repaired, "threshold": thresholds, "recurrent-pda": potentials}
+    draws |= {study: potentials for study in logs if study.startswith("pda-")}
+    made |= {name: draw(logs[name]) for name, draw in draws.items() if logs[name]}
     return made
 
 

@@ -20,9 +20,6 @@ from numsnn.models import from_string
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
-CLASSES = {"words": 20}
-"""Of data that have other than ten."""
-
 HIDDEN = 128
 """Neurons of a recurrent network."""
 
@@ -37,6 +34,7 @@ class Task:
     Attributes:
         data: "mnist", "digits", "digits-dvs", "cifar10" or "words".
         train, test: how many samples, the first ones; None for all.
+        classes: how many.
         architecture: see `numsnn.models.from_string`.
         steps, epochs, batch, lr: T, and of the training.
         events: whether samples bring their time axis along.
@@ -48,6 +46,7 @@ class Task:
     data: str
     train: int | None = None
     test: int | None = None
+    classes: int = 10
     architecture: str = ""
     steps: int = 4
     epochs: int = 10
@@ -63,9 +62,9 @@ TASKS = {
     "mnist8k": Task("mnist", architecture="16c3-p2-32c3-p2", epochs=3),
     "digits": Task("digits", architecture="16c3-p2-16c3", epochs=8, lr=4e-3),
     "digits-dvs": Task("digits-dvs", architecture="16c3-p2-32c3-p2", steps=6, epochs=8, lr=4e-3, events=True),
-    "cifar10-5k": Task("cifar10", 5000, 2000, "24c3-p2-48c3-p2-96c3-p2", epochs=6),
+    "cifar10-5k": Task("cifar10", 5000, 2000, architecture="24c3-p2-48c3-p2-96c3-p2", epochs=6),
     "mnist8k-rows": Task("mnist", steps=28, epochs=6, lr=5e-3, recurrent=True),
-    "words": Task("words", steps=100, epochs=15, batch=32, events=True, recurrent=True, tau=20.0),
+    "words": Task("words", classes=20, steps=100, epochs=15, batch=32, events=True, recurrent=True, tau=20.0),
     "recipe mnist": Task("mnist", recipe="mnist"),
     "recipe digits": Task("digits", recipe="digits"),
     "recipe digits-dvs": Task("digits-dvs", recipe="digits-dvs"),
@@ -136,12 +135,12 @@ class Missing(RuntimeError):
 def words():
     """What example 11 makes up in place of SHD, its spikes counted in steps."""
     example = runpy.run_path(str(EXAMPLES / "11_shd.py"))
-    steps, channels = example["STEPS"], example["CHANNELS"]
+    steps, channels, per_second = example["STEPS"], example["CHANNELS"], 1_000_000 // example["DURATION"]
     parts = []
     for labels, spoken in example["made_up"]().values():
         x = np.zeros((len(labels), steps, channels), np.float32)
         for counts, (times, units) in zip(x, spoken, strict=True):
-            np.add.at(counts, (np.minimum((times * 100).astype(int), steps - 1), units), 1)
+            np.add.at(counts, (np.minimum((times * per_second).astype(int), steps - 1), units), 1)
         parts.append(snn.data.Dataset(x, labels, timed=True))
     return parts
 
@@ -192,9 +191,9 @@ def network(run: Run, sample_shape) -> snn.Sequential:
         pda=PDAS[run.pda],
     )  # fmt: skip
     if task.recurrent:
-        return snn.models.shd_net(*sample_shape, HIDDEN, CLASSES.get(task.data, 10), neuron=neuron)
+        return snn.models.shd_net(*sample_shape, HIDDEN, task.classes, neuron=neuron)
     steps = None if task.events else task.steps
-    return from_string(task.architecture, sample_shape, 10, steps, neuron, run.norm)
+    return from_string(task.architecture, sample_shape, task.classes, steps, neuron, run.norm)
 
 
 def prepared(run: Run, mnist, cifar):

@@ -191,8 +191,9 @@ def _typed(what, value, kind):
 
 
 _TARGET = float | str
-_KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
-_KINDS[_TARGET] = 'a number or "input"'
+_KINDS = {
+    str: "a string", int: "a whole number", float: "a number", bool: "true or false", _TARGET: 'a number or "input"'
+}  # fmt: skip
 
 
 def _toml(value):

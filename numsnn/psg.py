@@ -60,8 +60,8 @@ hardly any potential: training ended with a higher loss for every lower bound th
 
 STEEPEST_RECURRENT = 2.0
 """The same for neurons that feed their spikes back: their gradients come back at every step and grow less where a
-surrogate sees less. Over 100 steps networks trained reliably with this bound, but not with the other, and without
-one they did not (benchmarks/RESULTS.md)."""
+surrogate sees less. Over 100 steps networks with fast sigmoids trained from every start with this bound, less reliably
+with the other, and badly without one (benchmarks/RESULTS.md)."""
 
 WIDEST = 20.0
 """Largest width by default, in thresholds."""

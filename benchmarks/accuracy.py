@@ -73,8 +73,9 @@ class Runner:
         common = {"task": name, "network": task.workload.name, "steps": task.workload.shape[0], "train": task.train}
         common |= {"test": task.test, "data": digest(shown), "threads": self.threads}
         for seed in seeds:
-            wanted = {variant: common | {"variant": variant} | task.recipe(seed, VARIANTS[variant][1])
-                      for variant in variants}  # fmt: skip
+            wanted = {
+                variant: common | {"variant": variant} | task.recipe(seed, VARIANTS[variant][1]) for variant in variants
+            }
             wanted = {variant: found for variant, found in wanted.items() if key(found) not in self.known}
             if not wanted:
                 continue

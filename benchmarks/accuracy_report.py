@@ -88,12 +88,17 @@ def results(group):
         accuracies = [100 * final(run) for run in runs]
         reached = [found for found in (time_to(run, goal) for run in runs) if found is not None]
         ratio, count = slower(runs, variants.get(OWN, []))
-        rows.append([
-            variant, spread(accuracies, 2), f"{min(accuracies):.2f} to {max(accuracies):.2f}",
-            len(runs), f"{statistics.mean(seconds(run)[-1] for run in runs):.1f}",
-            f"{ratio_text(ratio)} ({count})" if ratio is not None else "",
-            f"{statistics.mean(reached):.1f} ({len(reached)})" if reached else "(0)",
-        ])  # fmt: skip
+        rows.append(
+            [
+                variant,
+                spread(accuracies, 2),
+                f"{min(accuracies):.2f} to {max(accuracies):.2f}",
+                len(runs),
+                f"{statistics.mean(seconds(run)[-1] for run in runs):.1f}",
+                f"{ratio_text(ratio)} ({count})" if ratio is not None else "",
+                f"{statistics.mean(reached):.1f} ({len(reached)})" if reached else "(0)",
+            ]
+        )
     header = ["", "test accuracy, %", "from, to", "seeds", "training, s", "times numsnn's (seeds)"]
     return table([*header, f"s to {100 * goal:.2f} % (seeds)"], rows)
 

@@ -10,9 +10,11 @@ from numsnn.bench import network
 from numsnn.bench.workloads import Workload, small
 
 VARIANTS = {
-    "numsnn": ("numsnn", "fixed"), "spikingjelly": ("spikingjelly", "fixed"), "snntorch": ("snntorch", "fixed"),
+    "numsnn": ("numsnn", "fixed"),
+    "spikingjelly": ("spikingjelly", "fixed"),
+    "snntorch": ("snntorch", "fixed"),
     "numsnn PSG+PDA": ("numsnn", "psg+pda"),
-}  # fmt: skip
+}
 """Name -> side, and its neurons' method; "fixed" is the surrogate that all of them have."""
 
 RECIPE = {"optimizer": "AdamW", "lr": 2e-3, "weight_decay": 0.02, "schedule": "cosine", "smoothing": 0.1}
@@ -52,7 +54,7 @@ TASKS = {
     "cifar10-5k": Task(
         small("32c3-P2-64c3-P2-128c3-P2-10", 4, 50, size=32, colours=3, widths=(32, 64, 128)), 6, 5000, 2000
     ),
-}  # fmt: skip
+}
 
 
 def pictures(task, train, test):

@@ -101,8 +101,15 @@ def plot(history, summary, path):
 def report(summary) -> str:
     """The run beside the published results."""
     hours = summary["seconds"] / 3600
-    rows = [[f"numsnn, {summary['architecture']}, T = {summary['steps']}", f"{100 * summary['accuracy']:.2f}",
-             f"{summary['epochs']}", f"{summary['pictures_per_second']:.0f}", f"{hours:.2f} h"]]  # fmt: skip
+    rows = [
+        [
+            f"numsnn, {summary['architecture']}, T = {summary['steps']}",
+            f"{100 * summary['accuracy']:.2f}",
+            f"{summary['epochs']}",
+            f"{summary['pictures_per_second']:.0f}",
+            f"{hours:.2f} h",
+        ]
+    ]
     full = PAPER_EPOCHS * summary["train"] / summary["pictures_per_second"] / 3600
     rows.append([f"the same for {PAPER_EPOCHS} epochs", "not run", str(PAPER_EPOCHS), "", f"{full:.0f} h"])
     rows += [[name, f"{value:.2f}", "", "", ""] for name, value in PUBLISHED.items()]
@@ -140,19 +147,29 @@ def main():
         rate = len(store.train) / metrics["seconds"]
         print(
             f"epoch {metrics['epoch']}: loss {metrics['train_loss']:.4f}, training {metrics['train_accuracy']:.4f}, "
-            f"test {metrics['test_accuracy']:.4f}, {rate:.0f} pictures a second", flush=True,
-        )  # fmt: skip
+            f"test {metrics['test_accuracy']:.4f}, {rate:.0f} pictures a second",
+            flush=True,
+        )
 
     trainer = trainer_of(chosen, chosen.out, on_epoch=show)
     history = trainer.fit(augmented(store, chosen.seed), store.test, epochs=epochs, resume=True, progress=False)
     seconds = sum(m["seconds"] for m in history)
     summary = {
-        "version": __version__, "machine": machine(), "threads": chosen.threads, "architecture": chosen.architecture,
-        "steps": chosen.steps, "epochs": epochs, "seed": chosen.seed, "train": len(store.train),
-        "test": len(store.test), "parameters": snn.models.count_parameters(trainer.net), "seconds": seconds,
-        "accuracy": history[-1]["test_accuracy"], "best": max(m["test_accuracy"] for m in history),
+        "version": __version__,
+        "machine": machine(),
+        "threads": chosen.threads,
+        "architecture": chosen.architecture,
+        "steps": chosen.steps,
+        "epochs": epochs,
+        "seed": chosen.seed,
+        "train": len(store.train),
+        "test": len(store.test),
+        "parameters": snn.models.count_parameters(trainer.net),
+        "seconds": seconds,
+        "accuracy": history[-1]["test_accuracy"],
+        "best": max(m["test_accuracy"] for m in history),
         "pictures_per_second": epochs * len(store.train) / seconds,
-    }  # fmt: skip
+    }
     (chosen.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     plot(history, summary, chosen.out / "curve.png")
     print(report(summary))

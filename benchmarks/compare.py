@@ -1,7 +1,7 @@
 """numsnn against its peers on the same numbers, in one run: see README.md.
 
-    python benchmarks/compare.py [--quick] [--only WORKLOAD ...] [--out FOLDER]
-                                 [--peers-python PYTHON] [--jax-python PYTHON]
+python benchmarks/compare.py [--quick] [--only WORKLOAD ...] [--out FOLDER]
+                             [--peers-python PYTHON] [--jax-python PYTHON]
 """
 
 import argparse
@@ -60,10 +60,18 @@ def measure(chosen, say, save=lambda results: None) -> dict:
         pythons[peer] = chosen.jax_python if peer == "jax" else chosen.peers_python
     budget = 0.0 if chosen.quick else chosen.budget
     results = {
-        "schema": SCHEMA, "version": __version__, "quick": chosen.quick, "surrogates": chosen.surrogate,
-        "threads": chosen.threads, "load_before": load(), "workloads": [], "layers": [], "neurons": {}, "scaling": {},
+        "schema": SCHEMA,
+        "version": __version__,
+        "quick": chosen.quick,
+        "surrogates": chosen.surrogate,
+        "threads": chosen.threads,
+        "load_before": load(),
+        "workloads": [],
+        "layers": [],
+        "neurons": {},
+        "scaling": {},
         "scaling_threads": {},
-    }  # fmt: skip
+    }
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         comparison = stack.enter_context(Comparison(pythons, chosen.threads, folder, budget, say))

@@ -113,10 +113,17 @@ class Comparison:
     def empty_result(self, workload) -> dict:
         """A workload's result before anything is known."""
         return {
-            "name": workload.name, "shape": list(workload.shape), "surrogate": workload.surrogate, "rates": [],
+            "name": workload.name,
+            "shape": list(workload.shape),
+            "surrogate": workload.surrogate,
+            "rates": [],
             "thresholds": [layer[-1] for layer in leaves(workload.layers) if layer[0] in ("lif", "recurrent")],
-            "threads": self.threads, "agreement": {}, "left_out": {}, "passes": {}, "memory": {},
-        }  # fmt: skip
+            "threads": self.threads,
+            "agreement": {},
+            "left_out": {},
+            "passes": {},
+            "memory": {},
+        }
 
     def _check(self, side, workload, arrays, what, found):
         """None where the side computes what numsnn computes, else the reason why it takes no part."""

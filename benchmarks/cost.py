@@ -90,11 +90,12 @@ def report(results) -> str:
     rows = []
     for name, found in results["networks"].items():
         cells = [
-            time_text(one["median"]) if variant == "fixed width"
+            time_text(one["median"])
+            if variant == "fixed width"
             else f"{100 * (one['ratio'] - 1):+.1f} % ({100 * (one['quartiles'][0] - 1):+.1f} to "
-                 f"{100 * (one['quartiles'][1] - 1):+.1f})"
+            f"{100 * (one['quartiles'][1] - 1):+.1f})"
             for variant, one in found.items()
-        ]  # fmt: skip
+        ]
         rows.append([name, *cells])
     return table(["training step", *VARIANTS], rows)
 
@@ -107,9 +108,12 @@ def main():
     chosen = parser.parse_args()
     snn.set_num_threads(chosen.threads)
     results = {
-        "version": __version__, "processor": processor(), "threads": chosen.threads, "load_before": load(),
+        "version": __version__,
+        "processor": processor(),
+        "threads": chosen.threads,
+        "load_before": load(),
         "networks": {name: summary(measure(name, chosen.rounds)) for name in NETWORKS},
-    }  # fmt: skip
+    }
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(results, indent=1) + "\n")
     print(report(results))

@@ -83,9 +83,11 @@ def dat_file():
 
 
 FILES = {
-    "ATIS": (atis_file, formats.parse_atis), "AEDAT 2.0": (aedat2_file, formats.parse_aedat2),
-    "AEDAT 3.1": (aedat3_file, formats.parse_aedat3), "DAT": (dat_file, formats.parse_dat),
-}  # fmt: skip
+    "ATIS": (atis_file, formats.parse_atis),
+    "AEDAT 2.0": (aedat2_file, formats.parse_aedat2),
+    "AEDAT 3.1": (aedat3_file, formats.parse_aedat3),
+    "DAT": (dat_file, formats.parse_dat),
+}
 
 
 def parsing():
@@ -128,9 +130,15 @@ def small_network():
         return snn.Conv2d(channels, width, 3, padding=1), snn.BatchNorm(width)
 
     return snn.Sequential(
-        snn.Repeat(8, *block(1, 32)), snn.LIF(), snn.AvgPool2d(2), *block(32, 64), snn.LIF(), snn.AvgPool2d(2),
-        snn.Flatten(), snn.Linear(64 * 7 * 7, 10),
-    )  # fmt: skip
+        snn.Repeat(8, *block(1, 32)),
+        snn.LIF(),
+        snn.AvgPool2d(2),
+        *block(32, 64),
+        snn.LIF(),
+        snn.AvgPool2d(2),
+        snn.Flatten(),
+        snn.Linear(64 * 7 * 7, 10),
+    )
 
 
 def loading(folder):
@@ -274,12 +282,16 @@ def statistics_of(events):
     alike = (np.diff(events.p[order].astype(int)) == 0)[together].mean()
     thirds = np.histogram(events.t, bins=3, range=(0, events.t[-1] + 1))[0] / len(events)
     return {
-        "events": len(events), "ON": events.p.mean(), "pixels with more than one": (counts > 1).sum(),
+        "events": len(events),
+        "ON": events.p.mean(),
+        "pixels with more than one": (counts > 1).sum(),
         "events of the median such pixel": np.median(counts[counts > 1]),
         "median ms between a pixel's events": np.median(np.diff(events.t[order])[together]) / 1000,
-        "same polarity as before": alike, "share of saccade 1": thirds[0], "share of saccade 2": thirds[1],
+        "same polarity as before": alike,
+        "share of saccade 1": thirds[0],
+        "share of saccade 2": thirds[1],
         "share of saccade 3": thirds[2],
-    }  # fmt: skip
+    }
 
 
 def simulated(recording, mnist):

@@ -42,15 +42,23 @@ class Worker:
         self.side = side
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by close
         environment = os.environ | {
-            "OMP_NUM_THREADS": str(threads), "NUMSNN_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE",
-            "KMP_BLOCKTIME": "0", "MKL_NUM_THREADS": str(threads), "JAX_PLATFORMS": device,
+            "OMP_NUM_THREADS": str(threads),
+            "NUMSNN_NUM_THREADS": str(threads),
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "KMP_BLOCKTIME": "0",
+            "MKL_NUM_THREADS": str(threads),
+            "JAX_PLATFORMS": device,
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             "PYTHONPATH": os.pathsep.join(filter(None, (REPOSITORY, os.environ.get("PYTHONPATH")))),
-        }  # fmt: skip
+        }
         self._process = subprocess.Popen(
-            [python, str(script), side, str(threads), device], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self._errors, text=True, env=environment,
-        )  # fmt: skip
+            [python, str(script), side, str(threads), device],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env=environment,
+        )
 
     def ask(self, do, **arguments):
         """Send a command and wait for its answer.

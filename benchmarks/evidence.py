@@ -111,15 +111,26 @@ def verdict(studies):
             several = [values for values in [*fixed.values(), *learned.values()] if len(values) > 1]
             noise = f"{mean(map(variance, several)) ** 0.5:.1f}" if several else ""
             every, gap = [*learned.values()], mean(map(mean, learned.values())) - mean(fixed[best])
-            rows.append([
-                f"{study.removeprefix('psg-')}, {family}", f"{mean(fixed[best]):.1f} ({best:g})",
-                f"{min(map(mean, fixed.values())):.1f}", f"{max(map(mean, every)):.1f}", f"{min(map(mean, every)):.1f}",
-                f"{gap:+.1f}", noise,
-            ])  # fmt: skip
+            rows.append(
+                [
+                    f"{study.removeprefix('psg-')}, {family}",
+                    f"{mean(fixed[best]):.1f} ({best:g})",
+                    f"{min(map(mean, fixed.values())):.1f}",
+                    f"{max(map(mean, every)):.1f}",
+                    f"{min(map(mean, every)):.1f}",
+                    f"{gap:+.1f}",
+                    noise,
+                ]
+            )
     header = [
-        "", "best fixed (width)", "worst fixed", "learned: best start", "worst start", "mean of starts - best fixed",
+        "",
+        "best fixed (width)",
+        "worst fixed",
+        "learned: best start",
+        "worst start",
+        "mean of starts - best fixed",
         "sd of a run",
-    ]  # fmt: skip
+    ]
     return table(header, rows)
 
 

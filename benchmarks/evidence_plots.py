@@ -12,9 +12,13 @@ from matplotlib.ticker import MaxNLocator
 from studies import WIDTHS
 
 COLOURS = {
-    "fixed": "#888888", "learned": "#0b5394", "off": "#888888", "shift": "#0b5394", "divergence": "#e69138",
+    "fixed": "#888888",
+    "learned": "#0b5394",
+    "off": "#888888",
+    "shift": "#0b5394",
+    "divergence": "#e69138",
     "target": "#6aa84f",
-}  # fmt: skip
+}
 NORMS = {"bn": "normalised", "none": "not normalised"}
 
 

@@ -1,8 +1,8 @@
 """numsnn and its peers on a CUDA device, after checking that they compute the same: see README.md.
 
-    python benchmarks/gpu.py [--quick] [--only WORKLOAD ...] [--precisions ...] [--out FOLDER]
-                             [--peers-python PYTHON] [--jax-python PYTHON]
-    python benchmarks/gpu.py --dry      numsnn alone, tiny, in Numba's simulator: whether everything works
+python benchmarks/gpu.py [--quick] [--only WORKLOAD ...] [--precisions ...] [--out FOLDER]
+                         [--peers-python PYTHON] [--jax-python PYTHON]
+python benchmarks/gpu.py --dry      numsnn alone, tiny, in Numba's simulator: whether everything works
 """
 
 import argparse
@@ -162,11 +162,21 @@ def run(chosen, say, save=lambda results: None) -> dict:
         comparison = Comparison(pythons, chosen.threads, folder, chosen.budget, say, "cuda")
         with comparison:
             results = {
-                "schema": SCHEMA, "version": __version__, "quick": chosen.dry, "surrogates": ["arctan"],
-                "threads": chosen.threads, "load_before": load(), "machine": comparison.machine,
-                "versions": comparison.versions, "missing": comparison.missing, "workloads": [], "checks": [],
-                "neurons": {}, "peer_neurons": {}, "not_reached": [],
-            }  # fmt: skip
+                "schema": SCHEMA,
+                "version": __version__,
+                "quick": chosen.dry,
+                "surrogates": ["arctan"],
+                "threads": chosen.threads,
+                "load_before": load(),
+                "machine": comparison.machine,
+                "versions": comparison.versions,
+                "missing": comparison.missing,
+                "workloads": [],
+                "checks": [],
+                "neurons": {},
+                "peer_neurons": {},
+                "not_reached": [],
+            }
             Run(chosen, comparison, results, save).everything()
     return results | {"load_after": load()}
 
@@ -238,9 +248,10 @@ def main(arguments=None):
         except DeviceError as error:
             sys.exit(f"gpu.py: {error}")
     results = run(
-        chosen, lambda line: print(line, file=sys.stderr, flush=True),
+        chosen,
+        lambda line: print(line, file=sys.stderr, flush=True),
         lambda results: keep(results | {"load_after": load()}, chosen.out),
-    )  # fmt: skip
+    )
     print(text(results))
     keep(results, chosen.out)
 

@@ -15,8 +15,12 @@ OWN = "numsnn"
 TITLES = {"train": "training step", "infer": "inference"}
 PASSES = {"forward": "forward", "weight_gradient": "weight gradient", "input_gradient": "input gradient"}
 COLOURS = {
-    OWN: "#0b5394", "spikingjelly": "#e69138", "jax": "#6aa84f", "snntorch": "#a64d79", "norse": "#999999",
-}  # fmt: skip
+    OWN: "#0b5394",
+    "spikingjelly": "#e69138",
+    "jax": "#6aa84f",
+    "snntorch": "#a64d79",
+    "norse": "#999999",
+}
 METHODS = COLOURS | {"numsnn PSG+PDA": "#cc0000"}
 
 

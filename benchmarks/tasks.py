@@ -187,9 +187,12 @@ def network(run: Run, sample_shape) -> snn.Sequential:
         surrogate = snn.Surrogate(run.family, run.width)
     kind = snn.RecurrentLIF if task.recurrent else snn.LIF
     neuron = kind(
-        tau=task.tau, v_threshold=run.threshold, learn_threshold="threshold" in run.learn, surrogate=surrogate,
+        tau=task.tau,
+        v_threshold=run.threshold,
+        learn_threshold="threshold" in run.learn,
+        surrogate=surrogate,
         pda=PDAS[run.pda],
-    )  # fmt: skip
+    )
     if task.recurrent:
         return snn.models.shd_net(*sample_shape, HIDDEN, task.classes, neuron=neuron)
     steps = None if task.events else task.steps
@@ -245,12 +248,18 @@ def train(run: Run, mnist=None, cifar=None) -> dict:
         "widths": widths + [metrics["widths"] for metrics in history],
         "thresholds": {n.path: float(np.mean(n.kernels.to_host(n.threshold.refresh()))) for n in neurons},
         "layers": [
-            {"name": row.name, "rate": row.rate, "shift": row.shift, "uncorrected": row.shift_uncorrected,
-             "undesired": row.undesired, "std": row.std}
+            {
+                "name": row.name,
+                "rate": row.rate,
+                "shift": row.shift,
+                "uncorrected": row.shift_uncorrected,
+                "undesired": row.undesired,
+                "std": row.std,
+            }
             for row in found.layers
         ],
         "seconds": sum(metrics["seconds"] for metrics in history),
-    }  # fmt: skip
+    }
 
 
 def work(settings: dict, folders: dict) -> dict:

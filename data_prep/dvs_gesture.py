@@ -17,9 +17,18 @@ from numsnn.data import prepare
 from numsnn.data.formats import read_aedat3, read_gestures
 
 CLASSES = [
-    "hand clapping", "right hand wave", "left hand wave", "right arm clockwise", "right arm counter clockwise",
-    "left arm clockwise", "left arm counter clockwise", "arm roll", "air drums", "air guitar", "other gestures",
-]  # fmt: skip
+    "hand clapping",
+    "right hand wave",
+    "left hand wave",
+    "right arm clockwise",
+    "right arm counter clockwise",
+    "left arm clockwise",
+    "left arm counter clockwise",
+    "arm roll",
+    "air drums",
+    "air guitar",
+    "other gestures",
+]
 ADVICE = "Unpack DvsGesture.tar.gz (MD5 8a5c71fb11e24e5ca5b11866ca6c00a1; research.ibm.com/dvsgesture) here"
 
 

@@ -89,9 +89,15 @@ class QIF(snn.Layer):
 
 def network():
     return snn.Sequential(
-        snn.Repeat(4, snn.Conv2d(1, 16, 3, padding=1), snn.BatchNorm(16)), QIF(k=0.1), snn.AvgPool2d(2),
-        snn.Conv2d(16, 32, 3, padding=1), snn.BatchNorm(32), QIF(k=0.1), snn.Flatten(), snn.Linear(32 * 4 * 4, 10),
-    )  # fmt: skip
+        snn.Repeat(4, snn.Conv2d(1, 16, 3, padding=1), snn.BatchNorm(16)),
+        QIF(k=0.1),
+        snn.AvgPool2d(2),
+        snn.Conv2d(16, 32, 3, padding=1),
+        snn.BatchNorm(32),
+        QIF(k=0.1),
+        snn.Flatten(),
+        snn.Linear(32 * 4 * 4, 10),
+    )
 
 
 def main():

@@ -35,10 +35,17 @@ CLEAR = 0.9
 
 def network():
     return snn.Sequential(
-        snn.Conv2d(2, 16, 3, padding=1), snn.BatchNorm(16), snn.LIF(pda=True), snn.MaxPool2d(2),
-        snn.Conv2d(16, 32, 3, padding=1), snn.BatchNorm(32), snn.LIF(pda=True), snn.MaxPool2d(2),
-        snn.Flatten(), snn.Linear(32 * 5 * 5, 10),
-    )  # fmt: skip
+        snn.Conv2d(2, 16, 3, padding=1),
+        snn.BatchNorm(16),
+        snn.LIF(pda=True),
+        snn.MaxPool2d(2),
+        snn.Conv2d(16, 32, 3, padding=1),
+        snn.BatchNorm(32),
+        snn.LIF(pda=True),
+        snn.MaxPool2d(2),
+        snn.Flatten(),
+        snn.Linear(32 * 5 * 5, 10),
+    )
 
 
 def dense_operations(net):

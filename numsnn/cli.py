@@ -109,9 +109,12 @@ def _train(options):
     else:
         config = _recipe(options.what)
     overrides = {
-        ("data", "dir"): options.data, ("training", "device"): options.device, ("training", "epochs"): options.epochs,
-        ("training", "seed"): options.seed, ("training", "threads"): options.threads,
-    }  # fmt: skip
+        ("data", "dir"): options.data,
+        ("training", "device"): options.device,
+        ("training", "epochs"): options.epochs,
+        ("training", "seed"): options.seed,
+        ("training", "threads"): options.threads,
+    }
     for (section, key), value in overrides.items():
         if value is not None:
             configuration.set_key(config, section, key, value)

@@ -192,8 +192,12 @@ def _typed(what, value, kind):
 
 _TARGET = float | str
 _KINDS = {
-    str: "a string", int: "a whole number", float: "a number", bool: "true or false", _TARGET: 'a number or "input"'
-}  # fmt: skip
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    _TARGET: 'a number or "input"',
+}
 
 
 def _toml(value):

@@ -76,9 +76,14 @@ def poisson(x, steps: int, seed: int = 0, indices=None, device: str = "cpu") -> 
 
 
 def latency(
-    x, steps: int, tau: float = 1.0, threshold: float = 0.01, linear: bool = False, normalize: bool = False,
+    x,
+    steps: int,
+    tau: float = 1.0,
+    threshold: float = 0.01,
+    linear: bool = False,
+    normalize: bool = False,
     clip: bool = False,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Latency coding: every feature fires once, large values first.
 
         logarithmic    t = tau ln(x / (x - threshold))      when a membrane charged by the current x meets the threshold

@@ -120,7 +120,10 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
     choice("model.neuron", model.neuron, tuple(NEURONS))
     if method.learn_width:
         surrogate = PSG(
-            method.surrogate, method.width, per=method.width_per, lr=method.width_lr,
+            method.surrogate,
+            method.width,
+            per=method.width_per,
+            lr=method.width_lr,
             bounds=tuple(method.width_bounds) or None,
         )
     else:
@@ -129,10 +132,15 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
     pda = PDA(method.pda_momentum, correct=method.pda, target=target, divergence=method.divergence)
     cls, own = NEURONS[model.neuron]
     neuron = cls(
-        v_threshold=model.v_threshold, v_reset=RESETS[model.reset](model), detach_reset=model.detach_reset,
-        learn_threshold=model.learn_threshold, refractory=model.refractory, surrogate=surrogate,
-        pda=pda if method.pda or method.divergence else None, **{name: getattr(model, name) for name in own},
-    )  # fmt: skip
+        v_threshold=model.v_threshold,
+        v_reset=RESETS[model.reset](model),
+        detach_reset=model.detach_reset,
+        learn_threshold=model.learn_threshold,
+        refractory=model.refractory,
+        surrogate=surrogate,
+        pda=pda if method.pda or method.divergence else None,
+        **{name: getattr(model, name) for name in own},
+    )
     training = config.training
     spiking = training.loss in SPIKING_LOSSES
     shape, steps = (sample_shape[1:], None) if timed else (sample_shape, model.steps)
@@ -180,9 +188,16 @@ def build_trainer(config: Config, net: Layer, out=None) -> Trainer:
     }
     schedule = makers[choice("training.schedule", training.schedule, tuple(makers))]()
     return Trainer(
-        net, loss, optimizer, schedule, training.device, training.seed, training.batch_size,
-        clip_norm=training.clip_norm or None, out=out,
-    )  # fmt: skip
+        net,
+        loss,
+        optimizer,
+        schedule,
+        training.device,
+        training.seed,
+        training.batch_size,
+        clip_norm=training.clip_norm or None,
+        out=out,
+    )
 
 
 def prepare(config: Config, out=None) -> Experiment:
@@ -218,10 +233,17 @@ def run(config: Config, out, resume: bool = False, progress: bool = True) -> Out
     write_file(folder / "end.json", json.dumps(end.to_dict()))
     result = trainer.evaluate(test)
     report = write_report(
-        folder, trainer.history, title=f"{config.data.file or config.data.name}, {config.model.architecture}",
-        config_text=config.to_toml(), start=begin, end=end, confusion=result.confusion, classes=test.classes,
-        raster=record_spikes(trainer.net, x[:, :1] if test.timed else x[:1]), version=__version__,
-    )  # fmt: skip
+        folder,
+        trainer.history,
+        title=f"{config.data.file or config.data.name}, {config.model.architecture}",
+        config_text=config.to_toml(),
+        start=begin,
+        end=end,
+        confusion=result.confusion,
+        classes=test.classes,
+        raster=record_spikes(trainer.net, x[:, :1] if test.timed else x[:1]),
+        version=__version__,
+    )
     note = "" if find_spec("matplotlib") else MATPLOTLIB_MISSING
     return Outcome(trainer.history, result, folder, report, note)
 

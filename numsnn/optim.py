@@ -126,9 +126,13 @@ class SGD(Optimizer):
     """
 
     def __init__(
-        self, lr: float = 0.1, momentum: float = 0.9, nesterov: bool = False, weight_decay: float = 0.0,
+        self,
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
         groups: dict | None = None,
-    ):  # fmt: skip
+    ):
         super().__init__(lr, weight_decay, groups)
         self.momentum = within("SGD: momentum", momentum, 0, 1, open_high=True)
         self.nesterov = flag("SGD: nesterov", nesterov)
@@ -156,9 +160,13 @@ class Adam(Optimizer):
     decoupled = False
 
     def __init__(
-        self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-        weight_decay: float = 0.0, groups: dict | None = None,
-    ):  # fmt: skip
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        groups: dict | None = None,
+    ):
         super().__init__(lr, weight_decay, groups)
         kind = type(self).__name__
         self.betas = tuple(within(f"{kind}: betas", b, 0, 1, open_high=True) for b in two(f"{kind}: betas", betas))
@@ -166,9 +174,18 @@ class Adam(Optimizer):
 
     def update(self, kernels, flat, memory, settings, factor):
         kernels.adam_update(
-            flat.value, flat.grad, memory["first"], memory["second"], flat.ends, settings, factor, *self.betas,
-            self.eps, self.decoupled, self.steps,
-        )  # fmt: skip
+            flat.value,
+            flat.grad,
+            memory["first"],
+            memory["second"],
+            flat.ends,
+            settings,
+            factor,
+            *self.betas,
+            self.eps,
+            self.decoupled,
+            self.steps,
+        )
 
 
 class AdamW(Adam):
@@ -183,9 +200,13 @@ class AdamW(Adam):
     decoupled = True
 
     def __init__(
-        self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-        weight_decay: float = 0.01, groups: dict | None = None,
-    ):  # fmt: skip
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        groups: dict | None = None,
+    ):
         super().__init__(lr, betas, eps, weight_decay, groups)
 
 

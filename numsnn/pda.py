@@ -115,9 +115,17 @@ class ShiftTracker:
         self.kernels.merge_steps(mean, var, total_mean, total_var)
         settings = self.settings
         self.kernels.divergence(
-            total_mean, total_var, self.target[0], self.target[1], settings.eps, settings.divergence, steps * rows,
-            value, offset, slope,
-        )  # fmt: skip
+            total_mean,
+            total_var,
+            self.target[0],
+            self.target[1],
+            settings.eps,
+            settings.divergence,
+            steps * rows,
+            value,
+            offset,
+            slope,
+        )
         self._shares, self._direct = value, (offset, slope)
 
     def _track(self, current, mean, first):

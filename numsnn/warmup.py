@@ -55,9 +55,16 @@ def neurons():
         for surrogate, (reset, detach), pda in product(surrogates, resets, (False, True))
     ]
     others = [
-        snn.IF(), snn.PLIF(), snn.ALIF(), snn.CubaLIF(), snn.RecurrentLIF(), snn.RecurrentALIF(),
-        snn.RecurrentCubaLIF(), snn.LIF(refractory=1), snn.LIF(learn_threshold=True),
-    ]  # fmt: skip
+        snn.IF(),
+        snn.PLIF(),
+        snn.ALIF(),
+        snn.CubaLIF(),
+        snn.RecurrentLIF(),
+        snn.RecurrentALIF(),
+        snn.RecurrentCubaLIF(),
+        snn.LIF(refractory=1),
+        snn.LIF(learn_threshold=True),
+    ]
     for neuron in plain + others:
         net = snn.Sequential(snn.Linear(4, 8), neuron, snn.Linear(8, CLASSES)).build((STEPS, SAMPLES, 4))
         z = net.forward(np.ones((STEPS, SAMPLES, 4), np.float32), snn.TRAINING)
@@ -85,8 +92,11 @@ def zoo():
 def training():
     """Every loss and every optimiser."""
     criteria = [
-        losses.RateCrossEntropy(), losses.TET(), losses.MaxMembraneCrossEntropy(), losses.MembraneMSE(),
-    ]  # fmt: skip
+        losses.RateCrossEntropy(),
+        losses.TET(),
+        losses.MaxMembraneCrossEntropy(),
+        losses.MembraneMSE(),
+    ]
     for loss in criteria:
         _train(models.mlp(6, (8,), CLASSES, STEPS), (6,), loss)
     for loss in (losses.SpikeCountMSE(), losses.TimeToFirstSpike()):

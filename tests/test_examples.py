@@ -92,9 +92,13 @@ def test_runs_and_prints_what_it_says(example, tmp_path):
             (tmp_path / write.__name__).mkdir()
             write(tmp_path / write.__name__)
     done = subprocess.run(
-        [sys.executable, example, *arguments], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        [sys.executable, example, *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Warning" not in done.stderr
     printed = [masked(line) for line in done.stdout.splitlines()]

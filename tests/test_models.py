@@ -14,9 +14,22 @@ def kinds(net):
 def test_every_part():
     net = from_string("4c3-p2-8r3-mp2-6c1-d0.3-gp-12", (9, 8, 2), 5, steps=3).build((2, 9, 8, 2))
     assert kinds(net) == [
-        "Repeat", "LIF", "AvgPool2d", "Residual", "LIF", "MaxPool2d", "Conv2d", "BatchNorm", "LIF", "Dropout",
-        "GlobalAvgPool2d", "Linear", "BatchNorm", "LIF", "Linear",
-    ]  # fmt: skip
+        "Repeat",
+        "LIF",
+        "AvgPool2d",
+        "Residual",
+        "LIF",
+        "MaxPool2d",
+        "Conv2d",
+        "BatchNorm",
+        "LIF",
+        "Dropout",
+        "GlobalAvgPool2d",
+        "Linear",
+        "BatchNorm",
+        "LIF",
+        "Linear",
+    ]
     assert net.output_shape == (3, 2, 5)
     residual = net.layers[3]
     assert residual.shortcut is not None  # 4 channels become 8

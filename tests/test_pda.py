@@ -284,5 +284,10 @@ def test_repr_and_description():
     pda = snn.PDA(momentum=0.3, target=0.5)
     assert repr(pda) == "PDA(momentum=0.3, target=0.5)"
     assert pda.description() == {
-        "type": "PDA", "momentum": 0.3, "correct": True, "target": 0.5, "divergence": 0.0, "eps": 1e-3,
-    }  # fmt: skip
+        "type": "PDA",
+        "momentum": 0.3,
+        "correct": True,
+        "target": 0.5,
+        "divergence": 0.0,
+        "eps": 1e-3,
+    }

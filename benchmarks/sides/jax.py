@@ -98,9 +98,12 @@ class Side:
 
     def _conv(self, x, chain, values, running, spikes, before, channels, kernel, stride, padding):
         y = jax.lax.conv_general_dilated(
-            x.reshape(-1, *x.shape[2:]), next(values), (stride, stride), [(padding, padding)] * 2,
+            x.reshape(-1, *x.shape[2:]),
+            next(values),
+            (stride, stride),
+            [(padding, padding)] * 2,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )  # fmt: skip
+        )
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
     def _norm(self, x, chain, values, running, spikes, channels):

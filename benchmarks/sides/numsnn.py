@@ -67,16 +67,18 @@ class Training:
         net = network.build(Workload.from_dict(workload), **METHODS[recipe["method"]](workload["surrogate"]))
         network.fill(net.build(arrays["x"][: recipe["batch"]].shape), arrays)
         self.trainer = numsnn.Trainer(
-            net, self.loss, numsnn.optim.AdamW(recipe["lr"], weight_decay=recipe["weight_decay"]),
-            numsnn.schedules.Cosine(), seed=recipe["seed"], batch_size=recipe["batch"],
+            net,
+            self.loss,
+            numsnn.optim.AdamW(recipe["lr"], weight_decay=recipe["weight_decay"]),
+            numsnn.schedules.Cosine(),
+            seed=recipe["seed"],
+            batch_size=recipe["batch"],
             on_epoch=lambda trainer, metrics: True,
-        )  # fmt: skip
+        )
 
     def epoch(self):
         start = time.perf_counter()
-        history = self.trainer.fit(
-            (self.arrays["x"], self.arrays["y"]), epochs=self.recipe["epochs"], progress=False
-        )  # fmt: skip
+        history = self.trainer.fit((self.arrays["x"], self.arrays["y"]), epochs=self.recipe["epochs"], progress=False)
         seconds = time.perf_counter() - start
         accuracy = self.trainer.evaluate((self.arrays["test_x"], self.arrays["test_y"])).accuracy
         return {"seconds": seconds, "loss": history[-1]["train_loss"], "accuracy": accuracy}

@@ -59,9 +59,14 @@ class Side(TorchSide):
 
     def neuron(self, tau, theta, step_mode="m"):
         node = neuron.LIFNode(
-            tau, True, theta, 0.0, SURROGATES[self.workload["surrogate"]](), self.workload["detach"],
+            tau,
+            True,
+            theta,
+            0.0,
+            SURROGATES[self.workload["surrogate"]](),
+            self.workload["detach"],
             step_mode=step_mode,
-        )  # fmt: skip
+        )
         return fastest(node)
 
     def recurrent(self, lateral, tau, theta):

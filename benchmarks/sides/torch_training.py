@@ -28,7 +28,7 @@ class TorchTraining:
         self.optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": recipe["weight_decay"]}, {"params": others, "weight_decay": 0.0}],
             recipe["lr"],
-        )  # fmt: skip
+        )
         total = recipe["epochs"] * -(-len(self.x) // recipe["batch"])
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: (1 + math.cos(math.pi * step / total)) / 2

@@ -98,6 +98,10 @@ def machine() -> dict:
     """What a result has to name to be worth anything."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "processor": processor(), "cores": cores, "system": platform.platform(), "python": platform.python_version(),
-        "load": load(), "registers": registers(),
-    }  # fmt: skip
+        "processor": processor(),
+        "cores": cores,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load": load(),
+        "registers": registers(),
+    }

@@ -20,9 +20,13 @@ from ..layers import INFERENCE, LIF, TRAINING, BatchNorm, Sequential
 from . import measure
 
 BYTES = {
-    "LIF forward": 5, "LIF inference": 5, "LIF backward": 13, "norm + LIF forward": 9, "norm + LIF backward": 25,
+    "LIF forward": 5,
+    "LIF inference": 5,
+    "LIF backward": 13,
+    "norm + LIF forward": 9,
+    "norm + LIF backward": 25,
     "copy": 8,
-}  # fmt: skip
+}
 
 SHAPES = {"cpu": (10, 16, 32, 32, 128), "cuda": (10, 64, 32, 32, 128)}
 """Device -> shape of what is measured there: far more than its caches hold."""

@@ -62,10 +62,16 @@ def cases(quick: bool = False) -> list[Case]:
     if quick:
         return [conv(8, 16, 8, 2), conv(8, 16, 8, 2, 1, 2), linear(32, 16, 8)]
     return [
-        conv(64, 128, 32, 16), conv(128, 256, 16, 32), conv(256, 256, 16, 32), conv(256, 256, 16, 32, pooled=True),
-        conv(512, 512, 8, 64), conv(128, 256, 32, 16, 1, 2), conv(128, 256, 32, 16, 3, 2),
-        linear(1024, 1024, 2048), linear(8192, 512, 512),
-    ]  # fmt: skip
+        conv(64, 128, 32, 16),
+        conv(128, 256, 16, 32),
+        conv(256, 256, 16, 32),
+        conv(256, 256, 16, 32, pooled=True),
+        conv(512, 512, 8, 64),
+        conv(128, 256, 32, 16, 1, 2),
+        conv(128, 256, 32, 16, 3, 2),
+        linear(1024, 1024, 2048),
+        linear(8192, 512, 512),
+    ]
 
 
 def densities(case: Case, quick: bool = False) -> list[Case]:

@@ -94,9 +94,7 @@ def vgg(name="vgg", steps=10, samples=16, width=1.0, size=32, **options) -> Work
     return Workload(name, tuple(layers), (steps, samples, size, size, 2), density=0.05, **options)
 
 
-def small(
-    name="small", steps=8, samples=64, width=1.0, size=28, once=2, colours=1, widths=(32, 64)
-) -> Workload:  # fmt: skip
+def small(name="small", steps=8, samples=64, width=1.0, size=28, once=2, colours=1, widths=(32, 64)) -> Workload:
     """32-P-64-P on still pictures of one channel, or other widths and colours."""
     layers, before = [], colours
     for channels in (int(channels * width) for channels in widths):
@@ -114,9 +112,12 @@ def resnet(name="resnet", steps=4, samples=8, width=1.0, size=32, once=2) -> Wor
         for block in range(blocks):
             stride = 2 if stage > 0 and block == 0 else 1
             branch = (
-                ("conv", before, channels, 3, stride, 1), ("norm", channels), ("lif", 2.0, 1.0),
-                ("conv", channels, channels, 3, 1, 1), ("norm", channels),
-            )  # fmt: skip
+                ("conv", before, channels, 3, stride, 1),
+                ("norm", channels),
+                ("lif", 2.0, 1.0),
+                ("conv", channels, channels, 3, 1, 1),
+                ("norm", channels),
+            )
             shortcut = (("conv", before, channels, 1, stride, 0), ("norm", channels)) if before != channels else ()
             layers += [("residual", branch, shortcut), ("lif", 2.0, 1.0)]
             before = channels
@@ -135,8 +136,10 @@ def fc(name="fc", steps=500, samples=16, units=1024, detach=True) -> Workload:
 def recurrent(name="recurrent", steps=100, samples=64, features=700, units=256) -> Workload:
     """700-256-20 with lateral weights, on input as sparse as that of the Spiking Heidelberg Digits."""
     layers = (
-        ("linear", features, units, 36.0, False), ("recurrent", units, 10.0, 1.0), ("linear", units, 20, 1.0, True),
-    )  # fmt: skip
+        ("linear", features, units, 36.0, False),
+        ("recurrent", units, 10.0, 1.0),
+        ("linear", units, 20, 1.0, True),
+    )
     return Workload(name, layers, (steps, samples, features), density=0.03)
 
 
@@ -151,11 +154,17 @@ def workloads(quick: bool = False) -> dict[str, Workload]:
     dense = {"steps": 10, "samples": 2, "units": 32} if quick else {}
     sequences = {"steps": 10, "samples": 2, "features": 70, "units": 32} if quick else {}
     every = (
-        vgg(**tiny), vgg("vgg-20%", rate=0.2, **tiny), vgg("vgg-one-sample", training=False, **one),
-        resnet(**tiny), resnet("resnet-every-step", once=0, **tiny),
-        small(**tiny), small("small-every-step", once=0, **tiny),
-        fc(**dense), fc("fc-attached", detach=False, **dense), recurrent(**sequences),
-    )  # fmt: skip
+        vgg(**tiny),
+        vgg("vgg-20%", rate=0.2, **tiny),
+        vgg("vgg-one-sample", training=False, **one),
+        resnet(**tiny),
+        resnet("resnet-every-step", once=0, **tiny),
+        small(**tiny),
+        small("small-every-step", once=0, **tiny),
+        fc(**dense),
+        fc("fc-attached", detach=False, **dense),
+        recurrent(**sequences),
+    )
     return {workload.name: workload for workload in every}
 
 
@@ -187,11 +196,13 @@ def on_device(quick: bool = False) -> list[tuple[Workload, Workload]]:
         return [(workload, workload) for workload in every]
     dense, pictures, deep = fc(steps=100, samples=4), vgg(steps=4, samples=4), resnet(samples=2)
     return [
-        (fc("fc n=16384", units=16384), dense), (vgg("vgg T=10 N=64", samples=64), pictures),
+        (fc("fc n=16384", units=16384), dense),
+        (vgg("vgg T=10 N=64", samples=64), pictures),
         (resnet("resnet T=4 N=128", samples=128), deep),
-        (fc("fc n=8192", units=8192), dense), (fc("fc n=4096", units=4096), dense),
+        (fc("fc n=8192", units=8192), dense),
+        (fc("fc n=4096", units=4096), dense),
         (vgg("vgg T=10 N=256", samples=256), pictures),
-    ]  # fmt: skip
+    ]
 
 
 ESSENTIAL = 3

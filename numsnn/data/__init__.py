@@ -18,6 +18,16 @@ from .store import open_store as open
 from .store import save
 
 __all__ = [
-    "Augmented", "Dataset", "Events", "Frames", "Loader", "as_dataset", "available", "load",
-    "load_recordings", "open", "save", "to_frames",
-]  # fmt: skip
+    "Augmented",
+    "Dataset",
+    "Events",
+    "Frames",
+    "Loader",
+    "as_dataset",
+    "available",
+    "load",
+    "load_recordings",
+    "open",
+    "save",
+    "to_frames",
+]

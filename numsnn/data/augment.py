@@ -240,11 +240,23 @@ class Mixup(FrameChange):
 # --- by name ---
 
 CHANGES = {
-    "fliplr": RandomFlipLR, "flipud": RandomFlipUD, "crop": RandomCrop, "roll": Roll, "rotate": Rotate,
-    "cutout": Cutout, "mixup": Mixup, "drop": DropEvent, "droptime": DropEventByTime, "droparea": DropEventByArea,
-    "jitter": SpatialJitter, "timejitter": TimeJitter, "polarity": RandomFlipPolarity, "hotpixel": DropPixel,
-    "denoise": Denoise, "flipevents": FlipEvents,
-}  # fmt: skip
+    "fliplr": RandomFlipLR,
+    "flipud": RandomFlipUD,
+    "crop": RandomCrop,
+    "roll": Roll,
+    "rotate": Rotate,
+    "cutout": Cutout,
+    "mixup": Mixup,
+    "drop": DropEvent,
+    "droptime": DropEventByTime,
+    "droparea": DropEventByArea,
+    "jitter": SpatialJitter,
+    "timejitter": TimeJitter,
+    "polarity": RandomFlipPolarity,
+    "hotpixel": DropPixel,
+    "denoise": Denoise,
+    "flipevents": FlipEvents,
+}
 """Name in a line of text -> change."""
 
 

@@ -120,5 +120,7 @@ def _digits_dvs(
 
 
 _BUILTIN: dict[str, Callable[..., tuple[Dataset, Dataset]]] = {
-    "digits": _digits, "mnist": _mnist, "digits-dvs": _digits_dvs,
-}  # fmt: skip
+    "digits": _digits,
+    "mnist": _mnist,
+    "digits-dvs": _digits_dvs,
+}

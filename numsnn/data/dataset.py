@@ -157,9 +157,7 @@ def _checked_samples(x: ArrayLike, scale: float, owner: str, timed: bool) -> np.
     if x.size == 0:
         raise ValueError(f"{owner}: x is empty; got shape {x.shape}")
     if timed and x.ndim not in (3, 4, 5):
-        raise ValueError(
-            f"{owner}: timed x must be [N, T, F], [N, T, L, C] or [N, T, H, W, C]; got shape {x.shape}"
-        )
+        raise ValueError(f"{owner}: timed x must be [N, T, F], [N, T, L, C] or [N, T, H, W, C]; got shape {x.shape}")
     if not timed and x.ndim not in (2, 4):
         hints = {1: ". Add a feature axis: x[:, None]", 3: ". Add a channel axis: x[..., None]"}
         hint = hints.get(x.ndim, "")
@@ -178,9 +176,7 @@ def _check_finite(x: np.ndarray, scale: float, owner: str) -> None:
             bad = ~np.isfinite(scaled(chunk, scale))
         if bad.any():
             where = tuple(np.argwhere(bad)[0])
-            raise ValueError(
-                f"{owner}: x must be finite as float32; sample {first + where[0]} holds {chunk[where]!s}"
-            )
+            raise ValueError(f"{owner}: x must be finite as float32; sample {first + where[0]} holds {chunk[where]!s}")
 
 
 def _checked_labels(y: ArrayLike, n: int, owner: str) -> np.ndarray:

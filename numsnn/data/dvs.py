@@ -100,9 +100,7 @@ class Sensor:
     def _rng(self, stream, index=0):
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream, index)))
 
-    def record(
-        self, picture: ArrayLike, motion: np.ndarray | None = None, step: int = 500, index: int = 0
-    ) -> Events:
+    def record(self, picture: ArrayLike, motion: np.ndarray | None = None, step: int = 500, index: int = 0) -> Events:
         """The events of a picture that moves before the sensor.
 
         Args:
@@ -140,9 +138,11 @@ class Sensor:
         height, width = self.size
         n = rng.poisson(self.noise * height * width * steps * step / 1e6)
         return (
-            rng.integers(0, width, n, np.uint16), rng.integers(0, height, n, np.uint16),
-            rng.integers(0, steps * step, n), rng.integers(0, 2, n, np.uint8),
-        )  # fmt: skip
+            rng.integers(0, width, n, np.uint16),
+            rng.integers(0, height, n, np.uint16),
+            rng.integers(0, steps * step, n),
+            rng.integers(0, 2, n, np.uint8),
+        )
 
 
 @compiled

@@ -66,8 +66,7 @@ class Loader:
     ) -> None:
         if not callable(getattr(dataset, "batch", None)):
             raise TypeError(
-                f"Loader: dataset must be a Dataset; got {type(dataset).__name__}. "
-                "For arrays: as_dataset((x, y))"
+                f"Loader: dataset must be a Dataset; got {type(dataset).__name__}. For arrays: as_dataset((x, y))"
             )
         self.dataset = dataset
         self.batch_size = _whole("batch_size", batch_size, least=1)
@@ -77,9 +76,7 @@ class Loader:
         self.workers = _whole("workers", workers, least=0)
         self.prefetch = max(2, self.workers) if prefetch is None else _whole("prefetch", prefetch, least=1)
         if len(self) == 0:
-            raise ValueError(
-                f"Loader: drop_last leaves no batch: {len(dataset)} samples, batch_size {self.batch_size}"
-            )
+            raise ValueError(f"Loader: drop_last leaves no batch: {len(dataset)} samples, batch_size {self.batch_size}")
 
     def __len__(self) -> int:
         """Batches an epoch."""

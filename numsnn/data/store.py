@@ -155,11 +155,16 @@ def writing(
             file = h5py.File(disk, "w")
             file.attrs.update(
                 {
-                    "format": FORMAT, "kind": kind, "name": name, "classes": json.dumps(classes),
-                    "source": source, "scale": float(scale), "size": np.array(size, np.int64),
+                    "format": FORMAT,
+                    "kind": kind,
+                    "name": name,
+                    "classes": json.dumps(classes),
+                    "source": source,
+                    "scale": float(scale),
+                    "size": np.array(size, np.int64),
                     "polarities": int(polarities),
                 }
-            )  # fmt: skip
+            )
             try:
                 yield Writer(file, disk, len(classes), (kind, tuple(size), polarities))
             finally:

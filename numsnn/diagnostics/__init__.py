@@ -7,6 +7,17 @@ from .plots import PlotsUnavailable
 from .report import write_report
 
 __all__ = [
-    "Diagnosis", "GradientReport", "GradientRow", "LayerRow", "OperationCount", "OperationRow", "ParameterRow",
-    "PlotsUnavailable", "check_gradients", "count_operations", "diagnose", "record_spikes", "write_report",
-]  # fmt: skip
+    "Diagnosis",
+    "GradientReport",
+    "GradientRow",
+    "LayerRow",
+    "OperationCount",
+    "OperationRow",
+    "ParameterRow",
+    "PlotsUnavailable",
+    "check_gradients",
+    "count_operations",
+    "diagnose",
+    "record_spikes",
+    "write_report",
+]

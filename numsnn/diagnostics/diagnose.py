@@ -268,16 +268,30 @@ def _measure(layer):
     seen = DENSITY[layer.surrogate.family](z) > 0 if FAMILIES[layer.surrogate.family].compact else np.abs(z) <= reach
     undesired = (~seen).mean((1, 2))  # so that nan counts
     return {
-        "name": layer.path, "steps": steps, "samples": samples, "units": by_unit.shape[1],
-        "rate": float(s.mean(dtype=np.float64)), "silent": float((~by_unit.any(0)).mean()),
-        "saturated": float(by_unit.all(0).mean()), "mean": _number(u.mean(dtype=np.float64)),
-        "std": _number(u.std(dtype=np.float64)), "shift": _numbers(_shift(layer)), "undesired": _numbers(undesired),
-        "width": _distinct(width), "threshold": _distinct(theta), "leak": _distinct(beta),
-        "family": layer.surrogate.family, "reach": reach,
-        "width_bounds": _width_bounds(layer), "pda": _corrects(layer),
-        "gradient": gradient, "gradient_steps": gradient_steps, "nonfinite": float((~finite).mean()),
-        "counts": counts, "edges": edges,
-    }  # fmt: skip
+        "name": layer.path,
+        "steps": steps,
+        "samples": samples,
+        "units": by_unit.shape[1],
+        "rate": float(s.mean(dtype=np.float64)),
+        "silent": float((~by_unit.any(0)).mean()),
+        "saturated": float(by_unit.all(0).mean()),
+        "mean": _number(u.mean(dtype=np.float64)),
+        "std": _number(u.std(dtype=np.float64)),
+        "shift": _numbers(_shift(layer)),
+        "undesired": _numbers(undesired),
+        "width": _distinct(width),
+        "threshold": _distinct(theta),
+        "leak": _distinct(beta),
+        "family": layer.surrogate.family,
+        "reach": reach,
+        "width_bounds": _width_bounds(layer),
+        "pda": _corrects(layer),
+        "gradient": gradient,
+        "gradient_steps": gradient_steps,
+        "nonfinite": float((~finite).mean()),
+        "counts": counts,
+        "edges": edges,
+    }
 
 
 def _width_bounds(layer):
@@ -321,9 +335,13 @@ def _products(net):
 def _parameter_row(name, parameter, kernels, labelled):
     value, grad = kernels.to_host(parameter.value), kernels.to_host(parameter.grad)
     return ParameterRow(
-        name, value.shape, _norm(value), _norm(grad) if labelled else None, _nonfinite(value),
+        name,
+        value.shape,
+        _norm(value),
+        _norm(grad) if labelled else None,
+        _nonfinite(value),
         _nonfinite(grad) if labelled else None,
-    )  # fmt: skip
+    )
 
 
 def _norm(array):

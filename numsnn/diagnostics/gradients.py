@@ -82,9 +82,17 @@ class GradientReport:
 
 
 def check_gradients(
-    net: Layer, x, y, loss: Loss | None = None, *, device: str | None = None, entries: int = 5,
-    step: float = 1e-4, tolerance: float = 1e-6, seed: int = 0,
-) -> GradientReport:  # fmt: skip
+    net: Layer,
+    x,
+    y,
+    loss: Loss | None = None,
+    *,
+    device: str | None = None,
+    entries: int = 5,
+    step: float = 1e-4,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+) -> GradientReport:
     """Compare every hand-written gradient of a network with central differences.
 
     A float64 copy of the network runs in relaxed mode with batch statistics, a fixed dropout mask and PDA corrections

@@ -126,6 +126,4 @@ def _neuron(layer, samples):
     lateral = 0.0
     if layer.recurrent:  # what fires at the last step arrives nowhere any more
         lateral = float(spikes[:-1].sum(dtype=np.int64)) * spikes.shape[-1]
-    return OperationRow(
-        layer.path, type(layer).__name__, count / samples, lateral / samples, 0.0, count / spikes.size
-    )
+    return OperationRow(layer.path, type(layer).__name__, count / samples, lateral / samples, 0.0, count / spikes.size)

@@ -17,16 +17,37 @@ from ..files import write_file
 from .text import percent
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = PALETTE = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F",
-)  # fmt: skip
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#7F7F7F",
+)
 
 STYLE = {
-    "savefig.dpi": 150, "font.size": 9, "axes.titlesize": 9, "axes.titlelocation": "left", "figure.titlesize": 11,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#555555", "axes.grid": True,
-    "axes.axisbelow": True, "grid.color": "#E6E6E6", "grid.linewidth": 0.6, "legend.frameon": False,
-    "figure.constrained_layout.w_pad": 0.08, "figure.constrained_layout.h_pad": 0.08, "lines.linewidth": 1.6,
-    "lines.markersize": 4.5, "axes.formatter.useoffset": False, "xtick.color": "#444444", "ytick.color": "#444444",
-}  # fmt: skip
+    "savefig.dpi": 150,
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "figure.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.h_pad": 0.08,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "axes.formatter.useoffset": False,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+}
 
 FEW_POINTS = 25
 """Up to so many points a line shows each as a marker; a line of a single point would be invisible without."""
@@ -109,10 +130,14 @@ def potentials(start, end, path) -> Path:
                 if not np.isfinite(threshold + half):
                     continue
                 axes.plot(
-                    [threshold - half, threshold + half], [0.965 - 0.06 * n] * 2, color=window, lw=3.5,
-                    transform=axes.get_xaxis_transform(), solid_capstyle="butt",
+                    [threshold - half, threshold + half],
+                    [0.965 - 0.06 * n] * 2,
+                    color=window,
+                    lw=3.5,
+                    transform=axes.get_xaxis_transform(),
+                    solid_capstyle="butt",
                     label=f"what the surrogate sees, {label}",
-                )  # fmt: skip
+                )
                 if last:
                     axes.axvspan(threshold - half, threshold + half, color=window, alpha=0.15, lw=0)
                     axes.axvline(threshold, color="black", lw=1.1, ls="--", label="threshold")
@@ -210,9 +235,14 @@ def raster(spikes_by_layer: dict[str, np.ndarray], path, title: str = "Spikes of
             steps, units = spikes.shape
             shown = np.linspace(0, units - 1, min(units, MOST_UNITS)).round().astype(int)
             axes.imshow(
-                spikes[:, shown].T, cmap=_two_colours("white", BLUE), vmin=0, vmax=1, aspect="auto",
-                interpolation="nearest", extent=(0.5, steps + 0.5, len(shown), 0),
-            )  # fmt: skip
+                spikes[:, shown].T,
+                cmap=_two_colours("white", BLUE),
+                vmin=0,
+                vmax=1,
+                aspect="auto",
+                interpolation="nearest",
+                extent=(0.5, steps + 0.5, len(shown), 0),
+            )
             drawn = f"all {units}" if len(shown) == units else f"{len(shown)} of {units:,}"
             summary = f"rate {percent((spikes != 0).mean())}, {drawn} units"
             axes.set_title(f"{_short(name)}\n{summary}" if few else f"{name}: {summary}")

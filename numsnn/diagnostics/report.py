@@ -46,9 +46,18 @@ summary { cursor: pointer; margin: .6rem 0; color: var(--soft); }
 
 
 def write_report(
-    folder, history: list[dict], *, title: str, config_text: str, start=None, end=None, confusion=None,
-    classes=None, raster: dict[str, np.ndarray] | None = None, version: str,
-) -> Path:  # fmt: skip
+    folder,
+    history: list[dict],
+    *,
+    title: str,
+    config_text: str,
+    start=None,
+    end=None,
+    confusion=None,
+    classes=None,
+    raster: dict[str, np.ndarray] | None = None,
+    version: str,
+) -> Path:
     """Write ``report.html`` and its pictures (PNG) into a folder. The page holds everything itself: pictures, style, no
     scripts, nothing from outside. Files are replaced as wholes, so that a reader never meets half of one.
 
@@ -121,9 +130,7 @@ def _headline(history, diagnosis):
         facts.append(("parameters", f"{count:,}", f"{len(diagnosis.layers)} neuron layers"))
         hints = len(diagnosis.hints)
         facts.append(("hints", f"{hints}", "see Diagnosis" if hints else "nothing looks wrong"))
-    cells = (
-        f"<div><dt>{name}</dt><dd>{value} <small>{note}</small></dd></div>" for name, value, note in facts
-    )
+    cells = (f"<div><dt>{name}</dt><dd>{value} <small>{note}</small></dd></div>" for name, value, note in facts)
     return f'<dl class="headline">{"".join(cells)}</dl>'
 
 

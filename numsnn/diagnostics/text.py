@@ -1,7 +1,6 @@
 """A diagnosis as aligned text."""
 
 
-
 def percent(share: float) -> str:
     """A share as per cent with one decimal, or more where that would read as nothing or everything: "0.02 %"."""
     value = 100 * share

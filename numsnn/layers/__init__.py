@@ -62,4 +62,4 @@ __all__ = [
     "SpikePenalty",
     "Trace",
     "set_route",
-]  # fmt: skip
+]

@@ -197,9 +197,7 @@ class Residual(_Container):
         ShapeError: on building, paths of different output shapes.
     """
 
-    def __init__(
-        self, *branch: Layer, shortcut: Layer | None = None, join: str = "add", name: str | None = None
-    ):
+    def __init__(self, *branch: Layer, shortcut: Layer | None = None, join: str = "add", name: str | None = None):
         super().__init__(name)
         if not branch:
             raise ValueError("Residual: needs at least one layer in the branch")

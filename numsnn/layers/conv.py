@@ -60,9 +60,15 @@ class _Direct(_Convolution):
         y = self.buffer("y", self.output_shape)
         bias = None if self.offset is None else self.offset.value
         self.routes["forward"] = self.kernels.conv2d_forward(
-            pictures(x), self.taps(self.weight.value), bias, *self.geometry, pictures(y), self.sense(pictures(x)),
-            self.route, self.kept_weights(mode, self.weight.value),
-        )  # fmt: skip
+            pictures(x),
+            self.taps(self.weight.value),
+            bias,
+            *self.geometry,
+            pictures(y),
+            self.sense(pictures(x)),
+            self.route,
+            self.kept_weights(mode, self.weight.value),
+        )
         if mode.store:
             self.kept = x
         return y
@@ -78,9 +84,13 @@ class _Direct(_Convolution):
             return None
         dx = self.gradient(self.input_shape)
         self.routes["input"] = kernels.conv2d_backward_input(
-            pictures(dy), self.taps(self.weight.value), *self.geometry, pictures(dx), self.route,
+            pictures(dy),
+            self.taps(self.weight.value),
+            *self.geometry,
+            pictures(dx),
+            self.route,
             None if self.needed is None else pictures(self.needed),
-        )  # fmt: skip
+        )
         return dx
 
 
@@ -104,9 +114,16 @@ class Conv1d(_Direct):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0,
-        groups: int = 1, bias: bool = False, name: str | None = None,
-    ):  # fmt: skip
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        bias: bool = False,
+        name: str | None = None,
+    ):
         super().__init__(in_channels, out_channels, groups, bias, name)
         self.kernel_size = whole("Conv1d: kernel_size", kernel_size)
         self.stride = whole("Conv1d: stride", stride)
@@ -138,9 +155,16 @@ class Conv2d(_Direct):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, groups: int = 1,
-        bias: bool = False, name: str | None = None,
-    ):  # fmt: skip
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size,
+        stride=1,
+        padding=0,
+        groups: int = 1,
+        bias: bool = False,
+        name: str | None = None,
+    ):
         super().__init__(in_channels, out_channels, groups, bias, name)
         self.kernel_size = pair("Conv2d: kernel_size", kernel_size, 1)
         self.stride = pair("Conv2d: stride", stride, 1)
@@ -178,9 +202,17 @@ class ConvTranspose2d(_Convolution):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, output_padding=0,
-        groups: int = 1, bias: bool = False, name: str | None = None,
-    ):  # fmt: skip
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        groups: int = 1,
+        bias: bool = False,
+        name: str | None = None,
+    ):
         super().__init__(in_channels, out_channels, groups, bias, name)
         self.kernel_size = pair("ConvTranspose2d: kernel_size", kernel_size, 1)
         self.stride = pair("ConvTranspose2d: stride", stride, 1)

@@ -53,7 +53,12 @@ class Linear(Routed):
         bias = None if self.offset is None else self.offset.value
         active = self.sense(rows(x))
         self.routes["forward"] = self.kernels.linear_forward(
-            rows(x), self.weight.value, bias, rows(y), active, self.route,
+            rows(x),
+            self.weight.value,
+            bias,
+            rows(y),
+            active,
+            self.route,
             self.kept_weights(mode, self.weight.value),
         )
         if mode.store:

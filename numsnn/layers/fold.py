@@ -79,6 +79,14 @@ def _take_over(layer, source, norm):
         return
     bias = None if source.offset is None else source.offset.value
     kernels.batchnorm_fold(
-        source.weight.value, bias, norm.gamma.value, norm.beta.value, norm.running["mean"], norm.running["var"],
-        norm.eps, norm.v_threshold, layer.weight.value, layer.offset.value,
-    )  # fmt: skip
+        source.weight.value,
+        bias,
+        norm.gamma.value,
+        norm.beta.value,
+        norm.running["mean"],
+        norm.running["var"],
+        norm.eps,
+        norm.v_threshold,
+        layer.weight.value,
+        layer.offset.value,
+    )

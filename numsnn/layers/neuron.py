@@ -87,10 +87,17 @@ class Neuron(Layer):
     visible_share = None
 
     def __init__(
-        self, v_threshold=1.0, v_reset: float | str | None = 0.0, detach_reset: bool = False,
-        learn_threshold: bool | str = False, refractory: int = 0, surrogate: Surrogate | str | None = None,
-        pda: PDA | bool | None = None, record=(), name: str | None = None,
-    ):  # fmt: skip
+        self,
+        v_threshold=1.0,
+        v_reset: float | str | None = 0.0,
+        detach_reset: bool = False,
+        learn_threshold: bool | str = False,
+        refractory: int = 0,
+        surrogate: Surrogate | str | None = None,
+        pda: PDA | bool | None = None,
+        record=(),
+        name: str | None = None,
+    ):
         super().__init__(name)
         kind = type(self).__name__
         self.v_threshold, self.v_reset = v_threshold, v_reset
@@ -230,13 +237,36 @@ class Neuron(Layer):
         if self.plain:
             norm = None if trace.norm is None else trace.norm[:3]
             return self.kernels.lif_forward(
-                trace.current, self.leak.natural, *common, family, self.width.natural, u, trace.s, state, norm, mean,
-                var, visible, self.surrogate.reach,
-            )  # fmt: skip
+                trace.current,
+                self.leak.natural,
+                *common,
+                family,
+                self.width.natural,
+                u,
+                trace.s,
+                state,
+                norm,
+                mean,
+                var,
+                visible,
+                self.surrogate.reach,
+            )
         self.kernels.recurrent_forward(
-            trace.current, self._lateral_value(), self.leak.natural, *self._part_values(), *common,
-            self.refractory, family, self.width.natural, u, trace.s, trace.j, trace.a, trace.held, state,
-        )  # fmt: skip
+            trace.current,
+            self._lateral_value(),
+            self.leak.natural,
+            *self._part_values(),
+            *common,
+            self.refractory,
+            family,
+            self.width.natural,
+            u,
+            trace.s,
+            trace.j,
+            trace.a,
+            trace.held,
+            state,
+        )
         if mean is not None:
             self.kernels.moments(u, mean, var)
         return None
@@ -297,24 +327,50 @@ class Neuron(Layer):
         dx = self.overwrite(dy) if self.plain else self.gradient(dy.shape)
         dleak = self.leak.gradient if self.learn_tau else None
         common = (
-            self.threshold.natural, trace.d, self.v_reset, self.detach_reset and not trace.relaxed, self.decay_input,
-            self.surrogate.family, self.width.natural, *direct, dx.reshape(shape),
-        )  # fmt: skip
+            self.threshold.natural,
+            trace.d,
+            self.v_reset,
+            self.detach_reset and not trace.relaxed,
+            self.decay_input,
+            self.surrogate.family,
+            self.width.natural,
+            *direct,
+            dx.reshape(shape),
+        )
         if self.plain:
             norm, sums = (None, None) if trace.norm is None else (trace.norm[:3], trace.norm.sums)
             self.kernels.lif_backward(
-                dy.reshape(shape), trace.current, trace.s, self.leak.natural, *common, dleak,
+                dy.reshape(shape),
+                trace.current,
+                trace.s,
+                self.leak.natural,
+                *common,
+                dleak,
                 self.threshold.gradient if self.threshold.parameter else None,
-                self.width.gradient if self.width.parameter else None, trace.start, norm, sums,
-            )  # fmt: skip
+                self.width.gradient if self.width.parameter else None,
+                trace.start,
+                norm,
+                sums,
+            )
         else:
             parts = self.gamma, self.rho, self.kappa, self.threshold, self.width
             wanted = (None if part is None or part.parameter is None else part.gradient for part in parts)
             self.kernels.recurrent_backward(
-                dy.reshape(shape), trace.u, trace.s, trace.j, trace.a, trace.held, self._lateral_value(),
-                self.leak.natural, *self._part_values(), *common, None if self.lateral is None else self.lateral.grad,
-                dleak, *wanted, trace.start,
-            )  # fmt: skip
+                dy.reshape(shape),
+                trace.u,
+                trace.s,
+                trace.j,
+                trace.a,
+                trace.held,
+                self._lateral_value(),
+                self.leak.natural,
+                *self._part_values(),
+                *common,
+                None if self.lateral is None else self.lateral.grad,
+                dleak,
+                *wanted,
+                trace.start,
+            )
         for value in self.values:
             value.collect()
         if not need_dx:

@@ -226,9 +226,15 @@ class LI(Layer):
         shape = x.shape[0], -1, x.shape[-1]
         dx = self.gradient(x.shape)
         self.kernels.integrator_backward(
-            dy.reshape(shape), x.reshape(shape), u.reshape(shape), self.leak.natural, self.decay_input,
-            dx.reshape(shape), self.leak.gradient if self.learn_tau else None, start,
-        )  # fmt: skip
+            dy.reshape(shape),
+            x.reshape(shape),
+            u.reshape(shape),
+            self.leak.natural,
+            self.decay_input,
+            dx.reshape(shape),
+            self.leak.gradient if self.learn_tau else None,
+            start,
+        )
         self.leak.collect()
         return dx if need_dx else None
 

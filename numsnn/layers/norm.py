@@ -71,9 +71,14 @@ class BatchNorm(AffineNorm):
     """
 
     def __init__(
-        self, channels: int, v_threshold: float = 1.0, eps: float = 1e-5, momentum: float = 0.1,
-        affine: bool = True, name: str | None = None,
-    ):  # fmt: skip
+        self,
+        channels: int,
+        v_threshold: float = 1.0,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        name: str | None = None,
+    ):
         super().__init__(name)
         kind = type(self).__name__
         self.channels = whole(f"{kind}: channels", channels)
@@ -128,9 +133,19 @@ class BatchNorm(AffineNorm):
         rows = (-1, self.channels)
         dx = self.overwrite(dy) if need_dx else None
         self.kernels.batchnorm_backward(
-            dy.reshape(rows), x.reshape(rows), self.gamma.value, mean, var, self.eps, self.v_threshold, frozen,
-            None if dx is None else dx.reshape(rows), self.gamma.grad, self.beta.grad, sums,
-        )  # fmt: skip
+            dy.reshape(rows),
+            x.reshape(rows),
+            self.gamma.value,
+            mean,
+            var,
+            self.eps,
+            self.v_threshold,
+            frozen,
+            None if dx is None else dx.reshape(rows),
+            self.gamma.grad,
+            self.beta.grad,
+            sums,
+        )
         return dx
 
     def own_statistics(self):

@@ -51,9 +51,16 @@ class GroupNorm(AffineNorm):
         samples, mean, var = self.kept
         dx = self.gradient(samples.shape) if need_dx else None
         self.kernels.groupnorm_backward(
-            dy.reshape(samples.shape), samples, self.gamma.value, mean, var, self.eps, dx, self.gamma.grad,
+            dy.reshape(samples.shape),
+            samples,
+            self.gamma.value,
+            mean,
+            var,
+            self.eps,
+            dx,
+            self.gamma.grad,
             self.beta.grad,
-        )  # fmt: skip
+        )
         return dx.reshape(dy.shape) if need_dx else None
 
 

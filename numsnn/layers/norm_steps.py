@@ -49,9 +49,14 @@ class BNTT(Layer):
     """
 
     def __init__(
-        self, channels: int, steps: int, eps: float = 1e-5, momentum: float = 0.1, bias: bool = False,
+        self,
+        channels: int,
+        steps: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        bias: bool = False,
         name: str | None = None,
-    ):  # fmt: skip
+    ):
         super().__init__(name)
         self.channels = whole("BNTT: channels", channels)
         self.steps = whole("BNTT: steps", steps)
@@ -100,9 +105,18 @@ class BNTT(Layer):
         slopes, gamma = dy.reshape(x.shape), self.gamma
         for t in range(self.steps):
             self.kernels.batchnorm_backward(
-                slopes[t], x[t], gamma.value[t], mean[t], var[t], self.eps, 1.0, frozen,
-                None if dx is None else dx[t], gamma.grad[t], self.beta.grad[t],
-            )  # fmt: skip
+                slopes[t],
+                x[t],
+                gamma.value[t],
+                mean[t],
+                var[t],
+                self.eps,
+                1.0,
+                frozen,
+                None if dx is None else dx[t],
+                gamma.grad[t],
+                self.beta.grad[t],
+            )
         return dx.reshape(dy.shape) if need_dx else None
 
     def own_statistics(self):

@@ -83,9 +83,7 @@ class RateBand(_RatePenalty):
         ValueError: a band that is not one, a negative weight.
     """
 
-    def __init__(
-        self, low: float, high: float, weight: float = 1.0, per: str = "neuron", name: str | None = None
-    ):
+    def __init__(self, low: float, high: float, weight: float = 1.0, per: str = "neuron", name: str | None = None):
         super().__init__(weight, per, name)
         self.low, self.high = within("RateBand: low", low, 0, 1), within("RateBand: high", high, 0, 1)
         if self.low > self.high:
@@ -150,9 +148,13 @@ class Divergence(_Penalty):
     """
 
     def __init__(
-        self, weight: float, target_mean: float = 0.0, target_var: float = 1.0, eps: float = 1e-3,
+        self,
+        weight: float,
+        target_mean: float = 0.0,
+        target_var: float = 1.0,
+        eps: float = 1e-3,
         name: str | None = None,
-    ):  # fmt: skip
+    ):
         super().__init__(name)
         self.weight = within("Divergence: weight", weight, 0, float("inf"))
         self.target_mean = number("Divergence: target_mean", target_mean)

@@ -5,6 +5,14 @@ from .summary import count_parameters, summary
 from .zoo import densenet_bc, dvs_gesture_net, mlp, resnet19, sew_resnet18, shd_net, vgg_snn
 
 __all__ = [
-    "count_parameters", "densenet_bc", "dvs_gesture_net", "from_string", "mlp", "resnet19", "sew_resnet18", "shd_net",
-    "summary", "vgg_snn",
-]  # fmt: skip
+    "count_parameters",
+    "densenet_bc",
+    "dvs_gesture_net",
+    "from_string",
+    "mlp",
+    "resnet19",
+    "sew_resnet18",
+    "shd_net",
+    "summary",
+    "vgg_snn",
+]

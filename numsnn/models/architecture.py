@@ -27,9 +27,14 @@ NORMS = ("bn", "tdbn", "none")
 
 
 def from_string(
-    architecture: str, sample_shape: tuple[int, ...], classes: int, steps: int | None = 4, neuron: LIF | None = None,
-    norm: str = "bn", spiking_readout: bool = False,
-) -> Sequential:  # fmt: skip
+    architecture: str,
+    sample_shape: tuple[int, ...],
+    classes: int,
+    steps: int | None = 4,
+    neuron: LIF | None = None,
+    norm: str = "bn",
+    spiking_readout: bool = False,
+) -> Sequential:
     """A network of convolutions, pooling and fully connected layers.
 
     Every weight layer is followed by normalisation and neurons; at the end stands a Linear readout, which is not.

@@ -86,9 +86,12 @@ def vgg_snn(
 def _basic_block(before, width, stride, make, v_threshold, join):
     """conv-norm-neuron-conv-norm beside a shortcut, with a strided 1x1 convolution where the shape changes."""
     branch = [
-        Conv2d(before, width, 3, stride, 1), BatchNorm(width, v_threshold), make(),
-        Conv2d(width, width, 3, padding=1), BatchNorm(width, v_threshold),
-    ]  # fmt: skip
+        Conv2d(before, width, 3, stride, 1),
+        BatchNorm(width, v_threshold),
+        make(),
+        Conv2d(width, width, 3, padding=1),
+        BatchNorm(width, v_threshold),
+    ]
     side = None
     if stride != 1 or before != width:
         side = [Conv2d(before, width, 1, stride), BatchNorm(width, v_threshold)]
@@ -99,9 +102,12 @@ def _basic_block(before, width, stride, make, v_threshold, join):
 
 
 def resnet19(
-    channels: int = 3, classes: int = 10, steps: int | None = 4, neuron: Neuron | None = None,
+    channels: int = 3,
+    classes: int = 10,
+    steps: int | None = 4,
+    neuron: Neuron | None = None,
     widths: tuple[int, int, int] = (128, 256, 512),
-):  # fmt: skip
+):
     """ResNet-19 with threshold-dependent batch normalisation (Zheng et al. 2021, arXiv:2011.05280): a convolution,
     3 + 3 + 2 basic blocks of 128, 256 and 512 channels, 256 hidden units; every normalisation is tdBN.
     12,697,994 parameters for CIFAR-10, widths not counted.
@@ -147,9 +153,15 @@ def sew_resnet18(
 
 
 def densenet_bc(
-    channels: int = 3, classes: int = 10, steps: int | None = 4, neuron: Neuron | None = None, depth: int = 100,
-    growth: int = 12, compression: float = 0.5, dropout: float = 0.0,
-):  # fmt: skip
+    channels: int = 3,
+    classes: int = 10,
+    steps: int | None = 4,
+    neuron: Neuron | None = None,
+    depth: int = 100,
+    growth: int = 12,
+    compression: float = 0.5,
+    dropout: float = 0.0,
+):
     """DenseNet-BC of spiking neurons: three stages of bottleneck layers norm-neuron-conv1x1-norm-neuron-conv3x3 whose
     outputs are concatenated, transitions in between (Huang et al. 2017, arXiv:1608.06993; a network of this kind and
     about 100 layers was used by Wang et al., LTMD, NeurIPS 2022). 769,162 parameters for depth 100 and growth 12,
@@ -175,9 +187,13 @@ def densenet_bc(
     for stage in range(3):
         for _ in range((depth - 4) // 6):
             branch = [
-                BatchNorm(before), make(), Conv2d(before, 4 * growth, 1),
-                BatchNorm(4 * growth), make(), Conv2d(4 * growth, growth, 3, padding=1),
-            ]  # fmt: skip
+                BatchNorm(before),
+                make(),
+                Conv2d(before, 4 * growth, 1),
+                BatchNorm(4 * growth),
+                make(),
+                Conv2d(4 * growth, growth, 3, padding=1),
+            ]
             layers.append(Concat(None, Sequential(*branch, *([Dropout(dropout)] if dropout else []))))
             before += growth
         if stage < 2:
@@ -214,9 +230,7 @@ def dvs_gesture_net(
     return Sequential(*layers, *head)
 
 
-def shd_net(
-    features: int = 700, hidden: int = 256, classes: int = 20, layers: int = 1, neuron: Neuron | None = None
-):
+def shd_net(features: int = 700, hidden: int = 256, classes: int = 20, layers: int = 1, neuron: Neuron | None = None):
     """A recurrent network for the Spiking Heidelberg Digits (Cramer et al. 2022, doi:10.1109/TNNLS.2020.3044364):
     spikes of 700 channels, recurrent hidden layers, a leaky integrator as readout.
 

@@ -45,9 +45,13 @@ def write(path, net: Layer, optimizer_arrays=None, training=None) -> None:
             if not np.isfinite(array).all():
                 raise DivergenceError(f"{path} was not written: {group} array {name!r} holds NaN or inf")
     header = {
-        "format": FORMAT, "numsnn_version": __version__, "description": json.dumps(net.description()),
-        "dtype": str(net.dtype), "input_shape": json.dumps(net.input_shape), "training": json.dumps(training),
-    }  # fmt: skip
+        "format": FORMAT,
+        "numsnn_version": __version__,
+        "description": json.dumps(net.description()),
+        "dtype": str(net.dtype),
+        "input_shape": json.dumps(net.input_shape),
+        "training": json.dumps(training),
+    }
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for group, arrays in groups.items():
             for name, array in arrays.items():

@@ -58,11 +58,21 @@ class Trainer:
     """
 
     def __init__(
-        self, net: Layer, loss: Loss | None = None, optimizer: Optimizer | None = None,
-        schedule: Schedule | None = None, device: str = "cpu", seed: int = 0, batch_size: int = 64,
-        truncate: int | None = None, clip_norm: float | None = None, out=None, save_every: float = 60.0,
-        on_batch=None, on_epoch=None,
-    ):  # fmt: skip
+        self,
+        net: Layer,
+        loss: Loss | None = None,
+        optimizer: Optimizer | None = None,
+        schedule: Schedule | None = None,
+        device: str = "cpu",
+        seed: int = 0,
+        batch_size: int = 64,
+        truncate: int | None = None,
+        clip_norm: float | None = None,
+        out=None,
+        save_every: float = 60.0,
+        on_batch=None,
+        on_epoch=None,
+    ):
         self.net = net.to(device)
         self.loss = loss or RateCrossEntropy()
         self.optimizer = optimizer or Adam(2e-3)
@@ -154,9 +164,7 @@ class Trainer:
                 self.save(last)
         self.epochs = self.epochs or epochs
         if self.epochs != epochs:
-            raise CheckpointError(
-                f"the run was laid out for {self.epochs} epochs; it cannot go on as one of {epochs}"
-            )
+            raise CheckpointError(f"the run was laid out for {self.epochs} epochs; it cannot go on as one of {epochs}")
 
     def _fit_epoch(self, loader, progress, interrupt):
         """The rest of the current epoch, batch by batch."""
@@ -337,9 +345,15 @@ class Trainer:
         """
         optimizer = self.optimizer.state()
         training = {
-            "epoch": self.epoch, "batch": self.batch, "epochs": self.epochs, "running": self.running, "best": self.best,
-            "steps": optimizer["steps"], "settings": self._settings(), "history": self.history,
-        }  # fmt: skip
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "epochs": self.epochs,
+            "running": self.running,
+            "best": self.best,
+            "steps": optimizer["steps"],
+            "settings": self._settings(),
+            "history": self.history,
+        }
         checkpoint.write(path, self.net, optimizer["arrays"], training)
 
     def _settings(self):

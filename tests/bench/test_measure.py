@@ -68,8 +68,11 @@ def test_machine_is_plain_data_and_names_what_counts():
 def test_table():
     text = table(["name", "time"], [["a", "1 s"], ["longer", "22 ms"]])
     assert text.splitlines() == [
-        "| name   |  time |", "|--------|------:|", "| a      |   1 s |", "| longer | 22 ms |",
-    ]  # fmt: skip
+        "| name   |  time |",
+        "|--------|------:|",
+        "| a      |   1 s |",
+        "| longer | 22 ms |",
+    ]
 
 
 @pytest.mark.parametrize(

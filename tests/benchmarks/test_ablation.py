@@ -45,9 +45,16 @@ def in_this_process(monkeypatch):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"learn": ()}, {"learn": ("width", "threshold")}, {"pda": "off", "norm": "none"},
-     {"pda": "divergence"}, {"pda": "target"}, {"psg": {"lr": 0.1}, "steps": 3}],
-)  # fmt: skip
+    [
+        {},
+        {"learn": ()},
+        {"learn": ("width", "threshold")},
+        {"pda": "off", "norm": "none"},
+        {"pda": "divergence"},
+        {"pda": "target"},
+        {"psg": {"lr": 0.1}, "steps": 3},
+    ],
+)
 def test_a_run_does_what_its_settings_say(tiny, changes):
     run = Run("digits", seed=1, width=2.0, **changes)
     result = tasks.train(run)

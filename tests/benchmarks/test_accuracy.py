@@ -76,9 +76,13 @@ def test_numsnn_trains_as_its_trainer_does(arrays):
     """The weights and the order that peers are handed are those that a Trainer of this seed has by itself."""
     train, test = ((arrays[f"{part}x"], arrays[f"{part}y"]) for part in ("", "test_"))
     trainer = snn.Trainer(
-        network.build(TINY.workload), snn.losses.RateCrossEntropy(0.1), snn.optim.AdamW(2e-3, weight_decay=0.02),
-        snn.schedules.Cosine(), seed=3, batch_size=4,
-    )  # fmt: skip
+        network.build(TINY.workload),
+        snn.losses.RateCrossEntropy(0.1),
+        snn.optim.AdamW(2e-3, weight_decay=0.02),
+        snn.schedules.Cosine(),
+        seed=3,
+        batch_size=4,
+    )
     history = trainer.fit(train, test, epochs=2, progress=False)
     mine = training(SimpleNamespace(Training=Training), arrays)
     for epoch, metrics in enumerate(history):
@@ -143,9 +147,12 @@ def test_a_torn_line_is_no_run_and_is_written_over(tmp_path):
 
 def test_tables():
     runs = [
-        made_up_run(), made_up_run(seed=1, accuracies=(0.85, 0.92)), made_up_run("spikingjelly", 1, seconds=5.0),
-        made_up_run("numsnn PSG+PDA", accuracies=(0.3, 0.95), method="psg+pda"), made_up_run(threads=1),
-    ]  # fmt: skip
+        made_up_run(),
+        made_up_run(seed=1, accuracies=(0.85, 0.92)),
+        made_up_run("spikingjelly", 1, seconds=5.0),
+        made_up_run("numsnn PSG+PDA", accuracies=(0.3, 0.95), method="psg+pda"),
+        made_up_run(threads=1),
+    ]
     found = tables(runs)
     assert list(found) == ["mnist8k", "mnist8k (2)"]
     about, _, _, _, own, peer, method, *_ = found["mnist8k"].splitlines()

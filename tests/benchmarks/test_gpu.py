@@ -51,25 +51,49 @@ def test_without_a_device(tmp_path):
 def test_report_with_a_peer():
     """Everything that a run with peers may find."""
     workload = {
-        "name": "fc n=16384 tf32", "surrogate": "arctan", "shape": [500, 16, 16384], "precision": "tf32",
-        "routes": ["tf32"], "memory": {}, "agreement": {}, "left_out": {"norse": {"train": "out of memory"}},
+        "name": "fc n=16384 tf32",
+        "surrogate": "arctan",
+        "shape": [500, 16, 16384],
+        "precision": "tf32",
+        "routes": ["tf32"],
+        "memory": {},
+        "agreement": {},
+        "left_out": {"norse": {"train": "out of memory"}},
         "passes": {"train": {"numsnn": TIMES | {"fastest_peer": "jax", "ratio": 2.5}, "jax": TIMES}},
-    }  # fmt: skip
+    }
     proof = workload | {
-        "name": "fc", "left_out": {}, "passes": {},
+        "name": "fc",
+        "left_out": {},
+        "passes": {},
         "agreement": {"jax": {"train": {"different_spikes": [0], "spikes": [50], "gradients": 2e-6}}},
-    }  # fmt: skip
+    }
     kernel = TIMES | {"bytes": 5, "gigabytes_per_second": 2500.0, "share_of_copy": 0.9}
-    text = gpu.text({
-        "version": "0.0", "quick": False, "workloads": [workload], "checks": [proof], "not_reached": ["vgg bfloat16"],
-        "machine": {"device": "D", "driver": "13.0", "processor": "P", "system": "S", "versions": {"nvrtc": "13"}},
-        "versions": {"numsnn": {"numsnn": "0.0"}, "jax": {"jax": "1"}}, "neurons": {"LIF forward": kernel},
-        "peer_neurons": {"LIF forward": TIMES}, "missing": {"snntorch": "not there"},
-    })  # fmt: skip
+    text = gpu.text(
+        {
+            "version": "0.0",
+            "quick": False,
+            "workloads": [workload],
+            "checks": [proof],
+            "not_reached": ["vgg bfloat16"],
+            "machine": {"device": "D", "driver": "13.0", "processor": "P", "system": "S", "versions": {"nvrtc": "13"}},
+            "versions": {"numsnn": {"numsnn": "0.0"}, "jax": {"jax": "1"}},
+            "neurons": {"LIF forward": kernel},
+            "peer_neurons": {"LIF forward": TIMES},
+            "missing": {"snntorch": "not there"},
+        }
+    )
     for part in (
-        "D, driver for CUDA 13.0", "- numsnn: numsnn 0.0, nvrtc 13", "| LIF forward | 2.00 s | 2500 |", "90%",
-        "2.50x jax", "fc n=16384 tf32: tf32", "out of memory", "snntorch was not there", "vgg bfloat16", "2.0e-06",
-    ):  # fmt: skip
+        "D, driver for CUDA 13.0",
+        "- numsnn: numsnn 0.0, nvrtc 13",
+        "| LIF forward | 2.00 s | 2500 |",
+        "90%",
+        "2.50x jax",
+        "fc n=16384 tf32: tf32",
+        "out of memory",
+        "snntorch was not there",
+        "vgg bfloat16",
+        "2.0e-06",
+    ):
         assert part in text
 
 

@@ -31,9 +31,13 @@ def recordings(n=7):
 
 
 PICTURE_CHANGES = [
-    augment.RandomFlipLR(1.0), augment.RandomFlipUD(1.0), augment.RandomCrop(2), augment.Roll(2), augment.Rotate(30),
+    augment.RandomFlipLR(1.0),
+    augment.RandomFlipUD(1.0),
+    augment.RandomCrop(2),
+    augment.Roll(2),
+    augment.Rotate(30),
     augment.Cutout(3),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("change", PICTURE_CHANGES, ids=repr)
@@ -109,10 +113,16 @@ def test_mixup():
 
 
 EVENT_CHANGES = [
-    on_events.DropEvent(0.3), on_events.DropEventByTime(0.2), on_events.DropEventByArea(0.25),
-    on_events.SpatialJitter(1.5), on_events.TimeJitter(500.0), on_events.RandomFlipPolarity(0.5),
-    on_events.FlipEvents(1.0), on_events.DropPixel(40.0), on_events.Denoise(2000),
-]  # fmt: skip
+    on_events.DropEvent(0.3),
+    on_events.DropEventByTime(0.2),
+    on_events.DropEventByArea(0.25),
+    on_events.SpatialJitter(1.5),
+    on_events.TimeJitter(500.0),
+    on_events.RandomFlipPolarity(0.5),
+    on_events.FlipEvents(1.0),
+    on_events.DropPixel(40.0),
+    on_events.Denoise(2000),
+]
 
 
 @pytest.mark.parametrize("change", EVENT_CHANGES, ids=repr)

@@ -138,7 +138,7 @@ BROKEN = [
     (parse_gestures, b"class,startTime_usec,endTime_usec\n1,2\n", 34, "must be three whole numbers; found b'1,2'"),
     (parse_gestures, b"class,startTime_usec,endTime_usec\n1,2,3\n0,2,3\n", 40, "class must be at least 1"),
     (parse_gestures, b"class,startTime_usec,endTime_usec\n1,3,3\n", 34, "end behind start"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("parse", "data", "offset", "reason"), BROKEN, ids=range(len(BROKEN)))

@@ -39,13 +39,21 @@ def naive(events, steps, by="time", duration=None, pool=1):
 
 
 WAYS = [
-    {}, {"by": "events"}, {"duration": 3000}, {"duration": 100_000}, {"duration": 1}, {"pool": 3},
+    {},
+    {"by": "events"},
+    {"duration": 3000},
+    {"duration": 100_000},
+    {"duration": 1},
+    {"pool": 3},
     {"pool": 2, "by": "events"},
-]  # fmt: skip
+]
 RECORDINGS = [
-    recording(), recording(1), recording(2, last=702), recording(13, size=(1, 20), polarities=1),
+    recording(),
+    recording(1),
+    recording(2, last=702),
+    recording(13, size=(1, 20), polarities=1),
     recording(300, last=705),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)

@@ -208,11 +208,18 @@ def script(name, *arguments):
 
 
 SCRIPTS = {
-    "mnist": "train 20, test 10; 10", "fashion_mnist": "train 20, test 10; 10", "cifar10": "train 10, test 1; 10",
-    "cifar100": "train 2, test 1; 100", "nmnist": "train 20, test 20; 10", "cifar10_dvs": "train 40, test 20; 10",
-    "dvs_gesture": "train 2, test 2; 11", "shd": "train 40, test 35; 20", "ssc": "train 40, valid 36, test 35; 35",
-    "ncars": "train 4, test 4; 2", "mnist_dvs": "train 20, test 10; 10",
-}  # fmt: skip
+    "mnist": "train 20, test 10; 10",
+    "fashion_mnist": "train 20, test 10; 10",
+    "cifar10": "train 10, test 1; 10",
+    "cifar100": "train 2, test 1; 100",
+    "nmnist": "train 20, test 20; 10",
+    "cifar10_dvs": "train 40, test 20; 10",
+    "dvs_gesture": "train 2, test 2; 11",
+    "shd": "train 40, test 35; 20",
+    "ssc": "train 40, valid 36, test 35; 35",
+    "ncars": "train 4, test 4; 2",
+    "mnist_dvs": "train 20, test 10; 10",
+}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -21,7 +21,7 @@ from numsnn.layers import (
     Residual,
     Sequential,
     set_route,
-)  # fmt: skip
+)
 from numsnn.losses import TET, RateCrossEntropy
 from numsnn.pda import PDA
 from numsnn.psg import PSG, Surrogate
@@ -44,10 +44,15 @@ def picture_net(**lif):
     psg = PSG("triangle", per="channel")
     lif = {"v_threshold": 0.5, "learn_tau": True, "learn_threshold": True, "pda": True, "surrogate": psg, **lif}
     net = Sequential(
-        Repeat(3, Conv2d(1, 4, 3, padding=1), BatchNorm(4), LIF(name="once")), LIF(**lif), Dropout(0.3),
-        Residual(Conv2d(4, 4, 3, padding=1), BatchNorm(4), LIF(**lif)), LIF(**lif, record=("u", "v", "s")),
-        AvgPool2d(2), Flatten(), Linear(16, 5),
-    )  # fmt: skip
+        Repeat(3, Conv2d(1, 4, 3, padding=1), BatchNorm(4), LIF(name="once")),
+        LIF(**lif),
+        Dropout(0.3),
+        Residual(Conv2d(4, 4, 3, padding=1), BatchNorm(4), LIF(**lif)),
+        LIF(**lif, record=("u", "v", "s")),
+        AvgPool2d(2),
+        Flatten(),
+        Linear(16, 5),
+    )
     x = np.random.default_rng(0).random((6, 4, 4, 1), np.float32)
     return net, x, np.arange(6) % 5
 

@@ -240,9 +240,15 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("share", "text"),
     [
-        (0, "0.0 %"), (1, "100.0 %"), (0.175, "17.5 %"), (0.0002, "0.02 %"), (3e-7, "3e-05 %"),
-        (0.0005, "0.1 %"), (0.99999, "99.999 %"), (0.9994, "99.9 %"),
+        (0, "0.0 %"),
+        (1, "100.0 %"),
+        (0.175, "17.5 %"),
+        (0.0002, "0.02 %"),
+        (3e-7, "3e-05 %"),
+        (0.0005, "0.1 %"),
+        (0.99999, "99.999 %"),
+        (0.9994, "99.9 %"),
     ],
-)  # fmt: skip
+)
 def test_percent(share, text):
     assert plots.percent(share) == text

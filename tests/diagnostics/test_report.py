@@ -56,9 +56,7 @@ def run():
     y = rng.integers(0, 3, 60)
     x = (rng.normal(size=(60, 8)) + 2 * np.eye(3, 8)[y]).astype(np.float32)
     silent = LIF(v_threshold=50.0)
-    net = Sequential(
-        Repeat(3, Linear(8, 16), BatchNorm(16)), LIF(pda=PDA()), Linear(16, 16), silent, Linear(16, 3)
-    )
+    net = Sequential(Repeat(3, Linear(8, 16), BatchNorm(16)), LIF(pda=PDA()), Linear(16, 16), silent, Linear(16, 3))
     net.build((60, 8))
     start = diagnose(net, x, y)
     trainer = Trainer(net, device="cpu", batch_size=20)
@@ -84,17 +82,35 @@ def test_everything_is_there(tmp_path, run):
     page = Page(path)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["report.html", *(f"{n}.png" for n in PICTURES)])
     assert page.headings == [
-        "Learning curves", "Potentials and surrogates", "Surrogate widths", "Potential shift", "Spikes of one sample",
-        "Confusion", "Diagnosis", "Configuration", "Versions",
-    ]  # fmt: skip
+        "Learning curves",
+        "Potentials and surrogates",
+        "Surrogate widths",
+        "Potential shift",
+        "Spikes of one sample",
+        "Confusion",
+        "Diagnosis",
+        "Configuration",
+        "Versions",
+    ]
     history = run["history"]
     best = max(metrics["test_accuracy"] for metrics in history)
     for text in (
-        f"best test accuracy {100 * best:.2f} %", "last test accuracy", "epochs 2", "training time", "parameters 501",
-        f"hints {len(run['end'].hints)} see Diagnosis", "The network after training", "a <b>run</b>",
-        'name = "<&>" seed = 0', "numsnn 1.2.3, Python 3.", f"NumPy {np.__version__}", "Numba ",
-        f"{history[1]['train_loss']:.4g}", "lif2 is nearly silent", "linear1.weight",
-    ):  # fmt: skip
+        f"best test accuracy {100 * best:.2f} %",
+        "last test accuracy",
+        "epochs 2",
+        "training time",
+        "parameters 501",
+        f"hints {len(run['end'].hints)} see Diagnosis",
+        "The network after training",
+        "a <b>run</b>",
+        'name = "<&>" seed = 0',
+        "numsnn 1.2.3, Python 3.",
+        f"NumPy {np.__version__}",
+        "Numba ",
+        f"{history[1]['train_loss']:.4g}",
+        "lif2 is nearly silent",
+        "linear1.weight",
+    ):
         assert text in page.text, text
 
 
@@ -161,8 +177,12 @@ def test_no_such_folder(tmp_path, run):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.25, "0.25 s"), (9.94, "9.9 s"), (48, "48 s"), (200, "3 min 20 s"),
-        (3599.7, "1 h 00 min"), (7500, "2 h 05 min")
+        (0.25, "0.25 s"),
+        (9.94, "9.9 s"),
+        (48, "48 s"),
+        (200, "3 min 20 s"),
+        (3599.7, "1 h 00 min"),
+        (7500, "2 h 05 min"),
     ],
 )
 def test_duration(seconds, text):

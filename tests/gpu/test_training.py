@@ -41,10 +41,16 @@ def mnist(device):
         return snn.LIF(surrogate=snn.PSG("triangle", width=1.0), pda=snn.PDA(momentum=0.1))
 
     net = snn.Sequential(
-        snn.Repeat(4, snn.Conv2d(1, 32, 3, padding=1), snn.BatchNorm(32)), neurons(), snn.AvgPool2d(2),
-        snn.Conv2d(32, 64, 3, padding=1), snn.BatchNorm(64), neurons(), snn.AvgPool2d(2), snn.Flatten(),
+        snn.Repeat(4, snn.Conv2d(1, 32, 3, padding=1), snn.BatchNorm(32)),
+        neurons(),
+        snn.AvgPool2d(2),
+        snn.Conv2d(32, 64, 3, padding=1),
+        snn.BatchNorm(64),
+        neurons(),
+        snn.AvgPool2d(2),
+        snn.Flatten(),
         snn.Linear(64 * 7 * 7, 10),
-    )  # fmt: skip
+    )
     loss = snn.losses.RateCrossEntropy(label_smoothing=0.1)
     trainer = snn.Trainer(net, loss, snn.optim.AdamW(2e-3, weight_decay=0.02), device=device)
     return trainer, *snn.data.load("mnist", dir=MNIST)

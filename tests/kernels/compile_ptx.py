@@ -59,9 +59,13 @@ def compiled(kernel, argument_types):
     """A kernel's library, as a launch makes it."""
     options = {name: value for name, value in kernel.targetoptions.items() if name in ("fastmath", "max_registers")}
     result = compile_cuda(
-        kernel.py_func, types.void, argument_types, cc=dry_run.DEVICE.compute_capability,
-        nvvm_options={"fastmath": options.get("fastmath", False), "opt": 3}, **options,
-    )  # fmt: skip
+        kernel.py_func,
+        types.void,
+        argument_types,
+        cc=dry_run.DEVICE.compute_capability,
+        nvvm_options={"fastmath": options.get("fastmath", False), "opt": 3},
+        **options,
+    )
     library = result.library
     entry = library.get_function(result.fndesc.llvm_func_name)
     library._entry_name = entry.name
@@ -74,10 +78,13 @@ def described(task):
     """What is known of one kernel and combination of types without compiling."""
     kernel, argument_types = TASKS[task]
     return {
-        "kernel": kernel.py_func.__name__, "module": kernel.py_func.__module__.rpartition(".")[2],
-        "variant": variant(kernel), "callers": dry_run.LAUNCHES[TASKS[task]], "types": list(map(str, argument_types)),
+        "kernel": kernel.py_func.__name__,
+        "module": kernel.py_func.__module__.rpartition(".")[2],
+        "variant": variant(kernel),
+        "callers": dry_run.LAUNCHES[TASKS[task]],
+        "types": list(map(str, argument_types)),
         "key": key(kernel),
-    }  # fmt: skip
+    }
 
 
 def measured(task):
@@ -101,8 +108,9 @@ def counts(ptx):
     body = [line for line in ptx.splitlines() if re.match(r"\s+(@\S+\s+)?[a-z]", line)]
     wide = r"(ld|st)\.\S*v(4\.[bfus]32|2\.[bfus]64)"
     return {
-        "double": sum(".f64" in line for line in body), "vectors": sum(bool(re.search(wide, line)) for line in body)
-    }  # fmt: skip
+        "double": sum(".f64" in line for line in body),
+        "vectors": sum(bool(re.search(wide, line)) for line in body),
+    }
 
 
 def machine_code(ptx, capability):
@@ -119,10 +127,11 @@ def machine_code(ptx, capability):
     if "registers" not in log:
         raise RuntimeError(f"ptxas says nothing of registers: {log!r}")
     return {
-        "registers": number(r"Used (\d+) registers"), "stack": number(r"(\d+) bytes stack frame"),
+        "registers": number(r"Used (\d+) registers"),
+        "stack": number(r"(\d+) bytes stack frame"),
         "spills": number(r"(\d+) bytes spill stores") + number(r"(\d+) bytes spill loads"),
         "shared": number(r"(\d+) bytes smem"),
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

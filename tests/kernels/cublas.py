@@ -60,9 +60,27 @@ class Library:
         return self.VERSION
 
     def gemm_ex(
-        self, handle, transa, transb, m, n, k, alpha, a, atype, lda, b, btype, ldb, beta, c, ctype, ldc, compute_type,
+        self,
+        handle,
+        transa,
+        transb,
+        m,
+        n,
+        k,
+        alpha,
+        a,
+        atype,
+        lda,
+        b,
+        btype,
+        ldb,
+        beta,
+        c,
+        ctype,
+        ldc,
+        compute_type,
         algo,
-    ):  # fmt: skip
+    ):
         """c = alpha op(a) op(b) + beta c, op(a) being m x k and op(b) k x n."""
         assert handle == self.HANDLE and self.workspace is not None
         assert all(isinstance(number, int) for number in (m, n, k, lda, ldb, ldc, alpha, beta, a, b, c))

@@ -17,20 +17,40 @@ MISSING = []
 """Functions that were asked for and that the target does not have."""
 
 FLOAT_FOR_SPIKES = (
-    "add", "and_forward", "avg_pool2d_forward", "concat", "conv2d_backward_weight", "conv2d_forward", "dropout",
-    "iand_forward", "linear_backward_weight", "linear_forward", "rate_band", "repeat",
-)  # fmt: skip
+    "add",
+    "and_forward",
+    "avg_pool2d_forward",
+    "concat",
+    "conv2d_backward_weight",
+    "conv2d_forward",
+    "dropout",
+    "iand_forward",
+    "linear_backward_weight",
+    "linear_forward",
+    "rate_band",
+    "repeat",
+)
 """Whose workload feeds spikes where layers may also feed numbers."""
 
 SPIKES_FOR_FLOAT = (
-    "concat", "delay_forward", "dropout", "iand_forward", "max_pool2d_forward", "repeat", "scale_steps_forward",
-)  # fmt: skip
+    "concat",
+    "delay_forward",
+    "dropout",
+    "iand_forward",
+    "max_pool2d_forward",
+    "repeat",
+    "scale_steps_forward",
+)
 """The other way round."""
 
 PRODUCTS = (
-    "conv2d_backward_input", "conv2d_backward_weight", "conv2d_forward", "linear_backward_input",
-    "linear_backward_weight", "linear_forward",
-)  # fmt: skip
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "conv2d_forward",
+    "linear_backward_input",
+    "linear_backward_weight",
+    "linear_forward",
+)
 """What NVIDIA's library does, where it is installed."""
 
 HOST_ONLY = {"active_inputs"}
@@ -57,11 +77,15 @@ def everything():
             _as(name, WORKLOADS[name])
     for name, work in (
         ("fill", lambda k, rng: [k.fill(np.zeros(9, dtype), 1) for dtype in (REAL, np.uint8)]),
-        ("copy", lambda k, rng: k.copy(*normal(rng, 2, 9))), ("sgd_update", plain_descent),
+        ("copy", lambda k, rng: k.copy(*normal(rng, 2, 9))),
+        ("sgd_update", plain_descent),
         ("conv2d_forward", large_products),
-        ("lif_forward", lif_forwards), ("lif_backward", lif_backwards), ("lif_reset", lif_resets),
-        ("recurrent_forward", recurrent_forwards), ("recurrent_backward", recurrent_backwards),
-    ):  # fmt: skip
+        ("lif_forward", lif_forwards),
+        ("lif_backward", lif_backwards),
+        ("lif_reset", lif_resets),
+        ("recurrent_forward", recurrent_forwards),
+        ("recurrent_backward", recurrent_backwards),
+    ):
         _as(name, work)
     library.available = lambda: True
     for name in PRODUCTS:
@@ -143,12 +167,22 @@ def lif_forwards(k, rng):
         steps, rows, channels = shape
         beta, theta, alpha, centre, factor, offset = vectors(rng, 6, channels)
         k.lif_forward(
-            normal(rng, *shape), beta, theta, normal(rng, steps, channels), reset, decay, surrogate, alpha,
-            empty(*shape) if store else None, np.zeros(shape, np.uint8 if surrogate is None else REAL),
-            normal(rng, rows, channels) if carry else None, (centre, factor, offset) if normed else None,
+            normal(rng, *shape),
+            beta,
+            theta,
+            normal(rng, steps, channels),
+            reset,
+            decay,
+            surrogate,
+            alpha,
+            empty(*shape) if store else None,
+            np.zeros(shape, np.uint8 if surrogate is None else REAL),
+            normal(rng, rows, channels) if carry else None,
+            (centre, factor, offset) if normed else None,
             *(empty(2, steps, channels) if measure else (None, None)),
-            np.zeros(shape, np.uint8) if see else None, 1.0,
-        )  # fmt: skip
+            np.zeros(shape, np.uint8) if see else None,
+            1.0,
+        )
 
 
 def lif_backwards(k, rng):
@@ -160,13 +194,24 @@ def lif_backwards(k, rng):
         beta, theta, alpha, centre, factor, offset, p_offset, p_slope = vectors(rng, 8, channels)
         ds = normal(rng, *shape)
         k.lif_backward(
-            ds, normal(rng, *shape), np.zeros(shape, REAL if numbers else np.uint8), beta, theta,
-            normal(rng, steps, channels), reset, not attached, decay, surrogate, alpha,
+            ds,
+            normal(rng, *shape),
+            np.zeros(shape, REAL if numbers else np.uint8),
+            beta,
+            theta,
+            normal(rng, steps, channels),
+            reset,
+            not attached,
+            decay,
+            surrogate,
+            alpha,
             *((p_offset, p_slope) if direct else (None, None)),
-            ds if in_place else empty(*shape), *(empty(channels) if learn else None for learn in learned),
-            normal(rng, rows, channels) if carry else None, (centre, factor, offset) if normed else None,
+            ds if in_place else empty(*shape),
+            *(empty(channels) if learn else None for learn in learned),
+            normal(rng, rows, channels) if carry else None,
+            (centre, factor, offset) if normed else None,
             empty(2, channels) if normed else None,
-        )  # fmt: skip
+        )
 
 
 def lif_resets(k, rng):
@@ -182,13 +227,20 @@ def recurrent_arguments(rng, shape, flags, spikes_type):
     steps, rows, channels = shape
     beta, gamma, rho, kappa, theta, alpha = vectors(rng, 6, channels)
     values = (
-        normal(rng, channels, channels) if lateral else None, beta, gamma if synapse else None,
-        *((rho, kappa) if adaptation else (None, None)), theta, normal(rng, steps, channels),
-    )  # fmt: skip
+        normal(rng, channels, channels) if lateral else None,
+        beta,
+        gamma if synapse else None,
+        *((rho, kappa) if adaptation else (None, None)),
+        theta,
+        normal(rng, steps, channels),
+    )
     stored = (
-        empty(*shape), np.zeros(shape, spikes_type), empty(*shape) if synapse else None,
-        empty(*shape) if adaptation else None, np.zeros(shape, np.uint8) if refractory else None,
-    )  # fmt: skip
+        empty(*shape),
+        np.zeros(shape, spikes_type),
+        empty(*shape) if synapse else None,
+        empty(*shape) if adaptation else None,
+        np.zeros(shape, np.uint8) if refractory else None,
+    )
     return values, stored, alpha, normal(rng, 5, rows, channels) if carry else None
 
 
@@ -212,6 +264,16 @@ def recurrent_backwards(k, rng):
         p = vectors(rng, 2, shape[2]) if direct else (None, None)
         like = w, alpha, gamma, kappa, kappa, alpha, alpha
         k.recurrent_backward(
-            normal(rng, *shape), *stored, *values, reset, not attached, parts[4], surrogate, alpha, *p, empty(*shape),
-            *(None if x is None else empty(*x.shape) for x in like), carried,
-        )  # fmt: skip
+            normal(rng, *shape),
+            *stored,
+            *values,
+            reset,
+            not attached,
+            parts[4],
+            surrogate,
+            alpha,
+            *p,
+            empty(*shape),
+            *(None if x is None else empty(*x.shape) for x in like),
+            carried,
+        )

@@ -92,9 +92,23 @@ def backward(k, case, ds, u, s, v_reset, detach_reset, decay_input, surrogate, d
     di = np.full_like(u, np.nan)
     dbeta, dtheta, dalpha = np.full((3, len(case.beta)), np.nan, u.dtype)
     k.lif_backward(
-        ds, case.i, s, case.beta, case.theta, case.d, v_reset, detach_reset, decay_input, surrogate, case.alpha,
-        *direct, di, dbeta if learn_beta else None, dtheta, dalpha,
-    )  # fmt: skip
+        ds,
+        case.i,
+        s,
+        case.beta,
+        case.theta,
+        case.d,
+        v_reset,
+        detach_reset,
+        decay_input,
+        surrogate,
+        case.alpha,
+        *direct,
+        di,
+        dbeta if learn_beta else None,
+        dtheta,
+        dalpha,
+    )
     return {"di": di, "dtheta": dtheta, "dalpha": dalpha} | ({"dbeta": dbeta} if learn_beta else {})
 
 

@@ -166,11 +166,17 @@ def test_processors_with_smaller_registers(tmp_path, name, features, registers):
     """Compiled for an older processor in a process of its own: the same sums of rows, products and transforms."""
     here = Path(__file__)
     environment = os.environ | {
-        "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path)
-    }  # fmt: skip
+        "NUMBA_CPU_NAME": name,
+        "NUMBA_CPU_FEATURES": features,
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
     run = subprocess.run(
         [sys.executable, str(here.with_name("probe_registers.py"))],
-        env=environment, cwd=here.parents[2], capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        env=environment,
+        cwd=here.parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == [str(n) for n in registers]

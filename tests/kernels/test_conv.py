@@ -85,9 +85,10 @@ IN_FLOAT64 = "rectangular", "depthwise", "1x1", "one pixel, one channel"
 """What the simulator computes in float64, too."""
 
 CPU_AND_TWIN = [
-    pytest.param(cpu, 40, id="cpu, a row"), pytest.param(cpu, 400, id="cpu, some rows"),
+    pytest.param(cpu, 40, id="cpu, a row"),
+    pytest.param(cpu, 400, id="cpu, some rows"),
     pytest.param(*TWIN.values, 40, marks=TWIN.marks, id="cuda"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("real", REALS)
@@ -133,9 +134,15 @@ def test_groups_in_tiles_are_the_reference(small_tiles, monkeypatch, k, name):
 def test_many_small_groups_go_without_patches():
     """Depthwise convolutions, whatever the number of outputs each; not one group, and not a few wide ones."""
     for channels, outputs, groups, expected in (
-        (64, 64, 64, True), (64, 192, 64, True), (64, 64, 16, True), (4, 4, 4, True),
-        (64, 64, 1, False), (1, 32, 1, False), (64, 64, 4, False), (2, 64, 2, False),
-    ):  # fmt: skip
+        (64, 64, 64, True),
+        (64, 192, 64, True),
+        (64, 64, 16, True),
+        (4, 4, 4, True),
+        (64, 64, 1, False),
+        (1, 32, 1, False),
+        (64, 64, 4, False),
+        (2, 64, 2, False),
+    ):
         assert grouped.worth_it(np.empty((3, 3, channels // groups, outputs)), groups) == expected
 
 

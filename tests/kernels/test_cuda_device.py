@@ -36,10 +36,16 @@ def found(monkeypatch, available=True, error=None, capability=(9, 0)):
     context = SimpleNamespace(get_memory_info=lambda: SimpleNamespace(free=1, total=2))
     device = SimpleNamespace(compute_capability=capability, name=b"Some GPU", MULTIPROCESSOR_COUNT=7)
     monkeypatch.setattr(api, "SIMULATED", False)
-    monkeypatch.setattr(api, "cuda", SimpleNamespace(
-        is_available=lambda: available, cuda_error=lambda: error, get_current_device=lambda: device,
-        current_context=lambda: context,
-    ))  # fmt: skip
+    monkeypatch.setattr(
+        api,
+        "cuda",
+        SimpleNamespace(
+            is_available=lambda: available,
+            cuda_error=lambda: error,
+            get_current_device=lambda: device,
+            current_context=lambda: context,
+        ),
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,10 +116,16 @@ def test_parts_share_memory():
     x = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
     there = cuda.from_host(x, x.dtype)
     for part, want in (
-        (there[1], x[1]), (there[-1][2], x[-1, 2]), (there[1:], x[1:]), (there[:-2], x[:-2]), (there[None], x[None]),
-        (there.reshape(-1, 10), x.reshape(-1, 10)), (there.reshape((2, 30))[1], x.reshape(2, 30)[1]),
-        (there[2:1], x[2:1]), (list(there)[2], x[2]),
-    ):  # fmt: skip
+        (there[1], x[1]),
+        (there[-1][2], x[-1, 2]),
+        (there[1:], x[1:]),
+        (there[:-2], x[:-2]),
+        (there[None], x[None]),
+        (there.reshape(-1, 10), x.reshape(-1, 10)),
+        (there.reshape((2, 30))[1], x.reshape(2, 30)[1]),
+        (there[2:1], x[2:1]),
+        (list(there)[2], x[2]),
+    ):
         assert part.shape == want.shape and part.base is there.base
         np.testing.assert_array_equal(cuda.to_host(part), want)
     cuda.fill(there[1], 7)

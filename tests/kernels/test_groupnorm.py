@@ -94,9 +94,13 @@ def test_is_the_reference(small_tiles, k, name, real):
     slope = np.abs(gamma * dy)
     centred = slope + over_groups(slope) + z * over_groups(slope * z)
     scales = (
-        np.abs(wide).mean((1, 3)), (wide**2).mean((1, 3)), np.abs(gamma) * z * of_variance + np.abs(beta),
-        inverse * centred * of_variance, (np.abs(dy) * z * of_variance).sum((0, 1)), np.abs(dy).sum((0, 1)),
-    )  # fmt: skip
+        np.abs(wide).mean((1, 3)),
+        (wide**2).mean((1, 3)),
+        np.abs(gamma) * z * of_variance + np.abs(beta),
+        inverse * centred * of_variance,
+        (np.abs(dy) * z * of_variance).sum((0, 1)),
+        np.abs(dy).sum((0, 1)),
+    )
     ops = 8 * x.size
     for array, oracle, scale in zip(got, want, scales, strict=True):
         agree(array, oracle, ops, scale)

@@ -135,9 +135,7 @@ def test_scratch_is_kept_by_purpose_type_and_thread():
     assert first.shape == (3, 4) and first.dtype == np.float32 and first.flags.c_contiguous
     assert np.shares_memory(first, scratch.get("a", (2, 5), np.dtype(np.float32)))
     others = [scratch.get("b", (3, 4), np.dtype(np.float32)), scratch.get("a", (3, 4), np.dtype(np.float64))]
-    other_thread = threading.Thread(
-        target=lambda: others.append(scratch.get("a", (3, 4), np.dtype(np.float32)))
-    )
+    other_thread = threading.Thread(target=lambda: others.append(scratch.get("a", (3, 4), np.dtype(np.float32))))
     other_thread.start()
     other_thread.join()
     assert len(others) == 3

@@ -85,8 +85,10 @@ def test_linear(stand_in):
     assert twin.linear_backward_input(dy, w, dx) == "float32"
     ax, aw, ab, ady = map(np.abs, (x, w, b, dy))
     for got, want, terms, scale in (
-        (y, x @ w + b, 8, ax @ aw + ab), (dw, x.T @ dy, 5, ax.T @ ady), (dx, dy @ w.T, 3, ady @ aw.T)
-    ):  # fmt: skip
+        (y, x @ w + b, 8, ax @ aw + ab),
+        (dw, x.T @ dy, 5, ax.T @ ady),
+        (dx, dy @ w.T, 3, ady @ aw.T),
+    ):
         agree(got, want, terms, scale)
     assert [call[:3] for call in stand_in.calls] == [(3, 5, 7), (3, 7, 5), (7, 5, 3)]
 
@@ -117,13 +119,18 @@ def test_what_the_library_cannot_is_computed_by_our_own(stand_in):
 @pytest.mark.parametrize(
     ("asked", "there", "weights", "groups", "expected"),
     [
-        ("auto", True, (3, 3, 16, 16), 1, "float32"), ("auto", False, (3, 3, 16, 16), 1, "dense"),
-        ("events", True, (3, 3, 16, 16), 1, "float32"), ("tf32", False, (1, 1, 9, 9), 1, "dense"),
-        ("winograd", True, (3, 3, 16, 16), 1, "float32"), ("tf32", True, (1, 1, 9, 9), 1, "tf32"),
-        ("dense", True, (3, 3, 16, 16), 1, "dense"), ("auto", True, (3, 3, 16, 32), 2, "dense"),
-        ("dense", True, (3, 3, 1, 16), 16, "grouped"), ("float16", False, (3, 3, 1, 16), 16, "grouped"),
+        ("auto", True, (3, 3, 16, 16), 1, "float32"),
+        ("auto", False, (3, 3, 16, 16), 1, "dense"),
+        ("events", True, (3, 3, 16, 16), 1, "float32"),
+        ("tf32", False, (1, 1, 9, 9), 1, "dense"),
+        ("winograd", True, (3, 3, 16, 16), 1, "float32"),
+        ("tf32", True, (1, 1, 9, 9), 1, "tf32"),
+        ("dense", True, (3, 3, 16, 16), 1, "dense"),
+        ("auto", True, (3, 3, 16, 32), 2, "dense"),
+        ("dense", True, (3, 3, 1, 16), 16, "grouped"),
+        ("float16", False, (3, 3, 1, 16), 16, "grouped"),
     ],
-)  # fmt: skip
+)
 def test_choice(monkeypatch, asked, there, weights, groups, expected):
     monkeypatch.setattr(library, "_bindings", lambda: cublas.Library() if there else None)
     assert route.choose(asked, np.empty(weights, np.float32), groups) == expected
@@ -168,9 +175,11 @@ def test_bindings_are_what_is_called():
         assert list(inspect.signature(getattr(bindings, name)).parameters) == list(mine.parameters), name
     kinds, algorithms = bindings.ComputeType, {int(member) for member in bindings.GemmAlgo}
     assert library.COMPUTE == {
-        "float32": kinds.COMPUTE_32F, "tf32": kinds.COMPUTE_32F_FAST_TF32,
-        "bfloat16": kinds.COMPUTE_32F_FAST_16BF, "float16": kinds.COMPUTE_32F_FAST_16F,
-    }  # fmt: skip
+        "float32": kinds.COMPUTE_32F,
+        "tf32": kinds.COMPUTE_32F_FAST_TF32,
+        "bfloat16": kinds.COMPUTE_32F_FAST_16BF,
+        "float16": kinds.COMPUTE_32F_FAST_16F,
+    }
     assert (library.AS_IT_IS, library.TRANSPOSED) == (bindings.Operation.N, bindings.Operation.T)
     assert library.DEFAULT_ALGORITHM in algorithms
     nvmath = pytest.importorskip("nvmath")

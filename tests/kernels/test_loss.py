@@ -232,9 +232,7 @@ def test_membrane_mse(target):
     z = readout(np.float64)
     loss, dz = distance(reference, z, target)
     for n in range(SAMPLES):
-        squares = [
-            (z[t, n, c] - target[t % len(target), n, c]) ** 2 for t in range(STEPS) for c in range(CLASSES)
-        ]
+        squares = [(z[t, n, c] - target[t % len(target), n, c]) ** 2 for t in range(STEPS) for c in range(CLASSES)]
         agree(loss[n], math.fsum(squares) / (STEPS * CLASSES), 40, max(squares))
     is_gradient(dz, lambda: distance(reference, z, target)[0].mean(), z)
 

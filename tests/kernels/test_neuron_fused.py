@@ -36,9 +36,7 @@ def forward(k, case, i, surrogate=None, v_reset=0.0, carried=None, **options):
     """u and s, in memory that held NaN and 7."""
     u, s = np.full_like(i, np.nan), np.full(i.shape, 7, np.uint8 if surrogate is None else i.dtype)
     d = case.d[: len(i)]
-    share = k.lif_forward(
-        i, case.beta, case.theta, d, v_reset, False, surrogate, case.alpha, u, s, carried, **options
-    )
+    share = k.lif_forward(i, case.beta, case.theta, d, v_reset, False, surrogate, case.alpha, u, s, carried, **options)
     return u, s, share
 
 
@@ -47,9 +45,22 @@ def backward(k, case, i, s, ds, di=None, v_reset=0.0, family="triangle", direct=
     di = np.full_like(i, np.nan) if di is None else di
     gradients = np.full((3, i.shape[2]), np.nan, i.dtype)
     k.lif_backward(
-        ds, i, s, case.beta, case.theta, case.d[: len(i)], v_reset, False, False, family, case.alpha, *direct, di,
-        *gradients, **options,
-    )  # fmt: skip
+        ds,
+        i,
+        s,
+        case.beta,
+        case.theta,
+        case.d[: len(i)],
+        v_reset,
+        False,
+        False,
+        family,
+        case.alpha,
+        *direct,
+        di,
+        *gradients,
+        **options,
+    )
     return di, gradients
 
 
@@ -199,9 +210,24 @@ def test_gradients_nobody_wants_are_left_out(k):
     want, _ = backward(k, case, case.x, s, ds)
     di = np.empty_like(want)
     k.lif_backward(
-        ds, case.x, s, case.beta, case.theta, case.d, 0.0, False, False, "triangle", case.alpha, None, None, di,
-        None, None, None,
-    )  # fmt: skip
+        ds,
+        case.x,
+        s,
+        case.beta,
+        case.theta,
+        case.d,
+        0.0,
+        False,
+        False,
+        "triangle",
+        case.alpha,
+        None,
+        None,
+        di,
+        None,
+        None,
+        None,
+    )
     assert np.array_equal(di, want)
 
 
@@ -280,9 +306,24 @@ def test_exponential_families_in_float32(k):
         one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
         di = np.empty_like(z)
         k.lif_backward(
-            np.ones_like(z), z, np.zeros(z.shape, np.uint8), one, zero, zero[None], 0.0, False, False, family, one,
-            None, None, di, None, None, None,
-        )  # fmt: skip
+            np.ones_like(z),
+            z,
+            np.zeros(z.shape, np.uint8),
+            one,
+            zero,
+            zero[None],
+            0.0,
+            False,
+            False,
+            family,
+            one,
+            None,
+            None,
+            di,
+            None,
+            None,
+            None,
+        )
         want = DENSITY[family](z.astype(np.float64))
         argument = z.astype(np.float64) ** 2 / 2 if family == "gaussian" else np.abs(z)
         seen = np.exp(-argument) > 1.7e-38 if family in ("logistic", "laplace", "gaussian") else True

@@ -57,14 +57,30 @@ class Neuron:
         s = np.zeros(self.shape, self.dtype if self.relaxed else np.uint8)
         held = np.zeros(self.shape, np.uint8)
         optional = (
-            j if self.gamma is not None else None, a if self.kappa is not None else None,
+            j if self.gamma is not None else None,
+            a if self.kappa is not None else None,
             held if self.refractory else None,
-        )  # fmt: skip
+        )
         carried = None if self.start is None else self.start.copy()
         k.recurrent_forward(
-            self.i, self.w, self.beta, self.gamma, self.rho, self.kappa, self.theta, self.d, v_reset, decay_input,
-            self.refractory, self.relaxed, self.alpha, u, s, *optional, carried,
-        )  # fmt: skip
+            self.i,
+            self.w,
+            self.beta,
+            self.gamma,
+            self.rho,
+            self.kappa,
+            self.theta,
+            self.d,
+            v_reset,
+            decay_input,
+            self.refractory,
+            self.relaxed,
+            self.alpha,
+            u,
+            s,
+            *optional,
+            carried,
+        )
         return u, s, *optional, carried
 
     def backward(self, k, stored, v_reset, detach, decay_input, direct):
@@ -75,9 +91,33 @@ class Neuron:
         optional = None if self.gamma is None else dgamma, *((None, None) if self.rho is None else (drho, dkappa))
         p = (self.alpha, self.beta) if direct else (None, None)
         k.recurrent_backward(
-            self.ds, u, s, j, a, held, self.w, self.beta, self.gamma, self.rho, self.kappa, self.theta, self.d, v_reset,
-            detach, decay_input, "arctan", self.alpha, *p, di, dw, dbeta, *optional, dtheta, dalpha, self.start,
-        )  # fmt: skip
+            self.ds,
+            u,
+            s,
+            j,
+            a,
+            held,
+            self.w,
+            self.beta,
+            self.gamma,
+            self.rho,
+            self.kappa,
+            self.theta,
+            self.d,
+            v_reset,
+            detach,
+            decay_input,
+            "arctan",
+            self.alpha,
+            *p,
+            di,
+            dw,
+            dbeta,
+            *optional,
+            dtheta,
+            dalpha,
+            self.start,
+        )
         return [x for x in (di, dw, dbeta, *optional, dtheta, dalpha) if x is not None]
 
 
@@ -163,9 +203,7 @@ def test_without_any_part_it_is_the_plain_neuron(k):
     neuron = Neuron((False,) * 4, seed=3)
     u, s, *_ = neuron.forward(k, 0.0, True)
     plain_u, plain_s = np.empty_like(u), np.empty_like(s)
-    k.lif_forward(
-        neuron.i, neuron.beta, neuron.theta, neuron.d, 0.0, True, None, neuron.alpha, plain_u, plain_s
-    )  # fmt: skip
+    k.lif_forward(neuron.i, neuron.beta, neuron.theta, neuron.d, 0.0, True, None, neuron.alpha, plain_u, plain_s)
     np.testing.assert_array_equal(s, plain_s)
     np.testing.assert_allclose(u, plain_u, rtol=0, atol=1e-14)
 
@@ -217,15 +255,40 @@ def test_backward_of_a_carried_pass_sees_the_start(k):
     k.lif_forward(neuron.i, *values, neuron.d, 0.0, False, None, neuron.alpha, u, s, start.copy())
     di, gradients = np.empty(neuron.shape), np.empty((3, CHANNELS))
     k.lif_backward(
-        neuron.ds, neuron.i, s, *values, neuron.d, 0.0, False, False, "arctan", neuron.alpha, None, None, di,
-        *gradients, start,
-    )  # fmt: skip
+        neuron.ds,
+        neuron.i,
+        s,
+        *values,
+        neuron.d,
+        0.0,
+        False,
+        False,
+        "arctan",
+        neuron.alpha,
+        None,
+        None,
+        di,
+        *gradients,
+        start,
+    )
     without, from_rest = np.empty((3, CHANNELS)), neuron.i.copy()
     from_rest[0] += neuron.beta * start
     k.lif_backward(
-        neuron.ds, from_rest, s, *values, neuron.d, 0.0, False, False, "arctan", neuron.alpha, None, None, di,
+        neuron.ds,
+        from_rest,
+        s,
+        *values,
+        neuron.d,
+        0.0,
+        False,
+        False,
+        "arctan",
+        neuron.alpha,
+        None,
+        None,
+        di,
         *without,
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(gradients[0] - without[0], (di[0] * start).sum(0), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(gradients[1:], without[1:], rtol=1e-12, atol=1e-12)
 

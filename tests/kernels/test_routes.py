@@ -196,10 +196,13 @@ def test_events_up_to_a_density(passing, weights):
 @pytest.mark.parametrize(
     ("weights", "stride", "groups"),
     [
-        ((3, 3, 64, 64), 1, 1), ((3, 3, 64, 64), 2, 1), ((1, 1, 256, 3), 1, 1), ((3, 3, 1, 32), 1, 32),
+        ((3, 3, 64, 64), 1, 1),
+        ((3, 3, 64, 64), 2, 1),
+        ((1, 1, 256, 3), 1, 1),
+        ((3, 3, 1, 32), 1, 32),
         ((3, 3, 16, 32), 1, 2),
     ],
-)  # fmt: skip
+)
 def test_the_limit_that_is_told_is_the_one_that_decides(weights, stride, groups, asked):
     w, stride = np.empty(weights, np.float32), (stride, stride)
     limit = cpu.visible_limit(w, stride, groups, asked)

@@ -25,9 +25,18 @@ WORKLOADS = {}
 """Filled by the functions below."""
 
 ON_ONE_THREAD = {
-    "batchnorm_factor", "divergence", "merge_steps", "normalised_moments", "positive_backward",
-    "positive_forward", "running_update", "scale", "shift_update", "unit_backward", "unit_forward",
-}  # fmt: skip
+    "batchnorm_factor",
+    "divergence",
+    "merge_steps",
+    "normalised_moments",
+    "positive_backward",
+    "positive_forward",
+    "running_update",
+    "scale",
+    "shift_update",
+    "unit_backward",
+    "unit_forward",
+}
 """Kernels on a handful of numbers, or one NumPy call."""
 
 MEMORY = {"copy", "empty", "feed", "fill", "from_host", "name", "put", "to_host", "visible_limit", "zeros"}
@@ -137,9 +146,25 @@ def lif_backward(k, rng):
     s = (i >= 1).astype(np.uint8)
     di, gradients, sums = empty(*i.shape), empty(3, 17), empty(2, 17)
     k.lif_backward(
-        normal(rng, *i.shape), i, s, beta, theta, d, 0.0, False, False, "triangle", alpha, None, None,
-        di, *gradients, None, (d[0], alpha, d[1]), sums,
-    )  # fmt: skip
+        normal(rng, *i.shape),
+        i,
+        s,
+        beta,
+        theta,
+        d,
+        0.0,
+        False,
+        False,
+        "triangle",
+        alpha,
+        None,
+        None,
+        di,
+        *gradients,
+        None,
+        (d[0], alpha, d[1]),
+        sums,
+    )
     return [di, gradients, sums]
 
 

@@ -40,8 +40,12 @@ def bias_backward(k, rng):
 
 GEOMETRY = (1, 1), (1, 1)
 CONVOLUTIONS = (
-    (9, 7, 1, "events"), (9, 7, 1, "winograd"), (9, 7, 1, "dense"), (3, 2, 1, "dense"), (32, 48, 16, "auto")
-)  # fmt: skip
+    (9, 7, 1, "events"),
+    (9, 7, 1, "winograd"),
+    (9, 7, 1, "dense"),
+    (3, 2, 1, "dense"),
+    (32, 48, 16, "auto"),
+)
 """Channels in and out, groups, and the way to compute: the last has many small groups, which go a way of their own."""
 
 

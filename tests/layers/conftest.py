@@ -89,7 +89,8 @@ CASES = {
     "linear without bias": Case(lambda: snn.Linear(5, 3, bias=False), (3, 2, 5), (3, 2, 3)),
     "convolution": Case(
         lambda: snn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), groups=2, bias=True),
-        (2, 3, 7, 5, 4), (2, 3, 4, 4, 6),
+        (2, 3, 7, 5, 4),
+        (2, 3, 4, 4, 6),
     ),
     "pointwise convolution": Case(lambda: snn.Conv2d(3, 2, 1), (3, 2, 1, 1, 3), (3, 2, 1, 1, 2)),
     "depthwise convolution": Case(
@@ -102,7 +103,8 @@ CASES = {
         lambda: snn.ConvTranspose2d(
             4, 6, (3, 2), stride=(2, 1), padding=(1, 0), output_padding=(1, 0), groups=2, bias=True
         ),
-        (2, 3, 3, 4, 4), (2, 3, 6, 5, 6),
+        (2, 3, 3, 4, 4),
+        (2, 3, 6, 5, 6),
     ),
     "normalisation": Case(lambda: snn.BatchNorm(5), (3, 4, 5), (3, 4, 5), exact=False),
     "scaled normalisation": Case(
@@ -138,31 +140,39 @@ CASES = {
     "neurons": Case(lambda: snn.LIF(), (3, 4, 6), (3, 4, 6)),
     "neurons a channel": Case(
         lambda: snn.LIF(
-            beta=(0.5, 0.25, 1.0, 0.0), v_threshold=(1.0, 0.5, 1.0, 2.0), v_reset=None,
+            beta=(0.5, 0.25, 1.0, 0.0),
+            v_threshold=(1.0, 0.5, 1.0, 2.0),
+            v_reset=None,
             surrogate=snn.PSG(per="channel"),
         ),
-        (3, 2, 3, 5, 4), (3, 2, 3, 5, 4),
+        (3, 2, 3, 5, 4),
+        (3, 2, 3, 5, 4),
     ),
     "detached neurons": Case(
         lambda: snn.LIF(detach_reset=True, decay_input=True, v_threshold=0.5), (3, 4, 6), (3, 4, 6)
     ),
     "adjusted neurons": Case(
         lambda: snn.LIF(
-            learn_tau=True, learn_threshold="channel", decay_input=True, tau=1.5, surrogate=snn.PSG("gaussian"),
+            learn_tau=True,
+            learn_threshold="channel",
+            decay_input=True,
+            tau=1.5,
+            surrogate=snn.PSG("gaussian"),
             pda=snn.PDA(divergence=0.5),
         ),
-        (3, 4, 6), (3, 4, 6), exact=False,
+        (3, 4, 6),
+        (3, 4, 6),
+        exact=False,
     ),
     "repeat": Case(lambda: snn.Repeat(3), (4, 5), (3, 4, 5)),
-    "repeat around a layer": Case(
-        lambda: snn.Repeat(4, snn.Conv2d(2, 3, 3, padding=1)), (3, 5, 3, 2), (4, 3, 5, 3, 3)
-    ),
+    "repeat around a layer": Case(lambda: snn.Repeat(4, snn.Conv2d(2, 3, 3, padding=1)), (3, 5, 3, 2), (4, 3, 5, 3, 3)),
     "residual": Case(lambda: snn.Residual(snn.Linear(5, 5)), (3, 2, 5), (3, 2, 5)),
     "residual with shortcut": Case(
         lambda: snn.Residual(
             snn.Conv2d(2, 4, 3, stride=2, padding=1), shortcut=snn.Sequential(snn.Conv2d(2, 4, 1, stride=2))
         ),
-        (2, 3, 5, 7, 2), (2, 3, 3, 4, 4),
+        (2, 3, 5, 7, 2),
+        (2, 3, 3, 4, 4),
     ),
     "residual of both": Case(
         lambda: snn.Residual(snn.Linear(5, 3), shortcut=snn.Linear(5, 3), join="and"), (3, 2, 5), (3, 2, 3)
@@ -174,13 +184,15 @@ CASES = {
         lambda: snn.Concat(
             snn.Conv2d(2, 3, 3, padding=1), None, snn.Sequential(snn.Conv2d(2, 1, 1), snn.MaxPool2d(3, 1, 1))
         ),
-        (2, 3, 4, 5, 2), (2, 3, 4, 5, 6),
+        (2, 3, 4, 5, 2),
+        (2, 3, 4, 5, 6),
     ),
     "network": Case(
         lambda: snn.Sequential(snn.Conv2d(2, 3, 3), snn.MaxPool2d(2), snn.Flatten(), snn.Linear(12, 4)),
-        (2, 3, 7, 6, 2), (2, 3, 4),
+        (2, 3, 7, 6, 2),
+        (2, 3, 4),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(params=CASES.values(), ids=CASES)

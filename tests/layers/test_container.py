@@ -71,8 +71,15 @@ def test_own_names():
         name="net",
     )
     assert paths(net) == [
-        "net", "stem", "conv2d2", "block", "block.branch", "block.branch.norm", "head", "head.conv2d1",
-    ]  # fmt: skip
+        "net",
+        "stem",
+        "conv2d2",
+        "block",
+        "block.branch",
+        "block.branch.norm",
+        "head",
+        "head.conv2d1",
+    ]
 
 
 def test_a_layer_alone_is_named_by_its_class():
@@ -327,13 +334,22 @@ def test_concat_leaves_both_ends_alone(grid, device):
 def test_names_of_branches():
     net = snn.Sequential(
         snn.Concat(
-            None, snn.Conv2d(2, 1, 1), snn.Sequential(snn.Conv2d(2, 1, 1), snn.LIF()),
+            None,
+            snn.Conv2d(2, 1, 1),
+            snn.Sequential(snn.Conv2d(2, 1, 1), snn.LIF()),
             snn.Conv2d(2, 1, 1, name="shortcut"),
         ),
         snn.Concat(snn.LIF()),
-    )  # fmt: skip
+    )
     assert paths(net) == [
-        "sequential", "concat1", "concat1.conv2d1", "concat1.sequential1", "concat1.sequential1.conv2d1",
-        "concat1.sequential1.lif1", "concat1.shortcut", "concat2", "concat2.lif1",
-    ]  # fmt: skip
+        "sequential",
+        "concat1",
+        "concat1.conv2d1",
+        "concat1.sequential1",
+        "concat1.sequential1.conv2d1",
+        "concat1.sequential1.lif1",
+        "concat1.shortcut",
+        "concat2",
+        "concat2.lif1",
+    ]
     assert paths(snn.Concat(None, snn.LIF())) == ["concat", "lif1"]

@@ -154,10 +154,18 @@ def test_initial_weights(layer, shape, fan_in):
 def test_a_network_on_sequences(device):
     """Everything that sequences meet takes them; spikes stay spikes where they should."""
     net = snn.Sequential(
-        snn.Conv1d(2, 8, 3, padding=1), snn.BatchNorm(8), snn.LIF(v_threshold=0.5), snn.MaxPool1d(2),
-        snn.Conv1d(8, 8, 3, padding=1, groups=8), snn.GroupNorm(2, 8), snn.LIF(v_threshold=0.5), snn.Dropout(0.2),
-        snn.AvgPool1d(2), snn.Flatten(), snn.Linear(24, 3),
-    ).to(device)  # fmt: skip
+        snn.Conv1d(2, 8, 3, padding=1),
+        snn.BatchNorm(8),
+        snn.LIF(v_threshold=0.5),
+        snn.MaxPool1d(2),
+        snn.Conv1d(8, 8, 3, padding=1, groups=8),
+        snn.GroupNorm(2, 8),
+        snn.LIF(v_threshold=0.5),
+        snn.Dropout(0.2),
+        snn.AvgPool1d(2),
+        snn.Flatten(),
+        snn.Linear(24, 3),
+    ).to(device)
     x = np.random.default_rng(0).normal(0.5, 1, (4, 2, 12, 2)).astype(np.float32)
     y = net.build(x.shape).forward(x, TRAINING)
     assert y.shape == (4, 2, 3) and net.backward(y).shape == x.shape

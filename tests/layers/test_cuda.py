@@ -33,34 +33,54 @@ PDA = snn.PDA(divergence=0.01)
 
 def dense():
     return snn.Sequential(
-        snn.Linear(5, 6), snn.LIF(pda=PDA, learn_threshold=True),
-        snn.Linear(6, 8), snn.LIF(v_reset=None, surrogate=snn.PSG("arctan", per="channel"), learn_tau="channel"),
-        snn.SpikePenalty(0.1, "l2"), snn.Linear(8, 3), snn.LI(learn_tau=True),
-    )  # fmt: skip
+        snn.Linear(5, 6),
+        snn.LIF(pda=PDA, learn_threshold=True),
+        snn.Linear(6, 8),
+        snn.LIF(v_reset=None, surrogate=snn.PSG("arctan", per="channel"), learn_tau="channel"),
+        snn.SpikePenalty(0.1, "l2"),
+        snn.Linear(8, 3),
+        snn.LI(learn_tau=True),
+    )
 
 
 def pictures():
     return snn.Sequential(
-        snn.Repeat(2, snn.Conv2d(2, 4, 3, padding=1), snn.BatchNorm(4)), snn.LIF(pda=True), snn.AvgPool2d(2),
-        snn.Conv2d(4, 4, 3, padding=1, groups=2, bias=True), snn.BatchNorm(4, v_threshold=0.5),
-        snn.PLIF(v_threshold=0.5, surrogate="gaussian"), snn.Dropout(0.25), snn.Flatten(), snn.Linear(16, 3),
-    )  # fmt: skip
+        snn.Repeat(2, snn.Conv2d(2, 4, 3, padding=1), snn.BatchNorm(4)),
+        snn.LIF(pda=True),
+        snn.AvgPool2d(2),
+        snn.Conv2d(4, 4, 3, padding=1, groups=2, bias=True),
+        snn.BatchNorm(4, v_threshold=0.5),
+        snn.PLIF(v_threshold=0.5, surrogate="gaussian"),
+        snn.Dropout(0.25),
+        snn.Flatten(),
+        snn.Linear(16, 3),
+    )
 
 
 def joined():
     return snn.Sequential(
-        snn.Conv2d(2, 4, 3, padding=1), snn.GroupNorm(2, 4), snn.IF(v_threshold=0.5), snn.MaxPool2d(2),
+        snn.Conv2d(2, 4, 3, padding=1),
+        snn.GroupNorm(2, 4),
+        snn.IF(v_threshold=0.5),
+        snn.MaxPool2d(2),
         snn.Residual(snn.Conv2d(4, 4, 1), snn.TEBN(4, 2), snn.LIF(v_threshold=0.3), join="iand"),
         snn.Concat(None, snn.Sequential(snn.Conv2d(4, 2, 1), snn.BNTT(2, 2), snn.LIF(v_threshold=0.3))),
-        snn.RateBand(0.3, 0.4), snn.GlobalAvgPool2d(), snn.Flatten(), snn.Linear(6, 3),
-    )  # fmt: skip
+        snn.RateBand(0.3, 0.4),
+        snn.GlobalAvgPool2d(),
+        snn.Flatten(),
+        snn.Linear(6, 3),
+    )
 
 
 def recurrent():
     return snn.Sequential(
-        snn.RecurrentALIF(v_threshold=0.4, learn_adaptation=True), snn.Delay(1), snn.Linear(5, 4),
-        snn.CubaLIF(v_threshold=0.3, refractory=1, learn_tau_synapse=True), snn.Linear(4, 3), snn.Divergence(0.1),
-    )  # fmt: skip
+        snn.RecurrentALIF(v_threshold=0.4, learn_adaptation=True),
+        snn.Delay(1),
+        snn.Linear(5, 4),
+        snn.CubaLIF(v_threshold=0.3, refractory=1, learn_tau_synapse=True),
+        snn.Linear(4, 3),
+        snn.Divergence(0.1),
+    )
 
 
 NETWORKS = {"dense": dense, "pictures": pictures, "joined": joined, "recurrent": recurrent}

@@ -162,55 +162,66 @@ SHAPES = [
     (snn.Conv2d(2, 3, 3), (4, 2, 5, 5, 3), "conv2d (Conv2d): input must be [T, N, H, W, 2]; got (4, 2, 5, 5, 3)"),
     (snn.Conv2d(2, 3, 3), (4, 2, 2), "conv2d (Conv2d): input must be [T, N, H, W, 2]; got (4, 2, 2)"),
     (
-        snn.Conv2d(2, 3, 3), (2, 5, 5, 2),
+        snn.Conv2d(2, 3, 3),
+        (2, 5, 5, 2),
         f"conv2d (Conv2d): input must be [T, N, H, W, 2]{TIME_AXIS}; got (2, 5, 5, 2)",
     ),
     (
-        snn.Conv2d(2, 3, (5, 3), padding=(1, 0)), (4, 2, 2, 5, 2),
+        snn.Conv2d(2, 3, (5, 3), padding=(1, 0)),
+        (4, 2, 2, 5, 2),
         f"conv2d (Conv2d): input must be at least 5 x 3 {TOO_LARGE.format((1, 0))} (4, 2, 2, 5, 2)",
     ),
     (
-        snn.BatchNorm(4), (4, 2, 5),
+        snn.BatchNorm(4),
+        (4, 2, 5),
         "batchnorm (BatchNorm): input must be [T, N, 4] or [T, N, L, 4] or [T, N, H, W, 4]; got (4, 2, 5)",
     ),
     (
-        snn.BatchNorm(4), (2, 4),
+        snn.BatchNorm(4),
+        (2, 4),
         f"batchnorm (BatchNorm): input must be [T, N, 4] or [T, N, L, 4] or [T, N, H, W, 4]{TIME_AXIS}; got (2, 4)",
     ),
     (snn.Conv1d(2, 3, 3), (4, 2, 5, 5, 2), "conv1d (Conv1d): input must be [T, N, L, 2]; got (4, 2, 5, 5, 2)"),
     (snn.Conv1d(2, 3, 3), (4, 5, 2), f"conv1d (Conv1d): input must be [T, N, L, 2]{TIME_AXIS}; got (4, 5, 2)"),
     (
-        snn.Conv1d(2, 3, 5, padding=1), (4, 2, 2, 2),
+        snn.Conv1d(2, 3, 5, padding=1),
+        (4, 2, 2, 2),
         "conv1d (Conv1d): input must be at least 5 positions with padding 1: the kernel is larger than the sequence; "
         "got (4, 2, 2, 2)",
     ),
     (
-        snn.ConvTranspose2d(2, 3, 1, padding=1), (4, 2, 2, 5, 2),
+        snn.ConvTranspose2d(2, 3, 1, padding=1),
+        (4, 2, 2, 5, 2),
         "convtranspose2d (ConvTranspose2d): input must be large enough for padding (1, 1), which leaves 0 x 3 pixels; "
         "got (4, 2, 2, 5, 2)",
     ),
     (snn.AvgPool1d(2), (4, 2, 8, 8, 3), "avgpool1d (AvgPool1d): input must be [T, N, L, C]; got (4, 2, 8, 8, 3)"),
     (
-        snn.BNTT(4, 3), (5, 2, 4),
+        snn.BNTT(4, 3),
+        (5, 2, 4),
         "bntt (BNTT): input must be [3, N, ...]: there are parameters for 3 steps; got (5, 2, 4)",
     ),
     (
-        snn.TEBN(4, 3), (2, 2, 7, 4),
+        snn.TEBN(4, 3),
+        (2, 2, 7, 4),
         "tebn (TEBN): input must be [3, N, ...]: there are parameters for 3 steps; got (2, 2, 7, 4)",
     ),
     (
-        snn.Delay((1, 2)), (4, 2, 3),
+        snn.Delay((1, 2)),
+        (4, 2, 3),
         "delay (Delay): input must be [..., 2]: the delays are for 2 channels; got (4, 2, 3)",
     ),
     (snn.Delay(1), (4, 2), "delay (Delay): input must be [T, N, C], [T, N, L, C] or [T, N, H, W, C]; got (4, 2)"),
     (
-        snn.Concat(snn.AvgPool2d(2), None), (4, 2, 4, 4, 1),
+        snn.Concat(snn.AvgPool2d(2), None),
+        (4, 2, 4, 4, 1),
         "concat (Concat): input must be such that all branches agree but for channels; they give (4, 2, 2, 2, 1), "
         "(4, 2, 4, 4, 1); got (4, 2, 4, 4, 1)",
     ),
     (snn.AvgPool2d(2), (4, 2, 8), f"avgpool2d (AvgPool2d): input {PICTURES} (4, 2, 8)"),
     (
-        snn.AvgPool2d(3), (4, 2, 2, 5, 1),
+        snn.AvgPool2d(3),
+        (4, 2, 2, 5, 1),
         f"avgpool2d (AvgPool2d): input must be at least 3 x 3 {TOO_LARGE.format((0, 0))} (4, 2, 2, 5, 1)",
     ),
     (snn.MaxPool2d(2), (4, 2, 8, 8), f"maxpool2d (MaxPool2d): input {PICTURES} (4, 2, 8, 8)"),
@@ -219,35 +230,42 @@ SHAPES = [
     (snn.Dropout(), (4,), "dropout (Dropout): input must be [T, N, ...]; got (4,)"),
     (snn.LIF(), (4, 2), "lif (LIF): input must be [T, N, C], [T, N, L, C] or [T, N, H, W, C]; got (4, 2)"),
     (
-        snn.LIF(), (4, 2, 3, 3, 3, 8),
+        snn.LIF(),
+        (4, 2, 3, 3, 3, 8),
         "lif (LIF): input must be [T, N, C], [T, N, L, C] or [T, N, H, W, C]; got (4, 2, 3, 3, 3, 8)",
     ),
     (
-        snn.LIF(tau=(2.0, 3.0)), (4, 2, 3),
+        snn.LIF(tau=(2.0, 3.0)),
+        (4, 2, 3),
         "lif (LIF): input must be [..., 2]: there is one leak a channel; got (4, 2, 3)",
     ),
     (
-        snn.LIF(v_threshold=[1.0, 2.0]), (4, 2, 5, 5, 1),
+        snn.LIF(v_threshold=[1.0, 2.0]),
+        (4, 2, 5, 5, 1),
         "lif (LIF): input must be [..., 2]: there is one threshold a channel; got (4, 2, 5, 5, 1)",
     ),
     (
-        snn.Repeat(3), (4, 2, 5),
+        snn.Repeat(3),
+        (4, 2, 5),
         "repeat (Repeat): input must be a picture [N, H, W, C] or features [N, F], without a time axis; got (4, 2, 5)",
     ),
     (
-        snn.Repeat(3, snn.Linear(5, 2)), (4, 2, 2, 5),
+        snn.Repeat(3, snn.Linear(5, 2)),
+        (4, 2, 2, 5),
         "linear1 (Linear): input must be [T, N, 5]; got (1, 4, 2, 2, 5)",
     ),
     (
-        snn.Residual(snn.Linear(5, 4)), (4, 2, 5),
+        snn.Residual(snn.Linear(5, 4)),
+        (4, 2, 5),
         "residual (Residual): input must be such that both paths agree; the branch gives (4, 2, 4), the shortcut "
         "(4, 2, 5); got (4, 2, 5)",
     ),
     (
-        snn.Sequential(snn.Linear(5, 4), snn.LIF(), snn.Sequential(snn.Linear(3, 2, name="readout"))), (4, 2, 5),
+        snn.Sequential(snn.Linear(5, 4), snn.LIF(), snn.Sequential(snn.Linear(3, 2, name="readout"))),
+        (4, 2, 5),
         "sequential1.readout (Linear): input must be [T, N, 3]; got (4, 2, 4)",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("layer", "shape", "message"), SHAPES, ids=[message for *_, message in SHAPES])
@@ -264,15 +282,19 @@ def test_shapes(layer, shape, message):
     [
         (lambda: snn.Linear(5, 3), (4, 2, 5), (4, 2, 6), "linear (Linear): input must be [T, N, 5]; got (4, 2, 6)"),
         (
-            lambda: snn.Sequential(snn.Conv2d(2, 3, 1), snn.Flatten(), snn.Linear(12, 3)), (4, 2, 2, 2, 2),
-            (4, 2, 3, 2, 2), "linear1 (Linear): input must be [T, N, 12]; got (4, 2, 18)",
+            lambda: snn.Sequential(snn.Conv2d(2, 3, 1), snn.Flatten(), snn.Linear(12, 3)),
+            (4, 2, 2, 2, 2),
+            (4, 2, 3, 2, 2),
+            "linear1 (Linear): input must be [T, N, 12]; got (4, 2, 18)",
         ),
         (
-            lambda: snn.Residual(snn.AvgPool2d(2), shortcut=snn.MaxPool2d(2)), (4, 2, 4, 4, 1), (4, 2, 4, 1, 1),
+            lambda: snn.Residual(snn.AvgPool2d(2), shortcut=snn.MaxPool2d(2)),
+            (4, 2, 4, 4, 1),
+            (4, 2, 4, 1, 1),
             "at least 2 x 2 pixels with padding (0, 0)",
         ),
     ],
-)  # fmt: skip
+)
 def test_other_shapes_after_building(make, shape, other, message):
     layer = make().to("reference").build(shape)
     want = layer(np.ones(shape, np.float32))

@@ -19,9 +19,13 @@ def network():
         snn.Repeat(3, snn.Conv2d(2, 8, 3, padding=1), snn.BatchNorm(8, v_threshold=0.7)),
         neuron(),
         snn.Residual(
-            snn.Conv2d(8, 8, 3, padding=1, groups=8), snn.BatchNorm(8, affine=False), snn.Conv2d(8, 8, 1, bias=True),
-            snn.BatchNorm(8), neuron(),
-            shortcut=snn.Sequential(snn.Conv2d(8, 8, 1), snn.BatchNorm(8), neuron()), join="iand",
+            snn.Conv2d(8, 8, 3, padding=1, groups=8),
+            snn.BatchNorm(8, affine=False),
+            snn.Conv2d(8, 8, 1, bias=True),
+            snn.BatchNorm(8),
+            neuron(),
+            shortcut=snn.Sequential(snn.Conv2d(8, 8, 1), snn.BatchNorm(8), neuron()),
+            join="iand",
         ),
         snn.Concat(None, snn.Sequential(snn.BatchNorm(8, name="kept"), snn.Conv2d(8, 4, 3, padding=1), neuron())),
         snn.BatchNorm(12, name="kept"),
@@ -33,7 +37,7 @@ def network():
         neuron(),
         snn.Linear(10, 3),
         name="net",
-    )  # fmt: skip
+    )
 
 
 def trained(make=network, shape=PICTURES, device="reference", dtype="float64"):
@@ -97,9 +101,24 @@ def test_spikes_differ_only_where_rounding_decides(device):
 def test_what_is_left(device):
     folded = trained(device=device).fold()
     assert kinds(folded) == [
-        "Conv2d", "LIF", "Conv2d", "Conv2d", "LIF", "Conv2d", "LIF", "BatchNorm", "Conv2d", "LIF", "BatchNorm", "LIF",
-        "Dropout", "Flatten", "Linear", "LIF", "Linear",
-    ]  # fmt: skip
+        "Conv2d",
+        "LIF",
+        "Conv2d",
+        "Conv2d",
+        "LIF",
+        "Conv2d",
+        "LIF",
+        "BatchNorm",
+        "Conv2d",
+        "LIF",
+        "BatchNorm",
+        "LIF",
+        "Dropout",
+        "Flatten",
+        "Linear",
+        "LIF",
+        "Linear",
+    ]
     assert [layer.name for layer in folded.walk() if isinstance(layer, snn.BatchNorm)] == ["kept", "kept"]
     convolutions = [layer for layer in folded.walk() if isinstance(layer, snn.Conv2d | snn.Linear)]
     assert [layer.bias for layer in convolutions] == [True, True, True, True, False, True, True]
@@ -136,11 +155,21 @@ def test_sequences_and_other_layers(device):
 
     def make():
         return snn.Sequential(
-            snn.Conv1d(3, 8, 3, padding=1), snn.BatchNorm(8), neuron(),
-            snn.Conv1d(8, 8, 3), snn.GroupNorm(2, 8), neuron(),
-            snn.Conv1d(8, 4, 1), snn.TEBN(4, 3), snn.Delay(1),
-            snn.Conv1d(4, 4, 1), snn.BNTT(4, 3, bias=True), neuron(), snn.Flatten(), snn.Linear(20, 2),
-        )  # fmt: skip
+            snn.Conv1d(3, 8, 3, padding=1),
+            snn.BatchNorm(8),
+            neuron(),
+            snn.Conv1d(8, 8, 3),
+            snn.GroupNorm(2, 8),
+            neuron(),
+            snn.Conv1d(8, 4, 1),
+            snn.TEBN(4, 3),
+            snn.Delay(1),
+            snn.Conv1d(4, 4, 1),
+            snn.BNTT(4, 3, bias=True),
+            neuron(),
+            snn.Flatten(),
+            snn.Linear(20, 2),
+        )
 
     shape = (3, 4, 7, 3)
     net = trained(make, shape, device)

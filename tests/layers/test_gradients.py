@@ -82,8 +82,12 @@ LAYERS = {
     "convolution": lambda: (
         PICTURES,
         network(
-            snn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding=(1, 0), groups=2, bias=True), lif(),
-            snn.Conv2d(4, 4, 3, stride=2), lif(), snn.Flatten(), snn.Linear(8, K),
+            snn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding=(1, 0), groups=2, bias=True),
+            lif(),
+            snn.Conv2d(4, 4, 3, stride=2),
+            lif(),
+            snn.Flatten(),
+            snn.Linear(8, K),
         ),
     ),
     "batch normalisation": lambda: (
@@ -93,7 +97,10 @@ LAYERS = {
     "threshold-dependent normalisation": lambda: (
         PICTURES,
         network(
-            snn.Conv2d(2, 4, 3), snn.BatchNorm(4, v_threshold=0.7), lif(v_threshold=0.7), snn.Flatten(),
+            snn.Conv2d(2, 4, 3),
+            snn.BatchNorm(4, v_threshold=0.7),
+            lif(v_threshold=0.7),
+            snn.Flatten(),
             snn.Linear(48, K),
         ),
     ),
@@ -104,14 +111,22 @@ LAYERS = {
     "average pooling": lambda: (
         PICTURES,
         network(
-            snn.AvgPool2d(2, stride=1, padding=1), snn.BatchNorm(2), lif(), snn.AvgPool2d((3, 2)), snn.Flatten(),
+            snn.AvgPool2d(2, stride=1, padding=1),
+            snn.BatchNorm(2),
+            lif(),
+            snn.AvgPool2d((3, 2)),
+            snn.Flatten(),
             snn.Linear(12, K),
         ),
     ),
     "max pooling": lambda: (
         PICTURES,
         network(
-            snn.MaxPool2d(3, stride=1, padding=1), snn.BatchNorm(2), lif(), snn.MaxPool2d((3, 2)), snn.Flatten(),
+            snn.MaxPool2d(3, stride=1, padding=1),
+            snn.BatchNorm(2),
+            lif(),
+            snn.MaxPool2d((3, 2)),
+            snn.Flatten(),
             snn.Linear(6, K),
         ),
     ),
@@ -133,14 +148,18 @@ LAYERS = {
     "repeat around layers": lambda: (
         FEATURES[1:],
         network(
-            snn.Repeat(T, snn.Linear(6, 8, bias=False), snn.BatchNorm(8)), lif(), snn.Linear(8, K), lif(tau=4.0),
+            snn.Repeat(T, snn.Linear(6, 8, bias=False), snn.BatchNorm(8)),
+            lif(),
+            snn.Linear(8, K),
+            lif(tau=4.0),
         ),
     ),
     "residual": lambda: (FEATURES, network(snn.Residual(lif(), snn.Linear(6, 6)), lif(), snn.Linear(6, K))),
     "residual with shortcut": lambda: (
         FEATURES,
         network(
-            snn.Residual(snn.Linear(6, 8), lif(), snn.Linear(8, 5), shortcut=snn.Linear(6, 5)), lif(),
+            snn.Residual(snn.Linear(6, 8), lif(), snn.Linear(8, 5), shortcut=snn.Linear(6, 5)),
+            lif(),
             snn.Linear(5, K),
         ),
     ),
@@ -148,13 +167,16 @@ LAYERS = {
         FEATURES,
         network(
             snn.Residual(
-                snn.Residual(lif(), snn.Linear(6, 6)), lif(), snn.Linear(6, 5),
+                snn.Residual(lif(), snn.Linear(6, 6)),
+                lif(),
+                snn.Linear(6, 5),
                 shortcut=snn.Sequential(snn.Linear(6, 5, bias=False), snn.BatchNorm(5)),
             ),
-            lif(), snn.Sequential(snn.Linear(5, K)),
+            lif(),
+            snn.Sequential(snn.Linear(5, K)),
         ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -313,8 +335,11 @@ def residual_network(family="logistic"):
         neurons(learn_tau=True),
         snn.Residual(snn.Conv2d(4, 4, 3, padding=1), snn.BatchNorm(4), neurons(v_reset=None)),
         snn.Residual(
-            snn.Conv2d(4, 6, 3, stride=2, padding=1), snn.BatchNorm(6), neurons(learn_threshold="channel"),
-            snn.Conv2d(6, 6, 3, padding=1), snn.BatchNorm(6),
+            snn.Conv2d(4, 6, 3, stride=2, padding=1),
+            snn.BatchNorm(6),
+            neurons(learn_threshold="channel"),
+            snn.Conv2d(6, 6, 3, padding=1),
+            snn.BatchNorm(6),
             shortcut=snn.Sequential(snn.Conv2d(4, 6, 1, stride=2), snn.BatchNorm(6)),
         ),
         neurons(decay_input=True, tau=1.3, learn_tau="channel"),
@@ -322,7 +347,7 @@ def residual_network(family="logistic"):
         snn.Dropout(0.2),
         snn.Flatten(),
         snn.Linear(24, K),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("device", "family"), [("reference", "laplace"), ("reference", "arctan"), ("cpu", "logistic")])

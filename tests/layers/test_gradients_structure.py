@@ -27,58 +27,79 @@ def sew(join):
     return lambda: (
         FEATURES,
         (
-            snn.Linear(6, 8), lif(),
+            snn.Linear(6, 8),
+            lif(),
             snn.Residual(snn.Linear(8, 8, bias=False), snn.BatchNorm(8), lif(v_threshold=0.3), join=join),
             snn.Residual(
-                snn.Linear(8, 6), lif(v_threshold=0.2), shortcut=snn.Sequential(snn.Linear(8, 6), lif(v_threshold=0.2)),
+                snn.Linear(8, 6),
+                lif(v_threshold=0.2),
+                shortcut=snn.Sequential(snn.Linear(8, 6), lif(v_threshold=0.2)),
                 join=join,
             ),
             snn.Linear(6, K),
         ),
-    )  # fmt: skip
+    )
 
 
 LAYERS = {
     "depthwise convolution": lambda: (
         PICTURES,
         (
-            snn.Conv2d(2, 6, 3, padding=1), lif(), snn.Conv2d(6, 12, 3, stride=2, groups=6, bias=True), lif(),
-            snn.Conv2d(12, 6, 1, groups=6), *readout(24),
+            snn.Conv2d(2, 6, 3, padding=1),
+            lif(),
+            snn.Conv2d(6, 12, 3, stride=2, groups=6, bias=True),
+            lif(),
+            snn.Conv2d(12, 6, 1, groups=6),
+            *readout(24),
         ),
     ),
     "convolution along sequences": lambda: (
         SEQUENCES,
         (
-            snn.Conv1d(2, 6, 3, padding=1), snn.BatchNorm(6), lif(), snn.AvgPool1d(3, stride=2, padding=1),
-            snn.Conv1d(6, 6, 2, stride=2, groups=2, bias=True), lif(v_threshold=0.4), *readout(12),
+            snn.Conv1d(2, 6, 3, padding=1),
+            snn.BatchNorm(6),
+            lif(),
+            snn.AvgPool1d(3, stride=2, padding=1),
+            snn.Conv1d(6, 6, 2, stride=2, groups=2, bias=True),
+            lif(v_threshold=0.4),
+            *readout(12),
         ),
     ),
     "max pooling of sequences": lambda: (
-        SEQUENCES, (snn.MaxPool1d(3, padding=1), snn.BatchNorm(2), lif(), *readout(6))
+        SEQUENCES,
+        (snn.MaxPool1d(3, padding=1), snn.BatchNorm(2), lif(), *readout(6)),
     ),
     "transposed convolution": lambda: (
         PICTURES,
         (
-            snn.ConvTranspose2d(2, 4, 3, stride=2, padding=1, output_padding=1, groups=2, bias=True), lif(),
-            snn.AvgPool2d(3), snn.ConvTranspose2d(4, 3, (2, 1)), lif(v_threshold=0.3), *readout(48),
+            snn.ConvTranspose2d(2, 4, 3, stride=2, padding=1, output_padding=1, groups=2, bias=True),
+            lif(),
+            snn.AvgPool2d(3),
+            snn.ConvTranspose2d(4, 3, (2, 1)),
+            lif(v_threshold=0.3),
+            *readout(48),
         ),
     ),
     "normalisation a step": lambda: (
         PICTURES,
         (
-            snn.Conv2d(2, 4, 3), snn.BNTT(4, T, bias=True), lif(), snn.Conv2d(4, 4, 3), snn.BNTT(4, T), lif(),
+            snn.Conv2d(2, 4, 3),
+            snn.BNTT(4, T, bias=True),
+            lif(),
+            snn.Conv2d(4, 4, 3),
+            snn.BNTT(4, T),
+            lif(),
             *readout(8),
         ),
     ),
-    "normalisation and a scale a step": lambda: (
-        PICTURES, (snn.Conv2d(2, 4, 3), snn.TEBN(4, T), lif(), *readout(48))
-    ),
+    "normalisation and a scale a step": lambda: (PICTURES, (snn.Conv2d(2, 4, 3), snn.TEBN(4, T), lif(), *readout(48))),
     "group normalisation": lambda: (
         PICTURES,
         (snn.Conv2d(2, 6, 3), snn.GroupNorm(2, 6), lif(), snn.Conv2d(6, 4, 2), snn.LayerNorm(4), lif(), *readout(24)),
     ),
     "normalisation of features": lambda: (
-        FEATURES, (snn.Linear(6, 8), snn.GroupNorm(4, 8), lif(), snn.Linear(8, 8), snn.LayerNorm(8), lif(), *readout(8))
+        FEATURES,
+        (snn.Linear(6, 8), snn.GroupNorm(4, 8), lif(), snn.Linear(8, 8), snn.LayerNorm(8), lif(), *readout(8)),
     ),
     "residual of both": sew("and"),
     "residual of one and not the other": sew("iand"),
@@ -86,20 +107,30 @@ LAYERS = {
         PICTURES,
         (
             snn.Concat(
-                None, snn.Sequential(snn.Conv2d(2, 4, 3, padding=1), lif()), snn.Conv2d(2, 3, 1),
+                None,
+                snn.Sequential(snn.Conv2d(2, 4, 3, padding=1), lif()),
+                snn.Conv2d(2, 3, 1),
             ),
-            snn.Concat(None, snn.Sequential(snn.BatchNorm(9), lif(), snn.Conv2d(9, 3, 3, padding=1))), lif(),
-            snn.GlobalAvgPool2d(), snn.Linear(12, K),
+            snn.Concat(None, snn.Sequential(snn.BatchNorm(9), lif(), snn.Conv2d(9, 3, 3, padding=1))),
+            lif(),
+            snn.GlobalAvgPool2d(),
+            snn.Linear(12, K),
         ),
     ),
     "delay": lambda: (
         FEATURES,
         (
-            snn.Delay(1), snn.Linear(6, 8), lif(v_threshold=0.4), snn.Delay((0, 1, 2, 0, 1, 2, 0, 1)), snn.Linear(8, 8),
-            snn.Residual(snn.Delay(1), snn.Linear(8, 8)), lif(v_threshold=0.4), snn.Linear(8, K),
+            snn.Delay(1),
+            snn.Linear(6, 8),
+            lif(v_threshold=0.4),
+            snn.Delay((0, 1, 2, 0, 1, 2, 0, 1)),
+            snn.Linear(8, 8),
+            snn.Residual(snn.Delay(1), snn.Linear(8, 8)),
+            lif(v_threshold=0.4),
+            snn.Linear(8, K),
         ),
     ),
-}  # fmt: skip
+}
 
 
 def draw(shape, seed=0):
@@ -135,8 +166,15 @@ def test_layers(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["depthwise convolution", "transposed convolution", "normalisation and a scale a step", "group normalisation",
-     "residual of one and not the other", "concatenation", "delay"],
-)  # fmt: skip
+    [
+        "depthwise convolution",
+        "transposed convolution",
+        "normalisation and a scale a step",
+        "group normalisation",
+        "residual of one and not the other",
+        "concatenation",
+        "delay",
+    ],
+)
 def test_layers_on_cpu(name):
     assert_agrees(name, "cpu")

@@ -21,9 +21,10 @@ NEURONS = {
     "decay_input": ({"decay_input": True, "v_threshold": 0.5}, 0.5, 0.5),
     "a channel": (
         {"tau": (1.0, 2.0, 4.0, 2.0), "v_threshold": (0.5, 1.0, 1.5, 2.0), "v_reset": None},
-        (0.0, 0.5, 0.75, 0.5), (0.5, 1.0, 1.5, 2.0),
+        (0.0, 0.5, 0.75, 0.5),
+        (0.5, 1.0, 1.5, 2.0),
     ),
-}  # fmt: skip
+}
 """Options, and the beta and threshold they stand for: all binary fractions, so that float32 rounds nothing."""
 
 
@@ -161,9 +162,14 @@ def test_backward_is_the_equations(step, v_reset, detach_reset, granularity):
     """With the spikes that were fired, and on to what is trained: logit of beta, logarithms of theta and alpha."""
     beta, theta, alpha = 1 - 1 / 1.7, 0.9, 1.3
     layer = snn.LIF(
-        tau=1.7, v_threshold=theta, v_reset=v_reset, detach_reset=detach_reset, learn_tau=granularity,
-        learn_threshold=granularity, surrogate=snn.PSG("triangle", alpha, per=granularity),
-    ).to("reference", "float64")  # fmt: skip
+        tau=1.7,
+        v_threshold=theta,
+        v_reset=v_reset,
+        detach_reset=detach_reset,
+        learn_tau=granularity,
+        learn_threshold=granularity,
+        surrogate=snn.PSG("triangle", alpha, per=granularity),
+    ).to("reference", "float64")
     rng = np.random.default_rng(1)
     i, g = rng.normal(0.2, 1, (T, N, C)), rng.normal(0, 1, (T, N, C))
     found = step(layer, i, g)

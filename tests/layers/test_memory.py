@@ -96,8 +96,9 @@ def deep(depth=8):
         snn.Residual(conv(8, 8), snn.BatchNorm(8), snn.LIF(), shortcut=conv(8, 8), join="add"),
         snn.Residual(snn.LIF(), shortcut=snn.Sequential(conv(8, 8), snn.LIF()), join="iand"),
         snn.Concat(None, snn.Sequential(conv(8, 8), snn.LIF())),
-        snn.GlobalAvgPool2d(), snn.Linear(16, 3),
-    )  # fmt: skip
+        snn.GlobalAvgPool2d(),
+        snn.Linear(16, 3),
+    )
 
 
 SHAPE = (4, 3, 8, 8, 2)
@@ -219,10 +220,22 @@ def fused(net):
 
 def test_who_is_run_as_one():
     net = snn.Sequential(
-        snn.BatchNorm(4), snn.LIF(), snn.BatchNorm(4, v_threshold=0.5), snn.PLIF(pda=True, record="u"),
-        snn.BatchNorm(4), snn.ALIF(), snn.BatchNorm(4), snn.LIF(refractory=2), snn.BatchNorm(4), snn.RateBand(0, 1),
-        snn.LIF(), snn.TEBN(4, 3), snn.IF(), snn.BatchNorm(4), snn.IF(v_reset=None),
-    )  # fmt: skip
+        snn.BatchNorm(4),
+        snn.LIF(),
+        snn.BatchNorm(4, v_threshold=0.5),
+        snn.PLIF(pda=True, record="u"),
+        snn.BatchNorm(4),
+        snn.ALIF(),
+        snn.BatchNorm(4),
+        snn.LIF(refractory=2),
+        snn.BatchNorm(4),
+        snn.RateBand(0, 1),
+        snn.LIF(),
+        snn.TEBN(4, 3),
+        snn.IF(),
+        snn.BatchNorm(4),
+        snn.IF(v_reset=None),
+    )
     assert fused(net) == [("batchnorm1", "lif1"), ("batchnorm2", "plif1"), ("batchnorm6", "if2")]
 
 
@@ -259,9 +272,12 @@ def test_parts_are_those_of_the_layers(device, training):
 def test_gradients_of_a_pair(v_reset, family):
     """Against finite differences, every parameter and the input."""
     neuron = snn.LIF(
-        learn_tau="channel", learn_threshold="channel", surrogate=snn.PSG(family, per="channel"), v_reset=v_reset,
+        learn_tau="channel",
+        learn_threshold="channel",
+        surrogate=snn.PSG(family, per="channel"),
+        v_reset=v_reset,
         decay_input=True,
-    )  # fmt: skip
+    )
     net = snn.Sequential(snn.Linear(3, 4), snn.BatchNorm(4), neuron, snn.Linear(4, 3))
     x = np.random.default_rng(4).normal(0, 2, (4, 6, 3)).astype(np.float32)
     report = snn.check_gradients(net, x, np.arange(6) % 3)

@@ -36,9 +36,11 @@ def test_gradients(name, v_reset):
     assert report.ok, str(report)
     learned = {row.name.split(".")[-1] for row in report.rows}
     expected = {
-        "PLIF": {"logit_beta"}, "ALIF": {"logit_rho", "log_strength"}, "CubaLIF": {"logit_gamma"},
+        "PLIF": {"logit_beta"},
+        "ALIF": {"logit_rho", "log_strength"},
+        "CubaLIF": {"logit_gamma"},
         "RecurrentLIF": {"lateral", "log_threshold"},
-    }.get(name, set())  # fmt: skip
+    }.get(name, set())
     assert learned >= expected | {"log_width"}
 
 

@@ -189,10 +189,14 @@ def test_gradients_of_a_network(make, device):
 def test_gradients_of_a_residual_network():
     """Penalties inside branches, on pictures, all kinds at once."""
     net = snn.Sequential(
-        snn.Conv2d(2, 4, 3, padding=1), snn.Divergence(0.3), neurons(), snn.RateBand(0.1, 0.2, per="channel"),
+        snn.Conv2d(2, 4, 3, padding=1),
+        snn.Divergence(0.3),
+        neurons(),
+        snn.RateBand(0.1, 0.2, per="channel"),
         snn.Residual(snn.Conv2d(4, 4, 3, padding=1), neurons(), snn.SpikePenalty(0.5, "l2")),
-        snn.Flatten(), snn.Linear(80, 3),
-    )  # fmt: skip
+        snn.Flatten(),
+        snn.Linear(80, 3),
+    )
     x = np.random.default_rng(0).normal(0.2, 1, PICTURES).astype(np.float32)
     report = snn.check_gradients(net, x, [0, 1, 2])
     assert report.ok, f"\n{report}"

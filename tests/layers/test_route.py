@@ -11,10 +11,15 @@ from numsnn.layers import INFERENCE, TRAINING
 def network():
     """Two convolutions (the second of stride 2) and a linear layer, on sparse input."""
     return snn.Sequential(
-        snn.Conv2d(3, 16, 3, padding=1), snn.BatchNorm(16), snn.LIF(surrogate=snn.Surrogate("arctan")),
-        snn.Conv2d(16, 20, 3, stride=2, padding=1), snn.BatchNorm(20), snn.LIF(surrogate=snn.Surrogate("arctan")),
-        snn.Flatten(), snn.Linear(20 * 16, 5),
-    )  # fmt: skip
+        snn.Conv2d(3, 16, 3, padding=1),
+        snn.BatchNorm(16),
+        snn.LIF(surrogate=snn.Surrogate("arctan")),
+        snn.Conv2d(16, 20, 3, stride=2, padding=1),
+        snn.BatchNorm(20),
+        snn.LIF(surrogate=snn.Surrogate("arctan")),
+        snn.Flatten(),
+        snn.Linear(20 * 16, 5),
+    )
 
 
 def spikes(seed=0):

@@ -253,14 +253,22 @@ def everything():
         snn.Repeat(3, snn.Conv2d(1, 4, (3, 5), stride=(1, 2), padding=(1, 2), groups=1, bias=True), name="encoder"),
         snn.BatchNorm(4, v_threshold=0.5, eps=1e-3, momentum=0.2, affine=False),
         snn.LIF(
-            tau=(1.5, 2, 3, 4), v_threshold=[0.5, 1, 1, 2], v_reset=-0.25, detach_reset=True, decay_input=True,
-            learn_tau="channel", learn_threshold="channel",
+            tau=(1.5, 2, 3, 4),
+            v_threshold=[0.5, 1, 1, 2],
+            v_reset=-0.25,
+            detach_reset=True,
+            decay_input=True,
+            learn_tau="channel",
+            learn_threshold="channel",
             surrogate=snn.PSG("laplace", 0.5, per="channel", lr=0.1, bounds=(0.1, 5)),
-            pda=snn.PDA(momentum=0.3, correct=False, target=0.1, divergence=0.2, eps=1e-2), record=("u", "v"),
+            pda=snn.PDA(momentum=0.3, correct=False, target=0.1, divergence=0.2, eps=1e-2),
+            record=("u", "v"),
         ),
         snn.Residual(
-            snn.Conv2d(4, 8, 3, stride=2, padding=1, groups=2), snn.BatchNorm(8),
-            shortcut=snn.Sequential(snn.AvgPool2d(3, stride=2, padding=1), snn.Conv2d(4, 8, 1)), name="block",
+            snn.Conv2d(4, 8, 3, stride=2, padding=1, groups=2),
+            snn.BatchNorm(8),
+            shortcut=snn.Sequential(snn.AvgPool2d(3, stride=2, padding=1), snn.Conv2d(4, 8, 1)),
+            name="block",
         ),
         snn.LIF(beta=np.float64(0.75), v_reset=None, learn_tau=True, surrogate="arctan", pda=True),
         snn.Residual(snn.Residual(snn.Dropout(0.25))),
@@ -268,7 +276,7 @@ def everything():
         snn.Sequential(snn.GlobalAvgPool2d(name="mean"), snn.Dropout(0.1)),
         snn.Linear(8, 3, bias=False),
         name="net",
-    ).to("reference")  # fmt: skip
+    ).to("reference")
 
 
 def test_description_round_trip():

@@ -44,32 +44,40 @@ NETS = {
     "behind overlapping windows": (lambda: head(lif(), snn.AvgPool2d(3, 2, 1), *block(4, 4), lif(), pixels=16), 2),
     "behind max pooling": (lambda: head(lif(), snn.MaxPool2d(2), *block(4, 4), lif(), pixels=16), 2),
     "behind dropout and a penalty": (
-        lambda: head(lif(), snn.Dropout(0.3), snn.RateBand(0.1, 0.12), *block(4, 4), lif()), 2
+        lambda: head(lif(), snn.Dropout(0.3), snn.RateBand(0.1, 0.12), *block(4, 4), lif()),
+        2,
     ),
-    "around a branch": (
-        lambda: head(lif(), snn.Residual(*block(4, 4), lif(), *block(4, 4)), lif()), 3
-    ),
+    "around a branch": (lambda: head(lif(), snn.Residual(*block(4, 4), lif(), *block(4, 4)), lif()), 3),
     "around a branch that changes the shape": (
         lambda: head(
-            lif(), snn.Residual(*block(4, 6, 2), lif(), *block(6, 6), shortcut=snn.Sequential(*block(4, 6, 2))),
-            lif(), channels=6, pixels=16,
-        ), 4,
+            lif(),
+            snn.Residual(*block(4, 6, 2), lif(), *block(6, 6), shortcut=snn.Sequential(*block(4, 6, 2))),
+            lif(),
+            channels=6,
+            pixels=16,
+        ),
+        4,
     ),
     "behind joined spikes": (lambda: head(lif(), snn.Residual(*block(4, 4), lif()), *block(4, 4), lif()), 3),
     "behind spikes that both fire": (
-        lambda: head(lif(), snn.Residual(*block(4, 4), lif(), join="and"), *block(4, 4), lif()), 3
+        lambda: head(lif(), snn.Residual(*block(4, 4), lif(), join="and"), *block(4, 4), lif()),
+        3,
     ),
     "behind one that fires alone": (
-        lambda: head(lif(), snn.Residual(*block(4, 4), lif(), join="iand"), *block(4, 4), lif()), 3
+        lambda: head(lif(), snn.Residual(*block(4, 4), lif(), join="iand"), *block(4, 4), lif()),
+        3,
     ),
     "behind a join with a neuron that sees everything": (
-        lambda: head(lif(), snn.Residual(*block(4, 4), lif(surrogate="arctan")), *block(4, 4), lif()), 2
+        lambda: head(lif(), snn.Residual(*block(4, 4), lif(surrogate="arctan")), *block(4, 4), lif()),
+        2,
     ),
     "behind branches side by side": (
-        lambda: head(lif(), snn.Concat(None, snn.Sequential(*block(4, 2), lif())), *block(6, 4), lif()), 3
+        lambda: head(lif(), snn.Concat(None, snn.Sequential(*block(4, 2), lif())), *block(6, 4), lif()),
+        3,
     ),
     "behind branches, one of them currents": (
-        lambda: head(lif(), snn.Concat(None, snn.Sequential(*block(4, 2))), *block(6, 4), lif()), 2
+        lambda: head(lif(), snn.Concat(None, snn.Sequential(*block(4, 2))), *block(6, 4), lif()),
+        2,
     ),
     "a learned neuron, hard reset": (lambda: head(learned(), *block(4, 4), learned(pda=True)), 2),
     "a learned neuron, soft reset": (lambda: head(learned(v_reset=None), *block(4, 4), learned(v_reset=None)), 2),
@@ -82,7 +90,8 @@ NETS = {
     "groups": (lambda: head(lif(), *[conv(4, 4, groups=2), snn.BatchNorm(4)], lif()), 1),
     "currents in between": (lambda: head(lif(), snn.BatchNorm(4), *block(4, 4), lif()), 1),
     "nested": (
-        lambda: head(snn.Sequential(lif(), snn.Sequential(snn.AvgPool2d(2))), *block(4, 4), lif(), pixels=16), 2
+        lambda: head(snn.Sequential(lif(), snn.Sequential(snn.AvgPool2d(2))), *block(4, 4), lif(), pixels=16),
+        2,
     ),
 }
 
@@ -154,12 +163,19 @@ def test_against_finite_differences(monkeypatch, name):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: snn.AvgPool2d(2), lambda: snn.AvgPool2d(3, 2, 1), lambda: snn.AvgPool2d((2, 3), (3, 1)),
-        lambda: snn.MaxPool2d(2), lambda: snn.MaxPool2d(3, 2, 1), lambda: snn.Flatten(), lambda: snn.Dropout(0.4),
-        lambda: snn.SpikePenalty(0.1, "l2"), lambda: snn.Residual(snn.Dropout(0.4)),
-        lambda: snn.Concat(None, snn.Dropout(0.4)), lambda: snn.Sequential(snn.MaxPool2d(2), snn.Flatten()),
+        lambda: snn.AvgPool2d(2),
+        lambda: snn.AvgPool2d(3, 2, 1),
+        lambda: snn.AvgPool2d((2, 3), (3, 1)),
+        lambda: snn.MaxPool2d(2),
+        lambda: snn.MaxPool2d(3, 2, 1),
+        lambda: snn.Flatten(),
+        lambda: snn.Dropout(0.4),
+        lambda: snn.SpikePenalty(0.1, "l2"),
+        lambda: snn.Residual(snn.Dropout(0.4)),
+        lambda: snn.Concat(None, snn.Dropout(0.4)),
+        lambda: snn.Sequential(snn.MaxPool2d(2), snn.Flatten()),
     ],
-)  # fmt: skip
+)
 def test_what_nobody_looks_at_changes_nothing_that_somebody_does(make, device):
     rng = np.random.default_rng(4)
     layer = make().to(device).build(SHAPE)
@@ -179,11 +195,17 @@ def test_what_nobody_looks_at_changes_nothing_that_somebody_does(make, device):
 @pytest.mark.parametrize(
     "layer",
     [
-        conv(2, 2), snn.BatchNorm(2), snn.Delay(1, channels=2), snn.GlobalAvgPool2d(), snn.LI(),
-        snn.Residual(conv(2, 2)), snn.Concat(None, conv(2, 2)), snn.ConvTranspose2d(2, 2, 3, padding=1),
+        conv(2, 2),
+        snn.BatchNorm(2),
+        snn.Delay(1, channels=2),
+        snn.GlobalAvgPool2d(),
+        snn.LI(),
+        snn.Residual(conv(2, 2)),
+        snn.Concat(None, conv(2, 2)),
+        snn.ConvTranspose2d(2, 2, 3, padding=1),
     ],
     ids=lambda layer: type(layer).__name__,
-)  # fmt: skip
+)
 def test_who_looks_everywhere(layer):
     layer.forward(draw("float32"), TRAINING)
     assert layer.visible(np.zeros(SHAPE, np.uint8)) is None
@@ -216,10 +238,13 @@ def shares(net):
 @pytest.mark.parametrize(
     ("width", "route", "asked"),
     [
-        (0.05, "auto", [True, True]), (2.0, "auto", [False, False]), (0.5, "auto", [False, True]),
-        (5.0, "events", [True, True]), (0.05, "dense", [False, False]),
+        (0.05, "auto", [True, True]),
+        (2.0, "auto", [False, False]),
+        (0.5, "auto", [False, True]),
+        (5.0, "events", [True, True]),
+        (0.05, "dense", [False, False]),
     ],
-)  # fmt: skip
+)
 def test_the_width_decides(width, route, asked):
     """A convolution that Winograd's way makes fast leaves out more than one it does not."""
     assert shares(wide(width, route)) == asked

@@ -61,10 +61,14 @@ def flattened_from_torch(w, height, width):
 def layout():
     """Conversions between numsnn's layouts and torch's."""
     return SimpleNamespace(
-        channels_first=channels_first, channels_last=channels_last, dense=dense, conv_to_torch=conv_to_torch,
-        conv_from_torch=conv_from_torch, flattened_to_torch=flattened_to_torch,
+        channels_first=channels_first,
+        channels_last=channels_last,
+        dense=dense,
+        conv_to_torch=conv_to_torch,
+        conv_from_torch=conv_from_torch,
+        flattened_to_torch=flattened_to_torch,
         flattened_from_torch=flattened_from_torch,
-    )  # fmt: skip
+    )
 
 
 # --- the comparison --------------------------------------------------------------------------------------------------

@@ -52,9 +52,10 @@ EXACT = {
 
 every_length = pytest.mark.parametrize("steps", STEPS, ids=[f"T={steps}" for steps in STEPS])
 every_reset = pytest.mark.parametrize(
-    ("v_leak", "v_reset"), [(0.0, 0.0), (0.0, -0.4), (0.0, 0.25), (-0.3, -0.5)],
+    ("v_leak", "v_reset"),
+    [(0.0, 0.0), (0.0, -0.4), (0.0, 0.25), (-0.3, -0.5)],
     ids=["to zero", "below", "above", "resting below zero"],
-)  # fmt: skip
+)
 
 
 def learned(**values):
@@ -96,9 +97,16 @@ class Theirs:
 
 def lif(beta, v_threshold, v_reset, family, width, kind=snn.LIF, decay_input=True, learn=True, **options):
     return kind(
-        beta=beta, v_threshold=v_threshold, v_reset=v_reset, decay_input=decay_input, learn_tau=learn,
-        learn_threshold=learn, surrogate=snn.Surrogate(family, width), record=("u", "v", "s"), **options,
-    )  # fmt: skip
+        beta=beta,
+        v_threshold=v_threshold,
+        v_reset=v_reset,
+        decay_input=decay_input,
+        learn_tau=learn,
+        learn_threshold=learn,
+        surrogate=snn.Surrogate(family, width),
+        record=("u", "v", "s"),
+        **options,
+    )
 
 
 # --- LIF -------------------------------------------------------------------------------------------------------------
@@ -140,12 +148,18 @@ def test_lif(parity, v_leak, v_reset, steps):
     parity(
         draw(steps, GAIN),
         lambda: lif(
-            1 - a, v_th - v_leak, v_reset - v_leak, "logistic", width, kind=snn.CubaLIF, gamma_synapse=1 - c,
+            1 - a,
+            v_th - v_leak,
+            v_reset - v_leak,
+            "logistic",
+            width,
+            kind=snn.CubaLIF,
+            gamma_synapse=1 - c,
             learn_tau_synapse=True,
         ),
         theirs,
         extra=abs(v_leak) + abs(v_reset),
-    )  # fmt: skip
+    )
 
 
 def test_a_million_potentials(parity):
@@ -192,11 +206,18 @@ def test_lif_recurrent(parity, steps):
     parity(
         problem,
         lambda: lif(
-            1 - a, v_th, 0.0, "logistic", width, kind=snn.RecurrentCubaLIF, gamma_synapse=1 - c,
-            learn_tau_synapse=True, detach_reset=True,
+            1 - a,
+            v_th,
+            0.0,
+            "logistic",
+            width,
+            kind=snn.RecurrentCubaLIF,
+            gamma_synapse=1 - c,
+            learn_tau_synapse=True,
+            detach_reset=True,
         ),
         theirs,
-    )  # fmt: skip
+    )
 
 
 # --- LIFBox, IAF ------------------------------------------------------------------------------------------------------

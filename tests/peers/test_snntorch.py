@@ -47,6 +47,7 @@ def small(steps):
     """Currents that keep potentials of a threshold of 0.9 below twice that, and do fire."""
     return {"gain": 0.15, "offset": 0.8 if steps == 1 else 0.35}
 
+
 every_length = pytest.mark.parametrize("steps", STEPS, ids=[f"T={steps}" for steps in STEPS])
 every_delay = pytest.mark.parametrize("delay", [True, False], ids=["delayed", "at once"])
 
@@ -97,16 +98,28 @@ class SpikesOnly(Theirs):
 
 def leaky(reset, delay, beta=0.6, theta=0.9, learn=True, spike_grad=None):
     return snntorch.Leaky(
-        beta, theta, surrogate.atan(ALPHA) if spike_grad is None else spike_grad, learn_beta=learn,
-        learn_threshold=learn, reset_mechanism=reset, reset_delay=delay,
-    )  # fmt: skip
+        beta,
+        theta,
+        surrogate.atan(ALPHA) if spike_grad is None else spike_grad,
+        learn_beta=learn,
+        learn_threshold=learn,
+        reset_mechanism=reset,
+        reset_delay=delay,
+    )
 
 
 def lif(v_reset, detach, beta=0.6, theta=0.9, learn=True, family="arctan", width=WIDTH, kind=snn.LIF, **options):
     return kind(
-        beta=beta, v_threshold=theta, v_reset=v_reset, detach_reset=detach, learn_tau=learn, learn_threshold=learn,
-        surrogate=snn.Surrogate(family, width), record=("u", "v", "s"), **options,
-    )  # fmt: skip
+        beta=beta,
+        v_threshold=theta,
+        v_reset=v_reset,
+        detach_reset=detach,
+        learn_tau=learn,
+        learn_threshold=learn,
+        surrogate=snn.Surrogate(family, width),
+        record=("u", "v", "s"),
+        **options,
+    )
 
 
 # --- Leaky -----------------------------------------------------------------------------------------------------------
@@ -308,11 +321,16 @@ def test_every_family_as_a_surrogate_of_ones_own(parity, family, delay):
     parity(
         draw(5),
         lambda: snn.LIF(
-            beta=0.6, v_threshold=0.9, detach_reset=delay, learn_tau=True, learn_threshold=True,
-            surrogate=snn.PSG(family, width, per="channel"), record=("u", "v", "s"),
+            beta=0.6,
+            v_threshold=0.9,
+            detach_reset=delay,
+            learn_tau=True,
+            learn_threshold=True,
+            surrogate=snn.PSG(family, width, per="channel"),
+            record=("u", "v", "s"),
         ),
         theirs,
-    )  # fmt: skip
+    )
 
 
 def test_triangular_is_no_triangle():
@@ -338,14 +356,21 @@ def test_synaptic(parity, reset, steps):
         lambda: lif(v_reset, False, kind=snn.CubaLIF, gamma_synapse=alpha, learn_tau_synapse=True),
         lambda: Theirs(
             snntorch.Synaptic(
-                alpha, beta, theta, surrogate.atan(ALPHA), learn_alpha=True, learn_beta=True, learn_threshold=True,
-                reset_mechanism=reset, reset_delay=False,
+                alpha,
+                beta,
+                theta,
+                surrogate.atan(ALPHA),
+                learn_alpha=True,
+                learn_beta=True,
+                learn_threshold=True,
+                reset_mechanism=reset,
+                reset_delay=False,
             ),
             states=2,
         ),
         firing=(0.05, 0.85),
         ceiling=2 * theta if reset == "subtract" else np.inf,
-    )  # fmt: skip
+    )
 
 
 def test_synaptic_reset_to_zero_delayed_loses_the_input():
@@ -380,9 +405,15 @@ def test_rleaky(parity, reset, steps):
 
     def theirs():
         neuron = snntorch.RLeaky(
-            0.6, linear_features=14, threshold=0.9, spike_grad=surrogate.atan(ALPHA), learn_beta=True,
-            learn_threshold=True, reset_mechanism=reset, reset_delay=False,
-        )  # fmt: skip
+            0.6,
+            linear_features=14,
+            threshold=0.9,
+            spike_grad=surrogate.atan(ALPHA),
+            learn_beta=True,
+            learn_threshold=True,
+            reset_mechanism=reset,
+            reset_delay=False,
+        )
         with torch.no_grad():
             neuron.recurrent.weight.copy_(torch.tensor(problem.lateral.T))
             neuron.recurrent.bias.zero_()

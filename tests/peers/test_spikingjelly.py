@@ -90,14 +90,17 @@ def test_lif(parity, reset, detach, decay, steps):
     parity(
         draw(steps, current_size(tau, decay)),
         lambda: snn.LIF(
-            tau=tau, v_threshold=theta - rest, v_reset=None if r is None else 0.0, detach_reset=detach,
-            decay_input=decay, surrogate=arctan(), record=("u", "v", "s"),
+            tau=tau,
+            v_threshold=theta - rest,
+            v_reset=None if r is None else 0.0,
+            detach_reset=detach,
+            decay_input=decay,
+            surrogate=arctan(),
+            record=("u", "v", "s"),
         ),
-        lambda: Theirs(
-            neuron.LIFNode(tau, decay, theta, r, surrogate.ATan(ALPHA), detach, step_mode="m")
-        ),
+        lambda: Theirs(neuron.LIFNode(tau, decay, theta, r, surrogate.ATan(ALPHA), detach, step_mode="m")),
         extra=abs(rest),
-    )  # fmt: skip
+    )
 
 
 @every_length
@@ -110,15 +113,21 @@ def test_lif_that_rests_at_zero(parity, r, detach, decay, steps):
     parity(
         draw(steps, current_size(tau, decay)),
         lambda: snn.LIF(
-            tau=tau, v_threshold=theta, v_reset=r, detach_reset=detach, decay_input=decay, surrogate=arctan(),
+            tau=tau,
+            v_threshold=theta,
+            v_reset=r,
+            detach_reset=detach,
+            decay_input=decay,
+            surrogate=arctan(),
             record=("u", "v", "s"),
         ),
         lambda: Theirs(
             neuron.LIFNode(tau, decay, theta, r, surrogate.ATan(ALPHA), detach, step_mode="m"),
-            shift=lambda node: -r if decay else -r / tau, start=0.0,
+            shift=lambda node: -r if decay else -r / tau,
+            start=0.0,
         ),
         extra=abs(r),
-    )  # fmt: skip
+    )
 
 
 def test_resting_potentials_differ():
@@ -139,9 +148,7 @@ def test_resting_potentials_differ():
 def test_integrate_and_fire(parity, r, detach, steps):
     parity(
         draw(steps, 0.8),
-        lambda: snn.LIF(
-            beta=1.0, v_reset=r, detach_reset=detach, surrogate=arctan(), record=("u", "v", "s")
-        ),
+        lambda: snn.LIF(beta=1.0, v_reset=r, detach_reset=detach, surrogate=arctan(), record=("u", "v", "s")),
         lambda: Theirs(neuron.IFNode(1.0, r, surrogate.ATan(ALPHA), detach, step_mode="m")),
     )
 
@@ -153,9 +160,7 @@ def test_their_defaults(parity, learn):
     node = neuron.ParametricLIFNode if learn else neuron.LIFNode
     parity(
         draw(5, 2.0),
-        lambda: kind(
-            tau=2.0, decay_input=True, surrogate=snn.Surrogate("logistic", 0.25), record=("u", "v", "s")
-        ),
+        lambda: kind(tau=2.0, decay_input=True, surrogate=snn.Surrogate("logistic", 0.25), record=("u", "v", "s")),
         lambda: Theirs(node(step_mode="m"), learned=logit_beta if learn else lambda node: {}),
     )
 
@@ -199,15 +204,21 @@ def test_plif(parity, reset, detach, decay, steps):
     parity(
         draw(steps, current_size(tau, decay)),
         lambda: snn.LIF(
-            tau=tau, learn_tau=True, v_threshold=theta - rest, v_reset=None if r is None else 0.0,
-            detach_reset=detach, decay_input=decay, surrogate=arctan(), record=("u", "v", "s"),
+            tau=tau,
+            learn_tau=True,
+            v_threshold=theta - rest,
+            v_reset=None if r is None else 0.0,
+            detach_reset=detach,
+            decay_input=decay,
+            surrogate=arctan(),
+            record=("u", "v", "s"),
         ),
         lambda: Theirs(
             neuron.ParametricLIFNode(tau, decay, theta, r, surrogate.ATan(ALPHA), detach, step_mode="m"),
             learned=logit_beta,
         ),
         extra=abs(rest),
-    )  # fmt: skip
+    )
 
 
 @every_decay
@@ -218,15 +229,22 @@ def test_plif_that_rests_at_zero(parity, r, decay):
     parity(
         draw(5, current_size(tau, decay)),
         lambda: snn.LIF(
-            tau=tau, learn_tau=True, v_threshold=theta, v_reset=r, decay_input=decay, surrogate=arctan(),
+            tau=tau,
+            learn_tau=True,
+            v_threshold=theta,
+            v_reset=r,
+            decay_input=decay,
+            surrogate=arctan(),
             record=("u", "v", "s"),
         ),
         lambda: Theirs(
             neuron.ParametricLIFNode(tau, decay, theta, r, surrogate.ATan(ALPHA), step_mode="m"),
-            shift=lambda node: -r if decay else -r * node.w.sigmoid(), start=0.0, learned=logit_beta,
+            shift=lambda node: -r if decay else -r * node.w.sigmoid(),
+            start=0.0,
+            learned=logit_beta,
         ),
         extra=abs(r),
-    )  # fmt: skip
+    )
 
 
 @every_detach
@@ -251,12 +269,17 @@ def test_learned_threshold_and_width(parity, family, r, detach):
     parity(
         draw(5),
         lambda: snn.LIF(
-            tau=tau, v_threshold=theta - rest, v_reset=None if r is None else 0.0, detach_reset=detach,
-            learn_threshold=True, surrogate=snn.PSG(family, width, per="channel"), record=("u", "v", "s"),
+            tau=tau,
+            v_threshold=theta - rest,
+            v_reset=None if r is None else 0.0,
+            detach_reset=detach,
+            learn_threshold=True,
+            surrogate=snn.PSG(family, width, per="channel"),
+            record=("u", "v", "s"),
         ),
         theirs,
         extra=abs(rest),
-    )  # fmt: skip
+    )
 
 
 # --- surrogates ------------------------------------------------------------------------------------------------------
@@ -279,9 +302,7 @@ def test_surrogates(parity, family, detach):
     make, width = MAPPED[family]
     parity(
         draw(5),
-        lambda: snn.LIF(
-            detach_reset=detach, surrogate=snn.Surrogate(family, width), record=("u", "v", "s")
-        ),
+        lambda: snn.LIF(detach_reset=detach, surrogate=snn.Surrogate(family, width), record=("u", "v", "s")),
         lambda: Theirs(neuron.LIFNode(2.0, False, surrogate_function=make(width), detach_reset=detach, step_mode="m")),
     )
 
@@ -309,13 +330,9 @@ def test_super_spike_is_a_fast_sigmoid_of_width_one(parity, alpha):
     numsnn's fast sigmoid of width 1. With the reset detached a gradient gets that factor at every layer it passes."""
     parity(
         draw(5),
-        lambda: snn.LIF(
-            detach_reset=True, surrogate=snn.Surrogate("fast_sigmoid", 1.0), record=("u", "v", "s")
-        ),
+        lambda: snn.LIF(detach_reset=True, surrogate=snn.Surrogate("fast_sigmoid", 1.0), record=("u", "v", "s")),
         lambda: Theirs(
-            neuron.LIFNode(
-                2.0, False, surrogate_function=surrogate.SuperSpike(alpha), detach_reset=True, step_mode="m"
-            )
+            neuron.LIFNode(2.0, False, surrogate_function=surrogate.SuperSpike(alpha), detach_reset=True, step_mode="m")
         ),
         factors=(2 * alpha, 2 * alpha),
     )

@@ -151,11 +151,23 @@ def test_two_normalised_layers(layout, report, stride):
 
     def layers():
         return (
-            [snn.Conv2d(C, 6, 3, padding=1), snn.BatchNorm(6), lif(),
-             snn.Conv2d(6, 4, 3, stride=stride, padding=1), snn.BatchNorm(4), lif()],
-            [sj.Conv2d(C, 6, 3, padding=1, bias=False, step_mode="m"), sj.BatchNorm2d(6, step_mode="m"), lif_node(),
-             sj.Conv2d(6, 4, 3, stride, 1, bias=False, step_mode="m"), sj.BatchNorm2d(4, step_mode="m"), lif_node()],
-        )  # fmt: skip
+            [
+                snn.Conv2d(C, 6, 3, padding=1),
+                snn.BatchNorm(6),
+                lif(),
+                snn.Conv2d(6, 4, 3, stride=stride, padding=1),
+                snn.BatchNorm(4),
+                lif(),
+            ],
+            [
+                sj.Conv2d(C, 6, 3, padding=1, bias=False, step_mode="m"),
+                sj.BatchNorm2d(6, step_mode="m"),
+                lif_node(),
+                sj.Conv2d(6, 4, 3, stride, 1, bias=False, step_mode="m"),
+                sj.BatchNorm2d(4, step_mode="m"),
+                lif_node(),
+            ],
+        )
 
     pair = draw_pair(layers, layout)
     g = pair.rng.normal(0, 1, pair.mine.output_shape).astype(np.float32)
@@ -213,9 +225,12 @@ def test_threshold_dependent_normalisation(layout, report):
     def layers():
         return (
             [snn.Conv2d(C, 6, 3, padding=1), snn.BatchNorm(6, v_threshold=theta), lif(v_threshold=theta)],
-            [sj.Conv2d(C, 6, 3, padding=1, bias=False, step_mode="m"),
-             sj.ThresholdDependentBatchNorm2d(1.0, theta, 6), lif_node(theta)],
-        )  # fmt: skip
+            [
+                sj.Conv2d(C, 6, 3, padding=1, bias=False, step_mode="m"),
+                sj.ThresholdDependentBatchNorm2d(1.0, theta, 6),
+                lif_node(theta),
+            ],
+        )
 
     pair = draw_pair(layers, layout)
     g = pair.rng.normal(0, 1, pair.mine.output_shape).astype(np.float32)
@@ -229,16 +244,29 @@ def test_threshold_dependent_normalisation(layout, report):
 
 def small_network(pool, their_pool):
     mine = [
-        snn.Conv2d(C, 6, 3, padding=1), snn.BatchNorm(6), lif(), pool(2),
-        snn.Conv2d(6, 8, 3, padding=1), snn.BatchNorm(8), lif(), pool(2),
-        snn.Flatten(), snn.Linear(8 * 2 * 2, CLASSES),
-    ]  # fmt: skip
+        snn.Conv2d(C, 6, 3, padding=1),
+        snn.BatchNorm(6),
+        lif(),
+        pool(2),
+        snn.Conv2d(6, 8, 3, padding=1),
+        snn.BatchNorm(8),
+        lif(),
+        pool(2),
+        snn.Flatten(),
+        snn.Linear(8 * 2 * 2, CLASSES),
+    ]
     theirs = [
-        sj.Conv2d(C, 6, 3, padding=1, bias=False, step_mode="m"), sj.BatchNorm2d(6, step_mode="m"), lif_node(),
+        sj.Conv2d(C, 6, 3, padding=1, bias=False, step_mode="m"),
+        sj.BatchNorm2d(6, step_mode="m"),
+        lif_node(),
         their_pool(2, step_mode="m"),
-        sj.Conv2d(6, 8, 3, padding=1, bias=False, step_mode="m"), sj.BatchNorm2d(8, step_mode="m"), lif_node(),
-        their_pool(2, step_mode="m"), sj.Flatten(step_mode="m"), sj.Linear(8 * 2 * 2, CLASSES, step_mode="m"),
-    ]  # fmt: skip
+        sj.Conv2d(6, 8, 3, padding=1, bias=False, step_mode="m"),
+        sj.BatchNorm2d(8, step_mode="m"),
+        lif_node(),
+        their_pool(2, step_mode="m"),
+        sj.Flatten(step_mode="m"),
+        sj.Linear(8 * 2 * 2, CLASSES, step_mode="m"),
+    ]
     return mine, theirs
 
 

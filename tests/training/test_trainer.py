@@ -9,8 +9,15 @@ import numsnn as snn
 from numsnn.training.trainer import BEST, LAST, METRICS
 
 KEYS = {
-    "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds", "learning_rate", "widths",
-}  # fmt: skip
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "seconds",
+    "learning_rate",
+    "widths",
+}
 
 
 def test_it_learns_and_reports(digits, small_trainer, tmp_path):
@@ -76,8 +83,11 @@ def test_divergence_names_step_layer_and_checkpoint(digits, small_trainer, tmp_p
         if trainer.optimizer.steps == 2:
             dict(trainer.net.parameters())["linear1.weight"].value[0, 0] = np.nan
 
-    with pytest.raises(snn.DivergenceError, match=r"the loss is not finite at epoch 1, batch 3 \(step 3\); first in "
-                       r"linear1\.weight; the last good checkpoint is .*last\.h5"):  # fmt: skip
+    with pytest.raises(
+        snn.DivergenceError,
+        match=r"the loss is not finite at epoch 1, batch 3 \(step 3\); first in "
+        r"linear1\.weight; the last good checkpoint is .*last\.h5",
+    ):
         small_trainer(tmp_path, on_batch=poison).fit(*digits, epochs=1, progress=False)
     net = snn.load(tmp_path / LAST)
     assert all(np.isfinite(value).all() for value in net.state().values())

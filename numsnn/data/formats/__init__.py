@@ -25,8 +25,25 @@ from .idx import parse_idx, read_idx
 from .spikes import read_spike_labels, read_spike_names, read_spikes
 
 __all__ = [
-    "FormatError", "Gesture", "parse_aedat2", "parse_aedat3", "parse_atis", "parse_cifar", "parse_dat",
-    "parse_gestures", "parse_idx", "parse_npz", "read_aedat2", "read_aedat3", "read_atis", "read_cifar", "read_dat",
-    "read_events", "read_gestures", "read_idx", "read_spike_labels", "read_spike_names",
+    "FormatError",
+    "Gesture",
+    "parse_aedat2",
+    "parse_aedat3",
+    "parse_atis",
+    "parse_cifar",
+    "parse_dat",
+    "parse_gestures",
+    "parse_idx",
+    "parse_npz",
+    "read_aedat2",
+    "read_aedat3",
+    "read_atis",
+    "read_cifar",
+    "read_dat",
+    "read_events",
+    "read_gestures",
+    "read_idx",
+    "read_spike_labels",
+    "read_spike_names",
     "read_spikes",
-]  # fmt: skip
+]

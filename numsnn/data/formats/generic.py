@@ -29,9 +29,20 @@ _MOST_PACKED = 1032
 _MOST_UNPACKED = 1 << 26
 """Bytes that an array may have in any file, such as a polarity that is all the same, however well packed."""
 _BROKEN = (
-    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError, KeyError,
-    SyntaxError, OverflowError, MemoryError, TypeError, struct.error,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    ValueError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    KeyError,
+    SyntaxError,
+    OverflowError,
+    MemoryError,
+    TypeError,
+    struct.error,
+)
 """What zipfile and NumPy raise for damaged archives."""
 
 

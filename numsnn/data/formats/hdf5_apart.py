@@ -44,9 +44,14 @@ def read_apart(
         size = os.fstat(file.fileno()).st_size
     limit = SECONDS + size / BYTES_A_SECOND
     order = {
-        "modules": [str(place) for place in sys.path], "path": os.fsdecode(source), "what": what,
-        "first": first, "last": last, "memory": MEMORY + 4 * size, "seconds": int(2 * limit) + 10,
-    }  # fmt: skip
+        "modules": [str(place) for place in sys.path],
+        "path": os.fsdecode(source),
+        "what": what,
+        "first": first,
+        "last": last,
+        "memory": MEMORY + 4 * size,
+        "seconds": int(2 * limit) + 10,
+    }
     with tempfile.TemporaryFile() as complaints:
         command = [*COMMAND, json.dumps(order)]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints)

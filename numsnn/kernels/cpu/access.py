@@ -12,9 +12,23 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 ROLES = (
-    "value", "current", "spike", "potential", "state", "gradient", "input gradient", "delta", "dtheta", "dalpha", "sum",
-    "projection", "mean", "square", "drift", "output",
-)  # fmt: skip
+    "value",
+    "current",
+    "spike",
+    "potential",
+    "state",
+    "gradient",
+    "input gradient",
+    "delta",
+    "dtheta",
+    "dalpha",
+    "sum",
+    "projection",
+    "mean",
+    "square",
+    "drift",
+    "output",
+)
 """What the arrays of a kernel may be. Any number of arrays may be a "value", which is only read."""
 
 

@@ -31,7 +31,7 @@ def panel_columns(dtype):
 @intrinsic
 def sum_rows(
     typingctx, out, at, initial, initial_at, table, column, columns, index, value, base, first, last, segments
-):  # fmt: skip
+):
     """out[at + c] = initial[initial_at + c] + sum of value[k] table[base[g] + index[k] + column + c] over the entries
     k = first[g]..last[g]-1 of all segments g = 0..segments-1, for c = 0..columns-1.
 
@@ -39,9 +39,7 @@ def sum_rows(
     of a row are summed at a time, then eight, four, two, one, and a masked one.
     """
     size = types.intp
-    signature = types.void(
-        out, size, initial, size, table, size, size, index, value, base, first, last, size
-    )  # fmt: skip
+    signature = types.void(out, size, initial, size, table, size, size, index, value, base, first, last, size)
 
     def generate(context, builder, signature, arguments):
         emit = Emitter(context, builder, signature.args[0].dtype)

@@ -116,6 +116,4 @@ def _backward_input_class(dy, w, stride, padding, groups, dx, origin):
     nothing = np.zeros(inputs, dx.dtype)
     for g in range(groups):
         packed = product.pack(turned[..., g * outputs : (g + 1) * outputs], transposed=True)
-        product.correlate(
-            dy, g * outputs, offsets, (1, 1), packed, nothing, dx, g * inputs, origin, tuple(stride)
-        )  # fmt: skip
+        product.correlate(dy, g * outputs, offsets, (1, 1), packed, nothing, dx, g * inputs, origin, tuple(stride))

@@ -169,9 +169,20 @@ def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride
                         segments += 1
                 at = (row * out_width + ox) * outputs + column
                 sum_rows(
-                    flat, at, bias, column, table, block * taps * columns, size, index, value, base, first, last,
+                    flat,
+                    at,
+                    bias,
+                    column,
+                    table,
+                    block * taps * columns,
+                    size,
+                    index,
+                    value,
+                    base,
+                    first,
+                    last,
                     segments,
-                )  # fmt: skip
+                )
 
 
 def forward(active, w, b, stride, padding, y, kept=None):
@@ -183,21 +194,42 @@ def forward(active, w, b, stride, padding, y, kept=None):
     columns = _columns(taps, outputs, w.dtype)
     blocks = count_tiles(outputs, columns)
     packed = made_once(
-        kept, PACKED, (blocks, taps, columns), w.dtype,
+        kept,
+        PACKED,
+        (blocks, taps, columns),
+        w.dtype,
         lambda packed: launch(_pack_blocks, blocks, w.reshape(taps, outputs), packed),
-    )  # fmt: skip
+    )
     index = scratch.get("event rows", active.channel.shape, np.int32)
     pixels = _pixels(channels)
     launch(
-        _row_index_tiles, count_tiles(len(active.start) - 1, pixels), active.start, active.channel, index,
-        source_width, channels, columns, pixels,
-    )  # fmt: skip
+        _row_index_tiles,
+        count_tiles(len(active.start) - 1, pixels),
+        active.start,
+        active.channel,
+        index,
+        source_width,
+        channels,
+        columns,
+        pixels,
+    )
     bias = np.zeros(outputs, w.dtype) if b is None else b
     rows = max(1, PIXELS // width)
     launch(
-        _forward_tiles, len(packed) * count_tiles(images * height, rows), active.start, index, active.value,
-        active.shape, packed, bias, (kh, kw), stride, padding, y, rows,
-    )  # fmt: skip
+        _forward_tiles,
+        len(packed) * count_tiles(images * height, rows),
+        active.start,
+        index,
+        active.value,
+        active.shape,
+        packed,
+        bias,
+        (kh, kw),
+        stride,
+        padding,
+        y,
+        rows,
+    )
 
 
 def _columns(rows, columns, dtype):
@@ -212,7 +244,7 @@ def _columns(rows, columns, dtype):
 @kernel
 def _sort_chunks(
     start, channel, value, inside, at, out_positions, outputs, images_a_chunk, first, position, origin, factor, lo, hi
-):  # fmt: skip
+):
     """The entries of a chunk of images, channel by channel, and of each channel those that all taps read (inside)
     before the others: first ``[chunks, 2 C + 1]`` is where they begin. position is the pixel in its image, origin where
     the gradient of the image's first output pixel begins, or for those inside where that of their first tap begins."""
@@ -289,9 +321,21 @@ def backward_weight(active, dy, stride, padding, dw):
     position, origin = (scratch.get(f"chunk {part}", (entries,), np.int32) for part in ("positions", "origins"))
     factor = scratch.get("chunk factors", (entries,), dw.dtype)
     launch(
-        _sort_chunks, chunks, active.start, active.channel, active.value, inside, at, out_height * out_width, outputs,
-        images_a_chunk, first, position, origin, factor,
-    )  # fmt: skip
+        _sort_chunks,
+        chunks,
+        active.start,
+        active.channel,
+        active.value,
+        inside,
+        at,
+        out_height * out_width,
+        outputs,
+        images_a_chunk,
+        first,
+        position,
+        origin,
+        factor,
+    )
     rows = dy.reshape(-1, outputs)
 
     def work(lo, hi):

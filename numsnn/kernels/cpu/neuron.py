@@ -30,9 +30,29 @@ def _forward_kernel(surrogate, reset, decay_input, normed, store, carry, measure
 
     @kernel
     def lif_forward_tiles(
-        i, centre, factor, offset, beta, theta, d, v_reset, inverse_width, u, s, carried, tile_mean, tile_square,
-        visible, seen, reach, rows, width, blocks, lo, hi,
-    ):  # fmt: skip
+        i,
+        centre,
+        factor,
+        offset,
+        beta,
+        theta,
+        d,
+        v_reset,
+        inverse_width,
+        u,
+        s,
+        carried,
+        tile_mean,
+        tile_square,
+        visible,
+        seen,
+        reach,
+        rows,
+        width,
+        blocks,
+        lo,
+        hi,
+    ):
         source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         steps, total, channels = i.shape
         real = type(v_reset)
@@ -128,9 +148,23 @@ def reset_kind(v_reset, dtype):
 
 
 def lif_forward(
-    i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s, carried=None, norm=None, mean=None, var=None,
-    visible=None, reach=0.0,
-):  # fmt: skip
+    i,
+    beta,
+    theta,
+    d,
+    v_reset,
+    decay_input,
+    surrogate,
+    alpha,
+    u,
+    s,
+    carried=None,
+    norm=None,
+    mean=None,
+    var=None,
+    visible=None,
+    reach=0.0,
+):
     """See `reference.neuron.lif_forward`."""
     real = i.dtype.type
     kind, reset = reset_kind(v_reset, i.dtype)
@@ -146,9 +180,24 @@ def lif_forward(
     i, u, s, state, marks = plan.wide(*arrays, s if visible is None else visible)
     values = plan.repeated(*(norm or (beta, beta, beta)), beta, theta, d, 1 / alpha)
     launch(
-        range_kernel, plan.count, i, *values[:-1], reset, values[-1], u, s, state, tile_mean, tile_square, marks, seen,
-        real(reach), plan.rows, plan.width, plan.blocks,
-    )  # fmt: skip
+        range_kernel,
+        plan.count,
+        i,
+        *values[:-1],
+        reset,
+        values[-1],
+        u,
+        s,
+        state,
+        tile_mean,
+        tile_square,
+        marks,
+        seen,
+        real(reach),
+        plan.rows,
+        plan.width,
+        plan.blocks,
+    )
     if mean is not None:
         counts = np.full(plan.row_blocks, plan.rows, np.float64)
         counts[-1] = rows // plan.joined - (plan.row_blocks - 1) * plan.rows
@@ -162,7 +211,7 @@ def lif_forward(
 @register_jitable(inline="always")
 def _charge_again(
     i, s, beta, theta, d, centre, factor, offset, v_reset, normed, decay_input, soft, hard, first, last, left, n, u, v
-):  # fmt: skip
+):
     """All steps of a tile: potentials u[1:] after charging, and v from before the first step to after the last."""
     real = type(v_reset)
     for t in range(len(i)):
@@ -215,9 +264,28 @@ def _backward_kernel(surrogate, reset, detach_reset, decay_input, normed, learne
 
     @kernel
     def lif_backward_tiles(
-        ds, i, s, centre, factor, offset, beta, theta, d, v_reset, inverse_width, p_offset, p_slope, di, start, sums,
-        rows, width, blocks, lo, hi,
-    ):  # fmt: skip
+        ds,
+        i,
+        s,
+        centre,
+        factor,
+        offset,
+        beta,
+        theta,
+        d,
+        v_reset,
+        inverse_width,
+        p_offset,
+        p_slope,
+        di,
+        start,
+        sums,
+        rows,
+        width,
+        blocks,
+        lo,
+        hi,
+    ):
         source  # noqa: B018  see the forward kernel
         steps, total, channels = i.shape
         real = type(v_reset)
@@ -236,9 +304,26 @@ def _backward_kernel(surrogate, reset, detach_reset, decay_input, normed, learne
             if carry:
                 e[: last - first, :n] = u[0, : last - first, :n] = start[first:last, left:right]
             _charge_again(
-                i, s, beta, theta, d, centre, factor, offset, v_reset, normed, decay_input, soft, hard,
-                first, last, left, n, u, e,
-            )  # fmt: skip
+                i,
+                s,
+                beta,
+                theta,
+                d,
+                centre,
+                factor,
+                offset,
+                v_reset,
+                normed,
+                decay_input,
+                soft,
+                hard,
+                first,
+                last,
+                left,
+                n,
+                u,
+                e,
+            )
             e[:] = real(0)
             for t in range(steps - 1, -1, -1):
                 for m in range(first, last):
@@ -278,17 +363,47 @@ def _backward_kernel(surrogate, reset, detach_reset, decay_input, normed, learne
                             write(sums, "projection", (4, block, k), share)
                     if learn_beta:  # before the first step the potential stands as it is, not to be reset
                         _leak_gradient(
-                            delta, u[t, r], s[t - 1, m, left:right] if t > 0 else quiet[:n],
-                            i[t, m, left:right], th, ce, fa, off, v_reset, normed, decay_input, soft, hard, dbeta,
-                        )  # fmt: skip
+                            delta,
+                            u[t, r],
+                            s[t - 1, m, left:right] if t > 0 else quiet[:n],
+                            i[t, m, left:right],
+                            th,
+                            ce,
+                            fa,
+                            off,
+                            v_reset,
+                            normed,
+                            decay_input,
+                            soft,
+                            hard,
+                            dbeta,
+                        )
 
     return lif_backward_tiles
 
 
 def lif_backward(
-    ds, i, s, beta, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha, p_offset, p_slope,
-    di, dbeta, dtheta, dalpha, start=None, norm=None, dnorm=None,
-):  # fmt: skip
+    ds,
+    i,
+    s,
+    beta,
+    theta,
+    d,
+    v_reset,
+    detach_reset,
+    decay_input,
+    surrogate,
+    alpha,
+    p_offset,
+    p_slope,
+    di,
+    dbeta,
+    dtheta,
+    dalpha,
+    start=None,
+    norm=None,
+    dnorm=None,
+):
     """See `reference.neuron.lif_backward`."""
     direct, in_place = p_offset is not None, same_memory(di, ds)
     kind, reset = reset_kind(v_reset, i.dtype)

@@ -63,9 +63,23 @@ def sgd_update(value, grad, velocity, ends, settings, factor, momentum, nesterov
 
 @kernel
 def _adam_tiles(
-    value, grad, first, second, ends, settings, factor, keep1, keep2, correction1, correction2, eps, decoupled, size,
-    lo, hi,
-):  # fmt: skip
+    value,
+    grad,
+    first,
+    second,
+    ends,
+    settings,
+    factor,
+    keep1,
+    keep2,
+    correction1,
+    correction2,
+    eps,
+    decoupled,
+    size,
+    lo,
+    hi,
+):
     begin, stop = lo * size, min(len(value), hi * size)
     p = _first_segment(ends, begin)
     none = type(factor)(0)
@@ -90,9 +104,22 @@ def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2
     real, tiles = value.dtype.type, count_tiles(value.size, TILE_ELEMENTS)
     corrections = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
     launch(
-        _adam_tiles, tiles, value, grad, first, second, ends, settings, real(factor), real(1 - beta1), real(1 - beta2),
-        *corrections, real(eps), decoupled, TILE_ELEMENTS,
-    )  # fmt: skip
+        _adam_tiles,
+        tiles,
+        value,
+        grad,
+        first,
+        second,
+        ends,
+        settings,
+        real(factor),
+        real(1 - beta1),
+        real(1 - beta2),
+        *corrections,
+        real(eps),
+        decoupled,
+        TILE_ELEMENTS,
+    )
 
 
 @kernel

@@ -40,6 +40,4 @@ def divergence(mean, var, target_mean, target_var, eps, weight, n, value, p_offs
     """See `reference.pda.divergence`."""
     real = mean.dtype.type
     share = real(weight / len(mean))
-    _divergence_channels(
-        mean, var, target_mean, target_var, real(eps), share, real(n), value, p_offset, p_slope
-    )
+    _divergence_channels(mean, var, target_mean, target_var, real(eps), share, real(n), value, p_offset, p_slope)

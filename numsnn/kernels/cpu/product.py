@@ -107,9 +107,26 @@ def _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, patch
 
 @kernel
 def _correlate_tiles(
-    x, first_channel, channels, taps_y, taps_x, stride, packed, bias, y, first_output, origin, step, height, width,
-    patches, sums, rows, lo, hi,
-):  # fmt: skip
+    x,
+    first_channel,
+    channels,
+    taps_y,
+    taps_x,
+    stride,
+    packed,
+    bias,
+    y,
+    first_output,
+    origin,
+    step,
+    height,
+    width,
+    patches,
+    sums,
+    rows,
+    lo,
+    hi,
+):
     """Tiles are blocks of rows of height x width positions an image, position (i, j) being pixel origin + step (i, j)
     of y."""
     panels, depth, columns = packed.shape
@@ -124,18 +141,25 @@ def _correlate_tiles(
             image, i = row // height, row % height
             for j in range(width):
                 at_y, at_x = i * stride[0], j * stride[1]
-                _gather(
-                    x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, left, n * row_pitch, 0, depth
-                )
+                _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, left, n * row_pitch, 0, depth)
                 n += 1
         for k in range(0, depth, DEPTH):
             block = min(DEPTH, depth - k)
             for panel in range(panels):
                 for m in range(0, n, TILE_ROWS):
                     multiply_tile(
-                        left, m * row_pitch + k, row_pitch, 1, right, (panel * depth + k) * columns, block,
-                        total, m * pitch + panel * columns, pitch, k == 0,
-                    )  # fmt: skip
+                        left,
+                        m * row_pitch + k,
+                        row_pitch,
+                        1,
+                        right,
+                        (panel * depth + k) * columns,
+                        block,
+                        total,
+                        m * pitch + panel * columns,
+                        pitch,
+                        k == 0,
+                    )
         n = 0
         for row in range(start, stop):
             image, i = row // height, row % height
@@ -170,18 +194,52 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
         patches = scratch.get("patches", (pixels, depth + columns), y.dtype)  # rows a power of two apart would collide
         sums = scratch.get("sums", (pixels, len(packed) * columns), y.dtype)
         _correlate_tiles(
-            x, first_channel, channels, taps_y, taps_x, stride, packed, bias, y, first_output, origin, step,
-            height, width, patches, sums, rows, lo, hi,
-        )  # fmt: skip
+            x,
+            first_channel,
+            channels,
+            taps_y,
+            taps_x,
+            stride,
+            packed,
+            bias,
+            y,
+            first_output,
+            origin,
+            step,
+            height,
+            width,
+            patches,
+            sums,
+            rows,
+            lo,
+            hi,
+        )
 
     parallel_for(work, count_tiles(len(x) * height, rows))
 
 
 @kernel
 def _weight_gradient_owners(
-    x, first_channel, channels, taps_y, taps_x, stride, dy, first_output, dw, line, patches, panels, sums, size,
-    opening, closing, rows, lo, hi,
-):  # fmt: skip
+    x,
+    first_channel,
+    channels,
+    taps_y,
+    taps_x,
+    stride,
+    dy,
+    first_output,
+    dw,
+    line,
+    patches,
+    panels,
+    sums,
+    size,
+    opening,
+    closing,
+    rows,
+    lo,
+    hi,
+):
     """Owners are blocks of `size` rows of dw ``[taps C, O]``, summed over rows opening..closing-1 of dy, a block after
     the other. Their patches lie in strips ``[strips, pixels, STRIP]``, so that a block of the product reads one from
     end to end."""
@@ -220,9 +278,18 @@ def _weight_gradient_owners(
                 for m in range(0, end - begin, TILE_ROWS):
                     at_strip = m // STRIP * len(patches[0]) * STRIP + m % STRIP
                     multiply_tile(
-                        left, at_strip, 1, STRIP, right, panel * len(panels[0]) * columns, pixels,
-                        total, ((owner - lo) * size + m) * pitch + panel * columns, pitch, start == opening,
-                    )  # fmt: skip
+                        left,
+                        at_strip,
+                        1,
+                        STRIP,
+                        right,
+                        panel * len(panels[0]) * columns,
+                        pixels,
+                        total,
+                        ((owner - lo) * size + m) * pitch + panel * columns,
+                        pitch,
+                        start == opening,
+                    )
     for r in range(lo * size, min(taps, hi * size)):
         target, result = dw[r], sums[r - lo * size]
         for c in range(outputs):
@@ -247,9 +314,26 @@ def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
         packed = scratch.get("gradient panels", (panels, rows * width, columns), dw.dtype)
         sums = scratch.get("sums", ((hi - lo) * size, panels * columns), dw.dtype)
         _weight_gradient_owners(
-            x, first_channel, depth // len(taps_y), taps_y, taps_x, stride, dy, first_output, dw, line, patches,
-            packed, sums, size, opening, closing, rows, lo, hi,
-        )  # fmt: skip
+            x,
+            first_channel,
+            depth // len(taps_y),
+            taps_y,
+            taps_x,
+            stride,
+            dy,
+            first_output,
+            dw,
+            line,
+            patches,
+            packed,
+            sums,
+            size,
+            opening,
+            closing,
+            rows,
+            lo,
+            hi,
+        )
 
     if owners >= FEW_OWNERS:
         parallel_for(lambda lo, hi: add_up(lo, hi, dw, 0, images * height), owners, chunks_per_thread=1)

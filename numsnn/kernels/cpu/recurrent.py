@@ -57,9 +57,27 @@ def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, r
 
     @kernel
     def recurrent_forward_tiles(
-        i, w, beta, gamma, rho, kappa, theta, d, v_reset, steps_held, alpha, u, s, j, a, held, carried, rows,
-        lo, hi,
-    ):  # fmt: skip
+        i,
+        w,
+        beta,
+        gamma,
+        rho,
+        kappa,
+        theta,
+        d,
+        v_reset,
+        steps_held,
+        alpha,
+        u,
+        s,
+        j,
+        a,
+        held,
+        carried,
+        rows,
+        lo,
+        hi,
+    ):
         source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         steps, total, channels = i.shape
         real = type(v_reset)
@@ -111,9 +129,26 @@ def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, r
 
 
 def recurrent_forward(
-    i, w, beta, gamma, rho, kappa, theta, d, v_reset, decay_input, refractory, surrogate, alpha, u, s, j, a, held,
+    i,
+    w,
+    beta,
+    gamma,
+    rho,
+    kappa,
+    theta,
+    d,
+    v_reset,
+    decay_input,
+    refractory,
+    surrogate,
+    alpha,
+    u,
+    s,
+    j,
+    a,
+    held,
     carried=None,
-):  # fmt: skip
+):
     """See `reference.recurrent.recurrent_forward`."""
     parts = w is not None, gamma is not None, kappa is not None, refractory > 0, carried is not None
     kind, reset = reset_kind(v_reset, i.dtype)
@@ -122,9 +157,27 @@ def recurrent_forward(
     steps_held = i.dtype.type(refractory)
     w, gamma, rho, kappa, j, a, held = _stand_ins(i, w, gamma, rho, kappa, j, a, held)
     launch(
-        range_kernel, count_tiles(i.shape[1], rows), i, w, beta, gamma, rho, kappa, theta, d, reset, steps_held, alpha,
-        u, s, j, a, held, i if carried is None else carried, rows,
-    )  # fmt: skip
+        range_kernel,
+        count_tiles(i.shape[1], rows),
+        i,
+        w,
+        beta,
+        gamma,
+        rho,
+        kappa,
+        theta,
+        d,
+        reset,
+        steps_held,
+        alpha,
+        u,
+        s,
+        j,
+        a,
+        held,
+        i if carried is None else carried,
+        rows,
+    )
 
 
 def _stand_ins(like, w, gamma, rho, kappa, j, a, held):
@@ -166,9 +219,30 @@ def _backward_kernel(
 
     @kernel
     def recurrent_backward_tiles(
-        ds, u, s, j, a, held, w, beta, gamma, rho, kappa, theta, d, v_reset, inverse_width, p_offset, p_slope,
-        di, sums, start, rows, lo, hi,
-    ):  # fmt: skip
+        ds,
+        u,
+        s,
+        j,
+        a,
+        held,
+        w,
+        beta,
+        gamma,
+        rho,
+        kappa,
+        theta,
+        d,
+        v_reset,
+        inverse_width,
+        p_offset,
+        p_slope,
+        di,
+        sums,
+        start,
+        rows,
+        lo,
+        hi,
+    ):
         source  # noqa: B018  see the forward kernel
         steps, total, channels = u.shape
         real = type(v_reset)
@@ -230,18 +304,55 @@ def _backward_kernel(
                             h[c] = gamma[c] * through[c]
                     if learn_beta:
                         _leak_gradient(
-                            delta, u_t, u[t - 1, m] if t > 0 else v_start, s[max(t - 1, 0), m],
-                            a[t - 2, m] if adaptive and t > 1 else a_start, t == 0, beta, theta, kappa, d[t], v_reset,
-                            kind, sums[0, tile],
-                        )  # fmt: skip
+                            delta,
+                            u_t,
+                            u[t - 1, m] if t > 0 else v_start,
+                            s[max(t - 1, 0), m],
+                            a[t - 2, m] if adaptive and t > 1 else a_start,
+                            t == 0,
+                            beta,
+                            theta,
+                            kappa,
+                            d[t],
+                            v_reset,
+                            kind,
+                            sums[0, tile],
+                        )
 
     return recurrent_backward_tiles
 
 
 def recurrent_backward(
-    ds, u, s, j, a, held, w, beta, gamma, rho, kappa, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha,
-    p_offset, p_slope, di, dw, dbeta, dgamma, drho, dkappa, dtheta, dalpha, start=None,
-):  # fmt: skip
+    ds,
+    u,
+    s,
+    j,
+    a,
+    held,
+    w,
+    beta,
+    gamma,
+    rho,
+    kappa,
+    theta,
+    d,
+    v_reset,
+    detach_reset,
+    decay_input,
+    surrogate,
+    alpha,
+    p_offset,
+    p_slope,
+    di,
+    dw,
+    dbeta,
+    dgamma,
+    drho,
+    dkappa,
+    dtheta,
+    dalpha,
+    start=None,
+):
     """See `reference.recurrent.recurrent_backward`."""
     lateral, direct = w is not None, p_offset is not None
     parts = lateral, gamma is not None, kappa is not None, held is not None, direct, start is not None
@@ -257,9 +368,30 @@ def recurrent_backward(
     back, gamma, rho, kappa, j, a, held = _stand_ins(u, back, gamma, rho, kappa, j, a, held)
     p_offset, p_slope = (p_offset, p_slope) if direct else (beta, beta)
     launch(
-        range_kernel, tiles, ds, u, s, j, a, held, back, beta, gamma, rho, kappa, theta, d, reset, 1 / alpha,
-        p_offset, p_slope, di, sums, u if start is None else start, rows,
-    )  # fmt: skip
+        range_kernel,
+        tiles,
+        ds,
+        u,
+        s,
+        j,
+        a,
+        held,
+        back,
+        beta,
+        gamma,
+        rho,
+        kappa,
+        theta,
+        d,
+        reset,
+        1 / alpha,
+        p_offset,
+        p_slope,
+        di,
+        sums,
+        u if start is None else start,
+        rows,
+    )
     for whole, share in zip(totals, sums, strict=True):
         if whole is not None:
             sum_tiles(share, whole)

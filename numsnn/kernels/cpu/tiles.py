@@ -41,9 +41,7 @@ class Cut(NamedTuple):
 
     def wide(self, *arrays):
         """Views of arrays ``[..., M, C]`` whose joined rows are one."""
-        return tuple(
-            x.reshape(*x.shape[:-2], x.shape[-2] // self.joined, x.shape[-1] * self.joined) for x in arrays
-        )
+        return tuple(x.reshape(*x.shape[:-2], x.shape[-2] // self.joined, x.shape[-1] * self.joined) for x in arrays)
 
     def repeated(self, *arrays):
         """Arrays ``[..., C]`` of numbers a channel, repeated for every row that was joined."""

@@ -89,9 +89,7 @@ def _tiles(visible, dy, packed, kernel_size, stride, padding, dx, block, pixels,
                                 slope_at[taps] = ((image * out_height + oy) * out_width + ox) * outputs
                                 weight_at[taps] = channel * size + (ky * kw + kx) * outputs
                                 taps += 1
-                dot_rows(
-                    gradient, at, index, 0, count, slopes, slope_at, weights, weight_at, size, outputs, taps
-                )  # fmt: skip
+                dot_rows(gradient, at, index, 0, count, slopes, slope_at, weights, weight_at, size, outputs, taps)
 
 
 def backward_input(visible, dy, w, stride, padding, dx):
@@ -105,6 +103,15 @@ def backward_input(visible, dy, w, stride, padding, dx):
     block = count_tiles(channels, count_tiles(channels, block))
     pixels = max(1, min(MOST_PIXELS, TILE_BYTES // (outputs * dy.itemsize)))
     launch(
-        _tiles, count_tiles(images * height * width, pixels), visible, np.ascontiguousarray(dy), packed, (kh, kw),
-        stride, padding, dx, block, pixels,
-    )  # fmt: skip
+        _tiles,
+        count_tiles(images * height * width, pixels),
+        visible,
+        np.ascontiguousarray(dy),
+        packed,
+        (kh, kw),
+        stride,
+        padding,
+        dx,
+        block,
+        pixels,
+    )

@@ -75,9 +75,16 @@ def _weight_panels(w, packed, lo, hi):
             for e in range(REACH * REACH):
                 flat[e * entry + at : e * entry + at + width] = 0
         _transform_weights(
-            flat, at, REACH * entry, entry, source, k * outputs + panel * width, 3 * depth * outputs, depth * outputs,
+            flat,
+            at,
+            REACH * entry,
+            entry,
+            source,
+            k * outputs + panel * width,
+            3 * depth * outputs,
+            depth * outputs,
             size,
-        )  # fmt: skip
+        )
 
 
 @kernel
@@ -134,10 +141,18 @@ def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batc
                 for panel in range(panels):
                     for m in range(0, count, TILE_ROWS):
                         multiply_tile(
-                            flat_v, e * entry_v + m * channels + start, channels, 1,
-                            flat_u, ((e * panels + panel) * depth + start) * columns, block,
-                            flat_m, e * entry_m + m * pitch + panel * columns, pitch, start == 0,
-                        )  # fmt: skip
+                            flat_v,
+                            e * entry_v + m * channels + start,
+                            channels,
+                            1,
+                            flat_u,
+                            ((e * panels + panel) * depth + start) * columns,
+                            block,
+                            flat_m,
+                            e * entry_m + m * pitch + panel * columns,
+                            pitch,
+                            start == 0,
+                        )
         for k in range(count):
             image, position = (first + k) // (down * across), (first + k) % (down * across)
             top, left = position // across * TILE, position % across * TILE
@@ -153,9 +168,7 @@ def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batc
                 )
                 for i in range(tall):
                     for j in range(wide):
-                        copy_row(
-                            flat_y, at + (i * out_width + j) * outputs, tile, (i * TILE + j) * outputs, outputs
-                        )
+                        copy_row(flat_y, at + (i * out_width + j) * outputs, tile, (i * TILE + j) * outputs, outputs)
             if has_bias:
                 for i in range(tall):
                     for j in range(wide):
@@ -171,9 +184,12 @@ def convolve(x, w, b, padding, y, kept=None):
     columns = panel_columns(w.dtype)
     panels = count_tiles(outputs, columns)
     packed = made_once(
-        kept, PACKED, (REACH * REACH, panels, channels, columns), w.dtype,
+        kept,
+        PACKED,
+        (REACH * REACH, panels, channels, columns),
+        w.dtype,
         lambda packed: launch(_weight_panels, panels * channels, w, packed),
-    )  # fmt: skip
+    )
     tiles = images * count_tiles(out_height, TILE) * count_tiles(out_width, TILE)
     pitch = panels * columns
     room = BATCH_BYTES // (REACH * REACH * (channels + pitch) * w.dtype.itemsize)
@@ -215,16 +231,30 @@ def _transform_tiles(x, dy, padding, tile, inputs, gradients, first, count, lo, 
         for block in range(blocks):
             begin = block * size
             _transform_input(
-                flat_v, (block * batch + k) * size, REACH * entry_v, entry_v,
-                tile, begin, REACH * channels, channels, min(size, channels - begin),
-            )  # fmt: skip
+                flat_v,
+                (block * batch + k) * size,
+                REACH * entry_v,
+                entry_v,
+                tile,
+                begin,
+                REACH * channels,
+                channels,
+                min(size, channels - begin),
+            )
         _cut_out(dy, image, top, left, TILE, tile)
         for panel in range(panels):
             begin = panel * columns
             _transform_gradient(
-                flat_g, (panel * batch + k) * columns, REACH * entry_g, entry_g,
-                tile, begin, TILE * outputs, outputs, min(columns, outputs - begin),
-            )  # fmt: skip
+                flat_g,
+                (panel * batch + k) * columns,
+                REACH * entry_g,
+                entry_g,
+                tile,
+                begin,
+                TILE * outputs,
+                outputs,
+                min(columns, outputs - begin),
+            )
 
 
 @kernel
@@ -241,10 +271,18 @@ def _multiply_tiles(inputs, gradients, count, sums, fresh, lo, hi):
             for panel in range(panels):
                 for m in range(0, size, TILE_ROWS):
                     multiply_tile(
-                        left, (item * batch + start) * size + m, 1, size,
-                        right, ((e * panels + panel) * batch + start) * columns, depth,
-                        total, (item * size + m) * pitch + panel * columns, pitch, fresh and start == 0,
-                    )  # fmt: skip
+                        left,
+                        (item * batch + start) * size + m,
+                        1,
+                        size,
+                        right,
+                        ((e * panels + panel) * batch + start) * columns,
+                        depth,
+                        total,
+                        (item * size + m) * pitch + panel * columns,
+                        pitch,
+                        fresh and start == 0,
+                    )
 
 
 @kernel
@@ -255,9 +293,16 @@ def _collect(sums, dw, lo, hi):
     flat, total = dw.reshape(-1), sums.reshape(-1)
     for c in range(lo, hi):
         _transform_sums(
-            flat, c * outputs, 3 * channels * outputs, channels * outputs,
-            total, c * pitch, REACH * rows * pitch, rows * pitch, outputs,
-        )  # fmt: skip
+            flat,
+            c * outputs,
+            3 * channels * outputs,
+            channels * outputs,
+            total,
+            c * pitch,
+            REACH * rows * pitch,
+            rows * pitch,
+            outputs,
+        )
 
 
 def weight_gradient(x, dy, padding, dw):

@@ -83,9 +83,17 @@ def _launch_penalty(name, s, low, high, weight, value, pull):
     counts = scratch.get("counts", (cut.parts, units), value.dtype)
     cut.launch(_count_parts[value.dtype], 1, s, counts)
     launch_finish(
-        _penalise[name, value.dtype], units, cut.parts, counts, real(1 / rows), real(low), real(high),
-        real(weight / units), value, pull,
-    )  # fmt: skip
+        _penalise[name, value.dtype],
+        units,
+        cut.parts,
+        counts,
+        real(1 / rows),
+        real(low),
+        real(high),
+        real(weight / units),
+        value,
+        pull,
+    )
 
 
 def rate_band(s, low, high, weight, value, pull):

@@ -1,6 +1,5 @@
 """Joins, copies along time and channels, and delays; `reference.elementwise` is the text it equals."""
 
-
 from .api import cuda
 from .compile import device, kernel
 from .launch import ceil_div, launch_flat

@@ -55,10 +55,23 @@ def _forward_pixels(x, w, b, biased, source, target, kernel_size, stride, paddin
 def forward(x, w, b, stride, padding, groups, y):
     """See `reference.conv.conv2d_forward`."""
     launch_pixels(
-        _forward_pixels, prod(y.shape[:3]), y.shape[3], flat(x), flat(w), flat(w) if b is None else b,
-        int(b is not None), x.shape[1:3], y.shape[1:3], w.shape[:2], tuple(stride), tuple(padding),
-        groups, w.shape[2], w.shape[3] // groups, flat(y),
-    )  # fmt: skip
+        _forward_pixels,
+        prod(y.shape[:3]),
+        y.shape[3],
+        flat(x),
+        flat(w),
+        flat(w) if b is None else b,
+        int(b is not None),
+        x.shape[1:3],
+        y.shape[1:3],
+        w.shape[:2],
+        tuple(stride),
+        tuple(padding),
+        groups,
+        w.shape[2],
+        w.shape[3] // groups,
+        flat(y),
+    )
 
 
 @kernel
@@ -90,15 +103,27 @@ def _input_pixels(dy, w, source, target, kernel_size, stride, padding, groups, i
 def backward_input(dy, w, stride, padding, groups, dx):
     """See `reference.conv.conv2d_backward_input`."""
     launch_pixels(
-        _input_pixels, prod(dx.shape[:3]), dx.shape[3], flat(dy), flat(w), dy.shape[1:3], dx.shape[1:3], w.shape[:2],
-        tuple(stride), tuple(padding), groups, w.shape[2], w.shape[3] // groups, flat(dx),
-    )  # fmt: skip
+        _input_pixels,
+        prod(dx.shape[:3]),
+        dx.shape[3],
+        flat(dy),
+        flat(w),
+        dy.shape[1:3],
+        dx.shape[1:3],
+        w.shape[:2],
+        tuple(stride),
+        tuple(padding),
+        groups,
+        w.shape[2],
+        w.shape[3] // groups,
+        flat(dx),
+    )
 
 
 @kernel
 def _weight_elements(
     x, dy, pixels, share, source, target, kernel_size, stride, padding, groups, inputs, channels, y, count
-):  # fmt: skip
+):
     """Element [s, ky, kx, i, o] of y is the sum over the pixels of share s."""
     real = dy.dtype.type
     for e in range(cuda.grid(1), count, cuda.gridsize(1)):
@@ -124,8 +149,21 @@ def backward_weight(x, dy, stride, padding, groups, dw):
     shares = ceil_div(pixels, share)
     sums = scratch.get("weight gradients", (shares, dw.size), dw.dtype) if shares > 1 else dw
     launch_flat(
-        _weight_elements, sums.size, flat(x), flat(dy), pixels, share, x.shape[1:3], dy.shape[1:3],
-        tuple(kernel_size), tuple(stride), tuple(padding), groups, inputs, channels, flat(sums),
-    )  # fmt: skip
+        _weight_elements,
+        sums.size,
+        flat(x),
+        flat(dy),
+        pixels,
+        share,
+        x.shape[1:3],
+        dy.shape[1:3],
+        tuple(kernel_size),
+        tuple(stride),
+        tuple(padding),
+        groups,
+        inputs,
+        channels,
+        flat(sums),
+    )
     if shares > 1:
         sum_parts(sums, flat(dw))

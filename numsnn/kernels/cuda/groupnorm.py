@@ -138,7 +138,14 @@ def groupnorm_backward(dy, x, gamma, mean, var, eps, dx, dgamma, dbeta):
     size = channels // groups
     slope, projection = scratch.get("group means", (2, samples, groups), x.dtype)
     launch_finish(
-        _group_means[x.dtype], mean.size, cut.parts * size, totals, projections, gamma, real(1 / (positions * size)),
-        slope, projection,
-    )  # fmt: skip
+        _group_means[x.dtype],
+        mean.size,
+        cut.parts * size,
+        totals,
+        projections,
+        gamma,
+        real(1 / (positions * size)),
+        slope,
+        projection,
+    )
     cut.launch(_input_gradient, samples, dy, x, gamma, mean, var, real(eps), slope, projection, dx)

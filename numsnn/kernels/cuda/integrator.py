@@ -74,8 +74,19 @@ def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
     _, backward = _kernels(u.dtype.type, decay_input, start is not None, dbeta is not None)
     shares = scratch.get("shares of gradients", (1, plan.row_blocks, channels), u.dtype)
     launch(
-        backward, plan.grid, plan.block, du.reshape(-1), i.reshape(-1), u.reshape(-1), beta, di.reshape(-1),
-        (u if start is None else start).reshape(-1), shares, steps, rows, channels,
-    )  # fmt: skip
+        backward,
+        plan.grid,
+        plan.block,
+        du.reshape(-1),
+        i.reshape(-1),
+        u.reshape(-1),
+        beta,
+        di.reshape(-1),
+        (u if start is None else start).reshape(-1),
+        shares,
+        steps,
+        rows,
+        channels,
+    )
     if dbeta is not None:
         add_up(shares, [dbeta])

@@ -82,9 +82,28 @@ def forward_kernel(dtype, surrogate, reset, decay_input, synapse, adaptive, refr
 
     @kernel
     def recurrent_forward_lateral(
-        i, w, beta, gamma, rho, kappa, theta, d, v_reset, steps_held, alpha, u, s, j, a, held, state, arriving, steps,
-        rows, channels,
-    ):  # fmt: skip
+        i,
+        w,
+        beta,
+        gamma,
+        rho,
+        kappa,
+        theta,
+        d,
+        v_reset,
+        steps_held,
+        alpha,
+        u,
+        s,
+        j,
+        a,
+        held,
+        state,
+        arriving,
+        steps,
+        rows,
+        channels,
+    ):
         source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         counts = cuda.shared.array(COUNTS, np.int32)
         index = cuda.shared.array(LIST, np.int32)
@@ -105,15 +124,23 @@ def forward_kernel(dtype, surrogate, reset, decay_input, synapse, adaptive, refr
                     for c in range(thread, channels, threads):
                         arriving[mine + c] = add_rows(
                             counts[RESIDUES], index, factors, w, base, channels, c, arriving[mine + c]
-                        )  # fmt: skip
+                        )
                     cuda.syncthreads()
                 for c in range(thread, channels, threads):
                     k, own = at + c, row + c
                     u[k], s_t, resting, v, current, adapted, rest = step_forward(
-                        cdf, arriving[mine + c], state[own], state[stride + own], state[2 * stride + own],
-                        state[4 * stride + own], d[t * channels + c],
-                        (beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]), v_reset, steps_held, flags,
-                    )  # fmt: skip
+                        cdf,
+                        arriving[mine + c],
+                        state[own],
+                        state[stride + own],
+                        state[2 * stride + own],
+                        state[4 * stride + own],
+                        d[t * channels + c],
+                        (beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]),
+                        v_reset,
+                        steps_held,
+                        flags,
+                    )
                     s[k] = s_t
                     state[own], state[stride + own], state[2 * stride + own] = v, current, adapted
                     state[3 * stride + own], state[4 * stride + own] = s_t, rest
@@ -135,17 +162,37 @@ def backward_kernel(
     """The backward kernel of one kind of neuron; direct: a loss acts on the potential itself; learned: for which of
     beta, gamma, rho, kappa, theta and alpha a gradient is wanted."""
     density = eq.DENSITY[surrogate]
-    flags = (
-        reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory, detach_reset, direct, carry
-    )  # fmt: skip
+    flags = (reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory, detach_reset, direct, carry)
     parts = len(learned)
     source = eq.SOURCE_HASH
 
     @kernel
     def recurrent_backward_lateral(
-        ds, u, s, j, a, held, w, beta, gamma, rho, kappa, theta, d, v_reset, alpha, p_offset, p_slope, di, start, state,
-        shares, steps, rows, channels,
-    ):  # fmt: skip
+        ds,
+        u,
+        s,
+        j,
+        a,
+        held,
+        w,
+        beta,
+        gamma,
+        rho,
+        kappa,
+        theta,
+        d,
+        v_reset,
+        alpha,
+        p_offset,
+        p_slope,
+        di,
+        start,
+        state,
+        shares,
+        steps,
+        rows,
+        channels,
+    ):
         source  # noqa: B018  see the forward kernel
         counts = cuda.shared.array(COUNTS, np.int32)
         index = cuda.shared.array(LIST, np.int32)
@@ -173,17 +220,37 @@ def backward_kernel(
                     for c in range(thread, channels, threads):
                         state[3, block, c] = add_rows(
                             counts[RESIDUES], index, factors, w, base, channels, c, state[3, block, c]
-                        )  # fmt: skip
+                        )
                     cuda.syncthreads()
                 for c in range(thread, channels, threads):
                     values = (
-                        beta[c], gamma[c], rho[c], kappa[c], theta[c], real(1) / alpha[c], d[t * channels + c],
-                        p_offset[c], p_slope[c],
-                    )  # fmt: skip
+                        beta[c],
+                        gamma[c],
+                        rho[c],
+                        kappa[c],
+                        theta[c],
+                        real(1) / alpha[c],
+                        d[t * channels + c],
+                        p_offset[c],
+                        p_slope[c],
+                    )
                     di[at + c], state[0, block, c], state[1, block, c], state[2, block, c] = step_back(
-                        density, state[3, block, c], state[0, block, c], state[1, block, c], state[2, block, c],
-                        at + c, row + c, stride, t, (u, s, j, a, held), start, values, v_reset, flags, change,
-                    )  # fmt: skip
+                        density,
+                        state[3, block, c],
+                        state[0, block, c],
+                        state[1, block, c],
+                        state[2, block, c],
+                        at + c,
+                        row + c,
+                        stride,
+                        t,
+                        (u, s, j, a, held),
+                        start,
+                        values,
+                        v_reset,
+                        flags,
+                        change,
+                    )
                     n = 0
                     for k in range(parts):
                         if learned[k]:

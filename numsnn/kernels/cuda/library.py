@@ -115,10 +115,26 @@ def multiply(a, b, c, route, transpose_a=False, transpose_b=False, accumulate=Fa
     factors = _FACTORS.ctypes.data
     operations = [TRANSPOSED if turned else AS_IT_IS for turned in (transpose_b, transpose_a)]
     _call(
-        "gemm_ex", _handle(), *operations, n, m, k, factors + _FACTORS.itemsize,
-        _pointer(b), REAL_32, b.shape[1], _pointer(a), REAL_32, a.shape[1],
-        factors + (_FACTORS.itemsize if accumulate else 0), _pointer(c), REAL_32, n, COMPUTE[route], DEFAULT_ALGORITHM,
-    )  # fmt: skip
+        "gemm_ex",
+        _handle(),
+        *operations,
+        n,
+        m,
+        k,
+        factors + _FACTORS.itemsize,
+        _pointer(b),
+        REAL_32,
+        b.shape[1],
+        _pointer(a),
+        REAL_32,
+        a.shape[1],
+        factors + (_FACTORS.itemsize if accumulate else 0),
+        _pointer(c),
+        REAL_32,
+        n,
+        COMPUTE[route],
+        DEFAULT_ALGORITHM,
+    )
 
 
 # --- patches ---------------------------------------------------------------------------------------------------------
@@ -205,17 +221,30 @@ class _Patches:
         patches = self.room(len(x))
         pixels = patches.size // self.channels
         launch_pixels(
-            _gather, pixels, self.channels, flat(x), *self.extents, *self.window, self.channels, flat(patches),
+            _gather,
+            pixels,
+            self.channels,
+            flat(x),
+            *self.extents,
+            *self.window,
+            self.channels,
+            flat(patches),
             most=SECTOR,
-        )  # fmt: skip
+        )
         return patches
 
     def collect(self, patches, dx):
         """Add patches up to the pictures they are of."""
         launch_pixels(
-            _collect, prod(dx.shape[:3]), self.channels, flat(patches), *self.extents[::-1], *self.window,
-            self.channels, flat(dx),
-        )  # fmt: skip
+            _collect,
+            prod(dx.shape[:3]),
+            self.channels,
+            flat(patches),
+            *self.extents[::-1],
+            *self.window,
+            self.channels,
+            flat(dx),
+        )
 
 
 def _rows(x):
@@ -250,7 +279,7 @@ def backward_weight(x, dy, stride, padding, dw, route):
     for part in patches.parts:
         multiply(
             patches.gather(x[part]), _rows(dy[part]), _rows(dw), route, transpose_a=True, accumulate=part.start > 0
-        )  # fmt: skip
+        )
 
 
 def backward_input(dy, w, stride, padding, dx, route):

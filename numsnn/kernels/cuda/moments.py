@@ -96,6 +96,12 @@ def merge(shares, lanes: int, rows: int, mean, var) -> None:
     shares = shares.reshape(2, shares.shape[1], -1)
     block = min(COLUMNS, mean.size), min(LANES, shares.shape[1])
     launch(
-        _merge_moments[shares.dtype], ceil_div(mean.size, block[0]), block, shares, lanes, rows, mean.reshape(-1),
+        _merge_moments[shares.dtype],
+        ceil_div(mean.size, block[0]),
+        block,
+        shares,
+        lanes,
+        rows,
+        mean.reshape(-1),
         var.reshape(-1),
-    )  # fmt: skip
+    )

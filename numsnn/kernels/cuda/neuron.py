@@ -100,9 +100,26 @@ def _forward_kernel(real, width, surrogate, reset, decay_input, normed, store, c
 
     @kernel
     def lif_forward(
-        i, centre, factor, offset, beta, theta, d, v_reset, alpha, u, s, carried, shares, visible, seen, reach, steps,
-        rows, channels,
-    ):  # fmt: skip
+        i,
+        centre,
+        factor,
+        offset,
+        beta,
+        theta,
+        d,
+        v_reset,
+        alpha,
+        u,
+        s,
+        carried,
+        shares,
+        visible,
+        seen,
+        reach,
+        steps,
+        rows,
+        channels,
+    ):
         source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         b, th, inv = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
         ce, fa, off = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
@@ -170,9 +187,23 @@ def reset_kind(v_reset, dtype):
 
 
 def lif_forward(
-    i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s, carried=None, norm=None, mean=None, var=None,
-    visible=None, reach=0.0,
-):  # fmt: skip
+    i,
+    beta,
+    theta,
+    d,
+    v_reset,
+    decay_input,
+    surrogate,
+    alpha,
+    u,
+    s,
+    carried=None,
+    norm=None,
+    mean=None,
+    var=None,
+    visible=None,
+    reach=0.0,
+):
     """See `reference.neuron.lif_forward`."""
     real = i.dtype.type
     kind, reset = reset_kind(v_reset, i.dtype)
@@ -189,10 +220,25 @@ def lif_forward(
     # the kernel never touches the stand-ins of what is not there
     flat = (x.reshape(-1) for x in (i if u is None else u, s, i if carried is None else carried))
     launch(
-        _forward_kernel(real, width, surrogate, kind, decay_input, *flags), plan.grid, plan.block, i.reshape(-1),
-        *(norm or (beta, beta, beta)), beta, theta, d.reshape(-1), reset, alpha, *flat, shares,
-        (s if visible is None else visible).reshape(-1), seen, real(reach), steps, rows, channels,
-    )  # fmt: skip
+        _forward_kernel(real, width, surrogate, kind, decay_input, *flags),
+        plan.grid,
+        plan.block,
+        i.reshape(-1),
+        *(norm or (beta, beta, beta)),
+        beta,
+        theta,
+        d.reshape(-1),
+        reset,
+        alpha,
+        *flat,
+        shares,
+        (s if visible is None else visible).reshape(-1),
+        seen,
+        real(reach),
+        steps,
+        rows,
+        channels,
+    )
     if mean is not None:
         merge(shares, plan.lanes, rows, mean, var)
     return None if visible is None else int(to_host(seen)[0]) / i.size
@@ -210,9 +256,28 @@ def read_segment(load, x, t, at, stride, steps, segment, width, own):
 
 @device
 def charge_again(
-    load, load_spikes, spike_of, i, s, d, t, at, stride, steps, first, channels, own, v_reset, flags, segment, width,
-    x, fired, v, u,
-):  # fmt: skip
+    load,
+    load_spikes,
+    spike_of,
+    i,
+    s,
+    d,
+    t,
+    at,
+    stride,
+    steps,
+    first,
+    channels,
+    own,
+    v_reset,
+    flags,
+    segment,
+    width,
+    x,
+    fired,
+    v,
+    u,
+):
     """The potentials u after charging of the steps t ... t + segment - 1, as far as there are; v from before the first
     to after the last; their currents x and spikes. at: where the first step is found."""
     beta, theta, centre, factor, offset = own
@@ -235,9 +300,28 @@ def charge_again(
 
 @device
 def gradient_step(
-    density, spike_of, k, width, own, inverse_width, p_offset, p_slope, v_reset, x, u, fired, opening, flags,
-    detach_reset, learned, direct, places, g, e, total,
-):  # fmt: skip
+    density,
+    spike_of,
+    k,
+    width,
+    own,
+    inverse_width,
+    p_offset,
+    p_slope,
+    v_reset,
+    x,
+    u,
+    fired,
+    opening,
+    flags,
+    detach_reset,
+    learned,
+    direct,
+    places,
+    g,
+    e,
+    total,
+):
     """The k-th step of a segment, back: g from dL/ds to dL/di, e from dL/dv behind the step to before it. Gradients of
     parameters are added to the thread's totals, each at its place: leak, threshold, width, normalisation."""
     beta, theta, centre, factor, offset = own
@@ -289,9 +373,27 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
 
     @kernel
     def lif_backward(
-        ds, i, s, centre, factor, offset, beta, theta, d, v_reset, alpha, p_offset, p_slope, di, start, states, shares,
-        steps, rows, channels,
-    ):  # fmt: skip
+        ds,
+        i,
+        s,
+        centre,
+        factor,
+        offset,
+        beta,
+        theta,
+        d,
+        v_reset,
+        alpha,
+        p_offset,
+        p_slope,
+        di,
+        start,
+        states,
+        shares,
+        steps,
+        rows,
+        channels,
+    ):
         source  # noqa: B018  see the forward kernel
         b, th, inv = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
         ce, fa, off = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
@@ -317,9 +419,28 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
                 if j > 0:
                     save(v, 0, states, (j - 1) * stride + row)
                 charge_again(
-                    load, load_spikes, spike_of, i, s, d, j * segment, j * segment * stride + row, stride, steps,
-                    first, channels, own, v_reset, flags, segment, width, x, fired, v, u,
-                )  # fmt: skip
+                    load,
+                    load_spikes,
+                    spike_of,
+                    i,
+                    s,
+                    d,
+                    j * segment,
+                    j * segment * stride + row,
+                    stride,
+                    steps,
+                    first,
+                    channels,
+                    own,
+                    v_reset,
+                    flags,
+                    segment,
+                    width,
+                    x,
+                    fired,
+                    v,
+                    u,
+                )
             for c in range(width):
                 e[c] = real(0)
             for j in range(last, -1, -1):
@@ -332,15 +453,53 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
                     opening[c] = v[c]
                 place = read_segment(load, ds, t, at, stride, steps, segment, width, g)
                 charge_again(
-                    load, load_spikes, spike_of, i, s, d, t, at, stride, steps, first, channels, own, v_reset, flags,
-                    segment, width, x, fired, v, u,
-                )  # fmt: skip
+                    load,
+                    load_spikes,
+                    spike_of,
+                    i,
+                    s,
+                    d,
+                    t,
+                    at,
+                    stride,
+                    steps,
+                    first,
+                    channels,
+                    own,
+                    v_reset,
+                    flags,
+                    segment,
+                    width,
+                    x,
+                    fired,
+                    v,
+                    u,
+                )
                 for k in range(segment - 1, -1, -1):
                     if t + k < steps:
                         gradient_step(
-                            density, spike_of, k, width, own, inv, po, ps, v_reset, x, u, fired, opening, flags,
-                            detach_reset, learned, direct, places, g, e, total,
-                        )  # fmt: skip
+                            density,
+                            spike_of,
+                            k,
+                            width,
+                            own,
+                            inv,
+                            po,
+                            ps,
+                            v_reset,
+                            x,
+                            u,
+                            fired,
+                            opening,
+                            flags,
+                            detach_reset,
+                            learned,
+                            direct,
+                            places,
+                            g,
+                            e,
+                            total,
+                        )
                         place = step(place, -stride)
                         save(g, k * width, di, place)
         for n in range(count):
@@ -353,9 +512,27 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
 
 
 def lif_backward(
-    ds, i, s, beta, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha, p_offset, p_slope,
-    di, dbeta, dtheta, dalpha, start=None, norm=None, dnorm=None,
-):  # fmt: skip
+    ds,
+    i,
+    s,
+    beta,
+    theta,
+    d,
+    v_reset,
+    detach_reset,
+    decay_input,
+    surrogate,
+    alpha,
+    p_offset,
+    p_slope,
+    di,
+    dbeta,
+    dtheta,
+    dalpha,
+    start=None,
+    norm=None,
+    dnorm=None,
+):
     """See `reference.neuron.lif_backward`."""
     direct = p_offset is not None
     kind, reset = reset_kind(v_reset, i.dtype)
@@ -371,10 +548,27 @@ def lif_backward(
     states = scratch.get("potentials of segments", (max(1, kept * rows * channels),), i.dtype)
     compiled = _backward_kernel(i.dtype.type, width, surrogate, kind, detach_reset, decay_input, *flags)
     launch(
-        compiled, plan.grid, plan.block, ds.reshape(-1), i.reshape(-1), s.reshape(-1), *(norm or (beta, beta, beta)),
-        beta, theta, d.reshape(-1), reset, alpha, *((p_offset, p_slope) if direct else (beta, beta)), di.reshape(-1),
-        (i if start is None else start).reshape(-1), states, shares, steps, rows, channels,
-    )  # fmt: skip
+        compiled,
+        plan.grid,
+        plan.block,
+        ds.reshape(-1),
+        i.reshape(-1),
+        s.reshape(-1),
+        *(norm or (beta, beta, beta)),
+        beta,
+        theta,
+        d.reshape(-1),
+        reset,
+        alpha,
+        *((p_offset, p_slope) if direct else (beta, beta)),
+        di.reshape(-1),
+        (i if start is None else start).reshape(-1),
+        states,
+        shares,
+        steps,
+        rows,
+        channels,
+    )
     add_up(shares, totals)
 
 
@@ -395,6 +589,4 @@ def _reset_kernel(reset):
 def lif_reset(u, s, theta, v_reset, v):
     """See `reference.neuron.lif_reset`."""
     kind, reset = reset_kind(v_reset, u.dtype)
-    launch_flat(
-        _reset_kernel(kind), u.size, u.reshape(-1), s.reshape(-1), theta, reset, v.reshape(-1), u.shape[-1]
-    )  # fmt: skip
+    launch_flat(_reset_kernel(kind), u.size, u.reshape(-1), s.reshape(-1), theta, reset, v.reshape(-1), u.shape[-1])

@@ -170,9 +170,19 @@ def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, 
     coefficient = scratch.get("coefficients", (3, channels), x.dtype)
     inverse_rows = real(0 if frozen else 1 / rows)
     launch_finish(
-        _coefficients[x.dtype], channels, shares.shape[1], shares, gamma, var, real(eps), real(scale), inverse_rows,
-        coefficient, dgamma, dbeta,
-    )  # fmt: skip
+        _coefficients[x.dtype],
+        channels,
+        shares.shape[1],
+        shares,
+        gamma,
+        var,
+        real(eps),
+        real(scale),
+        inverse_rows,
+        coefficient,
+        dgamma,
+        dbeta,
+    )
     if dx is not None:
         launch_rows(_input_gradient, rows, channels, dy, x, mean, coefficient, dx)
 
@@ -198,9 +208,21 @@ def batchnorm_fold(w, b, gamma, beta, mean, var, eps, scale, folded_w, folded_b)
     rows, channels = w.reshape(shape).shape
     bias = beta if b is None else b
     launch_rows(
-        _fold_rows, rows, channels, w.reshape(shape), bias, b is not None, gamma, beta, mean, var, real(eps),
-        real(scale), folded_w.reshape(shape), folded_b,
-    )  # fmt: skip
+        _fold_rows,
+        rows,
+        channels,
+        w.reshape(shape),
+        bias,
+        b is not None,
+        gamma,
+        beta,
+        mean,
+        var,
+        real(eps),
+        real(scale),
+        folded_w.reshape(shape),
+        folded_b,
+    )
 
 
 # --- a scale a step -------------------------------------------------------------------------------------------------

@@ -85,9 +85,21 @@ def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2
     real = value.dtype.type
     corrections = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
     launch_flat(
-        _adam_elements, value.size, value, grad, first, second, ends, settings, real(factor), real(1 - beta1),
-        real(1 - beta2), *corrections, real(eps), decoupled,
-    )  # fmt: skip
+        _adam_elements,
+        value.size,
+        value,
+        grad,
+        first,
+        second,
+        ends,
+        settings,
+        real(factor),
+        real(1 - beta1),
+        real(1 - beta2),
+        *corrections,
+        real(eps),
+        decoupled,
+    )
 
 
 SQUARE_PARTS = 256

@@ -89,6 +89,16 @@ def divergence(mean, var, target_mean, target_var, eps, weight, n, value, p_offs
     """See `reference.pda.divergence`."""
     real, weight = mean.dtype.type, weight / len(mean)
     launch_flat(
-        _divergence_channels, mean.size, mean, var, target_mean, target_var, real(eps), real(weight), real(weight / n),
-        value, p_offset, p_slope,
-    )  # fmt: skip
+        _divergence_channels,
+        mean.size,
+        mean,
+        var,
+        target_mean,
+        target_var,
+        real(eps),
+        real(weight),
+        real(weight / n),
+        value,
+        p_offset,
+        p_slope,
+    )

@@ -14,9 +14,16 @@ from .pixels import cut, flat, inside, launch_pixels, windows
 def _launch(kernel, written, read, window, stride, padding, *arguments):
     """A thread for every number of the array that is written; kernels get the extents of it and of the other one."""
     launch_pixels(
-        kernel, prod(written.shape[:3]), written.shape[3], read.shape[1:], written.shape[1:3],
-        tuple(window), tuple(stride), tuple(padding), *arguments,
-    )  # fmt: skip
+        kernel,
+        prod(written.shape[:3]),
+        written.shape[3],
+        read.shape[1:],
+        written.shape[1:3],
+        tuple(window),
+        tuple(stride),
+        tuple(padding),
+        *arguments,
+    )
 
 
 @kernel

@@ -275,10 +275,22 @@ def _correlate(turned, x, w, b, stride, padding, groups, y, inputs, outputs):
     tile = choose_tile(rows, outputs, groups * classes, w.dtype)
     grid = ceil_div(rows, tile.rows) * ceil_div(outputs, tile.columns), groups, classes
     launch(
-        _correlate_kernel(tile, w.dtype.type, turned, b is not None), grid, tile.threads,
-        flat(x), flat(w), flat(w) if b is None else b, flat(y), len(y), x.shape[1:3], y.shape[1:3], w.shape[:2],
-        tuple(stride), tuple(padding), inputs, outputs,
-    )  # fmt: skip
+        _correlate_kernel(tile, w.dtype.type, turned, b is not None),
+        grid,
+        tile.threads,
+        flat(x),
+        flat(w),
+        flat(w) if b is None else b,
+        flat(y),
+        len(y),
+        x.shape[1:3],
+        y.shape[1:3],
+        w.shape[:2],
+        tuple(stride),
+        tuple(padding),
+        inputs,
+        outputs,
+    )
 
 
 def backward_weight(x, dy, stride, padding, groups, dw):
@@ -292,9 +304,21 @@ def backward_weight(x, dy, stride, padding, groups, dw):
     shares = ceil_div(pixels, share)
     sums = scratch.get("weight gradients", (shares, dw.size), dw.dtype) if shares > 1 else dw
     launch(
-        _weight_kernel(tile, dw.dtype.type), (blocks, groups, shares), tile.threads,
-        flat(x), flat(dy), flat(sums), pixels, share, x.shape[1:3], dy.shape[1:3], dw.shape[:2],
-        tuple(stride), tuple(padding), dw.shape[2], outputs,
-    )  # fmt: skip
+        _weight_kernel(tile, dw.dtype.type),
+        (blocks, groups, shares),
+        tile.threads,
+        flat(x),
+        flat(dy),
+        flat(sums),
+        pixels,
+        share,
+        x.shape[1:3],
+        dy.shape[1:3],
+        dw.shape[:2],
+        tuple(stride),
+        tuple(padding),
+        dw.shape[2],
+        outputs,
+    )
     if shares > 1:
         sum_parts(sums, flat(dw))

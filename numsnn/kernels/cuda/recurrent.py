@@ -27,9 +27,26 @@ def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory
 
     @kernel
     def recurrent_forward(
-        i, beta, gamma, rho, kappa, theta, d, v_reset, steps_held, alpha, u, s, j, a, held, carried, steps, rows,
+        i,
+        beta,
+        gamma,
+        rho,
+        kappa,
+        theta,
+        d,
+        v_reset,
+        steps_held,
+        alpha,
+        u,
+        s,
+        j,
+        a,
+        held,
+        carried,
+        steps,
+        rows,
         channels,
-    ):  # fmt: skip
+    ):
         source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         c, stride, lanes = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x, rows * channels, cuda.blockDim.y
         v = current = adapted = fired = rest = type(v_reset)(0)
@@ -61,9 +78,26 @@ def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory
 
 
 def recurrent_forward(
-    i, w, beta, gamma, rho, kappa, theta, d, v_reset, decay_input, refractory, surrogate, alpha, u, s, j, a, held,
+    i,
+    w,
+    beta,
+    gamma,
+    rho,
+    kappa,
+    theta,
+    d,
+    v_reset,
+    decay_input,
+    refractory,
+    surrogate,
+    alpha,
+    u,
+    s,
+    j,
+    a,
+    held,
     carried=None,
-):  # fmt: skip
+):
     """See `reference.recurrent.recurrent_forward`."""
     _, rows, channels = i.shape
     real = i.dtype.type
@@ -75,9 +109,19 @@ def recurrent_forward(
     if w is None:
         plan = cut(rows, channels, 1, heavy=True)
         launch(
-            _forward_kernel(*parts, carried is not None), plan.grid, plan.block, i.reshape(-1), *values, d.reshape(-1),
-            reset, real(refractory), alpha, *flat, (i if carried is None else carried).reshape(-1), *i.shape,
-        )  # fmt: skip
+            _forward_kernel(*parts, carried is not None),
+            plan.grid,
+            plan.block,
+            i.reshape(-1),
+            *values,
+            d.reshape(-1),
+            reset,
+            real(refractory),
+            alpha,
+            *flat,
+            (i if carried is None else carried).reshape(-1),
+            *i.shape,
+        )
         return
     blocks, threads = min(rows, lateral.MOST_BLOCKS), min(channels, lateral.THREADS)
     state = carried
@@ -86,9 +130,21 @@ def recurrent_forward(
         fill(state, 0)
     arriving = scratch.get("what arrives at lateral neurons", (blocks * channels,), real)
     launch(
-        lateral.forward_kernel(real, *parts), blocks, threads, i.reshape(-1), w.reshape(-1), *values, d.reshape(-1),
-        reset, real(refractory), alpha, *flat, state.reshape(-1), arriving, *i.shape,
-    )  # fmt: skip
+        lateral.forward_kernel(real, *parts),
+        blocks,
+        threads,
+        i.reshape(-1),
+        w.reshape(-1),
+        *values,
+        d.reshape(-1),
+        reset,
+        real(refractory),
+        alpha,
+        *flat,
+        state.reshape(-1),
+        arriving,
+        *i.shape,
+    )
 
 
 @cache
@@ -98,17 +154,35 @@ def _backward_kernel(
     """The backward kernel of one kind of neuron; direct: a loss acts on the potential itself; learned: for which of
     beta, gamma, rho, kappa, theta and alpha a gradient is wanted."""
     density = eq.DENSITY[surrogate]
-    flags = (
-        reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory, detach_reset, direct, carry
-    )  # fmt: skip
+    flags = (reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory, detach_reset, direct, carry)
     parts = len(learned)
     source = eq.SOURCE_HASH
 
     @kernel
     def recurrent_backward(
-        ds, u, s, j, a, held, beta, gamma, rho, kappa, theta, d, v_reset, alpha, p_offset, p_slope, di, start, shares,
-        steps, rows, channels,
-    ):  # fmt: skip
+        ds,
+        u,
+        s,
+        j,
+        a,
+        held,
+        beta,
+        gamma,
+        rho,
+        kappa,
+        theta,
+        d,
+        v_reset,
+        alpha,
+        p_offset,
+        p_slope,
+        di,
+        start,
+        shares,
+        steps,
+        rows,
+        channels,
+    ):
         source  # noqa: B018  see the forward kernel
         change, total = cuda.local.array(parts, dtype), cuda.local.array(parts, dtype)
         room, real = cuda.shared.array(HEAVY_THREADS, dtype), type(v_reset)
@@ -122,13 +196,33 @@ def _backward_kernel(
             for t in range(steps - 1, -1, -1):
                 at = t * stride + row
                 values = (
-                    beta[c], gamma[c], rho[c], kappa[c], theta[c], real(1) / alpha[c], d[t * channels + c],
-                    p_offset[c], p_slope[c],
-                )  # fmt: skip
+                    beta[c],
+                    gamma[c],
+                    rho[c],
+                    kappa[c],
+                    theta[c],
+                    real(1) / alpha[c],
+                    d[t * channels + c],
+                    p_offset[c],
+                    p_slope[c],
+                )
                 di[at], e, f, h = step_back(
-                    density, ds[at], e, f, h, at, row, stride, t, (u, s, j, a, held), start, values, v_reset, flags,
+                    density,
+                    ds[at],
+                    e,
+                    f,
+                    h,
+                    at,
+                    row,
+                    stride,
+                    t,
+                    (u, s, j, a, held),
+                    start,
+                    values,
+                    v_reset,
+                    flags,
                     change,
-                )  # fmt: skip
+                )
                 for n in range(parts):
                     if learned[n]:
                         total[n] += change[n]
@@ -145,9 +239,36 @@ def _backward_kernel(
 
 
 def recurrent_backward(
-    ds, u, s, j, a, held, w, beta, gamma, rho, kappa, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha,
-    p_offset, p_slope, di, dw, dbeta, dgamma, drho, dkappa, dtheta, dalpha, start=None,
-):  # fmt: skip
+    ds,
+    u,
+    s,
+    j,
+    a,
+    held,
+    w,
+    beta,
+    gamma,
+    rho,
+    kappa,
+    theta,
+    d,
+    v_reset,
+    detach_reset,
+    decay_input,
+    surrogate,
+    alpha,
+    p_offset,
+    p_slope,
+    di,
+    dw,
+    dbeta,
+    dgamma,
+    drho,
+    dkappa,
+    dtheta,
+    dalpha,
+    start=None,
+):
     """See `reference.recurrent.recurrent_backward`."""
     _, rows, channels = u.shape
     direct, real = p_offset is not None, u.dtype.type
@@ -156,15 +277,31 @@ def recurrent_backward(
     wanted = [total for total in totals if total is not None]
     kind, reset = reset_kind(v_reset, u.dtype)
     parts = (
-        real, surrogate, kind, detach_reset, decay_input, gamma is not None, kappa is not None, held is not None,
-        direct, start is not None, learned,
-    )  # fmt: skip
+        real,
+        surrogate,
+        kind,
+        detach_reset,
+        decay_input,
+        gamma is not None,
+        kappa is not None,
+        held is not None,
+        direct,
+        start is not None,
+        learned,
+    )
     stored = u, s, u if j is None else j, u if a is None else a, s if held is None else held
     flat = tuple(x.reshape(-1) for x in (ds, *stored))
     values = (
-        beta, *(beta if x is None else x for x in (gamma, rho, kappa)), theta, d.reshape(-1), reset, alpha,
-        *((p_offset, p_slope) if direct else (beta, beta)), di.reshape(-1), (u if start is None else start).reshape(-1),
-    )  # fmt: skip
+        beta,
+        *(beta if x is None else x for x in (gamma, rho, kappa)),
+        theta,
+        d.reshape(-1),
+        reset,
+        alpha,
+        *((p_offset, p_slope) if direct else (beta, beta)),
+        di.reshape(-1),
+        (u if start is None else start).reshape(-1),
+    )
     if w is None:
         plan = cut(rows, channels, 1, heavy=True)
         shares = scratch.get("shares of gradients", (max(1, len(wanted)), plan.row_blocks, channels), real)

@@ -9,9 +9,23 @@ from .surrogate import CDF, DENSITY
 
 
 def lif_forward(
-    i, beta, theta, d, v_reset, decay_input, surrogate, alpha, u, s, carried=None, norm=None, mean=None, var=None,
-    visible=None, reach=0.0,
-):  # fmt: skip
+    i,
+    beta,
+    theta,
+    d,
+    v_reset,
+    decay_input,
+    surrogate,
+    alpha,
+    u,
+    s,
+    carried=None,
+    norm=None,
+    mean=None,
+    var=None,
+    visible=None,
+    reach=0.0,
+):
     """Charge, fire and reset for t = 1..T.
 
     Args:
@@ -70,9 +84,27 @@ def fall(u, theta, v_reset):
 
 
 def lif_backward(
-    ds, i, s, beta, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha, p_offset, p_slope,
-    di, dbeta, dtheta, dalpha, start=None, norm=None, dnorm=None,
-):  # fmt: skip
+    ds,
+    i,
+    s,
+    beta,
+    theta,
+    d,
+    v_reset,
+    detach_reset,
+    decay_input,
+    surrogate,
+    alpha,
+    p_offset,
+    p_slope,
+    di,
+    dbeta,
+    dtheta,
+    dalpha,
+    start=None,
+    norm=None,
+    dnorm=None,
+):
     """Back-propagation through time of `lif_forward`, from t = T down to 1.
 
     Args:

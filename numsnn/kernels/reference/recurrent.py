@@ -17,9 +17,26 @@ from .surrogate import CDF, DENSITY
 
 
 def recurrent_forward(
-    i, w, beta, gamma, rho, kappa, theta, d, v_reset, decay_input, refractory, surrogate, alpha, u, s, j, a, held,
+    i,
+    w,
+    beta,
+    gamma,
+    rho,
+    kappa,
+    theta,
+    d,
+    v_reset,
+    decay_input,
+    refractory,
+    surrogate,
+    alpha,
+    u,
+    s,
+    j,
+    a,
+    held,
     carried=None,
-):  # fmt: skip
+):
     """Charge, fire and reset for t = 1..T.
 
     Args:
@@ -67,9 +84,36 @@ def recurrent_forward(
 
 
 def recurrent_backward(
-    ds, u, s, j, a, held, w, beta, gamma, rho, kappa, theta, d, v_reset, detach_reset, decay_input, surrogate, alpha,
-    p_offset, p_slope, di, dw, dbeta, dgamma, drho, dkappa, dtheta, dalpha, start=None,
-):  # fmt: skip
+    ds,
+    u,
+    s,
+    j,
+    a,
+    held,
+    w,
+    beta,
+    gamma,
+    rho,
+    kappa,
+    theta,
+    d,
+    v_reset,
+    detach_reset,
+    decay_input,
+    surrogate,
+    alpha,
+    p_offset,
+    p_slope,
+    di,
+    dw,
+    dbeta,
+    dgamma,
+    drho,
+    dkappa,
+    dtheta,
+    dalpha,
+    start=None,
+):
     """Back-propagation through time of `recurrent_forward`, from t = T down to 1.
 
     Args:

@@ -57,7 +57,7 @@ _NAMES = {
     "training": ("Evaluation", "Trainer", "load"),
     "diagnostics": ("Diagnosis", "GradientReport", "OperationCount", "check_gradients", "count_operations", "diagnose"),
     "errors": ("CheckpointError", "ConfigError", "DivergenceError", "ShapeError"),
-    "kernels.cpu.launch": ("get_num_threads", "set_num_threads"),
+    "kernels.cpu.run.launch": ("get_num_threads", "set_num_threads"),
 }
 _MODULES = ("data", "diagnostics", "encode", "kernels", "layers", "losses", "models", "optim", "schedules", "training")
 

@@ -207,7 +207,7 @@ def _diagnose(options):
 
 def _bench(options):
     from .bench import command
-    from .kernels.cpu.launch import set_num_threads
+    from .kernels.cpu.run.launch import set_num_threads
 
     if options.threads is not None:
         set_num_threads(options.threads)
@@ -238,7 +238,7 @@ def _info(options):
     import llvmlite.binding as llvm
     from numba import config as numba_config
 
-    from .kernels.cpu import launch, vector
+    from .kernels.cpu.run import launch, vector
 
     features = [name for name in ("avx2", "fma", "avx512f", "neon", "sve") if llvm.get_host_cpu_features().get(name)]
     cache = numba_config.CACHE_DIR or f"{Path(launch.__file__).parent / '__pycache__'} (NUMBA_CACHE_DIR moves it)"
@@ -263,8 +263,8 @@ def _cuda():
         for_device("cuda")
     except DeviceError as error:
         return str(error).removeprefix("device 'cuda': ").removesuffix("; use device='cpu'")
-    from .kernels.cuda import library
-    from .kernels.cuda.api import device_info
+    from .kernels.cuda.run.api import device_info
+    from .kernels.cuda.ways import library
 
     info, gigabytes = device_info(), 2**30
     capability = ".".join(map(str, info["capability"]))

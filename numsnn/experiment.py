@@ -17,7 +17,7 @@ from .config import Config
 from .diagnostics import Diagnosis, diagnose, record_spikes, write_report
 from .errors import ConfigError
 from .files import write_file
-from .kernels.cpu.launch import set_num_threads
+from .kernels.cpu.run.launch import set_num_threads
 from .layers import ALIF, IF, LIF, PLIF, CubaLIF, Layer, RateBand, Sequential
 from .models import from_string
 from .pda import PDA

@@ -4,7 +4,6 @@ JOBS is the list of what is compiled: small networks are trained for one step an
 the variants that such networks ask for, in float32. To have more compiled, add a function to it.
 """
 
-import gc
 import time
 from dataclasses import dataclass, replace
 from itertools import product
@@ -145,7 +144,8 @@ class Kernel:
 def warm_up(jobs=JOBS) -> list[Kernel]:
     """Do the jobs; returns the kernels that they met for the first time in this process, the slowest first."""
     from numba.core import event
-    from numba.core.dispatcher import Dispatcher
+
+    from .machine_code import KERNELS
 
     class Timer(event.Listener):
         """The time of every compilation that is not part of another."""
@@ -165,9 +165,7 @@ def warm_up(jobs=JOBS) -> list[Kernel]:
 
     def hits():
         """Every kernel of numsnn that came from the disk, with its argument types."""
-        known = (found for found in gc.get_objects() if issubclass(type(found), Dispatcher))  # not what proxies are for
-        ours = [found for found in known if found.py_func.__module__.startswith(f"{__package__}.")]
-        return {(found, types) for found in ours for types in found.stats.cache_hits}
+        return {(kernel, types) for kernel in KERNELS for types in kernel.stats.cache_hits}
 
     before, timer = hits(), Timer()
     with event.install_listener("numba:compile", timer):

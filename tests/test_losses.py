@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import numsnn as snn
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import for_device
 from numsnn.losses import (
     TET,
     Loss,
@@ -19,6 +19,8 @@ from numsnn.losses import (
     SpikeCountMSE,
     TimeToFirstSpike,
 )
+
+cpu, reference = for_device("cpu"), for_device("reference")
 
 T, N, K = 4, 3, 5
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import numsnn as snn
-from numsnn.kernels import reference
+from numsnn.kernels import for_device
 from numsnn.layers import Parameter
 from numsnn.layers.parameter import GROUPS
 from numsnn.optim import SGD, Adam, AdamW, Optimizer, clip_global_norm, global_norm
+
+reference = for_device("reference")
 
 OPTIMISERS = {
     "plain SGD": lambda **options: SGD(0.1, momentum=0.0, **options),

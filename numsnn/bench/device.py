@@ -6,10 +6,10 @@ from importlib import metadata
 import numpy as np
 
 from ..kernels import cuda
-from ..kernels.cuda.api import SIMULATED, device_info
-from ..kernels.cuda.api import cuda as api
-from ..kernels.cuda.array import store
-from ..kernels.cuda.stream import work_stream
+from ..kernels.cuda.run.api import SIMULATED, device_info
+from ..kernels.cuda.run.api import cuda as api
+from ..kernels.cuda.run.memory import store
+from ..kernels.cuda.run.stream import work_stream
 from . import measure
 
 WRITTEN = 256 << 20

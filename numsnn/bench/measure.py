@@ -84,7 +84,7 @@ def processor() -> str:
 
 def registers() -> str:
     """The vector registers that numsnn compiles for."""
-    from ..kernels.cpu.vector import REGISTER_BYTES, REGISTERS
+    from ..kernels.cpu.inline.vector import REGISTER_BYTES, REGISTERS
 
     return f"{REGISTERS} of {8 * REGISTER_BYTES} bits"
 

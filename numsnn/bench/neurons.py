@@ -14,8 +14,8 @@ Potentials are not stored: the backward pass computes them again.
 import numpy as np
 
 from ..kernels import for_device
-from ..kernels.cpu.compile import kernel
-from ..kernels.cpu.launch import TILE_ELEMENTS, count_tiles, launch
+from ..kernels.compile import kernel
+from ..kernels.cpu.run.launch import TILE_ELEMENTS, count_tiles, launch
 from ..layers import INFERENCE, LIF, TRAINING, BatchNorm, Sequential
 from . import measure
 

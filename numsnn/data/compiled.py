@@ -21,7 +21,9 @@ class Compiled:
         if self._fast is None:
             from numba import njit
 
-            self._fast = njit(cache=True, nogil=True, error_model="numpy")(self.python)
+            from ..machine_code import keep
+
+            self._fast = keep(njit(nogil=True, error_model="numpy")(self.python))
         return self._fast(*arguments)
 
 

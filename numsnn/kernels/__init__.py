@@ -4,10 +4,12 @@
 Numba for a GPU, and is imported only where it is asked for.
 """
 
+from functools import cache
 from importlib import import_module
-from types import ModuleType
 
 import numpy as np
+
+from .contract import Target
 
 DEVICES = ("reference", "cpu", "cuda")
 
@@ -17,7 +19,7 @@ ROUTES = ("auto", "events", "winograd", "dense", "float32", "tf32", "bfloat16", 
 "auto"."""
 
 
-def for_device(device: str) -> ModuleType:
+def for_device(device: str) -> Target:
     """The kernels of one target, imported when they are first asked for.
 
     Args:
@@ -30,8 +32,11 @@ def for_device(device: str) -> ModuleType:
     if device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(map(repr, DEVICES))}; got {device!r}")
     if device == "cuda":
-        import_module(".cuda.api", __name__).require_device()
-    return import_module(f".{device}", __name__)
+        import_module(".cuda.run.api", __name__).require_device()
+    return _target(device)
+
+
+_target = cache(Target)
 
 
 def zeros_like(x):

@@ -10,18 +10,11 @@ Constants take the type of the argument (``type(z)(1)``): a bare Python float wo
 into float64.
 """
 
-import hashlib
 import math
-from pathlib import Path
 
 import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
-
-SOURCE_HASH = int(hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:15], 16)
-"""Closed over by every kernel that uses an equation: Numba's disk cache looks at the kernel's own file only, so
-without it an edited equation would leave stale machine code behind."""
-
 
 # --- section 1: the neuron ------------------------------------------------------------------------------------
 

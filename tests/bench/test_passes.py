@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from numsnn.bench import neurons, passes
-from numsnn.kernels import reference
+from numsnn.kernels import for_device
+
+reference = for_device("reference")
 
 CASES = passes.cases(quick=True)
 

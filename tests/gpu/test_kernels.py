@@ -6,11 +6,13 @@ import workloads_layers  # noqa: F401  fills WORKLOADS
 from close import ROUNDING, close
 from workloads import WORKLOADS
 
-from numsnn.kernels import cpu
+from numsnn.kernels import for_device
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 from twins import cuda, twin
+
+cpu = for_device("cpu")
 
 pytestmark = pytest.mark.gpu
 

@@ -17,7 +17,6 @@ combination of argument types, and compute capability:
     seconds             to compile and link
 """
 
-import hashlib
 import json
 import multiprocessing
 import re
@@ -30,9 +29,10 @@ import drive
 import dry_run
 from cuda.core import Linker, LinkerOptions, ObjectCode
 from numba import types
-from numba.cuda import serialize
 from numba.cuda.compiler import compile_cuda, kernel_fixup
 from numba.cuda.cudadrv import nvvm
+
+from numsnn import machine_code
 
 CAPABILITIES = (8, 0), (9, 0)
 
@@ -50,9 +50,8 @@ def _text(value):
 
 
 def key(kernel):
-    """A digest of what a factory closed over, as Numba makes one for its cache."""
-    cells = tuple(cell.cell_contents for cell in kernel.py_func.__closure__ or ())
-    return hashlib.sha256(serialize.dumps(cells)).hexdigest()
+    """What its machine code is found by on disk."""
+    return machine_code.digest(kernel.py_func)
 
 
 def compiled(kernel, argument_types):
@@ -95,7 +94,7 @@ def measured(task):
         entries = []
         for capability in CAPABILITIES:
             ptx = library.get_asm_str(cc=capability)
-            entries.append(common | {"cc": capability} | counts(ptx) | machine_code(ptx, capability))
+            entries.append(common | {"cc": capability} | counts(ptx) | linked(ptx, capability))
             now = time.perf_counter()
             entries[-1]["seconds"], start = round(now - start, 3), now
         return entries
@@ -113,7 +112,7 @@ def counts(ptx):
     }
 
 
-def machine_code(ptx, capability):
+def linked(ptx, capability):
     """What ptxas says of the machine code."""
     options = LinkerOptions(arch=f"sm_{capability[0]}{capability[1]}", ptxas_options=["-v"])
     linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)

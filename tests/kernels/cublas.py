@@ -5,7 +5,7 @@ import ctypes
 
 import numpy as np
 
-from numsnn.kernels.cuda import library
+from numsnn.kernels.cuda.ways import library
 
 ROUNDED = {"float32": 23, "tf32": 10, "bfloat16": 7, "float16": 10}
 """Route -> bits behind the point of the factors."""

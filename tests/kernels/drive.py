@@ -11,7 +11,8 @@ from neurons import FAMILIES
 from twins import twin
 from workloads import REAL, WORKLOADS, empty, normal, spikes
 
-from numsnn.kernels.cuda import library, neuron
+from numsnn.kernels.cuda import neuron
+from numsnn.kernels.cuda.ways import library
 
 MISSING = []
 """Functions that were asked for and that the target does not have."""

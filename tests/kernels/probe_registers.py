@@ -2,9 +2,9 @@
 and the number of the registers that were compiled for."""
 
 import numpy as np
+from targets import cpu, reference
 
-from numsnn.kernels import cpu, reference
-from numsnn.kernels.cpu import vector
+from numsnn.kernels.cpu.inline import vector
 
 rng = np.random.default_rng(0)
 x = (rng.random((3, 9, 10, 20)) < 0.2).astype(np.uint8)

@@ -6,14 +6,16 @@ from importlib.util import find_spec
 
 import pytest
 
-from numsnn.kernels import cpu, reference
+from numsnn.kernels import for_device
+
+cpu, reference = for_device("cpu"), for_device("reference")
 
 if find_spec("numba_cuda") is None:
     TWIN, SIMULATED = pytest.param(None, marks=pytest.mark.skip(reason="numba-cuda is not installed"), id="cuda"), False
 else:
     from twins import twin
 
-    from numsnn.kernels.cuda.api import SIMULATED
+    from numsnn.kernels.cuda.run.api import SIMULATED
 
     TWIN = pytest.param(twin, id="cuda")
 

@@ -5,10 +5,10 @@ import pytest
 from bounds import REALS
 from numba.core.errors import TypingError
 
-from numsnn.kernels.cpu import prefetch
-from numsnn.kernels.cpu.access import read, write
-from numsnn.kernels.cpu.compile import kernel
-from numsnn.kernels.cpu.prefetch import ahead
+from numsnn.kernels.compile import kernel
+from numsnn.kernels.cpu.inline import prefetch
+from numsnn.kernels.cpu.inline.access import read, write
+from numsnn.kernels.cpu.inline.prefetch import ahead
 
 
 @kernel

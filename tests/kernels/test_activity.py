@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient
-from targets import ALL, COMPILED
+from targets import ALL, COMPILED, reference
 
-from numsnn.kernels import reference
 from numsnn.kernels.cpu import activity
 
 WEIGHT, LOW, HIGH = 0.7, 0.3, 0.5

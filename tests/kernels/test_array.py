@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from numsnn.kernels import cpu, reference
+from targets import cpu, reference
 
 BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=lambda k: k.name)
 

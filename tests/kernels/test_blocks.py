@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from bounds import REALS, agree
 
-from numsnn.kernels.cpu import blocks, vector
-from numsnn.kernels.cpu.compile import kernel
-from numsnn.kernels.cpu.launch import ALIGNMENT, aligned, scratch
-from numsnn.kernels.cpu.winograd import INPUT, PRODUCTS, WEIGHTS
+from numsnn.kernels.compile import kernel
+from numsnn.kernels.cpu.inline import blocks, vector
+from numsnn.kernels.cpu.run.launch import ALIGNMENT, aligned, scratch
+from numsnn.kernels.cpu.ways.winograd import INPUT, PRODUCTS, WEIGHTS
 
 COLUMNS = (1, 3, 4, 15, 16, 17, 40, 129, 300, 620)
 

@@ -4,10 +4,9 @@ import naive
 import numpy as np
 import pytest
 from bounds import REALS, agree
-from targets import ALL, COMPILED, SIMULATED, TWIN
+from targets import ALL, COMPILED, SIMULATED, TWIN, cpu, reference
 
-from numsnn.kernels import cpu, reference
-from numsnn.kernels.cpu import grouped, product
+from numsnn.kernels.cpu.ways import grouped, product
 
 # (B, H, W, I), (kh, kw, O), stride, padding, groups
 CASES = {
@@ -122,7 +121,7 @@ def test_both_ways_to_convolve_are_the_reference(small_tiles, monkeypatch, name,
 @pytest.mark.parametrize("name", ["grouped", "depthwise, two outputs each"])
 def test_groups_in_tiles_are_the_reference(small_tiles, monkeypatch, k, name):
     """A tile stays within a group, however few channels that has."""
-    from numsnn.kernels.cuda import grouped
+    from numsnn.kernels.cuda.ways import grouped
 
     monkeypatch.setattr(grouped, "worth_it", lambda w, groups: False)
     x, w, b, dy, geometry = draw(name, np.float32)

@@ -15,8 +15,8 @@ import numsnn as snn
 from numsnn import cli
 from numsnn.errors import DeviceError, DeviceMemoryError
 from numsnn.kernels import for_device
-from numsnn.kernels.cuda import api, array, library, memory
-from numsnn.kernels.cuda.launch import launch, scratch
+from numsnn.kernels.cuda.run import api, array, library, memory
+from numsnn.kernels.cuda.run.launch import launch, scratch
 
 # --- no device ------------------------------------------------------------------------------------------------
 

@@ -5,9 +5,7 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree
-from targets import ALL, COMPILED, fewer
-
-from numsnn.kernels import reference
+from targets import ALL, COMPILED, fewer, reference
 
 
 def drop(k, x, p, seed, real=np.float32):

@@ -6,9 +6,7 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient
-from targets import ALL, COMPILED
-
-from numsnn.kernels import reference
+from targets import ALL, COMPILED, reference
 
 STEPS_FEATURES = pytest.mark.parametrize(("steps", "features"), [(1, 1), (4, 97), (41, 3)])
 

@@ -5,9 +5,7 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS
-from targets import ALL, COMPILED, fewer
-
-from numsnn.kernels import reference
+from targets import ALL, COMPILED, fewer, reference
 
 STEPS, SAMPLES, FEATURES = 5, 4, 13
 

@@ -12,7 +12,7 @@ from numba import njit, types
 from scipy.integrate import quad
 
 from numsnn.kernels import equations as eq
-from numsnn.kernels.cpu.compile import FASTMATH
+from numsnn.kernels.compile import FASTMATH
 from numsnn.kernels.reference import surrogate as reference
 from numsnn.kernels.reference.dropout import uniform as reference_uniform
 

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient, within
-from targets import ALL, COMPILED, fewer
-
-from numsnn.kernels import reference
+from targets import ALL, COMPILED, fewer, reference
 
 EPS = 1e-3
 """Large enough to matter: a kernel that forgot it would be far off."""

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from numsnn.kernels.cpu import launch
+from numsnn.kernels.cpu.run import launch
 
 # --- tiles --------------------------------------------------------------------------------------------------
 

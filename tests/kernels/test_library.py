@@ -10,12 +10,11 @@ from test_conv import CASES, draw, magnitudes, run
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
-from targets import SIMULATED
+from targets import SIMULATED, reference
 from twins import cuda, twin
 
 from numsnn.errors import DeviceError
-from numsnn.kernels import reference
-from numsnn.kernels.cuda import library, route
+from numsnn.kernels.cuda.ways import library, route
 
 PLAIN = [name for name, case in CASES.items() if case[-1] == 1]
 

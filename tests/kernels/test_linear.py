@@ -5,9 +5,7 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree
-from targets import ALL, COMPILED, SIMULATED
-
-from numsnn.kernels import reference
+from targets import ALL, COMPILED, SIMULATED, reference
 
 SHAPES = [(1, 1, 1), (5, 7, 3), (13, 1, 2), (1, 9, 11), (10, 8, 1)]
 """(M, I, O); in small tiles of three most have several, the last one cut short."""

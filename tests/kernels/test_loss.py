@@ -5,9 +5,7 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient
-from targets import ALL, COMPILED
-
-from numsnn.kernels import reference
+from targets import ALL, COMPILED, reference
 
 STEPS, SAMPLES, CLASSES = 3, 5, 4
 LABELS = np.array([0, 3, 1, 0, 2], np.int64)

@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 from bounds import REALS, agree, within
 from neurons import FAMILIES, RESETS, TIED, assert_bites, draw, forward, forward_bound, shape_for
-from targets import ALL, COMPILED
-
-from numsnn.kernels import reference
+from targets import ALL, COMPILED, reference
 
 FIRING = (None, *FAMILIES)
 """None fires spikes, a family's name its distribution function."""

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from bounds import PROMISE, REALS, is_gradient, within
 from neurons import FAMILIES, RESETS, TIED, assert_bites, backward, backward_bound, draw, forward, shape_for
-from targets import ALL, COMPILED
-
-from numsnn.kernels import reference
+from targets import ALL, COMPILED, reference
 
 BOTH = (False, True)
 NO_LOSS_ON_POTENTIALS = (None, None)

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 from bounds import REALS, within
 from neurons import FAMILIES, RESETS, draw, shape_for
-from targets import ALL, COMPILED, fewer
+from targets import ALL, COMPILED, fewer, reference
 
-from numsnn.kernels import reference
 from numsnn.kernels.reference.surrogate import DENSITY
 
 SHAPES = [(5, 37, 6), (3, 64, 8), (1, 1, 1), (4, 1, 3), (70, 3, 41), (8, 5, 3), (4, 7, 12)]

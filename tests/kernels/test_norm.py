@@ -5,9 +5,7 @@ import statistics
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient, within
-from targets import ALL, COMPILED, fewer
-
-from numsnn.kernels import reference
+from targets import ALL, COMPILED, fewer, reference
 
 EPS, SCALE = 1e-3, 0.7
 """Both large enough to matter: a kernel that forgot one would be far off."""

@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree
+from targets import cpu, reference
 from twins import twin
-
-from numsnn.kernels import cpu, reference
 
 BOTH = pytest.mark.parametrize("k", [reference, cpu, twin], ids=lambda k: k.name)
 COMPILED = pytest.mark.parametrize("k", [cpu, twin], ids=lambda k: k.name)

@@ -5,9 +5,7 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient
-from targets import ALL, COMPILED
-
-from numsnn.kernels import reference
+from targets import ALL, COMPILED, reference
 
 EPS, WEIGHT = 1e-2, 0.6
 CHANNELS = 3

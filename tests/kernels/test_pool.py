@@ -4,9 +4,7 @@ import naive
 import numpy as np
 import pytest
 from bounds import REALS, agree
-from targets import ALL, COMPILED
-
-from numsnn.kernels import reference
+from targets import ALL, COMPILED, reference
 
 # (B, H, W, C), kernel, stride, padding
 CASES = {

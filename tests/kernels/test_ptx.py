@@ -77,7 +77,7 @@ def test_every_kernel_compiles(found, kernels):
     assert [entry["error"] for entry in found["kernels"] if "error" in entry] == []
     there = {
         (path.stem, node.name)
-        for path in (REPOSITORY / "numsnn" / "kernels" / "cuda").glob("*.py")
+        for path in (REPOSITORY / "numsnn" / "kernels" / "cuda").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef) and any(ast.unparse(one) == "kernel" for one in node.decorator_list)
     }

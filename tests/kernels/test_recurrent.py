@@ -8,9 +8,7 @@ import itertools
 
 import numpy as np
 import pytest
-from targets import ALL, COMPILED, TWIN
-
-from numsnn.kernels import cpu, reference
+from targets import ALL, COMPILED, TWIN, cpu, reference
 
 STEPS, ROWS, CHANNELS = 7, 19, 5
 PARTS = list(itertools.product([False, True], repeat=4))  # lateral, synapse, adaptation, refractory

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from bounds import REALS, agree, within
+from targets import cpu, reference
 from test_conv import CASES, draw, magnitudes, run
 
 from numsnn import kernels
-from numsnn.kernels import cpu, reference
-from numsnn.kernels.cpu import events, route, winograd
+from numsnn.kernels.cpu.ways import events, route, winograd
 
 PLAIN = [name for name, case in CASES.items() if case[-1] == 1]
 """Cases of one group: those that events can take."""

@@ -1,42 +1,51 @@
 """What all targets share: names, arguments, and results that depend on inputs alone."""
 
+import copy
 import inspect
 import multiprocessing
 import os
+import pickle
 import threading
 from importlib import import_module
 
 import numpy as np
 import pytest
 import workloads_layers  # noqa: F401  fills WORKLOADS
+from targets import cpu, reference
 from workloads import MEMORY, ON_ONE_THREAD, WORKLOADS
 
 from numsnn import kernels
-from numsnn.kernels import cpu, reference
-from numsnn.kernels.cpu import launch
+from numsnn.kernels.contract import ROOMS, Target
+from numsnn.kernels.cpu.run import launch
 
 # --- one contract -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["cpu", "cuda"], scope="module")
-def target(request):
-    """A compiled target."""
-    if request.param == "cuda":
+FUNCTIONS = [(room, name) for room, names in ROOMS.items() for name in names]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize(("room", "name"), FUNCTIONS)
+def test_targets_have_the_same_rooms_and_arguments(device, room, name):
+    if device == "cuda":
         pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
-    return import_module(f"numsnn.kernels.{request.param}")
-
-
-def test_targets_have_the_same_names(target):
-    assert sorted(target.__all__) == sorted(reference.__all__)
-    assert len(set(target.__all__)) == len(target.__all__)
-    for k in (target, reference):
-        assert all(hasattr(k, name) for name in k.__all__)
-
-
-@pytest.mark.parametrize("name", sorted(set(reference.__all__) - {"name"}))
-def test_targets_have_the_same_arguments(target, name):
-    mine, text = (inspect.signature(getattr(k, name)).parameters for k in (target, reference))
+    mine, text = (
+        inspect.signature(getattr(import_module(f"numsnn.kernels.{target}.{room}"), name)).parameters
+        for target in (device, "reference")
+    )
     assert list(mine.values()) == list(text.values())
+
+
+def test_a_target_that_lacks_a_function_is_refused(monkeypatch):
+    monkeypatch.setitem(ROOMS, "encode", ("poisson", "rank_order"))
+    message = r"kernels/cpu/encode.py lacks rank_order, which kernels/contract.py promises"
+    with pytest.raises(ImportError, match=message):
+        Target("cpu")
+
+
+def test_targets_are_copied_and_pickled_by_name():
+    assert copy.deepcopy(cpu) is cpu
+    assert pickle.loads(pickle.dumps(reference)) is reference
 
 
 @pytest.mark.parametrize("device", kernels.DEVICES)
@@ -61,7 +70,7 @@ def same(arrays, others):
 
 
 def test_every_kernel_is_tried():
-    assert set(WORKLOADS) == set(cpu.__all__) - MEMORY
+    assert set(WORKLOADS) == {name for _, name in FUNCTIONS} - MEMORY
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 from bounds import REALS, agree
+from targets import cpu, reference
 from test_conv import CASES, draw, magnitudes
 from test_linear import SHAPES
 from test_linear import draw as draw_linear
-
-from numsnn.kernels import cpu, reference
 
 DENSITIES = (0.0, 0.2, 1.0)
 

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from numsnn.kernels import reference
+from numsnn.kernels.contract import ROOMS, Target
 
-cuda = pytest.importorskip("numsnn.kernels.cuda", reason="numba-cuda is not installed")
+api = pytest.importorskip("numsnn.kernels.cuda.run.api", reason="numba-cuda is not installed")
+cuda = Target("cuda")
 
-if cuda.api.SIMULATED:
+if api.SIMULATED:
     sys.setswitchinterval(1e-5)  # its threads wait for each other at every barrier, a turn each time
 
 NOT_ADAPTED = {"empty", "zeros", "from_host", "to_host", "feed", "name", "visible_limit"}
@@ -53,8 +54,7 @@ def _adapted(function):
 twin = SimpleNamespace(
     **{
         name: getattr(cuda, name) if name in NOT_ADAPTED else _adapted(getattr(cuda, name))
-        for name in reference.__all__
-        if hasattr(cuda, name)
+        for name in ("name", *(function for functions in ROOMS.values() for function in functions))
     }
 )
 """The CUDA kernels, with NumPy arrays as arguments."""

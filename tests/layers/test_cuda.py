@@ -122,7 +122,7 @@ def step(net, x, y, mode=TRAINING):
 def test_training_steps_are_the_cpu_s(name):
     """Forward, backward and update, three times, one of them layer by layer; a step like the one before it asks the
     device for no memory."""
-    from numsnn.kernels.cuda.array import store
+    from numsnn.kernels.cuda.run.memory import store
 
     (cpu, cuda), x, y = pair(name)
     optimizers = [AdamW(0.01, weight_decay=0.1) for _ in range(2)]
@@ -225,7 +225,7 @@ def test_inputs_of_the_other_side_are_refused():
 
 
 def test_a_batch_that_does_not_fit_is_told_which_would(monkeypatch):
-    from numsnn.kernels.cuda import array
+    from numsnn.kernels.cuda.run import memory as array
 
     x, y = np.ones((16, 400), np.float32), np.zeros(16, int)
     net = snn.Sequential(snn.Repeat(2), snn.Linear(400, 3, bias=False))

@@ -80,7 +80,7 @@ def test_density_decides_anew_at_every_pass():
 @pytest.mark.parametrize("asked", ["events", "winograd", "dense"])
 def test_frozen_weights_are_prepared_once(monkeypatch, asked):
     """A folded network keeps what it makes of its weights; new weights, training or another dtype end that."""
-    from numsnn.kernels.cpu import events, winograd
+    from numsnn.kernels.cpu.ways import events, winograd
 
     net = network().build((3, 2, 8, 8, 3), seed=3)
     step(net, spikes())

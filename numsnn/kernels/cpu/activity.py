@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .compile import kernel
-from .launch import count_tiles, launch, rows_per_tile, scratch
-from .reduce import sum_tiles
+from ..compile import kernel
+from .run.launch import count_tiles, launch, rows_per_tile, scratch
+from .run.reduce import sum_tiles
 
 ROW_BLOCKS = 16
 """Blocks the rows are summed in: enough to share out where units are few."""

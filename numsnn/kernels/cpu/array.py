@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from ..reference.array import copy, fill, put, to_host
-from .launch import aligned
+from .run.launch import aligned
 
 __all__ = ["copy", "empty", "feed", "fill", "from_host", "put", "to_host", "zeros"]
 

@@ -6,9 +6,11 @@ their remainder, each of which is read by some of the taps: every class is a con
 
 import numpy as np
 
-from . import events, grouped, product, winograd
-from . import visible as sparse_gradient
-from .route import choose
+from .route import choose, visible_limit
+from .ways import events, grouped, product, winograd
+from .ways import visible as sparse_gradient
+
+__all__ = ["active_inputs", "conv2d_backward_input", "conv2d_backward_weight", "conv2d_forward", "visible_limit"]
 
 PREPARED = {"events": events.PACKED, "winograd": winograd.PACKED}
 """Route -> what weights prepared for it are kept as."""

@@ -3,16 +3,14 @@
 import numpy as np
 
 from .. import equations as eq
-from .compile import kernel
-from .launch import TILE_ELEMENTS, count_tiles, launch
+from ..compile import kernel
+from .run.launch import TILE_ELEMENTS, count_tiles, launch
 
 
 def _dropout_kernel():
-    source = eq.SOURCE_HASH
 
     @kernel
     def dropout_tiles(x, p, inverse, seed, y, size, lo, hi):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         steps, features = x.shape
         for f in range(lo * size, min(features, hi * size)):
             factor = inverse if eq.uniform(seed, np.uint64(f)) >= p else type(inverse)(0)

@@ -1,7 +1,7 @@
 """Joins, copies along time and channels, and delays, compiled; `reference.elementwise` is the text it equals."""
 
-from .compile import kernel
-from .launch import TILE_ELEMENTS, count_tiles, launch, rows_per_tile
+from ..compile import kernel
+from .run.launch import TILE_ELEMENTS, count_tiles, launch, rows_per_tile
 
 
 def _launch_flat(range_kernel, *arrays):

@@ -3,16 +3,14 @@
 import numpy as np
 
 from .. import equations as eq
-from .compile import kernel
-from .launch import count_tiles, launch, rows_per_tile
+from ..compile import kernel
+from .run.launch import count_tiles, launch, rows_per_tile
 
 
 def _poisson_kernel():
-    source = eq.SOURCE_HASH
 
     @kernel
     def poisson_tiles(x, indices, first, seed, s, rows, lo, hi):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         steps, samples, features = s.shape
         for row in range(lo * rows, min(steps * samples, hi * rows)):
             t, n = row // samples, row % samples

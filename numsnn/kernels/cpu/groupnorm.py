@@ -6,9 +6,9 @@ positions first, channel by channel, which vectorises, and then over a group's c
 
 import numpy as np
 
-from .compile import kernel
-from .launch import count_tiles, launch, rows_per_tile
-from .reduce import sum_tiles
+from ..compile import kernel
+from .run.launch import count_tiles, launch, rows_per_tile
+from .run.reduce import sum_tiles
 
 
 def _tiling(shape):

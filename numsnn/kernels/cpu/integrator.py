@@ -3,17 +3,15 @@
 import numpy as np
 
 from .. import equations as eq
-from .compile import kernel
-from .launch import count_tiles, launch, rows_per_tile
-from .reduce import sum_tiles
+from ..compile import kernel
+from .run.launch import count_tiles, launch, rows_per_tile
+from .run.reduce import sum_tiles
 
 
 def _kernels():
-    source = eq.SOURCE_HASH
 
     @kernel
     def integrator_forward_tiles(i, beta, decay_input, u, carried, carry, rows, lo, hi):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         steps, total, channels = u.shape
         real = type(beta[0])
         first, last = lo * rows, min(total, hi * rows)
@@ -30,7 +28,6 @@ def _kernels():
 
     @kernel
     def integrator_backward_tiles(du, i, u, beta, decay_input, di, dbeta, start, carry, rows, lo, hi):
-        source  # noqa: B018  see the forward kernel
         steps, total, channels = u.shape
         real = type(beta[0])
         e = np.empty((rows, channels), u.dtype)

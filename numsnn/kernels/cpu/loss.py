@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from .compile import kernel
-from .launch import launch
+from ..compile import kernel
+from .run.launch import launch
 
 
 @kernel

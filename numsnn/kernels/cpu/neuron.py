@@ -12,12 +12,13 @@ import numpy as np
 from numba.extending import register_jitable
 
 from .. import equations as eq
-from .access import read, write
-from .compile import kernel
-from .launch import count_tiles, launch, rows_per_tile
+from ..compile import kernel
+from ..steps import after_reset, reset_kind
+from .inline.access import read, write
+from .inline.prefetch import ahead
 from .norm import merge_moments
-from .prefetch import ahead
-from .tiles import SCRATCH_ELEMENTS, STATE_ELEMENTS, cut, same_memory
+from .run.launch import count_tiles, launch, rows_per_tile
+from .run.tiles import SCRATCH_ELEMENTS, STATE_ELEMENTS, cut, same_memory
 
 
 @cache
@@ -26,7 +27,6 @@ def _forward_kernel(surrogate, reset, decay_input, normed, store, carry, measure
     relaxed = surrogate is not None
     cdf = eq.CDF[surrogate or "rectangle"]
     soft, hard = reset == "soft", reset == "hard"
-    source = eq.SOURCE_HASH
 
     @kernel
     def lif_forward_tiles(
@@ -53,7 +53,6 @@ def _forward_kernel(surrogate, reset, decay_input, normed, store, carry, measure
         lo,
         hi,
     ):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         steps, total, channels = i.shape
         real = type(v_reset)
         v, u_m = np.empty((rows, width), i.dtype), np.empty(width, i.dtype)
@@ -80,11 +79,7 @@ def _forward_kernel(surrogate, reset, decay_input, normed, store, carry, measure
                         x = u_t - th
                         s_t = cdf(x * read(inverse_width, "value", k)) if relaxed else real(eq.fire(x))
                         write(s, "spike", (t, m, k), s_t)
-                        v_t = u_t
-                        if soft:
-                            v_t = eq.reset_soft(u_t, s_t, th)
-                        if hard:
-                            v_t = eq.reset_hard(u_t, s_t, v_reset)
+                        v_t = after_reset(u_t, s_t, th, v_reset, soft, hard)
                         write(v, "state", (m - first, c), v_t)
                         if store or measure or see:
                             write(u_m, "potential", c, u_t)
@@ -138,13 +133,6 @@ def _finish(shift, drift, rows, mean, square):
         inverse = type(shift[c])(1) / type(shift[c])(rows)
         mean[c] = shift[c] + drift[c] * inverse
         square[c] = max(square[c] - drift[c] * drift[c] * inverse, type(shift[c])(0))
-
-
-def reset_kind(v_reset, dtype):
-    """What the argument v_reset stands for, "hard", "soft" or "none", and the value of a hard reset."""
-    if v_reset is None or v_reset == "none":
-        return v_reset or "soft", dtype.type(0)
-    return "hard", dtype.type(v_reset)
 
 
 def lif_forward(
@@ -260,7 +248,6 @@ def _backward_kernel(surrogate, reset, detach_reset, decay_input, normed, learne
     soft, hard = reset == "soft", reset == "hard"
     learn_beta, learn_theta, learn_alpha = learned
     above = "input gradient" if in_place else "gradient"
-    source = eq.SOURCE_HASH
 
     @kernel
     def lif_backward_tiles(
@@ -286,7 +273,6 @@ def _backward_kernel(surrogate, reset, detach_reset, decay_input, normed, learne
         lo,
         hi,
     ):
-        source  # noqa: B018  see the forward kernel
         steps, total, channels = i.shape
         real = type(v_reset)
         dx = ds if in_place else di  # one place must be one array for the compiler, too
@@ -427,11 +413,9 @@ def lif_backward(
 @cache
 def _reset_kernel(reset):
     soft, hard = reset == "soft", reset == "hard"
-    source = eq.SOURCE_HASH
 
     @kernel
     def lif_reset_tiles(u, s, theta, v_reset, v, rows, lo, hi):
-        source  # noqa: B018  see the forward kernel
         total, channels = u.shape
         real = type(v_reset)
         for m in range(lo * rows, min(total, hi * rows)):

@@ -5,12 +5,24 @@ from functools import cache
 
 import numpy as np
 
-from ..reference.norm import batchnorm_factor
-from .access import read, write
-from .compile import kernel
-from .launch import count_tiles, launch, rows_per_tile
-from .reduce import sum_tiles
-from .tiles import same_memory
+from ..compile import kernel
+from ..reference.norm import batchnorm_factor, batchnorm_fold
+from .inline.access import read, write
+from .run.launch import count_tiles, launch, rows_per_tile
+from .run.reduce import sum_tiles
+from .run.tiles import same_memory
+
+__all__ = [
+    "batchnorm_backward",
+    "batchnorm_factor",
+    "batchnorm_fold",
+    "batchnorm_forward",
+    "merge_moments",
+    "moments",
+    "running_update",
+    "scale_steps_backward",
+    "scale_steps_forward",
+]
 
 
 @kernel

@@ -4,8 +4,8 @@ elements, taken segment by segment."""
 import numpy as np
 from numba.extending import register_jitable
 
-from .compile import kernel
-from .launch import TILE_ELEMENTS, count_tiles, launch
+from ..compile import kernel
+from .run.launch import TILE_ELEMENTS, count_tiles, launch
 
 
 @register_jitable

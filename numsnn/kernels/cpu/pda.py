@@ -2,7 +2,10 @@
 numbers: one thread does."""
 
 from .. import equations as eq
-from .compile import kernel
+from ..compile import kernel
+from ..reference.pda import merge_steps, normalised_moments
+
+__all__ = ["divergence", "merge_steps", "normalised_moments", "shift_update"]
 
 
 @kernel
@@ -18,11 +21,9 @@ def shift_update(d, mean, target, momentum):
 
 
 def _divergence_kernel():
-    source = eq.SOURCE_HASH
 
     @kernel
     def divergence_channels(mean, var, target_mean, target_var, eps, weight, n, value, p_offset, p_slope):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         for c in range(len(mean)):
             moments = mean[c], var[c] + eps, target_mean[c], target_var[c] + eps
             value[c] = weight * eq.normal_divergence(*moments)

@@ -1,8 +1,8 @@
 """Average and max pooling, compiled; `reference.pool` is the text it equals. A tile is a block of rows of what it
 writes: the output going forward, the input going back, where every position collects from the windows that hold it."""
 
-from .compile import kernel
-from .launch import count_tiles, launch, rows_per_tile
+from ..compile import kernel
+from .run.launch import count_tiles, launch, rows_per_tile
 
 
 def _launch_rows(range_kernel, written, *arguments):

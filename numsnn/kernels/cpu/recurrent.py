@@ -12,11 +12,11 @@ import numpy as np
 from numba.extending import register_jitable
 
 from .. import equations as eq
-from .compile import kernel
-from .launch import count_tiles, launch, rows_per_tile
+from ..compile import kernel
+from ..steps import reset_kind
 from .linear import linear_backward_weight
-from .neuron import reset_kind
-from .reduce import sum_tiles
+from .run.launch import count_tiles, launch, rows_per_tile
+from .run.reduce import sum_tiles
 
 ROW_TILES = 16
 """Tiles a batch of lateral rows is cut into: a row of them is work enough for a thread."""
@@ -53,7 +53,6 @@ def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, r
     relaxed = surrogate is not None
     cdf = eq.CDF[surrogate or "rectangle"]
     soft, hard = reset == "soft", reset == "hard"
-    source = eq.SOURCE_HASH
 
     @kernel
     def recurrent_forward_tiles(
@@ -78,7 +77,6 @@ def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, r
         lo,
         hi,
     ):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         steps, total, channels = i.shape
         real = type(v_reset)
         v, current, adapted, fired, rest, arriving = np.empty((6, channels), i.dtype)
@@ -215,7 +213,6 @@ def _backward_kernel(
     soft, hard = reset == "soft", reset == "hard"
     learn_beta, learn_gamma, learn_rho, learn_kappa, learn_theta, learn_alpha = learned
     kind = decay_input, soft, hard, adaptive
-    source = eq.SOURCE_HASH
 
     @kernel
     def recurrent_backward_tiles(
@@ -243,7 +240,6 @@ def _backward_kernel(
         lo,
         hi,
     ):
-        source  # noqa: B018  see the forward kernel
         steps, total, channels = u.shape
         real = type(v_reset)
         zero = real(0)

@@ -14,7 +14,7 @@ the kernels were tuned on; only their ratios matter, and those follow from how m
 
 from math import ceil
 
-from . import grouped
+from .ways import grouped
 
 ASKED = ("auto", "events", "winograd", "dense")
 """Those of `kernels.ROUTES` that this target knows; the others mean "auto"."""

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from .api import cuda
-from .compile import device, kernel
-from .launch import scratch
-from .rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
+from .inline.rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
+from .run.api import cuda
+from .run.compile import device, kernel
+from .run.launch import scratch
 
 
 def _count_kernel(dtype):

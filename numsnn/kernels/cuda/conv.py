@@ -1,7 +1,9 @@
 """Convolution: picks the way for what came (`route`); `reference.conv` is the text all ways equal."""
 
-from . import grouped, library, product
-from .route import choose
+from .route import choose, visible_limit
+from .ways import grouped, library, product
+
+__all__ = ["active_inputs", "conv2d_backward_input", "conv2d_backward_weight", "conv2d_forward", "visible_limit"]
 
 
 def active_inputs(x, dtype, memory=None):

@@ -4,19 +4,16 @@ import math
 
 import numpy as np
 
-from .. import equations as eq
-from .api import cuda
-from .chance import uniform_bits
-from .compile import kernel
-from .launch import launch_flat
+from .inline.chance import uniform_bits
+from .run.api import cuda
+from .run.compile import kernel
+from .run.launch import launch_flat
 
 
 def _dropout_kernel():
-    source = eq.SOURCE_HASH
 
     @kernel
     def drop_features(x, least, factor, seed, y, count):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         real = y.dtype.type
         for f in range(cuda.grid(1), count, cuda.gridsize(1)):
             kept = factor if uniform_bits(seed, np.uint64(f)) >= least else real(0)

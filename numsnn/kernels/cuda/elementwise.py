@@ -1,9 +1,9 @@
 """Joins, copies along time and channels, and delays; `reference.elementwise` is the text it equals."""
 
-from .api import cuda
-from .compile import device, kernel
-from .launch import ceil_div, launch_flat
-from .rows import launch_rows
+from .inline.rows import launch_rows
+from .run.api import cuda
+from .run.compile import device, kernel
+from .run.launch import ceil_div, launch_flat
 
 ELEMENTS = 4
 """Elements a thread takes: it reads all of them before it writes (see `rows.ROWS_PER_THREAD`), and prepares once."""

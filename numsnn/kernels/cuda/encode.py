@@ -2,20 +2,18 @@
 
 import numpy as np
 
-from .. import equations as eq
-from .api import cuda
-from .chance import uniform_bits
-from .compile import kernel
-from .rows import launch_rows
+from .inline.chance import uniform_bits
+from .inline.rows import launch_rows
+from .run.api import cuda
+from .run.compile import kernel
 
 
 def _poisson_kernel(dtype):
-    source, real, unit = eq.SOURCE_HASH, dtype, dtype(2**-24)
+    real, unit = dtype, dtype(2**-24)
 
     @kernel
     def draw_spikes(x, indices, first, seed, s):
         """Random numbers of 24 bits are exact in any float type, and so is their comparison."""
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         steps, samples, features = s.shape
         f, row = cuda.grid(2)
         _, stride = cuda.gridsize(2)

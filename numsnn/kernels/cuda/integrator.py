@@ -4,20 +4,18 @@ through all its steps."""
 from functools import cache
 
 from .. import equations as eq
-from .api import cuda
-from .compile import kernel
-from .launch import launch, scratch
-from .reduce import add_up
-from .tiles import HEAVY_THREADS, cut, lay_out, leave_share
+from .run.api import cuda
+from .run.compile import kernel
+from .run.launch import launch, scratch
+from .run.reduce import add_up
+from .run.tiles import HEAVY_THREADS, cut, lay_out, leave_share
 
 
 @cache
 def _kernels(dtype, decay_input, carry, learn_beta):
-    source = eq.SOURCE_HASH
 
     @kernel
     def integrator_forward(i, beta, u, carried, steps, rows, channels):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         c, stride, lanes = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x, rows * channels, cuda.blockDim.y
         first = cuda.blockIdx.x * lanes + cuda.threadIdx.y
         for m in range(first, rows if c < channels else 0, cuda.gridDim.x * lanes):
@@ -33,7 +31,6 @@ def _kernels(dtype, decay_input, carry, learn_beta):
 
     @kernel
     def integrator_backward(du, i, u, beta, di, start, shares, steps, rows, channels):
-        source  # noqa: B018  see the forward kernel
         total, room = cuda.local.array(1, dtype), cuda.shared.array(HEAVY_THREADS, dtype)
         column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
         block, c, stride = cuda.blockIdx.x, cuda.blockIdx.y * columns + column, rows * channels

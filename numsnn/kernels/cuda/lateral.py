@@ -11,9 +11,9 @@ from functools import cache
 import numpy as np
 
 from .. import equations as eq
-from .api import cuda
-from .compile import device, kernel
-from .recurrent_steps import step_back, step_forward
+from .inline.recurrent_steps import step_back, step_forward
+from .run.api import cuda
+from .run.compile import device, kernel
 
 THREADS = 256
 """Of a block, at most; as many can be started however many registers a thread takes."""
@@ -74,11 +74,10 @@ def add_rows(count, index, factors, w, base, channels, c, total):
 
 
 @cache
-def forward_kernel(dtype, surrogate, reset, decay_input, synapse, adaptive, refractory):
+def forward_kernel(dtype, list_most, surrogate, reset, decay_input, synapse, adaptive, refractory):
     """The forward kernel of one kind of neuron; surrogate is None for spikes, reset is "hard", "soft", "none"."""
     cdf = eq.CDF[surrogate or "rectangle"]
     flags = surrogate is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
-    source = eq.SOURCE_HASH
 
     @kernel
     def recurrent_forward_lateral(
@@ -104,10 +103,9 @@ def forward_kernel(dtype, surrogate, reset, decay_input, synapse, adaptive, refr
         rows,
         channels,
     ):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         counts = cuda.shared.array(COUNTS, np.int32)
-        index = cuda.shared.array(LIST, np.int32)
-        factors = cuda.shared.array(LIST, dtype)
+        index = cuda.shared.array(list_most, np.int32)
+        factors = cuda.shared.array(list_most, dtype)
         thread, threads, stride = cuda.threadIdx.x, cuda.blockDim.x, rows * channels
         mine = cuda.blockIdx.x * channels
         for m in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
@@ -115,8 +113,8 @@ def forward_kernel(dtype, surrogate, reset, decay_input, synapse, adaptive, refr
                 row, at = m * channels, (t * rows + m) * channels
                 for c in range(thread, channels, threads):
                     arriving[mine + c] = i[at + c]
-                for base in range(0, channels, LIST):
-                    values, count = 3 * stride + row + base, min(LIST, channels - base)
+                for base in range(0, channels, list_most):
+                    values, count = 3 * stride + row + base, min(list_most, channels - base)
                     count_factors(state, values, count, thread, threads, counts)
                     cuda.syncthreads()
                     list_factors(state, values, count, thread, threads, counts, index, factors)
@@ -157,14 +155,13 @@ def forward_kernel(dtype, surrogate, reset, decay_input, synapse, adaptive, refr
 
 @cache
 def backward_kernel(
-    dtype, surrogate, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
+    dtype, list_most, surrogate, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
 ):
     """The backward kernel of one kind of neuron; direct: a loss acts on the potential itself; learned: for which of
     beta, gamma, rho, kappa, theta and alpha a gradient is wanted."""
     density = eq.DENSITY[surrogate]
     flags = (reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory, detach_reset, direct, carry)
     parts = len(learned)
-    source = eq.SOURCE_HASH
 
     @kernel
     def recurrent_backward_lateral(
@@ -193,10 +190,9 @@ def backward_kernel(
         rows,
         channels,
     ):
-        source  # noqa: B018  see the forward kernel
         counts = cuda.shared.array(COUNTS, np.int32)
-        index = cuda.shared.array(LIST, np.int32)
-        factors = cuda.shared.array(LIST, dtype)
+        index = cuda.shared.array(list_most, np.int32)
+        factors = cuda.shared.array(list_most, dtype)
         change = cuda.local.array(parts, dtype)
         thread, threads, stride = cuda.threadIdx.x, cuda.blockDim.x, rows * channels
         block, real = cuda.blockIdx.x, type(v_reset)
@@ -211,8 +207,8 @@ def backward_kernel(
                 row, at = m * channels, (t * rows + m) * channels
                 for c in range(thread, channels, threads):
                     state[3, block, c] = ds[at + c]
-                for base in range(0, channels if t < steps - 1 else 0, LIST):
-                    values, count = at + stride + base, min(LIST, channels - base)
+                for base in range(0, channels if t < steps - 1 else 0, list_most):
+                    values, count = at + stride + base, min(list_most, channels - base)
                     count_factors(di, values, count, thread, threads, counts)
                     cuda.syncthreads()
                     list_factors(di, values, count, thread, threads, counts, index, factors)

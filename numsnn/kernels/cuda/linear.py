@@ -1,7 +1,7 @@
 """Fully connected layer: a convolution of single pixels; `reference.linear` is the text it equals."""
 
 from .conv import conv2d_backward_input, conv2d_backward_weight, conv2d_forward
-from .reduce import column_sum
+from .run.reduce import column_sum
 
 _GEOMETRY = (1, 1), (0, 0), 1
 

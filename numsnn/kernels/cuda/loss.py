@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from .api import cuda
-from .compile import device, kernel
-from .launch import WARP, launch
-from .rows import max_lanes, sum_lanes
+from .inline.rows import max_lanes, sum_lanes
+from .run.api import cuda
+from .run.compile import device, kernel
+from .run.launch import WARP, launch
 
 REALS = (np.float32, np.float64)
 

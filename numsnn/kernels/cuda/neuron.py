@@ -11,15 +11,15 @@ from functools import cache
 import numpy as np
 
 from .. import equations as eq
-from .api import cuda
-from .array import to_host
-from .compile import device, kernel
-from .launch import ceil_div, launch, launch_flat, scratch
-from .memory import fill
-from .moments import lay_out_potentials, merge, merge_tile
-from .reduce import add_up
-from .tiles import FILL, HEAVY_THREADS, THREADS, cut, lay_out, leave_share
-from .vector import NUMBERS, SPIKES, WIDTH, step, width_of
+from ..steps import after_reset, reset_kind
+from .array import fill, to_host
+from .inline.moments import lay_out_potentials, merge, merge_tile
+from .inline.vector import NUMBERS, SPIKES, WIDTH, step, width_of
+from .run.api import cuda
+from .run.compile import device, kernel
+from .run.launch import ceil_div, launch, launch_flat, scratch
+from .run.reduce import add_up
+from .run.tiles import FILL, HEAVY_THREADS, THREADS, cut, lay_out, leave_share
 
 CHUNK = {1: 8, WIDTH: 4}
 """Width -> steps of the forward pass whose currents are read at a time."""
@@ -40,17 +40,6 @@ def potential(i, v, d, beta, centre, factor, offset, normed, decay_input):
     one = type(i)(1)
     current = eq.normalise(i, centre, factor, offset) if normed else i
     return eq.charge(v, current, d, beta, one - beta if decay_input else one)
-
-
-@device
-def after_reset(u, s, theta, v_reset, soft, hard):
-    """The potential after the reset."""
-    v = u
-    if soft:
-        v = eq.reset_soft(u, s, theta)
-    if hard:
-        v = eq.reset_hard(u, s, v_reset)
-    return v
 
 
 @device
@@ -96,7 +85,6 @@ def _forward_kernel(real, width, surrogate, reset, decay_input, normed, store, c
     chunk, size = CHUNK[width], CHUNK[width] * width
     room_size = size * THREADS if moments else 1
     (load, save), save_spikes = NUMBERS[width], SPIKES[width][2]
-    source = eq.SOURCE_HASH
 
     @kernel
     def lif_forward(
@@ -120,7 +108,6 @@ def _forward_kernel(real, width, surrogate, reset, decay_input, normed, store, c
         rows,
         channels,
     ):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         b, th, inv = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
         ce, fa, off = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
         v, fired = cuda.local.array(width, real), cuda.local.array(width, real)
@@ -177,13 +164,6 @@ def _forward_kernel(real, width, surrogate, reset, decay_input, normed, store, c
             cuda.atomic.add(seen, 0, count)  # whole numbers, whose sum does not depend on their order
 
     return lif_forward
-
-
-def reset_kind(v_reset, dtype):
-    """What the argument v_reset stands for, "hard", "soft" or "none", and the value of a hard reset."""
-    if v_reset is None or v_reset == "none":
-        return v_reset or "soft", dtype.type(0)
-    return "hard", dtype.type(v_reset)
 
 
 def lif_forward(
@@ -369,7 +349,6 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
     room_size = HEAVY_THREADS * width
     (load, save), (load_spikes, spike_of, _) = NUMBERS[width], SPIKES[width]
     mark = real if width == 1 else np.uint32
-    source = eq.SOURCE_HASH
 
     @kernel
     def lif_backward(
@@ -394,7 +373,6 @@ def _backward_kernel(real, width, surrogate, reset, detach_reset, decay_input, n
         rows,
         channels,
     ):
-        source  # noqa: B018  see the forward kernel
         b, th, inv = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
         ce, fa, off = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
         po, ps, opening = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
@@ -575,11 +553,9 @@ def lif_backward(
 @cache
 def _reset_kernel(reset):
     soft, hard = reset == "soft", reset == "hard"
-    source = eq.SOURCE_HASH
 
     @kernel
     def lif_reset(u, s, theta, v_reset, v, channels, count):
-        source  # noqa: B018  see the forward kernel
         for k in range(cuda.grid(1), count, cuda.gridsize(1)):
             v[k] = after_reset(u[k], type(v_reset)(s[k]), theta[k % channels], v_reset, soft, hard)
 

@@ -2,16 +2,15 @@
 equals."""
 
 import math
-
-import numpy as np
+from functools import cache
 
 from .. import equations as eq
-from .api import cuda
-from .compile import device, kernel
-from .launch import ceil_div, launch, launch_flat, scratch
-from .measure import measure
-from .reduce import sum_parts
-from .rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
+from .inline.measure import measure
+from .inline.rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
+from .run.api import cuda
+from .run.compile import device, kernel
+from .run.launch import ceil_div, launch, launch_flat, scratch
+from .run.reduce import sum_parts
 
 
 def moments(x, mean, var):
@@ -59,11 +58,9 @@ transform_normalise = transform(_normalise)
 
 
 def _forward_kernel():
-    source = eq.SOURCE_HASH
 
     @kernel
     def normalise_rows(x, gamma, beta, mean, var, eps, scale, y):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         rows, channels = x.shape
         c, first = cuda.grid(2)
         _, stride = cuda.gridsize(2)
@@ -83,11 +80,12 @@ def batchnorm_forward(x, gamma, beta, mean, var, eps, scale, y):
     launch_rows(_normalise_rows, *x.shape, x, gamma, beta, mean, var, real(eps), real(scale), y)
 
 
-def _projection_kernel(dtype):
+@cache
+def _projection_kernel(dtype, threads):
     @kernel
     def projection_parts(dy, x, mean, shares, parts, part_rows, across):
         """Per part and channel the sum of dy, and of dy times the distance of x from its mean: shares ``[2, P, C]``."""
-        room = cuda.shared.array(THREADS, dtype)
+        room = cuda.shared.array(threads, dtype)
         rows, channels = x.shape
         _, part, c = place(parts, across)
         total = projection = x.dtype.type(0)
@@ -105,12 +103,13 @@ def _projection_kernel(dtype):
     return projection_parts
 
 
-def _coefficient_kernel(dtype):
+@cache
+def _coefficient_kernel(dtype, threads):
     @kernel
     def coefficients(shares, gamma, var, eps, scale, inverse_rows, coefficient, dgamma, dbeta):
         """The gradients of gamma and beta from the parts' sums ``[2, P, C]``, and the factor, slope and offset
         ``[3, C]`` of `input_gradient`. inverse_rows is 0 where the statistics are frozen."""
-        room = cuda.shared.array(THREADS, dtype)
+        room = cuda.shared.array(threads, dtype)
         _, parts, channels = shares.shape
         real = shares.dtype.type
         c, lane = cuda.grid(2)
@@ -129,12 +128,6 @@ def _coefficient_kernel(dtype):
             coefficient[2, c] = -inverse_rows * factor * total
 
     return coefficients
-
-
-_projection_parts, _coefficients = (
-    {np.dtype(real): make(real) for real in (np.float32, np.float64)}
-    for make in (_projection_kernel, _coefficient_kernel)
-)
 
 
 @device
@@ -164,13 +157,13 @@ def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, 
     if sums is None:
         cut = cut_rows(1, rows, channels)
         shares = scratch.get("projections", (2, cut.parts, channels), x.dtype)
-        cut.launch(_projection_parts[x.dtype], 1, dy, x, mean, shares)
+        cut.launch(_projection_kernel(x.dtype.type, THREADS), 1, dy, x, mean, shares)
     else:
         shares = sums.reshape(2, 1, channels)
     coefficient = scratch.get("coefficients", (3, channels), x.dtype)
     inverse_rows = real(0 if frozen else 1 / rows)
     launch_finish(
-        _coefficients[x.dtype],
+        _coefficient_kernel(x.dtype.type, THREADS),
         channels,
         shares.shape[1],
         shares,
@@ -251,11 +244,12 @@ def _scale_steps(x, p, y):
         y[t, k] = factor * x[t, k]
 
 
-def _backward_kernel(dtype):
+@cache
+def _backward_kernel(dtype, threads):
     @kernel
     def scale_steps_backward(dy, x, p, dx, shares):
         """dx, and per block and step the sum of dy x: shares ``[P, T]``."""
-        room = cuda.shared.array(THREADS, dtype)
+        room = cuda.shared.array(threads, dtype)
         t, count = cuda.blockIdx.y, x.shape[1]
         factor, total = p[t], x.dtype.type(0)
         first, stride = _own_elements()
@@ -268,9 +262,6 @@ def _backward_kernel(dtype):
             shares[cuda.blockIdx.x, t] = total
 
     return scale_steps_backward
-
-
-_scale_steps_backward = {np.dtype(real): _backward_kernel(real) for real in (np.float32, np.float64)}
 
 
 def _step_blocks(count):
@@ -293,5 +284,5 @@ def scale_steps_backward(dy, x, p, dx, dp):
     dy, x, dx = (array.reshape(steps, -1) for array in (dy, x, dx))
     blocks, lanes = _step_blocks(x.shape[1])
     shares = scratch.get("scales", (blocks, steps), x.dtype)
-    launch(_scale_steps_backward[x.dtype], (blocks, steps), (1, lanes), dy, x, p, dx, shares)
+    launch(_backward_kernel(x.dtype.type, THREADS), (blocks, steps), (1, lanes), dy, x, p, dx, shares)
     sum_parts(shares, dp)

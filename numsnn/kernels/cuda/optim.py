@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from .api import cuda
 from .array import to_host
-from .compile import device, kernel
-from .launch import BLOCK, ceil_div, launch, launch_flat, scratch
+from .run.api import cuda
+from .run.compile import device, kernel
+from .run.launch import BLOCK, ceil_div, launch, launch_flat, scratch
 
 
 @device

@@ -5,18 +5,16 @@ import math
 import numpy as np
 
 from .. import equations as eq
-from .api import cuda
-from .compile import device, kernel
-from .launch import launch, launch_flat
-from .rows import THREADS, sum_lanes
+from .inline.rows import THREADS, sum_lanes
+from .run.api import cuda
+from .run.compile import device, kernel
+from .run.launch import launch, launch_flat
 
 
 def _forward_kernel(function):
-    source = eq.SOURCE_HASH
 
     @kernel
     def natural_channels(raw, stride, natural, count):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         for c in range(cuda.grid(1), count, cuda.gridsize(1)):
             natural[c] = function(raw[c * stride])
 

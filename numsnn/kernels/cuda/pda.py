@@ -1,9 +1,9 @@
 """Potential distribution adjustment; `reference.pda` is the text it equals. The arrays are a few hundred numbers."""
 
 from .. import equations as eq
-from .api import cuda
-from .compile import kernel
-from .launch import launch_flat
+from .run.api import cuda
+from .run.compile import kernel
+from .run.launch import launch_flat
 
 
 @kernel
@@ -45,11 +45,9 @@ def merge_steps(mean, var, total_mean, total_var):
 
 
 def _moment_kernel():
-    source = eq.SOURCE_HASH
 
     @kernel
     def normalise_channels(mean, var, centre, factor, offset, normalised_mean, normalised_var, count):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         for c in range(cuda.grid(1), count, cuda.gridsize(1)):
             normalised_mean[c] = eq.normalise(mean[c], centre[c], factor[c], offset[c])
             normalised_var[c] = var[c] * factor[c] * factor[c]
@@ -67,11 +65,9 @@ def normalised_moments(mean, var, centre, factor, offset, normalised_mean, norma
 
 
 def _divergence_kernel():
-    source = eq.SOURCE_HASH
 
     @kernel
     def divergence_channels(mean, var, target_mean, target_var, eps, weight, pull, value, p_offset, p_slope, count):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         for c in range(cuda.grid(1), count, cuda.gridsize(1)):
             u, v, m, w = mean[c], var[c] + eps, target_mean[c], target_var[c] + eps
             value[c] = weight * eq.normal_divergence(u, v, m, w)

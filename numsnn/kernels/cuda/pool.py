@@ -6,9 +6,9 @@ from math import prod
 
 import numpy as np
 
-from .api import cuda
-from .compile import kernel
-from .pixels import cut, flat, inside, launch_pixels, windows
+from .inline.pixels import cut, flat, inside, launch_pixels, windows
+from .run.api import cuda
+from .run.compile import kernel
 
 
 def _launch(kernel, written, read, window, stride, padding, *arguments):

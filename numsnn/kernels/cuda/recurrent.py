@@ -7,15 +7,15 @@ a sample (`lateral`). The lateral weights' gradient is one matrix product at the
 from functools import cache
 
 from .. import equations as eq
+from ..steps import reset_kind
 from . import lateral
-from .api import cuda
-from .compile import kernel
-from .launch import launch, launch_flat, scratch
-from .memory import fill
-from .neuron import reset_kind
-from .recurrent_steps import step_back, step_forward
-from .reduce import add_up
-from .tiles import HEAVY_THREADS, cut, lay_out, leave_share
+from .array import fill
+from .inline.recurrent_steps import step_back, step_forward
+from .run.api import cuda
+from .run.compile import kernel
+from .run.launch import launch, launch_flat, scratch
+from .run.reduce import add_up
+from .run.tiles import HEAVY_THREADS, cut, lay_out, leave_share
 
 
 @cache
@@ -23,7 +23,6 @@ def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory
     """The forward kernel of one kind of neuron; surrogate is None for spikes, reset is "hard", "soft", "none"."""
     cdf = eq.CDF[surrogate or "rectangle"]
     flags = surrogate is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
-    source = eq.SOURCE_HASH
 
     @kernel
     def recurrent_forward(
@@ -47,7 +46,6 @@ def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory
         rows,
         channels,
     ):
-        source  # noqa: B018  a changed equation changes this closure and with it the key of the disk cache
         c, stride, lanes = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x, rows * channels, cuda.blockDim.y
         v = current = adapted = fired = rest = type(v_reset)(0)
         first = cuda.blockIdx.x * lanes + cuda.threadIdx.y
@@ -130,7 +128,7 @@ def recurrent_forward(
         fill(state, 0)
     arriving = scratch.get("what arrives at lateral neurons", (blocks * channels,), real)
     launch(
-        lateral.forward_kernel(real, *parts),
+        lateral.forward_kernel(real, lateral.LIST, *parts),
         blocks,
         threads,
         i.reshape(-1),
@@ -156,7 +154,6 @@ def _backward_kernel(
     density = eq.DENSITY[surrogate]
     flags = (reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory, detach_reset, direct, carry)
     parts = len(learned)
-    source = eq.SOURCE_HASH
 
     @kernel
     def recurrent_backward(
@@ -183,7 +180,6 @@ def _backward_kernel(
         rows,
         channels,
     ):
-        source  # noqa: B018  see the forward kernel
         change, total = cuda.local.array(parts, dtype), cuda.local.array(parts, dtype)
         room, real = cuda.shared.array(HEAVY_THREADS, dtype), type(v_reset)
         column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
@@ -312,7 +308,17 @@ def recurrent_backward(
         state = scratch.get("gradients of lateral neurons", (4, blocks, channels), real)
         back = scratch.get("lateral weights, transposed", (channels * channels,), real)
         launch_flat(lateral.transpose, back.size, w.reshape(-1), back, channels)
-        launch(lateral.backward_kernel(*parts), blocks, threads, *flat, back, *values, state, shares, *u.shape)
+        launch(
+            lateral.backward_kernel(real, lateral.LIST, *parts[1:]),
+            blocks,
+            threads,
+            *flat,
+            back,
+            *values,
+            state,
+            shares,
+            *u.shape,
+        )
         _weight_gradient(s, di, dw, start)
     add_up(shares, wanted)
 

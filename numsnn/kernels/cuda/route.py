@@ -14,7 +14,7 @@ for "auto".
 
 import numpy as np
 
-from . import grouped, library
+from .ways import grouped, library
 
 LIBRARY = ("float32", "tf32", "bfloat16", "float16")
 

@@ -6,11 +6,11 @@ panels of so many columns, so that a block reads it from one end to the other; a
 
 import numpy as np
 
-from .blocks import TILE_ROWS, multiply_tile, panel_columns
-from .compile import kernel
-from .launch import count_tiles, launch, parallel_for, scratch
-from .reduce import sum_tiles
-from .vector import clear_row, copy_row
+from ...compile import kernel
+from ..inline.blocks import TILE_ROWS, multiply_tile, panel_columns
+from ..inline.vector import clear_row, copy_row
+from ..run.launch import count_tiles, launch, parallel_for, scratch
+from ..run.reduce import sum_tiles
 
 PATCH_ELEMENTS = 131072
 """Gathered elements of a tile: 512 KiB of float32."""

@@ -16,8 +16,8 @@ functions, as in `equations`: with a compiled one in its closure a kernel is not
 import numpy as np
 from numba import types
 
-from .api import SIMULATED, intrinsic
-from .compile import device
+from ..run.api import SIMULATED, intrinsic
+from ..run.compile import device
 
 WIDTH = 4
 """Elements of a wide access."""

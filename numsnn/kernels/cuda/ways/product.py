@@ -11,12 +11,12 @@ from math import prod
 
 import numpy as np
 
-from .api import cuda
-from .compile import device, kernel
-from .launch import ceil_div, launch, scratch
-from .pixels import cut, flat, inside
-from .product_tiles import ALIGNMENT, choose_tile, parts
-from .reduce import sum_parts
+from ..inline.pixels import cut, flat, inside
+from ..inline.product_tiles import ALIGNMENT, choose_tile, parts
+from ..run.api import cuda
+from ..run.compile import device, kernel
+from ..run.launch import ceil_div, launch, scratch
+from ..run.reduce import sum_parts
 
 LEAST_PIXELS = 512
 """Output pixels that a block sums for the gradient of weights, if there are as many."""

@@ -10,10 +10,10 @@ keeping the table that rows come from in the second-level cache.
 
 import numpy as np
 
-from .blocks import sum_rows
-from .compile import kernel
-from .launch import count_tiles, launch, made_once, parallel_for, scratch
-from .vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits
+from ...compile import kernel
+from ..inline.blocks import sum_rows
+from ..inline.vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits
+from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
 
 PACKED = "packed weights"
 

@@ -3,7 +3,7 @@
 Blocks of rows leave partial sums, which one block adds up. How rows are cut depends on shapes alone.
 """
 
-import numpy as np
+from functools import cache
 
 from .api import cuda
 from .compile import kernel
@@ -19,11 +19,12 @@ MOST_PARTS = 512
 """Blocks of rows at most; a few for every multiprocessor."""
 
 
-def _kernel(dtype):
+@cache
+def _rows_kernel(dtype, lanes_most, columns_most):
     @kernel
     def sum_rows(x, y):
         """y[b, c] = sum of x[m, c] over the rows m of block b: x ``[M, C]``, y ``[B, C]``."""
-        partial = cuda.shared.array((LANES, COLUMNS), dtype)
+        partial = cuda.shared.array((lanes_most, columns_most), dtype)
         rows, channels = x.shape
         column, lane = cuda.threadIdx.x, cuda.threadIdx.y
         c, lanes = cuda.blockIdx.x * cuda.blockDim.x + column, cuda.blockDim.y
@@ -41,9 +42,6 @@ def _kernel(dtype):
     return sum_rows
 
 
-_sum_rows = {np.dtype(real): _kernel(real) for real in (np.float32, np.float64)}
-
-
 SUM_COLUMNS, SUM_LANES = 32, 16
 """Threads of a block that adds up shares."""
 
@@ -51,11 +49,12 @@ MOST_SUMS = 6
 """Sums of one launch."""
 
 
-def _sum_kernel(dtype):
+@cache
+def _shares_kernel(dtype, lanes_most, columns_most):
     @kernel
     def sum_shares(shares, a, b, c, d, e, f):
         """Every total ``[C]`` is the sum of its shares ``[blocks, C]``, in an order that depends on shapes alone."""
-        partial = cuda.shared.array((SUM_LANES, SUM_COLUMNS), dtype)
+        partial = cuda.shared.array((lanes_most, columns_most), dtype)
         _, blocks, channels = shares.shape
         column, lane, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         k, n = cuda.blockIdx.x * cuda.blockDim.x + column, cuda.blockIdx.y
@@ -84,16 +83,14 @@ def _sum_kernel(dtype):
     return sum_shares
 
 
-_sum_shares = {np.dtype(real): _sum_kernel(real) for real in (np.float32, np.float64)}
-
-
 def add_up(shares, totals) -> None:
     """totals[n] ``[C]`` = the sum of shares[n] over blocks: shares ``[N, blocks, C]``, as many totals."""
     if totals:
         count, blocks, channels = shares.shape
         block = min(SUM_COLUMNS, channels), min(SUM_LANES, blocks)
         padded = *totals, *totals[:1] * (MOST_SUMS - count)
-        launch(_sum_shares[shares.dtype], (ceil_div(channels, block[0]), count), block, shares, *padded)
+        compiled = _shares_kernel(shares.dtype.type, SUM_LANES, SUM_COLUMNS)
+        launch(compiled, (ceil_div(channels, block[0]), count), block, shares, *padded)
 
 
 def sum_parts(parts, total):
@@ -106,5 +103,5 @@ def column_sum(x, total):
     rows, channels = x.shape
     block = min(COLUMNS, channels), min(LANES, rows)
     parts = scratch.get("column sums", (min(MOST_PARTS, ceil_div(rows, LANES * ROWS_PER_LANE)), channels), x.dtype)
-    launch(_sum_rows[x.dtype], (ceil_div(channels, block[0]), len(parts)), block, x, parts)
+    launch(_rows_kernel(x.dtype.type, LANES, COLUMNS), (ceil_div(channels, block[0]), len(parts)), block, x, parts)
     sum_parts(parts, total)

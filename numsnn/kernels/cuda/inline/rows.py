@@ -4,9 +4,9 @@ side in memory, and the lanes of a block take rows. All of it depends on shapes 
 
 from typing import NamedTuple
 
-from .api import cuda
-from .compile import device
-from .launch import ceil_div, launch
+from ..run.api import cuda
+from ..run.compile import device
+from ..run.launch import ceil_div, launch
 
 COLUMNS = 32
 """Threads of a block that take neighbouring channels, at most."""

@@ -7,8 +7,8 @@ with a step divides to count its turns.
 
 import numpy as np
 
-from .compile import device
-from .launch import WARP, ceil_div, launch
+from ..run.compile import device
+from ..run.launch import WARP, ceil_div, launch
 
 THREADS = 256
 """Of a block."""

@@ -9,11 +9,11 @@ from math import prod
 
 import numpy as np
 
-from .api import cuda
-from .compile import kernel
-from .launch import ceil_div, launch_flat, scratch
-from .pixels import cut, divide, flat, inside, launch_pixels, windows
-from .reduce import sum_parts
+from ..inline.pixels import cut, divide, flat, inside, launch_pixels, windows
+from ..run.api import cuda
+from ..run.compile import kernel
+from ..run.launch import ceil_div, launch_flat, scratch
+from ..run.reduce import sum_parts
 
 LEAST_CHANNELS = 8
 """Channels of a group, in and out, from which on tiles are filled well enough."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .compile import kernel
+from ...compile import kernel
 from .launch import count_tiles, launch, rows_per_tile
 
 

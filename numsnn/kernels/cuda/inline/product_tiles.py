@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .api import SIMULATED, cuda
-from .compile import device
-from .launch import ceil_div
+from ..run.api import SIMULATED, cuda
+from ..run.compile import device
+from ..run.launch import ceil_div
 from .vector import WIDTH, load_narrow, load_wide
 
 

@@ -4,11 +4,11 @@ Every block leaves, of its rows, the mean and the sum of squared distances from 
 keeps a large mean from swallowing a small variance. One launch merges the blocks' in two passes: the mean first.
 """
 
-import numpy as np
+from functools import cache
 
-from .api import cuda
-from .compile import device, kernel
-from .launch import ceil_div, launch
+from ..run.api import cuda
+from ..run.compile import device, kernel
+from ..run.launch import ceil_div, launch
 
 COLUMNS, LANES = 32, 8
 """Threads of a block that merges: neighbouring steps and channels, and blocks' shares side by side."""
@@ -51,11 +51,12 @@ def _rows_of(block, blocks, lanes, rows):
     return whole - (tiles * lanes - rows) if (tiles - 1) % blocks == block else whole
 
 
-def _merge_kernel(dtype):
+@cache
+def _merge_kernel(dtype, lanes_most, columns_most):
     @kernel
     def merge_moments(shares, lanes, rows, mean, var):
         """mean, var ``[n]`` of the blocks' shares ``[2, blocks, n]``, whose tiles had so many lanes."""
-        partial = cuda.shared.array((LANES, COLUMNS), dtype)
+        partial = cuda.shared.array((lanes_most, columns_most), dtype)
         real = shares.dtype.type
         _, blocks, n = shares.shape
         column, lane, height = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.y
@@ -88,15 +89,12 @@ def _merge_kernel(dtype):
     return merge_moments
 
 
-_merge_moments = {np.dtype(real): _merge_kernel(real) for real in (np.float32, np.float64)}
-
-
 def merge(shares, lanes: int, rows: int, mean, var) -> None:
     """mean, var ``[T, C]`` of the shares ``[2, blocks, T, C]`` that `merge_tile` left."""
     shares = shares.reshape(2, shares.shape[1], -1)
     block = min(COLUMNS, mean.size), min(LANES, shares.shape[1])
     launch(
-        _merge_moments[shares.dtype],
+        _merge_kernel(shares.dtype.type, LANES, COLUMNS),
         ceil_div(mean.size, block[0]),
         block,
         shares,

@@ -8,10 +8,10 @@ a row of dy, which all elements of a pixel share, with a row of weights, by `blo
 
 import numpy as np
 
-from .blocks import dot_rows
-from .compile import kernel
-from .launch import count_tiles, launch, scratch
-from .vector import lanes, lowest_bit, nonzero_bits
+from ...compile import kernel
+from ..inline.blocks import dot_rows
+from ..inline.vector import lanes, lowest_bit, nonzero_bits
+from ..run.launch import count_tiles, launch, scratch
 
 TABLE_BYTES = 640 << 10
 """Of the weights in use at a time, so that they stay in the second-level cache."""

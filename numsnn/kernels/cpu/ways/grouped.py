@@ -7,9 +7,9 @@ is written; the weight gradient is summed a tile at a time and the tiles' sums i
 
 import numpy as np
 
-from .compile import kernel
-from .launch import count_tiles, launch, rows_per_tile
-from .reduce import sum_tiles
+from ...compile import kernel
+from ..run.launch import count_tiles, launch, rows_per_tile
+from ..run.reduce import sum_tiles
 
 WEIGHT_TILES = 64
 """At most so many tiles for the weight gradient: each has a sum of its own, as large as the weights."""

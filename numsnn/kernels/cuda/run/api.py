@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from ...errors import DeviceError
+from ....errors import DeviceError
 
 INSTALL = "pip install 'numsnn[cuda]'"
 
@@ -73,11 +73,8 @@ LEAST_CAPABILITY = (7, 5)
 
 
 def intrinsic(function):
-    """Numba's `intrinsic`, under a name that stays. Numba makes one up in every process, and what a kernel calls is
-    part of its key on disk, where it would never be found."""
-    made = extending.intrinsic(function)
-    made._set_uuid(f"{function.__module__}.{function.__qualname__}")
-    return made
+    """Numba's `intrinsic` for the CUDA target: a function that writes LLVM instructions."""
+    return extending.intrinsic(function)
 
 
 def require_device() -> None:

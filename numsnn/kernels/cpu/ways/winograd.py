@@ -11,11 +11,11 @@ from math import prod
 
 import numpy as np
 
-from .blocks import TILE_ROWS, multiply_tile, panel_columns, square_transform
-from .compile import kernel
-from .launch import count_tiles, launch, made_once, parallel_for, scratch
+from ...compile import kernel
+from ..inline.blocks import TILE_ROWS, multiply_tile, panel_columns, square_transform
+from ..inline.vector import clear_row, copy_row
+from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
 from .product import DEPTH, padded_rows
-from .vector import clear_row, copy_row
 
 PACKED = "transformed weights"
 

@@ -5,9 +5,9 @@ from math import prod
 
 import numpy as np
 
-from ...errors import DeviceError
+from ....errors import DeviceError
 from .api import SIMULATED
-from .array import DeviceArray, empty
+from .memory import DeviceArray, empty
 from .stream import work_stream
 
 WARP = 32

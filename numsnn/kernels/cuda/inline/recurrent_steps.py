@@ -1,9 +1,9 @@
 """One step of one neuron with memory beyond the potential, forward and back; `reference.recurrent` is the text it
 equals. Flags are known when a kernel is compiled: what a neuron has not leaves no trace in its machine code."""
 
-from .. import equations as eq
-from .compile import device
-from .neuron import after_reset
+from ... import equations as eq
+from ...steps import after_reset
+from ..run.compile import device
 
 
 @device

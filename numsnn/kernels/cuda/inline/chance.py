@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .. import equations as eq
-from .api import SIMULATED
+from ... import equations as eq
+from ..run.api import SIMULATED
 
 if SIMULATED:
 

@@ -5,11 +5,11 @@ on shapes alone. Everything is measured as distance from the first row, so that 
 enough digits for a small variance: no double precision is needed on the way.
 """
 
-import numpy as np
+from functools import cache
 
-from .api import cuda
-from .compile import device, kernel
-from .launch import scratch
+from ..run.api import cuda
+from ..run.compile import device, kernel
+from ..run.launch import scratch
 from .rows import THREADS, cut_rows, launch_finish, place
 
 AHEAD = 8
@@ -28,7 +28,7 @@ def merge(count, mean, square, other_count, other_mean, other_square):
 @device
 def merge_lanes(rooms, count, mean, square):
     """The lanes' samples together, column by column, in pairs and pairs of pairs; what lane 0 gets is the whole. rooms
-    is shared memory ``[3, THREADS]``, used once."""
+    is shared memory ``[3, threads]``, used once."""
     columns, left = cuda.blockDim.x, cuda.blockDim.y
     column, lane = cuda.threadIdx.x, cuda.threadIdx.y
     own = lane * columns + column
@@ -44,13 +44,14 @@ def merge_lanes(rooms, count, mean, square):
     return count, mean, square
 
 
-def _part_kernel(dtype):
+@cache
+def _part_kernel(dtype, threads, ahead_most):
     @kernel
     def measure_parts(x, size, means, squares, parts, part_rows, across):
         """Per part and channel, the mean distance from the first number of the group, and the sum of squared distances
         from that mean: x ``[G, M, C]``, means and squares ``[G, P, C]``. `size` neighbouring channels share a shift."""
-        rooms = cuda.shared.array((3, THREADS), dtype)
-        ahead = cuda.local.array(AHEAD, dtype)
+        rooms = cuda.shared.array((3, threads), dtype)
+        ahead = cuda.local.array(ahead_most, dtype)
         real = x.dtype.type
         _, rows, channels = x.shape
         group, part, c = place(parts, across)
@@ -59,16 +60,16 @@ def _part_kernel(dtype):
         if c < channels:
             shift = x[group, 0, c // size * size]
             m, last = part * part_rows + cuda.threadIdx.y, min(rows, (part + 1) * part_rows)
-            while m + (AHEAD - 1) * lanes < last:
+            while m + (ahead_most - 1) * lanes < last:
                 middle = spread = real(0)
-                for k in range(AHEAD):
+                for k in range(ahead_most):
                     ahead[k] = x[group, m + k * lanes, c] - shift
                     middle += ahead[k]
-                middle *= real(1 / AHEAD)
-                for k in range(AHEAD):
+                middle *= real(1 / ahead_most)
+                for k in range(ahead_most):
                     spread += (ahead[k] - middle) * (ahead[k] - middle)
-                count, mean, square = merge(count, mean, square, real(AHEAD), middle, spread)
-                m += AHEAD * lanes
+                count, mean, square = merge(count, mean, square, real(ahead_most), middle, spread)
+                m += ahead_most * lanes
             while m < last:
                 count, mean, square = merge(count, mean, square, real(1), x[group, m, c] - shift, real(0))
                 m += lanes
@@ -79,11 +80,12 @@ def _part_kernel(dtype):
     return measure_parts
 
 
-def _merge_kernel(dtype):
+@cache
+def _merge_kernel(dtype, threads):
     @kernel
     def merge_parts(x, size, part_rows, means, squares, mean, var):
         """mean, var ``[G, C / size]`` of what `measure_parts` left."""
-        rooms = cuda.shared.array((3, THREADS), dtype)
+        rooms = cuda.shared.array((3, threads), dtype)
         real = x.dtype.type
         rows, parts, wide = x.shape[1], means.shape[1], mean.shape[1]
         column = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
@@ -104,18 +106,22 @@ def _merge_kernel(dtype):
     return merge_parts
 
 
-_measure_parts, _merge_parts = (
-    {np.dtype(real): make(real) for real in (np.float32, np.float64)} for make in (_part_kernel, _merge_kernel)
-)
-
-
 def measure(x, size: int, mean, var) -> None:
     """Mean and (biased) variance over rows and `size` neighbouring channels: x ``[G, M, C]``, mean, var
     ``[G, C / size]``."""
     groups, rows, channels = x.shape
     cut = cut_rows(groups, rows, channels)
     shares = scratch.get("moments", (2, groups, cut.parts, channels), x.dtype)
-    cut.launch(_measure_parts[x.dtype], groups, x, size, shares[0], shares[1])
+    cut.launch(_part_kernel(x.dtype.type, THREADS, AHEAD), groups, x, size, shares[0], shares[1])
     launch_finish(
-        _merge_parts[x.dtype], mean.size, cut.parts * size, x, size, cut.rows, shares[0], shares[1], mean, var
+        _merge_kernel(x.dtype.type, THREADS),
+        mean.size,
+        cut.parts * size,
+        x,
+        size,
+        cut.rows,
+        shares[0],
+        shares[1],
+        mean,
+        var,
     )

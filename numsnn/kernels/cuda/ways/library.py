@@ -16,13 +16,13 @@ from math import prod
 
 import numpy as np
 
-from ...errors import DeviceError
-from .api import SIMULATED, cuda
-from .array import empty
-from .compile import kernel
-from .launch import launch_flat, scratch
-from .pixels import cut, flat, inside, launch_pixels, windows
-from .stream import work_stream
+from ....errors import DeviceError
+from ..array import empty
+from ..inline.pixels import cut, flat, inside, launch_pixels, windows
+from ..run.api import SIMULATED, cuda
+from ..run.compile import kernel
+from ..run.launch import launch_flat, scratch
+from ..run.stream import work_stream
 
 PATCH_BYTES = 32 << 20
 """Of patches at a time, unless one picture has more: less than the second-level cache of large devices."""

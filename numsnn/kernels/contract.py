@@ -1,0 +1,89 @@
+"""What every target has: the names of its functions, room by room. A room is a file of the same name in every target.
+
+`reference` documents each function; `for_device` builds a target's face from this list and says what is missing.
+"""
+
+from importlib import import_module
+
+ROOMS = {
+    "activity": ("add_affine", "add_row", "rate_band", "rate_power"),
+    "array": ("copy", "empty", "feed", "fill", "from_host", "put", "to_host", "zeros"),
+    "conv": (
+        "active_inputs",
+        "conv2d_backward_input",
+        "conv2d_backward_weight",
+        "conv2d_forward",
+        "visible_limit",
+    ),
+    "dropout": ("dropout",),
+    "elementwise": (
+        "add",
+        "and_backward",
+        "and_forward",
+        "concat",
+        "delay_backward",
+        "delay_forward",
+        "iand_backward",
+        "iand_forward",
+        "repeat",
+        "split",
+        "sum_steps",
+    ),
+    "encode": ("poisson",),
+    "groupnorm": ("groupnorm_backward", "groupnorm_forward"),
+    "integrator": ("integrator_backward", "integrator_forward"),
+    "linear": ("bias_backward", "linear_backward_input", "linear_backward_weight", "linear_forward"),
+    "loss": (
+        "first_spike_cross_entropy",
+        "max_membrane_cross_entropy",
+        "membrane_mse",
+        "rate_cross_entropy",
+        "spike_count_mse",
+        "temporal_cross_entropy",
+    ),
+    "neuron": ("lif_backward", "lif_forward", "lif_reset"),
+    "norm": (
+        "batchnorm_backward",
+        "batchnorm_factor",
+        "batchnorm_fold",
+        "batchnorm_forward",
+        "moments",
+        "running_update",
+        "scale_steps_backward",
+        "scale_steps_forward",
+    ),
+    "optim": ("adam_update", "scale", "sgd_update", "sum_squares"),
+    "parametrise": ("positive_backward", "positive_forward", "unit_backward", "unit_forward"),
+    "pda": ("divergence", "merge_steps", "normalised_moments", "shift_update"),
+    "pool": ("avg_pool2d_backward", "avg_pool2d_forward", "max_pool2d_backward", "max_pool2d_forward"),
+    "recurrent": ("recurrent_backward", "recurrent_forward"),
+}
+"""Room -> names of its functions."""
+
+
+class Target:
+    """The functions of one target, by name: ``target.lif_forward`` and so on. Copies and pickles by its name.
+
+    Attributes:
+        name: "reference", "cpu" or "cuda".
+
+    Raises:
+        ImportError: on construction, a room or function of the contract that the target does not have.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        for room, functions in ROOMS.items():
+            module = import_module(f"{__package__}.{name}.{room}")
+            for function in functions:
+                if not hasattr(module, function):
+                    raise ImportError(f"kernels/{name}/{room}.py lacks {function}, which kernels/contract.py promises")
+                setattr(self, function, getattr(module, function))
+
+    def __reduce__(self):
+        from . import for_device
+
+        return for_device, (self.name,)
+
+    def __repr__(self):
+        return f"<kernels of {self.name!r}>"

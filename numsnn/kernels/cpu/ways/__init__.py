@@ -1,0 +1,1 @@
+"""Ways to compute a convolution or matrix product; `route` chooses among them."""

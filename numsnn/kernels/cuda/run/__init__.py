@@ -1,0 +1,1 @@
+"""How kernels are started, and how their work is cut."""

@@ -1,0 +1,196 @@
+"""Machine code that Numba keeps on disk: found again only where nothing that it was compiled from has changed.
+
+Numba's own cache looks at the file of a kernel and at its closure. A kernel also depends on functions of other files
+that are compiled into it, on the numbers of modules that these read, and on LLVM instructions that other files write.
+All of this is part of the key here: after any edit the next process compiles what the edit concerns, and nothing else.
+
+Where no folder can be written, or the disk is full, the machine code of this process is kept in memory alone, and a
+warning says so once. A damaged file of the cache is compiled anew.
+"""
+
+import atexit
+import hashlib
+import shutil
+import tempfile
+import types
+import warnings
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numba.core import caching
+
+KERNELS = []
+"""Every kernel of the package in the order of its making: Numba's dispatchers, see `keep`."""
+
+MOST_DEPTH = 40
+"""How far functions are followed into the functions they call. The package's own reach about ten."""
+
+
+def keep(dispatcher, cache_class=caching.FunctionCache, sources=()):
+    """Keep a kernel's machine code on disk, under a key that covers all that it is compiled from.
+
+    Args:
+        dispatcher: what Numba's decorator returned, made without a cache.
+        cache_class: Numba's cache of this target.
+        sources: files whose whole text belongs to the key: those that write LLVM instructions or declare overloads,
+            which cannot be seen from a kernel.
+
+    Returns:
+        the dispatcher.
+    """
+    if hasattr(dispatcher, "_cache"):  # with NUMBA_DISABLE_JIT=1 it is the Python function itself
+        dispatcher._cache = _fresh(cache_class)(dispatcher.py_func, tuple(sources))
+        KERNELS.append(dispatcher)
+    return dispatcher
+
+
+@cache
+def _fresh(base):
+    """Numba's cache of one target with this module's key, places and way to fail."""
+
+    class Implementation(base._impl_class):
+        _locator_classes = (*base._impl_class._locator_classes, _PrivateFolder)
+
+    class Fresh(base):
+        _impl_class = Implementation
+
+        def __init__(self, function, sources):
+            self._sources = sources
+            super().__init__(function)
+
+        def _index_key(self, signature, codegen):
+            own = digest(self._py_func), *map(_text_digest, self._sources)
+            extra = super()._index_key(signature, codegen)[3:]  # of launches, where a target has such keys
+            return signature, codegen.magic_tuple(), own, *extra
+
+        def load_overload(self, signature, target_context):
+            self._index_key(signature, target_context.codegen())  # an error of its own is not a damaged file
+            try:
+                return super().load_overload(signature, target_context)
+            except Exception as error:  # whatever a damaged pickle raises
+                _say_once("damaged", f"machine code in {self.cache_path} cannot be read and is compiled anew", error)
+                return None
+
+        def save_overload(self, signature, data):
+            try:
+                try:
+                    super().save_overload(signature, data)
+                except OSError:
+                    raise
+                except Exception:  # a damaged index: begin a new one
+                    self.flush()
+                    super().save_overload(signature, data)
+            except OSError as error:
+                message = f"machine code cannot be kept in {self.cache_path}: every process compiles"
+                _say_once("unwritten", message, error)
+
+    return Fresh
+
+
+class _PrivateFolder(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):
+    """The last place to keep machine code: a temporary folder of this process."""
+
+    def __init__(self, function, file):
+        self._py_file, self._lineno = file, function.__code__.co_firstlineno
+
+    def get_cache_path(self):
+        return _private_folder()
+
+    @classmethod
+    def from_function(cls, function, file):
+        return cls(function, file)
+
+
+@cache
+def _private_folder():
+    folder = tempfile.mkdtemp(prefix="numsnn-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _say_once("private", "no folder for machine code can be written: every process compiles")
+    return folder
+
+
+_said = set()
+
+
+def _say_once(what, message, error=None):
+    if what not in _said:
+        _said.add(what)
+        reason = "" if error is None else f" ({type(error).__name__}: {' '.join(str(error).split())})"
+        hint = "Set NUMBA_CACHE_DIR to a folder that can be written"
+        warnings.warn(f"numsnn: {message}{reason}. {hint}", RuntimeWarning, stacklevel=3)
+
+
+# --- the key ---------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _text_digest(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def digest(function) -> str:
+    """A hash of all that Python can see of what a function is compiled from: its code, what it closes over, the numbers
+    of modules that it reads, and the same of every function that it calls."""
+    found = hashlib.sha256()
+    _add(found, function, {}, 0)
+    return found.hexdigest()
+
+
+def _add(found, value, seen, depth):
+    """Feed one value to the hash. seen: the functions that were fed before -> their number, so that circles end."""
+    if isinstance(value, bool | int | float | complex | str | bytes | np.generic | np.dtype | None):
+        found.update(f"{type(value).__name__} {value!r};".encode())
+        return
+    if depth > MOST_DEPTH:
+        found.update(b"too deep;")
+    elif isinstance(value, types.CodeType):
+        found.update(value.co_code)
+        for part in (value.co_consts, value.co_names, value.co_varnames):
+            _add(found, part, seen, depth + 1)
+    elif isinstance(value, tuple | list | frozenset | set):
+        parts = sorted(value, key=repr) if isinstance(value, frozenset | set) else value
+        found.update(f"{type(value).__name__} {len(value)}:".encode())
+        for part in parts:
+            _add(found, part, seen, depth + 1)
+    elif isinstance(value, dict):
+        _add(found, tuple(value.items()), seen, depth + 1)
+    elif isinstance(value, types.FunctionType):
+        _add_function(found, value, seen, depth)
+    elif isinstance(value, np.ndarray):
+        found.update(f"array {value.dtype} {value.shape}:".encode() + value.tobytes())
+    elif isinstance(value, types.ModuleType):
+        found.update(f"module {value.__name__};".encode())
+    else:
+        inner = getattr(value, "py_func", None) or getattr(value, "_defn", None)  # a kernel, or an intrinsic
+        if isinstance(inner, types.FunctionType):
+            _add_function(found, inner, seen, depth)
+        else:
+            named = value if hasattr(value, "__qualname__") else type(value)
+            found.update(f"{named.__module__}.{named.__qualname__};".encode())
+
+
+def _add_function(found, function, seen, depth):
+    """The code of a function, its defaults and closure, and what it names of its module and of modules it names."""
+    if function in seen:
+        found.update(f"again {seen[function]};".encode())
+        return
+    seen[function] = len(seen)
+    _add(found, function.__code__, seen, depth + 1)
+    _add(found, function.__defaults__ or (), seen, depth + 1)
+    for cell in function.__closure__ or ():
+        _add(found, cell.cell_contents, seen, depth + 1)
+    names = sorted(_names(function.__code__))
+    for name in names:
+        value = function.__globals__.get(name)
+        _add(found, value, seen, depth + 1)
+        if isinstance(value, types.ModuleType) and value.__name__.startswith(__package__):
+            for attribute in names:
+                if attribute in vars(value):
+                    _add(found, vars(value)[attribute], seen, depth + 1)
+
+
+def _names(code):
+    """Names of globals and attributes that a code object and the functions in it mention."""
+    inner = (part for part in code.co_consts if isinstance(part, types.CodeType))
+    return set(code.co_names).union(*map(_names, inner))

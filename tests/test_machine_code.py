@@ -1,0 +1,141 @@
+"""Machine code on disk: never stale, found again otherwise, and never the reason that a run fails."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import njit
+
+import numsnn
+from numsnn import machine_code
+
+ROOT = Path(numsnn.__file__).parent
+
+SCRIPT = """
+import json
+import numpy as np
+from numsnn import machine_code
+from numsnn.kernels import for_device
+
+x, ones, y = np.full((2, 4), 3, np.float32), np.ones(4, np.float32), np.zeros((2, 4), np.float32)
+cpu = for_device("cpu")
+cpu.batchnorm_forward(x, ones, ones * 0, ones, ones - 1e-5, 1e-5, 1.0, y)
+mask = np.zeros((1, 64), np.float32)
+cpu.dropout(np.ones((1, 64), np.float32), 0.5, 7, mask)
+used = [kernel.stats for kernel in machine_code.KERNELS if kernel.signatures]
+hits, misses = (sum(sum(getattr(one, what).values()) for one in used) for what in ("cache_hits", "cache_misses"))
+print(json.dumps({"y": float(y[0, 0]), "mask": float((mask * np.arange(64)).sum()), "hits": hits, "misses": misses}))
+"""
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of the package, with a cache of its own."""
+    shutil.copytree(ROOT, tmp_path / "numsnn", ignore=shutil.ignore_patterns("__pycache__", "files"))
+    return tmp_path
+
+
+def run(folder, script=SCRIPT, **variables):
+    """What a new process that imports the copy prints, and its warnings."""
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_ENABLE_CUDASIM"}
+    environment |= {"PYTHONPATH": str(folder), "NUMBA_CACHE_DIR": str(folder / "cache"), **variables}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr
+
+
+def edit(folder, file, old, new):
+    path = folder / "numsnn" / "kernels" / file
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def test_the_next_process_runs_edited_code_and_nothing_else_is_compiled(copied):
+    first, _ = run(copied)
+    assert (first["y"], first["hits"], first["misses"]) == (2, 0, 2)
+    assert run(copied)[0] == first | {"hits": 2, "misses": 0}
+
+    edit(
+        copied, "cpu/pool.py", "Average and max pooling", "Maximal and average"
+    )  # a file that has no part in either kernel
+    assert run(copied)[0] == first | {"hits": 2, "misses": 0}
+
+    edit(copied, "equations.py", "return z >> type(seed)(40)", "return z & type(seed)(0xFFFFFF)")  # a called equation
+    second, _ = run(copied)
+    assert second["mask"] != first["mask"]
+    assert second["misses"] == 2
+
+    added = "builder.fadd(arguments[3], arguments[3])"  # an instruction that another file writes
+    edit(copied, "cpu/inline/access.py", "builder.store(arguments[3], address)", f"builder.store({added}, address)")
+    assert run(copied)[0]["y"] == 4
+
+
+def test_a_size_that_a_kernel_reads_is_part_of_its_key(monkeypatch):
+    before = machine_code.digest(reads_a_size)
+    monkeypatch.setitem(globals(), "SIZE", 4)
+    assert machine_code.digest(reads_a_size) != before
+
+
+SIZE = 3
+
+
+def reads_a_size():
+    return SIZE
+
+
+def test_the_key_follows_closures_and_functions_that_are_called():
+    def make(constant, factor):
+        def inner(x):
+            return x * factor
+
+        def outer(x):
+            return inner(x) + constant
+
+        return outer
+
+    assert machine_code.digest(make(1, 2.0)) == machine_code.digest(make(1, 2.0))
+    assert len({machine_code.digest(make(a, b)) for a in (1, 2) for b in (2.0, 3.0, np.float32(2))}) == 6
+
+
+def test_a_damaged_cache_is_compiled_anew(copied):
+    first, _ = run(copied)
+    for path in (copied / "cache").rglob("*.nbc"):
+        path.write_bytes(path.read_bytes()[:50])
+    again, warned = run(copied)
+    assert again == first
+    assert warned.count("cannot be read and is compiled anew") == 1
+    assert "Set NUMBA_CACHE_DIR" in warned
+    assert run(copied) == (first | {"hits": 2, "misses": 0}, "")
+    for path in (copied / "cache").rglob("*.nbi"):
+        path.write_bytes(path.read_bytes()[:50])
+    assert run(copied)[0] == first
+    assert run(copied)[0] == first | {"hits": 2, "misses": 0}
+
+
+def test_without_a_folder_to_write_machine_code_stays_in_the_process(copied):
+    (copied / "file").write_text("")  # neither this, nor anything below it, can be made a folder
+    blocked = str(copied / "file" / "cache")
+    script = f"from numba.core import caching\ncaching.CacheImpl._locator_classes = []\n{SCRIPT}"
+    got, warned = run(copied, script, NUMBA_CACHE_DIR=blocked)
+    assert got["y"] == 2
+    assert warned.count("no folder for machine code can be written: every process compiles") == 1
+
+
+def test_a_full_disk_does_not_stop_a_run(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    kernel = machine_code.keep(njit(lambda x: x + 1))
+    monkeypatch.setattr(machine_code, "_said", set())
+    monkeypatch.setattr(kernel._cache._cache_file, "save", full)
+    with pytest.warns(
+        RuntimeWarning, match="machine code cannot be kept in .*No space left on device.*NUMBA_CACHE_DIR"
+    ):
+        assert kernel(1) == 2
+    machine_code.KERNELS.remove(kernel)

@@ -183,4 +183,4 @@ def recurrent_backward(
         if w is not None:
             lateral = through @ w.T
             dw += s_before.T @ through
-        e = beta * delta + (1 - active) * e
+        e = beta * delta + (1 - active) * (e + p)

@@ -1,4 +1,4 @@
-"""Every hand-written backward pass against finite differences (method, section 4): layers, losses, neurons, PDA."""
+"""Every hand-written backward pass against finite differences (docs/method.md, R2): layers, losses, neurons, PDA."""
 
 from math import prod
 
@@ -317,7 +317,7 @@ def test_pda_on_cpu():
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_divergence_of_potentials_that_are_held(neuron, device, v_reset):
-    """A held neuron carries its potential on unchanged, and the divergence acts on that potential too (X14)."""
+    """A held neuron carries its potential on unchanged, and the divergence acts on that potential too (X15)."""
     smooth = snn.PSG("logistic")
     neurons = neuron(pda=snn.PDA(momentum=0.5, divergence=0.7), refractory=2, v_reset=v_reset, surrogate=smooth)
     net, shape = perceptron(neurons), (6, *FEATURES[1:])

@@ -20,7 +20,7 @@ DENSITY = {
     "laplace": lambda z: math.exp(-abs(z)) / 2,
     "fast_sigmoid": lambda z: 1 / (2 * (1 + abs(z)) ** 2),
 }
-"""The table of the method's section 2."""
+"""The table of docs/method.md, S2 to S8."""
 
 BOUNDED = {"rectangle": 0.5, "triangle": 1.0}
 

@@ -3,7 +3,7 @@ kept: see `reference.conv`."""
 
 
 def linear_forward(x, w, b, y, active=None, route="auto", kept=None):
-    """y = x w + b; x may be uint8 spikes."""
+    """W1: y = x w + b; x may be uint8 spikes."""
     y[...] = x.astype(w.dtype) @ w
     if b is not None:
         y += b
@@ -11,13 +11,13 @@ def linear_forward(x, w, b, y, active=None, route="auto", kept=None):
 
 
 def linear_backward_weight(x, dy, dw, active=None, route="auto"):
-    """dw = x^T dy."""
+    """W2: dw = x^T dy."""
     dw[...] = x.astype(dy.dtype).T @ dy
     return "reference"
 
 
 def linear_backward_input(dy, w, dx, route="auto", visible=None):
-    """dx = dy w^T. visible: see `reference.conv.conv2d_backward_input`."""
+    """W2: dx = dy w^T. visible: see `reference.conv.conv2d_backward_input`."""
     dx[...] = dy @ w.T
     if visible is not None:
         dx *= visible
@@ -25,5 +25,5 @@ def linear_backward_input(dy, w, dx, route="auto", visible=None):
 
 
 def bias_backward(dy, db):
-    """db = sum of dy ``[M, O]`` over rows."""
+    """W3: db = sum of dy ``[M, O]`` over rows."""
     db[...] = dy.sum(0)

@@ -41,7 +41,7 @@ ROOMS = {
         "spike_count_mse",
         "temporal_cross_entropy",
     ),
-    "neuron": ("lif_backward", "lif_forward", "lif_reset"),
+    "neuron": ("neuron_backward", "neuron_forward", "neuron_reset"),
     "norm": (
         "batchnorm_backward",
         "batchnorm_factor",
@@ -62,7 +62,7 @@ ROOMS = {
 
 
 class Target:
-    """The functions of one target, by name: ``target.lif_forward`` and so on. Copies and pickles by its name.
+    """The functions of one target, by name: ``target.neuron_forward`` and so on. Copies and pickles by its name.
 
     Attributes:
         name: "reference", "cpu" or "cuda".

@@ -19,9 +19,15 @@ from numba.extending import overload, register_jitable
 
 
 @register_jitable
-def charge(v, i, d, beta, gain):
-    """N1: the charge, u[t] = beta v[t-1] + gain i[t] - d[t]; gain is 1, or 1 - beta with ``decay_input``."""
-    return beta * v + gain * i - d
+def charge(v, i, beta, gain):
+    """N1: the charge, beta v[t-1] + gain i[t]; gain is 1, or 1 - beta with ``decay_input``."""
+    return beta * v + gain * i
+
+
+@register_jitable
+def correct(u, d):
+    """N1: the correction, taken off the charged potential: u[t] = u - d[t]."""
+    return u - d
 
 
 @register_jitable

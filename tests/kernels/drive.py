@@ -7,12 +7,13 @@ import dry_run
 import numpy as np
 import workloads
 import workloads_layers
-from neurons import FAMILIES
+from neurons import FAMILIES, leaky_backward, leaky_forward
 from twins import twin
 from workloads import REAL, WORKLOADS, empty, normal, spikes
 
 from numsnn.kernels.cuda import neuron
 from numsnn.kernels.cuda.ways import library
+from numsnn.kernels.types import Direct, Extensions, Firing, Reset, Stored, Wanted
 
 MISSING = []
 """Functions that were asked for and that the target does not have."""
@@ -81,9 +82,9 @@ def everything():
         ("copy", lambda k, rng: k.copy(*normal(rng, 2, 9))),
         ("sgd_update", plain_descent),
         ("conv2d_forward", large_products),
-        ("lif_forward", lif_forwards),
-        ("lif_backward", lif_backwards),
-        ("lif_reset", lif_resets),
+        ("neuron_forward", neuron_forwards),
+        ("neuron_backward", neuron_backwards),
+        ("neuron_reset", neuron_resets),
         ("recurrent_forward", recurrent_forwards),
         ("recurrent_backward", recurrent_backwards),
     ):
@@ -161,13 +162,14 @@ def kinds(count, families):
     yield NARROW, families[0], None, (True,) * count
 
 
-def lif_forwards(k, rng):
+def neuron_forwards(k, rng):
     """Flags: decay_input, norm, u, carried, mean, visible."""
     for shape, surrogate, reset, flags in kinds(6, (None, *FAMILIES)):
         decay, normed, store, carry, measure, see = flags
         steps, rows, channels = shape
         beta, theta, alpha, centre, factor, offset = vectors(rng, 6, channels)
-        k.lif_forward(
+        leaky_forward(
+            k,
             normal(rng, *shape),
             beta,
             theta,
@@ -186,7 +188,7 @@ def lif_forwards(k, rng):
         )
 
 
-def lif_backwards(k, rng):
+def neuron_backwards(k, rng):
     """Flags: attached, decay_input, learn beta, theta, alpha, direct, start, norm, in place, spikes as numbers."""
     detached = [(WIDE, "triangle", reset, (False, *(True,) * 9)) for reset in RESETS]
     for shape, surrogate, reset, flags in [*kinds(10, FAMILIES), *detached]:
@@ -194,7 +196,8 @@ def lif_backwards(k, rng):
         steps, rows, channels = shape
         beta, theta, alpha, centre, factor, offset, p_offset, p_slope = vectors(rng, 8, channels)
         ds = normal(rng, *shape)
-        k.lif_backward(
+        leaky_backward(
+            k,
             ds,
             normal(rng, *shape),
             np.zeros(shape, REAL if numbers else np.uint8),
@@ -215,43 +218,46 @@ def lif_backwards(k, rng):
         )
 
 
-def lif_resets(k, rng):
+def neuron_resets(k, rng):
     for shape, reset in product((NARROW, WIDE), RESETS):
-        k.lif_reset(normal(rng, *shape), spikes(rng, *shape), vectors(rng, 1, shape[2])[0], reset, empty(*shape))
+        k.neuron_reset(
+            normal(rng, *shape), spikes(rng, *shape), vectors(rng, 1, shape[2])[0], Reset(reset), empty(*shape)
+        )
 
 
 # --- neurons with further memory --------------------------------------------------------------------------------------
 
 
 def recurrent_arguments(rng, shape, flags, spikes_type):
+    """Leak, extensions, threshold and width, correction; what is stored; what the pass is carried on from."""
     lateral, synapse, adaptation, refractory, _, carry = flags
     steps, rows, channels = shape
     beta, gamma, rho, kappa, theta, alpha = vectors(rng, 6, channels)
-    values = (
+    extensions = Extensions(
         normal(rng, channels, channels) if lateral else None,
-        beta,
         gamma if synapse else None,
         *((rho, kappa) if adaptation else (None, None)),
-        theta,
-        normal(rng, steps, channels),
+        2 * refractory,
     )
-    stored = (
+    stored = Stored(
         empty(*shape),
         np.zeros(shape, spikes_type),
         empty(*shape) if synapse else None,
         empty(*shape) if adaptation else None,
         np.zeros(shape, np.uint8) if refractory else None,
     )
-    return values, stored, alpha, normal(rng, 5, rows, channels) if carry else None
+    carried = normal(rng, 5, rows, channels) if carry else None
+    return beta, extensions, theta, alpha, normal(rng, steps, channels), stored, carried
 
 
 def recurrent_forwards(k, rng):
     """Flags: lateral weights, synapse, adaptation, refractory, decay_input, carried."""
     for shape, surrogate, reset, flags in kinds(6, (None, *FAMILIES)):
         spikes_type = np.uint8 if surrogate is None else REAL
-        values, stored, alpha, carried = recurrent_arguments(rng, shape, flags, spikes_type)
+        beta, extensions, theta, alpha, d, stored, carried = recurrent_arguments(rng, shape, flags, spikes_type)
+        firing, relaxed = Firing(theta, alpha, surrogate or "triangle"), surrogate is not None
         k.recurrent_forward(
-            normal(rng, *shape), *values, reset, flags[4], 2 * flags[3], surrogate, alpha, *stored, carried
+            normal(rng, *shape), beta, extensions, firing, Reset(reset), d, flags[4], relaxed, stored, carried
         )
 
 
@@ -260,21 +266,24 @@ def recurrent_backwards(k, rng):
     detached = [(WIDE, "triangle", reset, (*(True,) * 6, False, True, True)) for reset in RESETS]
     for shape, surrogate, reset, flags in [*kinds(9, FAMILIES), *detached]:
         *parts, attached, direct, numbers = flags
-        values, stored, alpha, carried = recurrent_arguments(rng, shape, parts, REAL if numbers else np.uint8)
-        w, _, gamma, _, kappa, *_ = values
-        p = vectors(rng, 2, shape[2]) if direct else (None, None)
-        like = w, alpha, gamma, kappa, kappa, alpha, alpha
+        spikes_type = REAL if numbers else np.uint8
+        beta, extensions, theta, alpha, d, stored, carried = recurrent_arguments(rng, shape, parts, spikes_type)
+        lateral, gamma, rho, kappa, _ = extensions
         k.recurrent_backward(
             normal(rng, *shape),
-            *stored,
-            *values,
-            reset,
-            not attached,
+            stored,
+            beta,
+            extensions,
+            Firing(theta, alpha, surrogate),
+            Reset(reset, not attached),
+            d,
             parts[4],
-            surrogate,
-            alpha,
-            *p,
+            Direct(*vectors(rng, 2, shape[2])) if direct else None,
             empty(*shape),
-            *(None if x is None else empty(*x.shape) for x in like),
+            None if lateral is None else empty(*lateral.shape),
+            Wanted(
+                tuple(None if x is None else empty(*x.shape) for x in (beta, gamma, rho, kappa)),
+                *empty(2, shape[2]),
+            ),
             carried,
         )

@@ -5,6 +5,9 @@ from types import SimpleNamespace
 import naive
 import numpy as np
 
+from numsnn.kernels import rules
+from numsnn.kernels.types import Direct, Firing, Moments, Norm, Reset, Wanted
+
 FAMILIES = tuple(naive.DENSITY)
 RESETS = (0.0, -0.2, None)
 
@@ -15,6 +18,86 @@ SHAPE = (5, 37, 6)
 
 SMALL = (9, 7, 8)
 """For targets whose threads take a while: four channels go together in float32; segments of time are more than two."""
+
+
+def leaky_forward(
+    k,
+    i,
+    beta,
+    theta,
+    d,
+    v_reset,
+    decay_input,
+    surrogate,
+    alpha,
+    u,
+    s,
+    carried=None,
+    norm=None,
+    mean=None,
+    var=None,
+    visible=None,
+    reach=0.0,
+):
+    """The forward pass of the leaky neuron; surrogate is None for spikes, carried the potential alone."""
+    return k.neuron_forward(
+        rules.SCALED if decay_input else rules.LEAKY,
+        i,
+        beta[None],
+        Firing(theta, alpha, surrogate or "triangle", reach),
+        Reset(v_reset),
+        d,
+        surrogate is not None,
+        u,
+        s,
+        None,
+        None if carried is None else carried[None],
+        None if norm is None else Norm(*norm),
+        None if mean is None else Moments(mean, var),
+        visible,
+    )
+
+
+def leaky_backward(
+    k,
+    ds,
+    i,
+    s,
+    beta,
+    theta,
+    d,
+    v_reset,
+    detach_reset,
+    decay_input,
+    surrogate,
+    alpha,
+    p_offset,
+    p_slope,
+    di,
+    dbeta,
+    dtheta,
+    dalpha,
+    start=None,
+    norm=None,
+    dnorm=None,
+):
+    """The backward pass of the leaky neuron."""
+    k.neuron_backward(
+        rules.SCALED if decay_input else rules.LEAKY,
+        ds,
+        i,
+        s,
+        beta[None],
+        Firing(theta, alpha, surrogate),
+        Reset(v_reset, detach_reset),
+        d,
+        None if p_offset is None else Direct(p_offset, p_slope),
+        di,
+        Wanted((dbeta,), dtheta, dalpha),
+        None if start is None else start[None],
+        None if norm is None else Norm(*norm),
+        dnorm,
+    )
 
 
 def shape_for(k):
@@ -53,7 +136,7 @@ def forward(k, case, v_reset, decay_input, surrogate):
     """u and s of one target; NaN and 7 where it wrote nothing."""
     u = np.full_like(case.i, np.nan)
     s = np.full(case.i.shape, 7, np.uint8 if surrogate is None else case.i.dtype)
-    k.lif_forward(case.i, case.beta, case.theta, case.d, v_reset, decay_input, surrogate, case.alpha, u, s)
+    leaky_forward(k, case.i, case.beta, case.theta, case.d, v_reset, decay_input, surrogate, case.alpha, u, s)
     return u, s
 
 
@@ -91,7 +174,8 @@ def backward(k, case, ds, u, s, v_reset, detach_reset, decay_input, surrogate, d
     """di, dbeta, dtheta, dalpha of one target, the spikes s given; direct is (p_offset, p_slope) or (None, None)."""
     di = np.full_like(u, np.nan)
     dbeta, dtheta, dalpha = np.full((3, len(case.beta)), np.nan, u.dtype)
-    k.lif_backward(
+    leaky_backward(
+        k,
         ds,
         case.i,
         s,

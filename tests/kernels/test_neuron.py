@@ -4,8 +4,10 @@ import naive
 import numpy as np
 import pytest
 from bounds import REALS, agree, within
-from neurons import FAMILIES, RESETS, TIED, assert_bites, draw, forward, forward_bound, shape_for
+from neurons import FAMILIES, RESETS, TIED, assert_bites, draw, forward, forward_bound, leaky_forward, shape_for
 from targets import ALL, COMPILED, reference
+
+from numsnn.kernels.types import Reset
 
 FIRING = (None, *FAMILIES)
 """None fires spikes, a family's name its distribution function."""
@@ -82,14 +84,14 @@ def test_what_is_left_after_the_reset(small_tiles, k, v_reset, real):
     for surrogate in (None, "arctan"):
         u, s = forward(reference, case, v_reset, False, surrogate)
         v, want = np.full((2, *u.shape), np.nan, real)
-        k.lif_reset(u, s, case.theta, v_reset, v)
-        reference.lif_reset(u, s, case.theta, v_reset, want)
+        k.neuron_reset(u, s, case.theta, Reset(v_reset), v)
+        reference.neuron_reset(u, s, case.theta, Reset(v_reset), want)
         size = np.abs(u) + np.abs(case.theta if v_reset is None else v_reset)
         agree(v, want, 4, size)
         terms = case.beta * want[:-1], case.i[1:], -case.d[1:, None]
         agree(sum(terms), u[1:], 4, sum(map(np.abs, terms)))
         one_step = np.full_like(v[0], np.nan)
-        k.lif_reset(u[0], s[0], case.theta, v_reset, one_step)
+        k.neuron_reset(u[0], s[0], case.theta, Reset(v_reset), one_step)
         assert np.array_equal(one_step, v[0])
 
 
@@ -100,7 +102,7 @@ def test_potentials_may_go_unrecorded(k, real):
     untouched = case.i.copy()
     _, want = forward(k, case, 0.0, False, None)
     s = np.full_like(want, 7)
-    k.lif_forward(case.i, case.beta, case.theta, case.d, 0.0, False, None, case.alpha, None, s)
+    leaky_forward(k, case.i, case.beta, case.theta, case.d, 0.0, False, None, case.alpha, None, s)
     assert np.array_equal(s, want)
     assert np.array_equal(case.i, untouched)
 

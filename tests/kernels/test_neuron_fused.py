@@ -4,7 +4,7 @@ that are computed again."""
 import numpy as np
 import pytest
 from bounds import REALS, within
-from neurons import FAMILIES, RESETS, draw, shape_for
+from neurons import FAMILIES, RESETS, draw, leaky_backward, leaky_forward, shape_for
 from targets import ALL, COMPILED, fewer, reference
 
 from numsnn.kernels.reference.surrogate import DENSITY
@@ -35,7 +35,9 @@ def forward(k, case, i, surrogate=None, v_reset=0.0, carried=None, **options):
     """u and s, in memory that held NaN and 7."""
     u, s = np.full_like(i, np.nan), np.full(i.shape, 7, np.uint8 if surrogate is None else i.dtype)
     d = case.d[: len(i)]
-    share = k.lif_forward(i, case.beta, case.theta, d, v_reset, False, surrogate, case.alpha, u, s, carried, **options)
+    share = leaky_forward(
+        k, i, case.beta, case.theta, d, v_reset, False, surrogate, case.alpha, u, s, carried, **options
+    )
     return u, s, share
 
 
@@ -43,7 +45,8 @@ def backward(k, case, i, s, ds, di=None, v_reset=0.0, family="triangle", direct=
     """di, and the gradients of leak, threshold and width."""
     di = np.full_like(i, np.nan) if di is None else di
     gradients = np.full((3, i.shape[2]), np.nan, i.dtype)
-    k.lif_backward(
+    leaky_backward(
+        k,
         ds,
         i,
         s,
@@ -208,7 +211,8 @@ def test_gradients_nobody_wants_are_left_out(k):
     ds = np.random.default_rng(1).normal(size=s.shape)
     want, _ = backward(k, case, case.x, s, ds)
     di = np.empty_like(want)
-    k.lif_backward(
+    leaky_backward(
+        k,
         ds,
         case.x,
         s,
@@ -304,7 +308,8 @@ def test_exponential_families_in_float32(k):
     for family in FAMILIES:
         one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
         di = np.empty_like(z)
-        k.lif_backward(
+        leaky_backward(
+            k,
             np.ones_like(z),
             z,
             np.zeros(z.shape, np.uint8),

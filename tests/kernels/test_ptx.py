@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 CAPABILITIES = [8, 0], [9, 0]
 
-NEURONS = {"lif_forward", "lif_backward", "lif_reset", "recurrent_forward", "recurrent_backward"}
+NEURONS = {"neuron_forward", "neuron_backward", "neuron_reset", "recurrent_forward", "recurrent_backward"}
 """Functions whose kernels hold potentials in registers."""
 
 IN_DOUBLE = {"_square_parts"}
@@ -114,4 +114,4 @@ def test_neurons_stay_in_registers(kernels):
 
 def test_neurons_move_16_bytes(kernels):
     """Where there are channels enough."""
-    assert {"lif_forward", "lif_backward"} <= {entry["kernel"] for entry in kernels if entry["vectors"]}
+    assert {"neuron_forward", "neuron_backward"} <= {entry["kernel"] for entry in kernels if entry["vectors"]}

@@ -8,7 +8,10 @@ import itertools
 
 import numpy as np
 import pytest
+from neurons import leaky_backward, leaky_forward
 from targets import ALL, COMPILED, TWIN, cpu, reference
+
+from numsnn.kernels.types import Direct, Extensions, Firing, Reset, Stored, Wanted
 
 STEPS, ROWS, CHANNELS = 7, 19, 5
 PARTS = list(itertools.product([False, True], repeat=4))  # lateral, synapse, adaptation, refractory
@@ -50,6 +53,10 @@ class Neuron:
         self.ds = rng.normal(size=self.shape).astype(dtype)
         self.dtype = dtype
 
+    @property
+    def extensions(self):
+        return Extensions(self.w, self.gamma, self.rho, self.kappa, self.refractory)
+
     def forward(self, k, v_reset, decay_input):
         u, j, a = np.full((3, *self.shape), np.nan, self.dtype)
         s = np.zeros(self.shape, self.dtype if self.relaxed else np.uint8)
@@ -62,21 +69,14 @@ class Neuron:
         carried = None if self.start is None else self.start.copy()
         k.recurrent_forward(
             self.i,
-            self.w,
             self.beta,
-            self.gamma,
-            self.rho,
-            self.kappa,
-            self.theta,
+            self.extensions,
+            Firing(self.theta, self.alpha, self.relaxed or "arctan"),
+            Reset(v_reset),
             self.d,
-            v_reset,
             decay_input,
-            self.refractory,
-            self.relaxed,
-            self.alpha,
-            u,
-            s,
-            *optional,
+            self.relaxed is not None,
+            Stored(u, s, *optional),
             carried,
         )
         return u, s, *optional, carried
@@ -87,33 +87,19 @@ class Neuron:
         dw = None if self.w is None else np.full_like(self.w, np.nan)
         dbeta, dgamma, drho, dkappa, dtheta, dalpha = np.full((6, CHANNELS), np.nan, self.dtype)
         optional = None if self.gamma is None else dgamma, *((None, None) if self.rho is None else (drho, dkappa))
-        p = (self.alpha, self.beta) if direct else (None, None)
         k.recurrent_backward(
             self.ds,
-            u,
-            s,
-            j,
-            a,
-            held,
-            self.w,
+            Stored(u, s, j, a, held),
             self.beta,
-            self.gamma,
-            self.rho,
-            self.kappa,
-            self.theta,
+            self.extensions,
+            Firing(self.theta, self.alpha, "arctan"),
+            Reset(v_reset, detach),
             self.d,
-            v_reset,
-            detach,
             decay_input,
-            "arctan",
-            self.alpha,
-            *p,
+            Direct(self.alpha, self.beta) if direct else None,
             di,
             dw,
-            dbeta,
-            *optional,
-            dtheta,
-            dalpha,
+            Wanted((dbeta, *optional), dtheta, dalpha),
             self.start,
         )
         return [x for x in (di, dw, dbeta, *optional, dtheta, dalpha) if x is not None]
@@ -201,7 +187,7 @@ def test_without_any_part_it_is_the_plain_neuron(k):
     neuron = Neuron((False,) * 4, seed=3)
     u, s, *_ = neuron.forward(k, 0.0, True)
     plain_u, plain_s = np.empty_like(u), np.empty_like(s)
-    k.lif_forward(neuron.i, neuron.beta, neuron.theta, neuron.d, 0.0, True, None, neuron.alpha, plain_u, plain_s)
+    leaky_forward(k, neuron.i, neuron.beta, neuron.theta, neuron.d, 0.0, True, None, neuron.alpha, plain_u, plain_s)
     np.testing.assert_array_equal(s, plain_s)
     np.testing.assert_allclose(u, plain_u, rtol=0, atol=1e-14)
 
@@ -231,12 +217,22 @@ def test_plain_neuron_carries_its_potential(k, v_reset):
     neuron = Neuron((False,) * 4, seed=5)
     values = neuron.beta, neuron.theta
     u, s = np.empty(neuron.shape), np.empty(neuron.shape, np.uint8)
-    k.lif_forward(neuron.i, *values, neuron.d, v_reset, False, None, neuron.alpha, u, s)
+    leaky_forward(k, neuron.i, *values, neuron.d, v_reset, False, None, neuron.alpha, u, s)
     state = np.zeros((ROWS, CHANNELS))
     for t in range(STEPS):
         one_u, one_s = np.empty((1, ROWS, CHANNELS)), np.empty((1, ROWS, CHANNELS), np.uint8)
-        k.lif_forward(
-            neuron.i[t : t + 1], *values, neuron.d[t : t + 1], v_reset, False, None, neuron.alpha, one_u, one_s, state
+        leaky_forward(
+            k,
+            neuron.i[t : t + 1],
+            *values,
+            neuron.d[t : t + 1],
+            v_reset,
+            False,
+            None,
+            neuron.alpha,
+            one_u,
+            one_s,
+            state,
         )
         np.testing.assert_array_equal(one_u[0], u[t])
         np.testing.assert_array_equal(one_s[0], s[t])
@@ -250,9 +246,10 @@ def test_backward_of_a_carried_pass_sees_the_start(k):
     values = neuron.beta, neuron.theta
     start = np.random.default_rng(0).normal(size=(ROWS, CHANNELS))
     u, s = np.empty(neuron.shape), np.empty(neuron.shape, np.uint8)
-    k.lif_forward(neuron.i, *values, neuron.d, 0.0, False, None, neuron.alpha, u, s, start.copy())
+    leaky_forward(k, neuron.i, *values, neuron.d, 0.0, False, None, neuron.alpha, u, s, start.copy())
     di, gradients = np.empty(neuron.shape), np.empty((3, CHANNELS))
-    k.lif_backward(
+    leaky_backward(
+        k,
         neuron.ds,
         neuron.i,
         s,
@@ -271,7 +268,8 @@ def test_backward_of_a_carried_pass_sees_the_start(k):
     )
     without, from_rest = np.empty((3, CHANNELS)), neuron.i.copy()
     from_rest[0] += neuron.beta * start
-    k.lif_backward(
+    leaky_backward(
+        k,
         neuron.ds,
         from_rest,
         s,

@@ -22,7 +22,8 @@ def _there(x):
     if isinstance(x, np.ndarray):
         return cuda.from_host(x, x.dtype)
     if isinstance(x, tuple):
-        return tuple(map(_there, x))
+        parts = map(_there, x)
+        return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
     return x
 
 

@@ -5,6 +5,9 @@ Used where results are compared with themselves: across thread counts, concurren
 """
 
 import numpy as np
+from neurons import leaky_backward, leaky_forward
+
+from numsnn.kernels.types import Extensions, Firing, Reset, Stored, Wanted
 
 REAL = np.float32
 
@@ -122,30 +125,31 @@ def neuron(rng):
 
 
 @workload
-def lif_forward(k, rng):
+def neuron_forward(k, rng):
     i, beta, theta, d, alpha = neuron(rng)
     u, s, visible = empty(*i.shape), *np.full((2, *i.shape), 7, np.uint8)
     mean, var = empty(2, *d.shape)
-    share = k.lif_forward(
-        i, beta, theta, d, 0.0, False, None, alpha, u, s, None, (d[0], alpha, d[1]), mean, var, visible, 1.0
+    share = leaky_forward(
+        k, i, beta, theta, d, 0.0, False, None, alpha, u, s, None, (d[0], alpha, d[1]), mean, var, visible, 1.0
     )
     return [u, s, mean, var, visible, np.array(share)]
 
 
 @workload
-def lif_reset(k, rng):
+def neuron_reset(k, rng):
     u, _, theta, *_ = neuron(rng)
     v = empty(*u.shape)
-    k.lif_reset(u, spikes(rng, *u.shape), theta, 0.0, v)
+    k.neuron_reset(u, spikes(rng, *u.shape), theta, Reset(0.0), v)
     return [v]
 
 
 @workload
-def lif_backward(k, rng):
+def neuron_backward(k, rng):
     i, beta, theta, d, alpha = neuron(rng)
     s = (i >= 1).astype(np.uint8)
     di, gradients, sums = empty(*i.shape), empty(3, 17), empty(2, 17)
-    k.lif_backward(
+    leaky_backward(
+        k,
         normal(rng, *i.shape),
         i,
         s,
@@ -308,8 +312,10 @@ def recurrent_pass(k, rng):
     i, w, beta, gamma, rho, kappa, theta, d, alpha = states(rng)
     u, j, a = empty(3, *i.shape)
     s, held = np.zeros((2, *i.shape), np.uint8)
-    k.recurrent_forward(i, w, beta, gamma, rho, kappa, theta, d, 0.0, False, 1, None, alpha, u, s, j, a, held)
-    return (u, s, j, a, held), (w, beta, gamma, rho, kappa, theta, d), alpha
+    extensions, stored = Extensions(w, gamma, rho, kappa, 1), Stored(u, s, j, a, held)
+    values = beta, extensions, Firing(theta, alpha, "triangle"), Reset(0.0), d, False
+    k.recurrent_forward(i, *values, False, stored)
+    return stored, values
 
 
 @workload
@@ -319,13 +325,12 @@ def recurrent_forward(k, rng):
 
 @workload
 def recurrent_backward(k, rng):
-    stored, values, alpha = recurrent_pass(k, rng)
-    shape = stored[0].shape
-    di, dw, gradients = empty(*shape), empty(shape[2], shape[2]), empty(6, shape[2])
-    k.recurrent_backward(
-        normal(rng, *shape), *stored, *values, 0.0, False, False, "triangle", alpha, None, None, di, dw, *gradients
-    )
-    return [di, dw, gradients]
+    stored, values = recurrent_pass(k, rng)
+    shape = stored.u.shape
+    di, dlateral, (*gradients, dtheta, dalpha) = empty(*shape), empty(shape[2], shape[2]), empty(6, shape[2])
+    wanted = Wanted(tuple(gradients), dtheta, dalpha)
+    k.recurrent_backward(normal(rng, *shape), stored, *values, None, di, dlateral, wanted)
+    return [di, dlateral, *gradients, dtheta, dalpha]
 
 
 @workload

@@ -22,7 +22,7 @@ def _kernels():
                     before = carried[m, c] if carry else real(0)
                     if t > 0:
                         before = u[t - 1, m, c]
-                    u[t, m, c] = eq.charge(before, real(i[t, m, c]), real(0), beta[c], gain)
+                    u[t, m, c] = eq.charge(before, real(i[t, m, c]), beta[c], gain)
         if carry:
             carried[first:last] = u[steps - 1, first:last]
 

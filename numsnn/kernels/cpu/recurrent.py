@@ -13,7 +13,7 @@ from numba.extending import register_jitable
 
 from .. import equations as eq
 from ..compile import kernel
-from ..steps import reset_kind
+from ..steps import extended_step, fire_back, reset_kind
 from .linear import linear_backward_weight
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
@@ -50,9 +50,8 @@ def _add_rows(factors, w, active, y):
 @cache
 def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, refractory, carry):
     """The forward range kernel of one kind of neuron; surrogate is None for spikes, reset is "hard", "soft", "none"."""
-    relaxed = surrogate is not None
     cdf = eq.CDF[surrogate or "rectangle"]
-    soft, hard = reset == "soft", reset == "hard"
+    flags = surrogate is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
 
     @kernel
     def recurrent_forward_tiles(
@@ -92,27 +91,15 @@ def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, r
                 if lateral:
                     _add_rows(fired, w, active, arriving)
                 for c in range(channels):
-                    current[c] = eq.synapse(current[c], arriving[c], gamma[c]) if synapse else arriving[c]
-                    gain = real(1) - beta[c] if decay_input else real(1)
-                    threshold = eq.adapted_threshold(theta[c], kappa[c], adapted[c]) if adaptive else theta[c]
-                    resting = refractory and rest[c] > real(0)
-                    u_t = v[c] if resting else eq.charge(v[c], current[c], d[t, c], beta[c], gain)
-                    x = u_t - threshold
-                    s_t = cdf(x / alpha[c]) if relaxed else real(eq.fire(x))
+                    values = beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]
+                    state = v[c], current[c], adapted[c], rest[c]
+                    u_t, s_t, resting, state = extended_step(
+                        cdf, arriving[c], state, d[t, c], values, v_reset, steps_held, flags
+                    )
+                    v[c], current[c], adapted[c], rest[c] = state
                     if refractory:
-                        if resting:
-                            s_t = real(0)
-                            rest[c] -= real(1)
-                        else:
-                            rest[c] = steps_held if eq.fire(x) else real(0)
                         held[t, m, c] = resting
-                    v[c] = u_t
-                    if soft:
-                        v[c] = eq.reset_soft(u_t, s_t, threshold)
-                    if hard:
-                        v[c] = eq.reset_hard(u_t, s_t, v_reset)
                     if adaptive:
-                        adapted[c] = eq.adaptation(adapted[c], s_t, rho[c])
                         a[t, m, c] = adapted[c]
                     if synapse:
                         j[t, m, c] = current[c]
@@ -126,30 +113,13 @@ def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, r
     return recurrent_forward_tiles
 
 
-def recurrent_forward(
-    i,
-    w,
-    beta,
-    gamma,
-    rho,
-    kappa,
-    theta,
-    d,
-    v_reset,
-    decay_input,
-    refractory,
-    surrogate,
-    alpha,
-    u,
-    s,
-    j,
-    a,
-    held,
-    carried=None,
-):
+def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxed, stored, carried=None):
     """See `reference.recurrent.recurrent_forward`."""
+    w, gamma, rho, kappa, refractory = extensions
+    u, s, j, a, held = stored
+    theta, alpha, surrogate = firing.theta, firing.alpha, firing.family if relaxed else None
     parts = w is not None, gamma is not None, kappa is not None, refractory > 0, carried is not None
-    kind, reset = reset_kind(v_reset, i.dtype)
+    kind, v_reset = reset_kind(reset.value, i.dtype)
     range_kernel = _forward_kernel(surrogate, kind, decay_input, *parts)
     rows = _rows(i.shape[1], i.shape[2], w is not None)
     steps_held = i.dtype.type(refractory)
@@ -165,7 +135,7 @@ def recurrent_forward(
         kappa,
         theta,
         d,
-        reset,
+        v_reset,
         steps_held,
         alpha,
         u,
@@ -268,12 +238,9 @@ def _backward_kernel(
                         phi = density(z) * inverse_width[c] if awake else zero
                         q_t, fired = q[c], real(s_t[c])
                         p = p_offset[c] + p_slope[c] * u_t[c] if direct else zero
-                        if soft and not detach_reset:
-                            q_t = eq.spike_gradient_soft(q_t, e[c], threshold)
-                        if hard and not detach_reset:
-                            q_t = eq.spike_gradient_hard(q_t, e[c], u_t[c], v_reset)
-                        delta_t = eq.potential_gradient(q_t, e[c], fired if hard else zero, phi, p)
-                        share_t = -q_t * phi - (e[c] * fired if soft else zero)
+                        q_t, delta_t, share_t = fire_back(
+                            q_t, e[c], u_t[c], fired, threshold, phi, p, v_reset, soft, hard, not detach_reset
+                        )
                         if learn_alpha:
                             sums[5, tile, c] += eq.width_gradient(q_t, phi, z)
                         delta[c] = delta_t if awake else zero
@@ -319,41 +286,17 @@ def _backward_kernel(
 
 
 def recurrent_backward(
-    ds,
-    u,
-    s,
-    j,
-    a,
-    held,
-    w,
-    beta,
-    gamma,
-    rho,
-    kappa,
-    theta,
-    d,
-    v_reset,
-    detach_reset,
-    decay_input,
-    surrogate,
-    alpha,
-    p_offset,
-    p_slope,
-    di,
-    dw,
-    dbeta,
-    dgamma,
-    drho,
-    dkappa,
-    dtheta,
-    dalpha,
-    start=None,
+    ds, stored, beta, extensions, firing, reset, d, decay_input, direct, di, dlateral, wanted, start=None
 ):
     """See `reference.recurrent.recurrent_backward`."""
-    lateral, direct = w is not None, p_offset is not None
-    parts = lateral, gamma is not None, kappa is not None, held is not None, direct, start is not None
-    totals = dbeta, dgamma, drho, dkappa, dtheta, dalpha
-    kind, reset = reset_kind(v_reset, u.dtype)
+    w, gamma, rho, kappa, _ = extensions
+    u, s, j, a, held = stored
+    theta, alpha, surrogate, detach_reset = firing.theta, firing.alpha, firing.family, reset.detached
+    p_offset, p_slope = direct or (beta, beta)
+    lateral = w is not None
+    parts = lateral, gamma is not None, kappa is not None, held is not None, direct is not None, start is not None
+    totals = *wanted.values, wanted.theta, wanted.alpha
+    kind, v_reset = reset_kind(reset.value, u.dtype)
     learned = tuple(total is not None for total in totals)
     range_kernel = _backward_kernel(surrogate, kind, detach_reset, decay_input, *parts, learned)
     _, total, channels = u.shape
@@ -362,7 +305,6 @@ def recurrent_backward(
     sums = np.empty((6, tiles, channels), u.dtype)
     back = np.ascontiguousarray(w.T) if lateral else None
     back, gamma, rho, kappa, j, a, held = _stand_ins(u, back, gamma, rho, kappa, j, a, held)
-    p_offset, p_slope = (p_offset, p_slope) if direct else (beta, beta)
     launch(
         range_kernel,
         tiles,
@@ -379,7 +321,7 @@ def recurrent_backward(
         kappa,
         theta,
         d,
-        reset,
+        v_reset,
         1 / alpha,
         p_offset,
         p_slope,
@@ -392,8 +334,11 @@ def recurrent_backward(
         if whole is not None:
             sum_tiles(share, whole)
     if lateral:
-        linear_backward_weight(s[:-1].reshape(-1, channels), di[1:].reshape(-1, channels), dw)
+        if len(di) > 1:
+            linear_backward_weight(s[:-1].reshape(-1, channels), di[1:].reshape(-1, channels), dlateral)
+        else:
+            dlateral[...] = 0
         if start is not None:
-            first = np.empty_like(dw)
+            first = np.empty_like(dlateral)
             linear_backward_weight(start[3], di[0], first)
-            dw += first
+            dlateral += first

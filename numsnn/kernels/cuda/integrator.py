@@ -24,7 +24,7 @@ def _kernels(dtype, decay_input, carry, learn_beta):
             gain = real(1) - b if decay_input else real(1)
             before = carried[row] if carry else real(0)
             for t in range(steps):
-                before = eq.charge(before, real(i[t * stride + row]), real(0), b, gain)
+                before = eq.charge(before, real(i[t * stride + row]), b, gain)
                 u[t * stride + row] = before
             if carry:
                 carried[row] = before

@@ -11,7 +11,8 @@ from functools import cache
 import numpy as np
 
 from .. import equations as eq
-from .inline.recurrent_steps import step_back, step_forward
+from ..steps import extended_step
+from .inline.recurrent_steps import step_back
 from .run.api import cuda
 from .run.compile import device, kernel
 
@@ -114,10 +115,10 @@ def forward_kernel(dtype, list_most, surrogate, reset, decay_input, synapse, ada
                 for c in range(thread, channels, threads):
                     arriving[mine + c] = i[at + c]
                 for base in range(0, channels, list_most):
-                    values, count = 3 * stride + row + base, min(list_most, channels - base)
-                    count_factors(state, values, count, thread, threads, counts)
+                    place, count = 3 * stride + row + base, min(list_most, channels - base)
+                    count_factors(state, place, count, thread, threads, counts)
                     cuda.syncthreads()
-                    list_factors(state, values, count, thread, threads, counts, index, factors)
+                    list_factors(state, place, count, thread, threads, counts, index, factors)
                     cuda.syncthreads()
                     for c in range(thread, channels, threads):
                         arriving[mine + c] = add_rows(
@@ -126,19 +127,12 @@ def forward_kernel(dtype, list_most, surrogate, reset, decay_input, synapse, ada
                     cuda.syncthreads()
                 for c in range(thread, channels, threads):
                     k, own = at + c, row + c
-                    u[k], s_t, resting, v, current, adapted, rest = step_forward(
-                        cdf,
-                        arriving[mine + c],
-                        state[own],
-                        state[stride + own],
-                        state[2 * stride + own],
-                        state[4 * stride + own],
-                        d[t * channels + c],
-                        (beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]),
-                        v_reset,
-                        steps_held,
-                        flags,
+                    before = state[own], state[stride + own], state[2 * stride + own], state[4 * stride + own]
+                    values, drop = (beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]), d[t * channels + c]
+                    u[k], s_t, resting, behind = extended_step(
+                        cdf, arriving[mine + c], before, drop, values, v_reset, steps_held, flags
                     )
+                    v, current, adapted, rest = behind
                     s[k] = s_t
                     state[own], state[stride + own], state[2 * stride + own] = v, current, adapted
                     state[3 * stride + own], state[4 * stride + own] = s_t, rest

@@ -39,7 +39,7 @@ def potential(i, v, d, beta, centre, factor, offset, normed, decay_input):
     """The potential after charging."""
     one = type(i)(1)
     current = eq.normalise(i, centre, factor, offset) if normed else i
-    return eq.charge(v, current, d, beta, one - beta if decay_input else one)
+    return eq.correct(eq.charge(v, current, beta, one - beta if decay_input else one), d)
 
 
 @device

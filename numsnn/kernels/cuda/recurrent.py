@@ -7,10 +7,10 @@ a sample (`lateral`). The lateral weights' gradient is one matrix product at the
 from functools import cache
 
 from .. import equations as eq
-from ..steps import reset_kind
+from ..steps import extended_step, reset_kind
 from . import lateral
 from .array import fill
-from .inline.recurrent_steps import step_back, step_forward
+from .inline.recurrent_steps import step_back
 from .run.api import cuda
 from .run.compile import kernel
 from .run.launch import launch, launch_flat, scratch
@@ -58,9 +58,11 @@ def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory
                 fired, rest = carried[3 * stride + row], carried[4 * stride + row]
             for t in range(steps):
                 at = t * stride + row
-                u[at], fired, resting, v, current, adapted, rest = step_forward(
-                    cdf, i[at], v, current, adapted, rest, d[t * channels + c], values, v_reset, steps_held, flags
+                state, drop = (v, current, adapted, rest), d[t * channels + c]
+                u[at], fired, resting, state = extended_step(
+                    cdf, i[at], state, drop, values, v_reset, steps_held, flags
                 )
+                v, current, adapted, rest = state
                 s[at] = fired
                 if synapse:
                     j[at] = current
@@ -75,31 +77,14 @@ def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory
     return recurrent_forward
 
 
-def recurrent_forward(
-    i,
-    w,
-    beta,
-    gamma,
-    rho,
-    kappa,
-    theta,
-    d,
-    v_reset,
-    decay_input,
-    refractory,
-    surrogate,
-    alpha,
-    u,
-    s,
-    j,
-    a,
-    held,
-    carried=None,
-):
+def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxed, stored, carried=None):
     """See `reference.recurrent.recurrent_forward`."""
+    w, gamma, rho, kappa, refractory = extensions
+    u, s, j, a, held = stored
+    theta, alpha, surrogate = firing.theta, firing.alpha, firing.family if relaxed else None
     _, rows, channels = i.shape
     real = i.dtype.type
-    kind, reset = reset_kind(v_reset, i.dtype)
+    kind, v_reset = reset_kind(reset.value, i.dtype)
     parts = surrogate, kind, decay_input, gamma is not None, kappa is not None, refractory > 0
     values = beta, *(beta if x is None else x for x in (gamma, rho, kappa)), theta
     stored = (u if j is None else j), (u if a is None else a), (s if held is None else held)
@@ -135,7 +120,7 @@ def recurrent_forward(
         w.reshape(-1),
         *values,
         d.reshape(-1),
-        reset,
+        v_reset,
         real(refractory),
         alpha,
         *flat,
@@ -235,43 +220,19 @@ def _backward_kernel(
 
 
 def recurrent_backward(
-    ds,
-    u,
-    s,
-    j,
-    a,
-    held,
-    w,
-    beta,
-    gamma,
-    rho,
-    kappa,
-    theta,
-    d,
-    v_reset,
-    detach_reset,
-    decay_input,
-    surrogate,
-    alpha,
-    p_offset,
-    p_slope,
-    di,
-    dw,
-    dbeta,
-    dgamma,
-    drho,
-    dkappa,
-    dtheta,
-    dalpha,
-    start=None,
+    ds, stored, beta, extensions, firing, reset, d, decay_input, direct, di, dlateral, wanted, start=None
 ):
     """See `reference.recurrent.recurrent_backward`."""
+    w, gamma, rho, kappa, _ = extensions
+    u, s, j, a, held = stored
+    theta, alpha, surrogate, detach_reset = firing.theta, firing.alpha, firing.family, reset.detached
+    p_offset, p_slope = direct or (beta, beta)
     _, rows, channels = u.shape
-    direct, real = p_offset is not None, u.dtype.type
-    totals = dbeta, dgamma, drho, dkappa, dtheta, dalpha
+    real = u.dtype.type
+    totals = *wanted.values, wanted.theta, wanted.alpha
     learned = tuple(total is not None for total in totals)
-    wanted = [total for total in totals if total is not None]
-    kind, reset = reset_kind(v_reset, u.dtype)
+    asked = [total for total in totals if total is not None]
+    kind, v_reset = reset_kind(reset.value, u.dtype)
     parts = (
         real,
         surrogate,
@@ -281,7 +242,7 @@ def recurrent_backward(
         gamma is not None,
         kappa is not None,
         held is not None,
-        direct,
+        direct is not None,
         start is not None,
         learned,
     )
@@ -292,19 +253,20 @@ def recurrent_backward(
         *(beta if x is None else x for x in (gamma, rho, kappa)),
         theta,
         d.reshape(-1),
-        reset,
+        v_reset,
         alpha,
-        *((p_offset, p_slope) if direct else (beta, beta)),
+        p_offset,
+        p_slope,
         di.reshape(-1),
         (u if start is None else start).reshape(-1),
     )
     if w is None:
         plan = cut(rows, channels, 1, heavy=True)
-        shares = scratch.get("shares of gradients", (max(1, len(wanted)), plan.row_blocks, channels), real)
+        shares = scratch.get("shares of gradients", (max(1, len(asked)), plan.row_blocks, channels), real)
         launch(_backward_kernel(*parts), plan.grid, plan.block, *flat, *values, shares, *u.shape)
     else:
         blocks, threads = min(rows, lateral.MOST_BLOCKS), min(channels, lateral.THREADS)
-        shares = scratch.get("shares of gradients", (max(1, len(wanted)), blocks, channels), real)
+        shares = scratch.get("shares of gradients", (max(1, len(asked)), blocks, channels), real)
         state = scratch.get("gradients of lateral neurons", (4, blocks, channels), real)
         back = scratch.get("lateral weights, transposed", (channels * channels,), real)
         launch_flat(lateral.transpose, back.size, w.reshape(-1), back, channels)
@@ -319,21 +281,21 @@ def recurrent_backward(
             shares,
             *u.shape,
         )
-        _weight_gradient(s, di, dw, start)
-    add_up(shares, wanted)
+        _weight_gradient(s, di, dlateral, start)
+    add_up(shares, asked)
 
 
-def _weight_gradient(s, di, dw, start):
-    """dw = the spikes before each step times dL/di of the step; before the first those carried on from."""
+def _weight_gradient(s, di, dlateral, start):
+    """dlateral = the spikes before each step times dL/di of the step; before the first those carried on from."""
     from .linear import linear_backward_weight
 
     steps, _, channels = di.shape
     before, behind = s[:-1].reshape(-1, channels), di[1:].reshape(-1, channels)
     if steps > 1:
-        linear_backward_weight(before, behind, dw)
+        linear_backward_weight(before, behind, dlateral)
     else:
-        fill(dw, 0)
+        fill(dlateral, 0)
     if start is not None:
-        first = scratch.get("gradient of lateral weights at the start", dw.shape, dw.dtype)
+        first = scratch.get("gradient of lateral weights at the start", dlateral.shape, dlateral.dtype)
         linear_backward_weight(start[3], di[0], first)
-        launch_flat(lateral.add, dw.size, first.reshape(-1), dw.reshape(-1))
+        launch_flat(lateral.add, dlateral.size, first.reshape(-1), dlateral.reshape(-1))

@@ -1,70 +1,65 @@
-"""The leaky integrate-and-fire neuron over all time steps, forward and backward (docs/method.md, groups N, S and P).
+"""Neurons that follow a rule over all time steps, forward and backward (docs/method.md, groups N, S and P).
 
-Arrays are ``[T, M, C]``: time, everything that shares parameters (samples and positions), channels.
+Arrays are ``[T, M, C]``: time, everything that shares parameters (samples and positions), channels. How the potential
+is charged, and the way back through it, are the rule's: `rules` has N1 and N8 to N10 for the leaky neuron.
 """
 
 import numpy as np
 
+from .rules import functions
 from .surrogate import CDF, DENSITY
 
 
-def lif_forward(
-    i,
-    beta,
-    theta,
-    d,
-    v_reset,
-    decay_input,
-    surrogate,
-    alpha,
-    u,
-    s,
-    carried=None,
-    norm=None,
-    mean=None,
-    var=None,
-    visible=None,
-    reach=0.0,
+def neuron_forward(
+    rule, i, values, firing, reset, d, relaxed, u, s, states=None, carried=None, norm=None, moments=None, visible=None
 ):
     """N1, N2, N3, N4, N13: charge, fire and reset for t = 1..T.
 
     Args:
+        rule: a `kernels.rules.Rule`.
         i: input current ``[T, M, C]``, or with `norm` what is to be normalised to it.
-        beta, theta, alpha: leak, threshold and surrogate width, each ``[C]``.
+        values: of the rule, ``[P, C]``.
+        firing: a `kernels.types.Firing`.
+        reset: a `kernels.types.Reset`.
         d: PDA correction ``[T, C]``, taken off the potential.
-        v_reset: hard reset to this value; None for a soft reset (subtract theta); "none" for no reset at all.
-        decay_input: scale the current by 1 - beta.
-        surrogate: None fires H(u - theta); a family name fires Phi((u - theta) / alpha), the relaxed mode.
-        u: out, potentials after charging ``[T, M, C]``; None where nobody needs them (inference).
+        relaxed: fire Phi((u - theta) / alpha) instead of H(u - theta).
+        u: out, potentials after charging ``[T, M, C]``; None where they are not needed (inference).
         s: out, spikes ``[T, M, C]``, uint8, or i's dtype in relaxed mode.
-        carried: in and out, the potential ``[M, C]`` before the first and after the last step; None starts from v = 0.
-        norm: (centre, factor, offset), each ``[C]``, of the normalisation in front of the neuron; None for none.
-        mean, var: out, mean and (biased) variance of u over the rows, ``[T, C]``; both None where nobody needs them.
+        states: out, the rule's states behind every step ``[S, T, M, C]``; None where they are not needed.
+        carried: in and out, ``[1 + S, M, C]``: the potential and the rule's states before the first and behind the last
+            step; None starts from rest, where all are 0.
+        norm: a `kernels.types.Norm`, the normalisation in front of the neuron; None for none.
+        moments: out, a `kernels.types.Moments` of u over the rows, ``[T, C]`` each; None where they are not needed.
         visible: out, uint8 ``[T, M, C]``: 1 where |u - theta| <= reach alpha, that is where a surrogate that is zero
-            further out can see the potential, and where u is NaN; None where nobody needs it.
-        reach: of the surrogate, in widths.
+            further out can see the potential, and where u is NaN; None where it is not needed.
 
     Returns:
         the share of ones in visible; None without it.
     """
+    step, _ = functions(rule, i.dtype.type)
+    theta, alpha = firing.theta, firing.alpha
     i = normalised(i, norm)
-    gain = 1 - beta if decay_input else np.ones_like(beta)
-    v = np.zeros_like(i[0]) if carried is None else carried.copy()
+    v, *now = np.zeros((1 + len(rule.states), *i[0].shape), i.dtype) if carried is None else carried.copy()
+    now = tuple(now)
     for t in range(len(i)):
-        u_t = beta * v + gain * i[t] - d[t]  # N1
+        charged, now = step(i[t], v, now, tuple(values))
+        u_t = charged - d[t]  # N1
         x = u_t - theta
-        s_t = (x >= 0).astype(i.dtype) if surrogate is None else CDF[surrogate](x / alpha)  # N2, R1
-        v = u_t - s_t * fall(u_t, theta, v_reset)  # N3, N4, N13
+        s_t = CDF[firing.family](x / alpha) if relaxed else (x >= 0).astype(i.dtype)  # R1, N2
+        v = u_t - s_t * fall(u_t, theta, reset.value)  # N3, N4, N13
         s[t] = s_t
         if u is not None:
             u[t] = u_t
-        if mean is not None:
-            mean[t] = u_t.mean(0)  # D1
-            var[t] = ((u_t - mean[t]) ** 2).mean(0)
+        if states is not None:
+            for all_steps, one in zip(states, now, strict=True):
+                all_steps[t] = one
+        if moments is not None:
+            moments.mean[t] = u_t.mean(0)  # D1
+            moments.var[t] = ((u_t - moments.mean[t]) ** 2).mean(0)
         if visible is not None:
-            visible[t] = ~(np.abs(x / alpha) > reach)  # D7
+            visible[t] = ~(np.abs(x / alpha) > firing.reach)  # D7
     if carried is not None:
-        carried[...] = v
+        carried[...] = v, *now
     return None if visible is None else float(visible.mean())
 
 
@@ -84,89 +79,72 @@ def fall(u, theta, v_reset):
     return theta if v_reset is None else u - u.dtype.type(v_reset)
 
 
-def lif_backward(
-    ds,
-    i,
-    s,
-    beta,
-    theta,
-    d,
-    v_reset,
-    detach_reset,
-    decay_input,
-    surrogate,
-    alpha,
-    p_offset,
-    p_slope,
-    di,
-    dbeta,
-    dtheta,
-    dalpha,
-    start=None,
-    norm=None,
-    dnorm=None,
-):
-    """N5, N6, N7, N8, N9, N10, N11, N12, P1: back-propagation through time of `lif_forward`, from t = T down to 1.
+def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None):
+    """N5, N6, N7, N8, N9, N10, N11, N12, P1: back-propagation through time of `neuron_forward`, from t = T down to 1.
 
     Args:
+        rule, values, firing, reset, d: as in the forward pass.
         ds: dL/ds ``[T, M, C]``.
         i, s: input and spikes of the forward pass; the potentials between them are computed again.
-        beta, theta, d, v_reset, decay_input, alpha: as in the forward pass.
-        detach_reset: treat the spikes in the reset as constants.
-        surrogate: the family whose density stands in for the derivative of H.
-        p_offset, p_slope: a loss acting on the potential itself, p = p_offset + p_slope u, each ``[C]``; or None.
+        direct: a `kernels.types.Direct`, a loss that acts on the potential itself; or None.
         di: out, dL/d current ``[T, M, C]``; may be ds itself.
-        dbeta, dtheta, dalpha: out, dL/d beta, dL/d theta and dL/d alpha ``[C]``; None where they are not learned.
-        start: the potential ``[M, C]`` that the forward pass was carried on from, a constant; None for v = 0.
+        wanted: out, a `kernels.types.Wanted`.
+        start: what the forward pass was carried on from, ``[1 + S, M, C]``, constants; None for rest.
         norm: as in the forward pass; di is then the gradient of what comes out of the normalisation.
         dnorm: out ``[2, C]``, with `norm`: the sums of di and of di (i - centre), which its own backward pass needs.
     """
+    _, step_back = functions(rule, i.dtype.type)
+    values, theta, alpha = tuple(values), firing.theta, firing.alpha
     x, i = i, normalised(i, norm)
-    hard = v_reset is not None and v_reset != "none"
-    gain = 1 - beta if decay_input else np.ones_like(beta)
-    u, before = potentials(i, s, beta, theta, d, v_reset, gain, start)
-    e = np.zeros_like(i[0])
-    for total in (dbeta, dtheta, dalpha, dnorm):
+    soft, hard = reset.value is None, reset.value is not None and reset.value != "none"
+    u, before = potentials(rule, i, s, values, theta, d, reset.value, start)
+    e, *slopes = np.zeros((1 + len(rule.states), *i[0].shape), i.dtype)  # dL/dv and dL/dstates
+    slopes = tuple(slopes)
+    for total in (*wanted.values, wanted.theta, wanted.alpha, dnorm):
         if total is not None:
             total[...] = 0
     for t in reversed(range(len(u))):
         z = (u[t] - theta) / alpha
-        density = DENSITY[surrogate](z) / alpha  # S1
+        density = DENSITY[firing.family](z) / alpha  # S1
         s_t = s[t].astype(u.dtype)
 
         q = ds[t]  # N12
-        if not detach_reset:
-            q = q - e * fall(u[t], theta, v_reset)  # N5, N6
-        p = 0 if p_offset is None else p_offset + p_slope * u[t]  # D5, D6
+        if not reset.detached:
+            q = q - e * fall(u[t], theta, reset.value)  # N5, N6
+        p = 0 if direct is None else direct.offset + direct.slope * u[t]  # D5, D6
         delta = q * density + (e * (1 - s_t) if hard else e) + p  # N7
 
-        if dtheta is not None:
-            dtheta -= (q * density).sum(0)  # N11
-            if v_reset is None:
-                dtheta -= (e * s_t).sum(0)  # N11
-        if dalpha is not None:
-            dalpha -= (q * density * z).sum(0)  # P1
-        if dbeta is not None:
-            dbeta += (delta * (before[t] - (i[t] if decay_input else 0))).sum(0)  # N10
+        if wanted.theta is not None:
+            wanted.theta[...] -= (q * density).sum(0)  # N11
+            if soft:
+                wanted.theta[...] -= (e * s_t).sum(0)  # N11
+        if wanted.alpha is not None:
+            wanted.alpha[...] -= (q * density * z).sum(0)  # P1
 
-        di[t] = gain * delta  # N9
+        v, *states = before[t]
+        di[t], e, slopes, changes = step_back(delta, slopes, i[t], v, tuple(states), values)  # N8, N9
+        for total, change in zip(wanted.values, changes, strict=True):
+            if total is not None:
+                total += change.sum(0)  # N10
         if norm is not None:
-            dnorm += di[t].sum(0), (di[t] * (x[t] - norm[0])).sum(0)  # B8
-        e = beta * delta  # N8
+            dnorm += di[t].sum(0), (di[t] * (x[t] - norm.centre)).sum(0)  # B8
 
 
-def potentials(i, s, beta, theta, d, v_reset, gain, start):
-    """N1, N3, N4, N13: the potentials u of a forward pass that fired s, and those each step started from."""
-    u, before = np.empty_like(i), np.empty_like(i)
-    v = np.zeros_like(i[0]) if start is None else start
+def potentials(rule, i, s, values, theta, d, v_reset, start):
+    """N1, N3, N4, N13: the potentials u of a forward pass that fired s, and what each step started from: potential and
+    states, ``[T, 1 + S, M, C]``."""
+    step, _ = functions(rule, i.dtype.type)
+    u, before = np.empty_like(i), np.empty((len(i), 1 + len(rule.states), *i[0].shape), i.dtype)
+    now = np.zeros_like(before[0]) if start is None else start
     for t in range(len(i)):
-        before[t] = v
-        u[t] = beta * v + gain * i[t] - d[t]  # N1
-        v = u[t] - s[t].astype(i.dtype) * fall(u[t], theta, v_reset)  # N3, N4, N13
+        before[t] = now
+        charged, states = step(i[t], now[0], tuple(now[1:]), values)
+        u[t] = charged - d[t]  # N1
+        now = np.stack([u[t] - s[t].astype(i.dtype) * fall(u[t], theta, v_reset), *states])  # N3, N4, N13
     return u, before
 
 
-def lif_reset(u, s, theta, v_reset, v):
+def neuron_reset(u, s, theta, reset, v):
     """N3, N4, N13: the potential after the reset, from what the forward pass stored: u, s and out v, all
     ``[..., M, C]``."""
-    v[...] = u - s.astype(u.dtype) * fall(u, theta, v_reset)
+    v[...] = u - s.astype(u.dtype) * fall(u, theta, reset.value)

@@ -4,12 +4,19 @@ A loop over slices of ten arrays is vectorised behind a test, on every row, of w
 reads; on short rows the tests and slices take longer than the loop. Here every array of a kernel has a role, and
 elements of different roles are promised to lie apart: one array has one role, also where it is both input and output,
 unless its roles are different rows.
+
+An array whose first axis counts the numbers of a tuple (a rule's states, values, or gradients of values) is read and
+written with `read_all`, `write_all` and `add_all`: each number has a role of its own, "state 0", "state 1" and so on.
 """
 
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
+
+MOST_STATES, MOST_VALUES = 4, 8
+"""States and values that the rule of a neuron may have."""
 
 ROLES = (
     "value",
@@ -28,6 +35,9 @@ ROLES = (
     "square",
     "drift",
     "output",
+    *(f"state {n}" for n in range(MOST_STATES)),
+    *(f"history {n}" for n in range(MOST_STATES)),
+    *(f"dvalue {n}" for n in range(MOST_VALUES)),
 )
 """What the arrays of a kernel may be. Any number of arrays may be a "value", which is only read."""
 
@@ -86,3 +96,78 @@ def write(typingctx, array, role, index, value):
         return context.get_dummy_value()
 
     return types.void(array, role, place, array.dtype), generate
+
+
+def _place(axes):
+    """The type of an index of so many axes."""
+    return types.UniTuple(types.intp, axes) if axes > 1 else types.intp
+
+
+def _part(context, builder, kind, array, number, index):
+    """The address of array[number, *index]."""
+    axes = cgutils.unpack_tuple(builder, index) if kind.ndim > 2 else [index]
+    axes = [ir.Constant(context.get_value_type(types.intp), number), *axes]
+    return _element(context, builder, kind, array, cgutils.pack_array(builder, axes))
+
+
+def _role(kind, number):
+    return kind if kind in ROLES else f"{kind} {number}"
+
+
+@intrinsic(prefer_literal=True)
+def read_all(typingctx, array, kind, index, count):
+    """(array[0, *index], ..., array[count - 1, *index]); kind is "value", for arrays that are only read, or the word in
+    front of the numbers' roles. count is known when the kernel is compiled."""
+    many, word = count.literal_value, kind.literal_value
+
+    def generate(context, builder, signature, arguments):
+        values = []
+        for number in range(many):
+            value = builder.load(_part(context, builder, signature.args[0], arguments[0], number, arguments[2]))
+            _mark(builder, value, _role(word, number))
+            values.append(value)
+        return context.make_tuple(builder, signature.return_type, values)
+
+    return types.UniTuple(array.dtype, many)(array, kind, _place(array.ndim - 1), count), generate
+
+
+def _write_numbers(array, kind, index, numbers, wanted, combine):
+    """Signature and generator of a function that writes a tuple of numbers, those that are wanted."""
+    word = kind.literal_value
+
+    def generate(context, builder, signature, arguments):
+        real = signature.args[0].dtype
+        for number, part in enumerate(signature.args[3]):
+            if not wanted(number):
+                continue
+            address = _part(context, builder, signature.args[0], arguments[0], number, arguments[2])
+            value = builder.extract_value(arguments[3], number)
+            value = combine(builder, address, context.cast(builder, value, part, real), _role(word, number))
+            _mark(builder, builder.store(value, address), _role(word, number))
+        return context.get_dummy_value()
+
+    return (array, kind, _place(array.ndim - 1), numbers), generate
+
+
+@intrinsic(prefer_literal=True)
+def write_all(typingctx, array, kind, index, numbers):
+    """array[n, *index] = numbers[n] for every n."""
+    arguments, generate = _write_numbers(
+        array, kind, index, numbers, lambda number: True, lambda builder, address, value, role: value
+    )
+    return types.void(*arguments), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_all(typingctx, array, kind, index, numbers, wanted):
+    """array[n, *index] += numbers[n] for every n that is wanted: a string with a 1 for each that is, and a 0 for each
+    that is not, known when the kernel is compiled."""
+
+    def add(builder, address, value, role):
+        before = builder.load(address)
+        _mark(builder, before, role)
+        return builder.fadd(before, value, flags=["contract", "nsz"])
+
+    choice = wanted.literal_value
+    arguments, generate = _write_numbers(array, kind, index, numbers, lambda number: choice[number] == "1", add)
+    return types.void(*arguments, wanted), generate

@@ -1,42 +1,9 @@
-"""One step of one neuron with memory beyond the potential, forward and back; `reference.recurrent` is the text it
+"""One step of one neuron with memory beyond the potential, back; `reference.recurrent` is the text it
 equals. Flags are known when a kernel is compiled: what a neuron has not leaves no trace in its machine code."""
 
 from ... import equations as eq
 from ...steps import after_reset
 from ..run.compile import device
-
-
-@device
-def step_forward(cdf, arriving, v, current, adapted, rest, d, values, v_reset, steps_held, flags):
-    """Charge, fire and reset.
-
-    Args:
-        arriving: input, lateral one included.
-        v, current, adapted, rest: potential, synaptic current, adaptation and remaining refractory steps before.
-        d, values: correction, and (beta, gamma, rho, kappa, theta, alpha) of the channel.
-        flags: whether the neuron is relaxed, its reset soft, or hard, its input scaled; whether it has a synapse, an
-            adapting threshold, a refractory time.
-
-    Returns:
-        potential after charging, spike, whether it rested; v, current, adapted and rest behind the step.
-    """
-    beta, gamma, rho, kappa, theta, alpha = values
-    relaxed, soft, hard, decay_input, synapse, adaptive, refractory = flags
-    real = type(v_reset)
-    current = eq.synapse(current, arriving, gamma) if synapse else arriving
-    threshold = eq.adapted_threshold(theta, kappa, adapted) if adaptive else theta
-    resting = refractory and rest > real(0)
-    u = v if resting else eq.charge(v, current, d, beta, real(1) - beta if decay_input else real(1))
-    x = u - threshold
-    s = cdf(x / alpha) if relaxed else real(eq.fire(x))
-    if refractory:
-        if resting:
-            s, rest = real(0), rest - real(1)
-        else:
-            rest = steps_held if eq.fire(x) else real(0)
-    if adaptive:
-        adapted = eq.adaptation(adapted, s, rho)
-    return u, s, resting, after_reset(u, s, threshold, v_reset, soft, hard), current, adapted, rest
 
 
 @device
@@ -49,7 +16,7 @@ def step_back(density, q, e, f, h, at, row, stride, t, stored, start, values, v_
         at, row, stride: places of this step and of the neuron's row, and how far apart steps are.
         stored, start: (u, s, j, a, held) of all steps, and what the forward pass was carried on from; flat.
         values: (beta, gamma, rho, kappa, theta, 1 / alpha, d, p_offset, p_slope) of the channel.
-        flags: as in `step_forward`, but for the first; then whether the reset is detached, a loss acts on the
+        flags: as in `steps.extended_step`, but for the first; then whether the reset is detached, a loss acts on the
             potential, and the pass was carried on.
         change: out, what the step adds to the gradients of beta, gamma, rho, kappa, theta and alpha.
 

@@ -13,7 +13,8 @@ leaks, above it drives itself towards the threshold,
 and its surrogate a raised cosine, phi(z) = (1 + cos pi z) / 2 for |z| < 1, whose width alpha is learned, too. The
 gradients are written by hand as in README.md, "The method": `check_gradients` proves them, for which the layer has to
 fire with the distribution function Phi in relaxed mode. Constructor arguments keep their names, so that the network can
-be printed, saved and loaded. Runs on the CPU: for "cuda" a layer has to call kernels.
+be printed, saved and loaded. The neuron has a memory, so it declares ``carries = True`` and begins every pass with
+`carried_state`: without that `net.stream()` and truncated BPTT refuse it. Runs on the CPU: for "cuda" a layer has to call kernels.
 
 Takes about 6 s. Prints the table of the check, a bar an epoch, and
 
@@ -25,6 +26,7 @@ Takes about 6 s. Prints the table of the check, a bar an epoch, and
 import argparse
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,6 +42,14 @@ def distribution(z):
     return (1 + z + np.sin(np.pi * z) / np.pi) / 2
 
 
+class Trace(NamedTuple):
+    """What a pass leaves for the backward pass: v[t-1], u[t] and s[t]."""
+
+    before: np.ndarray
+    u: np.ndarray
+    s: np.ndarray
+
+
 class QIF(snn.Layer):
     """Quadratic integrate-and-fire neurons with threshold 1.
 
@@ -49,6 +59,8 @@ class QIF(snn.Layer):
         alpha: width of the surrogate where learning starts. Default 1.
         name: shown in reports and errors.
     """
+
+    carries = True
 
     def __init__(self, k: float = 0.25, c: float = 0.5, alpha: float = 1.0, name: str | None = None):
         super().__init__(name)
@@ -62,13 +74,16 @@ class QIF(snn.Layer):
     def compute(self, x, mode):
         k, alpha = self.drive.value, np.exp(self.log_width.value)
         before, u, s = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-        v = np.zeros_like(x[0])
+        state, _ = self.carried_state(mode, x.shape[1:], len(x))  # None where a pass starts from rest
+        v = np.zeros_like(before[0]) if state is None else state.copy()
         for t in range(len(x)):
             before[t] = v
             u[t] = v + k * v * (v - self.c) + x[t]
             s[t] = distribution((u[t] - 1) / alpha) if mode.relaxed else u[t] >= 1
             v = u[t] * (1 - s[t])
-        self.kept = (before, u, s) if mode.store else None
+        if state is not None:
+            state[...] = v
+        self.kept = Trace(before, u, s) if mode.store else None
         return s if mode.relaxed else s.astype(np.uint8)
 
     def propagate(self, dy, need_dx):

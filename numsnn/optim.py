@@ -7,10 +7,11 @@ import numpy as np
 from .describe import Described, nearest
 from .layers.flat import FlatParameters
 from .layers.parameter import GROUPS
+from .portable import Portable, nothing
 from .validate import flag, positive, two, within
 
 
-class Optimizer(Described):
+class Optimizer(Described, Portable):
     """Base of the optimisers.
 
     Every parameter belongs to a group ("weight", "bias", "norm", "width", "threshold", "leak"). Its learning rate is
@@ -25,6 +26,7 @@ class Optimizer(Described):
     """
 
     slots: tuple[str, ...] = ()
+    transient = {"_flat": nothing, "_memory": dict, "_settings": nothing}
 
     def __init__(self, lr: float, weight_decay: float = 0.0, groups: dict | None = None):
         kind = type(self).__name__
@@ -42,6 +44,9 @@ class Optimizer(Described):
         self.steps = 0
         self._saved = {}
         self._flat, self._memory, self._settings = None, {}, None
+
+    def __getstate__(self):
+        return super().__getstate__() | {"_saved": self._saved | self._moments()}
 
     def rate_of(self, parameter) -> float:
         """A parameter's learning rate before the schedule."""

@@ -17,6 +17,7 @@ formulas are this project's own formulation of it.
 import numpy as np
 
 from .describe import Described
+from .portable import Portable, nothing
 from .validate import flag, number, positive, within
 
 
@@ -54,7 +55,7 @@ class PDA(Described):
         self.eps = positive("PDA: eps", eps)
 
 
-class ShiftTracker:
+class ShiftTracker(Portable):
     """The state of PDA in one neuron layer, and what it does around the neuron's kernels.
 
     Attributes:
@@ -63,6 +64,8 @@ class ShiftTracker:
         target: tracked mean and variance of the input current ``[2, C]``, what the divergence objective aims at.
         batches: how many batches have been tracked, ``[1]``.
     """
+
+    transient = {"_direct": nothing, "_shares": nothing}
 
     def __init__(self, settings: PDA, channels: int, kernels, dtype):
         self.settings, self.kernels, self.dtype = settings, kernels, dtype

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from ..layers import TRAINING, Conv2d, Linear
-from ..layers.conv import pictures
-from ..layers.dense import rows
+from ..layers.shapes import pictures, rows
 
 DENSITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 

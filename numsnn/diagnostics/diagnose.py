@@ -180,7 +180,7 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
     if loss is not None and y is None:
         raise ValueError("diagnose: a loss needs labels; got y=None")
     copy, x = _copy(net, x)
-    neurons = [layer for layer in copy.walk() if isinstance(layer, Neuron)]
+    neurons = [(name, layer) for name, layer in copy.named() if isinstance(layer, Neuron)]
     mean_loss = None
     with np.errstate(all="ignore"):  # numbers that are not finite are what is looked for
         mode = Mode(training=training, store=True, inspect=True)
@@ -190,14 +190,14 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
             penalty = sum(getattr(layer, "penalty", 0.0) for layer in copy.walk())
             mean_loss = _number(copy.kernels.to_host(losses).mean(dtype=np.float64) + penalty)
             copy.backward(gradient)
-        measured = [_measure(layer) for layer in neurons]
+        measured = [_measure(name, layer) for name, layer in neurons]
         parameters = tuple(_parameter_row(name, p, copy.kernels, y is not None) for name, p in copy.parameters())
-        corrected = [layer for layer in neurons if _corrects(layer) and layer.tracker.batches[0]]
-        for layer in corrected:
+        corrected = {name: layer for name, layer in neurons if _corrects(layer) and layer.tracker.batches[0]}
+        for layer in corrected.values():
             layer.tracker.correction = layer.tracker.correction[:0]
         if corrected:
             copy.forward(x, mode)
-        uncorrected = {layer.path: _numbers(_shift(layer)) for layer in corrected}
+        uncorrected = {name: _numbers(_shift(layer)) for name, layer in corrected.items()}
     rows = tuple(LayerRow(shift_uncorrected=uncorrected.get(row["name"]), **row) for row in measured)
     hints = hints_of(rows, parameters, mean_loss, y is not None)
     return Diagnosis(rows, parameters, mean_loss, hints, tuple(_products(copy)))
@@ -222,13 +222,13 @@ def record_spikes(net: Layer, x, sample: int = 0) -> dict[str, np.ndarray]:
     with np.errstate(all="ignore"):
         copy.forward(x, Mode(store=True))
     recorded = {}
-    for layer in copy.walk():
+    for name, layer in copy.named():
         if isinstance(layer, Neuron):
             steps, samples = layer.input_shape[:2]
             if sample >= samples:
                 raise IndexError(f"record_spikes: sample {sample} of {samples}")
-            spikes = copy.kernels.to_host(layer.kept.s).reshape(steps, samples, -1)
-            recorded[layer.path] = np.ascontiguousarray(spikes[:, sample])
+            spikes = layer.spikes().reshape(steps, samples, -1)
+            recorded[name] = np.ascontiguousarray(spikes[:, sample])
     return recorded
 
 
@@ -239,7 +239,6 @@ def _copy(net, x):
         net.build(x.shape)
     copy = Layer.from_description(net.description()).to(net.device, net.dtype)
     for mine, theirs in zip(copy.tree(), net.tree(), strict=True):
-        mine.path = theirs.path  # a part of a larger network keeps its full names
         if isinstance(theirs, Routed):
             mine.route = theirs.route
     copy.build(x.shape)
@@ -250,10 +249,10 @@ def _copy(net, x):
 # --- measuring -------------------------------------------------------------------------------------------------
 
 
-def _measure(layer):
+def _measure(name, layer):
     """The fields of a layer's `LayerRow`, all but shift_uncorrected, after a stored pass."""
     kernels = layer.kernels
-    u, s = layer.potentials(), kernels.to_host(layer.kept.s)
+    u, s = layer.potentials(), layer.spikes()
     steps, samples = layer.input_shape[:2]
     by_unit = s.reshape(steps * samples, -1)
     width, theta, beta = (kernels.to_host(v.natural) for v in (layer.width, layer.threshold, layer.leak))
@@ -268,7 +267,7 @@ def _measure(layer):
     seen = DENSITY[layer.surrogate.family](z) > 0 if FAMILIES[layer.surrogate.family].compact else np.abs(z) <= reach
     undesired = (~seen).mean((1, 2))  # so that nan counts
     return {
-        "name": layer.path,
+        "name": name,
         "steps": steps,
         "samples": samples,
         "units": by_unit.shape[1],
@@ -303,9 +302,8 @@ def _width_bounds(layer):
 
 def _shift(layer):
     """Delta ``[T]`` of a layer after a stored pass (docs/method.md, D9)."""
-    trace, kernels = layer.kept, layer.kernels
     m = layer.potentials().mean(1, dtype=np.float64)
-    target = kernels.to_host(trace.current).mean((0, 1), dtype=np.float64)
+    target = layer.currents().mean((0, 1), dtype=np.float64)
     if layer.pda is not None and layer.pda.target is not None:
         target = layer.pda.target
     return (m - target).mean(1)
@@ -327,9 +325,9 @@ def _histogram(potentials):
 
 def _products(net):
     """A `ProductRow` for every layer that multiplies with weights, after a pass."""
-    for layer in net.walk():
+    for name, layer in net.named():
         if isinstance(layer, Routed):
-            yield ProductRow(layer.path, layer.density, *map(layer.routes.get, ("forward", "weight", "input")))
+            yield ProductRow(name, layer.density, *map(layer.routes.get, ("forward", "weight", "input")))
 
 
 def _parameter_row(name, parameter, kernels, labelled):

@@ -6,8 +6,7 @@ from math import prod
 import numpy as np
 
 from ..layers import ConvTranspose2d, Layer, Mode, Neuron
-from ..layers.conv import _Convolution
-from ..layers.dense import Linear
+from ..layers.route import Routed
 
 PICOJOULE_MAC = 4.6
 """Energy of a 32-bit floating-point multiply and add in 45 nm CMOS: 3.7 + 0.9 pJ (Horowitz, ISSCC 2014,
@@ -96,17 +95,16 @@ def count_operations(net: Layer, x) -> OperationCount:
     net.forward(x, Mode(store=True))
     samples = net.output_shape[1]
     rows = []
-    for layer in net.walk():
-        if isinstance(layer, Linear | _Convolution):
-            rows.append(_weighted(layer, samples))
+    for name, layer in net.named():
+        if isinstance(layer, Routed):
+            rows.append(_weighted(name, layer, samples))
         elif isinstance(layer, Neuron):
-            rows.append(_neuron(layer, samples))
+            rows.append(_neuron(name, layer, samples))
     return OperationCount(tuple(rows))
 
 
-def _weighted(layer, samples):
-    arriving = layer.kept
-    name, kind = layer.path, type(layer).__name__
+def _weighted(name, layer, samples):
+    arriving, kind = layer.arrived(), type(layer).__name__
     if arriving.dtype != np.uint8:
         positions = arriving if isinstance(layer, ConvTranspose2d) else layer.output
         macs = layer.weight.value.size * prod(positions.shape[:-1]) / samples
@@ -120,10 +118,10 @@ def _weighted(layer, samples):
     return OperationRow(name, kind, count / samples, accumulates / samples, 0.0, count / spikes.size)
 
 
-def _neuron(layer, samples):
-    spikes = layer.kernels.to_host(layer.kept.s)
+def _neuron(name, layer, samples):
+    spikes = layer.spikes()
     count = float(spikes.sum(dtype=np.int64))
     lateral = 0.0
     if layer.recurrent:  # what fires at the last step arrives nowhere any more
         lateral = float(spikes[:-1].sum(dtype=np.int64)) * spikes.shape[-1]
-    return OperationRow(layer.path, type(layer).__name__, count / samples, lateral / samples, 0.0, count / spikes.size)
+    return OperationRow(name, type(layer).__name__, count / samples, lateral / samples, 0.0, count / spikes.size)

@@ -1,59 +1,51 @@
 """Layers made of layers. They hold no arithmetic: children's backward passes are called in reverse."""
 
-import numpy as np
+from typing import NamedTuple
 
-from ..errors import DeviceError
 from ..validate import choice, whole
+from . import borders
 from .base import Layer
-from .fused import stages
+from .names import children_names
+from .plan import settle_in
 
 
 def _name_children(layers):
-    """Names of children: their own, or the class's name and a number counted by class; refuses a name used twice."""
-    counts, named = {}, []
+    """Names of children, see `children_names`; refuses what is no layer."""
     for layer in layers:
         if not isinstance(layer, Layer):
             raise TypeError(f"a network is made of layers; got {layer!r}")
-        kind = type(layer).__name__.lower()
-        counts[kind] = counts.get(kind, 0) + 1
-        named.append((layer.name or f"{kind}{counts[kind]}", layer))
-    names = [name for name, _ in named]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two layers of one network are named {name!r}")
-    inside = [id(part) for layer in layers for part in layer.tree()]
-    if len(set(inside)) < len(inside):
-        raise ValueError("a layer stands in the network twice; make a second one instead")
-    return named
+    return children_names(layers)
 
 
 class _Container(Layer):
-    """What containers share: named children. A subclass calls `contain` at the end of its constructor.
+    """What containers share: named children. A subclass calls `contain` at the end of its constructor, and declares for
+    the plan how its parts go together:
+
+    - ``joins``: "chain", one after the other; "sum", side by side and joined element by element; or "channels", side by
+      side and put together along the channels;
+    - ``parts()``: the layers; None among them stands for the input itself.
 
     Children are built for the container's own input, side by side, unless a subclass says otherwise.
     """
 
     container = True
+    sums_steps = False
+    """Of a chain: whether its layers see the input once, so that gradients are sums over the steps."""
 
     def contain(self, named: list[tuple[str, Layer]]):
         """Take these layers in, by these names."""
-        devices = {layer.device for _, layer in named}
-        if len(devices) > 1:
-            raise DeviceError(f"layers of one network must be on one device; got {', '.join(sorted(devices))}")
-        self.device, self._named = next(iter(devices), self.device), named
-        self.assign_path("")
-        self.lend(self.pool, self)
-        self.connect(())
+        self._named = named
+        if named:
+            self.device, self.dtype = borders.alike([layer for _, layer in named])
+        settle_in(self)
 
-    def assign_path(self, path):
-        """Give every layer inside its full name."""
-        self.path = path or self.name or type(self).__name__.lower()
-        for name, child in self._named:
-            full = f"{path}.{name}" if path else name
-            if child.container:
-                child.assign_path(full)
-            else:
-                child.path = full
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        settle_in(self)
+
+    def parts(self) -> tuple:
+        """The layers that go together; None among them stands for the input itself."""
+        return tuple(layer for _, layer in self._named)
 
     def children(self):
         return self._named
@@ -65,20 +57,32 @@ class _Container(Layer):
         self.input_shape, self.output_shape = shape, output_shape
 
 
+class _Stages(NamedTuple):
+    """What a pass through layers that follow one another went through: layers, and pairs that are run as one."""
+
+    passed: list
+
+
 class Sequential(_Container):
-    """Layers one after the other. A `BatchNorm` and the neuron directly behind it are run as one (`NormalisedNeuron`).
+    """Layers one after the other. A `BatchNorm` and the neuron directly behind it are run as one (see `layers.fused`).
 
     Args:
         layers: at least one.
         name: shown in reports and errors.
     """
 
+    joins = "chain"
+
     def __init__(self, *layers: Layer, name: str | None = None):
         super().__init__(name)
         if not layers:
             raise ValueError(f"{type(self).__name__}: needs at least one layer")
-        self.layers, self._stages = layers, stages(layers)
+        self.layers = layers
         self.contain(_name_children(layers))
+
+    def rebuild(self, chain, part):
+        """A container like this one: chain makes copies of layers that follow one another, part of a single layer."""
+        return Sequential(*chain(self.layers), name=self.name)
 
     @property
     def takes_pictures(self):
@@ -98,28 +102,16 @@ class Sequential(_Container):
         return shape
 
     def compute(self, x, mode):
-        passed = self.layers if mode.inspect else self._stages
+        passed = self.layers if mode.inspect else self.plan.stages[self]
         for stage in passed:
             x = stage.forward(x, mode)
-        self.kept = passed if mode.store else None
+        self.kept = _Stages(passed) if mode.store else None
         return x
 
-    def connect(self, sources):
-        for layer in self.layers:
-            sources = layer.connect(sources)
-        return sources
-
-    def visible(self, before=None):
-        for stage in self.kept:
-            before = stage.visible(before)
-        return before
-
     def propagate(self, dy, need_dx):
-        needed = [self.needed]
-        for stage in self.kept[:-1]:
-            needed.append(None if self._inspected else stage.visible(needed[-1]))
-        for k in range(len(self.kept) - 1, -1, -1):
-            dy = self.kept[k].backward(dy, need_dx or k > 0, needed[k])
+        passed = self.kept.passed
+        for k in range(len(passed) - 1, -1, -1):
+            dy = passed[k].backward(dy, need_dx or k > 0)
         return dy
 
 
@@ -135,11 +127,16 @@ class Repeat(Sequential):
         name: shown in reports and errors; by default the class's name and a number.
     """
 
+    takes_pictures = sums_steps = True
+
     def __init__(self, steps: int, *layers: Layer, name: str | None = None):
         Layer.__init__(self, name)
         self.steps = whole("Repeat: steps", steps)
-        self.layers, self._stages = layers, stages(layers)
+        self.layers = layers
         self.contain(_name_children(layers))
+
+    def rebuild(self, chain, part):
+        return Repeat(self.steps, *chain(self.layers), name=self.name)
 
     def infer(self, shape):
         if len(shape) not in (2, 4):
@@ -150,15 +147,6 @@ class Repeat(Sequential):
         output_shape = self.infer(shape)
         super().construct((1, *shape), rng)
         self.input_shape, self.output_shape = shape, output_shape
-
-    takes_pictures = True
-
-    def connect(self, sources):
-        super().connect(())
-        return ()  # every output is the input of a sum over the steps
-
-    def visible(self, before=None):
-        return None
 
     def compute(self, x, mode):
         once = super().compute(x[None], mode)
@@ -171,9 +159,16 @@ class Repeat(Sequential):
     def propagate(self, dy, need_dx):
         once = self.gradient((1, *dy.shape[1:]), "dy")
         self.kernels.sum_steps(dy.reshape(self.steps, -1), once.reshape(-1))
-        self.pool.give(dy)
+        self.plan.pool.give(dy)
         dx = super().propagate(once, need_dx)
         return dx[0] if need_dx else None
+
+
+class _Paths(NamedTuple):
+    """What a pass left of both paths of a `Residual`: their outputs."""
+
+    main: object
+    side: object
 
 
 class Residual(_Container):
@@ -197,6 +192,8 @@ class Residual(_Container):
         ShapeError: on building, paths of different output shapes.
     """
 
+    joins = "sum"
+
     def __init__(self, *branch: Layer, shortcut: Layer | None = None, join: str = "add", name: str | None = None):
         super().__init__(name)
         if not branch:
@@ -207,6 +204,14 @@ class Residual(_Container):
         named = [("branch", self._main)] + ([] if shortcut is None else [("shortcut", shortcut)])
         _name_children([layer for _, layer in named])
         self.contain(named)
+
+    def parts(self):
+        return self._main, self.shortcut
+
+    def rebuild(self, chain, part):
+        branch = chain(self.branch)
+        shortcut = None if self.shortcut is None else part(self.shortcut)
+        return Residual(*branch, shortcut=shortcut, join=self.join, name=self.name)
 
     def infer(self, shape):
         main = self._main.infer(shape)
@@ -223,43 +228,34 @@ class Residual(_Container):
         forward = {"add": self.kernels.add, "and": self.kernels.and_forward, "iand": self.kernels.iand_forward}
         forward[self.join](main, side, y)
         if mode.store:
-            self.kept = main, side
-        return y
-
-    def connect(self, sources):
-        main = self._main.connect(sources)
-        side = sources if self.shortcut is None else self.shortcut.connect(sources)
-        return main + side if main and side else ()
-
-    def visible(self, before=None):
-        """Wherever one of the paths is."""
-        main = self._main.visible(before)
-        side = before if self.shortcut is None else self.shortcut.visible(before)
-        if main is None or side is None:
-            return None
-        y = self.buffer("visible", self.output_shape, np.uint8)
-        self.kernels.iand_forward(main, side, y)  # a or s = a + (1 - a) s
-        self.kernels.add(main, y, y)
+            self.kept = _Paths(main, side)
         return y
 
     def propagate(self, dy, need_dx):
+        pool = self.plan.pool
         main = side = dy
         if self.join == "add":
-            self.pool.hold(dy)  # both paths use it
+            pool.hold(dy)  # both paths use it
         else:
             backward = self.kernels.and_backward if self.join == "and" else self.kernels.iand_backward
             main, side = self.gradient(dy.shape, "da"), self.gradient(dy.shape, "ds")
             backward(dy, *self.kept, main, side)
-            self.pool.give(dy)
-        main = self._main.backward(main, need_dx, self.needed)
-        side = side if self.shortcut is None else self.shortcut.backward(side, need_dx, self.needed)
+            pool.give(dy)
+        main = self._main.backward(main, need_dx)
+        side = side if self.shortcut is None else self.shortcut.backward(side, need_dx)
         dx = None
         if need_dx:
             dx = self.gradient(self.input_shape)
             self.kernels.add(main, side, dx)
-        self.pool.give(main)
-        self.pool.give(side)
+        pool.give(main)
+        pool.give(side)
         return dx
+
+
+class _Widths(NamedTuple):
+    """What a pass left of the branches of a `Concat`: the shapes of their outputs."""
+
+    shapes: list
 
 
 class Concat(_Container):
@@ -277,6 +273,8 @@ class Concat(_Container):
         ShapeError: on building, branches whose outputs differ in more than channels.
     """
 
+    joins = "channels"
+
     def __init__(self, *branches: Layer | None, name: str | None = None):
         super().__init__(name)
         self.branches = branches
@@ -284,6 +282,12 @@ class Concat(_Container):
         if not named:
             raise ValueError("Concat: needs at least one layer")
         self.contain(named)
+
+    def parts(self):
+        return self.branches
+
+    def rebuild(self, chain, part):
+        return Concat(*(None if branch is None else part(branch) for branch in self.branches), name=self.name)
 
     def infer(self, shape):
         shapes = [shape if branch is None else branch.infer(shape) for branch in self.branches]
@@ -301,43 +305,30 @@ class Concat(_Container):
             self.kernels.concat(part.reshape(-1, part.shape[-1]), first, y.reshape(-1, y.shape[-1]))
             first += part.shape[-1]
         if mode.store:
-            self.kept = [part.shape for part in parts]
-        return y
-
-    def connect(self, sources):
-        parts = [sources if branch is None else branch.connect(sources) for branch in self.branches]
-        return sum(parts, ()) if all(parts) else ()
-
-    def visible(self, before=None):
-        parts = [before if branch is None else branch.visible(before) for branch in self.branches]
-        if any(part is None for part in parts):
-            return None
-        y, first = self.buffer("visible", self.output_shape, np.uint8), 0
-        for part in parts:
-            self.kernels.concat(part.reshape(-1, part.shape[-1]), first, y.reshape(-1, y.shape[-1]))
-            first += part.shape[-1]
+            self.kept = _Widths([part.shape for part in parts])
         return y
 
     def propagate(self, dy, need_dx):
+        pool = self.plan.pool
         parts, first = [], 0
-        for k, shape in enumerate(self.kept):
+        for k, shape in enumerate(self.kept.shapes):
             part = self.gradient(shape, f"dy{k}")
             self.kernels.split(dy.reshape(-1, dy.shape[-1]), first, part.reshape(-1, shape[-1]))
             first += shape[-1]
             parts.append(part)
-        self.pool.give(dy)
+        pool.give(dy)
         dx = None
         for k, (branch, part) in enumerate(zip(self.branches, parts, strict=True)):
-            gradient = part if branch is None else branch.backward(part, need_dx, self.needed)
+            gradient = part if branch is None else branch.backward(part, need_dx)
             if not need_dx:
-                self.pool.give(gradient)
+                pool.give(gradient)
                 continue
             if dx is None:
                 dx = gradient
                 continue
             total = self.gradient(self.input_shape, f"dx{k}")
             self.kernels.add(dx, gradient, total)
-            self.pool.give(dx)
-            self.pool.give(gradient)
+            pool.give(dx)
+            pool.give(gradient)
             dx = total
         return dx

@@ -3,9 +3,10 @@
 from math import prod
 
 from ..validate import flag, pair, whole
-from .dense import initial_weight, rows
+from .dense import initial_weight
 from .parameter import Parameter
 from .route import Routed
+from .shapes import need_channels, pictures, rows, window_extent
 
 
 class _Convolution(Routed):
@@ -69,14 +70,13 @@ class _Direct(_Convolution):
             self.route,
             self.kept_weights(mode, self.weight.value),
         )
-        if mode.store:
-            self.kept = x
+        self.keep(x, mode)
         return y
 
     def propagate(self, dy, need_dx):
         kernels = self.kernels
         self.routes["weight"] = kernels.conv2d_backward_weight(
-            pictures(self.kept), pictures(dy), *self.geometry, self.taps(self.weight.grad), self._active, self.route
+            pictures(self.kept.x), pictures(dy), *self.geometry, self.taps(self.weight.grad), self._active, self.route
         )
         if self.offset is not None:
             kernels.bias_backward(rows(dy), self.offset.grad)
@@ -113,6 +113,8 @@ class Conv1d(_Direct):
         ShapeError: on building, a kernel larger than the padded sequence.
     """
 
+    absorbs = "normalisation"
+
     def __init__(
         self,
         in_channels: int,
@@ -131,7 +133,7 @@ class Conv1d(_Direct):
         self.window = (1, self.kernel_size), (1, self.stride), (0, self.padding)
 
     def infer(self, shape):
-        self.need_channels(shape, self.in_channels, (4,))
+        need_channels(self, shape, self.in_channels, (4,))
         return (*shape[:2], *window_extent(self, shape), self.out_channels)
 
 
@@ -154,6 +156,8 @@ class Conv2d(_Direct):
         ShapeError: on building, a kernel larger than the padded picture.
     """
 
+    absorbs = "normalisation"
+
     def __init__(
         self,
         in_channels: int,
@@ -172,7 +176,7 @@ class Conv2d(_Direct):
         self.window = self.kernel_size, self.stride, self.padding
 
     def infer(self, shape):
-        self.need_channels(shape, self.in_channels, (5,))
+        need_channels(self, shape, self.in_channels, (5,))
         return (*shape[:2], *window_extent(self, shape), self.out_channels)
 
 
@@ -201,6 +205,9 @@ class ConvTranspose2d(_Convolution):
         ShapeError: on building, more padding than there is picture.
     """
 
+    reads_spikes = False
+    """The gradient of the input is a convolution, which is computed everywhere."""
+
     def __init__(
         self,
         in_channels: int,
@@ -224,11 +231,8 @@ class ConvTranspose2d(_Convolution):
                 f"ConvTranspose2d: output_padding must be less than stride {self.stride}; got {self.output_padding}"
             )
 
-    def connect(self, sources):
-        return ()  # its input gradient is a convolution, which is computed everywhere
-
     def infer(self, shape):
-        self.need_channels(shape, self.in_channels, (5,))
+        need_channels(self, shape, self.in_channels, (5,))
         sizes = [
             (extent - 1) * stride - 2 * padding + kernel + extra
             for extent, kernel, stride, padding, extra in zip(
@@ -252,14 +256,14 @@ class ConvTranspose2d(_Convolution):
         if self.offset is not None:
             self.kernels.add_row(rows(y), self.offset.value, rows(y))
         if mode.store:
-            self.kept = self.as_real(x)  # in the place of a gradient, which is never spikes
+            self.keep(self.as_real(x), mode)  # in the place of a gradient, which is never spikes
         return y
 
     def propagate(self, dy, need_dx):
         kernels = self.kernels
         active = self.sense(pictures(dy))
         self.routes["weight"] = kernels.conv2d_backward_weight(
-            pictures(dy), pictures(self.kept), *self.geometry, self.weight.grad, active, self.route
+            pictures(dy), pictures(self.kept.x), *self.geometry, self.weight.grad, active, self.route
         )
         if self.offset is not None:
             kernels.bias_backward(rows(dy), self.offset.grad)
@@ -270,25 +274,3 @@ class ConvTranspose2d(_Convolution):
             pictures(dy), self.weight.value, None, *self.geometry, pictures(dx), active, self.route
         )
         return dx
-
-
-def pictures(x):
-    """``[T, N, H, W, C]`` -> ``[T N, H, W, C]``; sequences ``[T, N, L, C]`` -> ``[T N, 1, L, C]``."""
-    return x.reshape(-1, *[1] * (5 - x.ndim), *x.shape[2:])
-
-
-def window_extent(layer, shape):
-    """(Ho, Wo), or (Lo,) of sequences, of a layer with a ``window`` (kernel size, stride, padding); refuses a window
-    larger than the padded input."""
-    positions = shape[2:-1]
-    kernels, strides, paddings = (part[-len(positions) :] for part in layer.window)
-    sizes = []
-    for extent, kernel, stride, padding in zip(positions, kernels, strides, paddings, strict=True):
-        if kernel > extent + 2 * padding:
-            if len(positions) == 1:
-                least, what = f"{kernel} positions with padding {padding}", "sequence"
-            else:
-                least, what = f"{kernels[0]} x {kernels[1]} pixels with padding {paddings}", "picture"
-            layer.refuse(shape, f"at least {least}: the kernel is larger than the {what}")
-        sizes.append((extent + 2 * padding - kernel) // stride + 1)
-    return tuple(sizes)

@@ -1,9 +1,17 @@
 """Delays of whole time steps."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..validate import whole
 from .base import Layer
+
+
+class _Delays(NamedTuple):
+    """What a pass left: the delay of every channel, on the layer's device."""
+
+    steps: object
 
 
 class Delay(Layer):
@@ -19,6 +27,8 @@ class Delay(Layer):
         ValueError: steps that are not whole numbers of at least 0, or not one a channel.
         ShapeError: another number of channels.
     """
+
+    carries = True
 
     def __init__(self, steps, channels: int | None = None, name: str | None = None):
         super().__init__(name)
@@ -45,8 +55,9 @@ class Delay(Layer):
         if past is None:
             past = self.kernels.zeros((0, *x.shape[1:]), self.dtype)
         y = self.buffer("y", x.shape, x.dtype)
-        self.kernels.delay_forward(x, self._delays(), past, y)
-        self.kept = mode.store or None
+        delays = self.kernels.from_host(np.broadcast_to(self.steps, self.output_shape[-1:]), np.int64)
+        self.kernels.delay_forward(x, delays, past, y)
+        self.kept = _Delays(delays) if mode.store else None
         return y.reshape(self.output_shape)
 
     def propagate(self, dy, need_dx):
@@ -54,9 +65,5 @@ class Delay(Layer):
             return None
         flat = dy.shape[0], -1, dy.shape[-1]
         dx = self.gradient(dy.shape)
-        self.kernels.delay_backward(dy.reshape(flat), self._delays(), dx.reshape(flat))
+        self.kernels.delay_backward(dy.reshape(flat), self.kept.steps, dx.reshape(flat))
         return dx
-
-    def _delays(self):
-        """The delay of every channel."""
-        return self.kernels.from_host(np.broadcast_to(self.steps, self.output_shape[-1:]), np.int64)

@@ -5,6 +5,7 @@ import numpy as np
 from ..validate import flag, whole
 from .parameter import Parameter
 from .route import Routed
+from .shapes import need_channels, rows
 
 
 def initial_weight(rng, shape, fan_in):
@@ -31,13 +32,14 @@ class Linear(Routed):
         self.bias = flag("Linear: bias", bias)
 
     strides, groups = (1, 1), 1
+    absorbs = "normalisation"
 
     def taps(self, weight):
         """The weight as that of a convolution of single pixels."""
         return weight.reshape(1, 1, *weight.shape)
 
     def infer(self, shape):
-        self.need_channels(shape, self.in_features, (3,))
+        need_channels(self, shape, self.in_features, (3,))
         return (*shape[:-1], self.out_features)
 
     def create(self, shape, rng):
@@ -61,14 +63,13 @@ class Linear(Routed):
             self.route,
             self.kept_weights(mode, self.weight.value),
         )
-        if mode.store:
-            self.kept = x
+        self.keep(x, mode)
         return y
 
     def propagate(self, dy, need_dx):
         kernels = self.kernels
         self.routes["weight"] = kernels.linear_backward_weight(
-            rows(self.kept), rows(dy), self.weight.grad, self._active, self.route
+            rows(self.kept.x), rows(dy), self.weight.grad, self._active, self.route
         )
         if self.offset is not None:
             kernels.bias_backward(rows(dy), self.offset.grad)
@@ -79,8 +80,3 @@ class Linear(Routed):
             rows(dy), self.weight.value, rows(dx), self.route, None if self.needed is None else rows(self.needed)
         )
         return dx
-
-
-def rows(x):
-    """``[..., C]`` -> ``[M, C]``."""
-    return x.reshape(-1, x.shape[-1])

@@ -1,11 +1,18 @@
 """Encoding inside the network: what stands at its door and turns numbers into spikes."""
 
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 
 from ..validate import whole
 from .base import Layer
+
+
+class _Fired(NamedTuple):
+    """What a pass left: its spikes."""
+
+    spikes: object
 
 
 class Poisson(Layer):
@@ -26,6 +33,7 @@ class Poisson(Layer):
     """
 
     takes_pictures = True
+    carries = True
 
     def __init__(self, steps: int, seed: int = 0, name: str | None = None):
         super().__init__(name)
@@ -44,7 +52,7 @@ class Poisson(Layer):
         place = self.kernels.from_host(np.arange(samples) if mode.training else np.zeros(samples), np.int64)
         seed = mode.seed ^ zlib.crc32(self.path.encode()) if mode.training else self.seed
         self.kernels.poisson(x.reshape(samples, -1), place, first, seed, s.reshape(steps, samples, -1))
-        self.kept = mode.store or None
+        self.kept = _Fired(s) if mode.store else None
         return s
 
     def propagate(self, dy, need_dx):
@@ -55,4 +63,4 @@ class Poisson(Layer):
         return dx
 
     def pieces(self):
-        return self.kernels.to_host(self.output)
+        return self.kernels.to_host(self.kept.spikes)

@@ -32,7 +32,8 @@ class FlatParameters:
         for (_, p), value, grad in zip(parameters, self.parts(self.value), self.parts(self.grad), strict=True):
             kernels.copy(p.value, value)
             kernels.copy(p.grad, grad)
-            p.value, p.grad, p.flat = value, grad, self
+            p.place(value, grad)
+            p.flat = self
             self._views.append((value, grad))
 
     @classmethod

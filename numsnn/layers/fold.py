@@ -1,14 +1,9 @@
 """Batch normalisation folded into the weights before it, for inference."""
 
-from .base import Layer
-from .container import Concat, Repeat, Residual, Sequential
-from .conv import Conv1d, Conv2d
-from .dense import Linear
-from .norm import BatchNorm
-from .route import Routed
+from ..describe import Described
 
 
-def fold(net: Layer) -> Layer:
+def fold(net):
     """A new network for inference, without the batch normalisations that can be part of weights.
 
     Every `BatchNorm` that directly follows a `Conv2d`, `Conv1d` or `Linear` in the same `Sequential`, `Repeat` or
@@ -32,7 +27,7 @@ def fold(net: Layer) -> Layer:
     folded = _copy(net, sources).to(net.device, net.dtype).build(net.input_shape)
     for layer, (source, norm) in zip(folded.walk(), sources, strict=True):
         _take_over(layer, source, norm)
-        if isinstance(layer, Routed):
+        if hasattr(layer, "freeze"):
             layer.freeze()
     return folded
 
@@ -40,19 +35,11 @@ def fold(net: Layer) -> Layer:
 def _copy(layer, sources):
     """A layer like this one, without what is folded. For every layer in it that is no container, in the order of
     `Layer.walk`, sources gets the layer it stands for and the normalisation behind it, or None."""
-    if type(layer) is Repeat:
-        return Repeat(layer.steps, *_chain(layer.layers, sources), name=layer.name)
-    if type(layer) is Sequential:
-        return Sequential(*_chain(layer.layers, sources), name=layer.name)
-    if type(layer) is Residual:
-        branch = _chain(layer.branch, sources)
-        shortcut = None if layer.shortcut is None else _copy(layer.shortcut, sources)
-        return Residual(*branch, shortcut=shortcut, join=layer.join, name=layer.name)
-    if type(layer) is Concat:
-        branches = [None if branch is None else _copy(branch, sources) for branch in layer.branches]
-        return Concat(*branches, name=layer.name)
-    sources.extend((leaf, None) for leaf in layer.walk())
-    return Layer.from_description(layer.description())
+    rebuild = vars(type(layer)).get("rebuild")  # a class derived from a container may be constructed in another way
+    if rebuild is None:
+        sources.extend((leaf, None) for leaf in layer.walk())
+        return Described.from_description(layer.description())
+    return rebuild(layer, lambda chain: _chain(chain, sources), lambda part: _copy(part, sources))
 
 
 def _chain(layers, sources):
@@ -60,12 +47,18 @@ def _chain(layers, sources):
     copies, layers = [], list(layers)
     while layers:
         layer = layers.pop(0)
-        if type(layer) in (Conv1d, Conv2d, Linear) and layers and type(layers[0]) is BatchNorm:
+        if layers and _folds(layer, layers[0]):
             sources.append((layer, layers.pop(0)))
-            copies.append(Layer.from_description(layer.description() | {"bias": True}))
+            copies.append(Described.from_description(layer.description() | {"bias": True}))
         else:
             copies.append(_copy(layer, sources))
     return copies
+
+
+def _folds(layer, behind):
+    """Whether the layer's own class says that it can do the arithmetic that the class of the one behind hands over."""
+    handed = vars(type(behind)).get("hands_over")
+    return handed is not None and handed == vars(type(layer)).get("absorbs")
 
 
 def _take_over(layer, source, norm):
@@ -73,7 +66,7 @@ def _take_over(layer, source, norm):
     kernels = layer.kernels
     if norm is None:
         for own, other in zip(layer.own_parameters(), source.own_parameters(), strict=True):
-            own.value = kernels.from_host(kernels.to_host(other.value), layer.dtype)
+            own.place(kernels.from_host(kernels.to_host(other.value), layer.dtype), own.grad)
         for name, value in source.own_statistics().items():
             layer.set_statistic(name, kernels.to_host(value))
         return

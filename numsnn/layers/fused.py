@@ -1,51 +1,45 @@
-"""A batch normalisation and the neuron behind it, run as one."""
-
-from .neuron import Neuron
-from .norm import BatchNorm
+"""Neighbours that are run as one: a batch normalisation and the neuron behind it."""
 
 
-class NormalisedNeuron:
-    """A pass through both at once: the neuron's kernels normalise what they read, and the normalised current is never
-    in memory. The layers stay what they are, with their parameters, statistics and names, but for the normalisation's
-    ``output``, which is None, as there is none.
+class Pair:
+    """A pass through two layers at once: the second one's kernels also do the first one's arithmetic, and what would lie
+    between them is never in memory. The layers stay what they are, with their parameters, statistics and names, but for
+    the first one's ``output``, which is None, as there is none.
 
     Args:
-        norm, neuron: neighbours for which `fits` holds.
+        first, second: neighbours for which `fits` holds.
     """
 
-    def __init__(self, norm: BatchNorm, neuron: Neuron):
-        self.norm, self.neuron = norm, neuron
+    def __init__(self, first, second):
+        self.first, self.second = first, second
 
     @staticmethod
     def fits(first, second) -> bool:
-        """Whether these neighbours can be run as one."""
-        return type(first) is BatchNorm and isinstance(second, Neuron) and second.plain
+        """Whether these neighbours can be run as one: the first one's own class, and not one it inherits from, says
+        that it hands over what the second one takes over."""
+        handed = vars(type(first)).get("hands_over")
+        return handed is not None and handed == second.takes_over
 
     def forward(self, x, mode):
-        """The spikes for x."""
-        self.norm.enter(x, mode)
-        self.norm.output = None
-        x = self.norm.as_real(x)
-        norm = self.norm.normalisation(x, mode)
-        self.neuron.enter(x, mode)
-        self.neuron.output = self.neuron.compute(x, mode, norm)
-        return self.neuron.output
+        """The second layer's output for x."""
+        self.first.enter(x, mode)
+        self.first.output = None
+        x, handed = self.first.hand_over(x, mode)
+        self.second.enter(x, mode)
+        self.second.output = self.second.compute(x, mode, handed)
+        return self.second.output
 
-    def visible(self, before=None):
-        """Where dL/d spikes matters."""
-        return self.neuron.visible()
-
-    def backward(self, dy, need_dx, needed=None):
-        """dL/dx for dL/d spikes. The neuron leaves with the normalisation the sums that it needs."""
-        return self.norm.backward(self.neuron.backward(dy), need_dx, needed)
+    def backward(self, dy, need_dx):
+        """dL/dx for dL/dy. The second layer leaves with what it was handed the sums that the first one needs."""
+        return self.first.backward(self.second.backward(dy), need_dx)
 
 
 def stages(layers) -> list:
     """Layers that follow one another, those that can be run as one put together."""
     found = []
     for layer in layers:
-        if found and NormalisedNeuron.fits(found[-1], layer):
-            found[-1] = NormalisedNeuron(found[-1], layer)
+        if found and Pair.fits(found[-1], layer):
+            found[-1] = Pair(found[-1], layer)
         else:
             found.append(layer)
     return found

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from ..portable import Portable
+
 
 @dataclass(frozen=True)
-class Mode:
+class Mode(Portable):
     """How a pass through the network is made.
 
     Attributes:

@@ -11,6 +11,7 @@ from .base import Layer
 from .neuron_arguments import granularity, numbers
 from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
+from .shapes import keep_channels
 
 LEAK_BOUNDS = (1e-4, 1 - 1e-4)
 """Of a learned decay: nearer to 1 the float32 logistic function rounds to 1, and the decay stops moving."""
@@ -79,6 +80,7 @@ class Neuron(Layer):
         ValueError: a threshold that is not positive or does not exceed v_reset, values out of range.
     """
 
+    carries = fires = True
     synaptic = adaptive = recurrent = False
     gamma = rho = kappa = lateral = None
     decay_input = learn_tau = False
@@ -116,7 +118,6 @@ class Neuron(Layer):
         self.recorded = {}
         self.tracker = None
         self._starts = {}
-        self._readers = []
         self._check_reset(kind)
 
     def _check_reset(self, kind):
@@ -143,6 +144,11 @@ class Neuron(Layer):
             raise ValueError(f"{kind}: 'v' cannot be recorded with a soft reset by an adapting threshold; got 'v'")
 
     @property
+    def takes_over(self):
+        """What the neuron's kernels can do for the layer in front: see `layers.fused`."""
+        return "normalisation" if self.plain and type(self).compute is Neuron.compute else None
+
+    @property
     def plain(self) -> bool:
         """Whether the neuron is a leaky integrate-and-fire neuron and nothing more."""
         return not (self.refractory or self.synaptic or self.adaptive or self.recurrent)
@@ -153,7 +159,7 @@ class Neuron(Layer):
         for what, value in {"leak": self._leak, "threshold": np.asarray(self.v_threshold), **self._starts}.items():
             if value.ndim and value.shape != (shape[-1],):
                 self.refuse(shape, f"[..., {len(value)}]: there is one {what} a channel")
-        self.keep_channels(shape)
+        keep_channels(self, shape)
         return shape
 
     def width_bounds(self) -> tuple[float, float]:
@@ -373,9 +379,6 @@ class Neuron(Layer):
             )
         for value in self.values:
             value.collect()
-        if not need_dx:
-            self.pool.settle(dx, dy)
-            return None
         return dx
 
     # --- looking inside, saving, moving ---
@@ -394,27 +397,37 @@ class Neuron(Layer):
         start = np.zeros_like(a[:1]) if self.kept.start is None else self.kernels.to_host(self.kept.start)[2][None]
         return theta + self.kernels.to_host(self.kappa.natural) * np.concatenate([start, a[:-1]])
 
-    def connect(self, sources):
-        return ((self, 1),)
+    def spikes(self) -> np.ndarray:
+        """Spikes of the last stored pass, ``[T, M, C]``, on the host."""
+        return self.kernels.to_host(self.kept.s)
 
-    def read_by(self, layer, spikes: int):
-        """A layer computes dL/ds; each of its inputs is made of so many of the spikes."""
-        if (layer, spikes) not in self._readers:
-            self._readers.append((layer, spikes))
+    def currents(self) -> np.ndarray:
+        """Input currents of the last stored pass, ``[T, M, C]``, on the host; normalised, where the normalisation in
+        front was run as one with the neuron."""
+        current, norm = self.kernels.to_host(self.kept.current), self.kept.norm
+        if norm is None:
+            return current
+        centre, factor, offset = map(self.kernels.to_host, norm[:3])
+        return (current - centre) * factor + offset
+
+    def signals(self):
+        if self.kept is None:
+            return [self.output]
+        return [self.output, self.potentials(), *vars(self.kept).values()]
 
     def _sees(self):
-        """Whether to find out in this pass where the surrogate sees. It must depend on nothing that a checkpoint does
-        not hold: who leaves out what nobody looks at rounds differently."""
-        if not (self.plain and FAMILIES[self.surrogate.family].compact):
-            return False
-        limits = [(layer.visible_limit if layer.built else 0, n) for layer, n in self._readers]
-        if self.want_visible or not any(limit for limit, _ in limits):
-            return self.want_visible
-        widths = self.kernels.to_host(self.width.natural) / self.kernels.to_host(self.threshold.natural)
-        share = VISIBLE_DENSITY * 2 * self.surrogate.reach * float(widths.mean(dtype=np.float64))
-        return any(min(1.0, share * n) <= limit for limit, n in limits)
+        """Whether to find out in this pass where the surrogate sees."""
+        return self.plain and FAMILIES[self.surrogate.family].compact and self.plan.asks(self)
 
-    def visible(self, before=None):
+    def expected_share(self) -> float:
+        """The share of the potentials that the surrogate is expected to see, without looking at them; above 1 where it
+        sees farther than they spread."""
+        widths = self.kernels.to_host(self.width.natural) / self.kernels.to_host(self.threshold.natural)
+        return VISIBLE_DENSITY * 2 * self.surrogate.reach * float(widths.mean(dtype=np.float64))
+
+    def visible(self):
+        """Where the surrogate saw the potentials of the last stored pass, so that dL/ds matters: uint8 of the output's
+        shape; None where that was not found out."""
         return None if self.kept.visible is None else self.kept.visible.reshape(self.output_shape)
 
     def pieces(self):

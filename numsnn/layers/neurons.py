@@ -1,5 +1,7 @@
 """The neurons: IF, LIF, PLIF, ALIF, CubaLIF, their recurrent versions, and the leaky integrator LI."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..validate import flag
@@ -7,6 +9,7 @@ from .base import Layer
 from .neuron import LEAK_BOUNDS, Neuron
 from .neuron_arguments import decay_of, granularity, numbers
 from .parameter import ConstrainedValue
+from .shapes import keep_channels
 
 
 class LIF(Neuron):
@@ -171,6 +174,14 @@ class RecurrentCubaLIF(CubaLIF):
     recurrent = True
 
 
+class _Integrated(NamedTuple):
+    """What a pass left: its input, the potentials, and the state it was carried on from, or None."""
+
+    x: np.ndarray
+    u: np.ndarray
+    start: np.ndarray | None
+
+
 class LI(Layer):
     """Leaky integrator: u[t] = beta u[t-1] + i[t], a readout that does not spike. Shape kept, potentials out.
 
@@ -181,6 +192,8 @@ class LI(Layer):
         learn_tau: False (default), True or "layer", "channel": train the logit of beta.
         name: shown in reports and errors; by default the class's name and a number.
     """
+
+    carries = True
 
     def __init__(
         self, tau=None, beta=None, decay_input: bool = False, learn_tau: bool | str = False, name: str | None = None
@@ -200,7 +213,7 @@ class LI(Layer):
             self.refuse(shape, "[T, N, C], [T, N, L, C] or [T, N, H, W, C]")
         if self._leak.ndim and self._leak.shape != (shape[-1],):
             self.refuse(shape, f"[..., {len(self._leak)}]: there is one leak a channel")
-        self.keep_channels(shape)
+        keep_channels(self, shape)
         return shape
 
     def create(self, shape, rng):
@@ -218,7 +231,7 @@ class LI(Layer):
         self.kernels.integrator_forward(
             x.reshape(shape), self.leak.refresh(), self.decay_input, u.reshape(shape), state
         )
-        self.kept = (x, u, start) if mode.store else None
+        self.kept = _Integrated(x, u, start) if mode.store else None
         return u
 
     def propagate(self, dy, need_dx):
@@ -236,7 +249,7 @@ class LI(Layer):
             start,
         )
         self.leak.collect()
-        return dx if need_dx else None
+        return dx
 
     def move(self, kernels, dtype):
         if self.built:

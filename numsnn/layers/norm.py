@@ -7,13 +7,16 @@ import numpy as np
 from ..validate import flag, positive, whole, within
 from .base import Layer
 from .parameter import Parameter
+from .shapes import need_channels
 
 
 class AffineNorm(Layer):
     """What normalisations with one scale and one shift a channel share; a subclass sets ``channels`` and ``affine``."""
 
+    carries = False
+
     def infer(self, shape):
-        self.need_channels(shape, self.channels, (3, 4, 5))
+        need_channels(self, shape, self.channels, (3, 4, 5))
         return shape
 
     def create(self, shape, rng):
@@ -47,12 +50,23 @@ class Normalisation(NamedTuple):
     sums: np.ndarray
 
 
+class _Normalised(NamedTuple):
+    """What a pass left: its input, the moments it was normalised with, whether these were the running ones, and where
+    the neuron behind leaves its sums (see `Normalisation`; None where the layer was run by itself)."""
+
+    x: np.ndarray
+    mean: np.ndarray
+    var: np.ndarray
+    frozen: bool
+    sums: np.ndarray | None
+
+
 class BatchNorm(AffineNorm):
     """Normalise every channel over T, N (and positions), then scale and shift it. Shape kept; channels last.
 
     y = v_threshold gamma (x - mean) / sqrt(var + eps) + beta
 
-    Directly in front of a neuron that is no more than integrate-and-fire both are run as one (`NormalisedNeuron`), and
+    Directly in front of a neuron that is no more than integrate-and-fire both are run as one (see `layers.fused`), and
     ``output`` is None.
 
     With ``v_threshold`` set to the threshold of the neuron behind it this is the threshold-dependent form (tdBN, Zheng
@@ -69,6 +83,8 @@ class BatchNorm(AffineNorm):
 
     Parameters: gamma ``[C]`` one, beta ``[C]`` zero, both without weight decay. Statistics: mean, var ``[C]``.
     """
+
+    hands_over = "normalisation"
 
     def __init__(
         self,
@@ -105,14 +121,15 @@ class BatchNorm(AffineNorm):
         )
         return y
 
-    def normalisation(self, x, mode) -> Normalisation:
-        """The forward pass of x, left to the neuron behind."""
+    def hand_over(self, x, mode):
+        """The forward pass, left to the neuron behind: what it reads, and the `Normalisation` of it."""
+        x = self.as_real(x)
         mean, var = self._statistics(x, mode)
         factor, sums = self.buffer("factor", (self.channels,)), self.buffer("sums", (2, self.channels))
         self.kernels.batchnorm_factor(self.gamma.value, var, self.eps, self.v_threshold, factor)
         if mode.store:
-            self.kept = *self.kept[:-1], sums
-        return Normalisation(mean, factor, self.beta.value, var if mode.training else None, sums)
+            self.kept = self.kept._replace(sums=sums)
+        return x, Normalisation(mean, factor, self.beta.value, var if mode.training else None, sums)
 
     def _statistics(self, x, mode):
         """Mean and variance that a pass normalises with."""
@@ -125,7 +142,7 @@ class BatchNorm(AffineNorm):
                 self.kernels.running_update(self.running["mean"], mean, self.momentum)
                 self.kernels.running_update(self.running["var"], var, self.momentum)
         if mode.store:
-            self.kept = x, mean, var, not mode.training, None
+            self.kept = _Normalised(x, mean, var, not mode.training, None)
         return mean, var
 
     def propagate(self, dy, need_dx):
@@ -147,6 +164,12 @@ class BatchNorm(AffineNorm):
             sums,
         )
         return dx
+
+    def signals(self):
+        arrays = [self.output]
+        if self.output is None and self.kept is not None:  # run as one with the neuron behind it
+            arrays += [self.kept.x, self.kept.mean, self.kept.var, self.kept.sums]
+        return arrays
 
     def own_statistics(self):
         return self.running if self.built else {}

@@ -1,7 +1,17 @@
 """Normalisation of every sample and step by itself: group and layer normalisation."""
 
+from typing import NamedTuple
+
 from ..validate import flag, positive, whole
 from .norm import AffineNorm
+
+
+class _Groups(NamedTuple):
+    """What a pass left: samples and steps ``[T N, positions, C]``, and the moments of their groups."""
+
+    samples: object
+    mean: object
+    var: object
 
 
 class GroupNorm(AffineNorm):
@@ -44,7 +54,7 @@ class GroupNorm(AffineNorm):
             samples, self.gamma.value, self.beta.value, self.eps, mean, var, y.reshape(samples.shape)
         )
         if mode.store:
-            self.kept = samples, mean, var
+            self.kept = _Groups(samples, mean, var)
         return y
 
     def propagate(self, dy, need_dx):

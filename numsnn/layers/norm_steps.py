@@ -1,11 +1,24 @@
 """Batch normalisation that knows the time step: BNTT and TEBN. Both have parameters for a fixed number of steps."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..validate import flag, positive, whole, within
 from .base import Layer
 from .norm import BatchNorm
 from .parameter import Parameter
+from .shapes import need_channels
+
+
+class _Steps(NamedTuple):
+    """What a pass left: its input ``[T, M, C]``, the moments of every step, and whether these were the running ones."""
+
+    x: object
+    mean: object
+    var: object
+    frozen: bool
+
 
 
 def _check_steps(layer, shape):
@@ -48,6 +61,8 @@ class BNTT(Layer):
         ValueError: values out of range; steps beyond T of a stream.
     """
 
+    carries = True  # the number of the step
+
     def __init__(
         self,
         channels: int,
@@ -65,7 +80,7 @@ class BNTT(Layer):
         self.bias = flag("BNTT: bias", bias)
 
     def infer(self, shape):
-        self.need_channels(shape, self.channels, (3, 4, 5))
+        need_channels(self, shape, self.channels, (3, 4, 5))
         _check_steps(self, shape)
         return shape
 
@@ -96,7 +111,7 @@ class BNTT(Layer):
         for t in range(self.steps):
             kernels.batchnorm_forward(rows[t], gamma[t], beta[t], mean[t], var[t], self.eps, 1.0, y[t])
         if mode.store:
-            self.kept = rows, mean, var, not mode.training
+            self.kept = _Steps(rows, mean, var, not mode.training)
         return y.reshape(x.shape)
 
     def propagate(self, dy, need_dx):
@@ -153,6 +168,8 @@ class TEBN(BatchNorm):
         ShapeError: another number of steps.
         ValueError: values out of range; steps beyond T of a stream.
     """
+
+    carries = True  # the number of the step
 
     def __init__(self, channels: int, steps: int, eps: float = 1e-5, momentum: float = 0.1, name: str | None = None):
         super().__init__(channels, eps=eps, momentum=momentum, name=name)

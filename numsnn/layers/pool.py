@@ -1,15 +1,33 @@
 """Pooling over positions, step by step."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..validate import pair, whole
 from .base import Layer
-from .conv import pictures, window_extent
+from .shapes import pictures, window_extent
+
+
+class _Averaged(NamedTuple):
+    """What a pass left: the shape of its input."""
+
+    shape: tuple
+
+
+class _Winners(NamedTuple):
+    """What a pass left: the shape of its input, and which element of every window was the largest."""
+
+    shape: tuple
+    index: object
 
 
 class _Window(Layer):
     """A window that slides over pictures (sequences are pictures of height 1). A subclass sets ``window``: the pairs
     (vertical, horizontal) kernel size, stride and padding."""
+
+    carries = False
+    passes = "window"
 
     def slide_over_pictures(self, kernel_size, stride, padding):
         """Check and keep the arguments of a two-dimensional window."""
@@ -36,18 +54,6 @@ class _Window(Layer):
                 f"{type(self).__name__}: padding must be at most half the kernel {self.kernel_size}; got {self.padding}"
             )
 
-    def connect(self, sources):
-        kernel, _, _ = self.window
-        return tuple((neuron, spikes * kernel[0] * kernel[1]) for neuron, spikes in sources)
-
-    def visible(self, before=None):
-        """Wherever something in the window is."""
-        if before is None:
-            return None
-        y, index = self.buffer("visible", self.output_shape, np.uint8), self.buffer("any", self.output_shape, np.int16)
-        self.kernels.max_pool2d_forward(pictures(before), *self.window, pictures(y), pictures(index))
-        return y
-
     def infer(self, shape):
         rank, form = (5, "[T, N, H, W, C]") if isinstance(self.kernel_size, tuple) else (4, "[T, N, L, C]")
         if len(shape) != rank:
@@ -61,13 +67,13 @@ class _Average(_Window):
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)
         self.kernels.avg_pool2d_forward(pictures(x), *self.window, pictures(y))
-        self.kept = x.shape if mode.store else None
+        self.kept = _Averaged(x.shape) if mode.store else None
         return y
 
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        dx = self.gradient(self.kept)
+        dx = self.gradient(self.kept.shape)
         self.kernels.avg_pool2d_backward(pictures(dy), *self.window, pictures(dx))
         return dx
 
@@ -79,7 +85,7 @@ class _Maximum(_Window):
         y = self.buffer("y", self.output_shape, x.dtype)
         index = self.buffer("index", self.output_shape, np.int16)
         self.kernels.max_pool2d_forward(pictures(x), *self.window, pictures(y), pictures(index))
-        self.kept = (x.shape, index) if mode.store else None
+        self.kept = _Winners(x.shape, index) if mode.store else None
         return y
 
     def propagate(self, dy, need_dx):
@@ -91,7 +97,7 @@ class _Maximum(_Window):
         return dx
 
     def pieces(self):
-        return self.kernels.to_host(self.kept[1])
+        return self.kernels.to_host(self.kept.index)
 
 
 class AvgPool1d(_Average):
@@ -159,6 +165,8 @@ class MaxPool2d(_Maximum):
 class GlobalAvgPool2d(Layer):
     """Mean over all positions. ``[T, N, H, W, C]`` -> ``[T, N, C]``."""
 
+    carries = False
+
     def infer(self, shape):
         if len(shape) != 5:
             self.refuse(shape, "[T, N, H, W, C]")
@@ -168,13 +176,13 @@ class GlobalAvgPool2d(Layer):
         y = self.buffer("y", self.output_shape)
         whole = x.shape[2:4]
         self.kernels.avg_pool2d_forward(pictures(x), whole, whole, (0, 0), y.reshape(-1, 1, 1, y.shape[-1]))
-        self.kept = x.shape if mode.store else None
+        self.kept = _Averaged(x.shape) if mode.store else None
         return y
 
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        dx = self.gradient(self.kept)
-        whole = self.kept[2:4]
+        dx = self.gradient(self.kept.shape)
+        whole = self.kept.shape[2:4]
         self.kernels.avg_pool2d_backward(dy.reshape(-1, 1, 1, dy.shape[-1]), whole, whole, (0, 0), pictures(dx))
         return dx

@@ -6,17 +6,35 @@ batches and numbers of steps of any size. Where it acts is where the layer stand
 """
 
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import ShapeError
+from ..portable import nothing
 from ..validate import choice, number, positive, within
 from .base import Layer
+
+
+class _Pull(NamedTuple):
+    """What a pass left: the gradient of the penalty on each of a unit's spikes."""
+
+    pull: object
+
+
+class _Slopes(NamedTuple):
+    """What a pass left: its input ``[M, C]``, and by channel the gradient's slope and offset."""
+
+    x: object
+    slope: object
+    offset: object
 
 
 class _Penalty(Layer):
     """What penalties share. A subclass leaves every unit's share of the penalty in ``shares``."""
 
+    transient = Layer.transient | {"shares": nothing}
+    carries = False
     shares = None
 
     @property
@@ -32,6 +50,8 @@ class _Penalty(Layer):
 class _RatePenalty(_Penalty):
     """A function of the units' firing rates. A subclass writes ``measure(s, value, pull)``, which calls its kernel."""
 
+    passes = "same"
+
     def __init__(self, weight, per, name):
         super().__init__(name)
         kind = type(self).__name__
@@ -43,24 +63,18 @@ class _RatePenalty(_Penalty):
             self.refuse(shape, "[T, N, C] or [T, N, H, W, C]")
         return shape
 
-    def connect(self, sources):
-        return sources
-
-    def visible(self, before=None):
-        return before
-
     def compute(self, x, mode):
         if mode.store:
             units = prod(x.shape[2:]) if self.per == "neuron" else x.shape[-1]
-            self.shares, self.kept = self.buffer("value", (units,)), self.buffer("pull", (units,))
-            self.measure(x.reshape(-1, units), self.shares, self.kept)
+            self.shares, self.kept = self.buffer("value", (units,)), _Pull(self.buffer("pull", (units,)))
+            self.measure(x.reshape(-1, units), self.shares, self.kept.pull)
         return x
 
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        dx, flat = self.gradient(dy.shape), (-1, len(self.kept))
-        self.kernels.add_row(dy.reshape(flat), self.kept, dx.reshape(flat))
+        dx, flat = self.gradient(dy.shape), (-1, len(self.kept.pull))
+        self.kernels.add_row(dy.reshape(flat), self.kept.pull, dx.reshape(flat))
         return dx
 
 
@@ -94,7 +108,7 @@ class RateBand(_RatePenalty):
         self.kernels.rate_band(s, self.low, self.high, self.weight, value, pull)
 
     def pieces(self):
-        return np.sign(self.kernels.to_host(self.kept)).astype(np.int64)
+        return np.sign(self.kernels.to_host(self.kept.pull)).astype(np.int64)
 
 
 class SpikePenalty(_RatePenalty):
@@ -181,7 +195,7 @@ class Divergence(_Penalty):
             self.kernels.divergence(
                 mean, var, target_mean, target_var, self.eps, self.weight, flat.shape[1], value, offset, slope
             )
-            self.shares, self.kept = value, (flat[0], slope, offset)
+            self.shares, self.kept = value, _Slopes(flat[0], slope, offset)
         return x
 
     def propagate(self, dy, need_dx):

@@ -5,9 +5,18 @@ and chosen for every call (see `kernels/cpu/route.py`), can be forced, and is to
 measured: NVIDIA's library is used where it is installed (see `kernels/cuda/route.py`).
 """
 
+from typing import NamedTuple
+
 from ..kernels import ROUTES
+from ..portable import nothing
 from ..validate import choice
 from .base import Layer
+
+
+class _Arrived(NamedTuple):
+    """What a pass left: its input, as the gradient of the weights needs it."""
+
+    x: object
 
 
 class Routed(Layer):
@@ -20,17 +29,27 @@ class Routed(Layer):
         density: share of active inputs of the last forward pass; None where the target does not count them.
     """
 
+    transient = Layer.transient | {"_active": nothing, "_kept_of": nothing}
     route = "auto"
+    carries = False
 
     def __init__(self, name):
         super().__init__(name)
         self.routes = {}
         self._active = self._kept = self._kept_of = None
 
-    def connect(self, sources):
-        for neuron, spikes in sources if self.groups == 1 else ():
-            neuron.read_by(self, spikes)
-        return ()
+    def keep(self, x, mode):
+        """Leave the input of a stored pass for the backward pass."""
+        self.kept = _Arrived(x) if mode.store else None
+
+    def arrived(self):
+        """The input of the last stored pass, on the layer's device; spikes as uint8 where the layer takes them so."""
+        return self.kept.x
+
+    @property
+    def reads_spikes(self) -> bool:
+        """Whether the gradient of the input can be left out where a neuron does not look at it."""
+        return self.groups == 1
 
     @property
     def visible_limit(self) -> float:
@@ -58,6 +77,9 @@ class Routed(Layer):
         elif self._kept is not None and self._kept_of is not weight:
             self._kept, self._kept_of = {}, weight
         return self._kept
+
+    def __getstate__(self):
+        return super().__getstate__() | {"_kept": None if self._kept is None else {}}
 
     def move(self, kernels, dtype):
         self._active = None

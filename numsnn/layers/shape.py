@@ -2,31 +2,42 @@
 
 import zlib
 from math import prod
+from typing import NamedTuple
 
 from ..validate import within
 from .base import Layer
 
 
+class _Shape(NamedTuple):
+    """What a pass left: the shape of its input."""
+
+    shape: tuple
+
+
 class Flatten(Layer):
     """``[T, N, H, W, C]`` -> ``[T, N, H W C]``, ``[T, N, L, C]`` -> ``[T, N, L C]``; a view, nothing is copied."""
+
+    carries = False
+    passes = "reshape"
 
     def infer(self, shape):
         if len(shape) < 3:
             self.refuse(shape, "[T, N, H, W, C] or [T, N, C]")
         return (*shape[:2], prod(shape[2:]))
 
-    def connect(self, sources):
-        return sources
-
-    def visible(self, before=None):
-        return None if before is None else before.reshape(self.output_shape)
-
     def compute(self, x, mode):
-        self.kept = x.shape if mode.store else None
+        self.kept = _Shape(x.shape) if mode.store else None
         return x.reshape(self.output_shape)
 
     def propagate(self, dy, need_dx):
-        return dy.reshape(self.kept) if need_dx else None
+        return dy.reshape(self.kept.shape)
+
+
+class _Mask(NamedTuple):
+    """What a pass through `Dropout` left: whether it dropped anything, and the seed that its mask is a function of."""
+
+    active: bool
+    seed: int
 
 
 class Dropout(Layer):
@@ -41,6 +52,9 @@ class Dropout(Layer):
         name: shown in reports and errors; by default the class's name and a number.
     """
 
+    carries = False
+    passes = "same"
+
     def __init__(self, p: float = 0.5, name: str | None = None):
         super().__init__(name)
         self.p = within("Dropout: p", p, 0, 1, open_high=True)
@@ -50,16 +64,10 @@ class Dropout(Layer):
             self.refuse(shape, "[T, N, ...]")
         return shape
 
-    def connect(self, sources):
-        return sources
-
-    def visible(self, before=None):
-        return before
-
     def compute(self, x, mode):
         seed = mode.seed ^ zlib.crc32(self.path.encode())  # layers of one pass drop different features
         active = mode.training and self.p > 0
-        self.kept = (active, seed) if mode.store else None
+        self.kept = _Mask(active, seed) if mode.store else None
         return self._drop(x, seed, self.buffer("y", x.shape)) if active else x
 
     def propagate(self, dy, need_dx):

@@ -1,25 +1,43 @@
-"""Putting saved arrays into a network."""
+"""The arrays that make up a network, by their full names: what a checkpoint stores."""
 
 from ..errors import ShapeError
 
 
-def load_state(net, state):
+def parameters(net) -> list[tuple]:
+    """See `Layer.parameters`."""
+    return [(f"{name}.{p.name}", p) for name, layer in net.named() for p in layer.own_parameters()]
+
+
+def statistics(net) -> dict:
+    """See `Layer.statistics`."""
+    return {
+        f"{name}.{key}": layer.kernels.to_host(value)
+        for name, layer in net.named()
+        for key, value in layer.own_statistics().items()
+    }
+
+
+def state(net) -> dict:
+    """See `Layer.state`."""
+    return {name: net.kernels.to_host(p.value) for name, p in parameters(net)} | statistics(net)
+
+
+def load_state(net, given) -> None:
     """See `Layer.load_state`."""
-    parameters = dict(net.parameters())
-    expected = set(parameters) | set(net.statistics())
-    if missing := expected - set(state):
+    trained, tracked = dict(parameters(net)), statistics(net)
+    expected = {name: p.value.shape for name, p in trained.items()}
+    expected |= {name: value.shape for name, value in tracked.items()}
+    if missing := set(expected) - set(given):
         raise ShapeError(f"{net.path}.load_state: {sorted(missing)[0]!r} is missing")
-    if unknown := set(state) - expected:
+    if unknown := set(given) - set(expected):
         raise ShapeError(f"{net.path}.load_state: {sorted(unknown)[0]!r} is not part of this network")
-    expected = {name: p.value.shape for name, p in parameters.items()}
-    expected |= {name: value.shape for name, value in net.statistics().items()}
-    growing = {f"{layer.path}.{name}" for layer in net.walk() for name in layer.growing_statistics}
+    growing = {f"{name}.{key}" for name, layer in net.named() for key in layer.growing_statistics}
     for name, shape in expected.items():
         free = 1 if name in growing else 0  # a correction may have been tracked for any number of steps
-        if len(state[name].shape) != len(shape) or state[name].shape[free:] != shape[free:]:
-            raise ShapeError(f"{net.path}.load_state: {name!r} must have shape {shape}; got {state[name].shape}")
-    for name, p in parameters.items():
-        p.value = net.kernels.from_host(state[name], net.dtype)
-    for layer in net.walk():
-        for name in layer.own_statistics():
-            layer.set_statistic(name, state[f"{layer.path}.{name}"])
+        if len(given[name].shape) != len(shape) or given[name].shape[free:] != shape[free:]:
+            raise ShapeError(f"{net.path}.load_state: {name!r} must have shape {shape}; got {given[name].shape}")
+    for name, p in trained.items():
+        p.place(net.kernels.from_host(given[name], net.dtype), p.grad)
+    for name, layer in net.named():
+        for key in layer.own_statistics():
+            layer.set_statistic(key, given[f"{name}.{key}"])

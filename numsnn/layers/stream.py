@@ -1,11 +1,11 @@
-"""Networks fed a step at a time, for inputs that are long or never end."""
+"""Networks fed one step at a time, for inputs that are long or never end."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from ..errors import ShapeError
-from .base import Layer
+from . import carry
 from .mode import INFERENCE
 
 
@@ -15,11 +15,18 @@ class Stream:
     The spikes are those of the whole sequence given at once. Nothing but potentials and the like is kept between steps,
     so that memory does not grow with time. The network itself may be used otherwise meanwhile.
 
+    Args:
+        net: any network whose layers declare whether they carry something from step to step.
+
     Attributes:
         steps: how many steps were fed since the start or the last `reset`.
+
+    Raises:
+        TypeError: ``carries`` of a layer is None.
     """
 
-    def __init__(self, net: Layer):
+    def __init__(self, net):
+        carry.need_declarations(net, f"{net.path}.stream")
         self.net = net
         self.reset()
 

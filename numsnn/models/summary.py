@@ -29,11 +29,13 @@ def summary(net: Layer, x=None) -> str:
     if not net.built:
         raise RuntimeError("summary: the network is not built yet; call net.build(shape), or give an input")
     table = [["layer", "kind", "output", "parameters"] + (["accumulates", "multiply-accumulates"] if counts else [])]
-    for layer in net.walk():
+    for name, layer in net.named():
+        if layer.container:
+            continue
         size = sum(prod(p.value.shape) for p in layer.own_parameters())
-        line = [layer.path, type(layer).__name__, " x ".join(map(str, layer.output_shape)), f"{size:,}"]
+        line = [name, type(layer).__name__, " x ".join(map(str, layer.output_shape)), f"{size:,}"]
         if counts:
-            row = counts.get(layer.path)
+            row = counts.get(name)
             line += ["", ""] if row is None else [f"{row.accumulates:,.0f}", f"{row.multiply_accumulates:,.0f}"]
         table.append(line)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

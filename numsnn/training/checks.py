@@ -6,31 +6,20 @@ from itertools import zip_longest
 
 import numpy as np
 
-from ..layers import Trace
-
 
 def first_bad(net):
     """Name of the first layer that holds or made something that is not finite."""
-    for layer in net.walk():
+    leaves = [(name, layer) for name, layer in net.named() if not layer.container]
+    for name, layer in leaves:
         for p in layer.own_parameters():
             if not np.isfinite(layer.kernels.to_host(p.value)).all():
-                return f"{layer.path}.{p.name}"
-        if any(_is_bad(layer, signal) for signal in _signals(layer)):
-            return f"{layer.path}'s output"
-    for layer in reversed(list(net.walk())):
+                return f"{name}.{p.name}"
+        if any(_is_bad(layer, signal) for signal in layer.signals()):
+            return f"{name}'s output"
+    for name, layer in reversed(leaves):
         if any(_is_bad(layer, p.grad) for p in layer.own_parameters()) or _is_bad(layer, layer.input_gradient):
-            return f"{layer.path}'s gradient"
+            return f"{name}'s gradient"
     return "the loss itself"
-
-
-def _signals(layer):
-    """What a layer made in the last pass: its output, and what became of it within the layer."""
-    yield layer.output
-    if isinstance(layer.kept, Trace):
-        yield layer.potentials()
-        yield from vars(layer.kept).values()
-    elif layer.output is None and layer.kept is not None:  # a normalisation run as one with its neuron
-        yield from layer.kept
 
 
 def _is_bad(layer, x):

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ..data import Loader, as_dataset
 from ..errors import CheckpointError, DeviceMemoryError, DivergenceError, ShapeError
 from ..layers import INFERENCE, TRAINING, Layer, Neuron
+from ..layers.carry import need_declarations
 from ..losses import Loss, RateCrossEntropy
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..schedules import Cosine, Schedule
@@ -82,6 +83,8 @@ class Trainer:
         self.truncate = None if truncate is None else whole("Trainer: truncate", truncate)
         if self.truncate is not None and net.takes_pictures:
             raise ValueError("Trainer: truncate needs inputs with a time axis; this network begins with a Repeat")
+        if self.truncate is not None:
+            need_declarations(net, "Trainer: truncate")
         self.clip_norm = None if clip_norm is None else positive("Trainer: clip_norm", clip_norm)
         self.save_every = within("Trainer: save_every", save_every, 0, math.inf)
         self.on_batch, self.on_epoch = on_batch, on_epoch
@@ -287,11 +290,11 @@ class Trainer:
     def widths(self) -> dict[str, float | list[float]]:
         """The surrogate width of every neuron layer: a number, or a list where there is one a channel."""
         found = {}
-        for layer in self.net.walk():
+        for name, layer in self.net.named():
             if isinstance(layer, Neuron):
                 values, parameter = layer.kernels.to_host(layer.width.refresh()), layer.width.parameter
                 shared = parameter is None or parameter.value.size == 1
-                found[layer.path] = float(values[0]) if shared else [float(v) for v in values]
+                found[name] = float(values[0]) if shared else [float(v) for v in values]
         return found
 
     # --- using the network ---

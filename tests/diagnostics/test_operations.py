@@ -19,7 +19,7 @@ def test_linear_and_lateral():
     count = snn.count_operations(net, x)
     first, neurons, second = count.rows
     assert first.accumulates == x.sum() * 5 / 4 and first.spikes == x.sum() / 4 and first.rate == x.mean()
-    hidden = net.layers[1].kept.s
+    hidden = net.layers[1].spikes()
     assert 0 < hidden.mean() < 1
     assert neurons.spikes == hidden.sum() / 4 and neurons.accumulates == hidden[:-1].sum() * 5 / 4
     assert second.accumulates == hidden.sum() * 3 / 4

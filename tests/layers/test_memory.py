@@ -9,6 +9,7 @@ import pytest
 import numsnn as snn
 from numsnn.layers import INFERENCE, TRAINING
 from numsnn.layers.memory import Pool
+from numsnn.layers.plan import plan_of
 
 F32 = np.dtype(np.float32)
 
@@ -138,9 +139,9 @@ def test_gradients_do_not_grow_with_depth(x):
     nets = [deep(depth).build(SHAPE) for depth in (1, 12)]
     for net in nets:
         step(net, x)
-    assert nets[0].pool.made == nets[1].pool.made
-    assert nets[0].pool.nbytes == nets[1].pool.nbytes
-    assert all(layer.pool is nets[1].pool for layer in nets[1].tree())
+    assert plan_of(nets[0]).pool.made == plan_of(nets[1]).pool.made
+    assert plan_of(nets[0]).pool.nbytes == plan_of(nets[1]).pool.nbytes
+    assert all(layer.plan is plan_of(nets[1]) for layer in nets[1].tree())
 
 
 @pytest.mark.parametrize("mode", [TRAINING, replace(TRAINING, inspect=True), INFERENCE], ids=["", "inspect", "infer"])
@@ -159,7 +160,7 @@ def test_a_steady_step_allocates_nothing_large(threads, mode, x):
 
     for _ in range(2):
         once()
-    made, layer = net.pool.made, 4 * x[..., 0].size * 8
+    made, layer = plan_of(net).pool.made, 4 * x[..., 0].size * 8
     tracemalloc.start()
     try:
         once()
@@ -169,7 +170,7 @@ def test_a_steady_step_allocates_nothing_large(threads, mode, x):
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert net.pool.made == made
+    assert plan_of(net).pool.made == made
     assert after - before < layer / 10
 
 
@@ -207,7 +208,7 @@ def test_another_dtype_forgets_the_pool(x):
     net = deep(1).build(SHAPE)
     step(net, x)
     net.to(dtype="float64")
-    assert net.pool.made == 0
+    assert plan_of(net).pool.made == 0
     step(net, x.astype(np.float64))
 
 
@@ -215,7 +216,8 @@ def test_another_dtype_forgets_the_pool(x):
 
 
 def fused(net):
-    return [(stage.norm.path, stage.neuron.path) for stage in net._stages if hasattr(stage, "norm")]
+    stages = plan_of(net).stages[net]
+    return [(stage.first.path, stage.second.path) for stage in stages if hasattr(stage, "first")]
 
 
 def test_who_is_run_as_one():
@@ -306,9 +308,9 @@ def test_visible(device):
     assert layer.visible_share is None
 
 
-@pytest.mark.parametrize("layer", [snn.LIF(surrogate="arctan"), snn.ALIF(), snn.Linear(4, 4)], ids=str)
+@pytest.mark.parametrize("layer", [snn.LIF(surrogate="arctan"), snn.ALIF()], ids=str)
 def test_visible_everywhere(layer):
-    """Families without an end, neurons with more to them, and other layers."""
+    """Families without an end, and neurons with more to them."""
     layer.want_visible = True
     layer.forward(np.ones((2, 3, 4), np.float32), TRAINING)
     assert layer.visible() is None

@@ -1,0 +1,121 @@
+"""Borders: what arrives at a network, and what goes from layer to layer.
+
+Kernels take arrays in C order of the network's float dtype or, going forward, of uint8. The package's own layers hand
+on nothing else; what a user's layer returns is converted here, or refused with the layer's name.
+"""
+
+import numpy as np
+
+from ..errors import DeviceError, ShapeError
+from ..portable import on_device
+
+SPIKES = np.dtype(np.uint8)
+
+
+def admit(net, x):
+    """Check an input at the network's door and bring it to the target's memory.
+
+    Raises:
+        ShapeError: x is no NumPy array, is empty, or is of another dtype than uint8 and the network's.
+        ValueError: NaN or inf in x.
+    """
+    name = net.path
+    if not isinstance(x, np.ndarray):
+        raise ShapeError(f"{name}: the input must be a NumPy array; got {type(x).__name__}")
+    if x.dtype != np.uint8 and x.dtype != net.dtype:
+        raise ShapeError(
+            f"{name}: the input must be {net.dtype} or uint8; got {x.dtype}. Convert it: x.astype({str(net.dtype)!r})"
+        )
+    if 0 in x.shape:
+        raise ShapeError(f"{name}: the input is empty: shape {x.shape}")
+    if x.dtype != np.uint8 and not np.isfinite(x).all():
+        bad = tuple(int(k) for k in np.argwhere(~np.isfinite(x))[0])
+        raise ValueError(f"{name}: the input holds {x[bad]} at index {bad}; every number must be finite")
+    return net.kernels.from_host(x, x.dtype)
+
+
+def arriving(net, x):
+    """What a pass through a network begins with; bool becomes uint8, other real numbers the network's dtype."""
+    if on_device(x) != (net.device == "cuda"):
+        raise DeviceError(
+            f"{net.path}: the layer is on {net.device!r}, its input is not. Call the network itself with a NumPy "
+            "array, or bring the input there: net.kernels.from_host(x, net.dtype)"
+        )
+    return x if _fits(net, x, spikes=True) else _converted(net, x, "the input", spikes=True)
+
+
+def handed_on(layer, y, carried: bool):
+    """What ``compute`` returned, as the next layer takes it: bool becomes uint8, other real numbers the layer's dtype.
+
+    Args:
+        layer: that returned y.
+        y: its output.
+        carried: the pass is one of several: it may have fewer steps than `Layer.infer` says.
+    """
+    if not _fits(layer, y, spikes=True):
+        y = _converted(layer, y, "what compute returns", spikes=True)
+    if y.shape != layer.output_shape and not (carried and y.shape[1:] == layer.output_shape[1:]):
+        raise ShapeError(_wrong_shape(layer, "what compute returns", layer.output_shape, y))
+    return y
+
+
+def handed_back(layer, dx, what: str = "what propagate returns", shape: tuple[int, ...] | None = None):
+    """A gradient, as the layer before takes it: in the layer's dtype. Its shape is that of the layer's input, unless
+    another one is given."""
+    shape = layer.input_shape if shape is None else shape
+    if not _fits(layer, dx, spikes=False):
+        dx = _converted(layer, dx, what, spikes=False)
+    if dx.shape != shape:
+        raise ShapeError(_wrong_shape(layer, what, shape, dx))
+    return dx
+
+
+def alike(layers) -> tuple[str, np.dtype]:
+    """The device and dtype that all these layers share.
+
+    Raises:
+        DeviceError: they are not on one device.
+        ValueError: they do not have one dtype.
+    """
+    devices, dtypes = {layer.device for layer in layers}, {layer.dtype for layer in layers}
+    if len(devices) > 1:
+        raise DeviceError(f"layers of one network must be on one device; got {', '.join(sorted(devices))}")
+    if len(dtypes) > 1:
+        raise ValueError(f"layers of one network must have one dtype; got {', '.join(sorted(map(str, dtypes)))}")
+    return devices.pop(), dtypes.pop()
+
+
+def _fits(layer, x, spikes):
+    """Whether kernels take x as it is. This runs for every layer of every pass: it looks at two attributes."""
+    if type(x) is np.ndarray:
+        if layer.device == "cuda" or not x.flags.c_contiguous:
+            return False
+    elif layer.device != "cuda" or not on_device(x):
+        return False
+    return x.dtype == layer.dtype or (spikes and x.dtype == SPIKES)
+
+
+def _converted(layer, x, what, spikes):
+    """x as kernels take it, or the ShapeError that says what it is."""
+    wanted = f"{layer.dtype} or uint8" if spikes else str(layer.dtype)
+    expected = f"{layer.path} ({type(layer).__name__}): {what} must be an array of {wanted} on {layer.device!r}"
+    if layer.device == "cuda":
+        raise ShapeError(f"{expected}; got {_told(x)}")
+    try:
+        array = np.asarray(x)
+    except ValueError:  # nested lists of unequal lengths
+        raise ShapeError(f"{expected}; got {_told(x)}") from None
+    if array.dtype.kind not in "biuf":
+        raise ShapeError(f"{expected}; got {_told(x)}")
+    keeps = spikes and array.dtype.kind == "b" or array.dtype == SPIKES and spikes
+    return np.ascontiguousarray(array, SPIKES if keeps else layer.dtype)
+
+
+def _told(x):
+    """An object in words."""
+    kind = type(x).__name__
+    return f"{kind} of shape {x.shape} and dtype {x.dtype}" if hasattr(x, "dtype") else kind
+
+
+def _wrong_shape(layer, what, shape, x):
+    return f"{layer.path} ({type(layer).__name__}): {what} must have shape {shape}; got {x.shape}"

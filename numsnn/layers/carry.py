@@ -1,0 +1,58 @@
+"""What layers carry from one pass to the next, where a sequence goes through in pieces (`Stream`, truncated BPTT)."""
+
+from ..errors import ShapeError
+from .mode import Mode
+
+
+def carried_state(layer, mode: Mode, shape: tuple[int, ...], steps: int):
+    """See `Layer.carried_state`."""
+    if mode.carried is None:
+        return None, 0
+    if layer.path not in mode.carried:
+        state = layer.kernels.zeros(shape, layer.dtype)
+        mode.carried[layer.path] = {"step": 0, "state": state, "layer": layer}
+    memory = mode.carried[layer.path]
+    if layer.plan.net is layer and memory["layer"] is not layer:
+        raise ValueError(
+            f"{layer.path}: another layer of this name has left its state here already; call both as parts of one "
+            "network, or give them names"
+        )
+    if memory["state"].shape != shape:
+        raise ShapeError(
+            f"{layer.path}: the state carried on is of shape {memory['state'].shape}; this input needs {shape}"
+        )
+    first = memory["step"]
+    memory["step"] += steps
+    return memory["state"], first
+
+
+def need_declarations(net, who: str) -> None:
+    """Refuse a network with a layer that does not say whether it carries something from step to step.
+
+    Args:
+        net: the network.
+        who: what needs to know, for the message.
+
+    Raises:
+        TypeError: ``carries`` of a layer is None.
+    """
+    for name, layer in net.named():
+        if not layer.container and layer.carries is None:
+            raise TypeError(
+                f"{who}: {name} ({type(layer).__name__}) does not say whether it carries something from step to step; "
+                "declare carries = True in its class and use self.carried_state, or carries = False"
+            )
+
+
+def need_states(net, mode: Mode) -> None:
+    """After a pass that is carried on: refuse a layer that declares ``carries = True`` and has left no state.
+
+    Raises:
+        TypeError: such a layer has not called `Layer.carried_state`.
+    """
+    for name, layer in net.named():
+        if layer.carries and not layer.container and name not in mode.carried:
+            raise TypeError(
+                f"{name} ({type(layer).__name__}) declares carries = True, but its compute does not call "
+                "self.carried_state"
+            )

@@ -1,0 +1,32 @@
+"""Moving a network to another target or float dtype."""
+
+import numpy as np
+
+from ..kernels import for_device
+from .plan import plan_of
+
+
+def to(net, device: str | None = None, dtype=None) -> None:
+    """See `Layer.to`."""
+    device = net.device if device is None else device
+    dtype = np.dtype(net.dtype if dtype is None else dtype)
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"{net.path}.to: dtype must be float32 or float64; got {dtype}")
+    kernels = for_device(device)
+    for layer in net.tree():
+        layer.move(kernels, dtype)
+        layer.device, layer.dtype, layer._kernels = device, dtype, kernels
+        layer._buffers, layer.kept, layer.output, layer.input_gradient = {}, None, None, None
+        if layer.plan is not None:
+            layer.plan.pool.clear()
+    plan_of(net).adopt()
+
+
+def move(layer, kernels, dtype) -> None:
+    """See `Layer.move`."""
+    statistics = {name: layer.kernels.to_host(value) for name, value in layer.own_statistics().items()}
+    for p in layer.own_parameters():
+        p.move(kernels, layer.kernels, dtype)
+    layer._kernels, layer.dtype = kernels, dtype
+    for name, value in statistics.items():
+        layer.set_statistic(name, value)

@@ -1,0 +1,258 @@
+"""The plan of a network: its names, what is run as one, where gradients matter, and the memory they take turns in.
+
+A plan is made once for a network, from what its layers declare:
+
+- ``fires``: a neuron; its backward pass does not look at dL/ds where its surrogate cannot see the potential.
+- ``reads_spikes``: a layer that computes the gradient of its input and can leave out what is not needed.
+- ``passes``: how a mask of needed gradients goes through a layer: "same", "reshape", "window", or None where the layer
+  needs the gradient of its output everywhere.
+- ``joins`` and ``parts()``, of a container: how the layers inside go together.
+- ``hands_over`` and ``takes_over``: neighbours that can be run as one (see `fused`).
+
+The plan that counts in a pass is that of the outermost network of the pass. A layer may stand in several networks: when
+a pass enters through another one than the last time, that network's plan takes over.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from . import borders, carry
+from .fused import stages
+from .memory import Pool
+from .mode import Mode
+from .names import names_of
+from .shapes import pictures
+
+
+class Plan:
+    """What holds for a pass through a network as a whole.
+
+    Attributes:
+        net: the network.
+        named: pairs (full name, layer) of the network and everything in it.
+        pool: memory for gradients.
+        running: a pass is on its way.
+        inspected: the last pass leaves everything behind (`Mode.inspect`).
+    """
+
+    def __init__(self, net):
+        self.net, self.named, self.pool = net, names_of(net), Pool()
+        self.running = self.inspected = False
+        self._form = None
+
+    @cached_property
+    def stages(self) -> dict:
+        """For every container of layers that follow one another: these, neighbours that are run as one put together."""
+        return {layer: stages(layer.parts()) for _, layer in self.named if layer.joins == "chain"}
+
+    @cached_property
+    def readers(self) -> list[tuple]:
+        """Pairs (layer that reads spikes, `_Source` of the mask of its input)."""
+        found = []
+        behind(self.net, None, found)
+        return found
+
+    @cached_property
+    def asked(self) -> dict:
+        """Neuron -> pairs (layer that reads its spikes, spikes that one of the layer's inputs is made of)."""
+        found = {}
+        for layer, source in self.readers:
+            for neuron, spikes in source.neurons():
+                found.setdefault(neuron, []).append((layer, spikes))
+        return found
+
+    # --- passes that enter from outside ---
+
+    def forward(self, x, mode: Mode):
+        """The network's output for x."""
+        if mode.carried is not None:
+            carry.need_declarations(self.net, "a pass that is carried on")
+        self.adopt()
+        x = borders.arriving(self.net, x)
+        self.inspected, self.running = mode.inspect, True
+        try:
+            y = self.net.forward(x, mode)
+        finally:
+            self.running = False
+        if mode.carried is not None:
+            carry.need_states(self.net, mode)
+        return y
+
+    def backward(self, dy, need_dx: bool):
+        """dL/dx for dL/dy of the network's last stored pass."""
+        net = self.net
+        need_stored(net)
+        if away := [name for name, layer in self.named if layer.plan is not self]:
+            raise RuntimeError(
+                f"{net.path}.backward: {away[0]} has been used by another network since the forward pass; repeat that"
+            )
+        dy = borders.handed_back(net, dy, "dL/dy", net.output_shape)
+        self.pool.recall()
+        masks = {}
+        for layer, source in self.readers:
+            layer.needed = None if self.inspected else source.mask(masks)
+        self.running = True
+        try:
+            net.input_gradient = net.backward(dy, need_dx)
+        finally:
+            self.running = False
+        return net.input_gradient
+
+    def adopt(self) -> None:
+        """Make all layers follow this plan: their names, masks and memory are this network's.
+
+        Raises:
+            DeviceError, ValueError: the layers are not all on the network's device, or not of its dtype.
+        """
+        if all(layer.plan is self for _, layer in self.named):
+            return
+        form = borders.alike([layer for _, layer in self.named])
+        if form != self._form:
+            self._form = form
+            self.pool.clear()
+        for name, layer in self.named:
+            layer.path, layer.plan, layer.needed = name, self, None
+
+    # --- where gradients matter ---
+
+    def asks(self, neuron) -> bool:
+        """Whether a neuron is to find out in a stored pass where its surrogate sees: where that is asked for, or where
+        the surrogate's width lets expect that it saves a reader of the spikes more than it costs.
+
+        Leaving out unused gradients changes rounding, so the choice depends on nothing that a checkpoint does not hold.
+        """
+        limits = [(layer.visible_limit if layer.built else 0, n) for layer, n in self.asked.get(neuron, ())]
+        if neuron.want_visible or not any(limit for limit, _ in limits):
+            return neuron.want_visible
+        share = neuron.expected_share()
+        return any(min(1.0, share * n) <= limit for limit, n in limits)
+
+
+def need_stored(layer) -> None:
+    """Refuse a backward pass through a layer whose last forward pass was not stored."""
+    if layer.kept is None:
+        raise RuntimeError(f"{layer.path}.backward: needs a forward pass with Mode(store=True) before it")
+
+
+def plan_of(net) -> Plan:
+    """The plan of a network that is entered from outside, made when it is first asked for."""
+    if net.own_plan is None:
+        net.own_plan = Plan(net)
+    return net.own_plan
+
+
+def settle_in(net) -> None:
+    """Give the layers of a new container its plan, but for those that are part of another network already."""
+    plan = plan_of(net)
+    inside = {layer for _, layer in plan.named}
+    for name, layer in plan.named:
+        if layer.plan is None or layer.plan.net in inside:
+            layer.path, layer.plan = name, plan
+
+
+# --- masks of needed gradients ---
+
+
+class _Source:
+    """Where a layer's input comes from, as far as spikes can be traced: whose mask tells where its gradient matters."""
+
+    def neurons(self) -> list[tuple]:
+        """Pairs (neuron, spikes that an element is made of)."""
+        raise NotImplementedError
+
+    def mask(self, known: dict):
+        """Where the gradient matters after a stored pass: uint8, or None for everywhere. Masks of the same pass that
+        are known already are not computed again."""
+        if self not in known:
+            known[self] = self.evaluate(known)
+        return known[self]
+
+    def evaluate(self, known):
+        """The mask, from those of the sources before."""
+        raise NotImplementedError
+
+
+class _Spikes(_Source):
+    """The output of a neuron."""
+
+    def __init__(self, neuron):
+        self.neuron = neuron
+
+    def neurons(self):
+        return [(self.neuron, 1)]
+
+    def evaluate(self, known):
+        return self.neuron.visible()
+
+
+class _Through(_Source):
+    """The output of a layer that reshapes its input, or whose window slides over it."""
+
+    def __init__(self, layer, before):
+        self.layer, self.before = layer, before
+
+    def neurons(self):
+        if self.layer.passes == "reshape":
+            return self.before.neurons()
+        height, width = self.layer.window[0]
+        return [(neuron, spikes * height * width) for neuron, spikes in self.before.neurons()]
+
+    def evaluate(self, known):
+        before, shape = self.before.mask(known), self.layer.output_shape
+        if before is None or self.layer.passes == "reshape":
+            return None if before is None else before.reshape(shape)
+        y, index = self.layer.buffer("visible", shape, np.uint8), self.layer.buffer("any", shape, np.int16)
+        self.layer.kernels.max_pool2d_forward(pictures(before), *self.layer.window, pictures(y), pictures(index))
+        return y
+
+
+class _Joined(_Source):
+    """The output of a container whose parts lie side by side: it matters wherever one of its parts does."""
+
+    def __init__(self, layer, parts):
+        self.layer, self.parts = layer, parts
+
+    def neurons(self):
+        return [pair for part in self.parts for pair in part.neurons()]
+
+    def evaluate(self, known):
+        parts = [part.mask(known) for part in self.parts]
+        if any(part is None for part in parts):
+            return None
+        y, kernels = self.layer.buffer("visible", self.layer.output_shape, np.uint8), self.layer.kernels
+        if self.layer.joins == "sum":
+            main, side = parts
+            kernels.iand_forward(main, side, y)  # a or s = a + (1 - a) s
+            kernels.add(main, y, y)
+            return y
+        first = 0
+        for part in parts:
+            kernels.concat(part.reshape(-1, part.shape[-1]), first, y.reshape(-1, y.shape[-1]))
+            first += part.shape[-1]
+        return y
+
+
+def behind(layer, before: _Source | None, readers: list) -> _Source | None:
+    """The source of a layer's output, None where its gradient is needed everywhere.
+
+    Args:
+        layer: the layer or container.
+        before: the source of its input.
+        readers: gets the pair (layer, source) of every layer on the way that reads spikes.
+    """
+    if layer.joins == "chain":
+        source = None if layer.sums_steps else before
+        for part in layer.parts():
+            source = behind(part, source, readers)
+        return None if layer.sums_steps else source
+    if layer.joins is not None:
+        parts = [before if part is None else behind(part, before, readers) for part in layer.parts()]
+        return None if any(part is None for part in parts) else _Joined(layer, parts)
+    if layer.reads_spikes and before is not None:
+        readers.append((layer, before))
+    if layer.fires:
+        return _Spikes(layer)
+    if layer.passes is None or before is None:
+        return None
+    return before if layer.passes == "same" else _Through(layer, before)

@@ -106,7 +106,7 @@ def fire_back(g, e, u, s, theta, phi, p, v_reset, soft, hard, attached):
         q = eq.spike_gradient_hard(q, e, u, v_reset)
     none = type(phi)(0)
     delta = eq.potential_gradient(q, e, s if hard else none, phi, p)
-    return q, delta, -(q * phi + (e * s if soft else none))
+    return q, delta, -q * phi - (e * s if soft else none)
 
 
 @register_jitable

@@ -7,7 +7,8 @@ from .delay import Delay
 from .dense import Linear
 from .encode import Poisson
 from .mode import INFERENCE, TRAINING, Mode
-from .neuron import Neuron, Trace
+from .neuron import Neuron
+from .neuron_run import Trace
 from .neurons import ALIF, IF, LI, LIF, PLIF, CubaLIF, RecurrentALIF, RecurrentCubaLIF, RecurrentLIF
 from .norm import BatchNorm
 from .norm_group import GroupNorm, LayerNorm

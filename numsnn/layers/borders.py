@@ -107,7 +107,7 @@ def _converted(layer, x, what, spikes):
         raise ShapeError(f"{expected}; got {_told(x)}") from None
     if array.dtype.kind not in "biuf":
         raise ShapeError(f"{expected}; got {_told(x)}")
-    keeps = spikes and array.dtype.kind == "b" or array.dtype == SPIKES and spikes
+    keeps = (spikes and array.dtype.kind == "b") or (array.dtype == SPIKES and spikes)
     return np.ascontiguousarray(array, SPIKES if keeps else layer.dtype)
 
 

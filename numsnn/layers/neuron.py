@@ -1,14 +1,17 @@
 """What all spiking neurons share: where PSG and PDA act, and the kernels are called."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
+from ..kernels.rules import Rule
+from ..kernels.types import Firing, Reset
 from ..pda import PDA, ShiftTracker
 from ..psg import FAMILIES, PSG, Surrogate
 from ..validate import flag, whole
 from .base import Layer
 from .neuron_arguments import granularity, numbers
+from .neuron_run import ByRule, Extended, Trace, direct_of
 from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
 from .shapes import keep_channels
@@ -22,35 +25,6 @@ batch normalisation, where it is 0.21."""
 
 MARGIN = 1e-3
 """A learned threshold stays at least this far above 0 and above v_reset, and below its inverse."""
-
-
-@dataclass
-class Trace:
-    """What a stored pass leaves for the backward pass and for whoever looks inside. Arrays are ``[T, M, C]``.
-
-    Attributes:
-        current: input current, or what `norm` makes it of.
-        norm: the `Normalisation` in front, where both are run as one, or None.
-        u: potentials after charging; None where nobody asked for them: see `Neuron.potentials`.
-        s: spikes.
-        d: PDA correction ``[T, C]``.
-        relaxed: whether spikes are those of the relaxed mode.
-        j, a, held: synaptic current, adaptation, refractoriness; None where the neuron has no such part.
-        start: the state the pass was carried on from, or None.
-        visible: where the surrogate can see the potentials (uint8), or None.
-    """
-
-    current: np.ndarray
-    norm: Normalisation | None
-    u: np.ndarray | None
-    s: np.ndarray
-    d: np.ndarray
-    relaxed: bool
-    j: np.ndarray | None
-    a: np.ndarray | None
-    held: np.ndarray | None
-    start: np.ndarray | None
-    visible: np.ndarray | None
 
 
 class Neuron(Layer):
@@ -81,9 +55,8 @@ class Neuron(Layer):
     """
 
     carries = fires = True
-    synaptic = adaptive = recurrent = False
-    gamma = rho = kappa = lateral = None
-    decay_input = learn_tau = False
+    adaptive = recurrent = False
+    lateral = None
     growing_statistics = ("correction",)
     want_visible = False
     visible_share = None
@@ -137,26 +110,42 @@ class Neuron(Layer):
     def check_record(self):
         """Refuse to record what this neuron does not have; subclasses call it when they know what they have."""
         kind = type(self).__name__
-        known = ["u", "v", "s"] + ["j"] * self.synaptic + ["a"] * self.adaptive
+        known = ["u", "v", "s", *self.states()]
         if unknown := [key for key in self.record if key not in known]:
             raise ValueError(f"{kind}: record takes {', '.join(map(repr, known))}; got {unknown[0]!r}")
         if "v" in self.record and self.v_reset is None and self.adaptive:
             raise ValueError(f"{kind}: 'v' cannot be recorded with a soft reset by an adapting threshold; got 'v'")
 
+    # --- what a kind of neuron says of itself ---
+
+    def rule(self) -> Rule | None:
+        """How the potential is charged; None for a neuron with extensions (docs/method.md, group X), whose kernels are
+        others."""
+        raise TypeError(f"{type(self).__name__} has no rule()")
+
+    @property
+    def run(self) -> ByRule | Extended:
+        """How the kernels are called."""
+        rule = self.rule()
+        return Extended(self) if rule is None else ByRule(self, rule)
+
+    def states(self) -> tuple[str, ...]:
+        """Names of what the neuron carries from step to step beside its potential, as far as it can be recorded."""
+        return ()
+
+    def create_values(self) -> dict[str, ConstrainedValue]:
+        """The values of its charge, by the names of the rule, made with `decay` and `scale`."""
+        raise TypeError(f"{type(self).__name__} has no create_values()")
+
     @property
     def takes_over(self):
         """What the neuron's kernels can do for the layer in front: see `layers.fused`."""
-        return "normalisation" if self.plain and type(self).compute is Neuron.compute else None
-
-    @property
-    def plain(self) -> bool:
-        """Whether the neuron is a leaky integrate-and-fire neuron and nothing more."""
-        return not (self.refractory or self.synaptic or self.adaptive or self.recurrent)
+        return "normalisation" if self.rule() is not None and type(self).compute is Neuron.compute else None
 
     def infer(self, shape):
         if len(shape) not in ((3,) if self.recurrent else (3, 4, 5)):
             self.refuse(shape, "[T, N, C]" if self.recurrent else "[T, N, C], [T, N, L, C] or [T, N, H, W, C]")
-        for what, value in {"leak": self._leak, "threshold": np.asarray(self.v_threshold), **self._starts}.items():
+        for what, value in {**self._starts, "threshold": np.asarray(self.v_threshold)}.items():
             if value.ndim and value.shape != (shape[-1],):
                 self.refuse(shape, f"[..., {len(value)}]: there is one {what} a channel")
         keep_channels(self, shape)
@@ -174,15 +163,14 @@ class Neuron(Layer):
         if psg.learned:
             learning = {"lr": psg.lr, "bounds": self.width_bounds()}
         per = psg.per if psg.learned else False
-        self.leak = self.decay("beta", self._leak, self.learn_tau)
         above = 0.0 if self.v_reset is None or self.v_reset == "none" else max(self.v_reset, 0.0)
         self.threshold = self.scale(
             "threshold", "threshold", self.v_threshold, self.learn_threshold, bounds=(above + MARGIN, 1 / MARGIN)
         )
         self.width = self.scale("width", "width", psg.width, per, **learning)
-        self.create_parts()
-        parts = self.leak, self.threshold, self.width, self.gamma, self.rho, self.kappa
-        self.values = [value for value in parts if value is not None]
+        self.own_values = self.create_values()
+        first, *others = self.own_values.values()
+        self.values = [first, self.threshold, self.width, *others]
         for value in self.values:
             if value.parameter is not None:
                 self.add_parameter(value.parameter)
@@ -192,9 +180,6 @@ class Neuron(Layer):
             self.lateral = self.add_parameter(Parameter("lateral", weight, "weight"))
         if self.pda is not None:
             self.tracker = ShiftTracker(self.pda, channels, self.kernels, self.dtype)
-
-    def create_parts(self):
-        """Make gamma, rho and kappa where a subclass has them; nothing here."""
 
     def decay(self, name, value, learn):
         """A decay factor between 0 and 1, one a channel."""
@@ -213,69 +198,32 @@ class Neuron(Layer):
         for value in self.values:
             value.refresh()
         rows = current.shape[1:]
-        state, first = self.carried_state(mode, rows if self.plain else (5, *rows), steps)
+        state, first = self.carried_state(mode, self.run.state_shape(rows), steps)
         start = self.keep_start(state, mode)
         d = self.kernels.zeros((steps, channels), self.dtype)
         if self.tracker is not None:
             d = self.tracker.correction_for(steps, first)
         s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
-        need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or not self.plain
+        need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or self.run.stores_potentials
         u = self.buffer("u", current.shape) if need_u else None
         visible = self.buffer("visible", s.shape, np.uint8) if mode.store and self._sees() else None
-        trace = Trace(current, norm, u, s, d, mode.relaxed, *self._part_buffers(current.shape), start, visible)
-        mean = var = None
+        trace = Trace(current, norm, u, s, d, mode.relaxed, start, visible, self.run.parts(current.shape))
+        moments = None
         if self.tracker is not None and self.tracker.wants_potentials(mode):
-            mean, var = self.buffer("moments", (2, steps, channels))
-        self.visible_share = self._run(trace, state, u, mean, var, visible)
+            moments = self.buffer("moments", (2, steps, channels))
+        self.visible_share = self.run.forward(trace, state, moments)
         if self.tracker is not None and (mode.store or mode.track):
-            moments = self._current_moments(trace) if mode.track else None
-            self.tracker.observe(moments, mean, var, rows[0], mode, first)
+            current_moments = self._current_moments(trace) if mode.track else None
+            self.tracker.observe(current_moments, *((None, None) if moments is None else moments), rows[0], mode, first)
         if mode.store:
             self.kept = trace
         if self.record:
             self._record(trace, x.shape)
         return s.reshape(x.shape)
 
-    def _run(self, trace, state, u, mean=None, var=None, visible=None):
-        """Call the forward kernel; returns the share of visible potentials, where that is asked for."""
-        family = self.surrogate.family if trace.relaxed else None
-        common = self.threshold.natural, trace.d, self.v_reset, self.decay_input
-        if self.plain:
-            norm = None if trace.norm is None else trace.norm[:3]
-            return self.kernels.lif_forward(
-                trace.current,
-                self.leak.natural,
-                *common,
-                family,
-                self.width.natural,
-                u,
-                trace.s,
-                state,
-                norm,
-                mean,
-                var,
-                visible,
-                self.surrogate.reach,
-            )
-        self.kernels.recurrent_forward(
-            trace.current,
-            self._lateral_value(),
-            self.leak.natural,
-            *self._part_values(),
-            *common,
-            self.refractory,
-            family,
-            self.width.natural,
-            u,
-            trace.s,
-            trace.j,
-            trace.a,
-            trace.held,
-            state,
-        )
-        if mean is not None:
-            self.kernels.moments(u, mean, var)
-        return None
+    def firing(self) -> Firing:
+        """Where and how the neuron fires, as the kernels take it."""
+        return Firing(self.threshold.natural, self.width.natural, self.surrogate.family, self.surrogate.reach)
 
     def _current_moments(self, trace):
         """Mean and variance ``[C]`` of the input current."""
@@ -295,33 +243,20 @@ class Neuron(Layer):
         """Potentials after charging of the last stored pass, ``[T, M, C]``, on the host; computed again, unless the
         pass kept them."""
         trace = self.kept
-        u = trace.u
-        if u is None:
-            u, start = self.kernels.empty(trace.current.shape, self.dtype), None
+        if trace.u is None:
+            start = None
             if trace.start is not None:
                 start = self.kernels.empty(trace.start.shape, self.dtype)
                 self.kernels.copy(trace.start, start)
-            self._run(trace, start, u)
-        return self.kernels.to_host(u)
-
-    def _part_values(self):
-        """gamma, rho and kappa, None where there is no such part."""
-        return tuple(None if part is None else part.natural for part in (self.gamma, self.rho, self.kappa))
-
-    def _lateral_value(self):
-        return None if self.lateral is None else self.lateral.value
-
-    def _part_buffers(self, shape):
-        """Arrays for synaptic current, adaptation and refractoriness, None where there is no such part."""
-        j = self.buffer("j", shape) if self.synaptic else None
-        a = self.buffer("a", shape) if self.adaptive else None
-        return j, a, self.buffer("held", shape, np.uint8) if self.refractory else None
+            trace = replace(trace, u=self.kernels.empty(trace.current.shape, self.dtype), visible=None)
+            self.run.forward(trace, start)
+        return self.kernels.to_host(trace.u)
 
     def _record(self, trace, shape):
-        arrays = {"u": trace.u, "s": trace.s, "j": trace.j, "a": trace.a}
+        arrays = {"u": trace.u, "s": trace.s, **trace.parts}
         if "v" in self.record:
             arrays["v"] = self.buffer("v", trace.u.shape)
-            self.kernels.lif_reset(trace.u, trace.s, self.threshold.natural, self.v_reset, arrays["v"])
+            self.kernels.neuron_reset(trace.u, trace.s, self.threshold.natural, Reset(self.v_reset), arrays["v"])
         self.recorded = {key: self.kernels.to_host(arrays[key]).reshape(shape) for key in self.record}
 
     # --- backward ---
@@ -329,54 +264,9 @@ class Neuron(Layer):
     def propagate(self, dy, need_dx):
         trace = self.kept
         shape = trace.s.shape
-        direct = (None, None) if self.tracker is None else self.tracker.direct_gradient
-        dx = self.overwrite(dy) if self.plain else self.gradient(dy.shape)
-        dleak = self.leak.gradient if self.learn_tau else None
-        common = (
-            self.threshold.natural,
-            trace.d,
-            self.v_reset,
-            self.detach_reset and not trace.relaxed,
-            self.decay_input,
-            self.surrogate.family,
-            self.width.natural,
-            *direct,
-            dx.reshape(shape),
-        )
-        if self.plain:
-            norm, sums = (None, None) if trace.norm is None else (trace.norm[:3], trace.norm.sums)
-            self.kernels.lif_backward(
-                dy.reshape(shape),
-                trace.current,
-                trace.s,
-                self.leak.natural,
-                *common,
-                dleak,
-                self.threshold.gradient if self.threshold.parameter else None,
-                self.width.gradient if self.width.parameter else None,
-                trace.start,
-                norm,
-                sums,
-            )
-        else:
-            parts = self.gamma, self.rho, self.kappa, self.threshold, self.width
-            wanted = (None if part is None or part.parameter is None else part.gradient for part in parts)
-            self.kernels.recurrent_backward(
-                dy.reshape(shape),
-                trace.u,
-                trace.s,
-                trace.j,
-                trace.a,
-                trace.held,
-                self._lateral_value(),
-                self.leak.natural,
-                *self._part_values(),
-                *common,
-                None if self.lateral is None else self.lateral.grad,
-                dleak,
-                *wanted,
-                trace.start,
-            )
+        direct = direct_of((None, None) if self.tracker is None else self.tracker.direct_gradient)
+        dx = self.gradient(dy.shape) if self.run.stores_potentials else self.overwrite(dy)
+        self.run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape))
         for value in self.values:
             value.collect()
         return dx
@@ -393,9 +283,9 @@ class Neuron(Layer):
         theta = self.kernels.to_host(self.threshold.natural)
         if not self.adaptive:
             return theta
-        a = self.kernels.to_host(self.kept.a)
+        a = self.kernels.to_host(self.kept.parts["a"])
         start = np.zeros_like(a[:1]) if self.kept.start is None else self.kernels.to_host(self.kept.start)[2][None]
-        return theta + self.kernels.to_host(self.kappa.natural) * np.concatenate([start, a[:-1]])
+        return theta + self.kernels.to_host(self.own_values["kappa"].natural) * np.concatenate([start, a[:-1]])
 
     def spikes(self) -> np.ndarray:
         """Spikes of the last stored pass, ``[T, M, C]``, on the host."""
@@ -413,11 +303,11 @@ class Neuron(Layer):
     def signals(self):
         if self.kept is None:
             return [self.output]
-        return [self.output, self.potentials(), *vars(self.kept).values()]
+        return [self.output, self.potentials(), *vars(self.kept).values(), *self.kept.parts.values()]
 
     def _sees(self):
         """Whether to find out in this pass where the surrogate sees."""
-        return self.plain and FAMILIES[self.surrogate.family].compact and self.plan.asks(self)
+        return self.rule() is not None and FAMILIES[self.surrogate.family].compact and self.plan.asks(self)
 
     def expected_share(self) -> float:
         """The share of the potentials that the surrogate is expected to see, without looking at them; above 1 where it
@@ -435,7 +325,7 @@ class Neuron(Layer):
         x = self.potentials() - self.thresholds()
         pieces = np.searchsorted(breaks, x / self.kernels.to_host(self.width.natural))
         if self.refractory:  # who rests is a matter of who has crossed the threshold; at rest nothing depends on x
-            pieces = np.where(self.kernels.to_host(self.kept.held), -1, 2 * pieces + (x >= 0))
+            pieces = np.where(self.kernels.to_host(self.kept.parts["held"]), -1, 2 * pieces + (x >= 0))
         return pieces
 
     def own_statistics(self):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels import rules
 from ..validate import flag
 from .base import Layer
 from .neuron import LEAK_BOUNDS, Neuron
@@ -12,7 +13,26 @@ from .parameter import ConstrainedValue
 from .shapes import keep_channels
 
 
-class LIF(Neuron):
+class _Leaky(Neuron):
+    """What neurons share whose potential leaks: beta and, as far as they have no extensions, the rules."""
+
+    decay_input = learn_tau = False
+
+    def rule(self):
+        if self.refractory or self.recurrent or self.adaptive:
+            return None
+        return rules.SCALED if self.decay_input else rules.LEAKY
+
+    def create_values(self):
+        return {"beta": self.decay("beta", self._starts["leak"], self.learn_tau)}
+
+    @property
+    def leak(self) -> ConstrainedValue:
+        """beta, the leak factor."""
+        return self.own_values["beta"]
+
+
+class LIF(_Leaky):
     """Leaky integrate-and-fire neurons, one a feature; all T steps in one pass, starting from rest.
 
         charge   u[t] = beta v[t-1] + i[t] - d[t]        beta = 1 - 1/tau, d = PDA correction
@@ -45,13 +65,14 @@ class LIF(Neuron):
         self.tau, self.beta = (2.0, None) if tau is None and beta is None else (tau, beta)
         self.decay_input = flag(f"{kind}: decay_input", decay_input)
         self.learn_tau = granularity(f"{kind}: learn_tau", learn_tau, self.tau if beta is None else beta)
-        self._leak = decay_of(f"{kind}: ", self.tau, self.beta, self.learn_tau)
-        if self.decay_input and (self._leak == 1).any():
+        leak = decay_of(f"{kind}: ", self.tau, self.beta, self.learn_tau)
+        if self.decay_input and (leak == 1).any():
             raise ValueError(f"{kind}: decay_input scales the input by 1 - beta, which is 0 for beta = 1")
+        self._starts["leak"] = leak
         self.check_record()
 
 
-class IF(Neuron):
+class IF(_Leaky):
     """Integrate-and-fire neurons: `LIF` without a leak (beta = 1).
 
     Args:
@@ -60,7 +81,7 @@ class IF(Neuron):
 
     def __init__(self, **options):
         super().__init__(**options)
-        self._leak = np.ones(())
+        self._starts["leak"] = np.ones(())
         self.check_record()
 
 
@@ -109,10 +130,16 @@ class ALIF(LIF):
             raise ValueError(f"{kind}: strength must be positive; got {strength!r}")
         self._starts |= {"adaptation": rho, "strength": np.asarray(strength)}
 
-    def create_parts(self):
-        super().create_parts()
-        self.rho = self.decay("rho", self._starts["adaptation"], self.learn_adaptation)
-        self.kappa = self.scale("strength", "threshold", self._starts["strength"], self.learn_adaptation)
+    def states(self):
+        return (*super().states(), "a")
+
+    def create_values(self):
+        rho = self.decay("rho", self._starts["adaptation"], self.learn_adaptation)
+        kappa = self.scale("strength", "threshold", self._starts["strength"], self.learn_adaptation)
+        return super().create_values() | {"rho": rho, "kappa": kappa}
+
+    rho = property(lambda self: self.own_values["rho"], doc="Decay of the adaptation.")
+    kappa = property(lambda self: self.own_values["kappa"], doc="Strength of the adaptation.")
 
 
 class CubaLIF(LIF):
@@ -130,8 +157,6 @@ class CubaLIF(LIF):
     Parameters, where learned, beside those of `LIF`: logit_gamma.
     """
 
-    synaptic = True
-
     def __init__(self, tau_synapse=None, gamma_synapse=None, learn_tau_synapse: bool | str = False, **options):
         super().__init__(**options)
         kind = type(self).__name__
@@ -145,9 +170,19 @@ class CubaLIF(LIF):
         gamma = decay_of(f"{kind}: the synapse's ", tau_synapse, gamma_synapse, self.learn_tau_synapse)
         self._starts |= {"synapse": gamma}
 
-    def create_parts(self):
-        super().create_parts()
-        self.gamma = self.decay("gamma", self._starts["synapse"], self.learn_tau_synapse)
+    def rule(self):
+        if super().rule() is None:
+            return None
+        return rules.SCALED_SYNAPTIC if self.decay_input else rules.SYNAPTIC
+
+    def states(self):
+        return ("j", *super().states())
+
+    def create_values(self):
+        gamma = self.decay("gamma", self._starts["synapse"], self.learn_tau_synapse)
+        return super().create_values() | {"gamma": gamma}
+
+    gamma = property(lambda self: self.own_values["gamma"], doc="Decay of the synaptic current.")
 
 
 class RecurrentLIF(LIF):

@@ -1,0 +1,202 @@
+"""How a neuron calls its kernels: neurons that follow a rule, and neurons with extensions."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..kernels.rules import Rule
+from ..kernels.types import Direct, Extensions, Moments, Norm, Reset, Stored, Wanted
+from .norm import Normalisation
+
+
+@dataclass
+class Trace:
+    """What a stored pass leaves for the backward pass and for those who look inside. Arrays are ``[T, M, C]``.
+
+    Attributes:
+        current: input current, or what `norm` makes it of.
+        norm: the `Normalisation` in front, where both are run as one, or None.
+        u: potentials after charging; None where they were not asked for: see `Neuron.potentials`.
+        s: spikes.
+        d: PDA correction ``[T, C]``.
+        relaxed: whether spikes are those of the relaxed mode.
+        start: the state the pass was carried on from, or None.
+        visible: where the surrogate can see the potentials (uint8), or None.
+        parts: what the neuron has beside its potential, by name: the states of its rule, or synaptic current "j",
+            adaptation "a" and refractoriness "held"; those that were asked for.
+    """
+
+    current: np.ndarray
+    norm: Normalisation | None
+    u: np.ndarray | None
+    s: np.ndarray
+    d: np.ndarray
+    relaxed: bool
+    start: np.ndarray | None
+    visible: np.ndarray | None
+    parts: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class ByRule:
+    """The passes of a neuron whose charge is a rule's: potentials are not stored, and a normalisation in front can be
+    part of the same kernel."""
+
+    def __init__(self, neuron, rule: Rule):
+        self.neuron, self.rule = neuron, rule
+
+    stores_potentials = False
+
+    def state_shape(self, rows: tuple[int, int]) -> tuple[int, ...]:
+        """Of what is carried from pass to pass, for ``[M, C]`` rows."""
+        return (1 + len(self.rule.states), *rows)
+
+    def parts(self, shape) -> dict:
+        """Arrays for the states that are to be recorded: all of them, as the kernels store all or none."""
+        names = self.rule.states
+        if set(names).isdisjoint(self.neuron.record):
+            return {}
+        return dict(zip(names, self.neuron.buffer("states", (len(names), *shape)), strict=True))
+
+    def forward(self, trace: Trace, carried, moments=None):
+        """Fill the trace; returns the share of visible potentials, where that is asked for."""
+        neuron = self.neuron
+        states = neuron.buffer("states", (len(trace.parts), *trace.s.shape)) if trace.parts else None
+        return neuron.kernels.neuron_forward(
+            self.rule,
+            trace.current,
+            self._values(),
+            neuron.firing(),
+            Reset(neuron.v_reset),
+            trace.d,
+            trace.relaxed,
+            trace.u,
+            trace.s,
+            states,
+            carried,
+            _norm(trace),
+            None if moments is None else Moments(*moments),
+            trace.visible,
+        )
+
+    def backward(self, trace: Trace, ds, direct, dx):
+        """dx from ds, and the natural gradients of all parameters."""
+        neuron = self.neuron
+        neuron.kernels.neuron_backward(
+            self.rule,
+            ds,
+            trace.current,
+            trace.s,
+            self._values(),
+            neuron.firing(),
+            Reset(neuron.v_reset, neuron.detach_reset and not trace.relaxed),
+            trace.d,
+            direct,
+            dx,
+            _wanted(neuron, [neuron.own_values[name] for name in self.rule.values]),
+            trace.start,
+            _norm(trace),
+            None if trace.norm is None else trace.norm.sums,
+        )
+
+    def _values(self):
+        """The rule's values ``[P, C]``."""
+        neuron = self.neuron
+        naturals = [neuron.own_values[name].natural for name in self.rule.values]
+        if len(naturals) == 1:
+            return naturals[0][None]
+        block = neuron.buffer("values", (len(naturals), *neuron.threshold.natural.shape))
+        for natural, row in zip(naturals, block, strict=True):
+            neuron.kernels.copy(natural, row)
+        return block
+
+
+class Extended:
+    """The passes of a neuron with lateral weights, an adapting threshold or a refractory time: everything is stored."""
+
+    def __init__(self, neuron):
+        self.neuron = neuron
+
+    stores_potentials = True
+
+    def state_shape(self, rows: tuple[int, int]) -> tuple[int, ...]:
+        """Of what is carried from pass to pass, for ``[M, C]`` rows."""
+        return (5, *rows)
+
+    def parts(self, shape) -> dict:
+        """Arrays for synaptic current, adaptation and refractoriness, as far as the neuron has them."""
+        neuron, found = self.neuron, {}
+        if "gamma" in neuron.own_values:
+            found["j"] = neuron.buffer("j", shape)
+        if neuron.adaptive:
+            found["a"] = neuron.buffer("a", shape)
+        if neuron.refractory:
+            found["held"] = neuron.buffer("held", shape, np.uint8)
+        return found
+
+    def forward(self, trace: Trace, carried, moments=None):
+        """Fill the trace."""
+        neuron = self.neuron
+        neuron.kernels.recurrent_forward(
+            trace.current,
+            neuron.own_values["beta"].natural,
+            self._extensions(),
+            neuron.firing(),
+            Reset(neuron.v_reset),
+            trace.d,
+            neuron.decay_input,
+            trace.relaxed,
+            self._stored(trace),
+            carried,
+        )
+        if moments is not None:
+            neuron.kernels.moments(trace.u, *moments)
+
+    def backward(self, trace: Trace, ds, direct, dx):
+        """dx from ds, and the natural gradients of all parameters."""
+        neuron = self.neuron
+        values = [neuron.own_values.get(name) for name in ("beta", "gamma", "rho", "kappa")]
+        neuron.kernels.recurrent_backward(
+            ds,
+            self._stored(trace),
+            neuron.own_values["beta"].natural,
+            self._extensions(),
+            neuron.firing(),
+            Reset(neuron.v_reset, neuron.detach_reset and not trace.relaxed),
+            trace.d,
+            neuron.decay_input,
+            direct,
+            dx,
+            None if neuron.lateral is None else neuron.lateral.grad,
+            _wanted(neuron, values),
+            trace.start,
+        )
+
+    def _stored(self, trace):
+        return Stored(trace.u, trace.s, *(trace.parts.get(name) for name in ("j", "a", "held")))
+
+    def _extensions(self):
+        neuron = self.neuron
+        values = (neuron.own_values.get(name) for name in ("gamma", "rho", "kappa"))
+        return Extensions(
+            None if neuron.lateral is None else neuron.lateral.value,
+            *(None if value is None else value.natural for value in values),
+            neuron.refractory,
+        )
+
+
+def _norm(trace):
+    return None if trace.norm is None else Norm(*trace.norm[:3])
+
+
+def _wanted(neuron, values):
+    """Where the gradients of learned values go."""
+    gradients = [
+        None if value is None or value.parameter is None else value.gradient
+        for value in (*values, neuron.threshold, neuron.width)
+    ]
+    return Wanted(tuple(gradients[:-2]), *gradients[-2:])
+
+
+def direct_of(pair) -> Direct | None:
+    """A loss on the potentials as the kernels take it, from PDA's (offset, slope) or (None, None)."""
+    return None if pair[0] is None else Direct(*pair)

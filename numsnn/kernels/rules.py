@@ -1,4 +1,4 @@
-"""Rules: how a neuron's potential is charged, as two scalar functions. Firing, surrogate, reset, correction, memory and
+"""N16, N17: rules, which say how a neuron's potential is charged, as two scalar functions. Firing, surrogate, reset, correction, memory and
 threads are the kernels', the same for every rule.
 
 A step of a neuron is: the rule charges the potential, the correction is taken off, the neuron fires, the reset acts. So

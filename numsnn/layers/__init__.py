@@ -3,6 +3,7 @@
 from .base import Layer
 from .container import Concat, Repeat, Residual, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose2d
+from .custom_neuron import CustomNeuron, Value
 from .delay import Delay
 from .dense import Linear
 from .encode import Poisson
@@ -37,6 +38,7 @@ __all__ = [
     "Conv2d",
     "ConvTranspose2d",
     "CubaLIF",
+    "CustomNeuron",
     "Delay",
     "Divergence",
     "Dropout",
@@ -62,5 +64,6 @@ __all__ = [
     "Sequential",
     "SpikePenalty",
     "Trace",
+    "Value",
     "set_route",
 ]

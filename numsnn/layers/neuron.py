@@ -61,6 +61,17 @@ class Neuron(Layer):
     want_visible = False
     visible_share = None
 
+    takes_steps = False
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        unused = [name for name in ("step", "step_back", "charge", "fire", "density", "cdf") if name in vars(cls)]
+        if unused and not cls.takes_steps:
+            raise TypeError(
+                f"{cls.__name__}.{unused[0]} would not be used: derive a neuron with a step of its own from "
+                "snn.CustomNeuron; a surrogate of your own is snn.register_surrogate"
+            )
+
     def __init__(
         self,
         v_threshold=1.0,
@@ -110,7 +121,7 @@ class Neuron(Layer):
     def check_record(self):
         """Refuse to record what this neuron does not have; subclasses call it when they know what they have."""
         kind = type(self).__name__
-        known = ["u", "v", "s", *self.states()]
+        known = ["u", "v", "s", *self.recordable()]
         if unknown := [key for key in self.record if key not in known]:
             raise ValueError(f"{kind}: record takes {', '.join(map(repr, known))}; got {unknown[0]!r}")
         if "v" in self.record and self.v_reset is None and self.adaptive:
@@ -129,7 +140,7 @@ class Neuron(Layer):
         rule = self.rule()
         return Extended(self) if rule is None else ByRule(self, rule)
 
-    def states(self) -> tuple[str, ...]:
+    def recordable(self) -> tuple[str, ...]:
         """Names of what the neuron carries from step to step beside its potential, as far as it can be recorded."""
         return ()
 
@@ -170,8 +181,8 @@ class Neuron(Layer):
         self.width = self.scale("width", "width", psg.width, per, **learning)
         self.own_values = self.create_values()
         first, *others = self.own_values.values()
-        self.values = [first, self.threshold, self.width, *others]
-        for value in self.values:
+        self.constrained = [first, self.threshold, self.width, *others]
+        for value in self.constrained:
             if value.parameter is not None:
                 self.add_parameter(value.parameter)
         if self.recurrent:
@@ -195,7 +206,7 @@ class Neuron(Layer):
         """The spikes for x, or for what norm makes of x."""
         steps, channels = x.shape[0], x.shape[-1]
         current = self.as_real(x).reshape(steps, -1, channels)
-        for value in self.values:
+        for value in self.constrained:
             value.refresh()
         rows = current.shape[1:]
         state, first = self.carried_state(mode, self.run.state_shape(rows), steps)
@@ -267,7 +278,7 @@ class Neuron(Layer):
         direct = direct_of((None, None) if self.tracker is None else self.tracker.direct_gradient)
         dx = self.gradient(dy.shape) if self.run.stores_potentials else self.overwrite(dy)
         self.run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape))
-        for value in self.values:
+        for value in self.constrained:
             value.collect()
         return dx
 
@@ -340,7 +351,7 @@ class Neuron(Layer):
 
     def move(self, kernels, dtype):
         if self.built:
-            for value in self.values:
+            for value in self.constrained:
                 value.move(kernels, self.kernels, dtype)
         if self.tracker is not None:
             self.tracker.kernels, self.tracker.dtype = kernels, dtype

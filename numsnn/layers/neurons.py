@@ -130,8 +130,8 @@ class ALIF(LIF):
             raise ValueError(f"{kind}: strength must be positive; got {strength!r}")
         self._starts |= {"adaptation": rho, "strength": np.asarray(strength)}
 
-    def states(self):
-        return (*super().states(), "a")
+    def recordable(self):
+        return (*super().recordable(), "a")
 
     def create_values(self):
         rho = self.decay("rho", self._starts["adaptation"], self.learn_adaptation)
@@ -175,8 +175,8 @@ class CubaLIF(LIF):
             return None
         return rules.SCALED_SYNAPTIC if self.decay_input else rules.SYNAPTIC
 
-    def states(self):
-        return ("j", *super().states())
+    def recordable(self):
+        return ("j", *super().recordable())
 
     def create_values(self):
         gamma = self.decay("gamma", self._starts["synapse"], self.learn_tau_synapse)

@@ -106,7 +106,7 @@ class ConstrainedValue(Portable):
     Args:
         name, group: of the parameter, where it is learned.
         value: one number, or one a channel.
-        kind: "positive" (trained as its logarithm) or "unit" (between 0 and 1, trained as its logit).
+        kind: "positive" (trained as its logarithm), "unit" (between 0 and 1, trained as its logit) or "free" (as it is).
         learn: False, "layer" (one parameter a layer) or "channel" (one a channel).
         channels: C.
         kernels, dtype: functions and float dtype of the target.
@@ -121,24 +121,24 @@ class ConstrainedValue(Portable):
         if learn:
             raw = self._unconstrained(value if learn == "channel" else value[:1])
             raw_bounds = None if bounds is None else tuple(map(float, self._unconstrained(np.array(bounds))))
-            prefix = "log" if kind == "positive" else "logit"
-            self.parameter = Parameter(f"{prefix}_{name}", kernels.from_host(raw, dtype), group, lr, raw_bounds)
+            full = {"positive": f"log_{name}", "unit": f"logit_{name}", "free": name}[kind]
+            self.parameter = Parameter(full, kernels.from_host(raw, dtype), group, lr, raw_bounds)
 
     def _unconstrained(self, value):
+        if self.kind == "free":
+            return value
         return np.log(value) if self.kind == "positive" else np.log(value) - np.log1p(-value)
 
     def refresh(self):
         """The natural values ``[C]``, derived anew from the parameter."""
         if self.parameter is not None:
-            forward = self.kernels.positive_forward if self.kind == "positive" else self.kernels.unit_forward
-            forward(self.parameter.value, self.natural)
+            getattr(self.kernels, f"{self.kind}_forward")(self.parameter.value, self.natural)
         return self.natural
 
     def collect(self):
         """Turn `gradient`, that of the natural values, into the parameter's."""
         if self.parameter is not None:
-            backward = self.kernels.positive_backward if self.kind == "positive" else self.kernels.unit_backward
-            backward(self.gradient, self.natural, self.parameter.grad)
+            getattr(self.kernels, f"{self.kind}_backward")(self.gradient, self.natural, self.parameter.grad)
 
     def move(self, kernels, old_kernels, dtype):
         """Bring the natural values to another target or dtype; the parameter is the layer's to move."""

@@ -13,7 +13,7 @@ from .surrogate import CDF, DENSITY
 def neuron_forward(
     rule, i, values, firing, reset, d, relaxed, u, s, states=None, carried=None, norm=None, moments=None, visible=None
 ):
-    """N1, N2, N3, N4, N13: charge, fire and reset for t = 1..T.
+    """N16, N2, N3, N4, N13: charge, fire and reset for t = 1..T.
 
     Args:
         rule: a `kernels.rules.Rule`.
@@ -42,7 +42,7 @@ def neuron_forward(
     v, *now = np.zeros((1 + len(rule.states), *i[0].shape), i.dtype) if carried is None else carried.copy()
     now = tuple(now)
     for t in range(len(i)):
-        charged, now = step(i[t], v, now, tuple(values))
+        charged, now = step(i[t], v, now, tuple(values))  # N16
         u_t = charged - d[t]  # N1
         x = u_t - theta
         s_t = CDF[firing.family](x / alpha) if relaxed else (x >= 0).astype(i.dtype)  # R1, N2
@@ -80,7 +80,7 @@ def fall(u, theta, v_reset):
 
 
 def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None):
-    """N5, N6, N7, N8, N9, N10, N11, N12, P1: back-propagation through time of `neuron_forward`, from t = T down to 1.
+    """N5, N6, N7, N11, N12, N17, P1: back-propagation through time of `neuron_forward`, from t = T down to 1.
 
     Args:
         rule, values, firing, reset, d: as in the forward pass.
@@ -122,23 +122,23 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
             wanted.alpha[...] -= (q * density * z).sum(0)  # P1
 
         v, *states = before[t]
-        di[t], e, slopes, changes = step_back(delta, slopes, i[t], v, tuple(states), values)  # N8, N9
+        di[t], e, slopes, changes = step_back(delta, slopes, i[t], v, tuple(states), values)  # N17
         for total, change in zip(wanted.values, changes, strict=True):
             if total is not None:
-                total += change.sum(0)  # N10
+                total += change.sum(0)  # N17
         if norm is not None:
             dnorm += di[t].sum(0), (di[t] * (x[t] - norm.centre)).sum(0)  # B8
 
 
 def potentials(rule, i, s, values, theta, d, v_reset, start):
-    """N1, N3, N4, N13: the potentials u of a forward pass that fired s, and what each step started from: potential and
+    """N16, N3, N4, N13: the potentials u of a forward pass that fired s, and what each step started from: potential and
     states, ``[T, 1 + S, M, C]``."""
     step, _ = functions(rule, i.dtype.type)
     u, before = np.empty_like(i), np.empty((len(i), 1 + len(rule.states), *i[0].shape), i.dtype)
     now = np.zeros_like(before[0]) if start is None else start
     for t in range(len(i)):
         before[t] = now
-        charged, states = step(i[t], now[0], tuple(now[1:]), values)
+        charged, states = step(i[t], now[0], tuple(now[1:]), values)  # N16
         u[t] = charged - d[t]  # N1
         now = np.stack([u[t] - s[t].astype(i.dtype) * fall(u[t], theta, v_reset), *states])  # N3, N4, N13
     return u, before

@@ -27,3 +27,13 @@ def unit_backward(dnatural, natural, draw):
     """N14: draw = dnatural natural (1 - natural), summed over channels where raw is one a layer."""
     share = dnatural * natural * (1 - natural)
     draw[...] = share.sum() if draw.size == 1 else share
+
+
+def free_forward(raw, natural):
+    """N15: natural = raw, the same for every channel where raw is one per layer."""
+    natural[...] = raw
+
+
+def free_backward(dnatural, natural, draw):
+    """N15: draw = dnatural, summed over channels where raw is one per layer."""
+    draw[...] = dnatural.sum() if draw.size == 1 else dnatural

@@ -1,0 +1,217 @@
+"""Neurons of your own: a declaration and two scalar functions make a layer at full speed."""
+
+import inspect
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..describe import nearest
+from ..kernels.rules import Rule
+from ..validate import choice, number
+from .neuron import LEAK_BOUNDS, Neuron
+from .neuron_arguments import granularity, numbers
+from .parameter import ConstrainedValue
+
+MOST_STATES, MOST_VALUES = 4, 8
+"""States and values that the kernels have room for."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One parameter of a neuron of your own: one number per channel, constant or learned.
+
+    Args:
+        start: where it starts: a number, or one per channel.
+        constraint: "free" (default; any number), "positive" (trained as its logarithm), or "unit" (between 0 and 1,
+            trained as its logit).
+        learn: False (default), True or "layer" (one number per layer), "channel" (one per channel).
+
+    Raises:
+        ValueError: an unknown constraint, or a start that it does not allow.
+    """
+
+    start: float = 0.0
+    constraint: str = "free"
+    learn: bool | str = False
+
+    def __post_init__(self):
+        choice("Value: constraint", self.constraint, ("free", "positive", "unit"))
+        self.check("Value: start", self.start, self.learn)
+
+    def check(self, what, start, learn):
+        """Refuse a start value that the constraint does not allow."""
+        array = numbers(what, start)
+        granularity(f"{what}: learn", learn, start)
+        if self.constraint == "positive" and (array <= 0).any():
+            raise ValueError(f"{what} must be positive; got {start!r}")
+        if self.constraint == "unit":
+            inside = (array > 0) & (array < 1) if learn else (array >= 0) & (array <= 1)
+            if not inside.all():
+                raise ValueError(f"{what} must lie between 0 and 1; got {start!r}")
+
+
+class CustomNeuron(Neuron):
+    """Base of neurons of your own. A subclass is a declaration and two functions of numbers:
+
+        class Quadratic(snn.CustomNeuron):
+            values = {"a": snn.Value(0.3, "positive", learn=True), "c": snn.Value(0.5)}
+            states = ()
+
+            def step(i, v, states, values):
+                a, c = values
+                return v + a * v * (v - c) + i, ()
+
+            def step_back(du, dstates, i, v, states, values):
+                a, c = values
+                return du, du * (1.0 + a * (2.0 * v - c)), (), (du * v * (v - c), -du * a * v)
+
+    ``step`` charges the potential: it gets the step's input current, the potential and the states as the step before
+    left them (behind the reset), and the values; it returns the charged potential and the new states. ``step_back`` gets
+    dL/du and dL/dstates, and what step was given; it returns dL/di, dL/dv, dL/dstates before the step, and the step's
+    share of dL/dvalues. states and values are tuples in the order of the declaration, also where there is one or none.
+
+    Everything else is done by the layer, as for `LIF`: firing, surrogates, PSG, PDA, resets, recording, streaming,
+    truncated BPTT, saving and loading, float64, gradient checks and diagnosis. The functions are compiled into the
+    kernels of the CPU and of CUDA, and the machine code is kept on disk. They may call `math` functions, ``abs``,
+    ``min``, ``max`` and functions of your own of the same kind, and branch; numbers written with a decimal point take the
+    layer's dtype.
+
+    ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]`` in, spikes of the same shape out.
+
+    Args:
+        learn: None (default) learns what the declaration says; otherwise the names of the values that are learned, each
+            one per layer, or a mapping from names to "layer" or "channel".
+        options: a start for each declared value, by its name; and those of `Neuron`, but ``refractory``.
+
+    Class attributes:
+        values: name -> `Value`, at least one and at most eight.
+        states: names of what the neuron carries beside its potential, at most four; zero at rest. They can be recorded.
+        kinks: charged potentials at which `step` bends or jumps, if there are any: finite differences do not cross them.
+
+    Raises:
+        TypeError: on the definition of a subclass, a declaration that is not complete.
+        ValueError: a start that the constraint does not allow, an unknown name.
+    """
+
+    values: ClassVar[dict[str, Value]] = {}
+    states: ClassVar[tuple[str, ...]] = ()
+    kinks: ClassVar[tuple[float, ...]] = ()
+    takes_steps = True
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        _check_declaration(cls)
+        own = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value.start)
+            for name, value in cls.values.items()
+        ]
+        own.append(inspect.Parameter("learn", inspect.Parameter.KEYWORD_ONLY, default=None))
+        inherited = [p for p in _neuron_options() if p.name not in {one.name for one in own}]
+        cls.__signature__ = inspect.Signature([*own, *inherited])
+
+    def __init__(self, *, learn=None, **options):
+        kind, declared = type(self).__name__, type(self).values
+        if not declared:
+            raise TypeError("CustomNeuron is a base: define a subclass with values, step and step_back")
+        known = {*declared, *(p.name for p in _neuron_options())}
+        for name in options:
+            if name not in known:
+                raise TypeError(f"{kind} takes no argument {name!r}.{nearest(name, known)}")
+        starts = {name: options.pop(name, value.start) for name, value in declared.items()}
+        super().__init__(**options)
+        self.learn = learn
+        self.learned = _learned(kind, declared, learn)
+        for name, start in starts.items():
+            declared[name].check(f"{kind}: {name}", start, self.learned[name])
+            setattr(self, name, start)
+            self._starts[name] = np.asarray(start, np.float64)
+        self.check_record()
+
+    def rule(self):
+        cls = type(self)
+        return Rule(cls.__name__, tuple(cls.states), tuple(cls.values), cls.step, cls.step_back)
+
+    def recordable(self):
+        return tuple(type(self).states)
+
+    def pieces(self):
+        charged = self.potentials() + self.kernels.to_host(self.kept.d)[:, None]  # before the correction was taken off
+        return np.stack([super().pieces(), np.searchsorted(type(self).kinks, charged)])
+
+    def create_values(self):
+        made = {}
+        for name, value in type(self).values.items():
+            bounds = LEAK_BOUNDS if value.constraint == "unit" else None
+            made[name] = ConstrainedValue(
+                name, "leak", self._starts[name], value.constraint, self.learned[name], *self._shared, bounds=bounds
+            )
+        return made
+
+
+def _neuron_options():
+    """The arguments of `Neuron` that neurons of your own take as well."""
+    return [
+        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for p in inspect.signature(Neuron).parameters.values()
+        if p.name != "refractory"
+    ]
+
+
+def _learned(kind, declared, learn):
+    """Name -> False, "layer" or "channel"."""
+    if learn is None:
+        return {name: granularity(f"{kind}: learn", value.learn, 0.0) for name, value in declared.items()}
+    asked = learn if isinstance(learn, dict) else dict.fromkeys((learn,) if isinstance(learn, str) else learn, "layer")
+    for name in asked:
+        if name not in declared:
+            raise ValueError(f"{kind}: learn names {name!r}, which is not declared.{nearest(name, declared)}")
+    return {name: granularity(f"{kind}: learn", asked.get(name, False), 0.0) for name in declared}
+
+
+def _check_declaration(cls):
+    """Refuse a subclass whose declaration is not complete, in one line that says what is missing."""
+    kind = cls.__name__
+    if not isinstance(cls.values, dict) or not all(isinstance(one, Value) for one in cls.values.values()):
+        raise TypeError(f"{kind}.values must be a dict from names to snn.Value; got {cls.values!r}")
+    if not 1 <= len(cls.values) <= MOST_VALUES or len(cls.states) > MOST_STATES:
+        raise TypeError(
+            f"{kind} must declare 1 to {MOST_VALUES} values and at most {MOST_STATES} states; "
+            f"got {len(cls.values)} and {len(cls.states)}"
+        )
+    taken = {"u", "v", "s", "i", "learn", *(p.name for p in _neuron_options())}
+    for name in (*cls.values, *cls.states):
+        if name in taken or not name.isidentifier() or hasattr(Neuron, name):
+            raise TypeError(f"{kind}: the name {name!r} is taken by neurons or is no identifier; choose another one")
+    for name, arguments in (("step", 4), ("step_back", 6)):
+        function = getattr(cls, name, None)
+        if function is None:
+            raise TypeError(f"{kind} needs a function {name} of {arguments} arguments; see snn.CustomNeuron")
+        if len(inspect.signature(function).parameters) != arguments:
+            raise TypeError(f"{kind}.{name} must take {arguments} arguments; see snn.CustomNeuron")
+    _try_once(cls)
+
+
+def _try_once(cls):
+    """Call both functions with plain numbers, so that a wrong structure is told here and not by a compiler."""
+    kind, zero = cls.__name__, number("0", 0.0)
+    states = (zero,) * len(cls.states)
+    values = tuple(float(np.ravel(value.start)[0]) for value in cls.values.values())
+    got = cls.step(0.25, 0.5, states, values)
+    if not (isinstance(got, tuple) and len(got) == 2 and _numbers(got[0]) and _tuple_of(got[1], len(states))):
+        raise TypeError(f"{kind}.step must return (u, states) with {len(states)} states in a tuple; got {got!r}")
+    got = cls.step_back(1.0, states, 0.25, 0.5, states, values)
+    fits = isinstance(got, tuple) and len(got) == 4 and _numbers(got[0]) and _numbers(got[1])
+    if not (fits and _tuple_of(got[2], len(states)) and _tuple_of(got[3], len(values))):
+        raise TypeError(
+            f"{kind}.step_back must return (di, dv, dstates, dvalues) with {len(states)} states and {len(values)} "
+            f"values in tuples; got {got!r}"
+        )
+
+
+def _numbers(x):
+    return isinstance(x, int | float | np.number)
+
+
+def _tuple_of(x, count):
+    return isinstance(x, tuple) and len(x) == count and all(map(_numbers, x))

@@ -14,7 +14,8 @@ and its surrogate a raised cosine, phi(z) = (1 + cos pi z) / 2 for |z| < 1, whos
 gradients are written by hand as in README.md, "The method": `check_gradients` proves them, for which the layer has to
 fire with the distribution function Phi in relaxed mode. Constructor arguments keep their names, so that the network can
 be printed, saved and loaded. The neuron has a memory, so it declares ``carries = True`` and begins every pass with
-`carried_state`: without that `net.stream()` and truncated BPTT refuse it. Runs on the CPU: for "cuda" a layer has to call kernels.
+`carried_state`: otherwise `net.stream()` and truncated BPTT would refuse it. Runs on the CPU: for "cuda" a layer has to
+call kernels.
 
 Takes about 6 s. Prints the table of the check, a bar an epoch, and
 
@@ -75,7 +76,7 @@ class QIF(snn.Layer):
         k, alpha = self.drive.value, np.exp(self.log_width.value)
         before, u, s = np.empty_like(x), np.empty_like(x), np.empty_like(x)
         state, _ = self.carried_state(mode, x.shape[1:], len(x))  # None where a pass starts from rest
-        v = np.zeros_like(before[0]) if state is None else state.copy()
+        v = np.zeros_like(x[0]) if state is None else state.copy()
         for t in range(len(x)):
             before[t] = v
             u[t] = v + k * v * (v - self.c) + x[t]

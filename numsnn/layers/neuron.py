@@ -80,6 +80,7 @@ class Neuron(Layer):
         ValueError: a threshold that is not positive or does not exceed v_reset, values out of range.
     """
 
+    transient = Layer.transient | {"recorded": dict}
     carries = fires = True
     synaptic = adaptive = recurrent = False
     gamma = rho = kappa = lateral = None

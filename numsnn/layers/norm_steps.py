@@ -20,7 +20,6 @@ class _Steps(NamedTuple):
     frozen: bool
 
 
-
 def _check_steps(layer, shape):
     """Refuse an input of another number of steps."""
     if shape[0] != layer.steps:

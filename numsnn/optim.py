@@ -1,6 +1,7 @@
 """Optimisers, parameter groups and gradient clipping."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Optimizer(Described, Portable):
     """
 
     slots: tuple[str, ...] = ()
-    transient = {"_flat": nothing, "_memory": dict, "_settings": nothing}
+    transient: ClassVar = {"_flat": nothing, "_memory": dict, "_settings": nothing}
 
     def __init__(self, lr: float, weight_decay: float = 0.0, groups: dict | None = None):
         kind = type(self).__name__

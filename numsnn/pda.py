@@ -14,6 +14,8 @@ Measuring the potential shift and adjusting the distribution is the idea of Wang
 formulas are this project's own formulation of it.
 """
 
+from typing import ClassVar
+
 import numpy as np
 
 from .describe import Described
@@ -65,7 +67,7 @@ class ShiftTracker(Portable):
         batches: how many batches have been tracked, ``[1]``.
     """
 
-    transient = {"_direct": nothing, "_shares": nothing}
+    transient: ClassVar = {"_direct": nothing, "_shares": nothing}
 
     def __init__(self, settings: PDA, channels: int, kernels, dtype):
         self.settings, self.kernels, self.dtype = settings, kernels, dtype

@@ -63,6 +63,10 @@ class Dataset:
         self.x.flags.writeable = False
         self.y.flags.writeable = False
 
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        self.x.flags.writeable = self.y.flags.writeable = False  # which copies of arrays are not
+
     def __len__(self) -> int:
         """Number of samples, N."""
         return len(self.x)

@@ -48,7 +48,7 @@ class Store:
     """
 
     def __init__(self, file, path: str, memory: int) -> None:
-        self._file, self.path = file, path
+        self._file, self.path, self._origin = file, path, (os.path.abspath(path), memory)
         self.about = _header(file, path)
         self.kind, self.name, self.source = (self.about[key] for key in ("kind", "name", "source"))
         self.classes = tuple(self.about["classes"])
@@ -70,6 +70,9 @@ class Store:
     def __repr__(self) -> str:
         parts = ", ".join(f"{part} {len(samples)}" for part, samples in self.parts.items())
         return f"Store({self.name!r}: {self.kind}, {parts}; {len(self.classes)} classes)"
+
+    def __reduce__(self):
+        return open_store, self._origin
 
     def close(self) -> None:
         """Close the file; parts that are in memory stay usable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
@@ -10,14 +11,18 @@ from numpy.typing import ArrayLike
 from .dataset import checked_rows, scaled
 from .events import Events
 from .formats import FormatError
+from .formats.hdf5 import opened
 from .frames import Frames
 
 
 class _Part:
-    """Arrays in a file; those that are small enough are taken into memory when the first sample is asked for."""
+    """Arrays in a file; those that are small enough are taken into memory when the first sample is asked for.
+
+    A part can be copied and pickled: no samples are taken along, a copy opens the file again."""
 
     def __init__(self, group, about: dict, path: str, memory: int, names: tuple[str, ...]) -> None:
         self._path, self._lock = path, threading.Lock()
+        self._origin = about, os.path.abspath(path), memory, group.name
         self._arrays = {}
         for name in (*names, "y"):
             if name not in group:
@@ -33,6 +38,19 @@ class _Part:
             raise FormatError(path, 0, f"{group.name}/y: labels must be in 0..{len(self.classes) - 1}")
         self._small = sum(self._arrays[name].nbytes for name in names) <= memory
         self._large = names
+
+    def __getstate__(self) -> dict:
+        return {"origin": self._origin, "y": self.y}
+
+    def __setstate__(self, state: dict) -> None:
+        import h5py
+
+        about, path, memory, name = state["origin"]
+        with opened(path) as file:
+            self.__init__(file[name], about, path, memory)  # a file that is missing or damaged is refused in one line
+        self.__init__(h5py.File(path, "r")[name], about, path, memory)
+        if not np.array_equal(self.y, state["y"]):
+            raise FormatError(path, 0, f"{name}: the labels are not those that were there when the part was copied")
 
     def __len__(self) -> int:
         """Number of samples, N."""
@@ -165,6 +183,13 @@ class RecordingsInMemory(Recordings):
         arrays = {"address": address, "time": time, "offset": offset, "start": start, "y": np.asarray(y)}
         super().__init__(_Arrays(arrays), about, name, memory=0)
         self.name = name
+
+    def __getstate__(self) -> dict:
+        return {key: value for key, value in vars(self).items() if key != "_lock"}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+        self.y.flags.writeable = False
 
 
 class _Arrays(dict):

@@ -1,6 +1,7 @@
 """What every layer is: four methods that its author writes, and the tools that they are written with."""
 
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Layer(Described, Network):
     - ``carries``: whether it has a memory that goes on from one time step to the next. True: `compute` uses
       `self.carried_state`. False: every step is computed by itself. None (default): not said, and `Stream` and
       truncated BPTT refuse the layer;
-    - ``passes``, ``reads_spikes`` (optional): see `layers.plan`. The default is always right and leaves out no gradient.
+    - ``passes``, ``reads_spikes`` (optional): see `layers.plan`. By default every gradient is computed everywhere.
 
     It may use
 
@@ -49,7 +50,7 @@ class Layer(Described, Network):
     Layers can be copied with `copy.deepcopy` and pickled. Buffers and what a pass has left are not taken along.
     """
 
-    transient = {
+    transient: ClassVar = {
         "_buffers": dict,
         **dict.fromkeys(("_kernels", "kept", "output", "input_gradient", "needed", "plan", "own_plan"), nothing),
     }

@@ -19,7 +19,7 @@ def admit(net, x):
         ShapeError: x is no NumPy array, is empty, or is of another dtype than uint8 and the network's.
         ValueError: NaN or inf in x.
     """
-    name = net.path
+    name = net.named()[0][0]
     if not isinstance(x, np.ndarray):
         raise ShapeError(f"{name}: the input must be a NumPy array; got {type(x).__name__}")
     if x.dtype != np.uint8 and x.dtype != net.dtype:
@@ -86,9 +86,11 @@ def alike(layers) -> tuple[str, np.dtype]:
 
 
 def _fits(layer, x, spikes):
-    """Whether kernels take x as it is. This runs for every layer of every pass: it looks at two attributes."""
+    """Whether kernels take x as it is, also to write over it, as they do with gradients. This runs for every layer of
+    every pass: it looks at attributes alone."""
     if type(x) is np.ndarray:
-        if layer.device == "cuda" or not x.flags.c_contiguous:
+        flags = x.flags
+        if layer.device == "cuda" or not flags.c_contiguous or not flags.writeable:
             return False
     elif layer.device != "cuda" or not on_device(x):
         return False
@@ -107,8 +109,8 @@ def _converted(layer, x, what, spikes):
         raise ShapeError(f"{expected}; got {_told(x)}") from None
     if array.dtype.kind not in "biuf":
         raise ShapeError(f"{expected}; got {_told(x)}")
-    keeps = (spikes and array.dtype.kind == "b") or (array.dtype == SPIKES and spikes)
-    return np.ascontiguousarray(array, SPIKES if keeps else layer.dtype)
+    keeps = spikes and (array.dtype.kind == "b" or array.dtype == SPIKES)
+    return np.require(array, SPIKES if keeps else layer.dtype, ["C_CONTIGUOUS", "WRITEABLE"])
 
 
 def _told(x):

@@ -2,9 +2,9 @@
 
 
 class Pair:
-    """A pass through two layers at once: the second one's kernels also do the first one's arithmetic, and what would lie
-    between them is never in memory. The layers stay what they are, with their parameters, statistics and names, but for
-    the first one's ``output``, which is None, as there is none.
+    """A pass through two layers at once: the second one's kernels also do the first one's arithmetic, and what would
+    lie between them is never in memory. The layers stay what they are, with their parameters, statistics and names;
+    but the first one's ``output`` is None, as there is none.
 
     Args:
         first, second: neighbours for which `fits` holds.

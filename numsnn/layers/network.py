@@ -58,7 +58,7 @@ class Network(Portable):
         Raises:
             ShapeError: the shape does not fit; the layer, what came and what was expected are named.
         """
-        plan_of(self).adopt()
+        plan_of(self).enter()
         shape = tuple(whole(f"{self.path}.build: every extent of shape {tuple(shape)}", n) for n in shape)
         self.construct(shape, np.random.default_rng(whole("build: seed", seed, 0)))
         return self
@@ -79,7 +79,6 @@ class Network(Portable):
 
     def admit(self, x):
         """Check an input at the network's door and bring it to the target's memory; errors as for `__call__`."""
-        plan_of(self).adopt()
         return borders.admit(self, x)
 
     def stream(self) -> Stream:

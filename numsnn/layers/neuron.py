@@ -54,6 +54,7 @@ class Neuron(Layer):
         ValueError: a threshold that is not positive or does not exceed v_reset, values out of range.
     """
 
+    transient = Layer.transient | {"recorded": dict}
     carries = fires = True
     adaptive = recurrent = False
     lateral = None

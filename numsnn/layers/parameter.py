@@ -1,5 +1,7 @@
 """Trained arrays, and the constrained values neurons derive from them."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from ..errors import ShapeError
@@ -31,7 +33,7 @@ class Parameter(Portable):
         ValueError: on assigning a value, NaN or inf.
     """
 
-    transient = {"flat": nothing}
+    transient: ClassVar = {"flat": nothing}
 
     def __init__(self, name, value, group, lr=None, bounds=None):
         self.name, self.group, self.lr, self.bounds = name, group, lr, bounds

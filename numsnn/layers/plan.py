@@ -32,13 +32,14 @@ class Plan:
         net: the network.
         named: pairs (full name, layer) of the network and everything in it.
         pool: memory for gradients.
+        entered: the network was built or used as a whole.
         running: a pass is on its way.
         inspected: the last pass leaves everything behind (`Mode.inspect`).
     """
 
     def __init__(self, net):
         self.net, self.named, self.pool = net, names_of(net), Pool()
-        self.running = self.inspected = False
+        self.entered = self.running = self.inspected = False
         self._form = None
 
     @cached_property
@@ -68,7 +69,7 @@ class Plan:
         """The network's output for x."""
         if mode.carried is not None:
             carry.need_declarations(self.net, "a pass that is carried on")
-        self.adopt()
+        self.enter()
         x = borders.arriving(self.net, x)
         self.inspected, self.running = mode.inspect, True
         try:
@@ -98,6 +99,11 @@ class Plan:
         finally:
             self.running = False
         return net.input_gradient
+
+    def enter(self) -> None:
+        """Before the network is built or used; errors as for `adopt`."""
+        self.entered = True
+        self.adopt()
 
     def adopt(self) -> None:
         """Make all layers follow this plan: their names, masks and memory are this network's.
@@ -143,11 +149,11 @@ def plan_of(net) -> Plan:
 
 
 def settle_in(net) -> None:
-    """Give the layers of a new container its plan, but for those that are part of another network already."""
+    """Give the layers of a new container its plan, but for those of a network that is in use already."""
     plan = plan_of(net)
     inside = {layer for _, layer in plan.named}
     for name, layer in plan.named:
-        if layer.plan is None or layer.plan.net in inside:
+        if layer.plan is None or (layer.plan.net in inside and not layer.plan.entered):
             layer.path, layer.plan = name, plan
 
 

@@ -302,13 +302,13 @@ def test_an_unbuilt_network_is_built():
     assert net.input_shape == x.shape
 
 
-def test_a_part_of_a_network_keeps_its_names():
+def test_names_of_a_part_are_its_own():
     net, x, y = picture_net()
     trained(net, x, y)
     block = net.layers[3]
     report = diagnose(block, np.ones(block.input_shape, np.float32))
-    assert [row.name for row in report.layers] == ["residual1.branch.lif1"]
-    assert report.parameters[0].name == "residual1.branch.conv2d1.weight"
+    assert [row.name for row in report.layers] == ["branch.lif1"]
+    assert report.parameters[0].name == "branch.conv2d1.weight"
 
 
 def test_refusals():

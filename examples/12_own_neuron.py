@@ -3,8 +3,8 @@
     python examples/12_own_neuron.py [--epochs N] [--device cpu|cuda]
 
 A neuron is a declaration and two functions of numbers: how a step charges the potential, and the way back through it.
-The layer does the rest: firing, resets, PSG, PDA, recording, streaming, saving, gradient checks, diagnosis, compiled for
-the CPU's cores and vectors and for CUDA. Here is a quadratic neuron, which below the critical potential c leaks and
+The layer does the rest: firing, resets, PSG, PDA, recording, streaming, saving, gradient checks and diagnosis, compiled
+for the CPU's cores and vectors and for CUDA. Here is a quadratic neuron, which below the critical potential c leaks and
 above it drives itself towards the threshold (k is learned),
 
     charge   u[t] = v[t-1] + k v[t-1] (v[t-1] - c) + i[t]

@@ -1,8 +1,8 @@
-"""N16, N17: rules, which say how a neuron's potential is charged, as two scalar functions. Firing, surrogate, reset, correction, memory and
-threads are the kernels', the same for every rule.
+"""N16, N17: rules, which say how a neuron's potential is charged, as two scalar functions.
 
-A step of a neuron is: the rule charges the potential, the correction is taken off, the neuron fires, the reset acts. So
-a rule sees a step's input current, the potential and its own states as the step before left them, and its values:
+Firing, surrogate, reset, correction, memory and threads are the kernels', the same for every rule. A step of a neuron
+is: the rule charges the potential, the correction is taken off, the neuron fires, the reset acts. So a rule sees a
+step's input current, the potential and its own states as the step before left them, and its values:
 
     step(i, v, states, values) -> u, states
     step_back(du, dstates, i, v, states, values) -> di, dv, dstates, dvalues

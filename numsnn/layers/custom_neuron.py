@@ -67,14 +67,15 @@ class CustomNeuron(Neuron):
                 return du, du * (1.0 + a * (2.0 * v - c)), (), (du * v * (v - c), -du * a * v)
 
     ``step`` charges the potential: it gets the step's input current, the potential and the states as the step before
-    left them (behind the reset), and the values; it returns the charged potential and the new states. ``step_back`` gets
-    dL/du and dL/dstates, and what step was given; it returns dL/di, dL/dv, dL/dstates before the step, and the step's
-    share of dL/dvalues. states and values are tuples in the order of the declaration, also where there is one or none.
+    left them (behind the reset), and the values; it returns the charged potential and the new states. ``step_back``
+    gets dL/du and dL/dstates, and what step was given; it returns dL/di, dL/dv, dL/dstates before the step, and the
+    step's share of dL/dvalues. states and values are tuples in the order of the declaration, also where there is one or
+    none.
 
     Everything else is done by the layer, as for `LIF`: firing, surrogates, PSG, PDA, resets, recording, streaming,
     truncated BPTT, saving and loading, float64, gradient checks and diagnosis. The functions are compiled into the
-    kernels of the CPU and of CUDA, and the machine code is kept on disk. They may call `math` functions, ``abs``,
-    ``min``, ``max`` and functions of your own of the same kind, and branch; numbers written with a decimal point take the
+    kernels of the CPU and of CUDA, and the machine code is kept on disk. They may branch, and call `math` functions,
+    ``abs``, ``min``, ``max`` and functions of your own of the same kind. Numbers written with a decimal point take the
     layer's dtype.
 
     ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]`` in, spikes of the same shape out.
@@ -87,7 +88,8 @@ class CustomNeuron(Neuron):
     Class attributes:
         values: name -> `Value`, at least one and at most eight.
         states: names of what the neuron carries beside its potential, at most four; zero at rest. They can be recorded.
-        kinks: charged potentials at which `step` bends or jumps, if there are any: finite differences do not cross them.
+        kinks: charged potentials at which `step` bends or jumps, if there are any: `check_gradients` does not let its
+            differences cross them.
 
     Raises:
         TypeError: on the definition of a subclass, a declaration that is not complete.

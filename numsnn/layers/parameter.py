@@ -108,7 +108,8 @@ class ConstrainedValue(Portable):
     Args:
         name, group: of the parameter, where it is learned.
         value: one number, or one a channel.
-        kind: "positive" (trained as its logarithm), "unit" (between 0 and 1, trained as its logit) or "free" (as it is).
+        kind: "positive" (trained as its logarithm), "unit" (between 0 and 1, trained as its logit) or "free" (trained
+            as it is).
         learn: False, "layer" (one parameter a layer) or "channel" (one a channel).
         channels: C.
         kernels, dtype: functions and float dtype of the target.

@@ -72,7 +72,7 @@ TEXT = {
 
 
 def functions(rule, real):
-    """step and step_back of a rule for arrays ``[M, C]`` of a float type."""
+    """N16, N17: step and step_back of a rule for arrays ``[M, C]`` of a float type."""
     if rule in TEXT:
         return TEXT[rule]
     return tuple(_element_by_element(in_precision(function, real), real) for function in (rule.step, rule.step_back))

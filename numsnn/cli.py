@@ -206,7 +206,7 @@ def _diagnose(options):
 
 
 def _bench(options):
-    from .bench import command
+    from .measure import command
     from .kernels.cpu.launch import set_num_threads
 
     if options.threads is not None:

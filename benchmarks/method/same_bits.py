@@ -10,7 +10,8 @@ the arrays, to a file of the same name that ends in .npz. The exit status is 1 i
 versions, or between one and two threads.
 
 Numba keeps compiled kernels and does not notice when a function in another file that a kernel calls has changed.
-This script therefore keeps one cache of kernels for each state of numsnn's source files.
+This script therefore keeps one cache of kernels for each state of numsnn's source files. It imports nothing from the
+other benchmarks, because with PYTHONPATH they would be those of the other checkout.
 """
 
 import argparse
@@ -26,7 +27,8 @@ from typing import Any
 
 PACKAGE = Path(importlib.util.find_spec("numsnn").origin).parent
 SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(PACKAGE.rglob("*.py")))).hexdigest()
-os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / "numsnn-kernels" / SOURCES[:16])  # read by Numba
+if __name__ == "__main__":  # Numba reads this when it is imported
+    os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / "numsnn-kernels" / SOURCES[:16])
 
 import numpy as np  # noqa: E402  after Numba's setting
 

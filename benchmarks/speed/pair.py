@@ -1,13 +1,14 @@
 """How much faster or slower numsnn is in this checkout than in another one: both in turns, in one run.
 
-    python benchmarks/speed/pair.py OTHER_CHECKOUT                           # all workloads of `numsnn bench`, neurons
+    python benchmarks/speed/pair.py OTHER_CHECKOUT                           # everything that `numsnn bench` has
     python benchmarks/speed/pair.py OTHER_CHECKOUT --workload small neurons  # some of them
     python benchmarks/speed/pair.py OTHER_CHECKOUT --quick                   # tiny shapes, to see that it works
 
-Each side is a process of its own, which stays and is asked for one measurement at a time, in the order A B B A B A A B:
-so whatever else the machine does, and a clock that slows down, strikes both alike. Before it counts, each side has run
-every pass. A ratio is this checkout's time over the other's, from two measurements that follow one another; the table
-gives the median of the ratios and their quartiles. A ratio of 0.9 says that this checkout takes 10 % less time.
+Each side is a process that stays alive and is asked for one measurement at a time, in the order A B B A B A A B. So
+other work on the machine, and a processor that slows down, affect both sides alike. Each side runs every pass before the
+first measurement, so that everything is compiled. A ratio is this checkout's time divided by the other's, from two
+measurements that follow one another. The table gives the median of the ratios and their quartiles: 0.9 means that this
+checkout takes 10 % less time.
 
 Each side has a cache of compiled kernels of its own, for each state of numsnn's source files.
 """
@@ -27,7 +28,7 @@ HERE = Path(__file__).resolve()
 THIS_CHECKOUT = HERE.parents[2]
 
 LASTING = 0.5
-"""Seconds that a measurement lasts at least: passes that are shorter are repeated."""
+"""Seconds that a measurement should last: shorter passes are repeated."""
 
 
 class Side:
@@ -35,7 +36,7 @@ class Side:
 
     Args:
         checkout: the folder that holds the package's folder.
-        threads: to compute with.
+        threads: number of threads to compute with.
         quick: use tiny shapes.
     """
 

@@ -1,4 +1,4 @@
-"""The benchmarks are a package beside numsnn's, in the repository's root; helpers of these tests stand beside this file."""
+"""The benchmarks are a package in the repository's root; helpers of these tests stand beside this file."""
 
 import sys
 from pathlib import Path

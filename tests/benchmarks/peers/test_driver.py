@@ -62,7 +62,7 @@ def test_a_worker_that_dies(fake):
 
 
 def test_turns(fake, tmp_path):
-    """Slow sides run once per turn, fast sides as often as a turn allows; the runs before the first turn do not count."""
+    """Slow sides run once per turn, fast sides as often as fits; the runs before the first turn do not count."""
     workers = {"a": fake("a", 1.0), "b": fake("b", 0.0999)}
     found = alternate(workers, "train", budget=6.0, least=2, most=50, pause=0)
     assert found == {"a": [1.0] * 4, "b": [0.0999] * 12}  # a turn of both takes 1.3 s

@@ -5,8 +5,8 @@
     python benchmarks/speed/pair.py OTHER_CHECKOUT --quick                   # tiny shapes, to see that it works
 
 Each side is a process that stays alive and is asked for one measurement at a time, in the order A B B A B A A B. So
-other work on the machine, and a processor that slows down, affect both sides alike. Each side runs every pass before the
-first measurement, so that everything is compiled. A ratio is this checkout's time divided by the other's, from two
+other work on the machine, and a processor that slows down, affect both sides alike. Each side runs every pass before
+the first measurement, so that everything is compiled. A ratio is this checkout's time divided by the other's, from two
 measurements that follow one another. The table gives the median of the ratios and their quartiles: 0.9 means that this
 checkout takes 10 % less time.
 

@@ -42,7 +42,7 @@ class Task:
 
 
 RECIPE = {"optimizer": "AdamW", "lr": 2e-3, "weight_decay": 0.02, "schedule": "cosine", "smoothing": 0.1}
-"""What numsnn and its peers train by."""
+"""Optimiser, schedule and loss of numsnn and its peers."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class PeerTask:
         return self.workload.shape[1]
 
     def recipe(self, seed: int, method: str) -> dict:
-        """What a side trains by."""
+        """The recipe of one run, as plain data."""
         return RECIPE | {"epochs": self.epochs, "batch": self.batch, "seed": seed, "method": method}
 
     def quick(self) -> "PeerTask":

@@ -12,7 +12,7 @@ from numsnn.measure.host import repetitions
 from ..common import REPOSITORY
 
 WORKER = ("-m", "benchmarks.peers.worker")
-"""What the interpreter of a side runs."""
+"""Arguments of the interpreter that starts a side."""
 
 PAUSE = 0.05
 """Seconds between two turns, so that the threads of the side that ran before fall asleep."""

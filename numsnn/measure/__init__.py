@@ -1,4 +1,4 @@
-"""What numsnn is measured by: `numsnn bench` runs it alone (`command`), `benchmarks/compare.py` beside its peers.
+"""What numsnn is measured with: `numsnn bench` measures it alone (`command`), benchmarks/ beside other libraries.
 
-Nothing is imported here: the peers' processes use `measure` and have no Numba.
+Nothing is imported here, because processes without Numba use `host`.
 """

@@ -1,4 +1,4 @@
-"""`numsnn bench`: numsnn's own side of all workloads, of single layers and of the neuron kernel."""
+"""`numsnn bench`: times and memory of all workloads, of single layers and of the neuron kernel."""
 
 import json
 from dataclasses import replace
@@ -17,14 +17,14 @@ def run(quick: bool = False, only=None, surrogate: str = "arctan", budget: float
     """Measure numsnn alone and print tables; returns the results as plain data.
 
     Args:
-        quick: tiny shapes, which show that everything works and nothing else.
-        only: names of workloads, "layers", "neurons"; None for everything.
-        surrogate: family of all neurons.
-        budget: seconds a workload and pass.
-        say: called with every piece of text.
+        quick: use tiny shapes, which show that everything works and measure nothing. Default False.
+        only: names of workloads, "layers", "neurons"; None (default) for everything.
+        surrogate: family of all neurons. Default "arctan".
+        budget: seconds per workload and pass. Default 10.
+        say: called with every piece of text. Default `print`.
 
     Raises:
-        ValueError: a name that is not there.
+        ValueError: an unknown name.
     """
     from .. import get_num_threads
 
@@ -49,7 +49,7 @@ def run(quick: bool = False, only=None, surrogate: str = "arctan", budget: float
 
 
 def write(results: dict, path) -> None:
-    """Keep results as JSON."""
+    """Write results as JSON."""
     Path(path).write_text(json.dumps(results, indent=1) + "\n")
 
 
@@ -102,9 +102,9 @@ def _layer_table(results):
 
 
 def neuron_table(results: dict) -> str:
-    """Rates of the neuron kernel beside those of a copy."""
+    """A Markdown table of the neuron kernels' rates beside those of a copy."""
     rows = [
         [name, time_text(r["median"]), r["bytes"], f"{r['gigabytes_per_second']:.1f}", f"{r['share_of_copy']:.0%}"]
         for name, r in results.items()
     ]
-    return table(["neuron kernel", "time", "bytes an element", "GB/s", "of a copy's rate"], rows)
+    return table(["neuron kernel", "time", "bytes per element", "GB/s", "of a copy's rate"], rows)

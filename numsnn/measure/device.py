@@ -1,4 +1,4 @@
-"""Times and memory of work on a CUDA device: what `measure` is for the host, under the same names."""
+"""Times and memory of work on a CUDA device, under the same names as in `host`."""
 
 import gc
 from importlib import metadata
@@ -13,16 +13,16 @@ from ..kernels.cuda.stream import work_stream
 from . import host
 
 WRITTEN = 256 << 20
-"""Bytes that are written over between calls on request: more than any device's cache."""
+"""Bytes that are overwritten between calls if the cache is to be emptied: more than the cache of any device."""
 
 
 def seconds(step, count: int, cold: bool = False) -> list[float]:
-    """How long each of so many calls took on the device, from event to event: waiting for the host counts, too.
+    """Seconds of every call on the device, from event to event; the time in which the device waits for the host counts.
 
     Args:
         step: starts work.
-        count: of calls.
-        cold: whether the device's cache is emptied before each.
+        count: number of calls.
+        cold: whether the device's cache is emptied before every call. Default False.
     """
     if SIMULATED:
         return host.seconds(step, count)
@@ -39,29 +39,29 @@ def seconds(step, count: int, cold: bool = False) -> list[float]:
 
 
 def resident() -> int:
-    """Bytes of the device's memory that numsnn's arrays use."""
+    """Bytes of the device's memory that numsnn's arrays use now."""
     return store.used
 
 
 def peak() -> int:
-    """The most there were, since the process began or since `forget_peak`."""
+    """The largest number of bytes since the process began or since `forget_peak`."""
     return store.peak
 
 
 def forget_peak() -> None:
-    """Give back what nobody uses, and let `peak` begin anew."""
+    """Give unused memory back to the device, and reset `peak`."""
     gc.collect()
     store.release()
     store.peak = store.used
 
 
 def machine() -> dict:
-    """What a result has to name to be worth anything."""
+    """The machine, device and versions that a result has to name."""
     return host.machine() | {"device": device_info()["name"], "driver": driver(), "versions": versions()}
 
 
 def driver() -> str | None:
-    """The newest CUDA version that the driver knows."""
+    """The newest CUDA version that the driver supports; None in the simulator."""
     return None if SIMULATED else ".".join(map(str, api.cudadrv.driver.driver.get_version()))
 
 
@@ -69,7 +69,7 @@ PACKAGES = "numba", "numba-cuda", "cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-
 
 
 def versions() -> dict[str, str]:
-    """Of everything that compiles or computes."""
+    """Versions of every installed package that compiles or computes."""
     found = {}
     for name in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""Times, memory, and the machine they were measured on."""
+"""Times and memory on the host, and the machine that they were measured on."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ STATUS, REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def seconds(step, count: int) -> list[float]:
-    """How long each of so many calls took."""
+    """Seconds of each of `count` calls."""
     found = []
     for _ in range(count):
         start = time.perf_counter()
@@ -24,7 +24,8 @@ def seconds(step, count: int) -> list[float]:
 
 
 def repetitions(first: float, budget: float, least: int, most: int) -> int:
-    """How often to repeat what takes `first` seconds: as often as the budget allows, within bounds."""
+    """How often to repeat a step that takes `first` seconds: as often as fits into `budget` seconds, but at least `least`
+    and at most `most` times."""
     return max(least, min(most, int(budget / max(first, 1e-9))))
 
 
@@ -37,12 +38,12 @@ def summary(times) -> dict[str, float]:
 
 
 def resident() -> int | None:
-    """Bytes of this process that are in memory now; None where the system does not tell."""
+    """Bytes of this process that are in memory now; None if the system does not tell."""
     return _status("VmRSS")
 
 
 def peak() -> int | None:
-    """The most there were since the process began, or since `forget_peak`."""
+    """The largest number of bytes since the process began, or since `forget_peak`; None if the system does not tell."""
     if STATUS.exists():
         return _status("VmHWM")
     if sys.platform == "win32":
@@ -54,7 +55,7 @@ def peak() -> int | None:
 
 
 def forget_peak() -> bool:
-    """Let `peak` begin anew; whether the system can."""
+    """Reset `peak`; returns whether the system can."""
     try:
         REFERENCES.write_text("5")
     except OSError:
@@ -90,12 +91,12 @@ def registers() -> str:
 
 
 def load() -> list[float] | None:
-    """Processes that wanted to run, on average over 1, 5 and 15 minutes; None where the system does not tell."""
+    """Number of processes that could run, on average over 1, 5 and 15 minutes; None if the system does not tell."""
     return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
 
 
 def machine() -> dict:
-    """What a result has to name to be worth anything."""
+    """The machine that a result has to name."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": processor(),

@@ -1,4 +1,4 @@
-"""numsnn's side of a workload: the network, a training step, an inference pass, and what they computed."""
+"""A workload in numsnn: the network, a training step, an inference pass, and what they compute."""
 
 import numpy as np
 
@@ -31,9 +31,9 @@ def build(workload: Workload, record=(), momentum: float = 0.1, **options) -> Se
 
     Args:
         workload: what to build.
-        record: what the neurons are to keep of every pass.
-        momentum: of the normalisations' running statistics.
-        options: of the neurons, in place of the workload's.
+        record: what the neurons record in every pass. Default nothing.
+        momentum: of the normalisations' running statistics. Default 0.1.
+        options: further arguments of the neurons, in place of the workload's.
     """
     surrogate = Surrogate(workload.surrogate, SURROGATES[workload.surrogate])
     neuron = {"decay_input": True, "detach_reset": workload.detach, "surrogate": surrogate, "record": record}
@@ -60,13 +60,13 @@ def build(workload: Workload, record=(), momentum: float = 0.1, **options) -> Se
 
 
 def fill(net: Layer, arrays: dict[str, np.ndarray]) -> None:
-    """Give a built network the parameters p0, p1, ... of a workload; learned widths, which no workload has, stay."""
+    """Give a built network the parameters p0, p1, ... of a workload. Learned widths, which no workload has, stay."""
     for k, parameter in enumerate(_shared(net)):
         net.kernels.put(arrays[f"p{k}"], parameter.value)
 
 
 def initial(workload: Workload, seed: int) -> dict[str, np.ndarray]:
-    """Parameters p0, p1, ... as numsnn, and not PyTorch, draws them for a network that is to be trained."""
+    """Parameters p0, p1, ... as numsnn draws them for training; `workloads.draw` draws them as PyTorch does."""
     net = build(workload)
     net.build(workload.shape[1:] if workload.encoding == "picture" else workload.shape, seed)
     return {f"p{k}": net.kernels.to_host(parameter.value).copy() for k, parameter in enumerate(_shared(net))}
@@ -77,13 +77,13 @@ def _shared(net):
 
 
 class Network:
-    """A workload ready to be run.
+    """A workload that is ready to run.
 
     Args:
         workload: what to run.
-        arrays: of `workloads.draw`, and where there are normalisations their statistics m0, v0, m1, ...
-        device: where to compute.
-        route: see `numsnn.set_route`.
+        arrays: those of `workloads.draw`, and the statistics m0, v0, m1, ... of the normalisations if there are any.
+        device: "cpu" (default) or "cuda".
+        route: see `numsnn.set_route`. Default "auto".
     """
 
     def __init__(self, workload: Workload, arrays: dict[str, np.ndarray], device: str = "cpu", route: str = "auto"):
@@ -106,11 +106,11 @@ class Network:
         return net
 
     def _here(self, x, dtype):
-        """A copy of an array of the network's, on the host."""
+        """A copy on the host of one of the network's arrays."""
         return np.array(self.kernels.to_host(x), dtype)
 
     def train(self) -> None:
-        """Forward and backward pass; gradients are there afterwards, parameters stay as they are."""
+        """A forward and a backward pass, which compute all gradients; parameters do not change."""
         z = self.net.forward(self.x, TRAINING)
         dz = self.ones if self.ones is not None else self.loss(self.net.kernels, z, self.y)[1]
         self.net.backward(dz, need_dx=False)
@@ -132,7 +132,7 @@ class Network:
         return found
 
     def routes(self) -> list[str]:
-        """The ways that convolutions and matrix products were last computed in training, see `numsnn.set_route`."""
+        """The routes of convolutions and matrix products in the last training pass, see `numsnn.set_route`."""
         found = [layer.routes.values() for layer in self.net.walk() if hasattr(layer, "routes")]
         return sorted({route for routes in found for route in routes})
 
@@ -154,7 +154,7 @@ def _of_kind(net, kind):
 
 
 def statistics(workload: Workload, arrays, device: str = "cpu") -> dict[str, np.ndarray]:
-    """Mean and variance m0, v0, m1, ... of every normalisation's input, which inference is to use."""
+    """Mean and variance m0, v0, m1, ... of every normalisation's input, for inference."""
     network = Network(workload, arrays, device)
     net = network._loaded(build(workload, momentum=1.0))
     net.forward(network.x, Mode(training=True, track=True))
@@ -165,9 +165,9 @@ def statistics(workload: Workload, arrays, device: str = "cpu") -> dict[str, np.
 
 
 def calibrated(workload: Workload, arrays, halvings: int = 12) -> Workload:
-    """The workload with thresholds at which `workload.rate` of every layer's neurons fire in training.
+    """The workload with thresholds at which the share `workload.rate` of every layer's neurons fires in training.
 
-    Layer by layer: what comes out of the layers below depends on their thresholds alone.
+    They are found one layer after the other, because a layer's input depends only on the thresholds below it.
     """
     thresholds = []
     for k in range(sum(layer[0] == "lif" for layer in workload.layers)):
@@ -185,7 +185,7 @@ def calibrated(workload: Workload, arrays, halvings: int = 12) -> Workload:
 
 
 def prepare(workload: Workload, seed: int = 0, device: str = "cpu") -> tuple[Workload, dict[str, np.ndarray]]:
-    """A workload and all its numbers: drawn, thresholds (on the CPU) and statistics set."""
+    """A workload with its thresholds set (on the CPU), and all its arrays, including the statistics."""
     from .workloads import draw
 
     arrays = draw(workload, seed)

@@ -1,7 +1,7 @@
 """The neuron kernel alone, as memory traffic, beside a plain copy by the same target.
 
-What counts are the bytes that a pass cannot do without, an element and step: whatever a kernel moves beyond that shows
-as a lower rate. A copy moves 8.
+The bytes that count are those that a pass has to move at least, per element and step. If a kernel moves more, its rate
+is lower. A copy moves 8.
 
     LIF                        forward     reads the current (4), writes the spike (1)
                                backward    reads the gradient (4), current (4) and spike (1), writes a gradient (4)
@@ -29,7 +29,7 @@ BYTES = {
 }
 
 SHAPES = {"cpu": (10, 16, 32, 32, 128), "cuda": (10, 64, 32, 32, 128)}
-"""Device -> shape of what is measured there: far more than its caches hold."""
+"""Device -> shape of the input that is measured there, far larger than the device's caches."""
 
 TINY = 2, 2, 4, 4, 8
 
@@ -42,16 +42,16 @@ def _copy_tiles(x, y, size, lo, hi):
 
 
 def copy(x: np.ndarray, y: np.ndarray) -> None:
-    """y = x for arrays ``[F]``, spread over all threads as any other kernel."""
+    """y = x for arrays ``[F]``, spread over all threads like any other kernel."""
     launch(_copy_tiles, count_tiles(x.size, TILE_ELEMENTS), x, y, TILE_ELEMENTS)
 
 
 def steps(quick: bool = False, device: str = "cpu") -> dict:
-    """What is measured: name -> function of no arguments; the backward passes need their forward pass before them.
+    """What is measured: name -> function without arguments. A backward pass needs its forward pass before it.
 
     Args:
-        quick: a few elements instead of 21 million and more.
-        device: where to compute.
+        quick: use a few elements instead of 21 million and more. Default False.
+        device: "cpu" (default) or "cuda".
     """
     shape, kernels = TINY if quick else SHAPES[device], for_device(device)
     rng = np.random.default_rng(0)
@@ -72,12 +72,12 @@ def steps(quick: bool = False, device: str = "cpu") -> dict:
 
 
 def bandwidths(quick: bool = False, turns: int = 15, device: str = "cpu", seconds=host.seconds) -> dict[str, dict]:
-    """Time and rate of everything, in turns: name -> median seconds, bytes an element, GB/s, share of the copy's rate.
+    """Time and rate of everything, in turns: name -> median seconds, bytes per element, GB/s, share of the copy's rate.
 
     Args:
         quick, device: as for `steps`.
-        turns: how often each is run.
-        seconds: the clock, as `host.seconds`.
+        turns: number of runs that count, of each. Default 15.
+        seconds: function that times calls, as `host.seconds` (default).
     """
     functions = steps(quick, device)
     elements = np.prod(TINY if quick else SHAPES[device])
@@ -85,7 +85,7 @@ def bandwidths(quick: bool = False, turns: int = 15, device: str = "cpu", second
     for turn in range(turns + 2):
         for name, function in functions.items():
             found = seconds(function, 1)
-            if turn > 1:  # the first two compile and fault memory in
+            if turn > 1:  # the first two compile, and touch memory for the first time
                 times[name] += found
     found = {}
     for name, values in times.items():

@@ -22,8 +22,8 @@ class Case:
         kind: "conv" or "linear".
         numbers: (in, out, kernel, stride, padding), or (in, out).
         shape: of the input, ``[T, N, H, W, C]`` or ``[T, N, C]``.
-        density: share of the inputs that are not 0.
-        pooled: these are numbers in quarters, as behind average pooling, instead of spikes.
+        density: share of the inputs that are not 0. Default 0.05.
+        pooled: the inputs are numbers in quarters, as average pooling gives them, instead of spikes. Default False.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Case:
     pooled: bool = False
 
     def to_dict(self) -> dict:
-        """As data that JSON can hold; `Case(**...)` takes it back."""
+        """As data that JSON can hold; `Case(**data)` makes the case again."""
         return asdict(self)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """Of the output, in numsnn's layout."""
+        """Shape of the output, in numsnn's layout."""
         if self.kind == "linear":
             return (*self.shape[:2], self.numbers[1])
         _, channels, kernel, stride, padding = self.numbers
@@ -96,7 +96,7 @@ class Passes:
 
     Args:
         case: what to run.
-        arrays: of `draw`.
+        arrays: those of `draw`.
     """
 
     def __init__(self, case: Case, arrays: dict[str, np.ndarray]):
@@ -108,7 +108,7 @@ class Passes:
         self.forward()
 
     def forward(self) -> None:
-        """y from x, keeping what the other passes need."""
+        """y from x; keeps what the other passes need."""
         self.layer.forward(self.x, TRAINING)
 
     def weight_gradient(self) -> None:
@@ -116,7 +116,7 @@ class Passes:
         self.layer.backward(self.dy, need_dx=False)
 
     def input_gradient(self) -> None:
-        """dx from dy, at every input."""
+        """dx from dy, for every input."""
         kernels, w = self.layer.kernels, self.layer.weight.value
         if self.case.kind == "linear":
             kernels.linear_backward_input(rows(self.dy), w, rows(self.dx))

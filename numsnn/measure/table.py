@@ -2,11 +2,11 @@
 
 
 def table(header, rows) -> str:
-    """A Markdown table; numbers stand to the right.
+    """A Markdown table; all columns but the first are aligned to the right.
 
     Args:
         header: names of the columns.
-        rows: lists of strings, one a column.
+        rows: lists with one string per column.
     """
     rows = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[k]) for row in [list(header), *rows]) for k in range(len(header))]
@@ -21,7 +21,7 @@ def table(header, rows) -> str:
 
 
 def time_text(seconds: float | None) -> str:
-    """A time with three digits and its unit."""
+    """A time with three digits and its unit; "" for None."""
     if seconds is None:
         return ""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
@@ -31,12 +31,12 @@ def time_text(seconds: float | None) -> str:
 
 
 def bytes_text(count: int | None) -> str:
-    """A number of bytes in MB."""
+    """A number of bytes in MB; "" for None."""
     return "" if count is None else f"{count / 1e6:.0f} MB"
 
 
 def ratio_text(value: float | None) -> str:
-    """How many times as long."""
+    """A ratio of times; "" for None."""
     return "" if value is None else f"{value:.2f}x"
 
 

@@ -1,4 +1,4 @@
-"""What is measured, as plain data that any library can build its own network from.
+"""What is measured, as plain data from which any library can build its own network.
 
 A network is a tuple of layers, each a tuple of a name and its numbers:
 
@@ -8,8 +8,8 @@ A network is a tuple of layers, each a tuple of a name and its numbers:
     ("recurrent", channels, tau, threshold)        the same with dense lateral weights
     ("pool", size)                                 average pooling
     ("global_pool",)
-    ("flatten", pixels)                            so many pixels with all their channels become features
-    ("linear", in, out, gain, bias)                weights of deviation gain / sqrt(3 in); bias: whether there is one
+    ("flatten", pixels)                            this number of pixels with all channels become features
+    ("linear", in, out, gain, bias)                weights of standard deviation gain / sqrt(3 in)
     ("residual", branch, shortcut)                 sum of two tuples of layers; an empty shortcut is the input itself
 
 Arrays are numsnn's: ``[T, N, H, W, C]`` or ``[T, N, C]``, weights ``[kh, kw, in, out]`` and ``[in, out]``. Parameters
@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 SURROGATES = {"arctan": 1 / np.pi, "triangle": 1.0}
-"""Family -> width. The first is the ATan() of SpikingJelly and snnTorch, the second what most recipes here use."""
+"""Family -> width. The first is the ATan() of SpikingJelly and snnTorch; most of numsnn's recipes use the second."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Workload:
         shape: of the input, ``[T, N, ...]``.
         encoding: "spikes" (drawn anew at every step), "picture" (the same numbers at every step), "currents" (normal).
         density: share of spikes in the input; 1 for the other encodings.
-        once: how many layers at the front numsnn computes once for all steps of a picture (`Repeat`); 0 for none.
+        once: number of layers at the front that numsnn computes once for all steps of a picture (`Repeat`).
         detach: the backward pass treats the reset's spikes as constants.
-        loss: "rate" (cross-entropy of the mean over time) or "sum" (of all outputs).
-        training: whether training is measured, or inference alone.
+        loss: "rate" (cross-entropy of the mean over time) or "sum" (the sum of all outputs).
+        training: whether training is measured as well as inference.
         surrogate: family; its width is that of `SURROGATES`.
-        rate: share of spikes that the thresholds of all layers are set for; 0 leaves them.
+        rate: share of spikes to which the thresholds of all layers are adjusted; 0 leaves the thresholds.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Workload:
 
     @staticmethod
     def from_dict(data: dict) -> "Workload":
-        """What `to_dict` gave, also after JSON has made lists of its tuples."""
+        """The workload that `to_dict` gave, also if JSON has turned its tuples into lists."""
         return Workload(**{name: _tuples(value) for name, value in data.items()})
 
 
@@ -127,8 +127,8 @@ def resnet(name="resnet", steps=4, samples=8, width=1.0, size=32, once=2) -> Wor
 
 
 def fc(name="fc", steps=500, samples=16, units=1024, detach=True) -> Workload:
-    """One linear layer and its neurons, on dense input: the benchmark of Open Neuromorphic, with weights large enough
-    for a few per cent to fire."""
+    """One linear layer and its neurons, on dense input: the benchmark of Open Neuromorphic, with weights so large
+    that a few per cent of the neurons fire."""
     layers = ("linear", units, units, 4.0, True), ("lif", 5.0, 1.0)
     return Workload(name, layers, (steps, samples, units), "currents", detach=detach, loss="sum")
 
@@ -144,10 +144,10 @@ def recurrent(name="recurrent", steps=100, samples=64, features=700, units=256) 
 
 
 def workloads(quick: bool = False) -> dict[str, Workload]:
-    """All of them by name.
+    """All workloads by name.
 
     Args:
-        quick: tiny shapes, which show that everything works and nothing else.
+        quick: use tiny shapes, which show that everything works and measure nothing. Default False.
     """
     tiny = {"width": 1 / 8, "size": 8, "steps": 2, "samples": 2} if quick else {}
     one = tiny | {"samples": 1}
@@ -185,10 +185,12 @@ def scaling(quick: bool = False) -> dict[str, dict[str, Workload]]:
 
 
 def on_device(quick: bool = False) -> list[tuple[Workload, Workload]]:
-    """Those for a GPU, the most telling first, each with a smaller one by which sides show that they compute the same.
+    """The workloads for a GPU, the most important first, each with a smaller one.
+
+    On the smaller one the sides of a comparison show that they compute the same.
 
     Args:
-        quick: tiny shapes, for a simulated device.
+        quick: use tiny shapes, for a simulated device. Default False.
     """
     if quick:
         tiny = {"samples": 1, "steps": 2}
@@ -206,14 +208,14 @@ def on_device(quick: bool = False) -> list[tuple[Workload, Workload]]:
 
 
 ESSENTIAL = 3
-"""How many of `on_device` a short run measures."""
+"""Number of workloads of `on_device` that a short run measures."""
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
 def leaves(layers):
-    """The layers that are no residual blocks, in the order of their parameters."""
+    """All layers except residual blocks, whose parts it contains, in the order of their parameters."""
     for layer in layers:
         if layer[0] == "residual":
             yield from leaves(layer[1])
@@ -223,7 +225,7 @@ def leaves(layers):
 
 
 def with_thresholds(workload: Workload, thresholds) -> Workload:
-    """The same with these thresholds, one a layer of neurons."""
+    """The same workload with these thresholds, one per layer of neurons."""
     rest = iter(thresholds)
 
     def renewed(layers):
@@ -251,7 +253,7 @@ def draw(workload: Workload, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def plain_statistics(workload: Workload) -> dict[str, np.ndarray]:
-    """Mean 0 and variance 1 for every normalisation, where what a network computes does not matter."""
+    """Mean 0 and variance 1 for every normalisation, for networks whose output does not matter."""
     widths = [layer[1] for layer in leaves(workload.layers) if layer[0] == "norm"]
     found = {}
     for k, channels in enumerate(widths):

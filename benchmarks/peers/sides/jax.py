@@ -1,4 +1,4 @@
-"""Plain JAX, which is what Spyx compiles to: convolutions over all steps at once, neurons by `lax.scan`, all of it in
+"""Plain JAX, which is what Spyx compiles to: convolutions over all steps at once, neurons by `lax.scan`, everything in
 one compiled function."""
 
 import gc
@@ -18,9 +18,9 @@ PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat
 
 
 def load(threads, device):
-    """XLA takes as many threads as the process has cores; the worker sees to that. The driver names the platform."""
+    """XLA uses one thread per core of the process; the worker limits its cores, and the driver sets the platform."""
     if device == "cuda":
-        jax.devices("cuda")  # an error where there is none
+        jax.devices("cuda")  # raises an error without a CUDA device
         use("float32")
     return {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")} | {"python": sys.version.split()[0]}
 
@@ -30,8 +30,11 @@ def use(precision):
 
 
 class Meter:
-    """Times and memory on a device, see `sides`. A pass waits for its end, so that the host's clock will do; the peak
-    cannot be begun anew, so that only a higher one is known."""
+    """Times and memory on a device, see `benchmarks.peers.sides`.
+
+    A pass waits for its end, so the host's clock is enough. The peak cannot be reset, so only a peak that is higher than
+    the one before is known.
+    """
 
     seconds, known = staticmethod(host.seconds), 0
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of torch.jit, which Norse calls when it is imported
+    warnings.simplefilter("ignore")  # torch.jit warns when Norse is imported
     from norse.torch.functional.lif import LIFParameters
     from norse.torch.module.lif import LIF, LIFRecurrent
 
@@ -33,7 +33,7 @@ def parameters(tau, theta):
 
 
 class Spikes(nn.Module):
-    """A layer of Norse's without the state it returns."""
+    """A layer of Norse, without the state that it returns."""
 
     def __init__(self, inner):
         super().__init__()
@@ -57,7 +57,7 @@ class Side(TorchSide):
         return Spikes(LIF(parameters(tau, theta), dt=DT))
 
     def chain(self, layers):
-        """Linear layers go into the recurrent neurons behind them, which hold their own."""
+        """Linear layers in front of recurrent neurons become part of them: Norse's have input weights of their own."""
         kinds = [layer[0] for layer in layers]
         if "recurrent" not in kinds:
             return super().chain(layers)

@@ -24,7 +24,7 @@ def load(threads, device):
 
 
 def load_device():
-    """Have the meter of devices, which needs one."""
+    """Import the meter of devices, which needs a CUDA device."""
     global Meter
     numsnn.kernels.for_device("cuda")
     from numsnn.measure import device as Meter
@@ -54,12 +54,11 @@ METHODS = {
     "fixed": lambda family: {},
     "psg+pda": lambda family: {"surrogate": numsnn.PSG(family, SURROGATES[family]), "pda": numsnn.PDA()},
 }
-"""Recipe's method -> options of the neurons; a learned width starts at the fixed one."""
+"""Method of a recipe -> options of the neurons; a learned width starts at the fixed one."""
 
 
 class Training:
-    """`numsnn.Trainer`, an epoch a call. Its order of samples is a function of the recipe's seed, and is the one in the
-    arrays."""
+    """`numsnn.Trainer`, one epoch per call. The recipe's seed gives the order of samples that is in the arrays."""
 
     def __init__(self, workload, arrays, recipe):
         self.workload, self.arrays, self.recipe = workload, arrays, recipe

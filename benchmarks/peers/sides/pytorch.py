@@ -50,7 +50,7 @@ class Passes:
             return self.dy @ self.w if self.linear else self._backward(0)
 
     def _backward(self, which):
-        """What autograd calls, for one of its results."""
+        """The backward function that autograd calls, for one of its results."""
         mask = [k == which for k in range(3)]
         return torch.ops.aten.convolution_backward(
             self.dy, self.x, self.w, None, *self.window, [1, 1], False, [0, 0], 1, mask

@@ -1,4 +1,4 @@
-"""snnTorch: layers over all steps at once, which is faster than its usual loop, and the loop around its neurons alone.
+"""snnTorch: layers over all steps at once, which is faster than its usual loop, and a loop over time for its neurons.
 
 Its Leaky does not scale the input by 1/tau. The neurons here do, in front of it. Its reset is detached when it comes
 with the next step (its default) and attached otherwise; to 0 both are numsnn's.

@@ -1,5 +1,5 @@
-"""SpikingJelly in multi-step mode: layers over all steps at once, neurons in their own loop over time, on a device by
-the fastest backend that is installed."""
+"""SpikingJelly in multi-step mode: layers over all steps at once, neurons in their own loop over time, which on a
+device is computed by the fastest installed backend."""
 
 from importlib.util import find_spec
 
@@ -14,7 +14,7 @@ from .torch_training import TorchTraining
 __all__ = ["Meter", "Neurons", "Side", "Training", "load", "use"]
 
 BACKENDS = "triton", "cupy"
-"""For a device, the fastest first, of versions before 2; from then on it chooses by itself."""
+"""Backends for a device, the fastest first, for versions before 2; later versions choose by themselves."""
 
 SURROGATES = {"arctan": lambda: surrogate.ATan(2.0), "triangle": lambda: surrogate.PiecewiseQuadratic(1.0)}
 

@@ -1,4 +1,4 @@
-"""What the sides on PyTorch share: a workload's network as a torch module, its numbers, and passes through it."""
+"""What the sides on PyTorch share: a workload's network as a torch module, its parameters, and its passes."""
 
 import gc
 import sys
@@ -10,7 +10,7 @@ from torch import nn
 
 
 def load(threads, device, *libraries):
-    """Prepare PyTorch; the versions of it and of these libraries."""
+    """Prepare PyTorch; returns its version and those of these libraries."""
     torch.set_num_threads(threads)
     if device == "cuda":
         if not torch.cuda.is_available():
@@ -28,7 +28,7 @@ def use(precision):
 
 
 class Meter:
-    """Times and memory on a device, see `sides`."""
+    """Times and memory on a device, see `benchmarks.peers.sides`."""
 
     @staticmethod
     def seconds(step, count):
@@ -184,7 +184,7 @@ class TorchSide:
     # --- passes ------------------------------------------------------------------------------------------------------
 
     def reset(self):
-        """Forget what the neurons remember; nothing where they start from rest by themselves."""
+        """Reset the neurons' state; does nothing if they start from rest in every pass."""
 
     def forward(self):
         """The output for all steps ``[T, N, K]``."""

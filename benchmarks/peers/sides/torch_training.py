@@ -11,7 +11,10 @@ from . import first
 
 
 class TorchTraining:
-    """See `sides`; a subclass names its `Side`. AdamW's betas and eps are PyTorch's defaults and numsnn's."""
+    """See `benchmarks.peers.sides`; a subclass names its `Side`.
+
+    AdamW's betas and eps are the defaults, which PyTorch and numsnn share.
+    """
 
     Side = None
 
@@ -39,7 +42,7 @@ class TorchTraining:
         return nn.functional.cross_entropy(z.mean(0), y, label_smoothing=self.recipe["smoothing"])
 
     def _readout(self, x):
-        """``[T, N, K]`` of pictures ``[N, C, H, W]``, which are fed at every step."""
+        """``[T, N, K]`` of pictures ``[N, C, H, W]``, which are the input of every step."""
         self.side.x = x.expand(self.workload["shape"][0], *x.shape)
         return self.side.forward()
 

@@ -24,8 +24,8 @@ def seconds(step, count: int) -> list[float]:
 
 
 def repetitions(first: float, budget: float, least: int, most: int) -> int:
-    """How often to repeat a step that takes `first` seconds: as often as fits into `budget` seconds, but at least `least`
-    and at most `most` times."""
+    """How often to repeat a step that takes `first` seconds: as often as fits into `budget` seconds, but at least
+    `least` and at most `most` times."""
     return max(least, min(most, int(budget / max(first, 1e-9))))
 
 

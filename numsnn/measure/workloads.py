@@ -9,7 +9,7 @@ A network is a tuple of layers, each a tuple of a name and its numbers:
     ("pool", size)                                 average pooling
     ("global_pool",)
     ("flatten", pixels)                            this number of pixels with all channels become features
-    ("linear", in, out, gain, bias)                weights of standard deviation gain / sqrt(3 in)
+    ("linear", in, out, gain, bias)                weights of deviation gain / sqrt(3 in); bias: True or False
     ("residual", branch, shortcut)                 sum of two tuples of layers; an empty shortcut is the input itself
 
 Arrays are numsnn's: ``[T, N, H, W, C]`` or ``[T, N, C]``, weights ``[kh, kw, in, out]`` and ``[in, out]``. Parameters

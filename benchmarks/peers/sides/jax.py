@@ -32,8 +32,8 @@ def use(precision):
 class Meter:
     """Times and memory on a device, see `benchmarks.peers.sides`.
 
-    A pass waits for its end, so the host's clock is enough. The peak cannot be reset, so only a peak that is higher than
-    the one before is known.
+    A pass waits for its end, so the host's clock is enough. The peak cannot be reset, so only a peak that is higher
+    than the one before is known.
     """
 
     seconds, known = staticmethod(host.seconds), 0

@@ -206,8 +206,8 @@ def _diagnose(options):
 
 
 def _bench(options):
-    from .bench import command
     from .kernels.cpu.run.launch import set_num_threads
+    from .measure import command
 
     if options.threads is not None:
         set_num_threads(options.threads)

@@ -106,9 +106,9 @@ def training():
 
 def benchmarks():
     """What `numsnn bench` runs, at its tiny shapes."""
-    from .bench import neurons, passes
-    from .bench.network import Network, prepare
-    from .bench.workloads import SURROGATES, workloads
+    from .measure import neurons, passes
+    from .measure.network import Network, prepare
+    from .measure.workloads import SURROGATES, workloads
 
     for workload, family in product(workloads(quick=True).values(), SURROGATES):
         subject = Network(*prepare(replace(workload, surrogate=family)))

@@ -1,4 +1,4 @@
-"""Results as `compare.py` gives them, small and made up."""
+"""Results as `benchmarks.speed.compare` and `benchmarks.accuracy.compare` give them, small and made up."""
 
 TIMES = {"median": 2.0, "min": 1.0, "max": 3.0, "count": 5}
 
@@ -72,12 +72,12 @@ def made_up():
 
 
 def made_up_run(variant="numsnn", seed=0, accuracies=(0.5, 0.9), seconds=2.0, **settings):
-    """A run as a line of accuracy.py's file holds it."""
+    """A run as a line of runs.jsonl holds it."""
     peer = not variant.startswith("numsnn")
     step = {"samples": 16, "different_spikes": [0, 1], "potentials": 90, "limit": 0.01, "loss": 1e-7, "gradients": 2e-6}
     return {
         "settings": {
-            "task": "mnist8k",
+            "task": "peers-mnist8k",
             "network": "32-10",
             "steps": 4,
             "train": 70,

@@ -1,0 +1,193 @@
+"""One run of a study: its settings as plain data (`Run`), and what training gives.
+
+A line of a log holds the settings, so it tells what was done, and the same line can be asked for again.
+"""
+
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
+
+import numpy as np
+
+import numsnn as snn
+from numsnn import config as configuration
+from numsnn import experiment, recipes
+from numsnn.models import from_string
+
+from .. import common, datasets
+from ..tasks import HIDDEN, STUDY_TASKS, Task
+
+LOOKED_AT = 256
+"""Test samples that a trained network is diagnosed with."""
+
+PDAS = {
+    "off": None,
+    "shift": snn.PDA(),
+    "divergence": snn.PDA(correct=False, divergence=0.1),
+    "target": snn.PDA(target=0.9),
+}
+"""No PDA; the tracked shift is subtracted; the divergence objective alone; the correction aims at a mean potential just
+below the threshold."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings of one run; None stands for the task's own value.
+
+    Attributes:
+        task: a name in `benchmarks.tasks.STUDY_TASKS`.
+        seed: seed of the weights and of the order of samples.
+        family, width: of the surrogate; a learned width starts there.
+        learn: which of "width" and "threshold" are learned.
+        psg: further arguments of `numsnn.PSG`.
+        threshold: of all neurons; a learned threshold starts there.
+        pda: a key of `PDAS`.
+        norm: normalisation in front of the neurons, "bn" or "none".
+        architecture, steps, epochs: in place of the task's.
+    """
+
+    task: str
+    seed: int = 0
+    family: str = "triangle"
+    width: float = 1.0
+    learn: tuple[str, ...] = ("width",)
+    psg: dict = field(default_factory=dict)
+    threshold: float = 1.0
+    pda: str = "shift"
+    norm: str = "bn"
+    architecture: str | None = None
+    steps: int | None = None
+    epochs: int | None = None
+
+    def key(self) -> str:
+        """A text that is the same for the same settings, also if they were read from a log."""
+        return common.key(asdict(self))
+
+    @staticmethod
+    def from_dict(settings: dict) -> "Run":
+        """What `asdict` gave, also after JSON has made lists of its tuples."""
+        known = {f.name for f in fields(Run)}
+        if unknown := set(settings) - known:
+            raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
+        return replace(Run(**settings), learn=tuple(settings.get("learn", ("width",))))
+
+
+def task_of(run: Run) -> Task:
+    """The run's task, with the run's own settings in place of the task's."""
+    changes = {key: getattr(run, key) for key in ("architecture", "steps", "epochs") if getattr(run, key) is not None}
+    return replace(STUDY_TASKS[run.task], **changes)
+
+
+@cache
+def samples_of(task: Task, mnist, cifar):
+    """The task's own training and test samples, in memory."""
+    steps = task.steps if task.events else None
+    parts = zip(datasets.load(task.data, steps, mnist, cifar), (task.train, task.test), strict=True)
+    found = []
+    for part, count in parts:
+        x, y = part.batch(np.arange(min(count or len(part), len(part))))
+        if task.events:
+            x = x.swapaxes(0, 1)
+        elif task.recurrent:
+            x = x[..., 0]
+        found.append(snn.data.Dataset(x, y, timed=task.events or task.recurrent))
+    return tuple(found)
+
+
+def network(run: Run, sample_shape) -> snn.Sequential:
+    """The network of a run for samples of this shape, ``(H, W, C)``; ``(C,)`` for a recurrent one."""
+    task = task_of(run)
+    if "width" in run.learn:
+        surrogate = snn.PSG(run.family, run.width, **run.psg)
+    else:
+        surrogate = snn.Surrogate(run.family, run.width)
+    kind = snn.RecurrentLIF if task.recurrent else snn.LIF
+    neuron = kind(
+        tau=task.tau,
+        v_threshold=run.threshold,
+        learn_threshold="threshold" in run.learn,
+        surrogate=surrogate,
+        pda=PDAS[run.pda],
+    )
+    if task.recurrent:
+        return snn.models.shd_net(*sample_shape, HIDDEN, task.classes, neuron=neuron)
+    steps = None if task.events else task.steps
+    return from_string(task.architecture, sample_shape, task.classes, steps, neuron, run.norm)
+
+
+def prepared(run: Run, mnist, cifar):
+    """Trainer, training and test data of a run, and its number of epochs."""
+    task = task_of(run)
+    if task.recipe:
+        config = configuration.read(recipes.available()[task.recipe])
+        config.training.seed, config.data.dir = run.seed, mnist if task.data == "mnist" else ""
+        ready = experiment.prepare(config)
+        return ready.trainer, ready.train, ready.test, config.training.epochs
+    parts = samples_of(task, mnist, cifar)
+    loss = snn.losses.MaxMembraneCrossEntropy() if task.recurrent else snn.losses.RateCrossEntropy(label_smoothing=0.1)
+    trainer = snn.Trainer(
+        network(run, parts[0].sample_shape[-1 if task.recurrent else -3 :]),
+        loss=loss,
+        optimizer=snn.optim.AdamW(task.lr, weight_decay=0.02),
+        schedule=snn.schedules.Cosine(),
+        clip_norm=1.0 if task.recurrent else None,
+        batch_size=task.batch,
+        seed=run.seed,
+    )
+    return trainer, *parts, task.epochs
+
+
+def train(run: Run, mnist=None, cifar=None) -> dict:
+    """Train and test; what came out, as plain data.
+
+    Returns:
+        "accuracy" on the test samples after the last epoch (between 0 and 1), or None if training diverged;
+        "loss" of every epoch; "widths" at the start and after every epoch, by layer; "thresholds" at the end;
+        "layers": rate, shift and undesired share by step, as `numsnn.diagnose` finds them after training;
+        "seconds" of the training steps.
+
+    Raises:
+        benchmarks.datasets.Missing: the data are not there.
+    """
+    trainer, data, test, epochs = prepared(run, mnist, cifar)
+    trainer.start(data, epochs)
+    widths = [trainer.widths()]
+    try:
+        history = trainer.fit(data, epochs=epochs, progress=False)
+    except snn.errors.DivergenceError as error:
+        return {"accuracy": None, "error": str(error)}
+    found = snn.diagnose(trainer.net, test.batch(np.arange(min(LOOKED_AT, len(test))))[0])
+    neurons = [layer for layer in trainer.net.walk() if isinstance(layer, snn.layers.Neuron)]
+    return {
+        "accuracy": trainer.evaluate(test).accuracy,
+        "loss": [metrics["train_loss"] for metrics in history],
+        "widths": widths + [metrics["widths"] for metrics in history],
+        "thresholds": {n.path: float(np.mean(n.kernels.to_host(n.threshold.refresh()))) for n in neurons},
+        "layers": [
+            {
+                "name": row.name,
+                "rate": row.rate,
+                "shift": row.shift,
+                "uncorrected": row.shift_uncorrected,
+                "undesired": row.undesired,
+                "std": row.std,
+            }
+            for row in found.layers
+        ],
+        "seconds": sum(metrics["seconds"] for metrics in history),
+    }
+
+
+def work(settings: dict, folders: dict) -> dict:
+    """One run in a process of a pool: settings in, a line of the log out."""
+    run, started = Run.from_dict(settings), time.time()
+    return {"run": asdict(run), "result": rounded(train(run, **folders)), "started": round(started)}
+
+
+def rounded(value):
+    """Plain data with six digits of every number, which keeps logs short."""
+    if isinstance(value, dict):
+        return {name: rounded(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(entry) for entry in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -1,0 +1,11 @@
+"""The colour of every side in all plots."""
+
+from ..common import OWN
+
+COLOURS = {
+    OWN: "#0b5394",
+    "spikingjelly": "#e69138",
+    "jax": "#6aa84f",
+    "snntorch": "#a64d79",
+    "norse": "#999999",
+}

@@ -1,0 +1,97 @@
+"""Single layers against PyTorch's dense ones, at densities from 1 % to 100 %; and how numsnn's time grows."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+
+from numsnn.measure import passes
+from numsnn.measure.host import summary
+
+from ..common import OWN
+from ..peers import agreement
+from ..peers.driver import Worker, alternate
+from .comparison import with_ratios
+
+DENSE = "pytorch"
+
+TOLERANCE = 1e-5
+"""Largest relative difference of what a pass computes: its sums have up to 16,384 terms, and PyTorch adds them in
+another order."""
+
+
+def sweep(comparison, quick: bool, budget: float) -> list[dict]:
+    """Seconds of numsnn's and PyTorch's passes for every case at every density, and how far apart their results are.
+
+    Args:
+        comparison: gives interpreters, threads and the folder for arrays.
+        quick: use tiny shapes.
+        budget: seconds of timing per case, density and pass.
+    """
+    found = []
+    with ExitStack() as stack:
+        workers = {
+            side: stack.enter_context(Worker(side, comparison.pythons[name], comparison.threads))
+            for side, name in ((OWN, OWN), (DENSE, "spikingjelly"))
+        }
+        for case in passes.cases(quick):
+            comparison.say(f"layer {case.name}")
+            for one in passes.densities(case, quick):
+                found.append(_measure(comparison, workers, one, budget))
+    return found
+
+
+def _measure(comparison, workers, case, budget):
+    file = comparison.path("layer")
+    np.savez(file, **passes.draw(case))
+    outcomes = {}
+    for side, worker in workers.items():
+        out = comparison.path(f"layer {side}")
+        worker.ask("build", workload=case.to_dict(), arrays=file, kind="Passes")
+        worker.ask("outcome", out=out)
+        with np.load(out) as stored:
+            outcomes[side] = dict(stored)
+    result = {"name": case.name, "density": case.density, "passes": {}, "differences": {}}
+    for what in passes.PASSES:
+        mine = outcomes[OWN][what]
+        difference = agreement.relative(mine, outcomes[DENSE][what].reshape(mine.shape))
+        result["differences"][what] = difference
+        if not difference <= TOLERANCE:
+            comparison.say(f"{case.name}, density {case.density:g}: {what} differs by {difference:.1e}; not timed")
+            continue
+        times = alternate(workers, what, budget, most=9)
+        result["passes"][what] = with_ratios({side: summary(values) for side, values in times.items()})
+    return result
+
+
+def growth(comparison, series: dict, budget: float, surrogate: str) -> dict:
+    """numsnn's seconds along every series of `workloads.scaling`, its members in turns: name -> member -> pass."""
+    found = {}
+    for name, members in series.items():
+        comparison.say(f"scaling: {name}")
+        with_threads = {key: (workload, comparison.threads) for key, workload in members.items()}
+        found[name] = _series(comparison, with_threads, budget, surrogate)
+    return found
+
+
+def threads(comparison, workloads, counts, budget: float, surrogate: str) -> dict:
+    """numsnn's seconds with each number of threads in `counts`: workload -> count -> pass."""
+    found = {}
+    for workload in workloads:
+        comparison.say(f"threads: {workload.name}")
+        members = {str(count): (workload, count) for count in counts}
+        found[workload.name] = _series(comparison, members, budget, surrogate)
+    return found
+
+
+def _series(comparison, members, budget, surrogate):
+    with ExitStack() as stack:
+        workers = {}
+        for key, (workload, count) in members.items():
+            file = comparison.path("series")
+            workload = replace(workload, surrogate=surrogate).to_dict()
+            answer = comparison.own.ask("prepare", workload=workload, out=file, seed=0)
+            workers[key] = stack.enter_context(Worker(OWN, comparison.pythons[OWN], count))
+            workers[key].ask("build", workload=answer["workload"], arrays=file)
+        measured = {what: alternate(workers, what, budget) for what in ("train", "infer")}
+        return {key: {what: summary(times[key]) for what, times in measured.items()} for key in members}

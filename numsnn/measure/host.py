@@ -1,0 +1,108 @@
+"""Times and memory on the host, and the machine that they were measured on."""
+
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+STATUS, REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+
+def seconds(step, count: int) -> list[float]:
+    """Seconds of each of `count` calls."""
+    found = []
+    for _ in range(count):
+        start = time.perf_counter()
+        step()
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def repetitions(first: float, budget: float, least: int, most: int) -> int:
+    """How often to repeat a step that takes `first` seconds: as often as fits into `budget` seconds, but at least
+    `least` and at most `most` times."""
+    return max(least, min(most, int(budget / max(first, 1e-9))))
+
+
+def summary(times) -> dict[str, float]:
+    """Median, extremes and number of times."""
+    return {"median": statistics.median(times), "min": min(times), "max": max(times), "count": len(times)}
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def resident() -> int | None:
+    """Bytes of this process that are in memory now; None if the system does not tell."""
+    return _status("VmRSS")
+
+
+def peak() -> int | None:
+    """The largest number of bytes since the process began, or since `forget_peak`; None if the system does not tell."""
+    if STATUS.exists():
+        return _status("VmHWM")
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return found if sys.platform == "darwin" else found * 1024
+
+
+def forget_peak() -> bool:
+    """Reset `peak`; returns whether the system can."""
+    try:
+        REFERENCES.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _status(key):
+    if not STATUS.exists():
+        return None
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(key))
+    return int(line.split()[1]) * 1024
+
+
+# --- machine ---------------------------------------------------------------------------------------------------------
+
+
+def processor() -> str:
+    """The processor's name."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def registers() -> str:
+    """The vector registers that numsnn compiles for."""
+    from ..kernels.cpu.inline.vector import REGISTER_BYTES, REGISTERS
+
+    return f"{REGISTERS} of {8 * REGISTER_BYTES} bits"
+
+
+def load() -> list[float] | None:
+    """Number of processes that could run, on average over 1, 5 and 15 minutes; None if the system does not tell."""
+    return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
+
+
+def machine() -> dict:
+    """The machine that a result has to name."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": processor(),
+        "cores": cores,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load": load(),
+        "registers": registers(),
+    }

@@ -4,7 +4,11 @@ from types import SimpleNamespace
 
 import naive
 import numpy as np
+import parabola
 
+from numsnn.kernels.families import add_family
+
+add_family("parabola", parabola.density, parabola.cdf)
 FAMILIES = tuple(naive.DENSITY)
 RESETS = (0.0, -0.2, None)
 

@@ -71,7 +71,12 @@ def cauchy_cdf(z):
         (lambda z: -1.0, cauchy_cdf, {}, r"density\(0\) must be positive; got -1"),
         (lambda z: 2.0 * cauchy(z), cauchy_cdf, {}, "density must integrate to 1; got 2"),
         (cauchy, lambda z: cauchy_cdf(z) - 0.5, {}, r"cdf must go to 0 far out; cdf\(-1e\+12\) is -0.5"),
-        (cauchy, lambda z: min(max(z + 0.5, 0.0), 1.0), {}, "density must be the derivative of cdf; from 0 to -0.013 .*"),
+        (
+            cauchy,
+            lambda z: min(max(z + 0.5, 0.0), 1.0),
+            {},
+            "density must be the derivative of cdf; from 0 to -0.013 .*",
+        ),
         (cauchy, lambda z: math.exp(-z), {}, r"cdf\(-1e\+12\) raises OverflowError: math range error"),
         (lambda z: z / z, cauchy_cdf, {}, r"density\(0\) raises ZeroDivisionError: .*"),
         (lambda z: math.nan, cauchy_cdf, {}, r"density\(0\) must be finite; got nan"),

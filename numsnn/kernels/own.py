@@ -128,7 +128,7 @@ def by_precision(function):
 
 
 def elementwise(function, count=1):
-    """A function of ``count`` arrays of one shape and float dtype that applies a scalar function to every element."""
+    """A function of ``count`` arrays of one shape and float dtype that applies a scalar function to their elements."""
     apply = np.frompyfunc(function, count, 1)
 
     def over(*arrays):

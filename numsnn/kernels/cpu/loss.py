@@ -2,11 +2,13 @@
 its row of the gradient."""
 
 import math
+from functools import cache
 
 import numpy as np
 
 from .. import steps
 from ..compile import kernel
+from ..own import in_precision
 from .run.launch import launch
 
 
@@ -180,3 +182,42 @@ def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):
     """See `reference.loss.first_spike_cross_entropy`."""
     real = dz.dtype.type
     launch(_first_spike_samples, z.shape[1], z, labels, real(smoothing), real(temperature), loss, dz)
+
+
+@cache
+def _pointwise_kernel(value, slope, over_mean, dtype):
+    """The range kernel of a user's functions."""
+    value, slope = in_precision(value, dtype), in_precision(slope, dtype)
+
+    @kernel
+    def pointwise_samples(z, target, loss, dz, lo, hi):
+        length, samples, classes = z.shape
+        real = type(dz[0, 0, 0])
+        share = real(1) / real(length * samples * classes)
+        for n in range(lo, hi):
+            total = real(0)
+            if over_mean:
+                for k in range(classes):
+                    mean = real(0)
+                    for t in range(length):
+                        mean += z[t, n, k]
+                    mean /= real(length)
+                    total += value(mean, target[0, n, k])
+                    gradient = share * slope(mean, target[0, n, k])
+                    for t in range(length):
+                        dz[t, n, k] = gradient
+                loss[n] = total / real(classes)
+            else:
+                for t in range(length):
+                    wanted = target[t if len(target) > 1 else 0, n]
+                    for k in range(classes):
+                        total += value(real(z[t, n, k]), wanted[k])
+                        dz[t, n, k] = share * slope(real(z[t, n, k]), wanted[k])
+                loss[n] = total / real(length * classes)
+
+    return pointwise_samples
+
+
+def pointwise(z, target, functions, over_mean, loss, dz):
+    """See `reference.loss.pointwise`."""
+    launch(_pointwise_kernel(*functions, over_mean, dz.dtype.type), z.shape[1], z, target, loss, dz)

@@ -3,10 +3,12 @@ the gradient, and its lanes share the classes. The rows of dz hold logits until 
 """
 
 import math
+from functools import cache
 
 import numpy as np
 
 from .. import steps
+from ..own import in_precision
 from .inline.rows import max_lanes, sum_lanes
 from .run.api import cuda
 from .run.compile import device, kernel
@@ -38,8 +40,12 @@ def _cross_entropy(room, row, label, smoothing, factor):
 
 
 def _launch(kernels, z, dz, *arguments):
-    """A block for every sample; classes are at least as many as lanes."""
-    launch(kernels[dz.dtype], z.shape[1], (1, min(WARP, z.shape[2])), *arguments)
+    """One block per sample; classes are at least as many as lanes."""
+    _launch_samples(kernels[dz.dtype], z, *arguments)
+
+
+def _launch_samples(kernel, z, *arguments):
+    launch(kernel, z.shape[1], (1, min(WARP, z.shape[2])), *arguments)
 
 
 def _rate_kernel(dtype):
@@ -252,3 +258,44 @@ def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):
     """See `reference.loss.first_spike_cross_entropy`."""
     real = dz.dtype.type
     _launch(_first_spike, z, dz, z, labels, real(smoothing), real(temperature), loss, dz)
+
+
+@cache
+def _pointwise_kernel(value, slope, over_mean, dtype):
+    """The kernel of a user's functions."""
+    value, slope = in_precision(value, dtype), in_precision(slope, dtype)
+
+    @kernel
+    def pointwise_samples(z, target, loss, dz):
+        room = cuda.shared.array(WARP, dtype)
+        length, samples, classes = z.shape
+        real = dz.dtype.type
+        n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
+        factor = real(1) / real(length * samples * classes)
+        moving = target.shape[0] > 1
+        share = real(0)
+        for k in range(lane, classes, lanes):
+            if over_mean:
+                mean = real(0)
+                for t in range(length):
+                    mean += real(z[t, n, k])
+                mean /= real(length)
+                share += real(value(mean, target[0, n, k])) * real(length)
+                gradient = factor * real(slope(mean, target[0, n, k]))
+                for t in range(length):
+                    dz[t, n, k] = gradient
+            else:
+                for t in range(length):
+                    here, wanted = real(z[t, n, k]), target[t if moving else 0, n, k]
+                    share += real(value(here, wanted))
+                    dz[t, n, k] = factor * real(slope(here, wanted))
+        total = sum_lanes(room, share) / real(length * classes)
+        if lane == 0:
+            loss[n] = total
+
+    return pointwise_samples
+
+
+def pointwise(z, target, functions, over_mean, loss, dz):
+    """See `reference.loss.pointwise`."""
+    _launch_samples(_pointwise_kernel(*functions, over_mean, dz.dtype.type), z, z, target, loss, dz)

@@ -55,6 +55,7 @@ _NAMES = {
         "set_route",
     ),
     "psg": ("PSG", "Surrogate"),
+    "own_surrogate": ("register_surrogate",),
     "pda": ("PDA",),
     "training": ("Evaluation", "Trainer", "load"),
     "diagnostics": ("Diagnosis", "GradientReport", "OperationCount", "check_gradients", "count_operations", "diagnose"),

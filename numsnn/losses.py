@@ -8,13 +8,14 @@ snnTorch's names for the same ideas: ce_rate_loss is ``TET(regulariser=0)``, ce_
 `TimeToFirstSpike`. The cross-entropy of the mean potential, or of spikes' mean rate, is `RateCrossEntropy`.
 """
 
+from functools import cache
 from numbers import Real
 
 import numpy as np
 
 from .describe import Described
 from .errors import ShapeError
-from .validate import number, positive, within
+from .validate import choice, number, positive, within
 
 
 class Loss(Described):
@@ -147,6 +148,22 @@ def check_labels(what: str, labels, samples: int, classes: int) -> np.ndarray:
     return labels.astype(np.int64)
 
 
+def check_targets(what: str, labels, shapes, correct: float, incorrect: float) -> np.ndarray:
+    """Target numbers ``[T, N, K]`` or ``[1, N, K]``: those given as floats of one of these shapes, the last of which is
+    ``[N, K]``, or made of labels."""
+    targets = np.asarray(labels)
+    samples, classes = shapes[-1]
+    if targets.dtype.kind != "f":
+        labels = check_labels(what, targets, samples, classes)
+        targets = np.where(np.arange(classes) == labels[:, None], correct, incorrect)
+    if targets.shape not in shapes:
+        wanted = f"the readout's shape {shapes[0]}, or {shapes[1]}" if len(shapes) > 1 else f"shape {shapes[0]}"
+        raise ShapeError(f"{what}: targets must have {wanted}; got {targets.shape}")
+    if not np.isfinite(targets).all():
+        raise ValueError(f"{what}: targets must be finite; got NaN or inf among them")
+    return targets.reshape(-1, samples, classes)
+
+
 def _smoothing(what, label_smoothing):
     return within(f"{what}: label_smoothing", label_smoothing, 0, 1, open_high=True)
 
@@ -255,20 +272,78 @@ class MembraneMSE(Loss):
 
     def prepare(self, kernels, labels, shape, dtype):
         """The target ``[T, N, K]``, or ``[1, N, K]`` for one that does not change."""
-        targets = np.asarray(labels)
-        if targets.dtype.kind != "f":
-            labels = check_labels("MembraneMSE", targets, *shape[1:])
-            targets = np.where(np.arange(shape[2]) == labels[:, None], self.correct, self.incorrect)
-        if targets.shape not in (shape, shape[1:]):
-            raise ShapeError(
-                f"MembraneMSE: targets must have the readout's shape {shape}, or {shape[1:]}; got {targets.shape}"
-            )
-        if not np.isfinite(targets).all():
-            raise ValueError("MembraneMSE: targets must be finite; got NaN or inf among them")
-        return kernels.from_host(targets.reshape(-1, *shape[1:]), dtype)
+        targets = check_targets("MembraneMSE", labels, (shape, shape[1:]), self.correct, self.incorrect)
+        return kernels.from_host(targets, dtype)
 
     def evaluate(self, kernels, z, labels, loss, dz):
         kernels.membrane_mse(z, labels, loss, dz)
+
+
+# --- a loss of your own ---------------------------------------------------------------------------------------------
+
+
+class Pointwise(Loss):
+    """Base of a loss of your own that compares every readout number z with a target number y:
+
+        over "steps"    L = mean_{t,k} value(z[t,k], y[t,k])
+        over "mean"     L = mean_k value(mean_t z[t,k], y[k])
+
+    A subclass brings two functions of two numbers, the value and its derivative by z. They are compiled into the
+    kernels of the CPU and of CUDA devices; `numsnn.register_surrogate` says what they may use.
+
+        class LogCosh(snn.losses.Pointwise):
+            @staticmethod
+            def value(z, y):
+                return math.log(math.cosh(z - y))
+
+            @staticmethod
+            def slope(z, y):
+                return math.tanh(z - y)
+
+        snn.Trainer(net, loss=LogCosh(over="steps"))
+
+    `numsnn.check_gradients` finds a slope that is not the derivative of the value. As with `MembraneMSE`, labels
+    ``[N]`` stand for the targets `correct` and `incorrect`, and an array of floats in their place is the target itself:
+    ``[N, K]``, over steps also ``[T, N, K]``.
+
+    Args:
+        over: "mean" for the readout's mean over time (default), or "steps" for every step.
+        correct: target of the label's class. Default 1.
+        incorrect: target of the others. Default 0.
+
+    Raises:
+        TypeError: a subclass without value or slope.
+        ValueError: functions that cannot be compiled in single precision, or, on the call, targets that are not finite.
+        ShapeError: on the call, targets that are neither labels nor floats of one of these shapes.
+    """
+
+    value = slope = None
+
+    def __init__(self, over: str = "mean", correct: float = 1.0, incorrect: float = 0.0):
+        what = type(self).__name__
+        for name in ("value", "slope"):
+            if not callable(getattr(self, name)):
+                raise TypeError(f"{what} has no {name}(z, y); write it as a static method")
+            _need_single_precision(f"{what}: {name}", getattr(self, name))
+        self.over = choice(f"{what}: over", over, ("mean", "steps"))
+        self.correct = number(f"{what}: correct", correct)
+        self.incorrect = number(f"{what}: incorrect", incorrect)
+
+    def prepare(self, kernels, labels, shape, dtype):
+        """The target ``[T, N, K]``, or ``[1, N, K]`` for one that does not change."""
+        shapes = (shape[1:],) if self.over == "mean" else (shape, shape[1:])
+        targets = check_targets(type(self).__name__, labels, shapes, self.correct, self.incorrect)
+        return kernels.from_host(targets, dtype)
+
+    def evaluate(self, kernels, z, labels, loss, dz):
+        kernels.pointwise(z, labels, (self.value, self.slope), self.over == "mean", loss, dz)
+
+
+@cache
+def _need_single_precision(what, function):
+    from .kernels.own import need_single_precision
+
+    need_single_precision(what, function, 2)
 
 
 # --- spike times ----------------------------------------------------------------------------------------------------

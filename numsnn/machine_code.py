@@ -23,6 +23,8 @@ from numba.core import caching
 KERNELS = []
 """Every kernel of the package in the order of its making: Numba's dispatchers, see `keep`."""
 
+NUMBERS = bool | int | float | complex | np.generic
+
 MOST_DEPTH = 40
 """How far functions are followed into the functions they call. The package's own reach about ten."""
 
@@ -139,7 +141,7 @@ def digest(function) -> str:
 
 def _add(found, value, seen, depth):
     """Feed one value to the hash. seen: the functions that were fed before -> their number, so that circles end."""
-    if isinstance(value, bool | int | float | complex | str | bytes | np.generic | np.dtype | None):
+    if isinstance(value, NUMBERS | str | bytes | np.dtype | None):
         found.update(f"{type(value).__name__} {value!r};".encode())
         return
     if depth > MOST_DEPTH:
@@ -184,10 +186,16 @@ def _add_function(found, function, seen, depth):
     for name in names:
         value = function.__globals__.get(name)
         _add(found, value, seen, depth + 1)
-        if isinstance(value, types.ModuleType) and value.__name__.startswith(__package__):
+        if isinstance(value, types.ModuleType):
             for attribute in names:
-                if attribute in vars(value):
-                    _add(found, vars(value)[attribute], seen, depth + 1)
+                part = vars(value).get(attribute)
+                if _ours(value.__name__) or _ours(getattr(part, "__module__", None)) or isinstance(part, NUMBERS):
+                    _add(found, part, seen, depth + 1)
+
+
+def _ours(module):
+    """Whether a module's name is that of this package or of a module of it."""
+    return (module or "").partition(".")[0] == __package__
 
 
 def _names(code):

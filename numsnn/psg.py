@@ -71,14 +71,25 @@ class Surrogate(Described):
     """A surrogate of fixed width.
 
     Args:
-        family: "rectangle", "triangle", "logistic", "arctan", "gaussian", "laplace" or "fast_sigmoid".
+        family: "rectangle", "triangle", "logistic", "arctan", "gaussian", "laplace", "fast_sigmoid", or the name of a
+            family of your own, see `numsnn.register_surrogate`.
         width: alpha, in units of the membrane potential. Default 1.
 
     Raises:
+        TypeError: a subclass that defines a density or a cdf: kernels know families by their names.
         ValueError: an unknown family, or a width that is not a positive number.
     """
 
     learned = False
+
+    def __init_subclass__(cls, **kwargs):
+        for name in ("density", "cdf"):
+            if name in vars(cls):
+                raise TypeError(
+                    f"{cls.__name__}: a subclass cannot bring its own {name}, which kernels would not call; "
+                    "use numsnn.register_surrogate(name, density, cdf)"
+                )
+        super().__init_subclass__(**kwargs)
 
     def __init__(self, family: str = "triangle", width: float = 1.0):
         if family not in FAMILIES:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,39 @@ def _cuda_devices():
 if not _cuda_devices():
     os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # read when Numba is imported
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+
+
+sys.path.append(str(Path(__file__).parent / "kernels"))
+
+
+@pytest.fixture
+def families():
+    """The tables of surrogate families are put back after the test."""
+    from numsnn import psg
+    from numsnn.kernels import equations, families
+    from numsnn.kernels.reference import surrogate
+
+    tables = psg.FAMILIES, equations.DENSITY, equations.CDF, surrogate.DENSITY, surrogate.CDF
+    before = [dict(table) for table in tables]
+    yield psg.FAMILIES
+    for table, content in zip(tables, before, strict=True):
+        table.clear()
+        table.update(content)
+    families.forget_kernels()
+
+
+@pytest.fixture(autouse=True)
+def own_family(request):
+    """A family of a user's own is known while a test has its name, "parabola", among its parameters."""
+    callspec = getattr(request.node, "callspec", None)
+    names = [] if callspec is None else [value for value in callspec.params.values() if isinstance(value, str)]
+    if "parabola" in names:
+        import parabola
+
+        from numsnn import register_surrogate
+
+        request.getfixturevalue("families")
+        register_surrogate("parabola", parabola.density, parabola.cdf, **parabola.SETTINGS)
 
 
 def pytest_runtest_setup(item):

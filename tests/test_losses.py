@@ -15,6 +15,7 @@ from numsnn.losses import (
     LossSum,
     MaxMembraneCrossEntropy,
     MembraneMSE,
+    Pointwise,
     RateCrossEntropy,
     SpikeCountMSE,
     TimeToFirstSpike,
@@ -26,6 +27,19 @@ T, N, K = 4, 3, 5
 
 CLOSE = 100 * np.finfo(np.float64).eps
 """A few dozen roundings of numbers of order 1."""
+
+
+class LogCosh(Pointwise):
+    """A loss of a user's own."""
+
+    @staticmethod
+    def value(z, y):
+        return math.log(math.cosh(z - y))
+
+    @staticmethod
+    def slope(z, y):
+        return math.tanh(z - y)
+
 
 LOSSES = [
     RateCrossEntropy(),
@@ -40,6 +54,8 @@ LOSSES = [
     MembraneMSE(1.5, -0.5),
     TimeToFirstSpike(),
     TimeToFirstSpike(0.4, 0.3),
+    LogCosh(),
+    LogCosh("steps", 0.7, -0.3),
     RateCrossEntropy(0.1) + 0.3 * MembraneMSE() + MaxMembraneCrossEntropy(),
 ]
 """Each with two settings, and a sum."""
@@ -284,7 +300,7 @@ def test_description(loss):
     description = loss.description()
     again = Loss.from_description(json.loads(json.dumps(description)))
     assert type(again) is type(loss) and again.description() == description
-    assert eval(repr(loss), vars(snn.losses)).description() == description
+    assert eval(repr(loss), vars(snn.losses) | {"LogCosh": LogCosh}).description() == description
 
 
 @pytest.mark.parametrize(
@@ -402,3 +418,44 @@ def test_what_a_loss_has_to_write():
     message = "UnwrittenLoss has no evaluate(kernels, z, labels, loss, dz)"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         UnwrittenLoss()(reference, readout(), LABELS)
+
+
+# --- a loss of your own ---------------------------------------------------------------------------------------------
+
+
+def test_own_loss_is_described_and_takes_labels_or_targets(kernels):
+    loss = LogCosh("steps", correct=0.7)
+    assert repr(loss) == "LogCosh(over='steps', correct=0.7)"
+    z, onehot = readout(), np.where(np.arange(K) == LABELS[:, None], 0.7, 0.0)
+    again = snn.layers.Layer.from_description(json.loads(json.dumps(loss.description())))
+    for one, labels in ((loss, onehot), (again, LABELS), (again, np.broadcast_to(onehot, z.shape).copy())):
+        got, dz = one(kernels, z, labels)
+        np.testing.assert_allclose(got, np.log(np.cosh(z - onehot)).mean((0, 2)), rtol=CLOSE)
+        np.testing.assert_allclose(dz, np.tanh(z - onehot) / (T * N * K), rtol=CLOSE)
+
+
+def wrong_slope(z, y):
+    return 1.01 * math.tanh(z - y)
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("over", ["mean", "steps"])
+def test_check_gradients_finds_a_wrong_slope(device, over):
+    net = snn.Sequential(snn.Linear(6, 8), snn.LIF(surrogate=snn.PSG("logistic")), snn.Linear(8, K))
+    x = np.random.default_rng(0).normal(size=(T, N, 6)).astype(np.float32)
+    assert snn.check_gradients(net, x, LABELS, LogCosh(over), device=device).ok
+    mistaken = type(f"Mistaken_{device}_{over}", (LogCosh,), {"slope": staticmethod(wrong_slope)})
+    assert not snn.check_gradients(net, x, LABELS, mistaken(over), device=device).ok
+
+
+def test_own_losses_that_are_refused(kernels):
+    with pytest.raises(TypeError, match=r"^Pointwise has no value\(z, y\); write it as a static method$"):
+        Pointwise()
+    with pytest.raises(ValueError, match=r"^LogCosh: over must be one of 'mean', 'steps'; got 'time'"):
+        LogCosh("time")
+    doubled = type("Doubled", (LogCosh,), {"value": staticmethod(lambda z, y: 1 / (2 + z * y))})
+    with pytest.raises(ValueError, match=r"^Doubled: value must return float32 .*, got float64 \(line \d+"):
+        doubled()
+    message = re.escape(f"LogCosh: targets must have shape {(N, K)}; got {(T, N, K)}")
+    with pytest.raises(snn.ShapeError, match=f"^{message}$"):
+        LogCosh()(kernels, readout(), readout())

@@ -37,6 +37,7 @@ ROOMS = {
         "first_spike_cross_entropy",
         "max_membrane_cross_entropy",
         "membrane_mse",
+        "pointwise",
         "rate_cross_entropy",
         "spike_count_mse",
         "temporal_cross_entropy",

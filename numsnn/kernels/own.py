@@ -2,12 +2,15 @@
 
 A user writes ordinary Python: ``1.5 * z`` and ``math.pi``. Numba takes every Python float as float64, and one of them
 turns the float32 arithmetic around it into float64, which costs a CPU kernel half of its speed and a GPU kernel most of
-it. `in_precision` replaces such numbers.
+it. `in_precision` replaces such numbers, `need_single_precision` refuses what float64 is left.
 """
 
 import types
 
-from numba.extending import register_jitable
+import numpy as np
+from numba import njit
+from numba import types as numba_types
+from numba.extending import overload, register_jitable
 
 from ..machine_code import digest
 
@@ -101,3 +104,63 @@ def _number(value, real):
 def _mentioned(code):
     inner = (part for part in code.co_consts if isinstance(part, types.CodeType))
     return set(code.co_names).union(*map(_mentioned, inner))
+
+
+def by_precision(function):
+    """A function of one number that computes in the number's own precision, in Python and in compiled code.
+
+    Args:
+        function: see `in_precision`.
+
+    Returns:
+        a Python function that compiled functions may call.
+    """
+    single, double = (in_precision(function, real) for real in (np.float32, np.float64))
+
+    def scalar(z):
+        return type(z)(single(z) if isinstance(z, np.float32) else double(z))
+
+    @overload(scalar)
+    def compiled(z):
+        return (lambda z: single(z)) if z == numba_types.float32 else (lambda z: double(z))
+
+    return scalar
+
+
+def elementwise(function, count=1):
+    """A function of ``count`` arrays of one shape and float dtype that applies a scalar function to their elements."""
+    apply = np.frompyfunc(function, count, 1)
+
+    def over(*arrays):
+        return np.asarray(apply(*arrays)).astype(arrays[0].dtype)
+
+    return over
+
+
+def need_single_precision(what, function, count):
+    """Refuse a scalar function that computes in float64 where its numbers are float32, or that cannot be compiled.
+
+    Args:
+        what: names the function in the error.
+        function: see `in_precision`.
+        count: how many numbers it takes.
+
+    Raises:
+        ValueError: with the line of the function where float64 comes from.
+    """
+    compiled = njit(error_model="numpy")(in_precision(function, np.float32))
+    try:
+        compiled.compile((numba_types.float32,) * count)
+    except Exception as error:  # Numba has many: of what it does not know, and of what it stumbles over
+        lines = [line.strip() for line in str(error).splitlines() if line.strip() and "Failed in" not in line]
+        raise ValueError(f"{what} cannot be compiled: {lines[0] if lines else type(error).__name__}") from None
+    (overload,) = compiled.overloads.values()
+    returned, inferred = overload.signature.return_type, overload.type_annotation
+    if returned == numba_types.float32 and numba_types.float64 not in inferred.typemap.values():
+        return
+    lines = [part.loc.line for part, call in inferred.calltypes.items() if call.return_type == numba_types.float64]
+    place = f" (line {min(lines)} of its file)" if lines else ""
+    raise ValueError(
+        f"{what} must return float32 for float32 numbers, got {returned}{place}: "
+        "write whole numbers in sums and quotients as 1.0, not 1"
+    )

@@ -6,7 +6,7 @@ the package, and no formula is rearranged.
 
 import math
 
-# --- the seven families, at width 1 -------------------------------------------------------------------------
+# --- the seven families and one of a user's own (`parabola`), at width 1 ---------------------------------------
 
 
 def sigmoid(z):
@@ -21,6 +21,7 @@ DENSITY = {
     "gaussian": lambda z: math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi),
     "laplace": lambda z: math.exp(-abs(z)) / 2,
     "fast_sigmoid": lambda z: 1 / (2 * (1 + abs(z)) ** 2),
+    "parabola": lambda z: max(0.0, 3 / 4 * (1 - z**2)),
 }
 
 
@@ -42,6 +43,7 @@ CDF = {
     "gaussian": lambda z: (1 + math.erf(z / math.sqrt(2))) / 2,
     "laplace": lambda z: math.exp(z) / 2 if z < 0 else 1 - math.exp(-z) / 2,
     "fast_sigmoid": lambda z: 1 / (2 * (1 - z)) if z < 0 else 1 - 1 / (2 * (1 + z)),
+    "parabola": lambda z: 0.0 if z < -1 else 1.0 if z > 1 else (2 + 3 * z - z**3) / 4,
 }
 
 KINKS = {
@@ -52,6 +54,7 @@ KINKS = {
     "gaussian": (),
     "laplace": (0.0,),
     "fast_sigmoid": (0.0,),
+    "parabola": (-1.0, 1.0),
 }
 """Where a density is not differentiable (rectangle: not continuous). Differences must not straddle these."""
 

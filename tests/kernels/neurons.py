@@ -4,10 +4,13 @@ from types import SimpleNamespace
 
 import naive
 import numpy as np
+import parabola
 
 from numsnn.kernels import rules
+from numsnn.kernels.families import add_family
 from numsnn.kernels.types import Direct, Firing, Moments, Norm, Reset, Wanted
 
+add_family("parabola", parabola.density, parabola.cdf)
 FAMILIES = tuple(naive.DENSITY)
 RESETS = (0.0, -0.2, None)
 

@@ -160,6 +160,49 @@ def test_one_class_one_sample_one_step(k, name):
     agree(dz, np.full((1, 1, 1), 2 * strength * (0.3 - target)), 8, 1)
 
 
+# --- a loss of a user's own ------------------------------------------------------------------------------------------
+
+
+def log_cosh(z, y):
+    return 1.5 * math.log(math.cosh(z - y))
+
+
+def log_cosh_slope(z, y):
+    return 1.5 * math.tanh(z - y)
+
+
+def run_own(k, z, target, over_mean, real):
+    loss, dz = np.full(z.shape[1], np.nan, real), np.full(z.shape, np.nan, real)
+    k.pointwise(z, target.astype(real), (log_cosh, log_cosh_slope), over_mean, loss, dz)
+    return loss, dz
+
+
+own_cases = pytest.mark.parametrize(("over_mean", "moving"), [(True, False), (False, False), (False, True)])
+
+
+def own_target(moving):
+    return np.random.default_rng(2).normal(size=(STEPS if moving else 1, SAMPLES, CLASSES))
+
+
+@own_cases
+def test_own_loss_is_the_mean_of_its_values(over_mean, moving):
+    z, target = readout(np.float64), own_target(moving)
+    loss, dz = run_own(reference, z, target, over_mean, np.float64)
+    numbers = z.mean(0, keepdims=True) if over_mean else z
+    agree(loss, (1.5 * np.log(np.cosh(numbers - target))).mean((0, 2)), 40, 10)
+    is_gradient(dz, lambda: run_own(reference, z, target, over_mean, np.float64)[0].mean(), z)
+
+
+@pytest.mark.parametrize("real", REALS)
+@own_cases
+@COMPILED
+def test_own_loss_is_the_reference(k, over_mean, moving, real):
+    z, target = readout(real), own_target(moving)
+    got, want = (run_own(target_k, z, target, over_mean, real) for target_k in (k, reference))
+    agree(got[0], want[0], 40, 10)
+    agree(got[1], want[1], 40, 1.5 / SAMPLES)
+
+
 # --- maximum over time ----------------------------------------------------------------------------------------------
 
 

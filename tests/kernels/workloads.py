@@ -206,6 +206,24 @@ def membrane_mse(k, rng):
     return [value, dz]
 
 
+def cubic(z, y):
+    return 0.5 * z * z * z - y
+
+
+def cubic_slope(z, y):
+    return 1.5 * z * z
+
+
+@workload
+def pointwise(k, rng):
+    found = []
+    for over_mean in (True, False):
+        found += empty(50), empty(3, 50, 10)
+        arrays = normal(rng, 3, 50, 10), normal(rng, 1, 50, 10)
+        k.pointwise(*arrays, (cubic, cubic_slope), over_mean, *found[-2:])
+    return found
+
+
 def loss(function, rng, *settings):
     value, dz = empty(50), empty(3, 50, 10)
     function(normal(rng, 3, 50, 10), rng.integers(0, 10, 50), *settings, value, dz)

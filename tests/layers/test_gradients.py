@@ -13,7 +13,7 @@ T, N, K = 3, 4, 3
 FEATURES = (T, N, 6)
 PICTURES = (T, N, 5, 6, 2)
 
-FAMILIES = ("rectangle", "triangle", "logistic", "arctan", "gaussian", "laplace", "fast_sigmoid")
+FAMILIES = ("rectangle", "triangle", "logistic", "arctan", "gaussian", "laplace", "fast_sigmoid", "parabola")
 
 WIDTHS = {
     "fixed": lambda family: snn.Surrogate(family, 0.8),
@@ -241,7 +241,7 @@ def test_families(family, width):
     assert_agrees(perceptron(lif(surrogate=WIDTHS[width](family))), draw(FEATURES))
 
 
-@pytest.mark.parametrize("family", ["rectangle", "gaussian", "fast_sigmoid"])
+@pytest.mark.parametrize("family", ["rectangle", "gaussian", "fast_sigmoid", "parabola"])
 def test_families_on_cpu(family):
     assert_agrees(perceptron(lif(surrogate=snn.PSG(family, per="channel"))), draw(FEATURES), device="cpu")
 

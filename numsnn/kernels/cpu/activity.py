@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .. import steps
 from ..compile import kernel
 from .run.launch import count_tiles, launch, rows_per_tile, scratch
 from .run.reduce import sum_tiles
@@ -40,9 +41,9 @@ def _rates(s):
 def _band_units(rate, low, high, weight, rows, value, pull):
     units = len(rate)
     for f in range(units):
-        below, above = max(low - rate[f], 0.0), max(rate[f] - high, 0.0)
-        value[f] = weight / units * (below * below + above * above)
-        pull[f] = weight / (units * rows) * 2.0 * (above - below)
+        penalty, slope = steps.band_penalty(rate[f], low, high)
+        value[f] = weight / units * penalty
+        pull[f] = weight / (units * rows) * slope
 
 
 def rate_band(s, low, high, weight, value, pull):
@@ -54,8 +55,9 @@ def rate_band(s, low, high, weight, value, pull):
 def _power_units(rate, square, weight, rows, value, pull):
     units = len(rate)
     for f in range(units):
-        value[f] = weight / units * (rate[f] * rate[f] if square else rate[f])
-        pull[f] = weight / (units * rows) * (2.0 * rate[f] if square else 1.0)
+        penalty, slope = steps.power_penalty(rate[f], square)
+        value[f] = weight / units * penalty
+        pull[f] = weight / (units * rows) * slope
 
 
 def rate_power(s, power, weight, value, pull):

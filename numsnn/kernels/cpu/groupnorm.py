@@ -6,6 +6,7 @@ positions first, channel by channel, which vectorises, and then over a group's c
 
 import numpy as np
 
+from .. import steps
 from ..compile import kernel
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
@@ -48,10 +49,9 @@ def _moment_tiles(x, tile_mean, tile_square, together, rows, lo, hi):
                     drift[c] += distance
                     total[c] += distance * distance
             for g in range(groups):  # what rounding left in the mean is the mean distance from it
-                left = drift[g * size : (g + 1) * size].sum()
-                square = total[g * size : (g + 1) * size].sum() - left * left * inverse
-                tile_square[block, b, g] = max(square, real(0))
-                tile_mean[block, b, g] += left * inverse
+                left, square = drift[g * size : (g + 1) * size].sum(), total[g * size : (g + 1) * size].sum()
+                settled = steps.settle_moments(tile_mean[block, b, g], left, square, inverse)
+                tile_mean[block, b, g], tile_square[block, b, g] = settled
 
 
 @kernel

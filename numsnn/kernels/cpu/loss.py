@@ -2,10 +2,13 @@
 its row of the gradient."""
 
 import math
+from functools import cache
 
 import numpy as np
 
+from .. import steps
 from ..compile import kernel
+from ..own import in_precision
 from .run.launch import launch
 
 
@@ -23,29 +26,28 @@ def _cross_entropy_row(logits, label, smoothing, factor, dlogits):
     log_total = math.log(total)
     value = real(0)
     for k in range(classes):
-        target = smoothing / real(classes) + (real(1) - smoothing if k == label else real(0))
-        log_p = logits[k] - top - log_total
-        value -= target * log_p
-        dlogits[k] += factor * (math.exp(log_p) - target)
+        share, slope = steps.softmax_term(logits[k], top, log_total, smoothing, classes, k == label)
+        value += share
+        dlogits[k] += factor * slope
     return value
 
 
 @kernel
 def _rate_samples(z, labels, smoothing, loss, dz, lo, hi):
-    steps, samples, classes = z.shape
+    length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
     mean = np.empty(classes, dz.dtype)
     gradient = np.empty(classes, dz.dtype)
     for n in range(lo, hi):
         mean[:] = real(0)
         gradient[:] = real(0)
-        for t in range(steps):
+        for t in range(length):
             for k in range(classes):
                 mean[k] += z[t, n, k]
         for k in range(classes):
-            mean[k] /= real(steps)
-        loss[n] = _cross_entropy_row(mean, labels[n], smoothing, real(1) / real(steps * samples), gradient)
-        for t in range(steps):
+            mean[k] /= real(length)
+        loss[n] = _cross_entropy_row(mean, labels[n], smoothing, real(1) / real(length * samples), gradient)
+        for t in range(length):
             for k in range(classes):
                 dz[t, n, k] = gradient[k]
 
@@ -57,20 +59,20 @@ def rate_cross_entropy(z, labels, smoothing, loss, dz):
 
 @kernel
 def _temporal_samples(z, labels, smoothing, keep, pull, target, loss, dz, lo, hi):
-    steps, samples, classes = z.shape
+    length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
     row = np.empty(classes, dz.dtype)
     for n in range(lo, hi):
         loss[n] = real(0)
-        for t in range(steps):
+        for t in range(length):
             distance_sum = real(0)
             for k in range(classes):
                 row[k] = z[t, n, k]
-                distance = row[k] - target
-                distance_sum += distance * distance
-                dz[t, n, k] = pull * real(2) * distance / real(steps * samples * classes)
-            value = _cross_entropy_row(row, labels[n], smoothing, keep / real(steps * samples), dz[t, n])
-            loss[n] += (keep * value + pull * distance_sum / real(classes)) / real(steps)
+                squared, slope = steps.squared_distance(row[k], target)
+                distance_sum += squared
+                dz[t, n, k] = pull * slope / real(length * samples * classes)
+            value = _cross_entropy_row(row, labels[n], smoothing, keep / real(length * samples), dz[t, n])
+            loss[n] += (keep * value + pull * distance_sum / real(classes)) / real(length)
 
 
 def temporal_cross_entropy(z, labels, smoothing, regulariser, target, loss, dz):
@@ -82,18 +84,19 @@ def temporal_cross_entropy(z, labels, smoothing, regulariser, target, loss, dz):
 
 @kernel
 def _count_samples(z, labels, correct_rate, incorrect_rate, loss, dz, lo, hi):
-    steps, samples, classes = z.shape
+    length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
     for n in range(lo, hi):
         loss[n] = real(0)
         for k in range(classes):
             rate = real(0)
-            for t in range(steps):
+            for t in range(length):
                 rate += z[t, n, k]
-            distance = rate / real(steps) - (correct_rate if k == labels[n] else incorrect_rate)
-            loss[n] += distance * distance / real(classes)
-            for t in range(steps):
-                dz[t, n, k] = real(2) * distance / real(steps * samples * classes)
+            wanted = correct_rate if k == labels[n] else incorrect_rate
+            squared, slope = steps.squared_distance(rate / real(length), wanted)
+            loss[n] += squared / real(classes)
+            for t in range(length):
+                dz[t, n, k] = slope / real(length * samples * classes)
 
 
 def spike_count_mse(z, labels, correct_rate, incorrect_rate, loss, dz):
@@ -104,7 +107,7 @@ def spike_count_mse(z, labels, correct_rate, incorrect_rate, loss, dz):
 
 @kernel
 def _max_membrane_samples(z, labels, smoothing, loss, dz, lo, hi):
-    steps, samples, classes = z.shape
+    length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
     top = np.empty(classes, dz.dtype)
     gradient = np.empty(classes, dz.dtype)
@@ -113,12 +116,12 @@ def _max_membrane_samples(z, labels, smoothing, loss, dz, lo, hi):
         gradient[:] = real(0)
         for k in range(classes):
             top[k], winner[k] = z[0, n, k], 0
-            for t in range(1, steps):
+            for t in range(1, length):
                 value = real(z[t, n, k])
                 if not value <= top[k] and top[k] == top[k]:  # the first NaN wins, so that it is not overlooked
                     top[k], winner[k] = value, t
         loss[n] = _cross_entropy_row(top, labels[n], smoothing, real(1) / real(samples), gradient)
-        for t in range(steps):
+        for t in range(length):
             for k in range(classes):
                 dz[t, n, k] = gradient[k] if t == winner[k] else real(0)
 
@@ -130,17 +133,17 @@ def max_membrane_cross_entropy(z, labels, smoothing, loss, dz):
 
 @kernel
 def _membrane_samples(z, target, loss, dz, lo, hi):
-    steps, samples, classes = z.shape
+    length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
     for n in range(lo, hi):
         total = real(0)
-        for t in range(steps):
+        for t in range(length):
             wanted = target[t if len(target) > 1 else 0, n]
             for k in range(classes):
-                distance = real(z[t, n, k]) - wanted[k]
-                total += distance * distance
-                dz[t, n, k] = real(2) * distance / real(steps * samples * classes)
-        loss[n] = total / real(steps * classes)
+                squared, slope = steps.squared_distance(real(z[t, n, k]), wanted[k])
+                total += squared
+                dz[t, n, k] = slope / real(length * samples * classes)
+        loss[n] = total / real(length * classes)
 
 
 def membrane_mse(z, target, loss, dz):
@@ -150,7 +153,7 @@ def membrane_mse(z, target, loss, dz):
 
 @kernel
 def _first_spike_samples(z, labels, smoothing, temperature, loss, dz, lo, hi):
-    steps, samples, classes = z.shape
+    length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
     logits = np.empty(classes, dz.dtype)
     gradient = np.empty(classes, dz.dtype)
@@ -158,24 +161,63 @@ def _first_spike_samples(z, labels, smoothing, temperature, loss, dz, lo, hi):
         gradient[:] = real(0)
         for k in range(classes):
             time = real(0)
-            survival = wait = real(1)
-            for t in range(steps):
-                survival *= real(1) - real(z[t, n, k])
-                time += survival
-            for t in range(steps - 1, -1, -1):
+            silent = wait = real(1)
+            for t in range(length):
+                silent = steps.silent_on(silent, real(z[t, n, k]))
+                time += silent
+            for t in range(length - 1, -1, -1):
                 dz[t, n, k] = wait
-                wait = real(1) + (real(1) - real(z[t, n, k])) * wait
+                wait = steps.wait_back(wait, real(z[t, n, k]))
             logits[k] = -time / temperature
         scale = real(1) / (temperature * real(samples))
         loss[n] = _cross_entropy_row(logits, labels[n], smoothing, scale, gradient)
         for k in range(classes):
             before = gradient[k]
-            for t in range(steps):
+            for t in range(length):
                 dz[t, n, k] *= before
-                before *= real(1) - real(z[t, n, k])
+                before = steps.silent_on(before, real(z[t, n, k]))
 
 
 def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):
     """See `reference.loss.first_spike_cross_entropy`."""
     real = dz.dtype.type
     launch(_first_spike_samples, z.shape[1], z, labels, real(smoothing), real(temperature), loss, dz)
+
+
+@cache
+def _pointwise_kernel(value, slope, over_mean, dtype):
+    """The range kernel of a user's functions."""
+    value, slope = in_precision(value, dtype), in_precision(slope, dtype)
+
+    @kernel
+    def pointwise_samples(z, target, loss, dz, lo, hi):
+        length, samples, classes = z.shape
+        real = type(dz[0, 0, 0])
+        share = real(1) / real(length * samples * classes)
+        for n in range(lo, hi):
+            total = real(0)
+            if over_mean:
+                for k in range(classes):
+                    mean = real(0)
+                    for t in range(length):
+                        mean += z[t, n, k]
+                    mean /= real(length)
+                    total += value(mean, target[0, n, k])
+                    gradient = share * slope(mean, target[0, n, k])
+                    for t in range(length):
+                        dz[t, n, k] = gradient
+                loss[n] = total / real(classes)
+            else:
+                for t in range(length):
+                    wanted = target[t if len(target) > 1 else 0, n]
+                    for k in range(classes):
+                        total += value(real(z[t, n, k]), wanted[k])
+                        dz[t, n, k] = share * slope(real(z[t, n, k]), wanted[k])
+                loss[n] = total / real(length * classes)
+
+    return pointwise_samples
+
+
+def pointwise(z, target, functions, over_mean, loss, dz):
+    """See `reference.loss.pointwise`."""
+    launch(_pointwise_kernel(*functions, over_mean, dz.dtype.type), z.shape[1], z, target, loss, dz)

@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 
+from .. import steps
 from ..compile import kernel
 from ..reference.norm import batchnorm_factor, batchnorm_fold
 from .inline.access import read, write
@@ -53,8 +54,7 @@ def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
                 spread = read(tile_square, "square", (item, c)) + distance * distance
                 write(tile_square, "square", (item, c), spread)
         for c in range(channels):  # what rounding left in the mean is the mean distance from it
-            square[c] = max(square[c] - drift[c] * drift[c] * inverse, real(0))
-            mean[c] += drift[c] * inverse
+            mean[c], square[c] = steps.settle_moments(mean[c], drift[c], square[c], inverse)
 
 
 def moments(x, mean, var):
@@ -86,8 +86,9 @@ def _merge_groups(tile_mean, tile_square, counts, mean, var, lo, hi):
             merged[c] /= total
         for tile in range(tiles):
             for c in range(channels):
-                distance = tile_mean[group, tile, c] - merged[c]
-                spread[c] += tile_square[group, tile, c] + counts[tile] * distance * distance
+                spread[c] += steps.spread_about(
+                    merged[c], counts[tile], tile_mean[group, tile, c], tile_square[group, tile, c]
+                )
         for c in range(channels):
             mean[group, c] = merged[c]
             var[group, c] = spread[c] / total

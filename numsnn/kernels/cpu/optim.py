@@ -4,6 +4,7 @@ elements, taken segment by segment."""
 import numpy as np
 from numba.extending import register_jitable
 
+from .. import steps
 from ..compile import kernel
 from .run.launch import TILE_ELEMENTS, count_tiles, launch
 
@@ -17,12 +18,6 @@ def _first_segment(ends, element):
     return p
 
 
-@register_jitable
-def _bounded(x, low, high):
-    """x within its bounds; NaN stays NaN."""
-    return low if x < low else high if x > high else x
-
-
 @kernel
 def _sgd_tiles(value, grad, velocity, ends, settings, factor, momentum, nesterov, size, lo, hi):
     begin, stop = lo * size, min(len(value), hi * size)
@@ -32,9 +27,7 @@ def _sgd_tiles(value, grad, velocity, ends, settings, factor, momentum, nesterov
         x, g, v = value[begin:end], grad[begin:end], velocity[begin:end]
         lr, decay, low, high = settings[0, p] * factor, settings[1, p], settings[2, p], settings[3, p]
         for k in range(len(x)):
-            step = g[k] + decay * x[k]
-            v[k] = momentum * v[k] + step
-            x[k] = _bounded(x[k] - lr * (step + momentum * v[k] if nesterov else v[k]), low, high)
+            x[k], v[k] = steps.momentum_step(x[k], g[k], v[k], lr, decay, momentum, nesterov, low, high)
         begin, p = end, p + 1
 
 
@@ -47,7 +40,7 @@ def _plain_sgd_tiles(value, grad, ends, settings, factor, size, lo, hi):
         x, g = value[begin:end], grad[begin:end]
         lr, decay, low, high = settings[0, p] * factor, settings[1, p], settings[2, p], settings[3, p]
         for k in range(len(x)):
-            x[k] = _bounded(x[k] - lr * (g[k] + decay * x[k]), low, high)
+            x[k] = steps.sgd_step(x[k], g[k], lr, decay, low, high)
         begin, p = end, p + 1
 
 
@@ -82,20 +75,16 @@ def _adam_tiles(
 ):
     begin, stop = lo * size, min(len(value), hi * size)
     p = _first_segment(ends, begin)
-    none = type(factor)(0)
     while begin < stop:
         end = min(stop, ends[p])
         x, g, m, v = value[begin:end], grad[begin:end], first[begin:end], second[begin:end]
         lr, low, high = settings[0, p] * factor, settings[2, p], settings[3, p]
-        decay = none if decoupled else settings[1, p]
-        shrink = lr * settings[1, p] if decoupled else none
+        added, taken = steps.split_decay(lr, settings[1, p], decoupled)
         rate = lr * correction1
         for k in range(len(x)):
-            slope = g[k] + decay * x[k]
-            m[k] += keep1 * (slope - m[k])
-            v[k] += keep2 * (slope * slope - v[k])
-            moved = x[k] - shrink * x[k] - rate * m[k] / (np.sqrt(v[k]) * correction2 + eps)
-            x[k] = _bounded(moved, low, high)
+            x[k], m[k], v[k] = steps.adam_step(
+                x[k], g[k], m[k], v[k], rate, added, taken, keep1, keep2, correction2, eps, low, high
+            )
         begin, p = end, p + 1
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .. import steps
 from .inline.rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
 from .run.api import cuda
 from .run.compile import device, kernel
@@ -32,22 +33,13 @@ _count_parts = {np.dtype(real): _count_kernel(real) for real in (np.float32, np.
 
 
 @device
-def _band(rate, low, high):
-    """Penalty on a rate, and its slope."""
-    below, above = max(low - rate, type(rate)(0)), max(rate - high, type(rate)(0))
-    return below * below + above * above, type(rate)(2) * (above - below)
-
-
-@device
 def _rate(rate, low, high):
-    """Penalty on a rate, and its slope."""
-    return rate, type(rate)(1)
+    return steps.power_penalty(rate, False)
 
 
 @device
-def _square(rate, low, high):
-    """Penalty on a rate, and its slope."""
-    return rate * rate, type(rate)(2) * rate
+def _squared_rate(rate, low, high):
+    return steps.power_penalty(rate, True)
 
 
 def _penalty_kernel(penalty, dtype):
@@ -72,7 +64,7 @@ def _penalty_kernel(penalty, dtype):
 
 _penalise = {
     (name, np.dtype(real)): _penalty_kernel(penalty, real)
-    for name, penalty in (("band", _band), (1, _rate), (2, _square))
+    for name, penalty in (("band", steps.band_penalty), (1, _rate), (2, _squared_rate))
     for real in (np.float32, np.float64)
 }
 

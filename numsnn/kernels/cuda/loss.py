@@ -3,9 +3,12 @@ the gradient, and its lanes share the classes. The rows of dz hold logits until 
 """
 
 import math
+from functools import cache
 
 import numpy as np
 
+from .. import steps
+from ..own import in_precision
 from .inline.rows import max_lanes, sum_lanes
 from .run.api import cuda
 from .run.compile import device, kernel
@@ -30,37 +33,40 @@ def _cross_entropy(room, row, label, smoothing, factor):
     log_total = real(math.log(sum_lanes(room, total)))
     value = real(0)
     for k in range(lane, classes, lanes):
-        target = smoothing / real(classes) + (real(1) - smoothing if k == label else real(0))
-        log_p = row[k] - top - log_total
-        value -= target * log_p
-        row[k] = factor * (real(math.exp(log_p)) - target)
+        share, slope = steps.softmax_term(row[k], top, log_total, smoothing, classes, k == label)
+        value += share
+        row[k] = factor * slope
     return value
 
 
 def _launch(kernels, z, dz, *arguments):
-    """A block for every sample; classes are at least as many as lanes."""
-    launch(kernels[dz.dtype], z.shape[1], (1, min(WARP, z.shape[2])), *arguments)
+    """One block per sample; classes are at least as many as lanes."""
+    _launch_samples(kernels[dz.dtype], z, *arguments)
+
+
+def _launch_samples(kernel, z, *arguments):
+    launch(kernel, z.shape[1], (1, min(WARP, z.shape[2])), *arguments)
 
 
 def _rate_kernel(dtype):
     @kernel
     def rate_samples(z, labels, smoothing, loss, dz):
         room = cuda.shared.array(WARP, dtype)
-        steps, samples, classes = z.shape
+        length, samples, classes = z.shape
         real = dz.dtype.type
         n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         row = dz[0, n]
         for k in range(lane, classes, lanes):
             total = real(0)
-            for t in range(steps):
+            for t in range(length):
                 total += real(z[t, n, k])
-            row[k] = total / real(steps)
-        share = _cross_entropy(room, row, labels[n], smoothing, real(1) / real(steps * samples))
+            row[k] = total / real(length)
+        share = _cross_entropy(room, row, labels[n], smoothing, real(1) / real(length * samples))
         value = sum_lanes(room, share)
         if lane == 0:
             loss[n] = value
         for k in range(lane, classes, lanes):
-            for t in range(1, steps):
+            for t in range(1, length):
                 dz[t, n, k] = row[k]
 
     return rate_samples
@@ -78,22 +84,22 @@ def _temporal_kernel(dtype):
     @kernel
     def temporal_samples(z, labels, smoothing, keep, pull, target, loss, dz):
         room = cuda.shared.array(WARP, dtype)
-        steps, samples, classes = z.shape
+        length, samples, classes = z.shape
         real = dz.dtype.type
         n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
-        factor = keep / real(steps * samples)
-        distance_factor = pull * real(2) / real(steps * samples * classes)
+        factor = keep / real(length * samples)
+        distance_factor = pull / real(length * samples * classes)
         share = distance_sum = real(0)
-        for t in range(steps):
+        for t in range(length):
             row = dz[t, n]
             for k in range(lane, classes, lanes):
                 row[k] = real(z[t, n, k])
             share += _cross_entropy(room, row, labels[n], smoothing, factor)
             for k in range(lane, classes, lanes):
-                distance = real(z[t, n, k]) - target
-                distance_sum += distance * distance
-                row[k] += distance_factor * distance
-        value = sum_lanes(room, keep * share + pull * distance_sum / real(classes)) / real(steps)
+                squared, slope = steps.squared_distance(real(z[t, n, k]), target)
+                distance_sum += squared
+                row[k] += distance_factor * slope
+        value = sum_lanes(room, keep * share + pull * distance_sum / real(classes)) / real(length)
         if lane == 0:
             loss[n] = value
 
@@ -114,18 +120,19 @@ def _count_kernel(dtype):
     @kernel
     def count_samples(z, labels, correct_rate, incorrect_rate, loss, dz):
         room = cuda.shared.array(WARP, dtype)
-        steps, samples, classes = z.shape
+        length, samples, classes = z.shape
         real = dz.dtype.type
         n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         share = real(0)
         for k in range(lane, classes, lanes):
             total = real(0)
-            for t in range(steps):
+            for t in range(length):
                 total += real(z[t, n, k])
-            distance = total / real(steps) - (correct_rate if k == labels[n] else incorrect_rate)
-            share += distance * distance
-            slope = real(2) * distance / real(steps * samples * classes)
-            for t in range(steps):
+            wanted = correct_rate if k == labels[n] else incorrect_rate
+            squared, slope = steps.squared_distance(total / real(length), wanted)
+            share += squared
+            slope /= real(length * samples * classes)
+            for t in range(length):
                 dz[t, n, k] = slope
         value = sum_lanes(room, share) / real(classes)
         if lane == 0:
@@ -158,7 +165,7 @@ def _max_membrane_kernel(dtype):
     @kernel
     def max_membrane_samples(z, labels, smoothing, loss, dz):
         room = cuda.shared.array(WARP, dtype)
-        steps, samples, classes = z.shape
+        length, samples, classes = z.shape
         real = dz.dtype.type
         n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         row = dz[0, n]
@@ -171,7 +178,7 @@ def _max_membrane_kernel(dtype):
         for k in range(lane, classes, lanes):
             gradient = row[k]
             _, winner = _largest(z, n, k, real)
-            for t in range(steps):
+            for t in range(length):
                 dz[t, n, k] = gradient if t == winner else real(0)
 
     return max_membrane_samples
@@ -189,17 +196,17 @@ def _membrane_kernel(dtype):
     @kernel
     def membrane_samples(z, target, loss, dz):
         room = cuda.shared.array(WARP, dtype)
-        steps, samples, classes = z.shape
+        length, samples, classes = z.shape
         real = dz.dtype.type
         n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         moving = target.shape[0] > 1
         share = real(0)
-        for t in range(steps):
+        for t in range(length):
             for k in range(lane, classes, lanes):
-                distance = real(z[t, n, k]) - target[t if moving else 0, n, k]
-                share += distance * distance
-                dz[t, n, k] = real(2) * distance / real(steps * samples * classes)
-        value = sum_lanes(room, share) / real(steps * classes)
+                squared, slope = steps.squared_distance(real(z[t, n, k]), target[t if moving else 0, n, k])
+                share += squared
+                dz[t, n, k] = slope / real(length * samples * classes)
+        value = sum_lanes(room, share) / real(length * classes)
         if lane == 0:
             loss[n] = value
 
@@ -218,15 +225,15 @@ def _first_spike_kernel(dtype):
     @kernel
     def first_spike_samples(z, labels, smoothing, temperature, loss, dz):
         room = cuda.shared.array(WARP, dtype)
-        steps, samples, classes = z.shape
+        length, samples, classes = z.shape
         real = dz.dtype.type
         n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         row = dz[0, n]
         for k in range(lane, classes, lanes):
-            time, survival = real(0), real(1)
-            for t in range(steps):
-                survival *= real(1) - real(z[t, n, k])
-                time += survival
+            time, silent = real(0), real(1)
+            for t in range(length):
+                silent = steps.silent_on(silent, real(z[t, n, k]))
+                time += silent
             row[k] = -time / temperature
         scale = real(1) / (temperature * real(samples))
         value = sum_lanes(room, _cross_entropy(room, row, labels[n], smoothing, scale))
@@ -234,12 +241,12 @@ def _first_spike_kernel(dtype):
             loss[n] = value
         for k in range(lane, classes, lanes):
             before, wait = row[k], real(1)
-            for t in range(steps - 1, -1, -1):
+            for t in range(length - 1, -1, -1):
                 dz[t, n, k] = wait
-                wait = real(1) + (real(1) - real(z[t, n, k])) * wait
-            for t in range(steps):
+                wait = steps.wait_back(wait, real(z[t, n, k]))
+            for t in range(length):
                 dz[t, n, k] *= before
-                before *= real(1) - real(z[t, n, k])
+                before = steps.silent_on(before, real(z[t, n, k]))
 
     return first_spike_samples
 
@@ -251,3 +258,44 @@ def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):
     """See `reference.loss.first_spike_cross_entropy`."""
     real = dz.dtype.type
     _launch(_first_spike, z, dz, z, labels, real(smoothing), real(temperature), loss, dz)
+
+
+@cache
+def _pointwise_kernel(value, slope, over_mean, dtype):
+    """The kernel of a user's functions."""
+    value, slope = in_precision(value, dtype), in_precision(slope, dtype)
+
+    @kernel
+    def pointwise_samples(z, target, loss, dz):
+        room = cuda.shared.array(WARP, dtype)
+        length, samples, classes = z.shape
+        real = dz.dtype.type
+        n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
+        factor = real(1) / real(length * samples * classes)
+        moving = target.shape[0] > 1
+        share = real(0)
+        for k in range(lane, classes, lanes):
+            if over_mean:
+                mean = real(0)
+                for t in range(length):
+                    mean += real(z[t, n, k])
+                mean /= real(length)
+                share += real(value(mean, target[0, n, k])) * real(length)
+                gradient = factor * real(slope(mean, target[0, n, k]))
+                for t in range(length):
+                    dz[t, n, k] = gradient
+            else:
+                for t in range(length):
+                    here, wanted = real(z[t, n, k]), target[t if moving else 0, n, k]
+                    share += real(value(here, wanted))
+                    dz[t, n, k] = factor * real(slope(here, wanted))
+        total = sum_lanes(room, share) / real(length * classes)
+        if lane == 0:
+            loss[n] = total
+
+    return pointwise_samples
+
+
+def pointwise(z, target, functions, over_mean, loss, dz):
+    """See `reference.loss.pointwise`."""
+    _launch_samples(_pointwise_kernel(*functions, over_mean, dz.dtype.type), z, z, target, loss, dz)

@@ -1,9 +1,8 @@
 """Optimiser updates, in place, one launch for all parameters; `reference.optim` is the text it equals."""
 
-import math
-
 import numpy as np
 
+from .. import steps
 from .array import to_host
 from .run.api import cuda
 from .run.compile import device, kernel
@@ -23,33 +22,22 @@ def _segment(ends, element):
     return low
 
 
-@device
-def _bounded(x, low, high):
-    """x within its bounds; NaN stays NaN."""
-    if x < low:
-        return low
-    if x > high:
-        return high
-    return x
-
-
 @kernel
 def _sgd_elements(value, grad, velocity, ends, settings, factor, momentum, nesterov, count):
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         p = _segment(ends, k)
-        step = grad[k] + settings[1, p] * value[k]
-        speed = momentum * velocity[k] + step
-        velocity[k] = speed
-        moved = value[k] - settings[0, p] * factor * (step + momentum * speed if nesterov else speed)
-        value[k] = _bounded(moved, settings[2, p], settings[3, p])
+        rate, decay, low, high = settings[0, p] * factor, settings[1, p], settings[2, p], settings[3, p]
+        value[k], velocity[k] = steps.momentum_step(
+            value[k], grad[k], velocity[k], rate, decay, momentum, nesterov, low, high
+        )
 
 
 @kernel
 def _plain_sgd_elements(value, grad, ends, settings, factor, count):
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         p = _segment(ends, k)
-        moved = value[k] - settings[0, p] * factor * (grad[k] + settings[1, p] * value[k])
-        value[k] = _bounded(moved, settings[2, p], settings[3, p])
+        rate, decay, low, high = settings[0, p] * factor, settings[1, p], settings[2, p], settings[3, p]
+        value[k] = steps.sgd_step(value[k], grad[k], rate, decay, low, high)
 
 
 def sgd_update(value, grad, velocity, ends, settings, factor, momentum, nesterov):
@@ -66,18 +54,25 @@ def sgd_update(value, grad, velocity, ends, settings, factor, momentum, nesterov
 def _adam_elements(
     value, grad, first, second, ends, settings, factor, keep1, keep2, correction1, correction2, eps, decoupled, count
 ):
-    none = value.dtype.type(0)
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         p = _segment(ends, k)
         lr = settings[0, p] * factor
-        x = value[k]
-        slope = grad[k] + (none if decoupled else settings[1, p]) * x
-        m = first[k] + keep1 * (slope - first[k])
-        v = second[k] + keep2 * (slope * slope - second[k])
-        first[k], second[k] = m, v
-        x -= (lr * settings[1, p] if decoupled else none) * x
-        x -= lr * correction1 * m / (math.sqrt(v) * correction2 + eps)
-        value[k] = _bounded(x, settings[2, p], settings[3, p])
+        added, taken = steps.split_decay(lr, settings[1, p], decoupled)
+        value[k], first[k], second[k] = steps.adam_step(
+            value[k],
+            grad[k],
+            first[k],
+            second[k],
+            lr * correction1,
+            added,
+            taken,
+            keep1,
+            keep2,
+            correction2,
+            eps,
+            settings[2, p],
+            settings[3, p],
+        )
 
 
 def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2, eps, decoupled, step):

@@ -6,6 +6,8 @@ that mean.
 
 import numpy as np
 
+from ..own import elementwise, in_precision
+
 
 def _cross_entropy(logits, labels, smoothing):
     """L1: cross-entropy ``[N]`` and its gradient ``[N, K]`` against labels smoothed to (1 - a) onehot + a / K."""
@@ -66,6 +68,23 @@ def membrane_mse(z, target, loss, dz):
     distance = z.astype(dz.dtype) - target
     loss[...] = (distance**2).mean((0, 2))
     dz[...] = 2 * distance / (steps * n * k)
+
+
+def pointwise(z, target, functions, over_mean, loss, dz):
+    """The mean of value(z, y) over classes, of every readout number z and its target number y.
+
+    Args:
+        target: ``[T, N, K]``, or ``[1, N, K]`` for the same one at every step.
+        functions: value(z, y) and slope(z, y), its derivative by z: functions of two numbers, see `own.in_precision`.
+        over_mean: whether z is the readout's mean over time; otherwise every step counts, and their mean is taken.
+    """
+    steps, n, k = z.shape
+    value, slope = (elementwise(in_precision(function, dz.dtype.type), 2) for function in functions)
+    z = z.astype(dz.dtype)
+    z = z.mean(0, keepdims=True) if over_mean else z
+    target = np.broadcast_to(target, z.shape)
+    loss[...] = value(z, target).mean((0, 2))
+    dz[...] = slope(z, target) / (steps * n * k)
 
 
 def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):

@@ -7,6 +7,7 @@ leaves single precision enough digits for a small variance: no double precision 
 
 from functools import cache
 
+from ...steps import merge
 from ..run.api import cuda
 from ..run.compile import device, kernel
 from ..run.launch import scratch
@@ -14,15 +15,6 @@ from .rows import THREADS, cut_rows, launch_finish, place
 
 AHEAD = 8
 """Rows a thread reads at once: their loads wait for memory together, and one merge does for all of them."""
-
-
-@device
-def merge(count, mean, square, other_count, other_mean, other_square):
-    """Count, mean and sum of squared distances from it of two samples together; either may be empty."""
-    total = count + other_count
-    share = other_count / max(total, type(total)(1))
-    gap = other_mean - mean
-    return total, mean + gap * share, square + other_square + gap * gap * count * share
 
 
 @device

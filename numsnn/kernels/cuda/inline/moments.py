@@ -6,6 +6,7 @@ keeps a large mean from swallowing a small variance. One launch merges the block
 
 from functools import cache
 
+from ... import steps
 from ..run.api import cuda
 from ..run.compile import device, kernel
 from ..run.launch import ceil_div, launch
@@ -34,12 +35,10 @@ def merge_tile(room, at, columns, count, earlier, block, step, c, shares):
         drift += distance
         square += distance * distance
     inverse = real(1) / real(count)
-    mean, square = shift + drift * inverse, max(square - drift * drift * inverse, real(0))
+    mean, square = steps.settle_moments(shift, drift, square, inverse)
     if earlier > 0:
-        before, part = shares[0, block, step, c], real(count) / real(earlier + count)
-        gap = mean - before
-        mean = before + gap * part
-        square += shares[1, block, step, c] + gap * gap * part * real(earlier)
+        before, spread = shares[0, block, step, c], shares[1, block, step, c]
+        _, mean, square = steps.merge(real(earlier), before, spread, real(count), mean, square)
     shares[0, block, step, c], shares[1, block, step, c] = mean, square
 
 
@@ -77,8 +76,8 @@ def _merge_kernel(dtype, lanes_most, columns_most):
         total = real(0)
         if k < n:
             for block in range(lane, blocks, height):
-                gap = shares[0, block, k] - middle
-                total += shares[1, block, k] + gap * gap * real(_rows_of(block, blocks, lanes, rows))
+                count = real(_rows_of(block, blocks, lanes, rows))
+                total += steps.spread_about(middle, count, shares[0, block, k], shares[1, block, k])
         partial[lane, column] = total
         cuda.syncthreads()
         if lane == 0 and k < n:

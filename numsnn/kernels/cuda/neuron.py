@@ -41,8 +41,15 @@ CHUNK = {1: 8, WIDTH: 4}
 SEGMENT = {1: 8, WIDTH: 4}
 """Width -> steps whose potentials the backward pass keeps in registers."""
 
-WHOLE = {1: (8, 10, 16), WIDTH: (4, 8)}
-"""Width -> lengths of segments of which one takes a whole short sequence, so that no sweep reads it before."""
+WHOLE = 8, 10, 16
+"""Longer segments, each for sequences that it takes whole, so that no sweep has to read them before."""
+
+MOST_KEPT = 64
+"""Numbers of such a segment that a thread keeps: inputs, potentials, gradients and states."""
+
+WIDE_STATES, WIDE_VALUES = 1, 4
+"""States and values of a rule up to which a thread of the backward pass takes four channels. More of them do not fit
+into registers."""
 
 MEASURED_CHANNELS = 32
 """That a block takes where it measures potentials: whole cache lines, and many rows, for few shares of moments."""
@@ -69,7 +76,7 @@ def _forward_kernel(rule, real, width, surrogate, reset, normed, store, record, 
     relaxed, soft, hard = surrogate is not None, reset == "soft", reset == "hard"
     cdf = eq.CDF[surrogate or "rectangle"]
     charge, parts, many = charger(rule, real, width, normed), 1 + len(rule.states), len(rule.values)
-    chunk, size, numbers = CHUNK[width], CHUNK[width] * width, max(1, many) * width
+    chunk, size, state, numbers = CHUNK[width], CHUNK[width] * width, parts * width, max(1, many) * width
     room_size = size * THREADS if measured else 1
     (load, save), save_spikes = NUMBERS[width], SPIKES[width][2]
 
@@ -102,7 +109,7 @@ def _forward_kernel(rule, real, width, surrogate, reset, normed, store, record, 
             cuda.local.array(width, real),
         )
         ce, fa, off = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
-        now, fired = cuda.local.array(parts * width, real), cuda.local.array(width, real)
+        now, fired = cuda.local.array(state, real), cuda.local.array(width, real)
         x, drop = cuda.local.array(size, real), cuda.local.array(size, real)
         room = cuda.shared.array(room_size, real)
         column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
@@ -204,9 +211,10 @@ def neuron_forward(
     return None if visible is None else int(to_host(seen)[0]) / i.size
 
 
-def segment_of(steps: int, width: int) -> int:
-    """How many steps make a segment: all of them, where a thread has registers for as many."""
-    return next((length for length in WHOLE[width] if steps <= length), SEGMENT[width])
+def segment_of(steps: int, width: int, states: int) -> int:
+    """How many steps make a segment, for a rule with so many states."""
+    whole = (length for length in WHOLE if steps <= length and length * width * (3 + states) <= MOST_KEPT)
+    return next(whole, SEGMENT[width])
 
 
 @cache
@@ -224,7 +232,7 @@ def _backward_kernel(rule, real, width, segment, surrogate, reset, attached, nor
     density, parts, many = eq.DENSITY[surrogate], 1 + len(rule.states), len(rule.values)
     charge_again = recharger(rule, real, width, segment, reset, normed)
     gradient_step = back_stepper(rule, real, width, segment, density, reset, attached, normed, learned, direct)
-    count, size = sum(learned) + 2 * normed, segment * width
+    count, size, state = sum(learned) + 2 * normed, segment * width, parts * width
     sums, numbers, past = max(1, count) * width, max(1, many) * width, max(1, parts - 1) * size
     room_size, mark, (load, save) = HEAVY_THREADS * width, real if width == 1 else np.uint32, NUMBERS[width]
 
@@ -258,7 +266,7 @@ def _backward_kernel(rule, real, width, segment, surrogate, reset, attached, nor
         )
         ce, fa, off = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
         po, ps, opening = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
-        now, slopes = cuda.local.array(parts * width, real), cuda.local.array(parts * width, real)
+        now, slopes = cuda.local.array(state, real), cuda.local.array(state, real)
         x, u, g = cuda.local.array(size, real), cuda.local.array(size, real), cuda.local.array(size, real)
         history, total = cuda.local.array(past, real), cuda.local.array(sums, real)
         fired, room = cuda.local.array(segment, mark), cuda.shared.array(room_size, real)
@@ -317,8 +325,9 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
     totals = [x for x in (*totals, *(() if norm is None else dnorm)) if x is not None]
     steps, rows, channels = i.shape
     numbers = (x for x in (ds, i, d, di, start) if x is not None)
-    width = width_of(tuple(numbers), (s,), LEAST_WIDE * steps)
-    segment, plan = segment_of(steps, width), cut(rows, channels, width, heavy=True)
+    light = len(rule.states) <= WIDE_STATES and len(rule.values) <= WIDE_VALUES
+    width = width_of(tuple(numbers), (s,), LEAST_WIDE * steps) if light else 1
+    segment, plan = segment_of(steps, width, len(rule.states)), cut(rows, channels, width, heavy=True)
     shares = scratch.get("shares of gradients", (max(1, len(totals)), plan.row_blocks, channels), i.dtype)
     kept = max(0, ceil_div(steps, segment) - 2) * (1 + len(rule.states))
     kept = scratch.get("potentials of segments", (max(1, kept * rows * channels),), i.dtype)

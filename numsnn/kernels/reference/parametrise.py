@@ -1,6 +1,6 @@
-"""Constrained parameters: what is trained is unbounded, what the neuron uses is not.
+"""Constrained parameters: what is trained is unbounded, what the neuron uses may have bounds.
 
-raw is ``[1]`` (one a layer) or ``[C]`` (one a channel), natural is always ``[C]``.
+raw is ``[1]`` (one per layer) or ``[C]`` (one per channel), natural is always ``[C]``.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ def positive_forward(raw, natural):
 
 
 def positive_backward(dnatural, natural, draw):
-    """P2: draw = dnatural natural, summed over channels where raw is one a layer."""
+    """P2: draw = dnatural natural, summed over channels where raw is one per layer."""
     share = dnatural * natural
     draw[...] = share.sum() if draw.size == 1 else share
 
@@ -24,6 +24,16 @@ def unit_forward(raw, natural):
 
 
 def unit_backward(dnatural, natural, draw):
-    """N14: draw = dnatural natural (1 - natural), summed over channels where raw is one a layer."""
+    """N14: draw = dnatural natural (1 - natural), summed over channels where raw is one per layer."""
     share = dnatural * natural * (1 - natural)
     draw[...] = share.sum() if draw.size == 1 else share
+
+
+def free_forward(raw, natural):
+    """natural = raw, for values without bounds."""
+    natural[...] = raw
+
+
+def free_backward(dnatural, natural, draw):
+    """draw = dnatural, summed over channels where raw is one per layer."""
+    draw[...] = dnatural.sum() if draw.size == 1 else dnatural

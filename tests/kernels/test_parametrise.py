@@ -1,4 +1,4 @@
-"""Constrained parameters: ranges, gradients, one a layer and one a channel."""
+"""Constrained parameters: ranges, gradients, one per layer and one per channel."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 from bounds import REALS, agree, is_gradient
 from targets import ALL
 
-NAMES = {"positive": math.exp, "unit": lambda raw: 1 / (1 + math.exp(-raw))}
+NAMES = {"positive": math.exp, "unit": lambda raw: 1 / (1 + math.exp(-raw)), "free": lambda raw: raw}
 KINDS = pytest.mark.parametrize("name", NAMES)
 CHANNELS = 4
 
@@ -19,7 +19,7 @@ def pair(k, name):
 @ALL
 @KINDS
 @pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("shared", [True, False], ids=["a layer", "a channel"])
+@pytest.mark.parametrize("shared", [True, False], ids=["layer", "channel"])
 def test_value(k, name, real, shared):
     raw = np.random.default_rng(1).normal(0, 2, 1 if shared else CHANNELS).astype(real)
     natural = np.full(CHANNELS, np.nan, real)
@@ -30,7 +30,7 @@ def test_value(k, name, real, shared):
 
 @ALL
 @KINDS
-@pytest.mark.parametrize("shared", [True, False], ids=["a layer", "a channel"])
+@pytest.mark.parametrize("shared", [True, False], ids=["layer", "channel"])
 def test_gradient(k, name, shared):
     """A raw value that a whole layer shares collects the gradients of all channels."""
     forward, backward = pair(k, name)
@@ -51,13 +51,13 @@ def test_gradient(k, name, shared):
 @ALL
 @KINDS
 def test_one_channel(k, name):
-    """[1] is one a layer and one a channel at once."""
+    """[1] is one per layer and one per channel at once."""
     forward, backward = pair(k, name)
     natural, draw = np.empty(1), np.empty(1)
     forward(np.zeros(1), natural)
     backward(np.full(1, 3.0), natural, draw)
-    assert natural == {"positive": 1, "unit": 0.5}[name]
-    assert draw == {"positive": 3, "unit": 0.75}[name]
+    assert natural == {"positive": 1, "unit": 0.5, "free": 0}[name]
+    assert draw == {"positive": 3, "unit": 0.75, "free": 3}[name]
 
 
 @ALL

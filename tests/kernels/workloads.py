@@ -30,6 +30,8 @@ WORKLOADS = {}
 ON_ONE_THREAD = {
     "batchnorm_factor",
     "divergence",
+    "free_backward",
+    "free_forward",
     "merge_steps",
     "normalised_moments",
     "positive_backward",
@@ -306,8 +308,18 @@ def unit_backward(k, rng):
     return constrained(k.unit_backward, *normal(rng, 2, 17), sizes=(17, 1))
 
 
+@workload
+def free_forward(k, rng):
+    return constrained(k.free_forward, normal(rng, 17))
+
+
+@workload
+def free_backward(k, rng):
+    return constrained(k.free_backward, *normal(rng, 2, 17), sizes=(17, 1))
+
+
 def constrained(function, *arguments, sizes=(17,)):
-    """Of one a channel; where two sizes are given of one a layer as well."""
+    """Of one per channel; where two sizes are given of one per layer as well."""
     outs = [empty(size) for size in sizes]
     for out in outs:
         function(*arguments, out)

@@ -51,6 +51,11 @@ def _exp(raw):
 
 
 @device
+def _same(raw):
+    return raw
+
+
+@device
 def _positive_slope(natural):
     """d natural / d raw, of what natural is."""
     return natural
@@ -62,36 +67,59 @@ def _unit_slope(natural):
     return natural * (type(natural)(1) - natural)
 
 
-_positive, _unit = _forward_kernel(_exp), _forward_kernel(eq.logistic_cdf)
-_positive_channels, _unit_channels = _channel_kernel(_positive_slope), _channel_kernel(_unit_slope)
-_positive_layer, _unit_layer = (
-    {np.dtype(real): _layer_kernel(slope, real) for real in (np.float32, np.float64)}
-    for slope in (_positive_slope, _unit_slope)
-)
+@device
+def _free_slope(natural):
+    """d natural / d raw."""
+    return type(natural)(1)
 
 
-def _backward(channels, layer, dnatural, natural, draw):
-    if draw.size == 1:
-        launch(layer[natural.dtype], 1, (1, min(THREADS, natural.size)), dnatural, natural, draw)
-    else:
-        launch_flat(channels, natural.size, dnatural, natural, draw)
+class _Constraint:
+    """The kernels of one constraint, by its function and its slope."""
+
+    def __init__(self, function, slope):
+        self._natural, self._channels = _forward_kernel(function), _channel_kernel(slope)
+        self._layer = {np.dtype(real): _layer_kernel(slope, real) for real in (np.float32, np.float64)}
+
+    def forward(self, raw, natural):
+        launch_flat(self._natural, natural.size, raw, int(raw.size > 1), natural)
+
+    def backward(self, dnatural, natural, draw):
+        if draw.size == 1:
+            launch(self._layer[natural.dtype], 1, (1, min(THREADS, natural.size)), dnatural, natural, draw)
+        else:
+            launch_flat(self._channels, natural.size, dnatural, natural, draw)
+
+
+_positive = _Constraint(_exp, _positive_slope)
+_unit = _Constraint(eq.logistic_cdf, _unit_slope)
+_free = _Constraint(_same, _free_slope)
 
 
 def positive_forward(raw, natural):
     """See `reference.parametrise.positive_forward`."""
-    launch_flat(_positive, natural.size, raw, int(raw.size > 1), natural)
+    _positive.forward(raw, natural)
 
 
 def positive_backward(dnatural, natural, draw):
     """See `reference.parametrise.positive_backward`."""
-    _backward(_positive_channels, _positive_layer, dnatural, natural, draw)
+    _positive.backward(dnatural, natural, draw)
 
 
 def unit_forward(raw, natural):
     """See `reference.parametrise.unit_forward`."""
-    launch_flat(_unit, natural.size, raw, int(raw.size > 1), natural)
+    _unit.forward(raw, natural)
 
 
 def unit_backward(dnatural, natural, draw):
     """See `reference.parametrise.unit_backward`."""
-    _backward(_unit_channels, _unit_layer, dnatural, natural, draw)
+    _unit.backward(dnatural, natural, draw)
+
+
+def free_forward(raw, natural):
+    """See `reference.parametrise.free_forward`."""
+    _free.forward(raw, natural)
+
+
+def free_backward(dnatural, natural, draw):
+    """See `reference.parametrise.free_backward`."""
+    _free.backward(dnatural, natural, draw)

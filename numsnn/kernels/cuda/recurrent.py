@@ -98,7 +98,7 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
             i.reshape(-1),
             *values,
             d.reshape(-1),
-            reset,
+            v_reset,
             real(refractory),
             alpha,
             *flat,

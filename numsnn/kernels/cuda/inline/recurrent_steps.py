@@ -2,7 +2,7 @@
 equals. Flags are known when a kernel is compiled: what a neuron has not leaves no trace in its machine code."""
 
 from ... import equations as eq
-from ...steps import after_reset
+from ...steps import after_reset, fire_back
 from ..run.compile import device
 
 
@@ -36,13 +36,10 @@ def step_back(density, q, e, f, h, at, row, stride, t, stored, start, values, v_
     awake = not (refractory and held[at] > 0)
     z = (u_t - threshold) * inverse_width
     phi = density(z) * inverse_width if awake else zero
-    if soft and not detach_reset:
-        q = eq.spike_gradient_soft(q, e, threshold)
-    if hard and not detach_reset:
-        q = eq.spike_gradient_hard(q, e, u_t, v_reset)
     p = p_offset + p_slope * u_t if direct else zero
-    delta = eq.potential_gradient(q, e, s_t if hard else zero, phi, p) if awake else zero
-    share = -q * phi - (e * s_t if soft else zero) if awake else zero
+    q, delta, share = fire_back(q, e, u_t, s_t, threshold, phi, p, v_reset, soft, hard, not detach_reset)
+    if not awake:
+        delta = share = zero
     through = (one - beta if decay_input else one) * delta + (h if synapse else zero)
 
     v = _potential_before(u, s, a, at, row, stride, t, start, theta, kappa, v_reset, (soft, hard, adaptive, carry))

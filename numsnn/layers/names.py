@@ -7,7 +7,8 @@ def children_names(layers) -> list[tuple]:
     Raises:
         ValueError: a name is used twice, or a layer stands in the network twice.
     """
-    counts, named = {}, []
+    counts: dict[str, int] = {}
+    named: list[tuple] = []
     for layer in layers:
         kind = type(layer).__name__.lower()
         counts[kind] = counts.get(kind, 0) + 1

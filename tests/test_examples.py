@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import runpy
 import struct
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import numsnn as snn
 from numsnn import data
 from numsnn.data.dvs import Sensor
 
@@ -122,3 +124,15 @@ def test_there_are_all_of_them_and_the_page_of_examples_names_each():
     page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
     for example in EXAMPLES:
         assert f"examples/{example.name}" in page
+
+
+def test_the_own_neuron_remembers():
+    """Fed step by step, or in pieces, as all at once; a neuron that began from rest at every step would be far off."""
+    example = runpy.run_path(str(ROOT / "examples" / "12_own_neuron.py"))
+    net = snn.Sequential(snn.Linear(6, 8), example["QIF"](k=0.1), snn.Linear(8, 3))
+    x = np.random.default_rng(0).normal(0.3, 1, (9, 4, 6)).astype(np.float32)
+    whole, stream = net(x), net.stream()
+    np.testing.assert_allclose(np.stack([stream.step(frame) for frame in x]), whole, rtol=1e-5, atol=1e-5)
+    stream.reset()
+    np.testing.assert_allclose(np.concatenate([stream.feed(x[:4]), stream.feed(x[4:])]), whole, rtol=1e-5, atol=1e-5)
+    assert not np.allclose(np.concatenate([net(frame[None]) for frame in x]), whole, atol=0.1)

@@ -11,10 +11,10 @@ bandwidth and leak of the pixels, jitter of the read-out, flicker of the monitor
 
 The defaults of `Sensor` were chosen by the one real N-MNIST recording at hand, a 4 (``benchmarks/data/camera.py``
 prints the comparison). Of it, and in the mean of thirty simulated fours of MNIST: 4,325 and 3,892 events; 50 and 51 %
-of them ON; 12 and 10 events in the median pixel that has more than one; 353 and 370 such pixels; 5.2 and 6.2 ms between a pixel's
-events in the median, with 80 and 79 % of the same polarity as the one before. What differs: a tenth fewer events, which
-come slower at a pixel, and of the three saccades the first gives the most of them (38, 27 and 35 %) where in the
-recording the third, level one does (32, 31 and 37 %).
+of them ON; 12 and 10 events in the median pixel that has more than one; 353 and 370 such pixels; 5.2 and 6.2 ms between
+a pixel's events in the median, with 80 and 79 % of the same polarity as the one before. What differs: a tenth fewer
+events, which come slower at a pixel, and of the three saccades the first gives the most of them (38, 27 and 35 %) where
+in the recording the third, level one does (32, 31 and 37 %).
 """
 
 from __future__ import annotations

@@ -39,18 +39,8 @@ class _Part:
         self._small = sum(self._arrays[name].nbytes for name in names) <= memory
         self._large = names
 
-    def __getstate__(self) -> dict:
-        return {"origin": self._origin, "y": self.y}
-
-    def __setstate__(self, state: dict) -> None:
-        import h5py
-
-        about, path, memory, name = state["origin"]
-        with opened(path) as file:
-            self.__init__(file[name], about, path, memory)  # a file that is missing or damaged is refused in one line
-        self.__init__(h5py.File(path, "r")[name], about, path, memory)
-        if not np.array_equal(self.y, state["y"]):
-            raise FormatError(path, 0, f"{name}: the labels are not those that were there when the part was copied")
+    def __reduce__(self):
+        return _reopened, (type(self), *self._origin, self.y)
 
     def __len__(self) -> int:
         """Number of samples, N."""
@@ -83,6 +73,29 @@ class _Part:
         except (OSError, RuntimeError) as error:
             where = f"{array.name} is damaged or the file was closed: {' '.join(str(error).split())}"
             raise FormatError(self._path, 0, where) from error
+
+
+def _reopened(kind, about, path, memory, name, labels):
+    """A part of a store whose copy or pickle is opened again.
+
+    Args:
+        kind: the part's class.
+        about, path, memory: as the class takes them.
+        name: of the part's group.
+        labels: those that it had.
+
+    Raises:
+        OSError: there is no such file any more.
+        FormatError: it is damaged, or holds other labels.
+    """
+    import h5py
+
+    with opened(path) as file:  # which names what is wrong with the file
+        kind(file[name], about, path, memory)
+    part = kind(h5py.File(path, "r")[name], about, path, memory)
+    if not np.array_equal(part.y, labels):
+        raise FormatError(path, 0, f"{name}: the labels are not those that were there when the part was copied")
+    return part
 
 
 class StoredSamples(_Part):
@@ -184,12 +197,9 @@ class RecordingsInMemory(Recordings):
         super().__init__(_Arrays(arrays), about, name, memory=0)
         self.name = name
 
-    def __getstate__(self) -> dict:
-        return {key: value for key, value in vars(self).items() if key != "_lock"}
-
-    def __setstate__(self, state: dict) -> None:
-        vars(self).update(state, _lock=threading.Lock())
-        self.y.flags.writeable = False
+    def __reduce__(self):
+        columns = self._arrays["address"], self._arrays["time"], self.lengths(), self.start
+        return RecordingsInMemory, (*columns, self.y, self.classes, self.size, self.polarities, self.name)
 
 
 class _Arrays(dict):

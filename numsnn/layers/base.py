@@ -1,7 +1,7 @@
 """What every layer is: four methods that its author writes, and the tools that they are written with."""
 
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -59,7 +59,13 @@ class Layer(Described, Network):
     growing_statistics: tuple[str, ...] = ()
     carries: bool | None = None
     passes: str | None = None
-    reads_spikes = fires = container = False
+    reads_spikes: Any = False
+    fires = container = False
+    kept: Any
+    output: Any
+    input_gradient: Any
+    needed: Any
+    plan: Any
     joins: str | None = None
     takes_over: str | None = None
 
@@ -69,7 +75,8 @@ class Layer(Described, Network):
         self.input_shape = self.output_shape = None
         self.kept = self.output = self.input_gradient = self.needed = None
         self.plan = self.own_plan = self._kernels = None
-        self._parameters, self._buffers = [], {}
+        self._parameters: list[Parameter] = []
+        self._buffers: dict = {}
 
     # --- to be written by a subclass ---
 
@@ -87,6 +94,10 @@ class Layer(Described, Network):
     def propagate(self, dy, need_dx: bool):
         """The backward pass: dL/dx for dL/dy, parameters' gradients on the way."""
         raise TypeError(f"{type(self).__name__} has no propagate(dy, need_dx)")
+
+    def own_parameters(self) -> list[Parameter]:
+        """This layer's trained arrays."""
+        return self._parameters
 
     def own_statistics(self) -> dict:
         """This layer's tracked arrays; none by default."""
@@ -113,7 +124,6 @@ class Layer(Described, Network):
     # --- passes ---
 
     def construct(self, shape, rng):
-        """`build` with the generator that the whole network shares."""
         output_shape = self.infer(shape)
         if not self.built:
             self.create(shape, rng)
@@ -129,7 +139,6 @@ class Layer(Described, Network):
         self.kept = self.input_gradient = None
 
     def forward(self, x, mode: Mode = INFERENCE):
-        """The output for x; the array is the layer's own and is overwritten by the next pass."""
         if self.plan is None or not self.plan.running:  # from outside a pass
             return plan_of(self).forward(x, mode)
         self.enter(x, mode)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import DeviceError, ShapeError
 from ..portable import on_device
+from .names import title
 
 SPIKES = np.dtype(np.uint8)
 
@@ -19,7 +20,7 @@ def admit(net, x):
         ShapeError: x is no NumPy array, is empty, or is of another dtype than uint8 and the network's.
         ValueError: NaN or inf in x.
     """
-    name = net.named()[0][0]
+    name = title(net)
     if not isinstance(x, np.ndarray):
         raise ShapeError(f"{name}: the input must be a NumPy array; got {type(x).__name__}")
     if x.dtype != np.uint8 and x.dtype != net.dtype:

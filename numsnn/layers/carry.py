@@ -44,14 +44,18 @@ def need_declarations(net, who: str) -> None:
             )
 
 
-def need_states(net, mode: Mode) -> None:
+def need_states(net, carried: dict) -> None:
     """After a pass that is carried on: refuse a layer that declares ``carries = True`` and has left no state.
+
+    Args:
+        net: the network.
+        carried: the pass's `Mode.carried`.
 
     Raises:
         TypeError: such a layer has not called `Layer.carried_state`.
     """
     for name, layer in net.named():
-        if layer.carries and not layer.container and name not in mode.carried:
+        if layer.carries and not layer.container and name not in carried:
             raise TypeError(
                 f"{name} ({type(layer).__name__}) declares carries = True, but its compute does not call "
                 "self.carried_state"

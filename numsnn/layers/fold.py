@@ -1,6 +1,7 @@
 """Batch normalisation folded into the weights before it, for inference."""
 
 from ..describe import Described
+from .names import title
 
 
 def fold(net):
@@ -22,7 +23,7 @@ def fold(net):
         RuntimeError: the network has not been built.
     """
     if not net.built:
-        raise RuntimeError(f"{net.path}.fold: build the network first")
+        raise RuntimeError(f"{title(net)}.fold: build the network first")
     sources = []
     folded = _copy(net, sources).to(net.device, net.dtype).build(net.input_shape)
     for layer, (source, norm) in zip(folded.walk(), sources, strict=True):

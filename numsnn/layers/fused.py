@@ -36,7 +36,7 @@ class Pair:
 
 def stages(layers) -> list:
     """Layers that follow one another, those that can be run as one put together."""
-    found = []
+    found: list = []
     for layer in layers:
         if found and Pair.fits(found[-1], layer):
             found[-1] = Pair(found[-1], layer)

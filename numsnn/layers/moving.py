@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..kernels import for_device
+from .names import title
 from .plan import plan_of
 
 
@@ -11,7 +12,7 @@ def to(net, device: str | None = None, dtype=None) -> None:
     device = net.device if device is None else device
     dtype = np.dtype(net.dtype if dtype is None else dtype)
     if dtype not in (np.float32, np.float64):
-        raise ValueError(f"{net.path}.to: dtype must be float32 or float64; got {dtype}")
+        raise ValueError(f"{title(net)}.to: dtype must be float32 or float64; got {dtype}")
     kernels = for_device(device)
     for layer in net.tree():
         layer.move(kernels, dtype)

@@ -7,7 +7,8 @@ def children_names(layers) -> list[tuple]:
     Raises:
         ValueError: a name is used twice, or a layer stands in the network twice.
     """
-    counts, named = {}, []
+    counts: dict[str, int] = {}
+    named: list[tuple] = []
     for layer in layers:
         kind = type(layer).__name__.lower()
         counts[kind] = counts.get(kind, 0) + 1
@@ -22,10 +23,15 @@ def children_names(layers) -> list[tuple]:
     return named
 
 
+def title(net) -> str:
+    """The name of a network that is asked, or used, as a whole."""
+    return net.name or type(net).__name__.lower()
+
+
 def names_of(net) -> list[tuple]:
     """Pairs (full name, layer) of a network and all layers inside it, in the order the data passes them. The names of
     layers inside do not begin with that of the network."""
-    return [(net.name or type(net).__name__.lower(), net), *_inside(net, "")]
+    return [(title(net), net), *_inside(net, "")]
 
 
 def _inside(layer, prefix):

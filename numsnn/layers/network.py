@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
 import numpy as np
 
 from ..kernels import for_device
@@ -10,9 +13,9 @@ from ..validate import whole
 from . import borders, moving
 from . import state as arrays
 from .fold import fold
-from .mode import Mode
+from .mode import INFERENCE, Mode
 from .parameter import Parameter
-from .plan import plan_of
+from .plan import Plan, plan_of
 from .stream import Stream
 
 
@@ -22,6 +25,13 @@ class Network(Portable):
     Names belong to the network that is asked: a layer may stand in several networks, such as a feature extractor and
     each of the networks that have it in common.
     """
+
+    path: str
+    device: str
+    dtype: np.dtype
+    input_shape: tuple[int, ...] | None
+    own_plan: Plan | None
+    _kernels: ModuleType | None
 
     @property
     def kernels(self):
@@ -43,6 +53,14 @@ class Network(Portable):
     def children(self) -> list[tuple[str, Network]]:
         """Names and layers directly inside this one; none for a layer that is not a container."""
         return []
+
+    def construct(self, shape, rng) -> None:
+        """`build` with the generator that the whole network shares."""
+        raise NotImplementedError
+
+    def forward(self, x, mode: Mode = INFERENCE) -> Any:
+        """The output for x; the array is the layer's own and is overwritten by the next pass."""
+        raise NotImplementedError
 
     def build(self, shape: tuple[int, ...], seed: int = 0) -> Network:
         """Work out all shapes and make the parameters.
@@ -111,10 +129,6 @@ class Network(Portable):
     def parameters(self) -> list[tuple[str, Parameter]]:
         """All trained arrays with their full names in this network, such as "conv2d1.weight"."""
         return arrays.parameters(self)
-
-    def own_parameters(self) -> list[Parameter]:
-        """This layer's trained arrays."""
-        return self._parameters
 
     def statistics(self) -> dict[str, np.ndarray]:
         """All tracked, untrained arrays (running moments, PDA corrections) with their full names, as host copies."""

@@ -50,14 +50,14 @@ class Plan:
     @cached_property
     def readers(self) -> list[tuple]:
         """Pairs (layer that reads spikes, `_Source` of the mask of its input)."""
-        found = []
+        found: list[tuple] = []
         behind(self.net, None, found)
         return found
 
     @cached_property
     def asked(self) -> dict:
         """Neuron -> pairs (layer that reads its spikes, spikes that one of the layer's inputs is made of)."""
-        found = {}
+        found: dict = {}
         for layer, source in self.readers:
             for neuron, spikes in source.neurons():
                 found.setdefault(neuron, []).append((layer, spikes))
@@ -77,7 +77,7 @@ class Plan:
         finally:
             self.running = False
         if mode.carried is not None:
-            carry.need_states(self.net, mode)
+            carry.need_states(self.net, mode.carried)
         return y
 
     def backward(self, dy, need_dx: bool):
@@ -90,7 +90,7 @@ class Plan:
             )
         dy = borders.handed_back(net, dy, "dL/dy", net.output_shape)
         self.pool.recall()
-        masks = {}
+        masks: dict = {}
         for layer, source in self.readers:
             layer.needed = None if self.inspected else source.mask(masks)
         self.running = True

@@ -19,7 +19,7 @@ class _Winners(NamedTuple):
     """What a pass left: the shape of its input, and which element of every window was the largest."""
 
     shape: tuple
-    index: object
+    winners: object
 
 
 class _Window(Layer):
@@ -97,7 +97,7 @@ class _Maximum(_Window):
         return dx
 
     def pieces(self):
-        return self.kernels.to_host(self.kept.index)
+        return self.kernels.to_host(self.kept.winners)
 
 
 class AvgPool1d(_Average):

@@ -1,6 +1,7 @@
 """The arrays that make up a network, by their full names: what a checkpoint stores."""
 
 from ..errors import ShapeError
+from .names import title
 
 
 def parameters(net) -> list[tuple]:
@@ -28,14 +29,14 @@ def load_state(net, given) -> None:
     expected = {name: p.value.shape for name, p in trained.items()}
     expected |= {name: value.shape for name, value in tracked.items()}
     if missing := set(expected) - set(given):
-        raise ShapeError(f"{net.path}.load_state: {sorted(missing)[0]!r} is missing")
+        raise ShapeError(f"{title(net)}.load_state: {sorted(missing)[0]!r} is missing")
     if unknown := set(given) - set(expected):
-        raise ShapeError(f"{net.path}.load_state: {sorted(unknown)[0]!r} is not part of this network")
+        raise ShapeError(f"{title(net)}.load_state: {sorted(unknown)[0]!r} is not part of this network")
     growing = {f"{name}.{key}" for name, layer in net.named() for key in layer.growing_statistics}
     for name, shape in expected.items():
         free = 1 if name in growing else 0  # a correction may have been tracked for any number of steps
         if len(given[name].shape) != len(shape) or given[name].shape[free:] != shape[free:]:
-            raise ShapeError(f"{net.path}.load_state: {name!r} must have shape {shape}; got {given[name].shape}")
+            raise ShapeError(f"{title(net)}.load_state: {name!r} must have shape {shape}; got {given[name].shape}")
     for name, p in trained.items():
         p.place(net.kernels.from_host(given[name], net.dtype), p.grad)
     for name, layer in net.named():

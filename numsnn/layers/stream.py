@@ -7,6 +7,7 @@ import numpy as np
 from ..errors import ShapeError
 from . import carry
 from .mode import INFERENCE
+from .names import title
 
 
 class Stream:
@@ -26,7 +27,7 @@ class Stream:
     """
 
     def __init__(self, net):
-        carry.need_declarations(net, f"{net.path}.stream")
+        carry.need_declarations(net, f"{title(net)}.stream")
         self.net = net
         self.reset()
 
@@ -56,7 +57,9 @@ class Stream:
         x = self.net.admit(x)
         samples = x.shape[0 if self.net.takes_pictures else 1]
         if self._samples not in (None, samples):
-            raise ShapeError(f"{self.net.path}: the stream is of {self._samples} samples; got {samples}. Call reset()")
+            raise ShapeError(
+                f"{title(self.net)}: the stream is of {self._samples} samples; got {samples}. Call reset()"
+            )
         y = self.net.kernels.to_host(self.net.forward(x, self._mode))
         self._samples = samples
         self.steps += len(y)

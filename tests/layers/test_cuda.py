@@ -3,6 +3,8 @@
 Without a GPU they run in Numba's simulator, hence the few and small shapes.
 """
 
+import copy
+import pickle
 import re
 import sys
 from types import SimpleNamespace
@@ -207,12 +209,84 @@ def test_truncated_bptt_is_the_cpu_s():
         np.testing.assert_allclose(found[1][key], value, rtol=1e-4, atol=1e-6)
 
 
+# --- copies and assigned parameters -------------------------------------------------------------------------------
+
+
+COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda value: pickle.loads(pickle.dumps(value))}
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_a_copy_on_the_device_goes_on(copied):
+    """Parameters, statistics, corrections, moments and a stream's state; then both sides go their own way."""
+    (_, net), x, y = pair("dense")
+
+    def step(one, optimizer):
+        z = one.forward(one.kernels.from_host(x, "float64"), TRAINING)
+        one.backward(snn.losses.RateCrossEntropy()(one.kernels, z, y)[1], need_dx=False)
+        optimizer.step(one.kernels, one.parameters())
+
+    optimizer = AdamW(1e-2)
+    step(net, optimizer)
+    stream = net.stream()
+    stream.step(x[0])
+    twin, other, flow = copied((net, optimizer, stream))
+    assert twin.device == "cuda" and all(layer.kernels.name == "cuda" for layer in twin.walk())
+    np.testing.assert_array_equal(flow.step(x[1]), stream.step(x[1]))
+    before = net.state()
+    step(twin, other)
+    assert all(np.array_equal(before[name], value) for name, value in net.state().items())
+    step(net, optimizer)
+    assert all(np.array_equal(twin.state()[name], value) for name, value in net.state().items())
+
+
+def test_assigned_parameters():
+    layer = snn.Linear(3, 2).to("cuda").build((1, 1, 3))
+    given = np.asfortranarray(np.arange(6).reshape(3, 2))
+    layer.weight.value, layer.weight.grad = given, 2 * given
+    for array, want in ((layer.weight.value, given), (layer.weight.grad, 2 * given)):
+        host = layer.kernels.to_host(array)
+        assert host.dtype == np.float32 and np.array_equal(host, want)
+    other = snn.Linear(3, 2).to("cuda").build((1, 1, 3))
+    other.weight.value = layer.weight.value
+    assert np.array_equal(other.kernels.to_host(other.weight.value), given)
+    on_cpu = snn.Linear(3, 2).build((1, 1, 3))
+    on_cpu.weight.value = layer.weight.value
+    assert np.array_equal(on_cpu.weight.value, given)
+    with pytest.raises(snn.ShapeError, match=r"^linear\.weight\.value must have shape \(3, 2\); got \(2, 3\)$"):
+        layer.weight.value = given.T
+
+
+class HandsOn(snn.Layer):
+    """Hands on what a function makes of its input."""
+
+    carries = False
+
+    def __init__(self, on):
+        super().__init__()
+        self.on = on
+
+    def compute(self, x, mode):
+        return self.on(self, x)
+
+
+def test_arrays_of_the_host_are_not_handed_on():
+    x = np.ones((1, 2, 3), np.float32)
+    assert np.array_equal(HandsOn(lambda layer, x: x).to("cuda")(x), x)
+    layer = HandsOn(lambda layer, x: layer.kernels.to_host(x)).to("cuda")
+    message = (
+        r"^handson \(HandsOn\): what compute returns must be an array of float32 or uint8 on 'cuda'; "
+        r"got ndarray of shape \(1, 2, 3\) and dtype float32$"
+    )
+    with pytest.raises(snn.ShapeError, match=message):
+        layer(x)
+
+
 # --- errors -------------------------------------------------------------------------------------------------------
 
 
 def test_inputs_of_the_other_side_are_refused():
     (cpu, cuda), x, _ = pair("dense")
-    with pytest.raises(DeviceError, match=r"^linear1: the layer is on 'cuda', its input is not\. Call the network"):
+    with pytest.raises(DeviceError, match=r"^linear: the layer is on 'cuda', its input is not\. Call the network"):
         cuda.layers[0].forward(x)
     with pytest.raises(DeviceError, match=r"^sequential: the layer is on 'cpu', its input is not\."):
         cpu.forward(cuda.kernels.from_host(x, "float64"))

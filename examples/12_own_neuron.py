@@ -100,7 +100,7 @@ def cdf(z):
     return 0.5 * (1.0 + z + math.sin(math.pi * z) / math.pi)
 
 
-snn.register_surrogate("raised_cosine", density, cdf, reach=1.0, compact=True, breaks=(-1.0, 1.0))
+snn.register_surrogate("raised_cosine", density, cdf, reach=1.0, compact=True)
 
 
 def network(klif=KLIF):

@@ -37,7 +37,7 @@ if not _cuda_devices():
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
 
-sys.path.append(str(Path(__file__).parent / "kernels"))
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "kernels")]
 
 
 @pytest.fixture

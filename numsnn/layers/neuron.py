@@ -159,7 +159,7 @@ class Neuron(Layer):
             self.refuse(shape, "[T, N, C]" if self.recurrent else "[T, N, C], [T, N, L, C] or [T, N, H, W, C]")
         for what, value in {**self._starts, "threshold": np.asarray(self.v_threshold)}.items():
             if value.ndim and value.shape != (shape[-1],):
-                self.refuse(shape, f"[..., {len(value)}]: there is one {what} a channel")
+                self.refuse(shape, f"[..., {len(value)}]: there is one {what} per channel")
         keep_channels(self, shape)
         return shape
 

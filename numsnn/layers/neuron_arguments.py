@@ -9,7 +9,7 @@ def granularity(what, value, start):
     if value not in (False, "layer", "channel"):
         raise ValueError(f"{what} must be False, True, 'layer' or 'channel'; got {value!r}")
     if value == "layer" and np.ndim(start):
-        raise ValueError(f"{what} must be 'channel' where there is one value a channel; got {value!r}")
+        raise ValueError(f"{what} must be 'channel' where there is one value per channel; got {value!r}")
     return value
 
 

@@ -247,7 +247,7 @@ class LI(Layer):
         if len(shape) not in (3, 4, 5):
             self.refuse(shape, "[T, N, C], [T, N, L, C] or [T, N, H, W, C]")
         if self._leak.ndim and self._leak.shape != (shape[-1],):
-            self.refuse(shape, f"[..., {len(self._leak)}]: there is one leak a channel")
+            self.refuse(shape, f"[..., {len(self._leak)}]: there is one leak per channel")
         keep_channels(self, shape)
         return shape
 

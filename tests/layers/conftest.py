@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from networks import KLIF, QIF
 
 import numsnn as snn
 from numsnn.layers import TRAINING
@@ -162,6 +163,21 @@ CASES = {
         ),
         (3, 4, 6),
         (3, 4, 6),
+        exact=False,
+    ),
+    "own neurons, quadratic": Case(lambda: QIF(v_threshold=0.5), (3, 4, 6), (3, 4, 6), exact=False),
+    "own neurons, adjusted": Case(
+        lambda: KLIF(
+            k=(0.9, 1.2, 1.0, 1.1),
+            learn={"k": "channel", "beta": "channel"},
+            beta=(0.5, 0.25, 0.9, 0.4),
+            v_reset=None,
+            detach_reset=True,
+            surrogate=snn.PSG("gaussian"),
+            pda=snn.PDA(divergence=0.5),
+        ),
+        (3, 2, 3, 5, 4),
+        (3, 2, 3, 5, 4),
         exact=False,
     ),
     "repeat": Case(lambda: snn.Repeat(3), (4, 5), (3, 4, 5)),

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from networks import KLIF, QIF
 
 import numsnn as snn
 from numsnn.layers import INFERENCE, TRAINING
@@ -202,7 +203,8 @@ def test_description(case):
     again = snn.Layer.from_description(description)
     assert type(again) is type(layer)
     assert again.description() == description
-    assert eval(repr(layer), {name: getattr(snn, name) for name in dir(snn)}).description() == description
+    names = {name: getattr(snn, name) for name in dir(snn)} | {"QIF": QIF, "KLIF": KLIF}
+    assert eval(repr(layer), names).description() == description
 
 
 def test_state_goes_from_layer_to_layer(case, step, assert_same):

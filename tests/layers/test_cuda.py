@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from networks import KLIF, QIF
 
 import numsnn as snn
 from numsnn.errors import DeviceError, DeviceMemoryError
@@ -85,8 +86,25 @@ def recurrent():
     )
 
 
-NETWORKS = {"dense": dense, "pictures": pictures, "joined": joined, "recurrent": recurrent}
-SHAPES = {"dense": (2, 3, 5), "pictures": (2, 4, 4, 2), "joined": (2, 2, 4, 4, 2), "recurrent": (4, 2, 5)}
+def own():
+    return snn.Sequential(
+        snn.Linear(5, 8),
+        QIF(k=0.2, learn={"k": "channel"}, v_reset=None, pda=PDA),
+        snn.Linear(8, 4),
+        snn.BatchNorm(4),
+        KLIF(learn=("k", "beta"), v_threshold=0.5, surrogate=snn.PSG("gaussian")),
+        snn.Linear(4, 3),
+    )
+
+
+NETWORKS = {"own": own, "dense": dense, "pictures": pictures, "joined": joined, "recurrent": recurrent}
+SHAPES = {
+    "own": (3, 3, 5),
+    "dense": (2, 3, 5),
+    "pictures": (2, 4, 4, 2),
+    "joined": (2, 2, 4, 4, 2),
+    "recurrent": (4, 2, 5),
+}
 EVERY = pytest.mark.parametrize("name", NETWORKS)
 
 

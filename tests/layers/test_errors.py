@@ -108,11 +108,11 @@ CONSTRUCTORS = [
     (lambda: snn.LIF(learn_threshold=2), "LIF: learn_threshold must be False, True, 'layer' or 'channel'; got 2"),
     (
         lambda: snn.LIF(tau=(2.0, 3.0), learn_tau=True),
-        "LIF: learn_tau must be 'channel' where there is one value a channel; got 'layer'",
+        "LIF: learn_tau must be 'channel' where there is one value per channel; got 'layer'",
     ),
     (
         lambda: snn.LIF(v_threshold=(1.0, 2.0), learn_threshold="layer"),
-        "LIF: learn_threshold must be 'channel' where there is one value a channel; got 'layer'",
+        "LIF: learn_threshold must be 'channel' where there is one value per channel; got 'layer'",
     ),
     (
         lambda: snn.LIF(beta=1.0, learn_tau=True),
@@ -237,12 +237,12 @@ SHAPES = [
     (
         snn.LIF(tau=(2.0, 3.0)),
         (4, 2, 3),
-        "lif (LIF): input must be [..., 2]: there is one leak a channel; got (4, 2, 3)",
+        "lif (LIF): input must be [..., 2]: there is one leak per channel; got (4, 2, 3)",
     ),
     (
         snn.LIF(v_threshold=[1.0, 2.0]),
         (4, 2, 5, 5, 1),
-        "lif (LIF): input must be [..., 2]: there is one threshold a channel; got (4, 2, 5, 5, 1)",
+        "lif (LIF): input must be [..., 2]: there is one threshold per channel; got (4, 2, 5, 5, 1)",
     ),
     (
         snn.Repeat(3),

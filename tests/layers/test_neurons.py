@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from networks import KLIF, QIF
 
 import numsnn as snn
 
@@ -15,8 +16,13 @@ NEURONS = {
     "RecurrentLIF": (snn.RecurrentLIF, {"learn_threshold": True, "refractory": 1}),
     "RecurrentALIF": (snn.RecurrentALIF, {"learn_adaptation": True, "learn_tau": True}),
     "RecurrentCubaLIF": (snn.RecurrentCubaLIF, {"learn_tau_synapse": "channel", "pda": snn.PDA(divergence=0.1)}),
+    "QIF": (QIF, {"learn": {"k": "channel", "c": "layer"}, "learn_threshold": True}),
+    "KLIF": (KLIF, {"learn": ("k", "beta"), "pda": snn.PDA(divergence=0.1)}),
 }
 RESETS = [0.0, -0.2, None, "none"]
+
+
+COMPILED = [("ALIF", None), ("CubaLIF", 0.0), ("RecurrentALIF", "none"), ("QIF", None), ("KLIF", 0.0)]
 
 
 def current(steps=5, samples=3, features=6):
@@ -40,11 +46,13 @@ def test_gradients(name, v_reset):
         "ALIF": {"logit_rho", "log_strength"},
         "CubaLIF": {"logit_gamma"},
         "RecurrentLIF": {"lateral", "log_threshold"},
+        "QIF": {"k", "c", "log_threshold"},
+        "KLIF": {"log_k", "logit_beta"},
     }.get(name, set())
     assert learned >= expected | {"log_width"}
 
 
-@pytest.mark.parametrize(("name", "v_reset"), [("ALIF", None), ("CubaLIF", 0.0), ("RecurrentALIF", "none")])
+@pytest.mark.parametrize(("name", "v_reset"), COMPILED)
 def test_gradients_of_the_compiled_kernels(name, v_reset):
     report = snn.check_gradients(network(name, v_reset), current(), np.arange(3), device="cpu")
     assert report.ok, str(report)
@@ -116,9 +124,9 @@ def test_one_value_a_channel():
     taus = np.array([2.0, 4.0, 8.0])
     neuron = snn.ALIF(tau=taus, tau_adaptation=taus, strength=[1.0, 2.0, 3.0], v_threshold=[1.0, 2.0, 3.0])
     assert neuron(current(features=3)).shape == (5, 3, 3)
-    with pytest.raises(snn.ShapeError, match="there is one leak a channel"):
+    with pytest.raises(snn.ShapeError, match="there is one leak per channel"):
         snn.LIF(tau=taus)(current(features=4))
-    with pytest.raises(snn.ShapeError, match="there is one adaptation a channel"):
+    with pytest.raises(snn.ShapeError, match="there is one adaptation per channel"):
         snn.ALIF(tau_adaptation=taus)(current(features=4))
 
 

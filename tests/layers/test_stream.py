@@ -6,6 +6,7 @@ or less would show a thousand times as much.
 
 import numpy as np
 import pytest
+from networks import KLIF, QIF
 
 import numsnn as snn
 
@@ -22,6 +23,8 @@ KINDS = {
     "CubaLIF": lambda: snn.CubaLIF(decay_input=True),
     "RecurrentALIF": lambda: snn.RecurrentALIF(v_reset=None, pda=True),
     "RecurrentCubaLIF": lambda: snn.RecurrentCubaLIF(refractory=1),
+    "QIF": lambda: QIF(k=0.1, pda=True),
+    "KLIF": KLIF,
 }
 
 

@@ -71,7 +71,7 @@ def membrane_mse(z, target, loss, dz):
 
 
 def pointwise(z, target, functions, over_mean, loss, dz):
-    """The mean of value(z, y) over classes, of every readout number z and its target number y.
+    """L8: the mean of value(z, y) over classes, of every readout number z and its target number y.
 
     Args:
         target: ``[T, N, K]``, or ``[1, N, K]`` for the same one at every step.

@@ -87,9 +87,10 @@ def _element_by_element(function, real):
         flat = iter([np.broadcast_to(x, shape).reshape(-1) for x in flat])
         columns = [tuple(next(flat) for _ in one) if isinstance(one, tuple) else next(flat) for one in arguments]
         results = []
-        for k in range(int(np.prod(shape))):
-            numbers = (tuple(x[k] for x in one) if isinstance(one, tuple) else one[k] for one in columns)
-            results.append(function(*numbers))
+        with np.errstate(all="ignore"):  # a potential may grow without bounds, as in compiled code
+            for k in range(int(np.prod(shape))):
+                numbers = (tuple(x[k] for x in one) if isinstance(one, tuple) else one[k] for one in columns)
+                results.append(function(*numbers))
         return _stacked(results, shape, real)
 
     return over_arrays

@@ -1,0 +1,17 @@
+"""What tests of several folders share: the neurons that example 12 shows, as a user's own file has them."""
+
+import runpy
+from functools import cache
+from pathlib import Path
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "12_own_neuron.py"
+
+
+@cache
+def own_neurons():
+    """The classes QIF and KLIF of the example."""
+    names = runpy.run_path(str(EXAMPLE))
+    return names["QIF"], names["KLIF"]
+
+
+QIF, KLIF = own_neurons()

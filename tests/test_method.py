@@ -33,7 +33,8 @@ NOT_IN_KERNELS = {
 """What is computed outside the kernels, and where."""
 
 NO_EQUATION = {"active_inputs", "free_backward", "free_forward", "visible_limit"}
-"""Functions of `kernels/reference`, beside those of `array.py`, that say how something is computed, or pass numbers on."""
+"""Functions of `kernels/reference`, beside those of `array.py`, that say how something is computed and not what, or
+that pass numbers on."""
 
 FUNCTION = ast.FunctionDef, ast.AsyncFunctionDef
 WITH_DOCSTRING = ast.Module, ast.ClassDef, *FUNCTION

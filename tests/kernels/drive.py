@@ -7,13 +7,15 @@ import dry_run
 import numpy as np
 import workloads
 import workloads_layers
-from neurons import FAMILIES, leaky_backward, leaky_forward
+from neurons import FAMILIES
+from outside_rules import ADAPTING, QUADRATIC
 from twins import twin
 from workloads import REAL, WORKLOADS, empty, normal, spikes
 
 from numsnn.kernels.cuda import neuron
 from numsnn.kernels.cuda.ways import library
-from numsnn.kernels.types import Direct, Extensions, Firing, Reset, Stored, Wanted
+from numsnn.kernels.rules import LEAKY, SCALED, SCALED_SYNAPTIC, SYNAPTIC
+from numsnn.kernels.types import Direct, Extensions, Firing, Moments, Norm, Reset, Stored, Wanted
 
 MISSING = []
 """Functions that were asked for and that the target does not have."""
@@ -62,6 +64,9 @@ RESETS = 0.0, None, "none"
 
 NARROW, WIDE = (3, 70, 17), (3, 40, 32)
 """Shapes of currents ``[T, M, C]``: channels that are no multiple of 4, and such that are."""
+
+LONGER = (10, 70, 17), (16, 70, 17), (9, 40, 32)
+"""Sequences of which the backward pass keeps other numbers of steps in registers, or that it sweeps."""
 
 
 def everything():
@@ -145,7 +150,7 @@ def large_products(k, rng):
     k.conv2d_backward_input(y, w, *geometry, empty(*y.shape))
 
 
-# --- leaky integrate-and-fire -----------------------------------------------------------------------------------------
+# --- neurons that follow a rule ---------------------------------------------------------------------------------------
 
 
 def kinds(count, families):
@@ -162,58 +167,68 @@ def kinds(count, families):
     yield NARROW, families[0], None, (True,) * count
 
 
+def rules_of(kinds):
+    """rule and kind: the leaky neuron in every kind, with its input scaled or not by the first flag; the other rules
+    with all parts and with none; and the leaky one for sequences of other lengths."""
+    for shape, surrogate, reset, flags in kinds:
+        yield SCALED if flags[0] else LEAKY, shape, surrogate, reset, flags[1:]
+    parts, surrogate = len(flags) - 1, kinds[0][1]
+    for rule, shape in product((SYNAPTIC, SCALED_SYNAPTIC, QUADRATIC, ADAPTING), (NARROW, WIDE)):
+        for on, reset in ((False, 0.0), (True, None)):
+            yield rule, shape, surrogate, reset, (on,) * parts
+    for rule, shape in product((LEAKY, SYNAPTIC, ADAPTING), LONGER):
+        yield rule, shape, surrogate, 0.0, (True,) * parts
+
+
 def neuron_forwards(k, rng):
-    """Flags: decay_input, norm, u, carried, mean, visible."""
-    for shape, surrogate, reset, flags in kinds(6, (None, *FAMILIES)):
-        decay, normed, store, carry, measure, see = flags
+    """Flags: scaled, norm, u and states, carried, moments, visible."""
+    for rule, shape, surrogate, reset, flags in rules_of([*kinds(6, (None, *FAMILIES))]):
+        normed, store, carry, measure, see = flags
         steps, rows, channels = shape
-        beta, theta, alpha, centre, factor, offset = vectors(rng, 6, channels)
-        leaky_forward(
-            k,
+        theta, alpha, *norm = vectors(rng, 5, channels)
+        k.neuron_forward(
+            rule,
             normal(rng, *shape),
-            beta,
-            theta,
+            vectors(rng, len(rule.values), channels),
+            Firing(theta, alpha, surrogate or "triangle", 1.0),
+            Reset(reset),
             normal(rng, steps, channels),
-            reset,
-            decay,
-            surrogate,
-            alpha,
+            surrogate is not None,
             empty(*shape) if store else None,
             np.zeros(shape, np.uint8 if surrogate is None else REAL),
-            normal(rng, rows, channels) if carry else None,
-            (centre, factor, offset) if normed else None,
-            *(empty(2, steps, channels) if measure else (None, None)),
+            empty(len(rule.states), *shape) if store and rule.states else None,
+            normal(rng, 1 + len(rule.states), rows, channels) if carry else None,
+            Norm(*norm) if normed else None,
+            Moments(*empty(2, steps, channels)) if measure else None,
             np.zeros(shape, np.uint8) if see else None,
-            1.0,
         )
 
 
 def neuron_backwards(k, rng):
-    """Flags: attached, decay_input, learn beta, theta, alpha, direct, start, norm, in place, spikes as numbers."""
-    detached = [(WIDE, "triangle", reset, (False, *(True,) * 9)) for reset in RESETS]
-    for shape, surrogate, reset, flags in [*kinds(10, FAMILIES), *detached]:
-        attached, decay, *learned, direct, carry, normed, in_place, numbers = flags
+    """Flags: scaled, attached, learn values, theta, alpha, direct, start, norm, in place, spikes as numbers."""
+    detached = [(WIDE, "triangle", reset, (True, False, *(True,) * 8)) for reset in RESETS]
+    for rule, shape, surrogate, reset, flags in rules_of([*kinds(10, FAMILIES), *detached]):
+        attached, learn, *learned, direct, carry, normed, in_place, numbers = flags
         steps, rows, channels = shape
-        beta, theta, alpha, centre, factor, offset, p_offset, p_slope = vectors(rng, 8, channels)
+        theta, alpha, *norm = vectors(rng, 5, channels)
         ds = normal(rng, *shape)
-        leaky_backward(
-            k,
+        k.neuron_backward(
+            rule,
             ds,
             normal(rng, *shape),
             np.zeros(shape, REAL if numbers else np.uint8),
-            beta,
-            theta,
+            vectors(rng, len(rule.values), channels),
+            Firing(theta, alpha, surrogate),
+            Reset(reset, not attached),
             normal(rng, steps, channels),
-            reset,
-            not attached,
-            decay,
-            surrogate,
-            alpha,
-            *((p_offset, p_slope) if direct else (None, None)),
+            Direct(*vectors(rng, 2, channels)) if direct else None,
             ds if in_place else empty(*shape),
-            *(empty(channels) if learn else None for learn in learned),
-            normal(rng, rows, channels) if carry else None,
-            (centre, factor, offset) if normed else None,
+            Wanted(
+                tuple(empty(channels) if learn else None for _ in rule.values),
+                *(empty(channels) if one else None for one in learned),
+            ),
+            normal(rng, 1 + len(rule.states), rows, channels) if carry else None,
+            Norm(*norm) if normed else None,
             empty(2, channels) if normed else None,
         )
 

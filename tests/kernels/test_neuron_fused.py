@@ -9,9 +9,9 @@ from targets import ALL, COMPILED, fewer, reference
 
 from numsnn.kernels.reference.surrogate import DENSITY
 
-SHAPES = [(5, 37, 6), (3, 64, 8), (1, 1, 1), (4, 1, 3), (70, 3, 41), (8, 5, 3), (4, 7, 12)]
+SHAPES = [(5, 37, 6), (3, 64, 8), (1, 1, 1), (4, 1, 3), (70, 3, 41), (8, 5, 3), (4, 7, 12), (16, 3, 5)]
 """Among them rows that are joined, one of everything, so many steps that a tile is a part of a row, and as many as a
-thread keeps of one channel and of four."""
+thread keeps of one channel and of four, and at most of one."""
 
 
 def less(k, shape):

@@ -210,6 +210,17 @@ def test_two_passes_with_carried_state_are_one(k, v_reset, cut):
         np.testing.assert_array_equal(joined, whole[number], err_msg=name)
 
 
+@ALL
+@pytest.mark.parametrize("carried", [False, True])
+def test_one_step_has_no_spikes_before_it_but_those_it_is_carried_on_from(k, carried):
+    neuron = Neuron((True, False, False, False), seed=4, carried=carried, rows=rows_for(k))
+    neuron.i, neuron.d, neuron.ds = neuron.i[:1], neuron.d[:1], neuron.ds[:1]
+    neuron.shape = neuron.i.shape
+    di, dw, *_ = neuron.backward(k, neuron.forward(k, 0.0, False), 0.0, False, False, False)
+    want = neuron.start[3].T @ di[0] if carried else np.zeros_like(neuron.w)
+    np.testing.assert_allclose(dw, want, rtol=0, atol=1e-13)
+
+
 @pytest.mark.parametrize(
     ("k", "v_reset"), [*((reference, v_reset) for v_reset in RESETS), (cpu, 0.0), (cpu, "none"), CUDA]
 )

@@ -3,9 +3,12 @@
 A plan is made once for a network, from what its layers declare:
 
 - ``fires``: a neuron; its backward pass does not look at dL/ds where its surrogate cannot see the potential.
-- ``reads_spikes``: a layer that computes the gradient of its input and can leave out what is not needed.
-- ``passes``: how a mask of needed gradients goes through a layer: "same", "reshape", "window", or None where the layer
-  needs the gradient of its output everywhere.
+- ``reads_spikes``: a layer that computes the gradient of its input and can leave out what is not needed. It says as
+  ``visible_limit`` up to which needed share that is faster, and finds in a backward pass the mask in ``needed``: uint8
+  of its input's shape, 0 where dL/dx may be any number, or None.
+- ``passes``: how a mask of needed gradients goes through a layer: "same", "reshape", "window" (of a layer with a
+  ``window``: the pairs kernel size, stride and padding), or None where the layer needs the gradient of its output
+  everywhere.
 - ``joins`` and ``parts()``, of a container: how the layers inside go together.
 - ``hands_over`` and ``takes_over``: neighbours that can be run as one (see `fused`).
 
@@ -106,7 +109,8 @@ class Plan:
         self.adopt()
 
     def adopt(self) -> None:
-        """Make all layers follow this plan: their names, masks and memory are this network's.
+        """Make all layers follow this plan: their names, masks and memory are this network's. What another network's
+        pass has left in them is of no use to a backward pass of this one, and is forgotten.
 
         Raises:
             DeviceError, ValueError: the layers are not all on the network's device, or not of its dtype.
@@ -118,7 +122,7 @@ class Plan:
             self._form = form
             self.pool.clear()
         for name, layer in self.named:
-            layer.path, layer.plan, layer.needed = name, self, None
+            layer.path, layer.plan, layer.needed, layer.kept = name, self, None, None
 
     # --- where gradients matter ---
 

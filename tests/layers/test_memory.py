@@ -241,6 +241,31 @@ def test_who_is_run_as_one():
     assert fused(net) == [("batchnorm1", "lif1"), ("batchnorm2", "plif1"), ("batchnorm6", "if2")]
 
 
+class Doubled(snn.BatchNorm):
+    """Another normalisation, derived from the package's."""
+
+    def compute(self, x, mode):
+        return 2 * super().compute(x, mode)
+
+
+class Inverted(snn.LIF):
+    """Another neuron, derived from the package's."""
+
+    def compute(self, x, mode):
+        return super().compute(-x, mode)
+
+
+@pytest.mark.parametrize(
+    "layers", [(Doubled(4), snn.LIF()), (snn.BatchNorm(4), Inverted())], ids=["a normalisation", "a neuron"]
+)
+def test_classes_that_compute_something_else_are_not_run_as_one(layers):
+    x = np.random.default_rng(3).normal(0, 1, (3, 20, 4)).astype(np.float32)
+    net = snn.Sequential(*layers).build(x.shape)
+    assert fused(net) == []
+    first, second = (layer.forward for layer in layers)
+    assert np.array_equal(net.forward(x), second(first(x)))
+
+
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 @pytest.mark.parametrize("training", [False, True])
 def test_parts_are_those_of_the_layers(device, training):

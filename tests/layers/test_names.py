@@ -208,6 +208,11 @@ def test_a_pass_of_another_network_in_between_is_refused():
     with pytest.raises(RuntimeError, match=message):
         first.backward(np.ones_like(z))
     first.forward(draw(), TRAINING)
+    second.forward(draw(1), TRAINING)
+    first.build(SHAPE)
+    with pytest.raises(RuntimeError, match=r"^sequential\.backward: needs a forward pass with Mode\(store=True\)"):
+        first.backward(np.ones_like(z))
+    first.forward(draw(), TRAINING)
     first.backward(np.ones_like(z))
 
 

@@ -226,6 +226,36 @@ def test_who_looks_everywhere(layer):
     assert handed_on(layer, np.zeros(SHAPE, np.uint8)) is None
 
 
+class Between(snn.Layer):
+    """A layer of one's own, which passes everything on."""
+
+    carries = False
+
+    def compute(self, x, mode):
+        self.kept = () if mode.store else None
+        return x
+
+    def propagate(self, dy, need_dx):
+        return dy
+
+
+class Declared(Between):
+    """The same, which says so."""
+
+    passes = "same"
+
+
+@pytest.mark.parametrize(("between", "expected"), [(Between, 1), (Declared, 2)])
+def test_layers_of_one_s_own(between, expected):
+    """What does not say how masks go through it needs everything; what says gets the same gradients."""
+    net = built(lambda: head(lif(), between(), *block(4, 4), lif()))
+    want = step(blind(built(lambda: head(lif(), between(), *block(4, 4), lif()))), draw())
+    got = step(net, draw())
+    assert len(masked(net)) == expected
+    for key, grad in want.items():
+        np.testing.assert_allclose(got[key], grad, rtol=1e-9, atol=1e-12 * np.abs(grad).max())
+
+
 def test_repeated_pictures():
     """Inside, a neuron is asked; its spikes are summed over the steps on the way back, and no mask leaves."""
     net = snn.Sequential(snn.Repeat(3, conv(2, 4), lif(), conv(4, 4), lif()), conv(4, 4), lif(), snn.Flatten())

@@ -50,6 +50,7 @@ _NAMES = {
         "Poisson",
         "RateBand",
         "SpikePenalty",
+        "set_precision",
         "set_route",
     ),
     "psg": ("PSG", "Surrogate"),

@@ -241,7 +241,7 @@ def _copy(net, x):
     for mine, theirs in zip(copy.tree(), net.tree(), strict=True):
         mine.path = theirs.path  # a part of a larger network keeps its full names
         if isinstance(theirs, Routed):
-            mine.route = theirs.route
+            mine.way = theirs.way
     copy.build(x.shape)
     copy.load_state(net.state())
     return copy, x

@@ -84,7 +84,7 @@ def latency(
     normalize: bool = False,
     clip: bool = False,
 ) -> np.ndarray:
-    """Latency coding: every feature fires once, large values first.
+    """Latency coding: every feature fires once, large values first (docs/method.md, E1, E2).
 
         logarithmic    t = tau ln(x / (x - threshold))      when a membrane charged by the current x meets the threshold
         linear         t = tau (1 - x)
@@ -127,7 +127,8 @@ def _charging_time(above, threshold):
 
 
 def delta(x, threshold: float = 0.1, padding: bool = False, off_spikes: str | None = None) -> np.ndarray:
-    """Change coding: a spike where a sequence grows by the threshold or more from one step to the next.
+    """Change coding: a spike where a sequence grows by the threshold or more from one step to the next
+    (docs/method.md, E3).
 
     Args:
         x: a sequence ``[T, N, ...]``, any finite values.
@@ -163,7 +164,7 @@ def receptive_fields(x, neurons: int = 8, beta: float = 1.5) -> np.ndarray:
     2002, doi:10.1016/S0925-2312(01)00658-0).
 
     Neuron i = 1..m responds with exp(-(x - c_i)^2 / (2 sigma^2)), c_i = (2i - 3) / (2 (m - 2)), sigma = 1 /
-    (beta (m - 2)): the centres are spread evenly, the outermost two lie just outside [0, 1].
+    (beta (m - 2)) (docs/method.md, E4): the centres are spread evenly, the outermost two lie just outside [0, 1].
 
     Args:
         x: ``[N, ..., C]`` in [0, 1].

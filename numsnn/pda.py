@@ -2,7 +2,7 @@
 
 With hard reset what is carried over to the next step is truncated from above (what fired was removed), so the
 potentials' mean slides below what the normalisation in front of the neuron prescribes. PDA tracks that shift for every
-step t and channel c and subtracts it (method, section 3):
+step t and channel c and subtracts it (docs/method.md, D1, D2, D3):
 
     m[t,c] = mean of u[t] over batch and positions        m*[c] = mean of the input current over t, batch, positions
     d[t,c] <- d[t,c] + momentum (m[t,c] - m*[c])           in training; u[t] = beta v[t-1] + i[t] - d[t]

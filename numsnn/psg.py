@@ -1,7 +1,7 @@
 """PSG, the parametric surrogate gradient: the width of the surrogate is a parameter like any other.
 
 A spike's derivative does not exist; training uses the density phi of a symmetric distribution in its place, stretched
-to the width alpha (method, section 2):
+to the width alpha (docs/method.md, S1, P1, P2, P3):
 
     Phi_alpha(x) = Phi(x / alpha)        phi_alpha(x) = phi(x / alpha) / alpha        x = u - theta
 
@@ -102,7 +102,7 @@ class Surrogate(Described):
 
     @property
     def reach(self) -> float:
-        """Distance from the threshold, in widths, from which on a potential is undesired (method, section 3)."""
+        """Distance from the threshold, in widths, from which on a potential is undesired (docs/method.md, D7)."""
         return FAMILIES[self.family].reach
 
 

@@ -117,8 +117,8 @@ def test_is_short_and_opens_with_what_it_shows(example):
     assert promised(example), "the docstring does not say what is printed"
 
 
-def test_there_are_all_of_them_and_the_readme_names_each():
+def test_there_are_all_of_them_and_the_page_of_examples_names_each():
     assert [int(path.name[:2]) for path in EXAMPLES] == list(range(1, 14))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
     for example in EXAMPLES:
-        assert f"examples/{example.name}" in readme
+        assert f"examples/{example.name}" in page

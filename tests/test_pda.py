@@ -23,7 +23,7 @@ def currents(seed=0, steps=T):
 
 
 def potentials(i, d, beta=0.5, theta=1.0, v_reset=0.0, gain=1.0):
-    """u [T, N, C] of the method's section 1, with the correction d [T, C] taken off."""
+    """u [T, N, C] of docs/method.md, N1, with the correction d [T, C] taken off."""
     u, v = np.empty_like(i), np.zeros(i.shape[1:])
     for t in range(len(i)):
         u[t] = beta * v + gain * i[t] - d[t]
@@ -33,7 +33,7 @@ def potentials(i, d, beta=0.5, theta=1.0, v_reset=0.0, gain=1.0):
 
 
 def track(batches, momentum, target=None, **neuron):
-    """d [T, C] after all batches, and the potentials of each, by section 3. d grows with the longest batch."""
+    """d [T, C] after all batches, and the potentials of each (docs/method.md, D3). d grows with the longest batch."""
     d, seen = np.zeros((0, C)), []
     for i in batches:
         while len(d) < len(i):

@@ -21,7 +21,7 @@ DENSITY = {
     "fast_sigmoid": lambda z: 1 / (2 * (1 + abs(z)) ** 2),
     "parabola": lambda z: 0.75 * max(0.0, 1 - z * z),
 }
-"""The table of the method's section 2, and a family of a user's own, see tests/conftest.py."""
+"""The table of docs/method.md, S2 to S8, and a family of a user's own, see tests/conftest.py."""
 
 BOUNDED = {"rectangle": 0.5, "triangle": 1.0, "parabola": 1.0}
 

@@ -1,7 +1,7 @@
 """What goes on inside a network, layer by layer: firing, potentials, surrogates, gradients, and what is wrong there.
 
 The share of *undesired* potentials, those so far from the threshold that the surrogate cannot see them and no gradient
-passes, tells most about a spiking network that does not train (method, section 3). Silent and saturated neurons, the
+passes, tells most about a spiking network that does not train (docs/method.md, D7). Silent and saturated neurons, the
 potential shift, vanishing gradients and numbers that are not finite are the other usual suspects.
 """
 
@@ -302,7 +302,7 @@ def _width_bounds(layer):
 
 
 def _shift(layer):
-    """Delta ``[T]`` of a layer after a stored pass (method, section 3)."""
+    """Delta ``[T]`` of a layer after a stored pass (docs/method.md, D9)."""
     trace, kernels = layer.kept, layer.kernels
     m = layer.potentials().mean(1, dtype=np.float64)
     target = kernels.to_host(trace.current).mean((0, 1), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Proof of the backward passes: hand-written gradients against finite differences (method, section 4).
+"""Proof of the backward passes: hand-written gradients against finite differences (docs/method.md, R1, R2, R3).
 
 In relaxed mode a spike is Phi_alpha(u - theta) instead of a step, the reset stays attached, and the network is a smooth
 function of its weights, thresholds, leaks and widths: the BPTT formulas are its exact gradient. In float64 they have to

@@ -1,7 +1,6 @@
 """The scalar equations of the method, written once and compiled into every target.
 
-Each function is one equation and names its section of the method (see README.md, "The method"): section 1 is the
-neuron, section 2 the surrogate family, section 3 the potential distribution adjustment, section 5 further neurons. They
+Each function is one equation, and its docstring begins with the id that the equation has in docs/method.md. Functions
 take and return plain scalars; the loops around them live in ``kernels/cpu`` (and any further compiled target).
 ``kernels/reference`` states the same equations a second time as NumPy text, on purpose: it is the oracle these are
 tested against.
@@ -16,85 +15,85 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-# --- section 1: the neuron ------------------------------------------------------------------------------------
+# --- the neuron ---------------------------------------------------------------------------------------------------
 
 
 @register_jitable
 def charge(v, i, d, beta, gain):
-    """Section 1, charge: u[t] = beta v[t-1] + gain i[t] - d[t]; gain is 1, or 1 - beta with ``decay_input``."""
+    """N1: the charge, u[t] = beta v[t-1] + gain i[t] - d[t]; gain is 1, or 1 - beta with ``decay_input``."""
     return beta * v + gain * i - d
 
 
 @register_jitable
 def fire(x):
-    """Section 1, fire: s[t] = H(x[t]) with x = u - theta and H(0) = 1."""
+    """N2: firing, s[t] = H(x[t]) with x = u - theta and H(0) = 1."""
     return x >= type(x)(0)
 
 
 @register_jitable
 def reset_hard(u, s, v_reset):
-    """Section 1, hard reset: v[t] = u[t] - s[t] (u[t] - v_reset)."""
+    """N3: the hard reset, v[t] = u[t] - s[t] (u[t] - v_reset)."""
     return u - s * (u - v_reset)
 
 
 @register_jitable
 def reset_soft(u, s, theta):
-    """Section 1, soft reset: v[t] = u[t] - s[t] theta."""
+    """N4: the soft reset, v[t] = u[t] - s[t] theta."""
     return u - s * theta
 
 
 @register_jitable
 def spike_gradient_hard(g, e, u, v_reset):
-    """Section 1: q[t] = g[t] + e[t] (v_reset - u[t]), the reset attached."""
+    """N5: q[t] = g[t] + e[t] (v_reset - u[t]), the reset attached."""
     return g + e * (v_reset - u)
 
 
 @register_jitable
 def spike_gradient_soft(g, e, theta):
-    """Section 1: q[t] = g[t] - e[t] theta, the reset attached."""
+    """N6: q[t] = g[t] - e[t] theta, the reset attached."""
     return g - e * theta
 
 
 @register_jitable
 def potential_gradient(q, e, s, density, p):
-    """Section 1: delta[t] = q[t] phi(x[t]) + e[t] (1 - s[t]) + p[t]; s is 0 where the reset is not a hard one."""
+    """N7: delta[t] = q[t] phi(x[t]) + e[t] (1 - s[t]) + p[t]; s is 0 where the reset is not a hard one."""
     return q * density + e * (type(s)(1) - s) + p
 
 
 @register_jitable
 def normalise(x, centre, factor, offset):
-    """A channel's normalisation, its statistics and scale in one factor: (x - centre) factor + offset."""
+    """B4: a channel's normalisation, its statistics and scale in one factor: (x - centre) factor + offset."""
     return (x - centre) * factor + offset
 
 
-# --- section 5: memory beyond the potential -----------------------------------------------------------------------
+# --- memory beyond the potential ----------------------------------------------------------------------------------
 
 
 @register_jitable
 def synapse(j, i, gamma):
-    """Section 5, synapse: j[t] = gamma j[t-1] + i[t]."""
+    """X4: the synapse, j[t] = gamma j[t-1] + i[t]."""
     return gamma * j + i
 
 
 @register_jitable
 def adapted_threshold(theta, kappa, a):
-    """Section 5, adaptation: theta[t] = theta + kappa a[t-1]."""
+    """X7: the adapted threshold, theta[t] = theta + kappa a[t-1]."""
     return theta + kappa * a
 
 
 @register_jitable
 def adaptation(a, s, rho):
-    """Section 5, adaptation: a[t] = rho a[t-1] + (1 - rho) s[t]."""
+    """X8: the adaptation, a[t] = rho a[t-1] + (1 - rho) s[t]."""
     return rho * a + (type(s)(1) - rho) * s
 
 
-# --- section 2: the surrogate families ------------------------------------------------------------------------
+# --- the surrogate families ---------------------------------------------------------------------------------------
 # phi(z) is the density, Phi(z) its distribution function, both at width 1. Comparisons are arranged so that a NaN
 # comes out as a NaN wherever the family's formula contains z.
 
 
 def decaying_exp(z):
-    """exp(z) for z <= 0, of the type of z. Compiled for float32 it is a polynomial, which vectorises: within 1e-7
+    """S9: exp(z) for z <= 0, of the type of z. Compiled for float32 it is a polynomial, which vectorises: within 1e-7
     of the true value relative to it, and exactly 0 below -87, where exp(z) < 1.7e-38."""
     return math.exp(z)
 
@@ -110,7 +109,7 @@ C2, C3, C4, C5, C6, C7 = (np.float32(1 / math.factorial(k)) for k in range(2, 8)
 
 
 def _float32_exp(z):
-    """2^n exp(r) with z = n ln 2 + r and |r| <= ln 2 / 2; exp(r) by its series, whose eighth term is below 6e-9."""
+    """S9: 2^n exp(r) with z = n ln 2 + r and |r| <= ln 2 / 2; exp(r) by its series, whose eighth term is below 6e-9."""
     shifted = max(z, np.float32(-87)) * LOG2_E + ROUND  # adding 1.5 * 2^23 leaves n in the low bits
     n = shifted - ROUND
     r = z - n * LN2_HIGH - n * LN2_LOW
@@ -127,25 +126,25 @@ def _float32_exp(z):
 
 @register_jitable
 def rectangle_density(z):
-    """Section 2, rectangle: phi(z) = 1 for |z| <= 1/2."""
+    """S2: rectangle, phi(z) = 1 for |z| <= 1/2."""
     return type(z)(0) if abs(z) > type(z)(0.5) else type(z)(1)
 
 
 @register_jitable
 def rectangle_cdf(z):
-    """Section 2, rectangle: Phi(z) = z + 1/2 within the support."""
+    """S2: rectangle, Phi(z) = z + 1/2 within the support."""
     return min(max(z + type(z)(0.5), type(z)(0)), type(z)(1))
 
 
 @register_jitable
 def triangle_density(z):
-    """Section 2, triangle: phi(z) = max(0, 1 - |z|)."""
+    """S3: triangle, phi(z) = max(0, 1 - |z|)."""
     return type(z)(0) if abs(z) >= type(z)(1) else type(z)(1) - abs(z)
 
 
 @register_jitable
 def triangle_cdf(z):
-    """Section 2, triangle: Phi(z) = (1 + z)^2 / 2 below 0, 1 - (1 - z)^2 / 2 above, within the support."""
+    """S3: triangle, Phi(z) = (1 + z)^2 / 2 below 0, 1 - (1 - z)^2 / 2 above, within the support."""
     one, half = type(z)(1), type(z)(0.5)
     inside = max(one - abs(z), type(z)(0))
     tail = half * inside * inside
@@ -154,7 +153,7 @@ def triangle_cdf(z):
 
 @register_jitable
 def logistic_density(z):
-    """Section 2, logistic: phi(z) = sigma(z) (1 - sigma(z)), evaluated without overflow."""
+    """S4: logistic, phi(z) = sigma(z) (1 - sigma(z)), evaluated without overflow."""
     one = type(z)(1)
     decay = decaying_exp(-abs(z))
     return decay / ((one + decay) * (one + decay))
@@ -162,7 +161,7 @@ def logistic_density(z):
 
 @register_jitable
 def logistic_cdf(z):
-    """Section 2, logistic: Phi(z) = sigma(z), evaluated without overflow."""
+    """S4: logistic, Phi(z) = sigma(z), evaluated without overflow."""
     one = type(z)(1)
     decay = decaying_exp(-abs(z))
     return (decay if z < type(z)(0) else one) / (one + decay)
@@ -170,51 +169,51 @@ def logistic_cdf(z):
 
 @register_jitable
 def arctan_density(z):
-    """Section 2, arctan (Cauchy): phi(z) = 1 / (pi (1 + z^2))."""
+    """S5: arctan (Cauchy), phi(z) = 1 / (pi (1 + z^2))."""
     return type(z)(1 / math.pi) / (type(z)(1) + z * z)
 
 
 @register_jitable
 def arctan_cdf(z):
-    """Section 2, arctan (Cauchy): Phi(z) = 1/2 + atan(z) / pi."""
+    """S5: arctan (Cauchy), Phi(z) = 1/2 + atan(z) / pi."""
     return type(z)(0.5) + math.atan(z) * type(z)(1 / math.pi)
 
 
 @register_jitable
 def gaussian_density(z):
-    """Section 2, Gaussian (erf): phi(z) = exp(-z^2 / 2) / sqrt(2 pi)."""
+    """S6: Gaussian (erf), phi(z) = exp(-z^2 / 2) / sqrt(2 pi)."""
     return decaying_exp(-type(z)(0.5) * z * z) * type(z)(1 / math.sqrt(2 * math.pi))
 
 
 @register_jitable
 def gaussian_cdf(z):
-    """Section 2, Gaussian (erf): Phi(z) = (1 + erf(z / sqrt 2)) / 2."""
+    """S6: Gaussian (erf), Phi(z) = (1 + erf(z / sqrt 2)) / 2."""
     return type(z)(0.5) * (type(z)(1) + math.erf(z * type(z)(math.sqrt(0.5))))
 
 
 @register_jitable
 def laplace_density(z):
-    """Section 2, Laplace: phi(z) = exp(-|z|) / 2."""
+    """S7: Laplace, phi(z) = exp(-|z|) / 2."""
     return type(z)(0.5) * decaying_exp(-abs(z))
 
 
 @register_jitable
 def laplace_cdf(z):
-    """Section 2, Laplace: Phi(z) = exp(z) / 2 below 0, 1 - exp(-z) / 2 above."""
+    """S7: Laplace, Phi(z) = exp(z) / 2 below 0, 1 - exp(-z) / 2 above."""
     tail = type(z)(0.5) * decaying_exp(-abs(z))
     return tail if z < type(z)(0) else type(z)(1) - tail
 
 
 @register_jitable
 def fast_sigmoid_density(z):
-    """Section 2, fast sigmoid (SuperSpike): phi(z) = 1 / (2 (1 + |z|)^2)."""
+    """S8: fast sigmoid (SuperSpike), phi(z) = 1 / (2 (1 + |z|)^2)."""
     reach = type(z)(1) + abs(z)
     return type(z)(0.5) / (reach * reach)
 
 
 @register_jitable
 def fast_sigmoid_cdf(z):
-    """Section 2, fast sigmoid (SuperSpike): Phi(z) = 1 / (2 (1 - z)) below 0, 1 - 1 / (2 (1 + z)) above."""
+    """S8: fast sigmoid (SuperSpike), Phi(z) = 1 / (2 (1 - z)) below 0, 1 - 1 / (2 (1 + z)) above."""
     tail = type(z)(0.5) / (type(z)(1) + abs(z))
     return tail if z < type(z)(0) else type(z)(1) - tail
 
@@ -244,16 +243,16 @@ CDF = {
 
 @register_jitable
 def width_gradient(q, density, z):
-    """Section 2: one potential's share of dL/d alpha, -q phi_alpha(x) x / alpha, with z = x / alpha."""
+    """P1: one potential's share of dL/d alpha, -q phi_alpha(x) x / alpha, with z = x / alpha."""
     return -q * density * z
 
 
-# --- section 3: potential distribution adjustment --------------------------------------------------------------
+# --- potential distribution adjustment ----------------------------------------------------------------------------
 
 
 @register_jitable
 def normal_divergence(mean, var, target_mean, target_var):
-    """Section 3: J, the symmetric Kullback-Leibler divergence of N(mean, var) and N(target_mean, target_var)."""
+    """D4: J, the symmetric Kullback-Leibler divergence of N(mean, var) and N(target_mean, target_var)."""
     half, one = type(mean)(0.5), type(mean)(1)
     gap = (mean - target_mean) * (mean - target_mean)
     return half * ((var + gap) / target_var + (target_var + gap) / var) - one
@@ -261,25 +260,25 @@ def normal_divergence(mean, var, target_mean, target_var):
 
 @register_jitable
 def normal_divergence_offset(mean, var, target_mean, target_var):
-    """Section 3: n dJ/du_k at u_k = mean, that is Delta (1/w* + 1/v_u)."""
+    """D5: n dJ/du_k at u_k = mean, that is gap (1/w + 1/v)."""
     one = type(mean)(1)
     return (mean - target_mean) * (one / target_var + one / var)
 
 
 @register_jitable
 def normal_divergence_slope(mean, var, target_mean, target_var):
-    """Section 3: the factor of (u_k - mean) in n dJ/du_k, that is 1/w* - (w* + Delta^2) / v_u^2."""
+    """D6: the factor of (u_k - mean) in n dJ/du_k, that is 1/w - (w + gap^2) / v^2."""
     gap = (mean - target_mean) * (mean - target_mean)
     return type(mean)(1) / target_var - (target_var + gap) / (var * var)
 
 
-# --- randomness as a function of (seed, index) ------------------------------------------------------------------
+# --- randomness as a function of (seed, index) --------------------------------------------------------------------
 
 
 @register_jitable
 def uniform_bits(seed, index):
-    """24 random bits, a whole number, that depend on nothing but (seed, index): the upper ones of the SplitMix64 output
-    function (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) of the index-th state.
+    """C1: 24 random bits, a whole number, that depend on nothing but (seed, index): the upper ones of the SplitMix64
+    output function (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) of the index-th state.
 
     seed and index are uint64. No thread, call order or target changes what comes out.
     """
@@ -292,5 +291,5 @@ def uniform_bits(seed, index):
 
 @register_jitable
 def uniform(seed, index):
-    """A number in [0, 1), `uniform_bits` / 2^24, exact in float32."""
+    """C2: a number in [0, 1), `uniform_bits` / 2^24, exact in float32."""
     return uniform_bits(seed, index) / 16777216.0

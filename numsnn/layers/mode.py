@@ -11,7 +11,7 @@ class Mode:
         training: normalise with the batch's statistics, and drop out.
         store: keep what the backward pass needs.
         track: update running statistics and PDA corrections.
-        relaxed: spikes are Phi((u - theta) / alpha) instead of H(u - theta), the reset attached (method, section 4).
+        relaxed: spikes are Phi((u - theta) / alpha) instead of H(u - theta), the reset attached (docs/method.md, R1).
         inspect: go layer by layer and leave everything behind: every layer's output, potentials and, after the backward
             pass, input gradient. Takes more memory and time.
         seed: what dropout masks are a function of; a trainer gives every step its own.

@@ -16,8 +16,8 @@ class LIF(Neuron):
         fire     s[t] = H(u[t] - v_threshold)
         reset    v[t] = u[t] - s[t] (u[t] - v_reset)     hard;  v[t] = u[t] - s[t] v_threshold  soft
 
-    ``[T, N, C]`` or ``[T, N, H, W, C]`` in, spikes (uint8) of the same shape out. Source: README.md, "The method",
-    section 1.
+    ``[T, N, C]`` or ``[T, N, H, W, C]`` in, spikes (uint8) of the same shape out. Source:
+    docs/method.md, N1, N2, N3, N4.
 
     Args:
         tau: time constant in steps, at least 1; a number or one a channel. Default 2.

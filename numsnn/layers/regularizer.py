@@ -133,8 +133,8 @@ class Divergence(_Penalty):
         penalty = weight * mean over channels of J,     J = 1/2 [ (v + D^2) / w + (w + D^2) / v ] - 1
 
     D = m - target_mean; m is a channel's mean over time, batch and positions, v its variance and w = target_var, both
-    plus eps. J is the symmetric Kullback-Leibler divergence of the two normal distributions (README.md, "The method",
-    section 3). A neuron's own potentials are out of a layer's reach: `numsnn.PDA` has the objective for them.
+    plus eps. J is the symmetric Kullback-Leibler divergence of the two normal distributions (docs/method.md,
+    D4). A neuron's own potentials are out of a layer's reach: `numsnn.PDA` has the objective for them.
 
     Args:
         weight: of the penalty in the loss, at least 0.

@@ -120,7 +120,7 @@ class Neuron:
 
 
 def naive_spikes(neuron, v_reset, decay_input):
-    """Potentials and spikes by loops over scalars, from the equations of the method's section 5."""
+    """Potentials and spikes by loops over scalars, from the equations of docs/method.md, group X."""
     n = neuron
     u, s = np.zeros(n.shape), np.zeros(n.shape, np.uint8)
     for m in range(ROWS):

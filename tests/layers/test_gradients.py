@@ -1,4 +1,4 @@
-"""Every hand-written backward pass against finite differences (method, section 4): layers, losses, neurons, PDA."""
+"""Every hand-written backward pass against finite differences (docs/method.md, R2): layers, losses, neurons, PDA."""
 
 from math import prod
 
@@ -308,6 +308,25 @@ def test_pda_with_more_steps_than_were_tracked():
 
 def test_pda_on_cpu():
     assert_agrees(adjusted(ADJUSTMENTS["divergence"]), draw(FEATURES, seed=9), device="cpu")
+
+
+@pytest.mark.parametrize("v_reset", [0.0, -0.4, None, "none"])
+@pytest.mark.parametrize(
+    ("neuron", "device"),
+    [(snn.LIF, "reference"), (snn.CubaLIF, "reference"), (snn.ALIF, "reference"), (snn.LIF, "cpu")],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_divergence_of_potentials_that_are_held(neuron, device, v_reset):
+    """A held neuron carries its potential on unchanged, and the divergence acts on that potential too (X15)."""
+    smooth = snn.PSG("logistic")
+    neurons = neuron(pda=snn.PDA(momentum=0.5, divergence=0.7), refractory=2, v_reset=v_reset, surrogate=smooth)
+    net, shape = perceptron(neurons), (6, *FEATURES[1:])
+    for seed in range(3):
+        net.forward(draw(shape, seed), TRAINING)
+    x = draw(shape, seed=9)
+    assert_agrees(net, x, device=device)
+    held = neurons.kept.held
+    assert 0.05 < held.mean() < 0.9 and (held[:-1] & (1 - held[1:])).any(), "no neuron wakes up again"
 
 
 def test_the_divergence_objective_is_part_of_the_loss():

@@ -1,4 +1,4 @@
-"""Convolutions, normalisations, joins, concatenation and delays against finite differences (method, section 4)."""
+"""Convolutions, normalisations, joins, concatenation and delays against finite differences (docs/method.md, R2)."""
 
 import numpy as np
 import pytest

@@ -33,7 +33,8 @@ def per_channel(value):
 
 
 def by_hand(i, beta, theta, v_reset, decay_input):
-    """u, v and s for currents [T, N, C]; plain numbers, one neuron after the other."""
+    """u, v and s for currents [T, N, C]; plain numbers, one neuron after
+    the other."""
     u, v, s = np.empty((3, *i.shape))
     for n, c in np.ndindex(i.shape[1:]):
         before = 0.0
@@ -134,7 +135,8 @@ def triangle(x, alpha):
 
 
 def gradients_by_hand(layer, i, g, beta, theta, alpha):
-    """dL/di, and dL/d beta, d theta, d alpha a channel: section 1 and 2 of the method, one neuron after the other."""
+    """dL/di, and dL/d beta, d theta, d alpha per channel (docs/method.md, N9, N10, N11, P1), one neuron after
+    the other."""
     u, v, s = by_hand(i, beta, theta, layer.v_reset, False)
     di, (dbeta, dtheta, dalpha) = np.empty_like(i), np.zeros((3, C))
     soft = layer.v_reset is None

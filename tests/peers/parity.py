@@ -263,8 +263,8 @@ def assert_agree(differences, tolerance=TOLERANCE):
 
 
 class OwnSurrogate:
-    """A surrogate of numsnn's as a torch callable x -> spikes, with one width a channel and its gradient: METHOD,
-    section 2."""
+    """A surrogate of numsnn's as a torch callable x -> spikes, with one width a channel and its gradient
+    (docs/method.md, S1, P1)."""
 
     def __init__(self, family, width):
         self.family, self.start, self.width = family, width, None

@@ -96,8 +96,8 @@ def _merge_groups(tile_mean, tile_square, counts, mean, var, lo, hi):
 
 def merge_moments(tile_mean, tile_square, counts, mean, var):
     """Tiles of so many rows (counts ``[tiles]``), their means and sums of squared distances from them ``[G, tiles,
-    C]``, merged: mean, var ``[G, C]``. In float64 by the pairwise formula of Chan, Golub and LeVeque (1979), so that a
-    large mean does not swallow a small variance."""
+    C]``, merged: mean, var ``[G, C]``. In float64 by the pairwise formula of Chan, Golub and LeVeque (1979;
+    docs/method.md, M2), so that a large mean does not swallow a small variance."""
     launch(_merge_groups, len(mean), tile_mean, tile_square, counts, mean, var)
 
 

@@ -278,7 +278,7 @@ def _backward_kernel(
                             sums[5, tile, c] += eq.width_gradient(q_t, phi, z)
                         delta[c] = delta_t if awake else zero
                         share[c] = share_t if awake else zero
-                        e[c] = beta[c] * delta_t if awake else e[c]
+                        e[c] = beta[c] * delta_t if awake else e[c] + p
                     if learn_theta:
                         sums[4, tile] += share
                     if adaptive:

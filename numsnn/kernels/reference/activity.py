@@ -9,27 +9,27 @@ import numpy as np
 
 
 def rate_band(s, low, high, weight, value, pull):
-    """Squared distance of every unit's rate from a band: max(low - r, 0)^2 + max(r - high, 0)^2."""
+    """A1, A2: squared distance of every unit's rate from a band: max(low - r, 0)^2 + max(r - high, 0)^2."""
     rows, units = s.shape
-    rate = s.mean(0, dtype=np.float64)
+    rate = s.mean(0, dtype=np.float64)  # A1
     below, above = np.maximum(low - rate, 0), np.maximum(rate - high, 0)
-    value[...] = weight / units * (below**2 + above**2)
+    value[...] = weight / units * (below**2 + above**2)  # A2
     pull[...] = weight / (units * rows) * 2 * (above - below)
 
 
 def rate_power(s, power, weight, value, pull):
-    """Every unit's rate (power 1) or squared rate (power 2)."""
+    """A1, A3: every unit's rate (power 1) or squared rate (power 2)."""
     rows, units = s.shape
-    rate = s.mean(0, dtype=np.float64)
+    rate = s.mean(0, dtype=np.float64)  # A1
     value[...] = weight / units * rate**power
     pull[...] = weight / (units * rows) * power * rate ** (power - 1)
 
 
 def add_row(x, row, y):
-    """y[m] = x[m] + row for every row m: x, y ``[M, F]``, row ``[F]``."""
+    """A4: y[m] = x[m] + row for every row m: x, y ``[M, F]``, row ``[F]``."""
     y[...] = x + row
 
 
 def add_affine(x, u, slope, offset, y):
-    """y = x + slope u + offset: x, u, y ``[M, C]``, slope and offset ``[C]``."""
+    """A4: y = x + slope u + offset: x, u, y ``[M, C]``, slope and offset ``[C]``."""
     y[...] = x + slope * u + offset

@@ -36,7 +36,7 @@ def active_inputs(x, dtype, memory=None):
 
 
 def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, way=AUTO, kept=None):
-    """y[b, oy, ox] = sum over taps of x[b, oy sh + ky - ph, ox sw + kx - pw] w[ky, kx] + b; x may be uint8.
+    """W4: y[b, oy, ox] = sum over taps of x[b, oy sh + ky - ph, ox sw + kx - pw] w[ky, kx] + b; x may be uint8.
 
     Targets that know several ways to compute this choose one, or take the one asked for (a `types.Way`); all give its
     name back. active is what `active_inputs` said of x; kept a dict for weights that never change, in which a target
@@ -52,7 +52,7 @@ def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, way=AUTO, k
 
 
 def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, way=AUTO):
-    """dw[ky, kx] = sum over positions of x's tap view^T dy."""
+    """W5: dw[ky, kx] = sum over positions of x's tap view^T dy."""
     padded = _padded(x, padding, dy.dtype)
     for ky, kx in np.ndindex(dw.shape[:2]):
         view = _tap(padded, ky, kx, stride, *dy.shape[1:3])
@@ -74,7 +74,7 @@ def visible_limit(w, stride, groups, way=AUTO):
 
 
 def conv2d_backward_input(dy, w, stride, padding, groups, dx, way=AUTO, visible=None):
-    """dx: every tap adds dy w[ky, kx]^T back onto the positions it has read.
+    """W6: every tap adds dy w[ky, kx]^T back onto the positions of dx that it has read.
 
     It is also the forward pass of the transposed convolution; dy may be uint8 spikes.
 

@@ -4,17 +4,17 @@ import numpy as np
 
 
 def uniform(seed, index):
-    """SplitMix64's output for the index-th state as a number in [0, 1); see `kernels.equations.uniform`."""
+    """C1, C2: SplitMix64's output for the index-th state as a number in [0, 1); see `kernels.equations.uniform`."""
     with np.errstate(over="ignore"):
         z = np.uint64(seed) + (index.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(40)) / 16777216.0
+        z = z ^ (z >> np.uint64(31))  # C1
+    return (z >> np.uint64(40)) / 16777216.0  # C2
 
 
 def dropout(x, p, seed, y):
-    """y = x mask / (1 - p) for x ``[T, F]``, F counting samples and features; mask[f] = uniform(seed, f) >= p.
+    """C3: y = x mask / (1 - p) for x ``[T, F]``, F counting samples and features; mask[f] = uniform(seed, f) >= p.
 
     The operation is linear and its own transpose: the backward pass calls it on dy with the same seed.
     """

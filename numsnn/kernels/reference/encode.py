@@ -6,7 +6,7 @@ from .dropout import uniform
 
 
 def poisson(x, indices, first, seed, s):
-    """s[t, n, f] = 1 where uniform(seed, 2^40 indices[n] + F (first + t) + f) < x[n, f], else 0.
+    """C4: s[t, n, f] = 1 where uniform(seed, 2^40 indices[n] + F (first + t) + f) < x[n, f], else 0.
 
     x ``[N, F]`` holds firing probabilities, s ``[T, N, F]`` is out, uint8; first is the number of its first step. A
     random number belongs to its sample (by the number in indices ``[N]``, int64, below 2^24), step and feature: neither

@@ -13,14 +13,14 @@ def _grouped(x, groups):
 
 
 def _normalised(x, mean, var, eps):
-    """(x - mean) / sqrt(var + eps), and the second factor, both ``[B, M, G, C/G]`` or broadcast to it."""
+    """B12: (x - mean) / sqrt(var + eps), and the second factor, both ``[B, M, G, C/G]`` or broadcast to it."""
     inverse = 1 / np.sqrt(var + var.dtype.type(eps))[:, None, :, None]
     return (_grouped(x, mean.shape[1]) - mean[:, None, :, None]) * inverse, inverse
 
 
 def groupnorm_forward(x, gamma, beta, eps, mean, var, y):
-    """y = gamma (x - mean) / sqrt(var + eps) + beta; mean and (biased) var over positions and the group's channels are
-    results too."""
+    """B12: y = gamma (x - mean) / sqrt(var + eps) + beta; mean and (biased) var over positions and the group's channels
+    are results too."""
     parts = _grouped(x, mean.shape[1])
     mean[...] = parts.mean((1, 3))
     var[...] = ((parts - mean[:, None, :, None]) ** 2).mean((1, 3))
@@ -28,9 +28,9 @@ def groupnorm_forward(x, gamma, beta, eps, mean, var, y):
 
 
 def groupnorm_backward(dy, x, gamma, mean, var, eps, dx, dgamma, dbeta):
-    """Gradients of `groupnorm_forward`, mean and var being functions of x; dx is None where nobody needs it."""
+    """B13: gradients of `groupnorm_forward`, mean and var being functions of x; dx is None where nobody needs it."""
     normalised, inverse = _normalised(x, mean, var, eps)
-    dbeta[...] = dy.sum((0, 1))
+    dbeta[...] = dy.sum((0, 1))  # B13
     dgamma[...] = (dy * normalised.reshape(x.shape)).sum((0, 1))
     if dx is None:
         return

@@ -5,7 +5,7 @@ from ..types import AUTO
 
 
 def linear_forward(x, w, b, y, active=None, way=AUTO, kept=None):
-    """y = x w + b; x may be uint8 spikes."""
+    """W1: y = x w + b; x may be uint8 spikes."""
     y[...] = x.astype(w.dtype) @ w
     if b is not None:
         y += b
@@ -13,13 +13,13 @@ def linear_forward(x, w, b, y, active=None, way=AUTO, kept=None):
 
 
 def linear_backward_weight(x, dy, dw, active=None, way=AUTO):
-    """dw = x^T dy."""
+    """W2: dw = x^T dy."""
     dw[...] = x.astype(dy.dtype).T @ dy
     return "reference"
 
 
 def linear_backward_input(dy, w, dx, way=AUTO, visible=None):
-    """dx = dy w^T. visible: see `reference.conv.conv2d_backward_input`."""
+    """W2: dx = dy w^T. visible: see `reference.conv.conv2d_backward_input`."""
     dx[...] = dy @ w.T
     if visible is not None:
         dx *= visible
@@ -27,5 +27,5 @@ def linear_backward_input(dy, w, dx, way=AUTO, visible=None):
 
 
 def bias_backward(dy, db):
-    """db = sum of dy ``[M, O]`` over rows."""
+    """W3: db = sum of dy ``[M, O]`` over rows."""
     db[...] = dy.sum(0)

@@ -10,7 +10,7 @@ from ..own import elementwise, in_precision
 
 
 def _cross_entropy(logits, labels, smoothing):
-    """Cross-entropy ``[N]`` and its gradient ``[N, K]`` against labels smoothed to (1 - a) onehot + a / K."""
+    """L1: cross-entropy ``[N]`` and its gradient ``[N, K]`` against labels smoothed to (1 - a) onehot + a / K."""
     n, k = logits.shape
     shifted = logits - logits.max(1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
@@ -20,14 +20,14 @@ def _cross_entropy(logits, labels, smoothing):
 
 
 def rate_cross_entropy(z, labels, smoothing, loss, dz):
-    """Cross-entropy of the readout's mean over time."""
+    """L2: cross-entropy of the readout's mean over time."""
     loss[...], dlogits = _cross_entropy(z.astype(dz.dtype).mean(0), labels, smoothing)
     dz[...] = dlogits / (z.shape[0] * z.shape[1])
 
 
 def temporal_cross_entropy(z, labels, smoothing, regulariser, target, loss, dz):
-    """Temporal efficient training (TET, Deng et al. 2022, arXiv:2202.11946): the mean over time of the cross-entropy
-    of every step, mixed with the squared distance of the readout from target:
+    """L3: temporal efficient training (TET, Deng et al. 2022, arXiv:2202.11946): the mean over time of the
+    cross-entropy of every step, mixed with the squared distance of the readout from target:
     (1 - regulariser) mean_t CE(z[t]) + regulariser mean_{t,k} (z - target)^2."""
     steps, n, k = z.shape
     real = dz.dtype.type
@@ -41,7 +41,7 @@ def temporal_cross_entropy(z, labels, smoothing, regulariser, target, loss, dz):
 
 
 def spike_count_mse(z, labels, correct_rate, incorrect_rate, loss, dz):
-    """Squared distance of the firing rate of every class from the wanted one, mean over classes:
+    """L4: squared distance of the firing rate of every class from the wanted one, mean over classes:
     mean_k (sum_t z / T - rate_k)^2 with rate_k = correct_rate for the label, incorrect_rate for the others."""
     steps, n, k = z.shape
     wanted = np.full((n, k), incorrect_rate, dz.dtype)
@@ -52,7 +52,7 @@ def spike_count_mse(z, labels, correct_rate, incorrect_rate, loss, dz):
 
 
 def max_membrane_cross_entropy(z, labels, smoothing, loss, dz):
-    """Cross-entropy of the readout's maximum over time; the gradient goes to the step of the maximum, the first of
+    """L5: cross-entropy of the readout's maximum over time; the gradient goes to the step of the maximum, the first of
     equal ones."""
     winner = z.argmax(0)[None]
     top = np.take_along_axis(z, winner, 0)[0].astype(dz.dtype)
@@ -62,7 +62,7 @@ def max_membrane_cross_entropy(z, labels, smoothing, loss, dz):
 
 
 def membrane_mse(z, target, loss, dz):
-    """Squared distance of the readout from its target, mean over steps and classes: target is ``[T, N, K]``, or
+    """L6: squared distance of the readout from its target, mean over steps and classes: target is ``[T, N, K]``, or
     ``[1, N, K]`` for the same one at every step."""
     steps, n, k = z.shape
     distance = z.astype(dz.dtype) - target
@@ -71,7 +71,7 @@ def membrane_mse(z, target, loss, dz):
 
 
 def pointwise(z, target, functions, over_mean, loss, dz):
-    """The mean of value(z, y) over classes, of every readout number z and its target number y.
+    """L8: the mean of value(z, y) over classes, of every readout number z and its target number y.
 
     Args:
         target: ``[T, N, K]``, or ``[1, N, K]`` for the same one at every step.
@@ -88,7 +88,7 @@ def pointwise(z, target, functions, over_mean, loss, dz):
 
 
 def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):
-    """Cross-entropy of -t1 / temperature, t1 being the expected time of the first spike: with z[t] in [0, 1] the
+    """L7: cross-entropy of -t1 / temperature, t1 being the expected time of the first spike: with z[t] in [0, 1] the
     probability that a class fires at step t = 0..T-1 if it has not done so before, and T standing for silence,
 
         t1       = sum_t t z[t] prod_{t'<t} (1 - z[t'])  +  T prod_t (1 - z[t])  =  sum_t prod_{t'<=t} (1 - z[t'])

@@ -1,4 +1,4 @@
-"""The leaky integrate-and-fire neuron over all time steps, forward and backward (method, sections 1 and 2).
+"""The leaky integrate-and-fire neuron over all time steps, forward and backward (docs/method.md, groups N, S and P).
 
 Arrays are ``[T, M, C]``: time, everything that shares parameters (samples and positions), channels.
 """
@@ -26,7 +26,7 @@ def lif_forward(
     visible=None,
     reach=0.0,
 ):
-    """Charge, fire and reset for t = 1..T.
+    """N1, N2, N3, N4, N13: charge, fire and reset for t = 1..T.
 
     Args:
         i: input current ``[T, M, C]``, or with `norm` what is to be normalised to it.
@@ -51,25 +51,25 @@ def lif_forward(
     gain = 1 - beta if decay_input else np.ones_like(beta)
     v = np.zeros_like(i[0]) if carried is None else carried.copy()
     for t in range(len(i)):
-        u_t = beta * v + gain * i[t] - d[t]  # charge
+        u_t = beta * v + gain * i[t] - d[t]  # N1
         x = u_t - theta
-        s_t = (x >= 0).astype(i.dtype) if surrogate is None else CDF[surrogate](x / alpha)  # fire
-        v = u_t - s_t * fall(u_t, theta, v_reset)  # reset
+        s_t = (x >= 0).astype(i.dtype) if surrogate is None else CDF[surrogate](x / alpha)  # N2, R1
+        v = u_t - s_t * fall(u_t, theta, v_reset)  # N3, N4, N13
         s[t] = s_t
         if u is not None:
             u[t] = u_t
         if mean is not None:
-            mean[t] = u_t.mean(0)
+            mean[t] = u_t.mean(0)  # D1
             var[t] = ((u_t - mean[t]) ** 2).mean(0)
         if visible is not None:
-            visible[t] = ~(np.abs(x / alpha) > reach)
+            visible[t] = ~(np.abs(x / alpha) > reach)  # D7
     if carried is not None:
         carried[...] = v
     return None if visible is None else float(visible.mean())
 
 
 def normalised(x, norm):
-    """The input current: x as it is, or (x - centre) factor + offset."""
+    """B4: the input current, x as it is, or (x - centre) factor + offset."""
     if norm is None:
         return x
     centre, factor, offset = norm
@@ -77,7 +77,8 @@ def normalised(x, norm):
 
 
 def fall(u, theta, v_reset):
-    """By how much a spike lowers the potential: to v_reset (hard), by theta (soft, None), or not at all ("none")."""
+    """N3, N4, N13: by how much a spike lowers the potential, to v_reset (hard), by theta (soft, None), or not at
+    all ("none")."""
     if v_reset == "none":
         return u.dtype.type(0)
     return theta if v_reset is None else u - u.dtype.type(v_reset)
@@ -105,7 +106,7 @@ def lif_backward(
     norm=None,
     dnorm=None,
 ):
-    """Back-propagation through time of `lif_forward`, from t = T down to 1.
+    """N5, N6, N7, N8, N9, N10, N11, N12, P1: back-propagation through time of `lif_forward`, from t = T down to 1.
 
     Args:
         ds: dL/ds ``[T, M, C]``.
@@ -130,41 +131,42 @@ def lif_backward(
             total[...] = 0
     for t in reversed(range(len(u))):
         z = (u[t] - theta) / alpha
-        density = DENSITY[surrogate](z) / alpha
+        density = DENSITY[surrogate](z) / alpha  # S1
         s_t = s[t].astype(u.dtype)
 
-        q = ds[t]
+        q = ds[t]  # N12
         if not detach_reset:
-            q = q - e * fall(u[t], theta, v_reset)
-        p = 0 if p_offset is None else p_offset + p_slope * u[t]
-        delta = q * density + (e * (1 - s_t) if hard else e) + p
+            q = q - e * fall(u[t], theta, v_reset)  # N5, N6
+        p = 0 if p_offset is None else p_offset + p_slope * u[t]  # D5, D6
+        delta = q * density + (e * (1 - s_t) if hard else e) + p  # N7
 
         if dtheta is not None:
-            dtheta -= (q * density).sum(0)
+            dtheta -= (q * density).sum(0)  # N11
             if v_reset is None:
-                dtheta -= (e * s_t).sum(0)
+                dtheta -= (e * s_t).sum(0)  # N11
         if dalpha is not None:
-            dalpha -= (q * density * z).sum(0)
+            dalpha -= (q * density * z).sum(0)  # P1
         if dbeta is not None:
-            dbeta += (delta * (before[t] - (i[t] if decay_input else 0))).sum(0)
+            dbeta += (delta * (before[t] - (i[t] if decay_input else 0))).sum(0)  # N10
 
-        di[t] = gain * delta
+        di[t] = gain * delta  # N9
         if norm is not None:
-            dnorm += di[t].sum(0), (di[t] * (x[t] - norm[0])).sum(0)
-        e = beta * delta
+            dnorm += di[t].sum(0), (di[t] * (x[t] - norm[0])).sum(0)  # B8
+        e = beta * delta  # N8
 
 
 def potentials(i, s, beta, theta, d, v_reset, gain, start):
-    """The potentials u of a forward pass that fired s, and those each step started from."""
+    """N1, N3, N4, N13: the potentials u of a forward pass that fired s, and those each step started from."""
     u, before = np.empty_like(i), np.empty_like(i)
     v = np.zeros_like(i[0]) if start is None else start
     for t in range(len(i)):
         before[t] = v
-        u[t] = beta * v + gain * i[t] - d[t]
-        v = u[t] - s[t].astype(i.dtype) * fall(u[t], theta, v_reset)
+        u[t] = beta * v + gain * i[t] - d[t]  # N1
+        v = u[t] - s[t].astype(i.dtype) * fall(u[t], theta, v_reset)  # N3, N4, N13
     return u, before
 
 
 def lif_reset(u, s, theta, v_reset, v):
-    """The potential after the reset, from what the forward pass stored: u, s and out v, all ``[..., M, C]``."""
+    """N3, N4, N13: the potential after the reset, from what the forward pass stored: u, s and out v, all
+    ``[..., M, C]``."""
     v[...] = u - s.astype(u.dtype) * fall(u, theta, v_reset)

@@ -7,18 +7,18 @@ import numpy as np
 
 
 def moments(x, mean, var):
-    """Mean and (biased) variance of every group and channel: x ``[G, M, C]`` -> mean, var ``[G, C]``."""
+    """B1: mean and (biased) variance of every group and channel: x ``[G, M, C]`` -> mean, var ``[G, C]``."""
     mean[...] = x.mean(1)
     var[...] = ((x - mean[:, None]) ** 2).mean(1)
 
 
 def running_update(running, value, momentum):
-    """running <- (1 - momentum) running + momentum value, in place; both ``[C]``."""
+    """B2, D8: running <- (1 - momentum) running + momentum value, in place; both ``[C]``."""
     running += running.dtype.type(momentum) * (value - running)
 
 
 def batchnorm_forward(x, gamma, beta, mean, var, eps, scale, y):
-    """y = scale gamma (x - mean) / sqrt(var + eps) + beta, for x ``[M, C]``.
+    """B3: y = scale gamma (x - mean) / sqrt(var + eps) + beta, for x ``[M, C]``.
 
     mean and var are the batch's in training and the running ones at inference. scale is 1, or the threshold of the
     neuron behind it in the threshold-dependent form (tdBN, Zheng et al. 2021, arXiv:2011.05280).
@@ -27,12 +27,13 @@ def batchnorm_forward(x, gamma, beta, mean, var, eps, scale, y):
 
 
 def batchnorm_factor(gamma, var, eps, scale, factor):
-    """factor = scale gamma / sqrt(var + eps), all ``[C]``: with it `batchnorm_forward` is (x - mean) factor + beta."""
+    """B4: factor = scale gamma / sqrt(var + eps), all ``[C]``: with it `batchnorm_forward` is
+    (x - mean) factor + beta."""
     factor[...] = factor.dtype.type(scale) * gamma / np.sqrt(var + factor.dtype.type(eps))
 
 
 def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta, sums=None):
-    """Gradients of `batchnorm_forward`; dx is None where nobody needs it, and may be dy itself.
+    """B5, B6, B7, B8: gradients of `batchnorm_forward`; dx is None where nobody needs it, and may be dy itself.
 
     With frozen statistics mean and var are constants; otherwise they are functions of x (the batch's own). sums, where
     somebody has them already, are those of dy and of dy (x - mean), ``[2, C]``.
@@ -41,19 +42,20 @@ def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, 
     inverse = 1 / np.sqrt(var + real(eps))
     normalised = (x - mean) * inverse
     if sums is None:
-        sums = dy.sum(0), (dy * (x - mean)).sum(0)
-    dbeta[...] = sums[0]
+        sums = dy.sum(0), (dy * (x - mean)).sum(0)  # B8
+    dbeta[...] = sums[0]  # B5
     projection = sums[1] * inverse
-    dgamma[...] = real(scale) * projection
+    dgamma[...] = real(scale) * projection  # B6
     if dx is None:
         return
     rows = real(len(x))
     centred = dy if frozen else dy - dbeta / rows - normalised * (projection / rows)
-    dx[...] = real(scale) * gamma * inverse * centred
+    dx[...] = real(scale) * gamma * inverse * centred  # B7
 
 
 def batchnorm_fold(w, b, gamma, beta, mean, var, eps, scale, folded_w, folded_b):
-    """Weights ``[..., O]`` and bias ``[O]`` of a linear layer and the normalisation behind it, in one; b may be None.
+    """B9: weights ``[..., O]`` and bias ``[O]`` of a linear layer and the normalisation behind it, in one; b may be
+    None.
 
     With f = scale gamma / sqrt(var + eps): folded_w = w f and folded_b = (b - mean) f + beta. Computed in float64, as
     it is done once.
@@ -64,11 +66,11 @@ def batchnorm_fold(w, b, gamma, beta, mean, var, eps, scale, folded_w, folded_b)
 
 
 def scale_steps_forward(x, p, y):
-    """y[t] = p[t] x[t]: x ``[T, M, C]``, p ``[T]``."""
+    """B11: y[t] = p[t] x[t]: x ``[T, M, C]``, p ``[T]``."""
     y[...] = p[:, None, None] * x
 
 
 def scale_steps_backward(dy, x, p, dx, dp):
-    """dx[t] = p[t] dy[t], dp[t] = sum of dy[t] x[t]."""
+    """B11: dx[t] = p[t] dy[t], dp[t] = sum of dy[t] x[t]."""
     dp[...] = (dy * x).sum((1, 2))
     dx[...] = p[:, None, None] * dy

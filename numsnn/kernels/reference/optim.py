@@ -21,35 +21,38 @@ def _segments(ends, settings, factor, *vectors):
 
 
 def sgd_update(value, grad, velocity, ends, settings, factor, momentum, nesterov):
-    """Stochastic gradient descent; decay is added to the gradient; velocity is None without momentum."""
+    """O1, O2, O3, O7: stochastic gradient descent; decay is added to the gradient; velocity is None without
+    momentum."""
     momentum = value.dtype.type(momentum)
     for (x, g, v), lr, decay, low, high in _segments(ends, settings, factor, value, grad, velocity):
-        step = g + decay * x
+        step = g + decay * x  # O1
         if v is not None:
-            v[...] = momentum * v + step
-            step = step + momentum * v if nesterov else v
-        x[...] = np.clip(x - lr * step, low, high)
+            v[...] = momentum * v + step  # O2
+            step = step + momentum * v if nesterov else v  # O3
+        x[...] = np.clip(x - lr * step, low, high)  # O7
 
 
 def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2, eps, decoupled, step):
-    """Adam (Kingma and Ba 2015, arXiv:1412.6980) with bias correction at step = 1, 2, ...; decay is added to the
-    gradient, or with decoupled (AdamW, Loshchilov and Hutter 2019, arXiv:1711.05101) taken off the value."""
+    """O4, O5, O6, O7: Adam (Kingma and Ba 2015, arXiv:1412.6980) with bias correction at step = 1, 2, ...; decay
+    is added to the gradient, or with decoupled (AdamW, Loshchilov and Hutter 2019, arXiv:1711.05101) taken off the
+    value."""
     real = value.dtype.type
     correction1, correction2 = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
     for (x, g, m, v), lr, decay, low, high in _segments(ends, settings, factor, value, grad, first, second):
         if not decoupled:
             g = g + decay * x
-        m += real(1 - beta1) * (g - m)
-        v += real(1 - beta2) * (g * g - v)
-        shrunk = x - lr * decay * x if decoupled else x
-        x[...] = np.clip(shrunk - lr * correction1 * m / (np.sqrt(v) * correction2 + real(eps)), low, high)
+        m += real(1 - beta1) * (g - m)  # O4
+        v += real(1 - beta2) * (g * g - v)  # O4
+        shrunk = x - lr * decay * x if decoupled else x  # O6
+        moved = shrunk - lr * correction1 * m / (np.sqrt(v) * correction2 + real(eps))  # O5
+        x[...] = np.clip(moved, low, high)  # O7
 
 
 def sum_squares(x):
-    """Sum of squares of x as a Python float."""
+    """O8: sum of squares of x as a Python float."""
     return float((x.astype(np.float64) ** 2).sum())
 
 
 def scale(x, factor):
-    """x *= factor."""
+    """O8: x *= factor."""
     x *= x.dtype.type(factor)

@@ -8,22 +8,22 @@ from scipy.special import expit
 
 
 def positive_forward(raw, natural):
-    """natural = exp(raw): widths and thresholds."""
+    """P2: natural = exp(raw), for widths and thresholds."""
     natural[...] = np.exp(raw)
 
 
 def positive_backward(dnatural, natural, draw):
-    """draw = dnatural natural, summed over channels where raw is one a layer."""
+    """P2: draw = dnatural natural, summed over channels where raw is one a layer."""
     share = dnatural * natural
     draw[...] = share.sum() if draw.size == 1 else share
 
 
 def unit_forward(raw, natural):
-    """natural = 1 / (1 + exp(-raw)): leaks between 0 and 1."""
+    """N14: natural = 1 / (1 + exp(-raw)), for leaks between 0 and 1."""
     natural[...] = expit(raw)
 
 
 def unit_backward(dnatural, natural, draw):
-    """draw = dnatural natural (1 - natural), summed over channels where raw is one a layer."""
+    """N14: draw = dnatural natural (1 - natural), summed over channels where raw is one a layer."""
     share = dnatural * natural * (1 - natural)
     draw[...] = share.sum() if draw.size == 1 else share

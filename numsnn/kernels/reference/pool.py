@@ -10,7 +10,7 @@ from .conv import _tap
 
 
 def avg_pool2d_forward(x, kernel, stride, padding, y):
-    """Mean over each window; x may be uint8 spikes."""
+    """W7: mean over each window; x may be uint8 spikes."""
     (ph, pw) = padding
     padded = np.pad(x.astype(y.dtype), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     y[...] = 0
@@ -20,7 +20,7 @@ def avg_pool2d_forward(x, kernel, stride, padding, y):
 
 
 def avg_pool2d_backward(dy, kernel, stride, padding, dx):
-    """Every position of a window gets an equal share of the window's gradient."""
+    """W7: every position of a window gets an equal share of the window's gradient."""
     (ph, pw) = padding
     batch, height, width, channels = dx.shape
     padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)
@@ -30,7 +30,8 @@ def avg_pool2d_backward(dy, kernel, stride, padding, dx):
 
 
 def max_pool2d_forward(x, kernel, stride, padding, y, index):
-    """Maximum over each window, y in x's dtype; index (int16) is the winning tap ky kw + kx, the first of equals."""
+    """W8: maximum over each window, y in x's dtype; index (int16) is the winning tap ky kw + kx, the first of
+    equals."""
     (ph, pw) = padding
     padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     inside = np.pad(np.ones(x.shape, bool), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
@@ -44,7 +45,7 @@ def max_pool2d_forward(x, kernel, stride, padding, y, index):
 
 
 def max_pool2d_backward(dy, index, kernel, stride, padding, dx):
-    """The winner of a window gets the window's gradient."""
+    """W8: the winner of a window gets the window's gradient."""
     (ph, pw) = padding
     batch, height, width, channels = dx.shape
     padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)

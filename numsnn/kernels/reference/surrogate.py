@@ -1,4 +1,4 @@
-"""The seven surrogate families as NumPy text (method, section 2): density phi and distribution function Phi at
+"""The seven surrogate families as NumPy text (docs/method.md, S1): density phi and distribution function Phi at
 width 1, for arrays of any float dtype."""
 
 import numpy as np
@@ -25,23 +25,23 @@ def _fast_sigmoid_cdf(z):
 
 
 DENSITY = {
-    "rectangle": lambda z: np.where(np.abs(z) > 0.5, 0, _unit(z)),
-    "triangle": lambda z: np.maximum(1 - np.abs(z), 0),
-    "logistic": lambda z: expit(z) * expit(-z),
-    "arctan": lambda z: _unit(z) / (z.dtype.type(np.pi) * (1 + z * z)),
-    "gaussian": lambda z: np.exp(-z * z / 2) / z.dtype.type(np.sqrt(2 * np.pi)),
-    "laplace": lambda z: np.exp(-np.abs(z)) / 2,
-    "fast_sigmoid": lambda z: _unit(z) / (2 * (1 + np.abs(z)) ** 2),
+    "rectangle": lambda z: np.where(np.abs(z) > 0.5, 0, _unit(z)),  # S2
+    "triangle": lambda z: np.maximum(1 - np.abs(z), 0),  # S3
+    "logistic": lambda z: expit(z) * expit(-z),  # S4
+    "arctan": lambda z: _unit(z) / (z.dtype.type(np.pi) * (1 + z * z)),  # S5
+    "gaussian": lambda z: np.exp(-z * z / 2) / z.dtype.type(np.sqrt(2 * np.pi)),  # S6
+    "laplace": lambda z: np.exp(-np.abs(z)) / 2,  # S7
+    "fast_sigmoid": lambda z: _unit(z) / (2 * (1 + np.abs(z)) ** 2),  # S8
 }
 """Family name -> phi(z)."""
 
 CDF = {
-    "rectangle": lambda z: np.clip(z + z.dtype.type(0.5), 0, 1),
-    "triangle": _triangle_cdf,
-    "logistic": expit,
-    "arctan": lambda z: np.arctan(z) / z.dtype.type(np.pi) + z.dtype.type(0.5),
-    "gaussian": lambda z: (1 + erf(z / z.dtype.type(np.sqrt(2)))) / 2,
-    "laplace": _laplace_cdf,
-    "fast_sigmoid": _fast_sigmoid_cdf,
+    "rectangle": lambda z: np.clip(z + z.dtype.type(0.5), 0, 1),  # S2
+    "triangle": _triangle_cdf,  # S3
+    "logistic": expit,  # S4
+    "arctan": lambda z: np.arctan(z) / z.dtype.type(np.pi) + z.dtype.type(0.5),  # S5
+    "gaussian": lambda z: (1 + erf(z / z.dtype.type(np.sqrt(2)))) / 2,  # S6
+    "laplace": _laplace_cdf,  # S7
+    "fast_sigmoid": _fast_sigmoid_cdf,  # S8
 }
 """Family name -> Phi(z)."""

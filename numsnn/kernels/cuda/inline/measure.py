@@ -1,8 +1,8 @@
 """Mean and variance over rows, in two stages: blocks measure parts, whose moments are merged.
 
-Two measured samples are merged by the formula of Chan, Golub and LeVeque (1979), pair by pair in an order that depends
-on shapes alone. Everything is measured as distance from the first row, so that a large mean leaves single precision
-enough digits for a small variance: no double precision is needed on the way.
+Two measured samples are merged by the formula of Chan, Golub and LeVeque (1979; docs/method.md, M1, M4), pair by pair
+in an order that depends on shapes alone. Everything is measured as distance from the first row, so that a large mean
+leaves single precision enough digits for a small variance: no double precision is needed on the way.
 """
 
 from functools import cache

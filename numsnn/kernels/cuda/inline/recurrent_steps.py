@@ -87,7 +87,7 @@ def step_back(density, q, e, f, h, at, row, stride, t, stored, start, values, v_
     change[4], change[5] = share, eq.width_gradient(q, phi, z)
     if adaptive:
         f = rho * f + kappa * share
-    return through, beta * delta if awake else e, f, h
+    return through, beta * delta if awake else e + p, f, h
 
 
 @device

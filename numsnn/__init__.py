@@ -52,6 +52,7 @@ _NAMES = {
         "RateBand",
         "SpikePenalty",
         "Value",
+        "set_precision",
         "set_route",
     ),
     "psg": ("PSG", "Surrogate"),

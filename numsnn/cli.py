@@ -238,7 +238,8 @@ def _info(options):
     import llvmlite.binding as llvm
     from numba import config as numba_config
 
-    from .kernels.cpu.run import launch, vector
+    from .kernels.cpu.inline import vector
+    from .kernels.cpu.run import launch
 
     features = [name for name in ("avx2", "fma", "avx512f", "neon", "sve") if llvm.get_host_cpu_features().get(name)]
     cache = numba_config.CACHE_DIR or f"{Path(launch.__file__).parent / '__pycache__'} (NUMBA_CACHE_DIR moves it)"
@@ -268,7 +269,8 @@ def _cuda():
 
     info, gigabytes = device_info(), 2**30
     capability = ".".join(map(str, info["capability"]))
-    by = f"by cuBLAS {library.version()}" if library.available() else "by numsnn's own kernels (cuBLAS is not there)"
+    own = f"by numsnn's own kernels (cuBLAS cannot be used: {library.reason()})"
+    by = f"by cuBLAS {library.version()}" if library.available() else own
     return (
         f"{info['name']}, compute capability {capability}, {info['memory'][1] / gigabytes:.0f} GiB; "
         f"matrix products {by}"

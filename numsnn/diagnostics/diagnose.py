@@ -240,7 +240,7 @@ def _copy(net, x):
     copy = Layer.from_description(net.description()).to(net.device, net.dtype)
     for mine, theirs in zip(copy.tree(), net.tree(), strict=True):
         if isinstance(theirs, Routed):
-            mine.route = theirs.route
+            mine.way = theirs.way
     copy.build(x.shape)
     copy.load_state(net.state())
     return copy, x

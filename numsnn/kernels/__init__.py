@@ -13,11 +13,6 @@ from .contract import Target
 
 DEVICES = ("reference", "cpu", "cuda")
 
-ROUTES = ("auto", "events", "winograd", "dense", "float32", "tf32", "bfloat16", "float16")
-"""Ways to compute a convolution or matrix product that can be asked for. "events" and "winograd" are the CPU's (see
-`cpu.route`), the last four the CUDA target's, by NVIDIA's library (see `cuda.route`); to another target they mean
-"auto"."""
-
 
 def for_device(device: str) -> Target:
     """The kernels of one target, imported when they are first asked for.

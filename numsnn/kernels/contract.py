@@ -13,6 +13,7 @@ ROOMS = {
         "conv2d_backward_input",
         "conv2d_backward_weight",
         "conv2d_forward",
+        "lacks",
         "visible_limit",
     ),
     "dropout": ("dropout",),

@@ -157,8 +157,8 @@ def reset_kind(v_reset, dtype):
 
 @register_jitable
 def softmax_term(logit, top, log_total, smoothing, classes, labelled):
-    """One class of a softmax row: its share of the cross-entropy against the smoothed label, and the gradient on its
-    logit. top is the row's maximum, log_total the logarithm of the sum of exp(logit - top)."""
+    """L1: one class of a softmax row: its share of the cross-entropy against the smoothed label, and the gradient on
+    its logit. top is the row's maximum, log_total the logarithm of the sum of exp(logit - top)."""
     real = type(logit)
     target = smoothing / real(classes) + (real(1) - smoothing if labelled else real(0))
     log_p = logit - top - log_total
@@ -167,20 +167,20 @@ def softmax_term(logit, top, log_total, smoothing, classes, labelled):
 
 @register_jitable
 def squared_distance(z, wanted):
-    """The squared distance of two numbers, and its derivative by the first."""
+    """L3, L4, L6: the squared distance of two numbers, and its derivative by the first."""
     distance = z - wanted
     return distance * distance, type(distance)(2) * distance
 
 
 @register_jitable
 def silent_on(silent, z):
-    """The probability that no spike came up to a step, from that of the step before; z is that of a spike now."""
+    """L7: the probability that no spike came up to a step, from that of the step before; z is that of a spike now."""
     return silent * (type(z)(1) - z)
 
 
 @register_jitable
 def wait_back(wait, z):
-    """The expected time to the first spike from one step on, 1 + (1 - z) wait, from that of the step after."""
+    """L7: the expected time to the first spike from one step on, 1 + (1 - z) wait, from that of the step after."""
     return type(z)(1) + (type(z)(1) - z) * wait
 
 
@@ -189,7 +189,7 @@ def wait_back(wait, z):
 
 @register_jitable
 def band_penalty(rate, low, high):
-    """Squared distance of a rate from the band low to high, and its derivative."""
+    """A2: squared distance of a rate from the band low to high, and its derivative."""
     zero = type(rate)(0)
     below, above = max(low - rate, zero), max(rate - high, zero)
     return below * below + above * above, type(rate)(2) * (above - below)
@@ -197,7 +197,7 @@ def band_penalty(rate, low, high):
 
 @register_jitable
 def power_penalty(rate, square):
-    """A rate, or its square, and its derivative."""
+    """A3: a rate, or its square, and its derivative."""
     return (rate * rate, type(rate)(2) * rate) if square else (rate, type(rate)(1))
 
 
@@ -206,19 +206,19 @@ def power_penalty(rate, square):
 
 @register_jitable
 def bounded(x, low, high):
-    """x within its bounds; NaN stays NaN."""
+    """O7: x within its bounds; NaN stays NaN."""
     return low if x < low else high if x > high else x
 
 
 @register_jitable
 def sgd_step(x, g, rate, decay, low, high):
-    """The value after one step of gradient descent; the decay is added to the gradient."""
+    """O1: the value after one step of gradient descent; the decay is added to the gradient."""
     return bounded(x - rate * (g + decay * x), low, high)
 
 
 @register_jitable
 def momentum_step(x, g, v, rate, decay, momentum, nesterov, low, high):
-    """Value and velocity after one step of gradient descent with momentum."""
+    """O2, O3: value and velocity after one step of gradient descent with momentum."""
     step = g + decay * x
     v = momentum * v + step
     return bounded(x - rate * (step + momentum * v if nesterov else v), low, high), v
@@ -226,14 +226,14 @@ def momentum_step(x, g, v, rate, decay, momentum, nesterov, low, high):
 
 @register_jitable
 def split_decay(rate, decay, decoupled):
-    """What a weight decay adds to the gradient, and the share of the value that it takes off: one of them is 0."""
+    """O4, O6: what a weight decay adds to the gradient, and the share of the value that it takes off. One is 0."""
     none = type(rate)(0)
     return none if decoupled else decay, rate * decay if decoupled else none
 
 
 @register_jitable
 def adam_step(x, g, m, v, rate, added, taken, keep1, keep2, correction2, eps, low, high):
-    """Value and both moments after one step of Adam.
+    """O4, O5, O6: value and both moments after one step of Adam.
 
     rate is the learning rate times the first moment's bias correction, correction2 that of the second moment's root;
     keep1 and keep2 are 1 - beta1 and 1 - beta2; added and taken are those of `split_decay`.
@@ -250,8 +250,8 @@ def adam_step(x, g, m, v, rate, added, taken, keep1, keep2, correction2, eps, lo
 
 @register_jitable
 def merge(count, mean, square, other_count, other_mean, other_square):
-    """Count, mean and sum of squared distances from it of two samples together (Chan, Golub and LeVeque 1979); either
-    may be empty."""
+    """M1: count, mean and sum of squared distances from it of two samples together (Chan, Golub and LeVeque 1979);
+    either may be empty."""
     total = count + other_count
     share = other_count / max(total, type(total)(1))
     gap = other_mean - mean
@@ -260,13 +260,13 @@ def merge(count, mean, square, other_count, other_mean, other_square):
 
 @register_jitable
 def spread_about(middle, count, mean, square):
-    """Sum of squared distances from `middle` of a sample of this mean and sum of squared distances from the mean."""
+    """M2: sum of squared distances from `middle`, from a sample's mean and the sum of squared distances from it."""
     gap = mean - middle
     return square + count * gap * gap
 
 
 @register_jitable
 def settle_moments(near, drift, square, inverse):
-    """Mean, and sum of squared distances from it, of a sample measured as distances from a number near its mean: their
-    sum is drift, that of their squares square, and inverse is 1 / count."""
+    """M4: mean, and sum of squared distances from it, of a sample measured as distances from a number near its mean:
+    their sum is drift, that of their squares square, and inverse is 1 / count."""
     return near + drift * inverse, max(square - drift * drift * inverse, type(drift)(0))

@@ -17,7 +17,7 @@ from .norm_steps import BNTT, TEBN
 from .parameter import Parameter
 from .pool import AvgPool1d, AvgPool2d, GlobalAvgPool2d, MaxPool1d, MaxPool2d
 from .regularizer import Divergence, RateBand, SpikePenalty
-from .route import Routed, set_route
+from .route import Routed, set_precision, set_route
 from .shape import Dropout, Flatten
 
 __all__ = [
@@ -65,5 +65,6 @@ __all__ = [
     "SpikePenalty",
     "Trace",
     "Value",
+    "set_precision",
     "set_route",
 ]

@@ -67,7 +67,7 @@ class _Direct(_Convolution):
             *self.geometry,
             pictures(y),
             self.sense(pictures(x)),
-            self.route,
+            self.way,
             self.kept_weights(mode, self.weight.value),
         )
         self.keep(x, mode)
@@ -76,7 +76,7 @@ class _Direct(_Convolution):
     def propagate(self, dy, need_dx):
         kernels = self.kernels
         self.routes["weight"] = kernels.conv2d_backward_weight(
-            pictures(self.kept.x), pictures(dy), *self.geometry, self.taps(self.weight.grad), self._active, self.route
+            pictures(self.kept.x), pictures(dy), *self.geometry, self.taps(self.weight.grad), self._active, self.way
         )
         if self.offset is not None:
             kernels.bias_backward(rows(dy), self.offset.grad)
@@ -88,7 +88,7 @@ class _Direct(_Convolution):
             self.taps(self.weight.value),
             *self.geometry,
             pictures(dx),
-            self.route,
+            self.way,
             None if self.needed is None else pictures(self.needed),
         )
         return dx
@@ -251,7 +251,7 @@ class ConvTranspose2d(_Convolution):
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)
         self.routes["forward"] = self.kernels.conv2d_backward_input(
-            pictures(x), self.weight.value, *self.geometry, pictures(y), self.route
+            pictures(x), self.weight.value, *self.geometry, pictures(y), self.way
         )
         if self.offset is not None:
             self.kernels.add_row(rows(y), self.offset.value, rows(y))
@@ -263,7 +263,7 @@ class ConvTranspose2d(_Convolution):
         kernels = self.kernels
         active = self.sense(pictures(dy))
         self.routes["weight"] = kernels.conv2d_backward_weight(
-            pictures(dy), pictures(self.kept.x), *self.geometry, self.weight.grad, active, self.route
+            pictures(dy), pictures(self.kept.x), *self.geometry, self.weight.grad, active, self.way
         )
         if self.offset is not None:
             kernels.bias_backward(rows(dy), self.offset.grad)
@@ -271,6 +271,6 @@ class ConvTranspose2d(_Convolution):
             return None
         dx = self.gradient(self.input_shape)
         self.routes["input"] = kernels.conv2d_forward(
-            pictures(dy), self.weight.value, None, *self.geometry, pictures(dx), active, self.route
+            pictures(dy), self.weight.value, None, *self.geometry, pictures(dx), active, self.way
         )
         return dx

@@ -60,7 +60,7 @@ class Linear(Routed):
             bias,
             rows(y),
             active,
-            self.route,
+            self.way,
             self.kept_weights(mode, self.weight.value),
         )
         self.keep(x, mode)
@@ -69,7 +69,7 @@ class Linear(Routed):
     def propagate(self, dy, need_dx):
         kernels = self.kernels
         self.routes["weight"] = kernels.linear_backward_weight(
-            rows(self.kept.x), rows(dy), self.weight.grad, self._active, self.route
+            rows(self.kept.x), rows(dy), self.weight.grad, self._active, self.way
         )
         if self.offset is not None:
             kernels.bias_backward(rows(dy), self.offset.grad)
@@ -77,6 +77,6 @@ class Linear(Routed):
             return None
         dx = self.gradient(self.input_shape)
         self.routes["input"] = kernels.linear_backward_input(
-            rows(dy), self.weight.value, rows(dx), self.route, None if self.needed is None else rows(self.needed)
+            rows(dy), self.weight.value, rows(dx), self.way, None if self.needed is None else rows(self.needed)
         )
         return dx

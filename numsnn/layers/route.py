@@ -7,7 +7,7 @@ measured: NVIDIA's library is used where it is installed (see `kernels/cuda/rout
 
 from typing import NamedTuple
 
-from ..kernels import ROUTES
+from ..kernels.types import AUTO, PRECISIONS, ROUTES
 from ..portable import nothing
 from ..validate import choice
 from .base import Layer
@@ -24,13 +24,14 @@ class Routed(Layer):
     ``groups``: the convolution it is.
 
     Attributes:
-        route: "auto" (default), or the way that is asked for; see `set_route`.
+        way: the route and the precision that are asked for; see `set_route` and `set_precision`. A layer that moves to
+            a device, or to a dtype, that lacks them goes back to the defaults.
         routes: the ways taken by the last passes: "forward", "weight" and "input" (their gradients) -> name.
         density: share of active inputs of the last forward pass; None where the target does not count them.
     """
 
     transient = Layer.transient | {"_active": nothing, "_kept_of": nothing}
-    route = "auto"
+    way = AUTO
     carries = False
 
     def __init__(self, name):
@@ -54,7 +55,7 @@ class Routed(Layer):
     @property
     def visible_limit(self) -> float:
         """Share of visible inputs up to which the target leaves out the gradients of the others."""
-        return self.kernels.visible_limit(self.taps(self.weight.value), self.strides, self.groups, self.route)
+        return self.kernels.visible_limit(self.taps(self.weight.value), self.strides, self.groups, self.way)
 
     @property
     def density(self) -> float | None:
@@ -83,6 +84,8 @@ class Routed(Layer):
 
     def move(self, kernels, dtype):
         self._active = None
+        if kernels.lacks(self.way, dtype) is not None:
+            self.way = AUTO
         super().move(kernels, dtype)
 
 
@@ -90,23 +93,53 @@ def set_route(net: Layer, route: str) -> Layer:
     """Ask all convolutions and fully connected layers of a network to compute in one way.
 
     Args:
-        net: a network or layer.
-        route: "auto", the way that is fastest without rounding more than float32 does. On the CPU also "events" (active
-            inputs alone; in gradients of inputs, those that the neuron in front can see, where its surrogate ends
-            somewhere), "winograd" (3x3 kernels of stride 1) or "dense". On a CUDA device also "dense" (kernels of our
-            own) or, by NVIDIA's cuBLAS on float32 networks, "float32", or with factors rounded for tensor cores "tf32"
-            (10 bits behind the point), "bfloat16" (7 bits) or "float16" (10 bits, numbers up to 65504); sums stay
-            float32. A layer that cannot, or a device that has no such way, takes the nearest way it can; see a layer's
-            ``routes``.
+        net: a network or layer, on the device that it is to compute on.
+        route: "auto", the way that is fastest on the device at the precision asked for (default of a network).
+            On the CPU also "events" (active inputs alone; in gradients of inputs, those that the neuron in front can
+            see, where its surrogate ends somewhere), "winograd" (3x3 kernels of stride 1) or "dense". On a CUDA device
+            also "dense" (kernels of our own) or "library" (NVIDIA's cuBLAS, in float32 networks). The reference target
+            takes them all and computes in its one way. A layer whose shape does not allow the way takes the nearest
+            one, see its ``routes``.
 
     Returns:
         the network itself.
 
     Raises:
-        ValueError: another route.
+        ValueError: another route, a precision, or a route that a layer's device lacks.
     """
+    if route in PRECISIONS:
+        raise ValueError(f"set_route: {route!r} is a precision, not a route; use set_precision(net, {route!r})")
     route = choice("set_route: route", route, ROUTES)
-    for layer in net.walk():
-        if isinstance(layer, Routed):
-            layer.route = route
+    return _ask(net, "set_route", lambda way: way._replace(route=route))
+
+
+def set_precision(net: Layer, precision: str) -> Layer:
+    """Ask all convolutions and fully connected layers of a network to round the factors of their products.
+
+    Args:
+        net: a network or layer, on the device that it is to compute on.
+        precision: "float32", nothing is rounded (default of a network); on a CUDA device with NVIDIA's cuBLAS, for
+            float32 networks, also what tensor cores multiply: "tf32" (10 bits behind the point), "bfloat16" (7 bits)
+            or "float16" (10 bits, numbers up to 65504). Sums stay float32. Convolutions of several groups are computed
+            in float32 by kernels of our own, see a layer's ``routes``.
+
+    Returns:
+        the network itself.
+
+    Raises:
+        ValueError: another precision, or one that a layer's device, dtype or route lacks.
+    """
+    precision = choice("set_precision: precision", precision, PRECISIONS)
+    return _ask(net, "set_precision", lambda way: way._replace(precision=precision))
+
+
+def _ask(net, what, change):
+    """Change the way of all layers, or of none."""
+    layers = [layer for layer in net.walk() if isinstance(layer, Routed)]
+    for layer in layers:
+        missing = layer.kernels.lacks(change(layer.way), layer.dtype)
+        if missing is not None:
+            raise ValueError(f"{what}: {layer.path}: {missing}")
+    for layer in layers:
+        layer.way = change(layer.way)
     return net

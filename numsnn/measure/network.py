@@ -19,7 +19,7 @@ from ..layers import (
     Repeat,
     Residual,
     Sequential,
-    set_route,
+    set_precision,
 )
 from ..losses import RateCrossEntropy
 from ..psg import Surrogate
@@ -83,21 +83,23 @@ class Network:
         workload: what to run.
         arrays: those of `workloads.draw`, and the statistics m0, v0, m1, ... of the normalisations if there are any.
         device: "cpu" (default) or "cuda".
-        route: see `numsnn.set_route`. Default "auto".
+        precision: see `numsnn.set_precision`. Default "float32".
     """
 
-    def __init__(self, workload: Workload, arrays: dict[str, np.ndarray], device: str = "cpu", route: str = "auto"):
-        self.workload, self.arrays, self.device, self.route = workload, arrays, device, route
+    def __init__(
+        self, workload: Workload, arrays: dict[str, np.ndarray], device: str = "cpu", precision: str = "float32"
+    ):
+        self.workload, self.arrays, self.device, self.precision = workload, arrays, device, precision
         self.net = self._loaded(build(workload))
         self.kernels = self.net.kernels
         self.x, self.y = self.kernels.from_host(arrays["x"], arrays["x"].dtype), arrays["y"]
-        self.folded = set_route(self.net.fold(), route)
+        self.folded = set_precision(self.net.fold(), precision)
         self.loss = RateCrossEntropy()
         ones = np.ones(self.net.output_shape, np.float32)
         self.ones = None if workload.loss == "rate" else self.kernels.from_host(ones, np.float32)
 
     def _loaded(self, net) -> Layer:
-        set_route(net.build(self.arrays["x"].shape).to(self.device), self.route)
+        set_precision(net.build(self.arrays["x"].shape).to(self.device), self.precision)
         fill(net, self.arrays)
         if "m0" in self.arrays:
             for k, norm in enumerate(_of_kind(net, BatchNorm)):

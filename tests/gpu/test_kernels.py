@@ -7,6 +7,7 @@ from close import ROUNDING, close
 from workloads import WORKLOADS
 
 from numsnn.kernels import for_device
+from numsnn.kernels.types import Way
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
@@ -73,8 +74,8 @@ def test_convolutions(name, inputs, route):
     found = []
     for k, asked in ((twin, route), (cpu, "dense")):
         y, dw, dx = np.empty_like(dy), np.empty_like(w), np.empty(shape, np.float32)
-        k.conv2d_forward(x, w, b, stride, padding, 1, y, None, asked)
-        k.conv2d_backward_weight(x, dy, stride, padding, 1, dw, None, asked)
-        k.conv2d_backward_input(dy, w, stride, padding, 1, dx, asked)
+        k.conv2d_forward(x, w, b, stride, padding, 1, y, None, Way(asked))
+        k.conv2d_backward_weight(x, dy, stride, padding, 1, dw, None, Way(asked))
+        k.conv2d_backward_input(dy, w, stride, padding, 1, dx, Way(asked))
         found.append([y, dw, dx])
     close(*found, 4 * ROUNDING)  # the gradient of weights sums up to 131,072 terms

@@ -5,6 +5,7 @@ import numpy as np
 from targets import cpu, reference
 
 from numsnn.kernels.cpu.inline import vector
+from numsnn.kernels.types import Way
 
 rng = np.random.default_rng(0)
 x = (rng.random((3, 9, 10, 20)) < 0.2).astype(np.uint8)
@@ -14,10 +15,10 @@ for route in ("events", "winograd", "dense"):
     results = []
     for k in (cpu, reference):
         y, dw, dx = np.empty_like(dy), np.empty_like(w), np.empty(x.shape, np.float32)
-        taken = k.conv2d_forward(x, w, b, (1, 1), (1, 1), 1, y, None, route)
+        taken = k.conv2d_forward(x, w, b, (1, 1), (1, 1), 1, y, None, Way(route))
         assert k is reference or taken == route
-        k.conv2d_backward_weight(x, dy, (1, 1), (1, 1), 1, dw, None, route)
-        k.conv2d_backward_input(dy, w, (1, 1), (1, 1), 1, dx, route)
+        k.conv2d_backward_weight(x, dy, (1, 1), (1, 1), 1, dw, None, Way(route))
+        k.conv2d_backward_input(dy, w, (1, 1), (1, 1), 1, dx, Way(route))
         results.append((y, dw, dx))
     for got, want in zip(*results, strict=True):
         assert np.abs(got - want).max() < 1e-4 * np.abs(want).max(), route

@@ -1,6 +1,8 @@
 """NVIDIA's library: what it is asked to compute, by a stand-in that does it in NumPy, and the bindings themselves."""
 
 import inspect
+import sys
+from types import ModuleType
 
 import cublas
 import numpy as np
@@ -14,7 +16,9 @@ from targets import SIMULATED, reference
 from twins import cuda, twin
 
 from numsnn.errors import DeviceError
-from numsnn.kernels.cuda.ways import library, route
+from numsnn.kernels.cuda import route
+from numsnn.kernels.cuda.ways import library
+from numsnn.kernels.types import PRECISIONS, Way
 
 PLAIN = [name for name, case in CASES.items() if case[-1] == 1]
 
@@ -30,13 +34,13 @@ def stand_in(monkeypatch):
     return found
 
 
-def by(asked, x, w, b, dy, geometry):
-    """y, dw, dx of the twin by one route, in memory that held NaN, and the routes taken."""
+def by(precision, x, w, b, dy, geometry):
+    """y, dw, dx of the twin at one precision, in memory that held NaN, and the routes taken."""
     y, dw, dx = (np.full(like.shape, np.nan, w.dtype) for like in (dy, w, x))
     taken = (
-        twin.conv2d_forward(x, w, b, *geometry, y, None, asked),
-        twin.conv2d_backward_weight(x, dy, *geometry, dw, None, asked),
-        twin.conv2d_backward_input(dy, w, *geometry, dx, asked),
+        twin.conv2d_forward(x, w, b, *geometry, y, None, Way(precision=precision)),
+        twin.conv2d_backward_weight(x, dy, *geometry, dw, None, Way(precision=precision)),
+        twin.conv2d_backward_input(dy, w, *geometry, dx, Way(precision=precision)),
     )
     return (y, dw, dx), taken
 
@@ -47,7 +51,7 @@ def test_convolutions_are_the_reference(stand_in, monkeypatch, name, patch_bytes
     monkeypatch.setattr(library, "PATCH_BYTES", patch_bytes)
     x, w, b, dy, geometry = draw(name, np.float32)
     got, taken = by("float32", x, w, b, dy, geometry)
-    assert taken == ("float32",) * 3
+    assert taken == ("library, float32",) * 3
     want = run(reference, x, w, b, dy, geometry)
     for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):
         agree(array, oracle, terms, scale)
@@ -63,12 +67,12 @@ def test_spikes(stand_in, monkeypatch, name):
     x, w, _, dy, geometry = draw(name, np.float32)
     spikes, others = ((a > 0.5).astype(np.uint8) for a in (x, dy))
     want = run(reference, spikes, w, None, dy, geometry)
-    (y, dw, _), _ = by("auto", spikes, w, None, dy, geometry)
+    (y, dw, _), _ = by("float32", spikes, w, None, dy, geometry)
     scales = magnitudes(spikes, w, None, dy, geometry)
     for array, oracle, (terms, scale) in zip((y, dw), want[:2], scales[:2], strict=True):
         agree(array, oracle, terms, scale)
     found, expected, scale = (np.full_like(x, np.nan) for _ in range(3))
-    assert twin.conv2d_backward_input(others, w, *geometry, found) == "float32"
+    assert twin.conv2d_backward_input(others, w, *geometry, found) == "library, float32"
     reference.conv2d_backward_input(others, w, *geometry, expected)
     reference.conv2d_backward_input(others, np.abs(w), *geometry, scale)
     agree(found, expected, w[:, :, 0].size, scale)
@@ -79,9 +83,9 @@ def test_linear(stand_in):
     rng = np.random.default_rng(1)
     x, w, b, dy = (rng.normal(size=size).astype(np.float32) for size in ((5, 7), (7, 3), (3,), (5, 3)))
     y, dw, dx = (np.full_like(like, np.nan) for like in (dy, w, x))
-    assert twin.linear_forward(x, w, b, y) == "float32"
-    assert twin.linear_backward_weight(x, dy, dw) == "float32"
-    assert twin.linear_backward_input(dy, w, dx) == "float32"
+    assert twin.linear_forward(x, w, b, y) == "library, float32"
+    assert twin.linear_backward_weight(x, dy, dw) == "library, float32"
+    assert twin.linear_backward_input(dy, w, dx) == "library, float32"
     ax, aw, ab, ady = map(np.abs, (x, w, b, dy))
     for got, want, terms, scale in (
         (y, x @ w + b, 8, ax @ aw + ab),
@@ -92,12 +96,12 @@ def test_linear(stand_in):
     assert [call[:3] for call in stand_in.calls] == [(3, 5, 7), (3, 7, 5), (7, 5, 3)]
 
 
-@pytest.mark.parametrize("asked", route.LIBRARY)
-def test_rounding_is_the_routes(stand_in, asked):
+@pytest.mark.parametrize("asked", PRECISIONS)
+def test_rounding_is_the_precisions(stand_in, asked):
     """Every factor is rounded once; sums are float32."""
     x, w, b, dy, geometry = draw("3x3", np.float32)
     got, taken = by(asked, x, w, b, dy, geometry)
-    assert taken == (asked,) * 3 and {call[3] for call in stand_in.calls} == {asked}
+    assert taken == (f"library, {asked}",) * 3 and {call[3] for call in stand_in.calls} == {asked}
     step = 2.0 ** -cublas.ROUNDED[asked]
     for array, oracle, (terms, scale) in zip(
         got, run(reference, x, w, b, dy, geometry), magnitudes(x, w, b, dy, geometry), strict=True
@@ -118,22 +122,75 @@ def test_what_the_library_cannot_is_computed_by_our_own(stand_in):
 @pytest.mark.parametrize(
     ("asked", "there", "weights", "groups", "expected"),
     [
-        ("auto", True, (3, 3, 16, 16), 1, "float32"),
+        ("auto", True, (3, 3, 16, 16), 1, "library"),
         ("auto", False, (3, 3, 16, 16), 1, "dense"),
-        ("events", True, (3, 3, 16, 16), 1, "float32"),
-        ("tf32", False, (1, 1, 9, 9), 1, "dense"),
-        ("winograd", True, (3, 3, 16, 16), 1, "float32"),
-        ("tf32", True, (1, 1, 9, 9), 1, "tf32"),
+        ("library", True, (1, 1, 9, 9), 1, "library"),
         ("dense", True, (3, 3, 16, 16), 1, "dense"),
         ("auto", True, (3, 3, 16, 32), 2, "dense"),
+        ("library", True, (3, 3, 16, 32), 2, "dense"),
         ("dense", True, (3, 3, 1, 16), 16, "grouped"),
-        ("float16", False, (3, 3, 1, 16), 16, "grouped"),
+        ("library", False, (3, 3, 1, 16), 16, "grouped"),
     ],
 )
-def test_choice(monkeypatch, asked, there, weights, groups, expected):
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_choice(monkeypatch, asked, there, weights, groups, expected, precision):
     monkeypatch.setattr(library, "_bindings", lambda: cublas.Library() if there else None)
-    assert route.choose(asked, np.empty(weights, np.float32), groups) == expected
-    assert route.choose(asked, np.empty(weights, np.float64), groups) == (expected if groups > 1 else "dense")
+    way = Way(asked, precision)
+    assert route.choose(way, np.empty(weights, np.float32), groups) == expected
+    assert route.choose(way, np.empty(weights, np.float64), groups) == (expected if groups > 1 else "dense")
+    assert route.name_of(expected, way) == ("library, " + precision if expected == "library" else expected)
+
+
+@pytest.mark.parametrize(
+    ("way", "real", "there", "missing"),
+    [
+        (Way(), np.float32, False, None),
+        (Way("dense"), np.float64, False, None),
+        (Way("library", "float16"), np.float32, True, None),
+        (Way("auto", "tf32"), np.float32, True, None),
+        (Way("events"), np.float32, True, "device 'cuda' has no route 'events', only 'auto', 'dense', 'library'"),
+        (Way("winograd"), np.float32, True, "device 'cuda' has no route 'winograd', only 'auto', 'dense', 'library'"),
+        (Way("dense", "tf32"), np.float32, True, "route 'dense' of device 'cuda' has precision 'float32' only"),
+        (
+            Way("auto", "tf32"),
+            np.float64,
+            True,
+            "device 'cuda' has precision 'tf32' for float32 networks only, not for float64",
+        ),
+        (
+            Way("library"),
+            np.float64,
+            True,
+            "device 'cuda' has route 'library' for float32 networks only, not for float64",
+        ),
+        (Way("library"), np.float32, False, "route 'library' needs NVIDIA's cuBLAS, which cannot be used: not here"),
+        (
+            Way("auto", "bfloat16"),
+            np.float32,
+            False,
+            "precision 'bfloat16' needs NVIDIA's cuBLAS, which cannot be used: not here",
+        ),
+    ],
+)
+def test_what_is_missing_is_told(monkeypatch, way, real, there, missing):
+    monkeypatch.setattr(library, "_load", lambda: (cublas.Library(), None) if there else (None, "not here"))
+    assert route.lacks(way, np.dtype(real)) == missing
+
+
+def test_the_reason_why_it_cannot_be_used_is_kept(monkeypatch):
+    """Of the bindings, or whatever they raise."""
+    if SIMULATED:
+        assert library.reason() == "the device is simulated"
+    monkeypatch.setattr(library, "SIMULATED", False)
+    monkeypatch.setattr(library, "find_spec", lambda name: None)
+    assert library._load.__wrapped__() == (None, "nvmath-python is not installed")
+    broken = ModuleType("nvmath.bindings")
+    broken.cublas = ModuleType("cublas")
+    broken.cublas.get_property = lambda what: (_ for _ in ()).throw(OSError("libcublas.so.13:\nnot found"))
+    monkeypatch.setattr(library, "find_spec", lambda name: True)
+    monkeypatch.setitem(sys.modules, "nvmath", ModuleType("nvmath"))
+    monkeypatch.setitem(sys.modules, "nvmath.bindings", broken)
+    assert library._load.__wrapped__() == (None, "OSError: libcublas.so.13: not found")
 
 
 def test_the_library_is_told_of(stand_in, monkeypatch):
@@ -148,7 +205,7 @@ def test_its_errors_are_one_line(stand_in):
         library.multiply(a, b, c, "float32")
 
 
-@pytest.mark.parametrize("asked", route.LIBRARY)
+@pytest.mark.parametrize("asked", PRECISIONS)
 @pytest.mark.parametrize("name", ["3x3", "strided", "1x1"])
 def test_the_library_itself(name, asked):
     """On a device: every factor is rounded once, by at most a step."""
@@ -156,7 +213,7 @@ def test_the_library_itself(name, asked):
         pytest.skip("no cuBLAS")
     x, w, b, dy, geometry = draw(name, np.float32)
     got, taken = by(asked, x, w, b, dy, geometry)
-    assert taken == (asked,) * 3
+    assert taken == (f"library, {asked}",) * 3
     step = 0 if asked == "float32" else 2 * 2.0 ** -cublas.ROUNDED[asked]
     for array, oracle, (terms, scale) in zip(
         got, run(reference, x, w, b, dy, geometry), magnitudes(x, w, b, dy, geometry), strict=True

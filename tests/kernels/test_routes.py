@@ -6,8 +6,9 @@ from bounds import REALS, agree, within
 from targets import cpu, reference
 from test_conv import CASES, draw, magnitudes, run
 
-from numsnn import kernels
-from numsnn.kernels.cpu.ways import events, route, winograd
+from numsnn.kernels.cpu import route
+from numsnn.kernels.cpu.ways import events, winograd
+from numsnn.kernels.types import PRECISIONS, ROUTES, Way
 
 PLAIN = [name for name, case in CASES.items() if case[-1] == 1]
 """Cases of one group: those that events can take."""
@@ -18,9 +19,9 @@ def by(asked, x, w, b, dy, geometry):
     y, dw, dx = (np.full_like(like, np.nan) for like in (dy, w, np.zeros(x.shape, w.dtype)))
     active = cpu.active_inputs(x, w.dtype)
     taken = (
-        cpu.conv2d_forward(x, w, b, *geometry, y, active, asked),
-        cpu.conv2d_backward_weight(x, dy, *geometry, dw, active, asked),
-        cpu.conv2d_backward_input(dy, w, *geometry, dx, asked),
+        cpu.conv2d_forward(x, w, b, *geometry, y, active, Way(asked)),
+        cpu.conv2d_backward_weight(x, dy, *geometry, dw, active, Way(asked)),
+        cpu.conv2d_backward_input(dy, w, *geometry, dx, Way(asked)),
     )
     return (y, dw, dx), taken
 
@@ -169,8 +170,7 @@ def test_active_inputs(small_tiles, channels, dtype):
         ("winograd", "input", 0.01, (3, 3, 64, 64), 1, 1, "winograd"),
         ("winograd", "forward", 0.01, (3, 3, 1, 2), 1, 1, "winograd"),
         ("winograd", "forward", 0.01, (1, 1, 64, 64), 1, 1, "dense"),
-        ("tf32", "forward", 0.03, (3, 3, 64, 64), 1, 1, "events"),
-        ("float32", "input", None, (3, 3, 64, 64), 1, 1, "winograd"),
+        ("auto", "input", None, (3, 3, 64, 64), 1, 1, "winograd"),
     ],
 )
 def test_choice(asked, passing, density, weights, stride, groups, expected):
@@ -192,7 +192,7 @@ def test_events_up_to_a_density(passing, weights):
     assert estimates["events"] == pytest.approx(other, rel=0.1)
 
 
-@pytest.mark.parametrize("asked", kernels.ROUTES)
+@pytest.mark.parametrize("asked", route.ROUTES)
 @pytest.mark.parametrize(
     ("weights", "stride", "groups"),
     [
@@ -205,8 +205,8 @@ def test_events_up_to_a_density(passing, weights):
 )
 def test_the_limit_that_is_told_is_the_one_that_decides(weights, stride, groups, asked):
     w, stride = np.empty(weights, np.float32), (stride, stride)
-    limit = cpu.visible_limit(w, stride, groups, asked)
-    assert reference.visible_limit(w, stride, groups, asked) == 1
+    limit = cpu.visible_limit(w, stride, groups, Way(asked))
+    assert reference.visible_limit(w, stride, groups, Way(asked)) == 1
     for share in (0.0, 0.05, 0.11, 0.2, 0.28, 1.0):
         taken = route.choose(asked, "input", share, w, stride, groups, (4096, 4, 4))
         assert (taken == "events") == (0 < limit >= share)
@@ -231,6 +231,17 @@ def test_more_numbers_than_32_bits_count(monkeypatch):
     assert density(active, x, huge) is None and density(active, x, x) == 0.0
 
 
-def test_routes_have_names_of_their_own():
-    assert kernels.ROUTES == ("auto", "events", "winograd", "dense", "float32", "tf32", "bfloat16", "float16")
-    assert kernels.ROUTES[:4] == route.ASKED
+def test_what_a_target_lacks_is_told():
+    dtype = np.dtype(np.float32)
+    for asked in ROUTES:
+        missing = (
+            None
+            if asked in route.ROUTES
+            else ("device 'cpu' has no route 'library', only 'auto', 'events', 'winograd', 'dense'")
+        )
+        assert cpu.lacks(Way(asked), dtype) == missing
+        assert reference.lacks(Way(asked), dtype) is None
+    for k in (cpu, reference):
+        for precision in PRECISIONS:
+            missing = None if precision == "float32" else f"device '{k.name}' has precision 'float32' only"
+            assert k.lacks(Way("dense", precision), dtype) == missing

@@ -8,6 +8,8 @@ from test_conv import CASES, draw, magnitudes
 from test_linear import SHAPES
 from test_linear import draw as draw_linear
 
+from numsnn.kernels.types import AUTO, Way
+
 DENSITIES = (0.0, 0.2, 1.0)
 
 
@@ -34,9 +36,9 @@ def test_cpu_is_the_reference(small_tiles, name, density, real):
     """Every kernel, stride and padding; groups are computed everywhere."""
     x, w, b, dy, geometry = draw(name, real)
     visible = mask(x.shape, density)
-    got, taken = gradient(cpu, dy, w, geometry, x.shape, "events", visible)
+    got, taken = gradient(cpu, dy, w, geometry, x.shape, Way("events"), visible)
     assert (taken == "events") == (geometry[2] == 1)
-    want, _ = gradient(reference, dy, w, geometry, x.shape, "auto", visible)
+    want, _ = gradient(reference, dy, w, geometry, x.shape, AUTO, visible)
     terms, scale = magnitudes(x, w, b, dy, geometry)[2]
     agree(np.where(visible, got, 0), want, terms, scale)
     assert np.isfinite(got).all()
@@ -50,8 +52,8 @@ def test_linear(small_tiles, shape, real):
     x, w, _, dy = draw_linear(shape, real)
     visible = mask(x.shape, 0.5)
     got, want = np.full_like(x, np.nan), np.full_like(x, np.nan)
-    assert cpu.linear_backward_input(dy, w, got, "events", visible) == "events"
-    reference.linear_backward_input(dy, w, want, "auto", visible)
+    assert cpu.linear_backward_input(dy, w, got, Way("events"), visible) == "events"
+    reference.linear_backward_input(dy, w, want, AUTO, visible)
     scale = np.abs(dy).astype(np.float64) @ np.abs(w).astype(np.float64).T
     agree(got, want, w.shape[1], scale)
 
@@ -65,8 +67,8 @@ def test_channels_beyond_a_register_and_a_block(inputs, outputs, real):
     w = rng.normal(size=(3, 3, inputs, outputs)).astype(real)
     dy = rng.normal(size=(*shape[:3], outputs)).astype(real)
     visible = mask(shape, 0.3)
-    got, taken = gradient(cpu, dy, w, geometry, shape, "events", visible)
-    want, _ = gradient(reference, dy, w, geometry, shape, "auto", visible)
+    got, taken = gradient(cpu, dy, w, geometry, shape, Way("events"), visible)
+    want, _ = gradient(reference, dy, w, geometry, shape, AUTO, visible)
     assert taken == "events"
     absolute = (np.abs(a).astype(np.float64) for a in (dy, w))
     agree(got, want, 9 * outputs, gradient(reference, *absolute, geometry, shape)[0])
@@ -80,7 +82,7 @@ def test_few_are_computed_by_themselves_and_many_with_all_others():
     everywhere, _ = gradient(cpu, dy, w, geometry, shape)
     for density, route in ((0.05, "events"), (0.9, "dense")):
         visible = (np.random.default_rng(1).random(shape) < density).astype(np.uint8)
-        dx, taken = gradient(cpu, dy, w, geometry, shape, "auto", visible)
+        dx, taken = gradient(cpu, dy, w, geometry, shape, AUTO, visible)
         assert taken == route
         np.testing.assert_allclose(dx[visible == 1], everywhere[visible == 1], rtol=1e-4, atol=1e-4)
 
@@ -90,8 +92,8 @@ def test_other_ways_compute_all(asked):
     """To the bit what they compute without a mask."""
     _, w, _, dy, geometry = draw("3x3", np.float32)
     shape = (2, 5, 7, 3)
-    everywhere, taken = gradient(cpu, dy, w, geometry, shape, asked)
-    masked = gradient(cpu, dy, w, geometry, shape, asked, np.zeros(shape, np.uint8))
+    everywhere, taken = gradient(cpu, dy, w, geometry, shape, Way(asked))
+    masked = gradient(cpu, dy, w, geometry, shape, Way(asked), np.zeros(shape, np.uint8))
     assert masked[1] == taken == asked and np.array_equal(masked[0], everywhere)
 
 
@@ -99,6 +101,6 @@ def test_spikes_are_given_everywhere():
     """As the forward pass of a transposed convolution it takes uint8, of which there are no gradients."""
     _, w, _, dy, geometry = draw("3x3", np.float32)
     spikes, shape = (dy > 0).astype(np.uint8), (2, 5, 7, 3)
-    want, taken = gradient(cpu, spikes, w, geometry, shape, "events")
-    got, same = gradient(cpu, spikes, w, geometry, shape, "events", np.zeros(shape, np.uint8))
+    want, taken = gradient(cpu, spikes, w, geometry, shape, Way("events"))
+    got, same = gradient(cpu, spikes, w, geometry, shape, Way("events"), np.zeros(shape, np.uint8))
     assert taken == same != "events" and np.array_equal(got, want)

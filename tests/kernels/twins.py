@@ -14,16 +14,15 @@ cuda = Target("cuda")
 if api.SIMULATED:
     sys.setswitchinterval(1e-5)  # its threads wait for each other at every barrier, a turn each time
 
-NOT_ADAPTED = {"empty", "zeros", "from_host", "to_host", "feed", "name", "visible_limit"}
+NOT_ADAPTED = {"empty", "zeros", "from_host", "to_host", "feed", "name", "lacks", "visible_limit"}
 
 
 def _there(x):
-    """An argument on the device; tuples element by element."""
+    """An argument on the device; tuples, also named ones, element by element."""
     if isinstance(x, np.ndarray):
         return cuda.from_host(x, x.dtype)
     if isinstance(x, tuple):
-        parts = map(_there, x)
-        return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
+        return getattr(x, "_make", tuple)(map(_there, x))
     return x
 
 

@@ -44,7 +44,7 @@ ON_ONE_THREAD = {
 }
 """Kernels on a handful of numbers, or one NumPy call."""
 
-MEMORY = {"copy", "empty", "feed", "fill", "from_host", "name", "put", "to_host", "visible_limit", "zeros"}
+MEMORY = {"copy", "empty", "feed", "fill", "from_host", "lacks", "name", "put", "to_host", "visible_limit", "zeros"}
 """What a target exposes that is no kernel."""
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 from workloads import ON_ONE_THREAD, REAL, empty, normal, spikes, workload
 
+from numsnn.kernels.types import Way
+
 ON_ONE_THREAD.add("batchnorm_fold")
 
 
@@ -63,7 +65,7 @@ def conv2d_forward(k, rng):
     found = []
     for i, o, groups, route in CONVOLUTIONS:
         y, w = empty(12, 23, 21, o), normal(rng, 3, 3, i // groups, o)
-        k.conv2d_forward(spikes(rng, 12, 23, 21, i), w, normal(rng, o), *GEOMETRY, groups, y, None, route)
+        k.conv2d_forward(spikes(rng, 12, 23, 21, i), w, normal(rng, o), *GEOMETRY, groups, y, None, Way(route))
         found.append(y)
     return found
 
@@ -73,7 +75,7 @@ def conv2d_backward_weight(k, rng):
     found = []
     for i, o, groups, route in CONVOLUTIONS:
         dw, dy = empty(3, 3, i // groups, o), normal(rng, 12, 23, 21, o)
-        k.conv2d_backward_weight(spikes(rng, 12, 23, 21, i), dy, *GEOMETRY, groups, dw, None, route)
+        k.conv2d_backward_weight(spikes(rng, 12, 23, 21, i), dy, *GEOMETRY, groups, dw, None, Way(route))
         found.append(dw)
     return found
 
@@ -85,7 +87,7 @@ def conv2d_backward_input(k, rng):
     for i, o, groups, route in CONVOLUTIONS:
         for visible in (None, spikes(rng, 12, 23, 21, i)):
             dx, w = empty(12, 23, 21, i), normal(rng, 3, 3, i // groups, o)
-            k.conv2d_backward_input(normal(rng, 12, 23, 21, o), w, *GEOMETRY, groups, dx, route, visible)
+            k.conv2d_backward_input(normal(rng, 12, 23, 21, o), w, *GEOMETRY, groups, dx, Way(route), visible)
             found.append(dx)
     return found
 

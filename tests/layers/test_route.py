@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import numsnn as snn
-from numsnn.kernels import ROUTES
+from numsnn.kernels.cpu.route import ROUTES
+from numsnn.kernels.types import PRECISIONS
 from numsnn.layers import INFERENCE, TRAINING
 
 
@@ -65,6 +66,47 @@ def test_what_was_done_is_told():
 def test_an_unknown_way_is_refused():
     with pytest.raises(ValueError, match=r"set_route: route must be .*'auto'.*; got 'fast'"):
         snn.set_route(network(), "fast")
+    with pytest.raises(ValueError, match=r"set_precision: precision must be .*'tf32'.*; got 'half'"):
+        snn.set_precision(network(), "half")
+    for precision in PRECISIONS:
+        message = f"^set_route: '{precision}' is a precision, not a route; use set_precision\\(net, '{precision}'\\)$"
+        with pytest.raises(ValueError, match=message):
+            snn.set_route(network(), precision)
+
+
+def ways(net):
+    return {layer.way for layer in net.walk() if hasattr(layer, "routes")}
+
+
+def test_what_a_device_lacks_is_refused_and_changes_nothing():
+    net = snn.set_route(network(), "winograd")
+    with pytest.raises(ValueError, match=r"^set_route: conv2d1: device 'cpu' has no route 'library', only 'auto', "):
+        snn.set_route(net, "library")
+    with pytest.raises(ValueError, match=r"^set_precision: conv2d1: device 'cpu' has precision 'float32' only$"):
+        snn.set_precision(net, "tf32")
+    assert ways(net) == {("winograd", "float32")}
+    assert snn.set_precision(net, "float32") is net
+    assert ways(net) == {("winograd", "float32")}
+
+
+def test_route_and_precision_are_asked_for_apart(monkeypatch):
+    """On a CUDA device; where a network moves on, what it cannot have there is forgotten."""
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    from numsnn.kernels.cuda.ways import library
+
+    monkeypatch.setattr(library, "_load", lambda: (object(), None))
+    net = network().to("cuda")
+    assert ways(snn.set_precision(net, "tf32")) == {("auto", "tf32")}
+    assert ways(snn.set_route(net, "library")) == {("library", "tf32")}
+    with pytest.raises(ValueError, match=r"^set_route: conv2d1: route 'dense' of device 'cuda' has precision"):
+        snn.set_route(net, "dense")
+    with pytest.raises(ValueError, match=r"^set_route: conv2d1: device 'cuda' has no route 'events', only 'auto', "):
+        snn.set_route(net, "events")
+    assert ways(net.to(dtype="float64")) == {("auto", "float32")}
+    assert ways(snn.set_route(net, "dense").to("cpu")) == {("dense", "float32")}
+    monkeypatch.setattr(library, "_load", lambda: (None, "nvmath-python is not installed"))
+    with pytest.raises(ValueError, match=r"conv2d1: precision 'tf32' needs .* nvmath-python is not installed$"):
+        snn.set_precision(snn.set_route(net.to("cuda", "float32"), "auto"), "tf32")
 
 
 def test_density_decides_anew_at_every_pass():

@@ -7,6 +7,7 @@ from importlib import metadata
 import numpy as np
 
 import numsnn
+from numsnn.kernels.types import Way
 from numsnn.layers import TRAINING
 from numsnn.measure import network, passes
 from numsnn.measure.workloads import SURROGATES, Workload
@@ -31,18 +32,18 @@ def load_device():
 
 
 def use(precision):
-    Side.route = precision
+    Side.precision = precision
 
 
 class Side(network.Network):
-    device, route = "cpu", "auto"
+    device, precision = "cpu", "float32"
 
     @staticmethod
     def cannot(workload, what):
-        return None
+        return numsnn.kernels.for_device(Side.device).lacks(Way(precision=Side.precision), np.dtype(np.float32))
 
     def __init__(self, workload, arrays):
-        super().__init__(Workload.from_dict(workload), arrays, Side.device, Side.route)
+        super().__init__(Workload.from_dict(workload), arrays, Side.device, Side.precision)
 
 
 class Passes(passes.Passes):

@@ -6,11 +6,19 @@ their remainder, each of which is read by some of the taps: every class is a con
 
 import numpy as np
 
-from .route import choose, visible_limit
+from ..types import AUTO
+from .route import choose, lacks, visible_limit
 from .ways import events, grouped, product, winograd
 from .ways import visible as sparse_gradient
 
-__all__ = ["active_inputs", "conv2d_backward_input", "conv2d_backward_weight", "conv2d_forward", "visible_limit"]
+__all__ = [
+    "active_inputs",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "conv2d_forward",
+    "lacks",
+    "visible_limit",
+]
 
 PREPARED = {"events": events.PACKED, "winograd": winograd.PACKED}
 """Route -> what weights prepared for it are kept as."""
@@ -37,11 +45,11 @@ def _taps(kernel_size, padding):
     return np.repeat(vertical, kernel_size[1]), np.tile(horizontal, kernel_size[0])
 
 
-def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto", kept=None):
+def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, way=AUTO, kept=None):
     """See `reference.conv.conv2d_forward`."""
     active = active_inputs(x, w.dtype) if active is None else active
     ready = [name for name, key in PREPARED.items() if kept and key in kept]
-    route = choose(route, "forward", _density(active, x, y), w, stride, groups, y.shape[:3], ready)
+    route = choose(way.route, "forward", _density(active, x, y), w, stride, groups, y.shape[:3], ready)
     if route == "grouped":
         grouped.forward(x, w, b, stride, padding, groups, y)
     elif route == "events":
@@ -60,10 +68,10 @@ def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto
     return route
 
 
-def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, route="auto"):
+def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, way=AUTO):
     """See `reference.conv.conv2d_backward_weight`."""
     active = active_inputs(x, dw.dtype) if active is None else active
-    route = choose(route, "weight", _density(active, x, dy), dw, stride, groups, dy.shape[:3])
+    route = choose(way.route, "weight", _density(active, x, dy), dw, stride, groups, dy.shape[:3])
     if route == "grouped":
         grouped.backward_weight(x, dy, stride, padding, groups, dw)
     elif route == "events":
@@ -81,10 +89,10 @@ def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, rout
     return route
 
 
-def conv2d_backward_input(dy, w, stride, padding, groups, dx, route="auto", visible=None):
+def conv2d_backward_input(dy, w, stride, padding, groups, dx, way=AUTO, visible=None):
     """See `reference.conv.conv2d_backward_input`."""
     share = None if visible is None or dy.dtype != w.dtype else sparse_gradient.share(visible)
-    route = choose(route, "input", share, w, stride, groups, dy.shape[:3])
+    route = choose(way.route, "input", share, w, stride, groups, dy.shape[:3])
     if route == "grouped":
         grouped.backward_input(dy, w, stride, padding, groups, dx)
     elif route == "events":

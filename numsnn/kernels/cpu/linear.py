@@ -1,5 +1,6 @@
 """Fully connected layer: a convolution of single pixels; `reference.linear` is the text it equals."""
 
+from ..types import AUTO
 from .conv import conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .run.reduce import column_sum
 
@@ -11,20 +12,20 @@ def _pixels(x):
     return x.reshape(len(x), 1, 1, x.shape[1])
 
 
-def linear_forward(x, w, b, y, active=None, route="auto", kept=None):
+def linear_forward(x, w, b, y, active=None, way=AUTO, kept=None):
     """See `reference.linear.linear_forward`."""
-    return conv2d_forward(_pixels(x), w[None, None], b, *_GEOMETRY, _pixels(y), active, route, kept)
+    return conv2d_forward(_pixels(x), w[None, None], b, *_GEOMETRY, _pixels(y), active, way, kept)
 
 
-def linear_backward_weight(x, dy, dw, active=None, route="auto"):
+def linear_backward_weight(x, dy, dw, active=None, way=AUTO):
     """See `reference.linear.linear_backward_weight`."""
-    return conv2d_backward_weight(_pixels(x), _pixels(dy), *_GEOMETRY, dw[None, None], active, route)
+    return conv2d_backward_weight(_pixels(x), _pixels(dy), *_GEOMETRY, dw[None, None], active, way)
 
 
-def linear_backward_input(dy, w, dx, route="auto", visible=None):
+def linear_backward_input(dy, w, dx, way=AUTO, visible=None):
     """See `reference.linear.linear_backward_input`."""
     visible = None if visible is None else _pixels(visible)
-    return conv2d_backward_input(_pixels(dy), w[None, None], *_GEOMETRY, _pixels(dx), route, visible)
+    return conv2d_backward_input(_pixels(dy), w[None, None], *_GEOMETRY, _pixels(dx), way, visible)
 
 
 def bias_backward(dy, db):

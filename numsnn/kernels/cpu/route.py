@@ -6,18 +6,19 @@
     dense      gathered patches times packed weights (`product`)
     grouped    many small groups, depthwise among them (`grouped`)
 
-A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can, and those
-of NVIDIA's library, "float32", "tf32", "bfloat16" and "float16" (see `cuda.route`), for "auto". What each would cost is
-estimated from the share of active inputs and the shapes. The estimates are in nanoseconds of one core of the machine
-the kernels were tuned on; only their ratios matter, and those follow from how many numbers a way reads and multiplies.
+A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can. What each
+would cost is estimated from the share of active inputs and the shapes. The estimates are in nanoseconds of one core of
+the machine the kernels were tuned on; only their ratios matter, and those follow from how many numbers a way reads and
+multiplies.
 """
 
 from math import ceil
 
+from ..types import AUTO
 from .ways import grouped
 
-ASKED = ("auto", "events", "winograd", "dense")
-"""Those of `kernels.ROUTES` that this target knows; the others mean "auto"."""
+ROUTES = ("auto", "events", "winograd", "dense")
+"""Those of `types.ROUTES` that this target has."""
 
 DENSE_PRODUCT = 1 / 110
 """Of a multiplication in a block of a matrix product."""
@@ -49,7 +50,7 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=()):
     """The route of one call.
 
     Args:
-        asked: one of `kernels.ROUTES`.
+        asked: one of `ROUTES`.
         passing: "forward", "weight" or "input", the pass.
         density: share of active inputs, for gradients of inputs of visible ones; None where nothing was counted.
         w: weights ``[kh, kw, I/groups, O]`` (or their gradient).
@@ -96,12 +97,20 @@ def costs(passing, density, weights, extent, ready=()):
     return found
 
 
-def visible_limit(w, stride, groups, route="auto"):
+def lacks(way, dtype):
+    """See `reference.conv.lacks`."""
+    if way.route not in ROUTES:
+        return f"device 'cpu' has no route {way.route!r}, only {', '.join(map(repr, ROUTES))}"
+    return None if way.precision == "float32" else "device 'cpu' has precision 'float32' only"
+
+
+def visible_limit(w, stride, groups, way=AUTO):
     """See `reference.conv.visible_limit`."""
+    route = way.route
     if route == "events" and groups == 1:
         return 1.0
     whole = 4096, 4, 4  # many outputs, which Winograd's tiles fit
-    if route in ASKED[1:] or choose(route, "input", 0.0, w, stride, groups, whole) != "events":
+    if route in ROUTES[1:] or choose(route, "input", 0.0, w, stride, groups, whole) != "events":
         return 0.0
     none, all_ = (costs("input", density, w.shape, whole) for density in (0.0, 1.0))
     other = none[choose(route, "input", None, w, stride, groups, whole)]

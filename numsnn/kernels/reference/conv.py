@@ -7,6 +7,8 @@ the kernel: every tap is one matrix product between a shifted, strided view of t
 
 import numpy as np
 
+from ..types import AUTO
+
 
 def _padded(x, padding, dtype):
     (ph, pw) = padding
@@ -33,12 +35,12 @@ def active_inputs(x, dtype, memory=None):
     """
 
 
-def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto", kept=None):
+def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, way=AUTO, kept=None):
     """W4: y[b, oy, ox] = sum over taps of x[b, oy sh + ky - ph, ox sw + kx - pw] w[ky, kx] + b; x may be uint8.
 
-    Targets that know several ways to compute this choose one, or take the route asked for; all give its name back.
-    active is what `active_inputs` said of x; kept a dict for weights that never change, in which a target may keep what
-    it makes of them.
+    Targets that know several ways to compute this choose one, or take the one asked for (a `types.Way`); all give its
+    name back. active is what `active_inputs` said of x; kept a dict for weights that never change, in which a target
+    may keep what it makes of them.
     """
     padded = _padded(x, padding, w.dtype)
     y[...] = 0 if b is None else b
@@ -49,7 +51,7 @@ def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, route="auto
     return "reference"
 
 
-def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, route="auto"):
+def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, way=AUTO):
     """W5: dw[ky, kx] = sum over positions of x's tap view^T dy."""
     padded = _padded(x, padding, dy.dtype)
     for ky, kx in np.ndindex(dw.shape[:2]):
@@ -59,12 +61,19 @@ def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, rout
     return "reference"
 
 
-def visible_limit(w, stride, groups, route="auto"):
+def lacks(way, dtype):
+    """What this target has instead of a way that it lacks for networks of this dtype, in words; None where it has it.
+
+    Every route is a way to compute what this target computes, so that it has them all."""
+    return None if way.precision == "float32" else "device 'reference' has precision 'float32' only"
+
+
+def visible_limit(w, stride, groups, way=AUTO):
     """Share of visible elements up to which `conv2d_backward_input` leaves out the others; 0 where it never does."""
     return 1.0
 
 
-def conv2d_backward_input(dy, w, stride, padding, groups, dx, route="auto", visible=None):
+def conv2d_backward_input(dy, w, stride, padding, groups, dx, way=AUTO, visible=None):
     """W6: every tap adds dy w[ky, kx]^T back onto the positions of dx that it has read.
 
     It is also the forward pass of the transposed convolution; dy may be uint8 spikes.

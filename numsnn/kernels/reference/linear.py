@@ -1,8 +1,10 @@
-"""Fully connected layer on rows: x ``[M, I]``, w ``[I, O]``, b ``[O]`` or None, y ``[M, O]``. active, route and
+"""Fully connected layer on rows: x ``[M, I]``, w ``[I, O]``, b ``[O]`` or None, y ``[M, O]``. active, way and
 kept: see `reference.conv`."""
 
+from ..types import AUTO
 
-def linear_forward(x, w, b, y, active=None, route="auto", kept=None):
+
+def linear_forward(x, w, b, y, active=None, way=AUTO, kept=None):
     """W1: y = x w + b; x may be uint8 spikes."""
     y[...] = x.astype(w.dtype) @ w
     if b is not None:
@@ -10,13 +12,13 @@ def linear_forward(x, w, b, y, active=None, route="auto", kept=None):
     return "reference"
 
 
-def linear_backward_weight(x, dy, dw, active=None, route="auto"):
+def linear_backward_weight(x, dy, dw, active=None, way=AUTO):
     """W2: dw = x^T dy."""
     dw[...] = x.astype(dy.dtype).T @ dy
     return "reference"
 
 
-def linear_backward_input(dy, w, dx, route="auto", visible=None):
+def linear_backward_input(dy, w, dx, way=AUTO, visible=None):
     """W2: dx = dy w^T. visible: see `reference.conv.conv2d_backward_input`."""
     dx[...] = dy @ w.T
     if visible is not None:

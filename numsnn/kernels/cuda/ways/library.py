@@ -6,7 +6,7 @@ piece of memory that stays in the device's cache (`PATCH_BYTES`), and multiplied
 input pixel gathers what belongs to it. The library counts columns first, so that it sees all matrices transposed and
 computes the transpose of what is asked.
 
-Spikes become float32 on the way into the patches. How the library rounds the factors is the route's name.
+Spikes become float32 on the way into the patches.
 """
 
 import threading
@@ -31,7 +31,7 @@ WORKSPACE_BYTES = 32 << 20
 """Of the library's own work memory, as NVIDIA recommends. With memory and stream fixed, sums are the same each time."""
 
 COMPUTE = {"float32": 68, "tf32": 77, "bfloat16": 75, "float16": 74}
-"""Route -> cublasComputeType_t: CUBLAS_COMPUTE_32F, and FAST_TF32, FAST_16BF, FAST_16F of it."""
+"""Precision -> cublasComputeType_t: CUBLAS_COMPUTE_32F, and FAST_TF32, FAST_16BF, FAST_16F of it."""
 
 AS_IT_IS, TRANSPOSED = 0, 1
 """cublasOperation_t"""
@@ -47,17 +47,29 @@ _FACTORS = np.array([0, 1], np.float32)  # the library reads its factors from th
 
 
 @cache
-def _bindings():
-    """NVIDIA's bindings of the library; None where they, the library or the driver cannot be used."""
-    if SIMULATED or find_spec("nvmath") is None:
-        return None
+def _load():
+    """NVIDIA's bindings of the library, or None and the reason why they, the library or the driver cannot be used."""
+    if SIMULATED:
+        return None, "the device is simulated"
+    if find_spec("nvmath") is None:
+        return None, "nvmath-python is not installed"
     try:
         from nvmath.bindings import cublas
 
         cublas.get_property(MAJOR_VERSION)  # loads the library
-    except Exception:  # whatever is missing or broken, our own kernels compute instead
-        return None
-    return cublas
+    except Exception as error:  # whatever is missing or broken, our own kernels compute instead
+        return None, f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return cublas, None
+
+
+def _bindings():
+    """NVIDIA's bindings of the library, or None."""
+    return _load()[0]
+
+
+def reason() -> str | None:
+    """Why the library cannot be used; None where it can."""
+    return _load()[1]
 
 
 def available() -> bool:
@@ -109,7 +121,7 @@ def _pointer(x) -> int:
     return x.handle.ctypes.data if SIMULATED else x.handle.device_ctypes_pointer.value
 
 
-def multiply(a, b, c, route, transpose_a=False, transpose_b=False, accumulate=False):
+def multiply(a, b, c, precision, transpose_a=False, transpose_b=False, accumulate=False):
     """c = a b, or c += a b: a ``[m, k]`` (transposed ``[k, m]``), b ``[k, n]`` (transposed ``[n, k]``)."""
     (m, n), k = c.shape, a.shape[0 if transpose_a else 1]
     factors = _FACTORS.ctypes.data
@@ -132,7 +144,7 @@ def multiply(a, b, c, route, transpose_a=False, transpose_b=False, accumulate=Fa
         _pointer(c),
         REAL_32,
         n,
-        COMPUTE[route],
+        COMPUTE[precision],
         DEFAULT_ALGORITHM,
     )
 
@@ -264,30 +276,30 @@ def _real(x):
 # --- convolutions ----------------------------------------------------------------------------------------------------
 
 
-def forward(x, w, b, stride, padding, y, route):
+def forward(x, w, b, stride, padding, y, precision):
     """See `reference.conv.conv2d_forward`."""
     patches = _Patches(x, y, w, stride, padding)
     for part in patches.parts:
-        multiply(patches.gather(x[part]), _rows(w), _rows(y[part]), route)
+        multiply(patches.gather(x[part]), _rows(w), _rows(y[part]), precision)
     if b is not None:
         launch_pixels(_add_offset, prod(y.shape[:3]), len(b), b, flat(y))
 
 
-def backward_weight(x, dy, stride, padding, dw, route):
+def backward_weight(x, dy, stride, padding, dw, precision):
     """See `reference.conv.conv2d_backward_weight`. Parts are added in order."""
     patches = _Patches(x, dy, dw, stride, padding)
     for part in patches.parts:
         multiply(
-            patches.gather(x[part]), _rows(dy[part]), _rows(dw), route, transpose_a=True, accumulate=part.start > 0
+            patches.gather(x[part]), _rows(dy[part]), _rows(dw), precision, transpose_a=True, accumulate=part.start > 0
         )
 
 
-def backward_input(dy, w, stride, padding, dx, route):
+def backward_input(dy, w, stride, padding, dx, precision):
     """See `reference.conv.conv2d_backward_input`."""
     patches = _Patches(dx, dy, w, stride, padding)
     for part in patches.parts:
         slopes = _real(dy[part])
         products = _rows(dx[part]) if patches.plain else patches.room(len(slopes) // patches.pixels)
-        multiply(slopes, _rows(w), products, route, transpose_b=True)
+        multiply(slopes, _rows(w), products, precision, transpose_b=True)
         if not patches.plain:
             patches.collect(products, dx[part])

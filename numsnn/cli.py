@@ -238,7 +238,8 @@ def _info(options):
     import llvmlite.binding as llvm
     from numba import config as numba_config
 
-    from .kernels.cpu.run import launch, vector
+    from .kernels.cpu.inline import vector
+    from .kernels.cpu.run import launch
 
     features = [name for name in ("avx2", "fma", "avx512f", "neon", "sve") if llvm.get_host_cpu_features().get(name)]
     cache = numba_config.CACHE_DIR or f"{Path(launch.__file__).parent / '__pycache__'} (NUMBA_CACHE_DIR moves it)"

@@ -15,8 +15,10 @@ import numsnn as snn
 from numsnn import cli
 from numsnn.errors import DeviceError, DeviceMemoryError
 from numsnn.kernels import for_device
-from numsnn.kernels.cuda.run import api, array, library, memory
+from numsnn.kernels.cuda import array
+from numsnn.kernels.cuda.run import api, memory
 from numsnn.kernels.cuda.run.launch import launch, scratch
+from numsnn.kernels.cuda.ways import library
 
 # --- no device ------------------------------------------------------------------------------------------------
 
@@ -148,7 +150,7 @@ def test_what_arrays_refuse():
     with pytest.raises(TypeError):
         np.ones((2, 3)) + x
     with pytest.raises(DeviceError, match=r"an array of shape \(2, 3\) is in the host's memory"):
-        launch(memory._copy_elements, 1, 1, np.zeros((2, 3)), x, 6)
+        launch(array._copy_elements, 1, 1, np.zeros((2, 3)), x, 6)
 
 
 def test_copy_converts():
@@ -177,22 +179,22 @@ def test_batches_arrive_in_order():
 
 def test_memory_is_used_again():
     x = cuda.empty((1000,), np.float32)
-    part, used, asked = x[10:20], array.store.used, array.store.allocations
+    part, used, asked = x[10:20], memory.store.used, memory.store.allocations
     del x
     gc.collect()
-    assert array.store.used == used  # a part is still there
+    assert memory.store.used == used  # a part is still there
     del part
-    assert array.store.used == used - 4096
+    assert memory.store.used == used - 4096
     y = cuda.empty((990,), np.float32)
-    assert array.store.allocations == asked and array.store.used == used
-    array.store.peak = 0
+    assert memory.store.allocations == asked and memory.store.used == used
+    memory.store.peak = 0
     z = cuda.empty((1000,), np.float32)
-    assert array.store.peak == array.store.used == used + 4096
+    assert memory.store.peak == memory.store.used == used + 4096
     del y, z
-    array.store.release()
-    held = array.store.held
+    memory.store.release()
+    held = memory.store.held
     cuda.empty((1000,), np.float32)
-    assert array.store.held == held + 4096
+    assert memory.store.held == held + 4096
 
 
 def test_scratch_grows_and_stays():
@@ -206,22 +208,22 @@ def test_scratch_grows_and_stays():
 def small_device(monkeypatch):
     """A device that refuses to lend more than a limit, which is to be set."""
     limit = SimpleNamespace(bytes=0)
-    real = array._Piece
+    real = memory._Piece
 
     def piece(nbytes):
-        if array.store.held + nbytes > limit.bytes:
+        if memory.store.held + nbytes > limit.bytes:
             raise RuntimeError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
         return real(nbytes)
 
     memory_info = SimpleNamespace(get_memory_info=lambda: (2**20, 2**31))
-    monkeypatch.setattr(array, "_Piece", piece)
-    monkeypatch.setattr(array.cuda, "current_context", lambda: memory_info, raising=False)
-    array.store.release()
+    monkeypatch.setattr(memory, "_Piece", piece)
+    monkeypatch.setattr(memory.cuda, "current_context", lambda: memory_info, raising=False)
+    memory.store.release()
     return limit
 
 
 def test_out_of_memory_is_said_in_one_line(small_device):
-    small_device.bytes = array.store.held + 4096
+    small_device.bytes = memory.store.held + 4096
     x = cuda.empty((512,), np.float32)
     del x  # what is free is given back before the device is called full
     cuda.empty((1024,), np.float32)
@@ -233,6 +235,6 @@ def test_other_errors_pass(monkeypatch):
     def broken(nbytes):
         raise RuntimeError("unspecified launch failure")
 
-    monkeypatch.setattr(array, "_Piece", broken)
+    monkeypatch.setattr(memory, "_Piece", broken)
     with pytest.raises(RuntimeError, match="unspecified launch failure"):
         cuda.empty((12345,), np.float64)

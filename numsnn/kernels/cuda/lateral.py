@@ -12,7 +12,8 @@ import numpy as np
 
 from .. import equations as eq
 from ..steps import extended_step
-from .inline.recurrent_steps import step_back
+from .inline.recurrent_steps import step_back, step_before
+from .inline.tuples import adder
 from .run.api import cuda
 from .run.compile import device, kernel
 
@@ -153,9 +154,10 @@ def backward_kernel(
 ):
     """The backward kernel of one kind of neuron; direct: a loss acts on the potential itself; learned: for which of
     beta, gamma, rho, kappa, theta and alpha a gradient is wanted."""
-    density = eq.DENSITY[surrogate]
-    flags = (reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory, detach_reset, direct, carry)
-    parts = len(learned)
+    density, soft, hard = eq.DENSITY[surrogate], reset == "soft", reset == "hard"
+    there = soft, hard, synapse, adaptive, refractory, carry
+    flags = soft, hard, not detach_reset, decay_input, synapse, adaptive, direct
+    wanted, add_changes = sum(learned), adder(learned, dtype)
 
     @kernel
     def recurrent_backward_lateral(
@@ -187,12 +189,11 @@ def backward_kernel(
         counts = cuda.shared.array(COUNTS, np.int32)
         index = cuda.shared.array(list_most, np.int32)
         factors = cuda.shared.array(list_most, dtype)
-        change = cuda.local.array(parts, dtype)
         thread, threads, stride = cuda.threadIdx.x, cuda.blockDim.x, rows * channels
-        block, real = cuda.blockIdx.x, type(v_reset)
+        block, real, apart = cuda.blockIdx.x, type(v_reset), cuda.gridDim.x * channels
         for c in range(thread, channels, threads):
-            for n in range(len(shares)):
-                shares[n, block, c] = real(0)
+            for n in range(wanted):
+                shares[n * apart + block * channels + c] = real(0)
         for m in range(block, rows, cuda.gridDim.x):
             for c in range(thread, channels, threads):
                 for n in range(4):
@@ -224,28 +225,15 @@ def backward_kernel(
                         p_offset[c],
                         p_slope[c],
                     )
-                    di[at + c], state[0, block, c], state[1, block, c], state[2, block, c] = step_back(
-                        density,
-                        state[3, block, c],
-                        state[0, block, c],
-                        state[1, block, c],
-                        state[2, block, c],
-                        at + c,
-                        row + c,
-                        stride,
-                        t,
-                        (u, s, j, a, held),
-                        start,
-                        values,
-                        v_reset,
-                        flags,
-                        change,
+                    now, before = step_before(
+                        (u, s, j, a, held), start, at + c, row + c, stride, t, theta[c], kappa[c], v_reset, there
                     )
-                    n = 0
-                    for k in range(parts):
-                        if learned[k]:
-                            shares[n, block, c] += change[k]
-                            n += 1
+                    slopes = state[0, block, c], state[1, block, c], state[2, block, c]
+                    di[at + c], slopes, changes = step_back(
+                        density, state[3, block, c], slopes, now, before, values, v_reset, flags
+                    )
+                    state[0, block, c], state[1, block, c], state[2, block, c] = slopes
+                    add_changes(shares, block * channels + c, apart, changes)
                 cuda.syncthreads()
 
     return recurrent_backward_lateral

@@ -10,7 +10,8 @@ from .. import equations as eq
 from ..steps import extended_step, reset_kind
 from . import lateral
 from .array import fill
-from .inline.recurrent_steps import step_back
+from .inline.recurrent_steps import step_back, step_before
+from .inline.tuples import adder
 from .run.api import cuda
 from .run.compile import kernel
 from .run.launch import launch, launch_flat, scratch
@@ -136,9 +137,11 @@ def _backward_kernel(
 ):
     """The backward kernel of one kind of neuron; direct: a loss acts on the potential itself; learned: for which of
     beta, gamma, rho, kappa, theta and alpha a gradient is wanted."""
-    density = eq.DENSITY[surrogate]
-    flags = (reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory, detach_reset, direct, carry)
-    parts = len(learned)
+    density, soft, hard = eq.DENSITY[surrogate], reset == "soft", reset == "hard"
+    there = soft, hard, synapse, adaptive, refractory, carry
+    flags = soft, hard, not detach_reset, decay_input, synapse, adaptive, direct
+    count, add_changes = sum(learned), adder(learned, dtype)
+    sums = max(1, count)
 
     @kernel
     def recurrent_backward(
@@ -165,15 +168,14 @@ def _backward_kernel(
         rows,
         channels,
     ):
-        change, total = cuda.local.array(parts, dtype), cuda.local.array(parts, dtype)
-        room, real = cuda.shared.array(HEAVY_THREADS, dtype), type(v_reset)
+        total, room, real = cuda.local.array(sums, dtype), cuda.shared.array(HEAVY_THREADS, dtype), type(v_reset)
         column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
         block, c, stride = cuda.blockIdx.x, cuda.blockIdx.y * columns + column, rows * channels
-        for n in range(parts):
+        for n in range(sums):
             total[n] = real(0)
         for m in range(block * lanes + lane, rows if c < channels else 0, cuda.gridDim.x * lanes):
             row = m * channels + c
-            e = f = h = real(0)
+            slopes = real(0), real(0), real(0)
             for t in range(steps - 1, -1, -1):
                 at = t * stride + row
                 values = (
@@ -187,34 +189,16 @@ def _backward_kernel(
                     p_offset[c],
                     p_slope[c],
                 )
-                di[at], e, f, h = step_back(
-                    density,
-                    ds[at],
-                    e,
-                    f,
-                    h,
-                    at,
-                    row,
-                    stride,
-                    t,
-                    (u, s, j, a, held),
-                    start,
-                    values,
-                    v_reset,
-                    flags,
-                    change,
+                now, before = step_before(
+                    (u, s, j, a, held), start, at, row, stride, t, theta[c], kappa[c], v_reset, there
                 )
-                for n in range(parts):
-                    if learned[n]:
-                        total[n] += change[n]
-        place = 0
-        for n in range(parts):
-            if learned[n]:
-                lay_out(total, n, 1, column, columns, lane, room)
-                cuda.syncthreads()
-                leave_share(room, place, 1, column, columns, lane, lanes, block, c, channels, shares)
-                cuda.syncthreads()
-                place += 1
+                di[at], slopes, changes = step_back(density, ds[at], slopes, now, before, values, v_reset, flags)
+                add_changes(total, 0, 1, changes)
+        for n in range(count):
+            lay_out(total, n, 1, column, columns, lane, room)
+            cuda.syncthreads()
+            leave_share(room, n, 1, column, columns, lane, lanes, block, c, channels, shares)
+            cuda.syncthreads()
 
     return recurrent_backward
 
@@ -278,7 +262,7 @@ def recurrent_backward(
             back,
             *values,
             state,
-            shares,
+            shares.reshape(-1),
             *u.shape,
         )
         _weight_gradient(s, di, dlateral, start)

@@ -34,8 +34,8 @@ def reset_kind(v_reset, dtype):
 
 @register_jitable
 def softmax_term(logit, top, log_total, smoothing, classes, labelled):
-    """L1: one class of a softmax row: its share of the cross-entropy against the smoothed label, and the gradient on its
-    logit. top is the row's maximum, log_total the logarithm of the sum of exp(logit - top)."""
+    """L1: one class of a softmax row: its share of the cross-entropy against the smoothed label, and the gradient on
+    its logit. top is the row's maximum, log_total the logarithm of the sum of exp(logit - top)."""
     real = type(logit)
     target = smoothing / real(classes) + (real(1) - smoothing if labelled else real(0))
     log_p = logit - top - log_total
@@ -103,7 +103,7 @@ def momentum_step(x, g, v, rate, decay, momentum, nesterov, low, high):
 
 @register_jitable
 def split_decay(rate, decay, decoupled):
-    """O4, O6: what a weight decay adds to the gradient, and the share of the value that it takes off: one of them is 0."""
+    """O4, O6: what a weight decay adds to the gradient, and what share of the value it takes off; one of them is 0."""
     none = type(rate)(0)
     return none if decoupled else decay, rate * decay if decoupled else none
 
@@ -127,8 +127,8 @@ def adam_step(x, g, m, v, rate, added, taken, keep1, keep2, correction2, eps, lo
 
 @register_jitable
 def merge(count, mean, square, other_count, other_mean, other_square):
-    """M1: count, mean and sum of squared distances from it of two samples together (Chan, Golub and LeVeque 1979); either
-    may be empty."""
+    """M1: count, mean and sum of squared distances from it of two samples together (Chan, Golub and LeVeque 1979);
+    either may be empty."""
     total = count + other_count
     share = other_count / max(total, type(total)(1))
     gap = other_mean - mean
@@ -137,13 +137,13 @@ def merge(count, mean, square, other_count, other_mean, other_square):
 
 @register_jitable
 def spread_about(middle, count, mean, square):
-    """M2: sum of squared distances from `middle` of a sample of this mean and sum of squared distances from the mean."""
+    """M2: one sample's part of the sum of squared distances from `middle`; square is the sum of those from its mean."""
     gap = mean - middle
     return square + count * gap * gap
 
 
 @register_jitable
 def settle_moments(near, drift, square, inverse):
-    """M4: mean, and sum of squared distances from it, of a sample measured as distances from a number near its mean: their
-    sum is drift, that of their squares square, and inverse is 1 / count."""
+    """M4: mean, and sum of squared distances from it, of a sample measured as distances from a number near its mean:
+    their sum is drift, that of their squares square, and inverse is 1 / count."""
     return near + drift * inverse, max(square - drift * drift * inverse, type(drift)(0))

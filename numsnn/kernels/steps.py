@@ -226,7 +226,7 @@ def momentum_step(x, g, v, rate, decay, momentum, nesterov, low, high):
 
 @register_jitable
 def split_decay(rate, decay, decoupled):
-    """O4, O6: what a weight decay adds to the gradient, and the share of the value that it takes off. One is 0."""
+    """O4, O6: what a weight decay adds to the gradient, and what share of the value it takes off; one of them is 0."""
     none = type(rate)(0)
     return none if decoupled else decay, rate * decay if decoupled else none
 
@@ -260,7 +260,7 @@ def merge(count, mean, square, other_count, other_mean, other_square):
 
 @register_jitable
 def spread_about(middle, count, mean, square):
-    """M2: sum of squared distances from `middle`, from a sample's mean and the sum of squared distances from it."""
+    """M2: one sample's part of the sum of squared distances from `middle`; square is the sum of those from its mean."""
     gap = mean - middle
     return square + count * gap * gap
 

@@ -69,6 +69,13 @@ class Layer(Described, Network):
     joins: str | None = None
     takes_over: str | None = None
 
+    foreign = False
+    """Whether the class is not the package's own, so that what it returns is checked."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls.foreign = not cls.__module__.startswith(f"{__package__}.")
+
     def __init__(self, name: str | None = None):
         self.name = name
         self.path = name or type(self).__name__.lower()
@@ -142,8 +149,9 @@ class Layer(Described, Network):
         if self.plan is None or not self.plan.running:  # from outside a pass
             return plan_of(self).forward(x, mode)
         self.enter(x, mode)
-        self.output = borders.handed_on(self, self.compute(x, mode), mode.carried is not None)
-        return self.output
+        y = self.compute(x, mode)
+        self.output = y = borders.handed_on(self, y, mode.carried is not None) if self.foreign else y
+        return y
 
     def backward(self, dy, need_dx: bool = True):
         """dL/dx for dL/dy of the last stored forward pass; sets the gradients of all parameters on the way.
@@ -172,7 +180,7 @@ class Layer(Described, Network):
         """dx, checked; memory of gradients that nothing needs any more is given back."""
         pool = self.plan.pool
         if need_dx:
-            dx = borders.handed_back(self, dx)
+            dx = borders.handed_back(self, dx) if self.foreign else dx
         elif dx is not None:
             pool.settle(dx, dy)
             dx = None

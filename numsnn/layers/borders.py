@@ -1,7 +1,7 @@
 """Borders: what arrives at a network, and what goes from layer to layer.
 
 Kernels take arrays in C order of the network's float dtype or, going forward, of uint8. The package's own layers hand
-on nothing else; what a user's layer returns is converted here, or refused with the layer's name.
+on nothing else, and are not checked; what a user's layer returns is converted here, or refused with the layer's name.
 """
 
 import numpy as np
@@ -37,12 +37,14 @@ def admit(net, x):
 
 def arriving(net, x):
     """What a pass through a network begins with; bool becomes uint8, other real numbers the network's dtype."""
+    if _fits(net, x, spikes=True):
+        return x
     if on_device(x) != (net.device == "cuda"):
         raise DeviceError(
             f"{net.path}: the layer is on {net.device!r}, its input is not. Call the network itself with a NumPy "
             "array, or bring the input there: net.kernels.from_host(x, net.dtype)"
         )
-    return x if _fits(net, x, spikes=True) else _converted(net, x, "the input", spikes=True)
+    return _converted(net, x, "the input", spikes=True)
 
 
 def handed_on(layer, y, carried: bool):
@@ -87,8 +89,7 @@ def alike(layers) -> tuple[str, np.dtype]:
 
 
 def _fits(layer, x, spikes):
-    """Whether kernels take x as it is, also to write over it, as they do with gradients. This runs for every layer of
-    every pass: it looks at attributes alone."""
+    """Whether kernels take x as it is, also to write over it, as they do with gradients."""
     if type(x) is np.ndarray:
         flags = x.flags
         if layer.device == "cuda" or not flags.c_contiguous or not flags.writeable:

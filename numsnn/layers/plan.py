@@ -115,7 +115,10 @@ class Plan:
         Raises:
             DeviceError, ValueError: the layers are not all on the network's device, or not of its dtype.
         """
-        if all(layer.plan is self for _, layer in self.named):
+        for _, layer in self.named:
+            if layer.plan is not self:
+                break
+        else:
             return
         form = borders.alike([layer for _, layer in self.named])
         if form != self._form:

@@ -2,6 +2,8 @@
 
 from numba.extending import register_jitable
 
+from ...steps import settle_moments
+
 
 @register_jitable(inline="always")
 def see(u, theta, inverse_width, reach, visible):
@@ -33,5 +35,4 @@ def finish(shift, drift, rows, mean, square):
     """M4: turn these sums into the mean, and the sum of squared distances from it."""
     for c in range(len(mean)):
         inverse = type(shift[c])(1) / type(shift[c])(rows)
-        mean[c] = shift[c] + drift[c] * inverse
-        square[c] = max(square[c] - drift[c] * drift[c] * inverse, type(shift[c])(0))
+        mean[c], square[c] = settle_moments(shift[c], drift[c], square[c], inverse)

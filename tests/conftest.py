@@ -38,6 +38,7 @@ SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
 
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "kernels")]
+pytest.register_assert_rewrite("bounds", "neurons")
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ class CustomNeuron(Neuron):
     truncated BPTT, saving and loading, float64, gradient checks and diagnosis. The functions are compiled into the
     kernels of the CPU and of CUDA, and the machine code is kept on disk. They may branch, and call `math` functions,
     ``abs``, ``min``, ``max`` and functions of your own of the same kind. Numbers written with a decimal point take the
-    layer's dtype.
+    layer's dtype; whole numbers in sums and products turn float32 into float64, which costs time: write 2.0 * v.
 
     ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]`` in, spikes of the same shape out.
 

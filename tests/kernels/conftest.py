@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("bounds", "neurons")
 
 CPU_SIZES = {
     "run.launch": {"TILE_ELEMENTS": 24},

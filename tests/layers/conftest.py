@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from networks import KLIF, QIF
+from own_neurons import KLIF, QIF
 
 import numsnn as snn
 from numsnn.layers import TRAINING

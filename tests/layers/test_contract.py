@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from networks import KLIF, QIF
+from own_neurons import KLIF, QIF
 
 import numsnn as snn
 from numsnn.layers import INFERENCE, TRAINING

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from networks import KLIF, QIF
+from own_neurons import KLIF, QIF
 
 import numsnn as snn
 from numsnn.errors import DeviceError, DeviceMemoryError

@@ -6,7 +6,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from networks import KLIF, QIF
+from own_neurons import KLIF, QIF
 
 import numsnn as snn
 from numsnn.layers import TRAINING

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from networks import KLIF, QIF
+from own_neurons import KLIF, QIF
 
 import numsnn as snn
 

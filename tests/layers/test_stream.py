@@ -6,7 +6,7 @@ or less would show a thousand times as much.
 
 import numpy as np
 import pytest
-from networks import KLIF, QIF
+from own_neurons import KLIF, QIF
 
 import numsnn as snn
 

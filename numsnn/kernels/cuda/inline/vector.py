@@ -9,8 +9,8 @@ costs Numba's own indexing five instructions per access. In the simulator all of
 array and every step of an unrolled loop, all of them in registers: 128 per thread where 70 are enough.
 
 Arrays are flat. Of the width 4 are float32 arrays that begin, and are read, at multiples of 16 bytes, and spikes
-(uint8) at multiples of four; a thread holds four spikes in one word, one byte for each. What kernels close over are plain
-functions, as in `equations`: with a compiled one in its closure a kernel is not found again on disk.
+(uint8) at multiples of four; a thread holds four spikes in one word, one byte for each. What kernels close over are
+plain functions, as in `equations`: with a compiled one in its closure a kernel is not found again on disk.
 """
 
 import numpy as np

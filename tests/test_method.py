@@ -32,7 +32,7 @@ NOT_IN_KERNELS = {
 }
 """What is computed outside the kernels, and where."""
 
-NO_EQUATION = {"active_inputs", "free_backward", "free_forward", "visible_limit"}
+NO_EQUATION = {"active_inputs", "free_backward", "free_forward", "functions", "visible_limit"}
 """Functions of `kernels/reference`, beside those of `array.py`, that say how something is computed and not what, or
 that pass numbers on."""
 

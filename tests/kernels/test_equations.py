@@ -46,7 +46,8 @@ def compiled(function, arguments):
 SCALARS = {
     **{f"{family}_density": (eq.DENSITY[family], 1) for family in FAMILIES},
     **{f"{family}_cdf": (eq.CDF[family], 1) for family in FAMILIES},
-    "charge": (eq.charge, 5),
+    "charge": (eq.charge, 4),
+    "correct": (eq.correct, 2),
     "reset_hard": (eq.reset_hard, 3),
     "reset_soft": (eq.reset_soft, 3),
     "spike_gradient_hard": (eq.spike_gradient_hard, 4),

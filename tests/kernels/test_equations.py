@@ -28,6 +28,10 @@ def compiled(function, arguments):
         for k in range(len(y)):
             y[k] = function(a[k])
 
+    def two(a, b, y):
+        for k in range(len(y)):
+            y[k] = function(a[k], b[k])
+
     def three(a, b, c, y):
         for k in range(len(y)):
             y[k] = function(a[k], b[k], c[k])
@@ -40,7 +44,7 @@ def compiled(function, arguments):
         for k in range(len(y)):
             y[k] = function(a[k], b[k], c[k], d[k], e[k])
 
-    return njit(error_model="numpy", fastmath=FASTMATH)({1: one, 3: three, 4: four, 5: five}[arguments])
+    return njit(error_model="numpy", fastmath=FASTMATH)({1: one, 2: two, 3: three, 4: four, 5: five}[arguments])
 
 
 SCALARS = {

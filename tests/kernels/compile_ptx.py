@@ -39,12 +39,18 @@ CAPABILITIES = (8, 0), (9, 0)
 
 def variant(kernel):
     """What a factory closed over, as text."""
-    function = kernel.py_func
+    return _closure(kernel.py_func)
+
+
+def _closure(function):
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     return ", ".join(f"{name}={_text(cell.cell_contents)}" for name, cell in cells if name != "source")
 
 
 def _text(value):
+    """A function by its name and what it closes over in turn: two rules make functions of one name."""
+    if isinstance(value, python_types.FunctionType):
+        return f"{value.__name__}({_closure(value)})" if value.__closure__ else value.__name__
     name = getattr(value, "__name__", None)
     return name if isinstance(name, str) and not isinstance(value, python_types.ModuleType) else repr(value)
 

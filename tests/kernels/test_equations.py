@@ -28,6 +28,10 @@ def compiled(function, arguments):
         for k in range(len(y)):
             y[k] = function(a[k])
 
+    def two(a, b, y):
+        for k in range(len(y)):
+            y[k] = function(a[k], b[k])
+
     def three(a, b, c, y):
         for k in range(len(y)):
             y[k] = function(a[k], b[k], c[k])
@@ -40,13 +44,14 @@ def compiled(function, arguments):
         for k in range(len(y)):
             y[k] = function(a[k], b[k], c[k], d[k], e[k])
 
-    return njit(error_model="numpy", fastmath=FASTMATH)({1: one, 3: three, 4: four, 5: five}[arguments])
+    return njit(error_model="numpy", fastmath=FASTMATH)({1: one, 2: two, 3: three, 4: four, 5: five}[arguments])
 
 
 SCALARS = {
     **{f"{family}_density": (eq.DENSITY[family], 1) for family in FAMILIES},
     **{f"{family}_cdf": (eq.CDF[family], 1) for family in FAMILIES},
-    "charge": (eq.charge, 5),
+    "charge": (eq.charge, 4),
+    "correct": (eq.correct, 2),
     "reset_hard": (eq.reset_hard, 3),
     "reset_soft": (eq.reset_soft, 3),
     "spike_gradient_hard": (eq.spike_gradient_hard, 4),

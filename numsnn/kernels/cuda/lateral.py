@@ -21,7 +21,7 @@ THREADS = 256
 """Of a block, at most; as many can be started however many registers a thread takes."""
 
 MOST_BLOCKS = 528
-"""Of a launch: four a multiprocessor of a large device."""
+"""Of a launch: four per multiprocessor of a large device."""
 
 LIST = 1024
 """Neurons that are listed at a time."""

@@ -17,7 +17,7 @@ COLUMNS, LANES = 32, 8
 
 @device
 def lay_out_potentials(u, size, thread, threads, room):
-    """room = the thread's potentials of a few steps, size of them: shared memory for as many a thread. Synchronise
+    """room = the thread's potentials of a few steps, size of them: shared memory for as many per thread. Synchronise
     behind it, as in front of the next time."""
     for k in range(size):
         room[k * threads + thread] = u[k]
@@ -54,7 +54,7 @@ def _rows_of(block, blocks, lanes, rows):
 def _merge_kernel(dtype, lanes_most, columns_most):
     @kernel
     def merge_moments(shares, lanes, rows, mean, var):
-        """mean, var ``[n]`` of the blocks' shares ``[2, blocks, n]``, whose tiles had so many lanes."""
+        """mean, var ``[n]`` of the blocks' shares ``[2, blocks, n]``, whose tiles had `lanes` lanes."""
         partial = cuda.shared.array((lanes_most, columns_most), dtype)
         real = shares.dtype.type
         _, blocks, n = shares.shape

@@ -1,9 +1,9 @@
 """What a thread does with the neurons that it holds: `width` neighbouring channels of one row, whose numbers are in its
 registers. `cuda.neuron` has the kernels.
 
-A thread has the rule's values, one behind the other, and so are the potential and the rule's states, the potential
-first: the n-th number of channel c is at n width + c. Of a segment of steps, the numbers of step k and channel c are
-at k width + c.
+A thread keeps the rule's values in one array, and the potential and the rule's states, the potential first, in another:
+the n-th of them for channel c is at n width + c. Of a segment of steps, the number of step k and channel c is at
+k width + c.
 """
 
 from functools import cache

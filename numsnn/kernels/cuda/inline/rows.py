@@ -85,7 +85,7 @@ def place(parts, across):
 @device
 def sum_lanes(room, value):
     """The sum over a block's lanes, column by column, of their values in order. All lanes get it, and all have to call.
-    room is shared memory for a number a thread, free again afterwards."""
+    room is shared memory for one number per thread, free again afterwards."""
     columns, column = cuda.blockDim.x, cuda.threadIdx.x
     room[cuda.threadIdx.y * columns + column] = value
     cuda.syncthreads()

@@ -1,8 +1,8 @@
 """Tuples of numbers that a thread keeps in registers: a rule's states and values, whose count is known when a kernel is
 compiled. The numbers of one tuple lie in an array at equal distances: y[at], y[at + stride], and so on.
 
-A tuple grows by one number per function, each of which calls the one for a number less: Numba compiles them all into
-plain reads and writes of registers.
+The function for a count of numbers calls the one for one number less. Numba compiles them all into plain reads and
+writes of registers.
 """
 
 from functools import cache

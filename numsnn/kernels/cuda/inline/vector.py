@@ -3,14 +3,14 @@
 A thread that reads 16 bytes at a time asks for the same memory with a quarter of the instructions. CUDA C has `float4`
 for it; Numba has neither that nor a cast of pointers, so that this file, and no other, writes the load and the store
 as LLVM instructions, by Numba's extension interface. Addresses are not counted from the end of an array either, which
-costs Numba's own indexing five instructions an access. In the simulator all of it is plain indexing.
+costs Numba's own indexing five instructions per access. In the simulator all of it is plain indexing.
 
 `step` leads from one step's elements to the next one's. Written as an addition, LLVM turns it into an address of every
-array and every step of an unrolled loop, all of them in registers: 128 a thread where 70 do.
+array and every step of an unrolled loop, all of them in registers: 128 per thread where 70 are enough.
 
 Arrays are flat. Of the width 4 are float32 arrays that begin, and are read, at multiples of 16 bytes, and spikes
-(uint8) at multiples of four; a thread holds four spikes in one word, a byte each. What kernels close over are plain
-functions, as in `equations`: with a compiled one in its closure a kernel is not found again on disk.
+(uint8) at multiples of four; a thread holds four spikes in one word, one byte for each. What kernels close over are
+plain functions, as in `equations`: with a compiled one in its closure a kernel is not found again on disk.
 """
 
 import numpy as np

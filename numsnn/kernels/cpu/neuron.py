@@ -22,9 +22,11 @@ from .norm import merge_moments
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.tiles import SCRATCH_ELEMENTS, STATE_ELEMENTS, cut, same_memory
 
+_NOWHERE = np.empty((1, 1, 1), np.uint8)
+
 
 @cache
-def _forward_kernel(rule, real, cdf, reset, normed, store, record, carry, measured, visibility):
+def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
     """The forward range kernel of one kind of neuron.
 
     Args:
@@ -32,10 +34,8 @@ def _forward_kernel(rule, real, cdf, reset, normed, store, record, carry, measur
         cdf: of the surrogate in relaxed mode; None for spikes.
         reset: "hard", "soft" or "none".
         normed: the current is what a normalisation makes of the input.
-        store, record: potentials, and states, are stored.
-        carry: the pass goes on from another one.
-        measured: moments of the potentials are wanted.
-        visibility: the potentials that the surrogate can see are marked.
+        looked_at: a row of potentials is stored, measured or compared with the surrogate's reach, see the kernel's last
+            arguments. What is asked for then is known when it runs, so that one kernel serves all of it.
     """
     relaxed, soft, hard = cdf is not None, reset == "soft", reset == "hard"
     fires = eq.CDF["rectangle"] if cdf is None else cdf
@@ -61,6 +61,11 @@ def _forward_kernel(rule, real, cdf, reset, normed, store, record, carry, measur
         visible,
         seen,
         reach,
+        store,
+        record,
+        carry,
+        measured,
+        visibility,
         rows,
         width,
         blocks,
@@ -99,19 +104,19 @@ def _forward_kernel(rule, real, cdf, reset, normed, store, record, carry, measur
                         write(s, "spike", (t, m, k), s_t)
                         write(v, "state", (r, c), after_reset(u_t, s_t, th, v_reset, soft, hard))
                         write_all(x, "state", (r, c), after)
-                        if store or measured or visibility:
+                        if looked_at:
                             write(u_m, "potential", c, u_t)
-                    if store:
+                    if looked_at and store:
                         u[t, m, left:right] = u_m[:n]
                     if record:
                         states[:, t, m, left:right] = x[:, m - first, :n]
-                    if visibility:
+                    if looked_at and visibility:
                         in_reach += see(
                             u_m, theta[left:right], inverse_width[left:right], reach, visible[t, m, left:right]
                         )
-                    if measured:
+                    if looked_at and measured:
                         measure(u_m, shift, drift, tile_square[block, t, left:right], m == first)
-                if measured:
+                if looked_at and measured:
                     mean, square = tile_mean[block, t, left:right], tile_square[block, t, left:right]
                     finish(shift, drift, last - first, mean, square)
             seen[tile] = in_reach
@@ -129,8 +134,9 @@ def neuron_forward(
     real = i.dtype.type
     kind, v_reset = reset_kind(reset.value, i.dtype)
     cdf = eq.CDF[firing.family] if relaxed else None
-    parts = u is not None, states is not None, carried is not None, moments is not None, visible is not None
-    range_kernel = _forward_kernel(rule, real, cdf, kind, norm is not None, *parts)
+    asked = u is not None, states is not None, carried is not None, moments is not None, visible is not None
+    store, _, _, measured, visibility = asked
+    range_kernel = _forward_kernel(rule, real, cdf, kind, norm is not None, store or measured or visibility)
     steps, rows, channels = i.shape
     plan = cut(rows, channels, STATE_ELEMENTS // (1 + len(rule.states)), tall=moments is not None)
     shape = (2, plan.row_blocks, steps, channels * plan.joined) if moments is not None else (2, 1, 1, 1)
@@ -138,7 +144,8 @@ def neuron_forward(
     seen = np.empty(plan.count, np.int64)
     # the kernel never touches the stand-ins of what is not there
     arrays = i, i if u is None else u, s, i[None] if states is None else states, i if carried is None else carried
-    i, u, s, states, carried, marks = plan.wide(*arrays, s if visible is None else visible)
+    i, u, s, states, carried = plan.wide(*arrays)
+    marks = _NOWHERE if visible is None else plan.wide(visible)[0]
     theta, alpha = firing.theta, firing.alpha
     centre, factor, offset, values, theta, d, inverse_width = plan.repeated(
         *(norm or (theta, theta, theta)), values, theta, d, 1 / alpha
@@ -148,7 +155,7 @@ def neuron_forward(
         plan.count,
         *(i, centre, factor, offset, values, theta, d, v_reset, inverse_width),
         *(u, s, states, carried, tile_mean, tile_square, marks, seen, real(firing.reach)),
-        *(plan.rows, plan.width, plan.blocks),
+        *(*asked, plan.rows, plan.width, plan.blocks),
     )
     if moments is not None:
         counts = np.full(plan.row_blocks, plan.rows, np.float64)
@@ -191,7 +198,7 @@ def _charge_again(rule, real, normed, soft, hard):
 
 
 @cache
-def _backward_kernel(rule, real, density, reset, attached, normed, learned, direct, carry, in_place):
+def _backward_kernel(rule, real, density, reset, attached, normed, learned, direct, in_place):
     """The backward range kernel of one kind of neuron.
 
     Args:
@@ -202,7 +209,6 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
         normed: the current is what a normalisation makes of the input.
         learned: whether each of the rule's values, the threshold and the width are.
         direct: a loss acts on the potential itself.
-        carry: the forward pass went on from another one.
         in_place: di takes the place of ds.
     """
     soft, hard = reset == "soft", reset == "hard"
@@ -230,6 +236,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
         di,
         start,
         sums,
+        carry,
         rows,
         width,
         blocks,
@@ -311,11 +318,11 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
 
 def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None):
     """See `reference.neuron.neuron_backward`."""
-    in_place = same_memory(di, ds)
+    in_place, carry = same_memory(di, ds), start is not None
     kind, v_reset = reset_kind(reset.value, i.dtype)
     totals = *wanted.values, wanted.theta, wanted.alpha
     learned = tuple(total is not None for total in totals)
-    flags = not reset.detached, norm is not None, learned, direct is not None, start is not None, in_place
+    flags = not reset.detached, norm is not None, learned, direct is not None, in_place
     range_kernel = _backward_kernel(rule, i.dtype.type, eq.DENSITY[firing.family], kind, *flags)
     steps, rows, channels = i.shape
     plan = cut(rows, channels, SCRATCH_ELEMENTS // ((steps + 1) * (1 + len(rule.states))))
@@ -329,7 +336,7 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
         range_kernel,
         plan.count,
         *(ds, i, s, centre, factor, offset, values, theta, d, v_reset, inverse_width, p_offset, p_slope),
-        *(di, start, sums, plan.rows, plan.width, plan.blocks),
+        *(di, start, sums, carry, plan.rows, plan.width, plan.blocks),
     )
     for total, parts in zip((*totals, *((None, None) if dnorm is None else dnorm)), sums, strict=True):
         if total is not None:

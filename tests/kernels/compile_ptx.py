@@ -25,6 +25,8 @@ import time
 import types as python_types
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))  # own_neurons
+
 import drive
 import dry_run
 from cuda.core import Linker, LinkerOptions, ObjectCode

@@ -9,6 +9,7 @@ import workloads
 import workloads_layers
 from neurons import FAMILIES
 from outside_rules import ADAPTING, QUADRATIC
+from own_neurons import KLIF, QIF
 from twins import twin
 from workloads import REAL, WORKLOADS, empty, normal, spikes
 
@@ -173,7 +174,8 @@ def rules_of(kinds):
     for shape, surrogate, reset, flags in kinds:
         yield SCALED if flags[0] else LEAKY, shape, surrogate, reset, flags[1:]
     parts, surrogate = len(flags) - 1, kinds[0][1]
-    for rule, shape in product((SYNAPTIC, SCALED_SYNAPTIC, QUADRATIC, ADAPTING), (NARROW, WIDE)):
+    own = QIF().rule(), KLIF().rule()
+    for rule, shape in product((SYNAPTIC, SCALED_SYNAPTIC, QUADRATIC, ADAPTING, *own), (NARROW, WIDE)):
         for on, reset in ((False, 0.0), (True, None)):
             yield rule, shape, surrogate, reset, (on,) * parts
     for rule, shape in product((LEAKY, SYNAPTIC, ADAPTING), LONGER):

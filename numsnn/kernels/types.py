@@ -113,7 +113,7 @@ class Geometry(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A window that slides over pictures (W7, W8).
+    """The filter window of a pooling, which slides over pictures (W7, W8).
 
     Attributes:
         kernel, stride, padding: pairs (vertical, horizontal).

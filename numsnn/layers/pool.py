@@ -24,7 +24,8 @@ class _Winners(NamedTuple):
 
 
 class _Window(Layer):
-    """A window that slides over pictures (sequences are pictures of height 1): ``window``, a `kernels.types.Window`."""
+    """A filter window that slides over pictures (sequences are pictures of height 1). A subclass sets ``window``, a
+    `kernels.types.Window`."""
 
     carries = False
     passes = "window"

@@ -24,7 +24,7 @@ class _Pull(NamedTuple):
 
 
 class _Slopes(NamedTuple):
-    """What a pass left: its input ``[M, C]``, and by channel the gradient's offset and slope."""
+    """What a pass left: its input ``[M, C]``, and the gradient's offset and slope per channel."""
 
     x: object
     direct: Direct

@@ -163,12 +163,12 @@ class Objective(NamedTuple):
     Attributes:
         weight: factor of the objective in the loss.
         eps: added to both variances, so that a silent channel stays finite.
-        count: potentials per channel.
+        potentials: how many there are per channel.
     """
 
     weight: float
     eps: float
-    count: int
+    potentials: int
 
 
 # --- losses ---

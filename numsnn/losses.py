@@ -15,6 +15,7 @@ import numpy as np
 
 from .describe import Described
 from .errors import ShapeError
+from .kernels import types
 from .validate import choice, number, positive, within
 
 
@@ -202,7 +203,8 @@ class TET(Loss):
         self.target = number("TET: target", target)
 
     def evaluate(self, kernels, z, labels, loss, dz):
-        kernels.temporal_cross_entropy(z, labels, self.label_smoothing, self.regulariser, self.target, loss, dz)
+        temporal = types.Temporal(self.label_smoothing, self.regulariser, self.target)
+        kernels.temporal_cross_entropy(z, labels, temporal, loss, dz)
 
 
 class SpikeCountMSE(Loss):
@@ -218,7 +220,7 @@ class SpikeCountMSE(Loss):
         self.incorrect_rate = number("SpikeCountMSE: incorrect_rate", incorrect_rate)
 
     def evaluate(self, kernels, z, labels, loss, dz):
-        kernels.spike_count_mse(z, labels, self.correct_rate, self.incorrect_rate, loss, dz)
+        kernels.spike_count_mse(z, labels, types.Rates(self.correct_rate, self.incorrect_rate), loss, dz)
 
 
 # --- potentials -----------------------------------------------------------------------------------------------------
@@ -378,7 +380,8 @@ class TimeToFirstSpike(Loss):
     def evaluate(self, kernels, z, labels, loss, dz):
         if z.dtype != np.uint8:
             _need_probabilities(kernels.to_host(z))
-        kernels.first_spike_cross_entropy(z, labels, self.label_smoothing, self.temperature, loss, dz)
+        timing = types.Timing(self.label_smoothing, self.temperature)
+        kernels.first_spike_cross_entropy(z, labels, timing, loss, dz)
 
     def decide(self, z):
         """The class that fires first, of equal ones the first; class 0 where all are silent."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from .describe import Described, nearest
+from .kernels import types
 from .layers.flat import FlatParameters
 from .layers.parameter import GROUPS
 from .portable import Portable, nothing
@@ -148,7 +149,12 @@ class SGD(Optimizer):
 
     def update(self, kernels, flat, memory, settings, factor):
         kernels.sgd_update(
-            flat.value, flat.grad, memory.get("velocity"), flat.ends, settings, factor, self.momentum, self.nesterov
+            flat.value,
+            flat.grad,
+            memory.get("velocity"),
+            types.Segments(flat.ends, settings),
+            factor,
+            types.Momentum(self.momentum, self.nesterov),
         )
 
 
@@ -184,12 +190,9 @@ class Adam(Optimizer):
             flat.grad,
             memory["first"],
             memory["second"],
-            flat.ends,
-            settings,
+            types.Segments(flat.ends, settings),
             factor,
-            *self.betas,
-            self.eps,
-            self.decoupled,
+            types.Adam(*self.betas, self.eps, self.decoupled),
             self.steps,
         )
 

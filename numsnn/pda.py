@@ -19,6 +19,7 @@ from typing import ClassVar
 import numpy as np
 
 from .describe import Described
+from .kernels.types import Direct, Moments, Objective
 from .portable import Portable, nothing
 from .validate import flag, number, positive, within
 
@@ -117,21 +118,11 @@ class ShiftTracker(Portable):
             return
         steps, channels = mean.shape
         total_mean, total_var, value, offset, slope = (self.kernels.empty((channels,), self.dtype) for _ in range(5))
-        self.kernels.merge_steps(mean, var, total_mean, total_var)
-        settings = self.settings
-        self.kernels.divergence(
-            total_mean,
-            total_var,
-            self.target[0],
-            self.target[1],
-            settings.eps,
-            settings.divergence,
-            steps * rows,
-            value,
-            offset,
-            slope,
-        )
-        self._shares, self._direct = value, (offset, slope)
+        total, direct = Moments(total_mean, total_var), Direct(offset, slope)
+        self.kernels.merge_steps(Moments(mean, var), total)
+        objective = Objective(self.settings.divergence, self.settings.eps, steps * rows)
+        self.kernels.divergence(total, Moments(self.target[0], self.target[1]), objective, value, direct)
+        self._shares, self._direct = value, direct
 
     def _track(self, current, mean, first):
         settings, kernels = self.settings, self.kernels
@@ -150,6 +141,6 @@ class ShiftTracker(Portable):
             self.correction = correction
 
     @property
-    def direct_gradient(self):
-        """(p_offset, p_slope) of the objective in the last pass, or (None, None)."""
-        return self._direct or (None, None)
+    def direct_gradient(self) -> Direct | None:
+        """The gradient of the objective in the last pass; None where there was none."""
+        return self._direct

@@ -16,6 +16,7 @@ def _cache_folder():
 
 os.environ["NUMBA_CACHE_DIR"] = str(_cache_folder())  # read when Numba is imported, which is later: with the tests
 os.environ["MPLBACKEND"] = "Agg"
+os.environ["NUMSNN_CHECK_ROLES"] = "1"  # read when the kernels are imported
 
 
 def _cuda_devices():

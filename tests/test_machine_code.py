@@ -21,10 +21,11 @@ import json
 import numpy as np
 from numsnn import machine_code
 from numsnn.kernels import for_device
+from numsnn.kernels.types import Affine, Moments
 
 x, ones, y = np.full((2, 4), 3, np.float32), np.ones(4, np.float32), np.zeros((2, 4), np.float32)
 cpu = for_device("cpu")
-cpu.batchnorm_forward(x, ones, ones * 0, ones, ones - 1e-5, 1e-5, 1.0, y)
+cpu.batchnorm_forward(x, Affine(ones, ones * 0, 1e-5), Moments(ones, ones - 1e-5), y)
 mask = np.zeros((1, 64), np.float32)
 cpu.dropout(np.ones((1, 64), np.float32), 0.5, 7, mask)
 used = [kernel.stats for kernel in machine_code.KERNELS if kernel.signatures]

@@ -42,14 +42,14 @@ class Norm(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Mean and (biased) variance, out; the shapes are told where they are asked for."""
+    """Mean and (biased) variance; the shapes are told where they are asked for."""
 
     mean: Any
     var: Any
 
 
 class Direct(NamedTuple):
-    """A loss that acts on the potential itself (D5, D6): p = offset + slope u, both ``[C]``."""
+    """The gradient of a loss that acts on u itself (D5, D6): p = offset + slope u, both ``[C]``."""
 
     offset: Any
     slope: Any
@@ -94,6 +94,159 @@ class Stored(NamedTuple):
     j: Any = None
     a: Any = None
     held: Any = None
+
+
+# --- layers without neurons ---
+
+
+class Geometry(NamedTuple):
+    """How the kernel of a convolution moves over its input (W4).
+
+    Attributes:
+        stride, padding: pairs (vertical, horizontal).
+        groups: groups of channels that do not mix.
+    """
+
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    groups: int = 1
+
+
+class Window(NamedTuple):
+    """The filter window of a pooling, which slides over pictures (W7, W8).
+
+    Attributes:
+        kernel, stride, padding: pairs (vertical, horizontal).
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+
+
+class Affine(NamedTuple):
+    """What a normalisation does beside centring (B3, B12): scale gamma (x - mean) / sqrt(var + eps) + beta.
+
+    Attributes:
+        gamma, beta: ``[C]``.
+        eps: added to the variance.
+        scale: 1, or the threshold of the neuron behind it in the threshold-dependent form. Group normalisation has
+            no scale.
+    """
+
+    gamma: Any
+    beta: Any
+    eps: float
+    scale: float = 1.0
+
+    def unscaled(self) -> tuple[Any, Any, float]:
+        """gamma, beta and eps, for a normalisation without a scale.
+
+        Raises:
+            ValueError: there is a scale.
+        """
+        if self.scale != 1:
+            raise ValueError(f"groupnorm: scale must be 1, as group normalisation has none; got {self.scale!r}")
+        return self[:3]
+
+
+class Band(NamedTuple):
+    """The firing rates that cost nothing (A2), spikes per step."""
+
+    low: float
+    high: float
+
+
+class Objective(NamedTuple):
+    """How the divergence objective counts (D4).
+
+    Attributes:
+        weight: factor of the objective in the loss.
+        eps: added to both variances, so that a silent channel stays finite.
+        potentials: how many there are per channel.
+    """
+
+    weight: float
+    eps: float
+    potentials: int
+
+
+# --- losses ---
+
+
+class Temporal(NamedTuple):
+    """The numbers of `temporal_cross_entropy` (L3).
+
+    Attributes:
+        smoothing: of the labels.
+        regulariser: share of the squared distance, between 0 and 1; the rest is the cross-entropy's.
+        target: what that distance is measured from.
+    """
+
+    smoothing: float
+    regulariser: float
+    target: float
+
+
+class Rates(NamedTuple):
+    """Firing rates that `spike_count_mse` wants (L4): of the labelled class, and of each other one."""
+
+    correct: float
+    incorrect: float
+
+
+class Timing(NamedTuple):
+    """The numbers of `first_spike_cross_entropy` (L7).
+
+    Attributes:
+        smoothing: of the labels.
+        temperature: what spike times are divided by, in steps.
+    """
+
+    smoothing: float
+    temperature: float
+
+
+# --- optimisers ---
+
+
+class Segments(NamedTuple):
+    """How the parameters of a network lie in one vector, each a segment of it.
+
+    Attributes:
+        ends: ``[P]`` int64, where each segment ends and the next one begins.
+        settings: ``[4, P]``: learning rate, weight decay, lower and upper bound of each.
+    """
+
+    ends: Any
+    settings: Any
+
+
+class Momentum(NamedTuple):
+    """How stochastic gradient descent goes on in its last direction (O2, O3).
+
+    Attributes:
+        share: of the last step that is kept, in [0, 1).
+        nesterov: look ahead along it.
+    """
+
+    share: float
+    nesterov: bool
+
+
+class Adam(NamedTuple):
+    """The numbers of Adam (O4, O5, O6).
+
+    Attributes:
+        beta1, beta2: decay of the first and of the second moment.
+        eps: added to the root of the second moment.
+        decoupled: weight decay is taken off the value, instead of being added to the gradient.
+    """
+
+    beta1: float
+    beta2: float
+    eps: float
+    decoupled: bool
 
 
 # --- ways to compute products ---

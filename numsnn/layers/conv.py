@@ -2,6 +2,7 @@
 
 from math import prod
 
+from ..kernels.types import Geometry, Window
 from ..validate import flag, pair, whole
 from .dense import initial_weight
 from .parameter import Parameter
@@ -10,8 +11,7 @@ from .shapes import need_channels, pictures, rows, window_extent
 
 
 class _Convolution(Routed):
-    """What convolutions share: sizes, weights and bias. A subclass sets ``window``: the pairs (vertical, horizontal)
-    kernel size, stride and padding."""
+    """What convolutions share: sizes, weights and bias. A subclass sets ``window``, a `kernels.types.Window`."""
 
     def __init__(self, in_channels, out_channels, groups, bias, name):
         super().__init__(name)
@@ -37,23 +37,18 @@ class _Convolution(Routed):
     @property
     def geometry(self):
         """Stride, padding and groups, as kernels take them."""
-        return (*self.window[1:], self.groups)
-
-    @property
-    def strides(self):
-        """Vertical and horizontal."""
-        return self.window[1]
+        return Geometry(self.window.stride, self.window.padding, self.groups)
 
     def taps(self, weight):
         """A weight, or its gradient, as kernels take it: ``[kh, kw, channels, channels]``."""
-        return weight.reshape(*self.window[0], *weight.shape[-2:])
+        return weight.reshape(*self.window.kernel, *weight.shape[-2:])
 
 
 class _Direct(_Convolution):
     """Conv1d and Conv2d: they differ in the rank of what they take."""
 
     def create(self, shape, rng):
-        positions = self.window[0][5 - len(shape) :]
+        positions = self.window.kernel[5 - len(shape) :]
         weight_shape = (*positions, self.in_channels // self.groups, self.out_channels)
         self.create_weight(weight_shape, prod(weight_shape[:-1]), rng)
 
@@ -64,7 +59,7 @@ class _Direct(_Convolution):
             pictures(x),
             self.taps(self.weight.value),
             bias,
-            *self.geometry,
+            self.geometry,
             pictures(y),
             self.sense(pictures(x)),
             self.way,
@@ -76,7 +71,7 @@ class _Direct(_Convolution):
     def propagate(self, dy, need_dx):
         kernels = self.kernels
         self.routes["weight"] = kernels.conv2d_backward_weight(
-            pictures(self.kept.x), pictures(dy), *self.geometry, self.taps(self.weight.grad), self._active, self.way
+            pictures(self.kept.x), pictures(dy), self.geometry, self.taps(self.weight.grad), self._active, self.way
         )
         if self.offset is not None:
             kernels.bias_backward(rows(dy), self.offset.grad)
@@ -86,7 +81,7 @@ class _Direct(_Convolution):
         self.routes["input"] = kernels.conv2d_backward_input(
             pictures(dy),
             self.taps(self.weight.value),
-            *self.geometry,
+            self.geometry,
             pictures(dx),
             self.way,
             None if self.needed is None else pictures(self.needed),
@@ -130,7 +125,7 @@ class Conv1d(_Direct):
         self.kernel_size = whole("Conv1d: kernel_size", kernel_size)
         self.stride = whole("Conv1d: stride", stride)
         self.padding = whole("Conv1d: padding", padding, 0)
-        self.window = (1, self.kernel_size), (1, self.stride), (0, self.padding)
+        self.window = Window((1, self.kernel_size), (1, self.stride), (0, self.padding))
 
     def infer(self, shape):
         need_channels(self, shape, self.in_channels, (4,))
@@ -173,7 +168,7 @@ class Conv2d(_Direct):
         self.kernel_size = pair("Conv2d: kernel_size", kernel_size, 1)
         self.stride = pair("Conv2d: stride", stride, 1)
         self.padding = pair("Conv2d: padding", padding, 0)
-        self.window = self.kernel_size, self.stride, self.padding
+        self.window = Window(self.kernel_size, self.stride, self.padding)
 
     def infer(self, shape):
         need_channels(self, shape, self.in_channels, (5,))
@@ -225,7 +220,7 @@ class ConvTranspose2d(_Convolution):
         self.stride = pair("ConvTranspose2d: stride", stride, 1)
         self.padding = pair("ConvTranspose2d: padding", padding, 0)
         self.output_padding = pair("ConvTranspose2d: output_padding", output_padding, 0)
-        self.window = self.kernel_size, self.stride, self.padding
+        self.window = Window(self.kernel_size, self.stride, self.padding)
         if any(extra >= step for extra, step in zip(self.output_padding, self.stride, strict=True)):
             raise ValueError(
                 f"ConvTranspose2d: output_padding must be less than stride {self.stride}; got {self.output_padding}"
@@ -251,7 +246,7 @@ class ConvTranspose2d(_Convolution):
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)
         self.routes["forward"] = self.kernels.conv2d_backward_input(
-            pictures(x), self.weight.value, *self.geometry, pictures(y), self.way
+            pictures(x), self.weight.value, self.geometry, pictures(y), self.way
         )
         if self.offset is not None:
             self.kernels.add_row(rows(y), self.offset.value, rows(y))
@@ -263,7 +258,7 @@ class ConvTranspose2d(_Convolution):
         kernels = self.kernels
         active = self.sense(pictures(dy))
         self.routes["weight"] = kernels.conv2d_backward_weight(
-            pictures(dy), pictures(self.kept.x), *self.geometry, self.weight.grad, active, self.way
+            pictures(dy), pictures(self.kept.x), self.geometry, self.weight.grad, active, self.way
         )
         if self.offset is not None:
             kernels.bias_backward(rows(dy), self.offset.grad)
@@ -271,6 +266,6 @@ class ConvTranspose2d(_Convolution):
             return None
         dx = self.gradient(self.input_shape)
         self.routes["input"] = kernels.conv2d_forward(
-            pictures(dy), self.weight.value, None, *self.geometry, pictures(dx), active, self.way
+            pictures(dy), self.weight.value, None, self.geometry, pictures(dx), active, self.way
         )
         return dx

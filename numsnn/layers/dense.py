@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..kernels.types import Geometry
 from ..validate import flag, whole
 from .parameter import Parameter
 from .route import Routed
@@ -31,7 +32,7 @@ class Linear(Routed):
         self.out_features = whole("Linear: out_features", out_features)
         self.bias = flag("Linear: bias", bias)
 
-    strides, groups = (1, 1), 1
+    geometry, groups = Geometry(), 1
     absorbs = "normalisation"
 
     def taps(self, weight):

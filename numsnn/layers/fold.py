@@ -1,6 +1,7 @@
 """Batch normalisation folded into the weights before it, for inference."""
 
 from ..describe import Described
+from ..kernels.types import Moments
 from .names import title
 
 
@@ -75,12 +76,8 @@ def _take_over(layer, source, norm):
     kernels.batchnorm_fold(
         source.weight.value,
         bias,
-        norm.gamma.value,
-        norm.beta.value,
-        norm.running["mean"],
-        norm.running["var"],
-        norm.eps,
-        norm.v_threshold,
+        norm.own_affine(),
+        Moments(norm.running["mean"], norm.running["var"]),
         layer.weight.value,
         layer.offset.value,
     )

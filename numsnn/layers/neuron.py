@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from ..kernels.rules import Rule
-from ..kernels.types import Firing, Reset
+from ..kernels.types import Firing, Moments, Norm, Reset
 from ..pda import PDA, ShiftTracker
 from ..psg import FAMILIES, PSG, Surrogate
 from ..validate import flag, whole
 from .base import Layer
 from .neuron_arguments import granularity, numbers
-from .neuron_run import ByRule, Extended, Trace, direct_of
+from .neuron_run import ByRule, Extended, Trace
 from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
 from .shapes import keep_channels
@@ -247,9 +247,10 @@ class Neuron(Layer):
             self.kernels.copy(norm.var, var[0])
         else:
             self.kernels.moments(trace.current.reshape(1, -1, channels), mean, var)
+        moments = Moments(mean[0], var[0])
         if norm is not None:
-            self.kernels.normalised_moments(mean[0], var[0], *norm[:3], mean[0], var[0])
-        return mean[0], var[0]
+            self.kernels.normalised_moments(moments, Norm(norm.centre, norm.factor, norm.offset), moments)
+        return moments
 
     def potentials(self) -> np.ndarray:
         """Potentials after charging of the last stored pass, ``[T, M, C]``, on the host; computed again, unless the
@@ -276,7 +277,7 @@ class Neuron(Layer):
     def propagate(self, dy, need_dx):
         trace = self.kept
         shape = trace.s.shape
-        direct = direct_of((None, None) if self.tracker is None else self.tracker.direct_gradient)
+        direct = None if self.tracker is None else self.tracker.direct_gradient
         dx = self.gradient(dy.shape) if self.run.stores_potentials else self.overwrite(dy)
         self.run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape))
         for value in self.constrained:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..kernels.rules import Rule
-from ..kernels.types import Direct, Extensions, Moments, Norm, Reset, Stored, Wanted
+from ..kernels.types import Extensions, Moments, Norm, Reset, Stored, Wanted
 from .norm import Normalisation
 
 
@@ -195,8 +195,3 @@ def _wanted(neuron, values):
         for value in (*values, neuron.threshold, neuron.width)
     ]
     return Wanted(tuple(gradients[:-2]), *gradients[-2:])
-
-
-def direct_of(pair) -> Direct | None:
-    """A loss on the potentials as the kernels take it, from PDA's (offset, slope) or (None, None)."""
-    return None if pair[0] is None else Direct(*pair)

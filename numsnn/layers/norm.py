@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels.types import Affine, Moments
 from ..validate import flag, positive, whole, within
 from .base import Layer
 from .parameter import Parameter
@@ -111,14 +112,16 @@ class BatchNorm(AffineNorm):
             "var": kernels.from_host(np.ones(size), self.dtype),
         }
 
+    def own_affine(self) -> Affine:
+        """What the layer does beside centring, as kernels take it."""
+        return Affine(self.gamma.value, self.beta.value, self.eps, self.v_threshold)
+
     def compute(self, x, mode):
         x = self.as_real(x)
         mean, var = self._statistics(x, mode)
         y = self.buffer("y", x.shape)
         rows = (-1, self.channels)
-        self.kernels.batchnorm_forward(
-            x.reshape(rows), self.gamma.value, self.beta.value, mean, var, self.eps, self.v_threshold, y.reshape(rows)
-        )
+        self.kernels.batchnorm_forward(x.reshape(rows), self.own_affine(), Moments(mean, var), y.reshape(rows))
         return y
 
     def hand_over(self, x, mode):
@@ -126,7 +129,7 @@ class BatchNorm(AffineNorm):
         x = self.as_real(x)
         mean, var = self._statistics(x, mode)
         factor, sums = self.buffer("factor", (self.channels,)), self.buffer("sums", (2, self.channels))
-        self.kernels.batchnorm_factor(self.gamma.value, var, self.eps, self.v_threshold, factor)
+        self.kernels.batchnorm_factor(self.own_affine(), var, factor)
         if mode.store:
             self.kept = self.kept._replace(sums=sums)
         return x, Normalisation(mean, factor, self.beta.value, var if mode.training else None, sums)
@@ -152,11 +155,8 @@ class BatchNorm(AffineNorm):
         self.kernels.batchnorm_backward(
             dy.reshape(rows),
             x.reshape(rows),
-            self.gamma.value,
-            mean,
-            var,
-            self.eps,
-            self.v_threshold,
+            self.own_affine(),
+            Moments(mean, var),
             frozen,
             None if dx is None else dx.reshape(rows),
             self.gamma.grad,

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from ..kernels.types import Affine, Moments
 from ..validate import flag, positive, whole
 from .norm import AffineNorm
 
@@ -10,8 +11,7 @@ class _Groups(NamedTuple):
     """What a pass left: samples and steps ``[T N, positions, C]``, and the moments of their groups."""
 
     samples: object
-    mean: object
-    var: object
+    moments: Moments
 
 
 class GroupNorm(AffineNorm):
@@ -45,28 +45,27 @@ class GroupNorm(AffineNorm):
         if channels % groups:
             raise ValueError(f"{kind}: groups must divide the channels; got {groups} for {channels}")
 
+    def _affine(self):
+        return Affine(self.gamma.value, self.beta.value, self.eps)
+
     def compute(self, x, mode):
         samples = self.as_real(x).reshape(x.shape[0] * x.shape[1], -1, self.channels)
         y = self.buffer("y", x.shape)
-        mean = self.buffer("mean", (len(samples), self.groups))
-        var = self.buffer("var", mean.shape)
-        self.kernels.groupnorm_forward(
-            samples, self.gamma.value, self.beta.value, self.eps, mean, var, y.reshape(samples.shape)
-        )
+        shape = len(samples), self.groups
+        moments = Moments(self.buffer("mean", shape), self.buffer("var", shape))
+        self.kernels.groupnorm_forward(samples, self._affine(), moments, y.reshape(samples.shape))
         if mode.store:
-            self.kept = _Groups(samples, mean, var)
+            self.kept = _Groups(samples, moments)
         return y
 
     def propagate(self, dy, need_dx):
-        samples, mean, var = self.kept
+        samples, moments = self.kept
         dx = self.gradient(samples.shape) if need_dx else None
         self.kernels.groupnorm_backward(
             dy.reshape(samples.shape),
             samples,
-            self.gamma.value,
-            mean,
-            var,
-            self.eps,
+            self._affine(),
+            moments,
             dx,
             self.gamma.grad,
             self.beta.grad,

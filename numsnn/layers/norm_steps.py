@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels.types import Affine, Moments
 from ..validate import flag, positive, whole, within
 from .base import Layer
 from .norm import BatchNorm
@@ -94,6 +95,9 @@ class BNTT(Layer):
             "var": kernels.from_host(np.ones(size), self.dtype),
         }
 
+    def _affine(self, t):
+        return Affine(self.gamma.value[t], self.beta.value[t], self.eps)
+
     def compute(self, x, mode):
         _check_start(self, mode)
         kernels = self.kernels
@@ -106,9 +110,8 @@ class BNTT(Layer):
             if mode.track:
                 kernels.running_update(self.running["mean"], mean, self.momentum)
                 kernels.running_update(self.running["var"], var, self.momentum)
-        gamma, beta = self.gamma.value, self.beta.value
         for t in range(self.steps):
-            kernels.batchnorm_forward(rows[t], gamma[t], beta[t], mean[t], var[t], self.eps, 1.0, y[t])
+            kernels.batchnorm_forward(rows[t], self._affine(t), Moments(mean[t], var[t]), y[t])
         if mode.store:
             self.kept = _Steps(rows, mean, var, not mode.training)
         return y.reshape(x.shape)
@@ -116,19 +119,16 @@ class BNTT(Layer):
     def propagate(self, dy, need_dx):
         x, mean, var, frozen = self.kept
         dx = self.gradient(x.shape) if need_dx else None
-        slopes, gamma = dy.reshape(x.shape), self.gamma
+        slopes = dy.reshape(x.shape)
         for t in range(self.steps):
             self.kernels.batchnorm_backward(
                 slopes[t],
                 x[t],
-                gamma.value[t],
-                mean[t],
-                var[t],
-                self.eps,
-                1.0,
+                self._affine(t),
+                Moments(mean[t], var[t]),
                 frozen,
                 None if dx is None else dx[t],
-                gamma.grad[t],
+                self.gamma.grad[t],
                 self.beta.grad[t],
             )
         return dx.reshape(dy.shape) if need_dx else None

@@ -216,7 +216,7 @@ class _Through(_Source):
         if before is None or self.layer.passes == "reshape":
             return None if before is None else before.reshape(shape)
         y, index = self.layer.buffer("visible", shape, np.uint8), self.layer.buffer("any", shape, np.int16)
-        self.layer.kernels.max_pool2d_forward(pictures(before), *self.layer.window, pictures(y), pictures(index))
+        self.layer.kernels.max_pool2d_forward(pictures(before), self.layer.window, pictures(y), pictures(index))
         return y
 
 

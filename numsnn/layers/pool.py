@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels.types import Window
 from ..validate import pair, whole
 from .base import Layer
 from .shapes import pictures, window_extent
@@ -23,8 +24,8 @@ class _Winners(NamedTuple):
 
 
 class _Window(Layer):
-    """A window that slides over pictures (sequences are pictures of height 1). A subclass sets ``window``: the pairs
-    (vertical, horizontal) kernel size, stride and padding."""
+    """A filter window that slides over pictures (sequences are pictures of height 1). A subclass sets ``window``, a
+    `kernels.types.Window`."""
 
     carries = False
     passes = "window"
@@ -35,7 +36,7 @@ class _Window(Layer):
         self.kernel_size = pair(f"{kind}: kernel_size", kernel_size, 1)
         self.stride = self.kernel_size if stride is None else pair(f"{kind}: stride", stride, 1)
         self.padding = pair(f"{kind}: padding", padding, 0)
-        self.window = self.kernel_size, self.stride, self.padding
+        self.window = Window(self.kernel_size, self.stride, self.padding)
         self._check_padding()
 
     def slide_along_sequences(self, kernel_size, stride, padding):
@@ -44,12 +45,11 @@ class _Window(Layer):
         self.kernel_size = whole(f"{kind}: kernel_size", kernel_size)
         self.stride = self.kernel_size if stride is None else whole(f"{kind}: stride", stride)
         self.padding = whole(f"{kind}: padding", padding, 0)
-        self.window = (1, self.kernel_size), (1, self.stride), (0, self.padding)
+        self.window = Window((1, self.kernel_size), (1, self.stride), (0, self.padding))
         self._check_padding()
 
     def _check_padding(self):
-        kernel, _, padding = self.window
-        if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        if any(2 * p > k for p, k in zip(self.window.padding, self.window.kernel, strict=True)):
             raise ValueError(
                 f"{type(self).__name__}: padding must be at most half the kernel {self.kernel_size}; got {self.padding}"
             )
@@ -66,7 +66,7 @@ class _Average(_Window):
 
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)
-        self.kernels.avg_pool2d_forward(pictures(x), *self.window, pictures(y))
+        self.kernels.avg_pool2d_forward(pictures(x), self.window, pictures(y))
         self.kept = _Averaged(x.shape) if mode.store else None
         return y
 
@@ -74,7 +74,7 @@ class _Average(_Window):
         if not need_dx:
             return None
         dx = self.gradient(self.kept.shape)
-        self.kernels.avg_pool2d_backward(pictures(dy), *self.window, pictures(dx))
+        self.kernels.avg_pool2d_backward(pictures(dy), self.window, pictures(dx))
         return dx
 
 
@@ -84,7 +84,7 @@ class _Maximum(_Window):
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape, x.dtype)
         index = self.buffer("index", self.output_shape, np.int16)
-        self.kernels.max_pool2d_forward(pictures(x), *self.window, pictures(y), pictures(index))
+        self.kernels.max_pool2d_forward(pictures(x), self.window, pictures(y), pictures(index))
         self.kept = _Winners(x.shape, index) if mode.store else None
         return y
 
@@ -93,7 +93,7 @@ class _Maximum(_Window):
             return None
         shape, index = self.kept
         dx = self.gradient(shape)
-        self.kernels.max_pool2d_backward(pictures(dy), pictures(index), *self.window, pictures(dx))
+        self.kernels.max_pool2d_backward(pictures(dy), pictures(index), self.window, pictures(dx))
         return dx
 
     def pieces(self):
@@ -162,6 +162,11 @@ class MaxPool2d(_Maximum):
         self.slide_over_pictures(kernel_size, stride, padding)
 
 
+def _whole(shape):
+    """The window that holds a whole picture ``[T, N, H, W, C]``."""
+    return Window(shape[2:4], shape[2:4])
+
+
 class GlobalAvgPool2d(Layer):
     """Mean over all positions. ``[T, N, H, W, C]`` -> ``[T, N, C]``."""
 
@@ -174,8 +179,7 @@ class GlobalAvgPool2d(Layer):
 
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)
-        whole = x.shape[2:4]
-        self.kernels.avg_pool2d_forward(pictures(x), whole, whole, (0, 0), y.reshape(-1, 1, 1, y.shape[-1]))
+        self.kernels.avg_pool2d_forward(pictures(x), _whole(x.shape), y.reshape(-1, 1, 1, y.shape[-1]))
         self.kept = _Averaged(x.shape) if mode.store else None
         return y
 
@@ -183,6 +187,5 @@ class GlobalAvgPool2d(Layer):
         if not need_dx:
             return None
         dx = self.gradient(self.kept.shape)
-        whole = self.kept.shape[2:4]
-        self.kernels.avg_pool2d_backward(dy.reshape(-1, 1, 1, dy.shape[-1]), whole, whole, (0, 0), pictures(dx))
+        self.kernels.avg_pool2d_backward(dy.reshape(-1, 1, 1, dy.shape[-1]), _whole(self.kept.shape), pictures(dx))
         return dx

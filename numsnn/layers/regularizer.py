@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ShapeError
+from ..kernels.types import Band, Direct, Moments, Objective
 from ..portable import nothing
 from ..validate import choice, number, positive, within
 from .base import Layer
@@ -23,11 +24,10 @@ class _Pull(NamedTuple):
 
 
 class _Slopes(NamedTuple):
-    """What a pass left: its input ``[M, C]``, and by channel the gradient's slope and offset."""
+    """What a pass left: its input ``[M, C]``, and the gradient's offset and slope per channel."""
 
     x: object
-    slope: object
-    offset: object
+    direct: Direct
 
 
 class _Penalty(Layer):
@@ -105,7 +105,7 @@ class RateBand(_RatePenalty):
 
     def measure(self, s, value, pull):
         """Fill every unit's share of the penalty, and its gradient on each of the unit's spikes."""
-        self.kernels.rate_band(s, self.low, self.high, self.weight, value, pull)
+        self.kernels.rate_band(s, Band(self.low, self.high), self.weight, value, pull)
 
     def pieces(self):
         return np.sign(self.kernels.to_host(self.kept.pull)).astype(np.int64)
@@ -192,16 +192,15 @@ class Divergence(_Penalty):
             self.kernels.fill(target_mean, self.target_mean)
             self.kernels.fill(target_var, self.target_var)
             self.kernels.moments(flat, mean[None], var[None])
-            self.kernels.divergence(
-                mean, var, target_mean, target_var, self.eps, self.weight, flat.shape[1], value, offset, slope
-            )
-            self.shares, self.kept = value, _Slopes(flat[0], slope, offset)
+            objective, direct = Objective(self.weight, self.eps, flat.shape[1]), Direct(offset, slope)
+            self.kernels.divergence(Moments(mean, var), Moments(target_mean, target_var), objective, value, direct)
+            self.shares, self.kept = value, _Slopes(flat[0], direct)
         return x
 
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        x, slope, offset = self.kept
+        x, direct = self.kept
         dx = self.gradient(dy.shape)
-        self.kernels.add_affine(dy.reshape(x.shape), x, slope, offset, dx.reshape(x.shape))
+        self.kernels.add_affine(dy.reshape(x.shape), x, direct, dx.reshape(x.shape))
         return dx

@@ -20,7 +20,7 @@ class _Arrived(NamedTuple):
 
 
 class Routed(Layer):
-    """Base of the layers that multiply with weights. A subclass says how as ``taps(weight)``, ``strides`` and
+    """Base of the layers that multiply with weights. A subclass says how as ``taps(weight)``, ``geometry`` and
     ``groups``: the convolution it is.
 
     Attributes:
@@ -55,7 +55,7 @@ class Routed(Layer):
     @property
     def visible_limit(self) -> float:
         """Share of visible inputs up to which the target leaves out the gradients of the others."""
-        return self.kernels.visible_limit(self.taps(self.weight.value), self.strides, self.groups, self.way)
+        return self.kernels.visible_limit(self.taps(self.weight.value), self.geometry, self.way)
 
     @property
     def density(self) -> float | None:

@@ -120,7 +120,7 @@ class Passes:
         if self.case.kind == "linear":
             kernels.linear_backward_input(rows(self.dy), w, rows(self.dx))
         else:
-            kernels.conv2d_backward_input(pictures(self.dy), w, *self.layer.geometry, pictures(self.dx))
+            kernels.conv2d_backward_input(pictures(self.dy), w, self.layer.geometry, pictures(self.dx))
 
     def outcome(self) -> dict[str, np.ndarray]:
         """What the passes compute, by name."""

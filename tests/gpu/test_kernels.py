@@ -7,7 +7,7 @@ from close import ROUNDING, close
 from workloads import WORKLOADS
 
 from numsnn.kernels import for_device
-from numsnn.kernels.types import Way
+from numsnn.kernels.types import Geometry, Way
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
@@ -71,11 +71,11 @@ def test_convolutions(name, inputs, route):
     w, b = rng.standard_normal(weights, np.float32), rng.standard_normal(weights[3], np.float32)
     sizes = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(shape[1:3], padding, weights, stride, strict=False)]
     dy = rng.standard_normal((shape[0], *sizes, weights[3]), np.float32)
-    found = []
+    found, geometry = [], Geometry(stride, padding)
     for k, asked in ((twin, route), (cpu, "dense")):
         y, dw, dx = np.empty_like(dy), np.empty_like(w), np.empty(shape, np.float32)
-        k.conv2d_forward(x, w, b, stride, padding, 1, y, None, Way(asked))
-        k.conv2d_backward_weight(x, dy, stride, padding, 1, dw, None, Way(asked))
-        k.conv2d_backward_input(dy, w, stride, padding, 1, dx, Way(asked))
+        k.conv2d_forward(x, w, b, geometry, y, None, Way(asked))
+        k.conv2d_backward_weight(x, dy, geometry, dw, None, Way(asked))
+        k.conv2d_backward_input(dy, w, geometry, dx, Way(asked))
         found.append([y, dw, dx])
     close(*found, 4 * ROUNDING)  # the gradient of weights sums up to 131,072 terms

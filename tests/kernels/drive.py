@@ -16,7 +16,7 @@ from workloads import REAL, WORKLOADS, empty, normal, spikes
 from numsnn.kernels.cuda import neuron
 from numsnn.kernels.cuda.ways import library
 from numsnn.kernels.rules import LEAKY, SCALED, SCALED_SYNAPTIC, SYNAPTIC
-from numsnn.kernels.types import Direct, Extensions, Firing, Moments, Norm, Reset, Stored, Wanted
+from numsnn.kernels.types import Direct, Extensions, Firing, Geometry, Moments, Momentum, Norm, Reset, Stored, Wanted
 
 MISSING = []
 """Functions that were asked for and that the target does not have."""
@@ -135,20 +135,20 @@ def vectors(rng, count, channels):
 
 def plain_descent(k, rng):
     """Without momentum."""
-    ends, settings = workloads.segments()
-    k.sgd_update(*normal(rng, 2, ends[-1]), None, ends, settings, 0.7, 0.0, False)
+    segments = workloads.segments()
+    k.sgd_update(*normal(rng, 2, segments.ends[-1]), None, segments, 0.7, Momentum(0.0, False))
 
 
 def large_products(k, rng):
     """Such that fill a device, for which tiles are larger."""
     w, y = normal(rng, 3, 3, 64, 64), empty(32, 32, 32, 64)
-    geometry = (1, 1), (1, 1), 1
+    geometry = Geometry((1, 1), (1, 1))
     for draw in (normal, spikes):
         x = draw(rng, *y.shape)
         for bias in (None, normal(rng, 64)):
-            k.conv2d_forward(x, w, bias, *geometry, y)
-        k.conv2d_backward_weight(x, y, *geometry, empty(*w.shape))
-    k.conv2d_backward_input(y, w, *geometry, empty(*y.shape))
+            k.conv2d_forward(x, w, bias, geometry, y)
+        k.conv2d_backward_weight(x, y, geometry, empty(*w.shape))
+    k.conv2d_backward_input(y, w, geometry, empty(*y.shape))
 
 
 # --- neurons that follow a rule ---------------------------------------------------------------------------------------

@@ -5,9 +5,10 @@ import numpy as np
 from targets import cpu, reference
 
 from numsnn.kernels.cpu.inline import vector
-from numsnn.kernels.types import Way
+from numsnn.kernels.types import Geometry, Way
 
 rng = np.random.default_rng(0)
+geometry = Geometry((1, 1), (1, 1))
 x = (rng.random((3, 9, 10, 20)) < 0.2).astype(np.uint8)
 w = rng.normal(size=(3, 3, 20, 37)).astype(np.float32)
 b, dy = rng.normal(size=37).astype(np.float32), rng.normal(size=(3, 9, 10, 37)).astype(np.float32)
@@ -15,10 +16,10 @@ for route in ("events", "winograd", "dense"):
     results = []
     for k in (cpu, reference):
         y, dw, dx = np.empty_like(dy), np.empty_like(w), np.empty(x.shape, np.float32)
-        taken = k.conv2d_forward(x, w, b, (1, 1), (1, 1), 1, y, None, Way(route))
+        taken = k.conv2d_forward(x, w, b, geometry, y, None, Way(route))
         assert k is reference or taken == route
-        k.conv2d_backward_weight(x, dy, (1, 1), (1, 1), 1, dw, None, Way(route))
-        k.conv2d_backward_input(dy, w, (1, 1), (1, 1), 1, dx, Way(route))
+        k.conv2d_backward_weight(x, dy, geometry, dw, None, Way(route))
+        k.conv2d_backward_input(dy, w, geometry, dx, Way(route))
         results.append((y, dw, dx))
     for got, want in zip(*results, strict=True):
         assert np.abs(got - want).max() < 1e-4 * np.abs(want).max(), route

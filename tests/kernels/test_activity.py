@@ -8,12 +8,13 @@ from bounds import REALS, agree, is_gradient
 from targets import ALL, COMPILED, reference
 
 from numsnn.kernels.cpu import activity
+from numsnn.kernels.types import Band, Direct
 
 WEIGHT, LOW, HIGH = 0.7, 0.3, 0.5
 
 PENALTIES = {
-    "band": ("rate_band", (LOW, HIGH, WEIGHT)),
-    "point": ("rate_band", (0.4, 0.4, WEIGHT)),
+    "band": ("rate_band", (Band(LOW, HIGH), WEIGHT)),
+    "point": ("rate_band", (Band(0.4, 0.4), WEIGHT)),
     "l1": ("rate_power", (1, WEIGHT)),
     "l2": ("rate_power", (2, WEIGHT)),
 }
@@ -44,7 +45,7 @@ def written_out(name, rate):
         return rate
     if name == "l2":
         return rate * rate
-    low, high, _ = PENALTIES[name][1]
+    (low, high), _ = PENALTIES[name][1]
     return (low - rate) ** 2 if rate < low else (rate - high) ** 2 if rate > high else 0.0
 
 
@@ -115,7 +116,7 @@ def test_adding_rows(small_tiles, k, rows, units, real):
     y = np.full((2, 2, rows, units), np.nan, real)
     for target, out in zip((reference, k), y, strict=True):
         target.add_row(x, offset, out[0])
-        target.add_affine(x, u, slope, offset, out[1])
+        target.add_affine(x, u, Direct(offset, slope), out[1])
     scale = np.abs(x) + np.abs(slope * u) + np.abs(offset)
     agree(y[0, 0], np.array([[x[m, f] + offset[f] for f in range(units)] for m in range(rows)]), 1, scale)
     agree(y[0, 1], x + slope * u + offset, 3, scale)

@@ -7,6 +7,7 @@ from bounds import REALS, agree
 from targets import ALL, COMPILED, SIMULATED, TWIN, cpu, reference
 
 from numsnn.kernels.cpu.ways import grouped, product
+from numsnn.kernels.types import Geometry
 
 # (B, H, W, I), (kh, kw, O), stride, padding, groups
 CASES = {
@@ -37,15 +38,15 @@ def draw(name, real):
     w = rng.normal(size=(kh, kw, shape[3] // groups, outputs)).astype(real)
     b = rng.normal(size=outputs).astype(real)
     dy = rng.normal(size=naive.output_shape(shape, (kh, kw), stride, padding, outputs)).astype(real)
-    return x, w, b, dy, (stride, padding, groups)
+    return x, w, b, dy, Geometry(stride, padding, groups)
 
 
 def run(k, x, w, b, dy, geometry):
     """y, dw and dx of one target, in memory that held NaN."""
     y, dw, dx = (np.full_like(like, np.nan) for like in (dy, w, np.zeros(x.shape, w.dtype)))
-    k.conv2d_forward(x, w, b, *geometry, y)
-    k.conv2d_backward_weight(x, dy, *geometry, dw)
-    k.conv2d_backward_input(dy, w, *geometry, dx)
+    k.conv2d_forward(x, w, b, geometry, y)
+    k.conv2d_backward_weight(x, dy, geometry, dw)
+    k.conv2d_backward_input(dy, w, geometry, dx)
     return y, dw, dx
 
 
@@ -154,7 +155,7 @@ def test_spikes_through_the_transposed_convolution(small_tiles, k, name):
     assert 0.05 < spikes.mean() < 0.6
     found = [np.full_like(x, np.nan) for _ in range(2)]
     for dx, given in zip(found, (spikes, spikes.astype(np.float32)), strict=True):
-        k.conv2d_backward_input(given, w, *geometry, dx)
+        k.conv2d_backward_input(given, w, geometry, dx)
     assert np.array_equal(*found) and found[0].any()
 
 
@@ -176,7 +177,7 @@ def test_spikes(small_tiles, k, name):
 @COMPILED
 def test_many_channels_without_small_tiles(k):
     """More input channels than one owner of weight gradients takes, and more rows than its tiles have."""
-    geometry = (1, 1), (1, 1), 1
+    geometry = Geometry((1, 1), (1, 1))
     rng = np.random.default_rng(2)
     if SIMULATED and k.name == "cuda":
         pytest.skip("takes long in the simulator")

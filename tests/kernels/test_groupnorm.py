@@ -5,6 +5,8 @@ import pytest
 from bounds import REALS, agree, is_gradient, within
 from targets import ALL, COMPILED, fewer, reference
 
+from numsnn.kernels.types import Affine, Moments
+
 EPS = 1e-3
 """Large enough to matter: a kernel that forgot it would be far off."""
 
@@ -34,8 +36,9 @@ def run(k, x, gamma, beta, dy, groups, want_dx=True):
     mean, var = np.full((2, len(x), groups), np.nan, x.dtype)
     y, dx = np.full((2, *x.shape), np.nan, x.dtype)
     dgamma, dbeta = np.full((2, x.shape[2]), np.nan, x.dtype)
-    k.groupnorm_forward(x, gamma, beta, EPS, mean, var, y)
-    k.groupnorm_backward(dy, x, gamma, mean, var, EPS, dx if want_dx else None, dgamma, dbeta)
+    affine, given = Affine(gamma, beta, EPS), Moments(mean, var)
+    k.groupnorm_forward(x, affine, given, y)
+    k.groupnorm_backward(dy, x, affine, given, dx if want_dx else None, dgamma, dbeta)
     return mean, var, y, dx, dgamma, dbeta
 
 
@@ -102,6 +105,18 @@ def test_is_the_reference(small_tiles, k, name, real):
     ops = 8 * x.size
     for array, oracle, scale in zip(got, want, scales, strict=True):
         agree(array, oracle, ops, scale)
+
+
+@ALL
+def test_a_scale_is_refused(k):
+    """Batch normalisation alone has one."""
+    x, gamma, beta, dy, _ = draw("features", np.float64)
+    affine, given = Affine(gamma, beta, EPS, 0.5), Moments(*np.ones((2, len(x), 2)))
+    message = "groupnorm: scale must be 1, as group normalisation has none; got 0.5"
+    with pytest.raises(ValueError, match=message):
+        k.groupnorm_forward(x, affine, given, np.empty_like(x))
+    with pytest.raises(ValueError, match=message):
+        k.groupnorm_backward(dy, x, affine, given, None, np.empty_like(gamma), np.empty_like(beta))
 
 
 @ALL

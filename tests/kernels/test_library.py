@@ -38,9 +38,9 @@ def by(precision, x, w, b, dy, geometry):
     """y, dw, dx of the twin at one precision, in memory that held NaN, and the routes taken."""
     y, dw, dx = (np.full(like.shape, np.nan, w.dtype) for like in (dy, w, x))
     taken = (
-        twin.conv2d_forward(x, w, b, *geometry, y, None, Way(precision=precision)),
-        twin.conv2d_backward_weight(x, dy, *geometry, dw, None, Way(precision=precision)),
-        twin.conv2d_backward_input(dy, w, *geometry, dx, Way(precision=precision)),
+        twin.conv2d_forward(x, w, b, geometry, y, None, Way(precision=precision)),
+        twin.conv2d_backward_weight(x, dy, geometry, dw, None, Way(precision=precision)),
+        twin.conv2d_backward_input(dy, w, geometry, dx, Way(precision=precision)),
     )
     return (y, dw, dx), taken
 
@@ -72,9 +72,9 @@ def test_spikes(stand_in, monkeypatch, name):
     for array, oracle, (terms, scale) in zip((y, dw), want[:2], scales[:2], strict=True):
         agree(array, oracle, terms, scale)
     found, expected, scale = (np.full_like(x, np.nan) for _ in range(3))
-    assert twin.conv2d_backward_input(others, w, *geometry, found) == "library, float32"
-    reference.conv2d_backward_input(others, w, *geometry, expected)
-    reference.conv2d_backward_input(others, np.abs(w), *geometry, scale)
+    assert twin.conv2d_backward_input(others, w, geometry, found) == "library, float32"
+    reference.conv2d_backward_input(others, w, geometry, expected)
+    reference.conv2d_backward_input(others, np.abs(w), geometry, scale)
     agree(found, expected, w[:, :, 0].size, scale)
 
 

@@ -7,6 +7,8 @@ import pytest
 from bounds import REALS, agree, is_gradient
 from targets import ALL, COMPILED, reference
 
+from numsnn.kernels.types import Rates, Temporal, Timing
+
 STEPS, SAMPLES, CLASSES = 3, 5, 4
 LABELS = np.array([0, 3, 1, 0, 2], np.int64)
 """The first and the last class among them."""
@@ -14,19 +16,25 @@ LABELS = np.array([0, 3, 1, 0, 2], np.int64)
 LOSSES = {
     "rate": ("rate_cross_entropy", (0.0,)),
     "rate, smoothed": ("rate_cross_entropy", (0.1,)),
-    "temporal": ("temporal_cross_entropy", (0.0, 0.0, 0.0)),
-    "temporal, smoothed and pulled": ("temporal_cross_entropy", (0.1, 0.3, 0.8)),
-    "temporal, only pulled": ("temporal_cross_entropy", (0.0, 1.0, -0.4)),
-    "count": ("spike_count_mse", (0.8, 0.2)),
-    "count, all or nothing": ("spike_count_mse", (1.0, 0.0)),
+    "temporal": ("temporal_cross_entropy", (Temporal(0.0, 0.0, 0.0),)),
+    "temporal, smoothed and pulled": ("temporal_cross_entropy", (Temporal(0.1, 0.3, 0.8),)),
+    "temporal, only pulled": ("temporal_cross_entropy", (Temporal(0.0, 1.0, -0.4),)),
+    "count": ("spike_count_mse", (Rates(0.8, 0.2),)),
+    "count, all or nothing": ("spike_count_mse", (Rates(1.0, 0.0),)),
     "maximum": ("max_membrane_cross_entropy", (0.0,)),
     "maximum, smoothed": ("max_membrane_cross_entropy", (0.1,)),
-    "first spike": ("first_spike_cross_entropy", (0.0, 1.0)),
-    "first spike, smoothed and cold": ("first_spike_cross_entropy", (0.1, 0.4)),
+    "first spike": ("first_spike_cross_entropy", (Timing(0.0, 1.0),)),
+    "first spike, smoothed and cold": ("first_spike_cross_entropy", (Timing(0.1, 0.4),)),
 }
 
 OF_LOGITS = [name for name in LOSSES if name.startswith(("rate", "temporal", "maximum"))]
 """Cross-entropies of the readout's own numbers."""
+
+
+def numbers(name):
+    """The settings of a loss, one after the other."""
+    (settings,) = LOSSES[name][1]
+    return settings if isinstance(settings, tuple) else (settings,)
 
 
 def readout(real, name=""):
@@ -58,7 +66,7 @@ def expected_time(z):
 
 def written_out(name, z, n):
     """The loss of sample n in scalars."""
-    function, settings = LOSSES[name]
+    function, settings = LOSSES[name][0], numbers(name)
     steps, _, classes = z.shape
     if function == "max_membrane_cross_entropy":
         return cross_entropy([max(z[:, n, k]) for k in range(classes)], LABELS[n], *settings)
@@ -86,7 +94,7 @@ def assert_agree(got, want, z, name):
     if name.startswith("maximum"):
         slope = 1
     if name.startswith("first"):
-        temperature = LOSSES[name][1][1]
+        _, temperature = numbers(name)
         largest, slope = steps / temperature + 2, steps / temperature
     agree(got[0], want[0], 40, largest**2)
     agree(got[1], want[1], 40, largest * slope / samples)
@@ -143,7 +151,7 @@ def test_extreme_readout_stays_finite(k, name, real):
     z[:, :, 0] = 1e4
     loss, dz = run(k, name, z)
     assert np.isfinite(loss).all() and np.isfinite(dz).all()
-    if LOSSES[name][1][0] == 0 and "pulled" not in name:
+    if numbers(name)[0] == 0 and "pulled" not in name:
         assert loss.tolist() == [0 if label == 0 else 2e4 for label in LABELS]
         wrong = np.abs(dz).sum((0, 2)) > 0
         assert wrong.tolist() == [label != 0 for label in LABELS]
@@ -153,7 +161,7 @@ def test_extreme_readout_stays_finite(k, name, real):
 @pytest.mark.parametrize("name", OF_LOGITS)
 def test_one_class_one_sample_one_step(k, name):
     """Nothing to tell apart: no cross-entropy, only the pull."""
-    _, (_, *pull) = LOSSES[name]
+    _, *pull = numbers(name)
     loss, dz = run(k, name, np.full((1, 1, 1), 0.3), labels=np.zeros(1, np.int64))
     strength, target = pull or (0, 0)
     agree(loss, np.array([strength * (0.3 - target) ** 2]), 8, 1)
@@ -241,7 +249,7 @@ def test_first_spikes_derivative_is_what_a_spike_changes(k, steps):
     z = np.stack([trains, trains[:, ::-1]], -1)
     labels = np.arange(trains.shape[1], dtype=np.int64) % 2
     loss, dz = np.full(len(labels), np.nan), np.full(z.shape, np.nan)
-    k.first_spike_cross_entropy(z, labels, 0.0, 0.7, loss, dz)
+    k.first_spike_cross_entropy(z, labels, Timing(0.0, 0.7), loss, dz)
     for n, label in enumerate(labels):
         times = [next((t for t in range(steps) if z[t, n, c]), steps) for c in range(2)]
         agree(loss[n], cross_entropy([-time / 0.7 for time in times], label, 0.0), 40, steps)

@@ -7,6 +7,8 @@ import pytest
 from bounds import REALS, agree, is_gradient, within
 from targets import ALL, COMPILED, fewer, reference
 
+from numsnn.kernels.types import Affine, Moments
+
 EPS, SCALE = 1e-3, 0.7
 """Both large enough to matter: a kernel that forgot one would be far off."""
 
@@ -33,8 +35,9 @@ def run(k, x, gamma, beta, dy, mean, var, frozen, want_dx=True):
     """y, dgamma, dbeta, dx of one target, in memory that held NaN."""
     y, dx = np.full((2, *x.shape), np.nan, x.dtype)
     dgamma, dbeta = np.full((2, x.shape[1]), np.nan, x.dtype)
-    k.batchnorm_forward(x, gamma, beta, mean, var, EPS, SCALE, y)
-    k.batchnorm_backward(dy, x, gamma, mean, var, EPS, SCALE, frozen, dx if want_dx else None, dgamma, dbeta)
+    affine, given = Affine(gamma, beta, EPS, SCALE), Moments(mean, var)
+    k.batchnorm_forward(x, affine, given, y)
+    k.batchnorm_backward(dy, x, affine, given, frozen, dx if want_dx else None, dgamma, dbeta)
     return y, dgamma, dbeta, dx
 
 
@@ -135,7 +138,7 @@ def test_gradients(frozen):
     def loss():
         y = np.empty_like(x)
         now = (mean, var) if frozen else [part[0] for part in moments(reference, x[None])]
-        reference.batchnorm_forward(x, gamma, beta, *now, EPS, SCALE, y)
+        reference.batchnorm_forward(x, Affine(gamma, beta, EPS, SCALE), Moments(*now), y)
         return (dy * y).sum()
 
     is_gradient(dx, loss, x)
@@ -179,8 +182,9 @@ def test_factor_is_what_the_forward_pass_multiplies_by(k, real):
     x, gamma, beta, _ = draw((7, 5), real)
     (mean,), (var,) = moments(reference, x[None])
     factor, y = np.full_like(gamma, np.nan), np.full_like(x, np.nan)
-    k.batchnorm_factor(gamma, var, EPS, SCALE, factor)
-    k.batchnorm_forward(x, gamma, beta, mean, var, EPS, SCALE, y)
+    affine = Affine(gamma, beta, EPS, SCALE)
+    k.batchnorm_factor(affine, var, factor)
+    k.batchnorm_forward(x, affine, Moments(mean, var), y)
     agree(y, (x - mean) * factor + beta, 8, np.abs((x - mean) * factor) + np.abs(beta))
 
 
@@ -193,13 +197,14 @@ def test_backward_in_place_and_from_sums(small_tiles, k, shape, frozen):
     (mean,), (var,) = moments(reference, x[None])
     *_, dx = run(k, x, gamma, beta, dy, mean, var, frozen)
     slope, (dgamma, dbeta) = dy.copy(), np.full((2, shape[1]), np.nan, x.dtype)
-    k.batchnorm_backward(slope, x, gamma, mean, var, EPS, SCALE, frozen, slope, dgamma, dbeta)
+    affine, given = Affine(gamma, beta, EPS, SCALE), Moments(mean, var)
+    k.batchnorm_backward(slope, x, affine, given, frozen, slope, dgamma, dbeta)
     assert np.array_equal(slope, dx)
     sums = np.random.default_rng(6).normal(size=(2, shape[1])).astype(np.float32)
     got, want = np.full((2, *shape), np.nan, np.float32)
     gradients = np.full((2, 2, shape[1]), np.nan, np.float32)
     for target, out, both in zip((k, reference), (got, want), gradients, strict=True):
-        target.batchnorm_backward(dy, x, gamma, mean, var, EPS, SCALE, frozen, out, *both, sums)
+        target.batchnorm_backward(dy, x, affine, given, frozen, out, *both, sums)
     inverse = 1 / np.sqrt(var.astype(np.float64) + EPS)
     share = np.abs(sums) / shape[0]
     centred = np.abs(dy) + share[0] + np.abs(x - mean) * inverse * share[1] * inverse
@@ -220,10 +225,11 @@ def test_folded_weights_do_both(k, bias, real):
     gamma, beta, mean = rng.normal(1, 0.3, (3, 5)).astype(real)
     var, b = rng.uniform(0.2, 2, 5).astype(real), rng.normal(size=5).astype(real) if bias else None
     folded_w, folded_b = np.full_like(w, np.nan), np.full_like(beta, np.nan)
-    k.batchnorm_fold(w, b, gamma, beta, mean, var, EPS, SCALE, folded_w, folded_b)
+    affine, given = Affine(gamma, beta, EPS, SCALE), Moments(mean, var)
+    k.batchnorm_fold(w, b, affine, given, folded_w, folded_b)
     product = x @ w + (b if bias else 0)
     want = np.empty_like(product)
-    reference.batchnorm_forward(product, gamma, beta, mean, var, EPS, SCALE, want)
+    reference.batchnorm_forward(product, affine, given, want)
     factor = SCALE * np.abs(gamma) / np.sqrt(var.astype(np.float64) + EPS)
     scale = factor * (np.abs(x) @ np.abs(w) + (np.abs(b) if bias else 0) + np.abs(mean)) + np.abs(beta)
     agree(x @ folded_w + folded_b, want, 7 + 8, scale)

@@ -8,6 +8,8 @@ from bounds import REALS, agree
 from targets import cpu, reference
 from twins import twin
 
+from numsnn.kernels.types import Adam, Momentum, Segments
+
 BOTH = pytest.mark.parametrize("k", [reference, cpu, twin], ids=lambda k: k.name)
 COMPILED = pytest.mark.parametrize("k", [cpu, twin], ids=lambda k: k.name)
 GRADIENTS = (0.5, -1.25, 2.0)
@@ -26,8 +28,8 @@ def one(x):
 
 
 def plan(ends, rows, real=np.float64):
-    """Ends and settings as kernels take them."""
-    return np.array(ends), np.ascontiguousarray(np.array(rows, real).T)
+    """Segments as kernels take them."""
+    return Segments(np.array(ends), np.ascontiguousarray(np.array(rows, real).T))
 
 
 def single(lr, decay, low=-math.inf, high=math.inf):
@@ -43,7 +45,7 @@ def test_plain_sgd_by_hand(k):
     """value -= 0.1 (g + 0.5 value): 1.5 -> 1.375 -> 1.43125 -> 1.1596875."""
     value = one(START)
     for gradient, want in zip(GRADIENTS, (1.375, 1.43125, 1.1596875), strict=True):
-        k.sgd_update(value, one(gradient), None, *single(0.2, 0.5), 0.5, 0.0, False)
+        k.sgd_update(value, one(gradient), None, single(0.2, 0.5), 0.5, Momentum(0.0, False))
         agree(value, one(want), 8, START)
 
 
@@ -54,7 +56,7 @@ def test_momentum_by_hand(k, nesterov):
     value, velocity = one(START), one(0)
     want, speed = START, 0.0
     for gradient in GRADIENTS:
-        k.sgd_update(value, one(gradient), velocity, *single(lr, decay), 1.0, momentum, nesterov)
+        k.sgd_update(value, one(gradient), velocity, single(lr, decay), 1.0, Momentum(momentum, nesterov))
         step = gradient + decay * want
         speed = momentum * speed + step
         want -= lr * (step + momentum * speed) if nesterov else lr * speed
@@ -71,7 +73,7 @@ def test_sgd_is_the_reference(small_tiles, k, momentum, nesterov, ends, rows, re
     got, want = [value.copy(), velocity.copy()], [value.copy(), velocity.copy()]
     for target, (v, speed) in ((k, got), (reference, want)):
         moving = speed if momentum else None
-        target.sgd_update(v, gradient, moving, *plan(ends, rows, real), 0.9, momentum or 0.0, nesterov)
+        target.sgd_update(v, gradient, moving, plan(ends, rows, real), 0.9, Momentum(momentum or 0.0, nesterov))
     scale = np.abs(value) + np.abs(gradient) + np.abs(velocity)
     for array, oracle in zip(got, want, strict=True):
         agree(array, oracle, 8, scale)
@@ -91,7 +93,7 @@ def test_adam_by_hand(k, decay, decoupled):
     want, m, v = START, 0.0, 0.0
     for step, gradient in enumerate(GRADIENTS, 1):
         k.adam_update(
-            value, one(gradient), first, second, *single(2 * lr, decay), 0.5, beta1, beta2, eps, decoupled, step
+            value, one(gradient), first, second, single(2 * lr, decay), 0.5, Adam(beta1, beta2, eps, decoupled), step
         )
         g = gradient if decoupled else gradient + decay * want
         m = beta1 * m + (1 - beta1) * g
@@ -107,7 +109,7 @@ def test_first_adam_step_is_the_rate(k):
     """With both corrections the first step is lr against the gradient's sign, however large the gradient."""
     for gradient in (1e-3, -5.0, 1e6):
         value, first, second = one(0), one(0), one(0)
-        k.adam_update(value, one(gradient), first, second, *single(0.01, 0.0), 1.0, 0.9, 0.999, 0.0, False, 1)
+        k.adam_update(value, one(gradient), first, second, single(0.01, 0.0), 1.0, Adam(0.9, 0.999, 0.0, False), 1)
         agree(value, one(-math.copysign(0.01, gradient)), 40, 0.01 / 0.001)  # 1 - beta2 loses 3 digits
 
 
@@ -121,7 +123,8 @@ def test_adam_is_the_reference(small_tiles, k, decoupled, ends, rows, real):
     second = np.random.default_rng(3).uniform(0.1, 2, ends[-1]).astype(real)
     got, want = ([a.copy() for a in (value, first, second)] for _ in range(2))
     for target, (v, m, s) in ((k, got), (reference, want)):
-        target.adam_update(v, gradient, m, s, *plan(ends, rows, real), 0.9, beta1, beta2, eps, decoupled, step)
+        adam = Adam(beta1, beta2, eps, decoupled)
+        target.adam_update(v, gradient, m, s, plan(ends, rows, real), 0.9, adam, step)
     lr, decay = (np.repeat([row[j] for row in rows], np.diff([0, *ends])) for j in (0, 1))
     g = np.abs(gradient) + decay * np.abs(value)
     rate = 0.9 * lr / (1 - beta1**step) / np.sqrt(want[2] / (1 - beta2**step))
@@ -137,11 +140,11 @@ def test_values_stay_within_their_bounds(k, momentum):
     """The one in the middle has none; NaN is not taken for a bound."""
     value, gradient = np.zeros(5), np.array([-9.0, 9, 9, 9, math.nan])
     bounds = [(-0.25, 0.5), (-0.25, 0.5), FREE, (-0.125, 1), (-0.125, 1)]
-    settings = plan(range(1, 6), [(0.25, 0, *pair) for pair in bounds])
-    k.sgd_update(value, gradient, np.zeros(5) if momentum else None, *settings, 1.0, momentum or 0.0, False)
+    segments = plan(range(1, 6), [(0.25, 0, *pair) for pair in bounds])
+    k.sgd_update(value, gradient, np.zeros(5) if momentum else None, segments, 1.0, Momentum(momentum or 0.0, False))
     np.testing.assert_array_equal(value, [0.5, -0.25, -2.25, -0.125, math.nan])
     value = np.zeros(5)
-    k.adam_update(value, gradient, *np.zeros((2, 5)), *settings, 8.0, 0.5, 0.5, 1e-8, False, 1)
+    k.adam_update(value, gradient, *np.zeros((2, 5)), segments, 8.0, Adam(0.5, 0.5, 1e-8, False), 1)
     np.testing.assert_allclose(value, [0.5, -0.25, -2, -0.125, math.nan], rtol=1e-7)
 
 

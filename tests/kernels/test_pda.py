@@ -7,6 +7,8 @@ import pytest
 from bounds import REALS, agree, is_gradient
 from targets import ALL, COMPILED, reference
 
+from numsnn.kernels.types import Direct, Moments, Norm, Objective
+
 EPS, WEIGHT = 1e-2, 0.6
 CHANNELS = 3
 
@@ -14,7 +16,9 @@ CHANNELS = 3
 def run(k, mean, var, target_mean, target_var, n, eps=EPS):
     """value, p_offset, p_slope of one target, in memory that held NaN."""
     out = np.full((3, len(mean)), np.nan, mean.dtype)
-    k.divergence(mean, var, target_mean, target_var, eps, WEIGHT, n, *out)
+    value, offset, slope = out
+    target = Moments(target_mean, target_var)
+    k.divergence(Moments(mean, var), target, Objective(WEIGHT, eps, n), value, Direct(offset, slope))
     return out
 
 
@@ -128,7 +132,7 @@ def test_merged_steps_are_the_moments_of_all_steps(k, real, steps):
     u = np.random.default_rng(4).normal(30, 1, (steps, 50, CHANNELS))
     mean, var = u.mean(1).astype(real), u.var(1).astype(real)
     total = np.full((2, CHANNELS), np.nan, real)
-    k.merge_steps(mean, var, *total)
+    k.merge_steps(Moments(mean, var), Moments(*total))
     wide = mean.astype(np.float64)
     want = np.array([wide.mean(0), var.astype(np.float64).mean(0) + wide.var(0)])
     agree(total[0], want[0].astype(real), 2, np.abs(want[0]))
@@ -145,10 +149,11 @@ def test_normalised_moments(k, real):
     mean, var = u.mean(0).astype(real), u.var(0).astype(real)
     centre, factor, offset = rng.normal(size=(3, CHANNELS)).astype(real)
     out = np.full((2, CHANNELS), np.nan, real)
-    k.normalised_moments(mean, var, centre, factor, offset, *out)
+    moments, norm = Moments(mean, var), Norm(centre, factor, offset)
+    k.normalised_moments(moments, norm, Moments(*out))
     normalised = (u - centre) * factor + offset
     scale = (np.abs(mean) + np.abs(centre)) * np.abs(factor) + np.abs(offset)
     agree(out[0], normalised.mean(0).astype(real), 8, scale)
     agree(out[1], normalised.var(0).astype(real), 8, normalised.var(0))
-    k.normalised_moments(mean, var, centre, factor, offset, mean, var)
+    k.normalised_moments(moments, norm, moments)
     assert np.array_equal(mean, out[0]) and np.array_equal(var, out[1])

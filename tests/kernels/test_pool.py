@@ -6,6 +6,8 @@ import pytest
 from bounds import REALS, agree
 from targets import ALL, COMPILED, reference
 
+from numsnn.kernels.types import Window
+
 # (B, H, W, C), kernel, stride, padding
 CASES = {
     "2x2": ((2, 6, 4, 3), (2, 2), (2, 2), (0, 0)),
@@ -19,89 +21,89 @@ CASES = {
 
 
 def draw(name, real):
-    """x and dy of a case, and its geometry."""
-    shape, *geometry = CASES[name]
+    """x and dy of a case, and its window."""
+    shape, *window = CASES[name]
     rng = np.random.default_rng(1)
     x = rng.normal(size=shape).astype(real)
-    return x, rng.normal(size=naive.output_shape(shape, *geometry, shape[3])).astype(real), geometry
+    return x, rng.normal(size=naive.output_shape(shape, *window, shape[3])).astype(real), Window(*window)
 
 
-def average(k, x, dy, geometry):
+def average(k, x, dy, window):
     """y and dx of one target, in memory that held NaN."""
     y, dx = np.full_like(dy, np.nan), np.full(x.shape, np.nan, dy.dtype)
-    k.avg_pool2d_forward(x, *geometry, y)
-    k.avg_pool2d_backward(dy, *geometry, dx)
+    k.avg_pool2d_forward(x, window, y)
+    k.avg_pool2d_backward(dy, window, dx)
     return y, dx
 
 
-def maximum(k, x, dy, geometry):
+def maximum(k, x, dy, window):
     """y, index and dx of one target, in memory that held other numbers."""
     y, index = np.full(dy.shape, 99, x.dtype), np.full(dy.shape, 99, np.int16)
     dx = np.full(x.shape, np.nan, dy.dtype)
-    k.max_pool2d_forward(x, *geometry, y, index)
-    k.max_pool2d_backward(dy, index, *geometry, dx)
+    k.max_pool2d_forward(x, window, y, index)
+    k.max_pool2d_backward(dy, index, window, dx)
     return y, index, dx
 
 
-def assert_averages_agree(got, want, x, dy, geometry):
+def assert_averages_agree(got, want, x, dy, window):
     """One rounding a tap, and three for the division or for the product with a rounded reciprocal."""
-    ops = geometry[0][0] * geometry[0][1] + 3
-    scales = average(reference, np.abs(x).astype(np.float64), np.abs(dy).astype(np.float64), geometry)
+    ops = window[0][0] * window[0][1] + 3
+    scales = average(reference, np.abs(x).astype(np.float64), np.abs(dy).astype(np.float64), window)
     for array, oracle, scale in zip(got, want, scales, strict=True):
         agree(array, oracle, ops, scale)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_reference_average(name):
-    x, dy, geometry = draw(name, np.float64)
-    want_y = np.array(naive.avg_pool2d_forward(x, *geometry))
-    want_dx = np.array(naive.avg_pool2d_backward(dy, x.shape, *geometry))
-    assert_averages_agree(average(reference, x, dy, geometry), (want_y, want_dx), x, dy, geometry)
+    x, dy, window = draw(name, np.float64)
+    want_y = np.array(naive.avg_pool2d_forward(x, *window))
+    want_dx = np.array(naive.avg_pool2d_backward(dy, x.shape, *window))
+    assert_averages_agree(average(reference, x, dy, window), (want_y, want_dx), x, dy, window)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_reference_maximum(name):
     """Maxima are picked, not computed: they agree to the bit, and gradients to the order of their sums."""
-    x, dy, geometry = draw(name, np.float64)
-    y, index, dx = maximum(reference, x, dy, geometry)
-    want_y, want_index = map(np.array, naive.max_pool2d_forward(x, *geometry))
+    x, dy, window = draw(name, np.float64)
+    y, index, dx = maximum(reference, x, dy, window)
+    want_y, want_index = map(np.array, naive.max_pool2d_forward(x, *window))
     assert np.array_equal(y, want_y) and np.array_equal(index, want_index)
-    windows = geometry[0][0] * geometry[0][1]
-    want_dx = np.array(naive.max_pool2d_backward(dy, index, x.shape, *geometry))
-    agree(dx, want_dx, windows, naive.max_pool2d_backward(np.abs(dy), index, x.shape, *geometry))
+    windows = window[0][0] * window[0][1]
+    want_dx = np.array(naive.max_pool2d_backward(dy, index, x.shape, *window))
+    agree(dx, want_dx, windows, naive.max_pool2d_backward(np.abs(dy), index, x.shape, *window))
 
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", CASES)
 @COMPILED
 def test_average_is_the_reference(small_tiles, k, name, real):
-    x, dy, geometry = draw(name, real)
-    got, want = (average(target, x, dy, geometry) for target in (k, reference))
-    assert_averages_agree(got, want, x, dy, geometry)
+    x, dy, window = draw(name, real)
+    got, want = (average(target, x, dy, window) for target in (k, reference))
+    assert_averages_agree(got, want, x, dy, window)
 
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", CASES)
 @COMPILED
 def test_maximum_is_the_reference(small_tiles, k, name, real):
-    x, dy, geometry = draw(name, real)
-    (y, index, dx), (want_y, want_index, want_dx) = (maximum(one, x, dy, geometry) for one in (k, reference))
+    x, dy, window = draw(name, real)
+    (y, index, dx), (want_y, want_index, want_dx) = (maximum(one, x, dy, window) for one in (k, reference))
     assert y.dtype == real and np.array_equal(y, want_y)
     assert index.dtype == np.int16 and np.array_equal(index, want_index)
-    windows = geometry[0][0] * geometry[0][1]
-    agree(dx, want_dx, windows, maximum(reference, x, np.abs(dy), geometry)[2])
+    windows = window[0][0] * window[0][1]
+    agree(dx, want_dx, windows, maximum(reference, x, np.abs(dy), window)[2])
 
 
 @pytest.mark.parametrize("name", CASES)
 @ALL
 def test_spikes(small_tiles, k, name):
     """Spikes pool to rates, or to spikes; most windows are ties."""
-    x, dy, geometry = draw(name, np.float32)
+    x, dy, window = draw(name, np.float32)
     spikes = (x > 0.3).astype(np.uint8)
-    want = average(reference, spikes.astype(np.float32), dy, geometry)
-    assert_averages_agree(average(k, spikes, dy, geometry), want, spikes, dy, geometry)
-    y, index, _ = maximum(k, spikes, dy, geometry)
-    want_y, want_index = map(np.array, naive.max_pool2d_forward(spikes, *geometry))
+    want = average(reference, spikes.astype(np.float32), dy, window)
+    assert_averages_agree(average(k, spikes, dy, window), want, spikes, dy, window)
+    y, index, _ = maximum(k, spikes, dy, window)
+    want_y, want_index = map(np.array, naive.max_pool2d_forward(spikes, *window))
     assert y.dtype == np.uint8 and np.array_equal(y, want_y) and np.array_equal(index, want_index)
 
 
@@ -109,7 +111,7 @@ def test_spikes(small_tiles, k, name):
 def test_of_equals_the_first_inside_the_picture_wins(k):
     """Equal numbers all below zero: neither a later one nor a padded zero is picked."""
     x, dy = np.full((1, 3, 3, 1), -2.0, np.float32), np.ones((1, 2, 2, 1), np.float32)
-    y, index, dx = maximum(k, x, dy, ((3, 3), (2, 2), (1, 1)))
+    y, index, dx = maximum(k, x, dy, Window((3, 3), (2, 2), (1, 1)))
     assert (y == -2).all()
     assert index[0, :, :, 0].tolist() == [[4, 3], [1, 0]]
     assert dx[0, :, :, 0].tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
@@ -118,5 +120,5 @@ def test_of_equals_the_first_inside_the_picture_wins(k):
 @ALL
 def test_average_counts_padded_zeros(k):
     x, dy = np.ones((1, 2, 2, 1), np.float32), np.full((1, 2, 2, 1), 4, np.float32)
-    y, dx = average(k, x, dy, ((2, 2), (2, 2), (1, 1)))
+    y, dx = average(k, x, dy, Window((2, 2), (2, 2), (1, 1)))
     assert (y == 0.25).all() and (dx == 1).all()

@@ -8,7 +8,7 @@ from test_conv import CASES, draw, magnitudes, run
 
 from numsnn.kernels.cpu import route
 from numsnn.kernels.cpu.ways import events, winograd
-from numsnn.kernels.types import PRECISIONS, ROUTES, Way
+from numsnn.kernels.types import PRECISIONS, ROUTES, Geometry, Way
 
 PLAIN = [name for name, case in CASES.items() if case[-1] == 1]
 """Cases of one group: those that events can take."""
@@ -19,9 +19,9 @@ def by(asked, x, w, b, dy, geometry):
     y, dw, dx = (np.full_like(like, np.nan) for like in (dy, w, np.zeros(x.shape, w.dtype)))
     active = cpu.active_inputs(x, w.dtype)
     taken = (
-        cpu.conv2d_forward(x, w, b, *geometry, y, active, Way(asked)),
-        cpu.conv2d_backward_weight(x, dy, *geometry, dw, active, Way(asked)),
-        cpu.conv2d_backward_input(dy, w, *geometry, dx, Way(asked)),
+        cpu.conv2d_forward(x, w, b, geometry, y, active, Way(asked)),
+        cpu.conv2d_backward_weight(x, dy, geometry, dw, active, Way(asked)),
+        cpu.conv2d_backward_input(dy, w, geometry, dx, Way(asked)),
     )
     return (y, dw, dx), taken
 
@@ -96,7 +96,7 @@ def test_winograd_is_the_reference(small_tiles, name, kind, real):
     w, b = rng.normal(size=(3, 3, shape[3], outputs)).astype(real), rng.normal(size=outputs).astype(real)
     out = [extent + 2 * p - 2 for extent, p in zip(shape[1:3], padding, strict=True)]
     dy = rng.normal(size=(shape[0], *out, outputs)).astype(real)
-    geometry = (1, 1), padding, 1
+    geometry = Geometry((1, 1), padding)
     got, taken = by("winograd", x, w, b, dy, geometry)
     assert taken == ("winograd",) * 3
     want = run(reference, x, w, b, dy, geometry)
@@ -116,7 +116,7 @@ def test_winograd_in_batches_of_few_tiles(monkeypatch):
     rng = np.random.default_rng(5)
     x, w = rng.normal(size=(11, 12, 12, 6)), rng.normal(size=(3, 3, 6, 5))
     dy = rng.normal(size=(11, 12, 12, 5))
-    geometry = (1, 1), (1, 1), 1
+    geometry = Geometry((1, 1), (1, 1))
     got, _ = by("winograd", x, w, None, dy, geometry)
     for array, oracle in zip(got, run(reference, x, w, None, dy, geometry), strict=True):
         within(array, oracle, 1e-12 * np.abs(oracle).max())
@@ -204,11 +204,11 @@ def test_events_up_to_a_density(passing, weights):
     ],
 )
 def test_the_limit_that_is_told_is_the_one_that_decides(weights, stride, groups, asked):
-    w, stride = np.empty(weights, np.float32), (stride, stride)
-    limit = cpu.visible_limit(w, stride, groups, Way(asked))
-    assert reference.visible_limit(w, stride, groups, Way(asked)) == 1
+    w, geometry = np.empty(weights, np.float32), Geometry((stride, stride), (1, 1), groups)
+    limit = cpu.visible_limit(w, geometry, Way(asked))
+    assert reference.visible_limit(w, geometry, Way(asked)) == 1
     for share in (0.0, 0.05, 0.11, 0.2, 0.28, 1.0):
-        taken = route.choose(asked, "input", share, w, stride, groups, (4096, 4, 4))
+        taken = route.choose(asked, "input", share, w, geometry.stride, groups, (4096, 4, 4))
         assert (taken == "events") == (0 < limit >= share)
 
 

@@ -8,7 +8,7 @@ from test_conv import CASES, draw, magnitudes
 from test_linear import SHAPES
 from test_linear import draw as draw_linear
 
-from numsnn.kernels.types import AUTO, Way
+from numsnn.kernels.types import AUTO, Geometry, Way
 
 DENSITIES = (0.0, 0.2, 1.0)
 
@@ -26,7 +26,7 @@ def mask(shape, density):
 def gradient(k, dy, w, geometry, shape, *options):
     """dx in memory that held NaN, and the route taken."""
     dx = np.full(shape, np.nan, w.dtype)
-    return dx, k.conv2d_backward_input(dy, w, *geometry, dx, *options)
+    return dx, k.conv2d_backward_input(dy, w, geometry, dx, *options)
 
 
 @pytest.mark.parametrize("real", REALS)
@@ -78,7 +78,7 @@ def test_few_are_computed_by_themselves_and_many_with_all_others():
     """ "auto" goes by the share of visible elements."""
     rng = np.random.default_rng(5)
     w, dy = (rng.normal(size=size).astype(np.float32) for size in ((3, 3, 64, 64), (1, 3, 3, 64)))
-    shape, geometry = (1, 6, 6, 64), ((2, 2), (1, 1), 1)
+    shape, geometry = (1, 6, 6, 64), Geometry((2, 2), (1, 1))
     everywhere, _ = gradient(cpu, dy, w, geometry, shape)
     for density, route in ((0.05, "events"), (0.9, "dense")):
         visible = (np.random.default_rng(1).random(shape) < density).astype(np.uint8)

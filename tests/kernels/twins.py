@@ -17,12 +17,15 @@ if api.SIMULATED:
 NOT_ADAPTED = {"empty", "zeros", "from_host", "to_host", "feed", "name", "lacks", "visible_limit"}
 
 
-def _there(x):
-    """An argument on the device; tuples, also named ones, element by element."""
+def _there(x, memory):
+    """An argument on the device; tuples, also named ones, element by element. An array that is given twice has one
+    twin, found in memory: what is computed in place stays in place."""
     if isinstance(x, np.ndarray):
-        return cuda.from_host(x, x.dtype)
+        if id(x) not in memory:
+            memory[id(x)] = cuda.from_host(x, x.dtype)
+        return memory[id(x)]
     if isinstance(x, tuple):
-        return getattr(x, "_make", tuple)(map(_there, x))
+        return getattr(x, "_make", tuple)(_there(part, memory) for part in x)
     return x
 
 
@@ -37,10 +40,9 @@ def _back(x, there):
 
 def _adapted(function):
     def call(*arguments, **named):
-        there = [_there(x) for x in arguments]
-        named_there = {key: _there(x) for key, x in named.items()}
-        memory = {id(x): twin for x, twin in zip(arguments, there, strict=True) if isinstance(x, np.ndarray)}
-        there = [memory.get(id(x), twin) for x, twin in zip(arguments, there, strict=True)]  # in place stays in place
+        memory = {}
+        there = [_there(x, memory) for x in arguments]
+        named_there = {key: _there(x, memory) for key, x in named.items()}
         result = function(*there, **named_there)
         for x, twin in zip(arguments, there, strict=True):
             _back(x, twin)

@@ -7,7 +7,23 @@ Used where results are compared with themselves: across thread counts, concurren
 import numpy as np
 from neurons import leaky_backward, leaky_forward
 
-from numsnn.kernels.types import Extensions, Firing, Reset, Stored, Wanted
+from numsnn.kernels.types import (
+    Adam,
+    Band,
+    Direct,
+    Extensions,
+    Firing,
+    Moments,
+    Momentum,
+    Objective,
+    Rates,
+    Reset,
+    Segments,
+    Stored,
+    Temporal,
+    Timing,
+    Wanted,
+)
 
 REAL = np.float32
 
@@ -85,15 +101,15 @@ def dropout(k, rng):
 
 
 def segments():
-    """Ends of three parameters, and their rates, decays and bounds."""
+    """Those of three parameters, with their rates, decays and bounds."""
     settings = [[0.1, 0.02, 0.3], [0.01, 0, 0.1], [-np.inf, -0.5, -np.inf], [np.inf, 0.7, 3]]
-    return np.array([16, 90_000, 140_080]), np.array(settings, REAL)
+    return Segments(np.array([16, 90_000, 140_080]), np.array(settings, REAL))
 
 
 @workload
 def sgd_update(k, rng):
     value, gradient, velocity = normal(rng, 3, 140_080)
-    k.sgd_update(value, gradient, velocity, *segments(), 0.7, 0.9, True)
+    k.sgd_update(value, gradient, velocity, segments(), 0.7, Momentum(0.9, True))
     return [value, velocity]
 
 
@@ -101,7 +117,7 @@ def sgd_update(k, rng):
 def adam_update(k, rng):
     value, gradient, first, second = normal(rng, 4, 140_080)
     second = np.abs(second)
-    k.adam_update(value, gradient, first, second, *segments(), 0.7, 0.9, 0.999, 1e-8, True, 3)
+    k.adam_update(value, gradient, first, second, segments(), 0.7, Adam(0.9, 0.999, 1e-8, True), 3)
     return [value, first, second]
 
 
@@ -181,12 +197,12 @@ def rate_cross_entropy(k, rng):
 
 @workload
 def temporal_cross_entropy(k, rng):
-    return loss(k.temporal_cross_entropy, rng, 0.1, 0.2, 1.0)
+    return loss(k.temporal_cross_entropy, rng, Temporal(0.1, 0.2, 1.0))
 
 
 @workload
 def spike_count_mse(k, rng):
-    return loss(k.spike_count_mse, rng, 0.9, 0.1)
+    return loss(k.spike_count_mse, rng, Rates(0.9, 0.1))
 
 
 @workload
@@ -197,7 +213,7 @@ def max_membrane_cross_entropy(k, rng):
 @workload
 def first_spike_cross_entropy(k, rng):
     value, dz = empty(50), empty(3, 50, 10)
-    k.first_spike_cross_entropy(spikes(rng, 3, 50, 10), rng.integers(0, 10, 50), 0.1, 0.7, value, dz)
+    k.first_spike_cross_entropy(spikes(rng, 3, 50, 10), rng.integers(0, 10, 50), Timing(0.1, 0.7), value, dz)
     return [value, dz]
 
 
@@ -238,7 +254,7 @@ def loss(function, rng, *settings):
 @workload
 def rate_band(k, rng):
     value, pull = empty(2, 5003)
-    k.rate_band(spikes(rng, 200, 5003), 0.15, 0.25, 1.0, value, pull)
+    k.rate_band(spikes(rng, 200, 5003), Band(0.15, 0.25), 1.0, value, pull)
     return [value, pull]
 
 
@@ -259,7 +275,7 @@ def add_row(k, rng):
 @workload
 def add_affine(k, rng):
     y = empty(6000, 17)
-    k.add_affine(*normal(rng, 2, 6000, 17), *normal(rng, 2, 17), y)
+    k.add_affine(*normal(rng, 2, 6000, 17), Direct(*normal(rng, 2, 17)), y)
     return [y]
 
 
@@ -283,9 +299,10 @@ def shift_update(k, rng):
 @workload
 def divergence(k, rng):
     mean, var, target_mean, target_var = normal(rng, 4, 17)
-    out = empty(3, 17)
-    k.divergence(mean, np.abs(var), target_mean, np.abs(target_var), 1e-3, 1.0, 100, *out)
-    return [out]
+    value, offset, slope = empty(3, 17)
+    moments, target = Moments(mean, np.abs(var)), Moments(target_mean, np.abs(target_var))
+    k.divergence(moments, target, Objective(1.0, 1e-3, 100), value, Direct(offset, slope))
+    return [value, offset, slope]
 
 
 @workload

@@ -3,7 +3,7 @@
 import numpy as np
 from workloads import ON_ONE_THREAD, REAL, empty, normal, spikes, workload
 
-from numsnn.kernels.types import Way
+from numsnn.kernels.types import Affine, Geometry, Moments, Norm, Way, Window
 
 ON_ONE_THREAD.add("batchnorm_fold")
 
@@ -40,7 +40,6 @@ def bias_backward(k, rng):
     return [db]
 
 
-GEOMETRY = (1, 1), (1, 1)
 CONVOLUTIONS = (
     (9, 7, 1, "events"),
     (9, 7, 1, "winograd"),
@@ -49,6 +48,10 @@ CONVOLUTIONS = (
     (32, 48, 16, "auto"),
 )
 """Channels in and out, groups, and the way to compute: the last has many small groups, which go a way of their own."""
+
+
+def geometry(groups):
+    return Geometry((1, 1), (1, 1), groups)
 
 
 @workload
@@ -65,7 +68,7 @@ def conv2d_forward(k, rng):
     found = []
     for i, o, groups, route in CONVOLUTIONS:
         y, w = empty(12, 23, 21, o), normal(rng, 3, 3, i // groups, o)
-        k.conv2d_forward(spikes(rng, 12, 23, 21, i), w, normal(rng, o), *GEOMETRY, groups, y, None, Way(route))
+        k.conv2d_forward(spikes(rng, 12, 23, 21, i), w, normal(rng, o), geometry(groups), y, None, Way(route))
         found.append(y)
     return found
 
@@ -75,7 +78,7 @@ def conv2d_backward_weight(k, rng):
     found = []
     for i, o, groups, route in CONVOLUTIONS:
         dw, dy = empty(3, 3, i // groups, o), normal(rng, 12, 23, 21, o)
-        k.conv2d_backward_weight(spikes(rng, 12, 23, 21, i), dy, *GEOMETRY, groups, dw, None, Way(route))
+        k.conv2d_backward_weight(spikes(rng, 12, 23, 21, i), dy, geometry(groups), dw, None, Way(route))
         found.append(dw)
     return found
 
@@ -87,39 +90,39 @@ def conv2d_backward_input(k, rng):
     for i, o, groups, route in CONVOLUTIONS:
         for visible in (None, spikes(rng, 12, 23, 21, i)):
             dx, w = empty(12, 23, 21, i), normal(rng, 3, 3, i // groups, o)
-            k.conv2d_backward_input(normal(rng, 12, 23, 21, o), w, *GEOMETRY, groups, dx, Way(route), visible)
+            k.conv2d_backward_input(normal(rng, 12, 23, 21, o), w, geometry(groups), dx, Way(route), visible)
             found.append(dx)
     return found
 
 
-WINDOW = (3, 3), (2, 2), (1, 1)
+WINDOW = Window((3, 3), (2, 2), (1, 1))
 
 
 @workload
 def avg_pool2d_forward(k, rng):
     y = empty(24, 12, 11, 40)
-    k.avg_pool2d_forward(spikes(rng, 24, 23, 21, 40), *WINDOW, y)
+    k.avg_pool2d_forward(spikes(rng, 24, 23, 21, 40), WINDOW, y)
     return [y]
 
 
 @workload
 def avg_pool2d_backward(k, rng):
     dx = empty(24, 23, 21, 40)
-    k.avg_pool2d_backward(normal(rng, 24, 12, 11, 40), *WINDOW, dx)
+    k.avg_pool2d_backward(normal(rng, 24, 12, 11, 40), WINDOW, dx)
     return [dx]
 
 
 @workload
 def max_pool2d_forward(k, rng):
     y, index = empty(24, 12, 11, 40), np.full((24, 12, 11, 40), 99, np.int16)
-    k.max_pool2d_forward(normal(rng, 24, 23, 21, 40), *WINDOW, y, index)
+    k.max_pool2d_forward(normal(rng, 24, 23, 21, 40), WINDOW, y, index)
     return [y, index]
 
 
 @workload
 def max_pool2d_backward(k, rng):
     dx, index = empty(24, 23, 21, 40), rng.integers(0, 9, (24, 12, 11, 40)).astype(np.int16)
-    k.max_pool2d_backward(normal(rng, 24, 12, 11, 40), index, *WINDOW, dx)
+    k.max_pool2d_backward(normal(rng, 24, 12, 11, 40), index, WINDOW, dx)
     return [dx]
 
 
@@ -141,7 +144,7 @@ def running_update(k, rng):
 def batchnorm_forward(k, rng):
     y = empty(6000, 17)
     gamma, beta, mean, var = normal(rng, 4, 17)
-    k.batchnorm_forward(normal(rng, 6000, 17), gamma, beta, mean, np.abs(var), 1e-5, 1.0, y)
+    k.batchnorm_forward(normal(rng, 6000, 17), Affine(gamma, beta, 1e-5), Moments(mean, np.abs(var)), y)
     return [y]
 
 
@@ -150,28 +153,30 @@ def batchnorm_backward(k, rng):
     dy, x = normal(rng, 2, 6000, 17)
     gamma, mean, var = normal(rng, 3, 17)
     dx, dgamma, dbeta = empty(6000, 17), empty(17), empty(17)
-    k.batchnorm_backward(dy, x, gamma, mean, np.abs(var), 1e-5, 1.0, False, dx, dgamma, dbeta)
+    affine, given = Affine(gamma, gamma, 1e-5), Moments(mean, np.abs(var))
+    k.batchnorm_backward(dy, x, affine, given, False, dx, dgamma, dbeta)
     return [dx, dgamma, dbeta]
 
 
 @workload
 def batchnorm_factor(k, rng):
     factor = empty(17)
-    k.batchnorm_factor(normal(rng, 17), np.ones(17, REAL), 1e-5, 1.0, factor)
+    gamma = normal(rng, 17)
+    k.batchnorm_factor(Affine(gamma, gamma, 1e-5), np.ones(17, REAL), factor)
     return [factor]
 
 
 @workload
 def merge_steps(k, rng):
     mean, var = empty(2, 17)
-    k.merge_steps(normal(rng, 4, 17), np.abs(normal(rng, 4, 17)), mean, var)
+    k.merge_steps(Moments(normal(rng, 4, 17), np.abs(normal(rng, 4, 17))), Moments(mean, var))
     return [mean, var]
 
 
 @workload
 def normalised_moments(k, rng):
     mean, var = empty(2, 17)
-    k.normalised_moments(*normal(rng, 5, 17), mean, var)
+    k.normalised_moments(Moments(*normal(rng, 2, 17)), Norm(*normal(rng, 3, 17)), Moments(mean, var))
     return [mean, var]
 
 
@@ -179,7 +184,7 @@ def normalised_moments(k, rng):
 def batchnorm_fold(k, rng):
     w, b, gamma, beta, mean = normal(rng, 40, 17), *normal(rng, 4, 17)
     folded_w, folded_b = empty(40, 17), empty(17)
-    k.batchnorm_fold(w, b, gamma, beta, mean, np.ones(17, REAL), 1e-5, 1.0, folded_w, folded_b)
+    k.batchnorm_fold(w, b, Affine(gamma, beta, 1e-5), Moments(mean, np.ones(17, REAL)), folded_w, folded_b)
     return [folded_w, folded_b]
 
 
@@ -203,7 +208,7 @@ def groupnorm_forward(k, rng):
     found = []
     for shape in ((3, 6000, 18), (900, 7, 18)):
         y, mean, var = empty(*shape), empty(shape[0], 3), empty(shape[0], 3)
-        k.groupnorm_forward(normal(rng, *shape), *normal(rng, 2, 18), 1e-5, mean, var, y)
+        k.groupnorm_forward(normal(rng, *shape), Affine(*normal(rng, 2, 18), 1e-5), Moments(mean, var), y)
         found += [y, mean, var]
     return found
 
@@ -215,7 +220,9 @@ def groupnorm_backward(k, rng):
         mean, var = normal(rng, 2, shape[0], 3)
         dx, dgamma, dbeta = empty(*shape), empty(18), empty(18)
         dy, x = normal(rng, 2, *shape)
-        k.groupnorm_backward(dy, x, normal(rng, 18), mean, np.abs(var), 1e-5, dx, dgamma, dbeta)
+        gamma = normal(rng, 18)
+        affine, given = Affine(gamma, gamma, 1e-5), Moments(mean, np.abs(var))
+        k.groupnorm_backward(dy, x, affine, given, dx, dgamma, dbeta)
         found += [dx, dgamma, dbeta]
     return found
 

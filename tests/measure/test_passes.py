@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from numsnn.kernels import for_device
+from numsnn.kernels.types import Geometry
 from numsnn.measure import neurons, passes
 
 reference = for_device("reference")
@@ -27,11 +28,11 @@ def test_against_the_reference(case, density):
         reference.linear_backward_weight(flat[0], flat[1], dw)
         reference.linear_backward_input(flat[1], w, flat[3])
     else:
-        stride, padding = ((n, n) for n in case.numbers[3:])
+        geometry = Geometry(*((n, n) for n in case.numbers[3:]))
         x, dy, y, dx = (a[0] for a in (x, dy, y, dx))
-        reference.conv2d_forward(x, w, None, stride, padding, 1, y)
-        reference.conv2d_backward_weight(x, dy, stride, padding, 1, dw)
-        reference.conv2d_backward_input(dy, w, stride, padding, 1, dx)
+        reference.conv2d_forward(x, w, None, geometry, y)
+        reference.conv2d_backward_weight(x, dy, geometry, dw)
+        reference.conv2d_backward_input(dy, w, geometry, dx)
     for name, want in {"forward": y, "weight_gradient": dw, "input_gradient": dx}.items():
         got = found[name].reshape(want.shape)
         assert np.linalg.norm(got - want) <= 1e-6 * np.linalg.norm(want), name

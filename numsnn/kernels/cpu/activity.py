@@ -46,9 +46,9 @@ def _band_units(rate, low, high, weight, rows, value, pull):
         pull[f] = weight / (units * rows) * slope
 
 
-def rate_band(s, low, high, weight, value, pull):
+def rate_band(s, band, weight, value, pull):
     """See `reference.activity.rate_band`."""
-    _band_units(_rates(s), float(low), float(high), float(weight), len(s), value, pull)
+    _band_units(_rates(s), float(band.low), float(band.high), float(weight), len(s), value, pull)
 
 
 @kernel
@@ -87,7 +87,7 @@ def _affine_tiles(x, u, slope, offset, y, rows, lo, hi):
             y[m, c] = x[m, c] + slope[c] * u[m, c] + offset[c]
 
 
-def add_affine(x, u, slope, offset, y):
+def add_affine(x, u, direct, y):
     """See `reference.activity.add_affine`."""
     rows = rows_per_tile(x.shape[1])
-    launch(_affine_tiles, count_tiles(len(x), rows), x, u, slope, offset, y, rows)
+    launch(_affine_tiles, count_tiles(len(x), rows), x, u, direct.slope, direct.offset, y, rows)

@@ -45,8 +45,9 @@ def _taps(kernel_size, padding):
     return np.repeat(vertical, kernel_size[1]), np.tile(horizontal, kernel_size[0])
 
 
-def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, way=AUTO, kept=None):
+def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     """See `reference.conv.conv2d_forward`."""
+    stride, padding, groups = geometry
     active = active_inputs(x, w.dtype) if active is None else active
     ready = [name for name, key in PREPARED.items() if kept and key in kept]
     route = choose(way.route, "forward", _density(active, x, y), w, stride, groups, y.shape[:3], ready)
@@ -68,8 +69,9 @@ def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, way=AUTO, k
     return route
 
 
-def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, way=AUTO):
+def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
     """See `reference.conv.conv2d_backward_weight`."""
+    stride, padding, groups = geometry
     active = active_inputs(x, dw.dtype) if active is None else active
     route = choose(way.route, "weight", _density(active, x, dy), dw, stride, groups, dy.shape[:3])
     if route == "grouped":
@@ -89,8 +91,9 @@ def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, way=
     return route
 
 
-def conv2d_backward_input(dy, w, stride, padding, groups, dx, way=AUTO, visible=None):
+def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
     """See `reference.conv.conv2d_backward_input`."""
+    stride, padding, groups = geometry
     share = None if visible is None or dy.dtype != w.dtype else sparse_gradient.share(visible)
     route = choose(way.route, "input", share, w, stride, groups, dy.shape[:3])
     if route == "grouped":
@@ -101,12 +104,13 @@ def conv2d_backward_input(dy, w, stride, padding, groups, dx, way=AUTO, visible=
         winograd.convolve_backward_input(dy, w, padding, dx)
     else:
         for origin in np.ndindex(*stride):
-            _backward_input_class(dy, w, stride, padding, groups, dx, origin)
+            _backward_input_class(dy, w, geometry, dx, origin)
     return route
 
 
-def _backward_input_class(dy, w, stride, padding, groups, dx, origin):
+def _backward_input_class(dy, w, geometry, dx, origin):
     """dx of the pixels origin, origin + stride, ... each way."""
+    stride, padding, groups = geometry
     taps = [
         [k for k in range(size) if (first + pad - k) % step == 0]
         for size, first, pad, step in zip(w.shape[:2], origin, padding, stride, strict=True)

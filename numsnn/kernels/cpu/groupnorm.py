@@ -70,8 +70,9 @@ def _affine_tiles(x, mean, inverse, gamma, beta, y, together, rows, blocks, lo, 
                     y[b, m, c] = (x[b, m, c] - centre[c]) * factor[c] + beta[c]
 
 
-def groupnorm_forward(x, gamma, beta, eps, mean, var, y):
+def groupnorm_forward(x, affine, moments, y):
     """See `reference.groupnorm.groupnorm_forward`. Blocks of a sample are merged as in `norm.moments`."""
+    (gamma, beta, eps), (mean, var) = affine.unscaled(), moments
     _, positions, channels = x.shape
     together, rows, blocks, tiles = _tiling(x.shape)
     tile_mean, tile_square = np.empty((2, blocks, *mean.shape), mean.dtype)
@@ -143,8 +144,9 @@ def _input_gradient_tiles(dy, x, gamma, mean, inverse, slope, projection, dx, to
                     dx[b, m, c] = factor[c] * centred
 
 
-def groupnorm_backward(dy, x, gamma, mean, var, eps, dx, dgamma, dbeta):
+def groupnorm_backward(dy, x, affine, moments, dx, dgamma, dbeta):
     """See `reference.groupnorm.groupnorm_backward`."""
+    (gamma, _, eps), (mean, var) = affine.unscaled(), moments
     _, positions, channels = x.shape
     together, rows, blocks, tiles = _tiling(x.shape)
     real = gamma.dtype.type

@@ -1,10 +1,10 @@
 """Fully connected layer: a convolution of single pixels; `reference.linear` is the text it equals."""
 
-from ..types import AUTO
+from ..types import AUTO, Geometry
 from .conv import conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .run.reduce import column_sum
 
-_GEOMETRY = (1, 1), (0, 0), 1
+_GEOMETRY = Geometry()
 
 
 def _pixels(x):
@@ -14,18 +14,18 @@ def _pixels(x):
 
 def linear_forward(x, w, b, y, active=None, way=AUTO, kept=None):
     """See `reference.linear.linear_forward`."""
-    return conv2d_forward(_pixels(x), w[None, None], b, *_GEOMETRY, _pixels(y), active, way, kept)
+    return conv2d_forward(_pixels(x), w[None, None], b, _GEOMETRY, _pixels(y), active, way, kept)
 
 
 def linear_backward_weight(x, dy, dw, active=None, way=AUTO):
     """See `reference.linear.linear_backward_weight`."""
-    return conv2d_backward_weight(_pixels(x), _pixels(dy), *_GEOMETRY, dw[None, None], active, way)
+    return conv2d_backward_weight(_pixels(x), _pixels(dy), _GEOMETRY, dw[None, None], active, way)
 
 
 def linear_backward_input(dy, w, dx, way=AUTO, visible=None):
     """See `reference.linear.linear_backward_input`."""
     visible = None if visible is None else _pixels(visible)
-    return conv2d_backward_input(_pixels(dy), w[None, None], *_GEOMETRY, _pixels(dx), way, visible)
+    return conv2d_backward_input(_pixels(dy), w[None, None], _GEOMETRY, _pixels(dx), way, visible)
 
 
 def bias_backward(dy, db):

@@ -75,9 +75,10 @@ def _temporal_samples(z, labels, smoothing, keep, pull, target, loss, dz, lo, hi
             loss[n] += (keep * value + pull * distance_sum / real(classes)) / real(length)
 
 
-def temporal_cross_entropy(z, labels, smoothing, regulariser, target, loss, dz):
+def temporal_cross_entropy(z, labels, temporal, loss, dz):
     """See `reference.loss.temporal_cross_entropy`."""
     real = dz.dtype.type
+    smoothing, regulariser, target = temporal
     scalars = real(smoothing), real(1 - regulariser), real(regulariser), real(target)
     launch(_temporal_samples, z.shape[1], z, labels, *scalars, loss, dz)
 
@@ -99,10 +100,10 @@ def _count_samples(z, labels, correct_rate, incorrect_rate, loss, dz, lo, hi):
                 dz[t, n, k] = slope / real(length * samples * classes)
 
 
-def spike_count_mse(z, labels, correct_rate, incorrect_rate, loss, dz):
+def spike_count_mse(z, labels, rates, loss, dz):
     """See `reference.loss.spike_count_mse`."""
     real = dz.dtype.type
-    launch(_count_samples, z.shape[1], z, labels, real(correct_rate), real(incorrect_rate), loss, dz)
+    launch(_count_samples, z.shape[1], z, labels, real(rates.correct), real(rates.incorrect), loss, dz)
 
 
 @kernel
@@ -178,10 +179,10 @@ def _first_spike_samples(z, labels, smoothing, temperature, loss, dz, lo, hi):
                 before = steps.silent_on(before, real(z[t, n, k]))
 
 
-def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):
+def first_spike_cross_entropy(z, labels, timing, loss, dz):
     """See `reference.loss.first_spike_cross_entropy`."""
     real = dz.dtype.type
-    launch(_first_spike_samples, z.shape[1], z, labels, real(smoothing), real(temperature), loss, dz)
+    launch(_first_spike_samples, z.shape[1], z, labels, real(timing.smoothing), real(timing.temperature), loss, dz)
 
 
 @cache

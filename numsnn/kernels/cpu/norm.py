@@ -116,12 +116,12 @@ def _affine_tiles(x, centre, factor, offset, y, rows, lo, hi):
             write(y, "output", (m, c), distance * read(factor, "value", c) + read(offset, "value", c))
 
 
-def batchnorm_forward(x, gamma, beta, mean, var, eps, scale, y):
+def batchnorm_forward(x, affine, moments, y):
     """See `reference.norm.batchnorm_forward`."""
-    factor = np.empty_like(gamma)
-    batchnorm_factor(gamma, var, eps, scale, factor)
+    factor = np.empty_like(affine.gamma)
+    batchnorm_factor(affine, moments.var, factor)
     rows = rows_per_tile(x.shape[1])
-    launch(_affine_tiles, count_tiles(len(x), rows), x, mean, factor, beta, y, rows)
+    launch(_affine_tiles, count_tiles(len(x), rows), x, moments.mean, factor, affine.beta, y, rows)
 
 
 @kernel
@@ -160,8 +160,9 @@ def _input_gradient_kernel(in_place):
     return input_gradient_tiles
 
 
-def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta, sums=None):
+def batchnorm_backward(dy, x, affine, moments, frozen, dx, dgamma, dbeta, sums=None):
     """See `reference.norm.batchnorm_backward`."""
+    (gamma, _, eps, scale), (mean, var) = affine, moments
     real = x.dtype.type
     inverse = real(1) / np.sqrt(var + real(eps))
     rows = rows_per_tile(x.shape[1])

@@ -44,14 +44,14 @@ def _plain_sgd_tiles(value, grad, ends, settings, factor, size, lo, hi):
         begin, p = end, p + 1
 
 
-def sgd_update(value, grad, velocity, ends, settings, factor, momentum, nesterov):
+def sgd_update(value, grad, velocity, segments, factor, momentum):
     """See `reference.optim.sgd_update`."""
     real, tiles = value.dtype.type, count_tiles(value.size, TILE_ELEMENTS)
     if velocity is None:
-        launch(_plain_sgd_tiles, tiles, value, grad, ends, settings, real(factor), TILE_ELEMENTS)
+        launch(_plain_sgd_tiles, tiles, value, grad, *segments, real(factor), TILE_ELEMENTS)
     else:
-        common = real(factor), real(momentum), nesterov
-        launch(_sgd_tiles, tiles, value, grad, velocity, ends, settings, *common, TILE_ELEMENTS)
+        common = real(factor), real(momentum.share), momentum.nesterov
+        launch(_sgd_tiles, tiles, value, grad, velocity, *segments, *common, TILE_ELEMENTS)
 
 
 @kernel
@@ -88,9 +88,10 @@ def _adam_tiles(
         begin, p = end, p + 1
 
 
-def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2, eps, decoupled, step):
+def adam_update(value, grad, first, second, segments, factor, adam, step):
     """See `reference.optim.adam_update`."""
     real, tiles = value.dtype.type, count_tiles(value.size, TILE_ELEMENTS)
+    beta1, beta2, eps, decoupled = adam
     corrections = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
     launch(
         _adam_tiles,
@@ -99,8 +100,7 @@ def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2
         grad,
         first,
         second,
-        ends,
-        settings,
+        *segments,
         real(factor),
         real(1 - beta1),
         real(1 - beta2),

@@ -37,8 +37,9 @@ def _divergence_kernel():
 _divergence_channels = _divergence_kernel()
 
 
-def divergence(mean, var, target_mean, target_var, eps, weight, n, value, p_offset, p_slope):
+def divergence(moments, target, objective, value, direct):
     """See `reference.pda.divergence`."""
-    real = mean.dtype.type
-    share = real(weight / len(mean))
-    _divergence_channels(mean, var, target_mean, target_var, real(eps), share, real(n), value, p_offset, p_slope)
+    weight, eps, n = objective
+    real = value.dtype.type
+    share = real(weight / len(value))
+    _divergence_channels(*moments, *target, real(eps), share, real(n), value, *direct)

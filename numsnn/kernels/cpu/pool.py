@@ -12,6 +12,11 @@ def _launch_rows(range_kernel, written, *arguments):
     launch(range_kernel, count_tiles(images * height, rows), *arguments, rows)
 
 
+def _share(window, dtype):
+    """Share of a window's mean that each of its positions has."""
+    return dtype.type(1 / (window.kernel[0] * window.kernel[1]))
+
+
 @kernel
 def _avg_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
     _, source_height, source_width, channels = x.shape
@@ -33,9 +38,9 @@ def _avg_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
                 y[image, oy, ox, c] *= inverse
 
 
-def avg_pool2d_forward(x, kernel, stride, padding, y):
+def avg_pool2d_forward(x, window, y):
     """See `reference.pool.avg_pool2d_forward`."""
-    _launch_rows(_avg_forward, y, x, kernel, stride, padding, y.dtype.type(1 / (kernel[0] * kernel[1])), y)
+    _launch_rows(_avg_forward, y, x, *window, _share(window, y.dtype), y)
 
 
 @kernel
@@ -57,9 +62,9 @@ def _avg_backward(dy, kernel_size, stride, padding, inverse, dx, rows, lo, hi):
                                 dx[image, iy, ix, c] += dy[image, oy, ox, c] * inverse
 
 
-def avg_pool2d_backward(dy, kernel, stride, padding, dx):
+def avg_pool2d_backward(dy, window, dx):
     """See `reference.pool.avg_pool2d_backward`."""
-    _launch_rows(_avg_backward, dx, dy, kernel, stride, padding, dy.dtype.type(1 / (kernel[0] * kernel[1])), dx)
+    _launch_rows(_avg_backward, dx, dy, *window, _share(window, dy.dtype), dx)
 
 
 @kernel
@@ -85,9 +90,9 @@ def _max_forward(x, kernel_size, stride, padding, y, index, rows, lo, hi):
                                     index[image, oy, ox, c] = tap
 
 
-def max_pool2d_forward(x, kernel, stride, padding, y, index):
+def max_pool2d_forward(x, window, y, index):
     """See `reference.pool.max_pool2d_forward`."""
-    _launch_rows(_max_forward, y, x, kernel, stride, padding, y, index)
+    _launch_rows(_max_forward, y, x, *window, y, index)
 
 
 @kernel
@@ -111,6 +116,6 @@ def _max_backward(dy, index, kernel_size, stride, padding, dx, rows, lo, hi):
                                     dx[image, iy, ix, c] += dy[image, oy, ox, c]
 
 
-def max_pool2d_backward(dy, index, kernel, stride, padding, dx):
+def max_pool2d_backward(dy, index, window, dx):
     """See `reference.pool.max_pool2d_backward`."""
-    _launch_rows(_max_backward, dx, dy, index, kernel, stride, padding, dx)
+    _launch_rows(_max_backward, dx, dy, index, *window, dx)

@@ -104,9 +104,9 @@ def lacks(way, dtype):
     return None if way.precision == "float32" else "device 'cpu' has precision 'float32' only"
 
 
-def visible_limit(w, stride, groups, way=AUTO):
+def visible_limit(w, geometry, way=AUTO):
     """See `reference.conv.visible_limit`."""
-    route = way.route
+    route, stride, groups = way.route, geometry.stride, geometry.groups
     if route == "events" and groups == 1:
         return 1.0
     whole = 4096, 4, 4  # many outputs, which Winograd's tiles fit

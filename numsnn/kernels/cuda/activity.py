@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import steps
+from ..types import Band
 from .inline.rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
 from .run.api import cuda
 from .run.compile import device, kernel
@@ -69,7 +70,10 @@ _penalise = {
 }
 
 
-def _launch_penalty(name, s, low, high, weight, value, pull):
+_NO_BAND = Band(0, 0)
+
+
+def _launch_penalty(name, s, band, weight, value, pull):
     rows, units = s.shape
     real, cut = value.dtype.type, cut_rows(1, rows, units)
     counts = scratch.get("counts", (cut.parts, units), value.dtype)
@@ -80,22 +84,22 @@ def _launch_penalty(name, s, low, high, weight, value, pull):
         cut.parts,
         counts,
         real(1 / rows),
-        real(low),
-        real(high),
+        real(band.low),
+        real(band.high),
         real(weight / units),
         value,
         pull,
     )
 
 
-def rate_band(s, low, high, weight, value, pull):
+def rate_band(s, band, weight, value, pull):
     """See `reference.activity.rate_band`."""
-    _launch_penalty("band", s, low, high, weight, value, pull)
+    _launch_penalty("band", s, band, weight, value, pull)
 
 
 def rate_power(s, power, weight, value, pull):
     """See `reference.activity.rate_power`."""
-    _launch_penalty(power, s, 0, 0, weight, value, pull)
+    _launch_penalty(power, s, _NO_BAND, weight, value, pull)
 
 
 @device
@@ -134,6 +138,6 @@ def _add_affine(x, u, slope, offset, y):
         _transform_plus_affine((slope[c], offset[c]), u, x, y, c, first, rows, stride)
 
 
-def add_affine(x, u, slope, offset, y):
+def add_affine(x, u, direct, y):
     """See `reference.activity.add_affine`."""
-    launch_rows(_add_affine, *x.shape, x, u, slope, offset, y)
+    launch_rows(_add_affine, *x.shape, x, u, direct.slope, direct.offset, y)

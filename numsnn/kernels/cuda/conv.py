@@ -18,8 +18,9 @@ def active_inputs(x, dtype, memory=None):
     """See `reference.conv.active_inputs`: nothing, as counting would cost more than it saves."""
 
 
-def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, way=AUTO, kept=None):
+def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     """See `reference.conv.conv2d_forward`."""
+    stride, padding, groups = geometry
     route = choose(way, w, groups)
     if route == "grouped":
         grouped.forward(x, w, b, stride, padding, groups, y)
@@ -30,8 +31,9 @@ def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, way=AUTO, k
     return name_of(route, way)
 
 
-def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, way=AUTO):
+def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
     """See `reference.conv.conv2d_backward_weight`."""
+    stride, padding, groups = geometry
     route = choose(way, dw, groups)
     if route == "grouped":
         grouped.backward_weight(x, dy, stride, padding, groups, dw)
@@ -42,8 +44,9 @@ def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, way=
     return name_of(route, way)
 
 
-def conv2d_backward_input(dy, w, stride, padding, groups, dx, way=AUTO, visible=None):
+def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
     """See `reference.conv.conv2d_backward_input`."""
+    stride, padding, groups = geometry
     route = choose(way, w, groups)
     if route == "grouped":
         grouped.backward_input(dy, w, stride, padding, groups, dx)

@@ -41,8 +41,9 @@ def _forward_kernel():
 _normalise_parts = _forward_kernel()
 
 
-def groupnorm_forward(x, gamma, beta, eps, mean, var, y):
+def groupnorm_forward(x, affine, moments, y):
     """See `reference.groupnorm.groupnorm_forward`."""
+    (gamma, beta, eps), (mean, var) = affine.unscaled(), moments
     measure(x, x.shape[2] // mean.shape[1], mean, var)
     cut_rows(*x.shape).launch(_normalise_parts, len(x), x, mean, var, gamma, beta, gamma.dtype.type(eps), y)
 
@@ -121,8 +122,9 @@ def _input_gradient(dy, x, gamma, mean, var, eps, slope, projection, dx, parts, 
         _transform_pull(constants, dy[b], x[b], dx[b], c, first, last, cuda.blockDim.y)
 
 
-def groupnorm_backward(dy, x, gamma, mean, var, eps, dx, dgamma, dbeta):
+def groupnorm_backward(dy, x, affine, moments, dx, dgamma, dbeta):
     """See `reference.groupnorm.groupnorm_backward`."""
+    (gamma, _, eps), (mean, var) = affine.unscaled(), moments
     samples, positions, channels = x.shape
     real, groups = gamma.dtype.type, mean.shape[1]
     cut = cut_rows(*x.shape)

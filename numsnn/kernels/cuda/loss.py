@@ -109,9 +109,10 @@ def _temporal_kernel(dtype):
 _temporal = {np.dtype(real): _temporal_kernel(real) for real in REALS}
 
 
-def temporal_cross_entropy(z, labels, smoothing, regulariser, target, loss, dz):
+def temporal_cross_entropy(z, labels, temporal, loss, dz):
     """See `reference.loss.temporal_cross_entropy`."""
     real = dz.dtype.type
+    smoothing, regulariser, target = temporal
     scalars = real(smoothing), real(1 - regulariser), real(regulariser), real(target)
     _launch(_temporal, z, dz, z, labels, *scalars, loss, dz)
 
@@ -144,10 +145,10 @@ def _count_kernel(dtype):
 _count = {np.dtype(real): _count_kernel(real) for real in REALS}
 
 
-def spike_count_mse(z, labels, correct_rate, incorrect_rate, loss, dz):
+def spike_count_mse(z, labels, rates, loss, dz):
     """See `reference.loss.spike_count_mse`."""
     real = dz.dtype.type
-    _launch(_count, z, dz, z, labels, real(correct_rate), real(incorrect_rate), loss, dz)
+    _launch(_count, z, dz, z, labels, real(rates.correct), real(rates.incorrect), loss, dz)
 
 
 @device
@@ -254,10 +255,10 @@ def _first_spike_kernel(dtype):
 _first_spike = {np.dtype(real): _first_spike_kernel(real) for real in REALS}
 
 
-def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):
+def first_spike_cross_entropy(z, labels, timing, loss, dz):
     """See `reference.loss.first_spike_cross_entropy`."""
     real = dz.dtype.type
-    _launch(_first_spike, z, dz, z, labels, real(smoothing), real(temperature), loss, dz)
+    _launch(_first_spike, z, dz, z, labels, real(timing.smoothing), real(timing.temperature), loss, dz)
 
 
 @cache

@@ -43,9 +43,9 @@ def _factor_channels(gamma, var, eps, scale, factor, count):
         factor[c] = real(_channel_factor(gamma[c], var[c], eps, scale))
 
 
-def batchnorm_factor(gamma, var, eps, scale, factor):
+def batchnorm_factor(affine, var, factor):
     """See `reference.norm.batchnorm_factor`."""
-    real = factor.dtype.type
+    real, (gamma, _, eps, scale) = factor.dtype.type, affine
     launch_flat(_factor_channels, factor.size, gamma, var, real(eps), real(scale), factor)
 
 
@@ -74,10 +74,10 @@ def _forward_kernel():
 _normalise_rows = _forward_kernel()
 
 
-def batchnorm_forward(x, gamma, beta, mean, var, eps, scale, y):
+def batchnorm_forward(x, affine, moments, y):
     """See `reference.norm.batchnorm_forward`."""
-    real = x.dtype.type
-    launch_rows(_normalise_rows, *x.shape, x, gamma, beta, mean, var, real(eps), real(scale), y)
+    real, (gamma, beta, eps, scale) = x.dtype.type, affine
+    launch_rows(_normalise_rows, *x.shape, x, gamma, beta, *moments, real(eps), real(scale), y)
 
 
 @cache
@@ -151,8 +151,9 @@ def _input_gradient(dy, x, mean, coefficient, dx):
         _transform_pull(constants, dy, x, dx, c, first, rows, stride)
 
 
-def batchnorm_backward(dy, x, gamma, mean, var, eps, scale, frozen, dx, dgamma, dbeta, sums=None):
+def batchnorm_backward(dy, x, affine, moments, frozen, dx, dgamma, dbeta, sums=None):
     """See `reference.norm.batchnorm_backward`."""
+    (gamma, _, eps, scale), (mean, var) = affine, moments
     real, (rows, channels) = x.dtype.type, x.shape
     if sums is None:
         cut = cut_rows(1, rows, channels)
@@ -194,9 +195,10 @@ def _fold_rows(w, b, has_bias, gamma, beta, mean, var, eps, scale, folded_w, fol
             folded_b[c] = ((b[c] if has_bias else real(0)) - mean[c]) * factor + beta[c]
 
 
-def batchnorm_fold(w, b, gamma, beta, mean, var, eps, scale, folded_w, folded_b):
+def batchnorm_fold(w, b, affine, moments, folded_w, folded_b):
     """See `reference.norm.batchnorm_fold`. Computed in the weights' own precision: a folded weight is two roundings
     from the product of what it is made of."""
+    (gamma, beta, eps, scale), (mean, var) = affine, moments
     real, shape = w.dtype.type, (-1, w.shape[-1])
     rows, channels = w.reshape(shape).shape
     bias = beta if b is None else b

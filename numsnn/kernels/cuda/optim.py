@@ -40,14 +40,14 @@ def _plain_sgd_elements(value, grad, ends, settings, factor, count):
         value[k] = steps.sgd_step(value[k], grad[k], rate, decay, low, high)
 
 
-def sgd_update(value, grad, velocity, ends, settings, factor, momentum, nesterov):
+def sgd_update(value, grad, velocity, segments, factor, momentum):
     """See `reference.optim.sgd_update`."""
     real = value.dtype.type
     if velocity is None:
-        launch_flat(_plain_sgd_elements, value.size, value, grad, ends, settings, real(factor))
+        launch_flat(_plain_sgd_elements, value.size, value, grad, *segments, real(factor))
     else:
-        common = real(factor), real(momentum), nesterov
-        launch_flat(_sgd_elements, value.size, value, grad, velocity, ends, settings, *common)
+        common = real(factor), real(momentum.share), momentum.nesterov
+        launch_flat(_sgd_elements, value.size, value, grad, velocity, *segments, *common)
 
 
 @kernel
@@ -75,9 +75,9 @@ def _adam_elements(
         )
 
 
-def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2, eps, decoupled, step):
+def adam_update(value, grad, first, second, segments, factor, adam, step):
     """See `reference.optim.adam_update`."""
-    real = value.dtype.type
+    real, (beta1, beta2, eps, decoupled) = value.dtype.type, adam
     corrections = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
     launch_flat(
         _adam_elements,
@@ -86,8 +86,7 @@ def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2
         grad,
         first,
         second,
-        ends,
-        settings,
+        *segments,
         real(factor),
         real(1 - beta1),
         real(1 - beta2),

@@ -39,9 +39,9 @@ def _merge_steps(mean, var, total_mean, total_var, count):
         total_var[c] = (within + between) * inverse
 
 
-def merge_steps(mean, var, total_mean, total_var):
+def merge_steps(moments, total):
     """See `reference.pda.merge_steps`."""
-    launch_flat(_merge_steps, total_mean.size, mean, var, total_mean, total_var)
+    launch_flat(_merge_steps, total.mean.size, *moments, *total)
 
 
 def _moment_kernel():
@@ -58,10 +58,9 @@ def _moment_kernel():
 _normalise_channels = _moment_kernel()
 
 
-def normalised_moments(mean, var, centre, factor, offset, normalised_mean, normalised_var):
-    """See `reference.pda.normalised_moments`. The results may be mean, var or centre themselves."""
-    arrays = mean, var, centre, factor, offset, normalised_mean, normalised_var
-    launch_flat(_normalise_channels, mean.size, *arrays)
+def normalised_moments(moments, norm, normalised):
+    """See `reference.pda.normalised_moments`."""
+    launch_flat(_normalise_channels, moments.mean.size, *moments, *norm, *normalised)
 
 
 def _divergence_kernel():
@@ -81,20 +80,18 @@ def _divergence_kernel():
 _divergence_channels = _divergence_kernel()
 
 
-def divergence(mean, var, target_mean, target_var, eps, weight, n, value, p_offset, p_slope):
+def divergence(moments, target, objective, value, direct):
     """See `reference.pda.divergence`."""
-    real, weight = mean.dtype.type, weight / len(mean)
+    weight, eps, n = objective
+    real, weight = value.dtype.type, weight / len(value)
     launch_flat(
         _divergence_channels,
-        mean.size,
-        mean,
-        var,
-        target_mean,
-        target_var,
+        value.size,
+        *moments,
+        *target,
         real(eps),
         real(weight),
         real(weight / n),
         value,
-        p_offset,
-        p_slope,
+        *direct,
     )

@@ -11,7 +11,12 @@ from .run.api import cuda
 from .run.compile import kernel
 
 
-def _launch(kernel, written, read, window, stride, padding, *arguments):
+def _share(window, dtype):
+    """Share of a window's mean that each of its positions has."""
+    return dtype.type(1 / (window.kernel[0] * window.kernel[1]))
+
+
+def _launch(kernel, written, read, window, *arguments):
     """A thread for every number of the array that is written; kernels get the extents of it and of the other one."""
     launch_pixels(
         kernel,
@@ -19,9 +24,7 @@ def _launch(kernel, written, read, window, stride, padding, *arguments):
         written.shape[3],
         read.shape[1:],
         written.shape[1:3],
-        tuple(window),
-        tuple(stride),
-        tuple(padding),
+        *map(tuple, window),
         *arguments,
     )
 
@@ -45,10 +48,9 @@ def _avg_forward(source, target, window, stride, padding, x, inverse, y, pixels)
             c += cuda.blockDim.x
 
 
-def avg_pool2d_forward(x, kernel, stride, padding, y):
+def avg_pool2d_forward(x, window, y):
     """See `reference.pool.avg_pool2d_forward`."""
-    inverse = y.dtype.type(1 / (kernel[0] * kernel[1]))
-    _launch(_avg_forward, y, x, kernel, stride, padding, flat(x), inverse, flat(y))
+    _launch(_avg_forward, y, x, window, flat(x), _share(window, y.dtype), flat(y))
 
 
 @kernel
@@ -69,10 +71,9 @@ def _avg_backward(source, target, window, stride, padding, dy, inverse, dx, pixe
             c += cuda.blockDim.x
 
 
-def avg_pool2d_backward(dy, kernel, stride, padding, dx):
+def avg_pool2d_backward(dy, window, dx):
     """See `reference.pool.avg_pool2d_backward`."""
-    inverse = dy.dtype.type(1 / (kernel[0] * kernel[1]))
-    _launch(_avg_backward, dx, dy, kernel, stride, padding, flat(dy), inverse, flat(dx))
+    _launch(_avg_backward, dx, dy, window, flat(dy), _share(window, dy.dtype), flat(dx))
 
 
 @kernel
@@ -97,9 +98,9 @@ def _max_forward(source, target, window, stride, padding, x, y, index, pixels):
             c += cuda.blockDim.x
 
 
-def max_pool2d_forward(x, kernel, stride, padding, y, index):
+def max_pool2d_forward(x, window, y, index):
     """See `reference.pool.max_pool2d_forward`."""
-    _launch(_max_forward, y, x, kernel, stride, padding, flat(x), flat(y), flat(index))
+    _launch(_max_forward, y, x, window, flat(x), flat(y), flat(index))
 
 
 @kernel
@@ -123,6 +124,6 @@ def _max_backward(source, target, window, stride, padding, dy, index, dx, pixels
             c += cuda.blockDim.x
 
 
-def max_pool2d_backward(dy, index, kernel, stride, padding, dx):
+def max_pool2d_backward(dy, index, window, dx):
     """See `reference.pool.max_pool2d_backward`."""
-    _launch(_max_backward, dx, dy, kernel, stride, padding, flat(dy), flat(index), flat(dx))
+    _launch(_max_backward, dx, dy, window, flat(dy), flat(index), flat(dx))

@@ -48,6 +48,6 @@ def lacks(way, dtype):
     return None if library.available() else f"{wanted} needs NVIDIA's cuBLAS, which cannot be used: {library.reason()}"
 
 
-def visible_limit(w, stride, groups, way=AUTO):
+def visible_limit(w, geometry, way=AUTO):
     """See `reference.conv.visible_limit`: a mask saves a device nothing."""
     return 0.0

@@ -8,11 +8,12 @@ every unit's share ``[F]``, and pull is out, the gradient of their sum on each o
 import numpy as np
 
 
-def rate_band(s, low, high, weight, value, pull):
-    """A1, A2: squared distance of every unit's rate from a band: max(low - r, 0)^2 + max(r - high, 0)^2."""
+def rate_band(s, band, weight, value, pull):
+    """A1, A2: squared distance of every unit's rate from a band (a `types.Band`): max(low - r, 0)^2 +
+    max(r - high, 0)^2."""
     rows, units = s.shape
     rate = s.mean(0, dtype=np.float64)  # A1
-    below, above = np.maximum(low - rate, 0), np.maximum(rate - high, 0)
+    below, above = np.maximum(band.low - rate, 0), np.maximum(rate - band.high, 0)
     value[...] = weight / units * (below**2 + above**2)  # A2
     pull[...] = weight / (units * rows) * 2 * (above - below)
 
@@ -30,6 +31,6 @@ def add_row(x, row, y):
     y[...] = x + row
 
 
-def add_affine(x, u, slope, offset, y):
-    """A4: y = x + slope u + offset: x, u, y ``[M, C]``, slope and offset ``[C]``."""
-    y[...] = x + slope * u + offset
+def add_affine(x, u, direct, y):
+    """A4: y = x + slope u + offset: x, u, y ``[M, C]``, direct a `types.Direct`."""
+    y[...] = x + direct.slope * u + direct.offset

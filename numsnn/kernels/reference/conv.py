@@ -1,8 +1,8 @@
 """Two-dimensional convolution (cross-correlation), channels last.
 
 x ``[B, H, W, I]``, w ``[kh, kw, I/groups, O]``, b ``[O]`` or None, y ``[B, Ho, Wo, O]`` with
-Ho = (H + 2 ph - kh) // sh + 1. stride and padding are pairs (vertical, horizontal). Written as a sum over the taps of
-the kernel: every tap is one matrix product between a shifted, strided view of the input and that tap's weights.
+Ho = (H + 2 ph - kh) // sh + 1; geometry is a `types.Geometry`. Written as a sum over the taps of the kernel: every tap
+is one matrix product between a shifted, strided view of the input and that tap's weights.
 """
 
 import numpy as np
@@ -35,13 +35,14 @@ def active_inputs(x, dtype, memory=None):
     """
 
 
-def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, way=AUTO, kept=None):
+def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     """W4: y[b, oy, ox] = sum over taps of x[b, oy sh + ky - ph, ox sw + kx - pw] w[ky, kx] + b; x may be uint8.
 
     Targets that know several ways to compute this choose one, or take the one asked for (a `types.Way`); all give its
     name back. active is what `active_inputs` said of x; kept a dict for weights that never change, in which a target
     may keep what it makes of them.
     """
+    stride, padding, groups = geometry
     padded = _padded(x, padding, w.dtype)
     y[...] = 0 if b is None else b
     for ky, kx in np.ndindex(w.shape[:2]):
@@ -51,8 +52,9 @@ def conv2d_forward(x, w, b, stride, padding, groups, y, active=None, way=AUTO, k
     return "reference"
 
 
-def conv2d_backward_weight(x, dy, stride, padding, groups, dw, active=None, way=AUTO):
+def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
     """W5: dw[ky, kx] = sum over positions of x's tap view^T dy."""
+    stride, padding, groups = geometry
     padded = _padded(x, padding, dy.dtype)
     for ky, kx in np.ndindex(dw.shape[:2]):
         view = _tap(padded, ky, kx, stride, *dy.shape[1:3])
@@ -68,12 +70,12 @@ def lacks(way, dtype):
     return None if way.precision == "float32" else "device 'reference' has precision 'float32' only"
 
 
-def visible_limit(w, stride, groups, way=AUTO):
+def visible_limit(w, geometry, way=AUTO):
     """Share of visible elements up to which `conv2d_backward_input` leaves out the others; 0 where it never does."""
     return 1.0
 
 
-def conv2d_backward_input(dy, w, stride, padding, groups, dx, way=AUTO, visible=None):
+def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
     """W6: every tap adds dy w[ky, kx]^T back onto the positions of dx that it has read.
 
     It is also the forward pass of the transposed convolution; dy may be uint8 spikes.
@@ -81,7 +83,7 @@ def conv2d_backward_input(dy, w, stride, padding, groups, dx, way=AUTO, visible=
     visible is uint8 of dx's shape, 0 where nobody looks at dx and 1 elsewhere; None looks everywhere. Where nobody
     looks, dx is 0, or what it would be without: a target leaves out what makes it faster.
     """
-    (ph, pw) = padding
+    stride, (ph, pw), groups = geometry
     batch, height, width, channels = dx.shape
     padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)
     for ky, kx in np.ndindex(w.shape[:2]):

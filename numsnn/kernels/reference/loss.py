@@ -25,10 +25,11 @@ def rate_cross_entropy(z, labels, smoothing, loss, dz):
     dz[...] = dlogits / (z.shape[0] * z.shape[1])
 
 
-def temporal_cross_entropy(z, labels, smoothing, regulariser, target, loss, dz):
+def temporal_cross_entropy(z, labels, temporal, loss, dz):
     """L3: temporal efficient training (TET, Deng et al. 2022, arXiv:2202.11946): the mean over time of the
     cross-entropy of every step, mixed with the squared distance of the readout from target:
-    (1 - regulariser) mean_t CE(z[t]) + regulariser mean_{t,k} (z - target)^2."""
+    (1 - regulariser) mean_t CE(z[t]) + regulariser mean_{t,k} (z - target)^2; temporal is a `types.Temporal`."""
+    smoothing, regulariser, target = temporal
     steps, n, k = z.shape
     real = dz.dtype.type
     keep, pull = real(1 - regulariser), real(regulariser)
@@ -40,12 +41,12 @@ def temporal_cross_entropy(z, labels, smoothing, regulariser, target, loss, dz):
         dz[t] = (keep * dlogits + pull * 2 * distance / k) / (steps * n)
 
 
-def spike_count_mse(z, labels, correct_rate, incorrect_rate, loss, dz):
+def spike_count_mse(z, labels, rates, loss, dz):
     """L4: squared distance of the firing rate of every class from the wanted one, mean over classes:
-    mean_k (sum_t z / T - rate_k)^2 with rate_k = correct_rate for the label, incorrect_rate for the others."""
+    mean_k (sum_t z / T - rate_k)^2 with rate_k = rates.correct for the label, rates.incorrect for the others."""
     steps, n, k = z.shape
-    wanted = np.full((n, k), incorrect_rate, dz.dtype)
-    wanted[np.arange(n), labels] = correct_rate
+    wanted = np.full((n, k), rates.incorrect, dz.dtype)
+    wanted[np.arange(n), labels] = rates.correct
     distance = z.astype(dz.dtype).mean(0) - wanted
     loss[...] = (distance**2).mean(1)
     dz[...] = 2 * distance / (k * n * steps)
@@ -87,15 +88,17 @@ def pointwise(z, target, functions, over_mean, loss, dz):
     dz[...] = slope(z, target) / (steps * n * k)
 
 
-def first_spike_cross_entropy(z, labels, smoothing, temperature, loss, dz):
-    """L7: cross-entropy of -t1 / temperature, t1 being the expected time of the first spike: with z[t] in [0, 1] the
-    probability that a class fires at step t = 0..T-1 if it has not done so before, and T standing for silence,
+def first_spike_cross_entropy(z, labels, timing, loss, dz):
+    """L7: cross-entropy of -t1 / temperature, t1 being the expected time of the first spike; timing is a
+    `types.Timing`. With z[t] in [0, 1] the probability that a class fires at step t = 0..T-1 if it has not done so
+    before, and T standing for silence,
 
         t1       = sum_t t z[t] prod_{t'<t} (1 - z[t'])  +  T prod_t (1 - z[t])  =  sum_t prod_{t'<=t} (1 - z[t'])
         dt1/dz[t] = - before[t] wait[t]
         before[t] = prod_{t'<t} (1 - z[t']),   wait[t] = 1 + (1 - z[t+1]) wait[t+1],   wait[T-1] = 1
 
     For spikes t1 is the time of the first one, and its derivative is what another spike at t would change."""
+    smoothing, temperature = timing
     quiet = 1 - z.astype(dz.dtype)
     survival = quiet.cumprod(0)
     logits = -survival.sum(0) / dz.dtype.type(temperature)

@@ -1,12 +1,8 @@
 """Optimiser updates, in place, of all parameters of a network at once.
 
-value, grad and the optimiser's moments are vectors of one length, cut into segments, one a parameter:
-
-    ends        ``[P]`` int64: where each segment ends and the next one begins
-    settings    ``[4, P]``: learning rate, weight decay, lower and upper bound of each
-    factor      the schedule's, of every learning rate
-
-A value is brought back into its bounds after the update.
+value, grad and the optimiser's moments are vectors of one length, cut into segments, one per parameter (a
+`types.Segments`); factor is the schedule's, of every learning rate. A value is brought back into its bounds after the
+update.
 """
 
 from itertools import pairwise
@@ -14,31 +10,32 @@ from itertools import pairwise
 import numpy as np
 
 
-def _segments(ends, settings, factor, *vectors):
+def _parts(segments, factor, *vectors):
     """Views of the vectors' parts and, for every segment, its rate, decay and bounds."""
+    ends, settings = segments
     for (first, last), (lr, decay, low, high) in zip(pairwise((0, *ends)), settings.T, strict=True):
         yield [None if x is None else x[first:last] for x in vectors], lr * lr.dtype.type(factor), decay, low, high
 
 
-def sgd_update(value, grad, velocity, ends, settings, factor, momentum, nesterov):
-    """O1, O2, O3, O7: stochastic gradient descent; decay is added to the gradient; velocity is None without
-    momentum."""
-    momentum = value.dtype.type(momentum)
-    for (x, g, v), lr, decay, low, high in _segments(ends, settings, factor, value, grad, velocity):
+def sgd_update(value, grad, velocity, segments, factor, momentum):
+    """O1, O2, O3, O7: stochastic gradient descent; decay is added to the gradient; momentum is a `types.Momentum`,
+    whose velocity is None without one."""
+    share = value.dtype.type(momentum.share)
+    for (x, g, v), lr, decay, low, high in _parts(segments, factor, value, grad, velocity):
         step = g + decay * x  # O1
         if v is not None:
-            v[...] = momentum * v + step  # O2
-            step = step + momentum * v if nesterov else v  # O3
+            v[...] = share * v + step  # O2
+            step = step + share * v if momentum.nesterov else v  # O3
         x[...] = np.clip(x - lr * step, low, high)  # O7
 
 
-def adam_update(value, grad, first, second, ends, settings, factor, beta1, beta2, eps, decoupled, step):
-    """O4, O5, O6, O7: Adam (Kingma and Ba 2015, arXiv:1412.6980) with bias correction at step = 1, 2, ...; decay
-    is added to the gradient, or with decoupled (AdamW, Loshchilov and Hutter 2019, arXiv:1711.05101) taken off the
-    value."""
-    real = value.dtype.type
+def adam_update(value, grad, first, second, segments, factor, adam, step):
+    """O4, O5, O6, O7: Adam (Kingma and Ba 2015, arXiv:1412.6980) with bias correction at step = 1, 2, ...; adam is a
+    `types.Adam`. Decay is added to the gradient, or where adam.decoupled is set (AdamW, Loshchilov and Hutter 2019,
+    arXiv:1711.05101) taken off the value."""
+    real, (beta1, beta2, eps, decoupled) = value.dtype.type, adam
     correction1, correction2 = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
-    for (x, g, m, v), lr, decay, low, high in _segments(ends, settings, factor, value, grad, first, second):
+    for (x, g, m, v), lr, decay, low, high in _parts(segments, factor, value, grad, first, second):
         if not decoupled:
             g = g + decay * x
         m += real(1 - beta1) * (g - m)  # O4

@@ -8,34 +8,36 @@ def shift_update(d, mean, target, momentum):
     d += d.dtype.type(momentum) * (mean - target)
 
 
-def merge_steps(mean, var, total_mean, total_var):
-    """M3: moments over all steps, ``[C]``, from those of every step, ``[T, C]``."""
-    total_mean[...] = mean.mean(0, dtype=np.float64)
-    total_var[...] = var.mean(0, dtype=np.float64) + ((mean - mean.mean(0, dtype=np.float64)) ** 2).mean(0)
+def merge_steps(moments, total):
+    """M3: moments over all steps, ``[C]``, from those of every step, ``[T, C]``; both are `types.Moments`."""
+    mean, var = moments
+    total.mean[...] = mean.mean(0, dtype=np.float64)
+    total.var[...] = var.mean(0, dtype=np.float64) + ((mean - mean.mean(0, dtype=np.float64)) ** 2).mean(0)
 
 
-def normalised_moments(mean, var, centre, factor, offset, normalised_mean, normalised_var):
-    """B10: mean and variance of (x - centre) factor + offset, for x of this mean and variance; all ``[C]``."""
-    normalised_mean[...] = (mean - centre) * factor + offset
-    normalised_var[...] = var * factor**2
+def normalised_moments(moments, norm, normalised):
+    """B10: mean and variance of (x - centre) factor + offset (a `types.Norm`), for x of these moments; all ``[C]``.
+    normalised is out, and may be in the memory of the moments."""
+    centre, factor, offset = norm
+    normalised.mean[...] = (moments.mean - centre) * factor + offset
+    normalised.var[...] = moments.var * factor**2
 
 
-def divergence(mean, var, target_mean, target_var, eps, weight, n, value, p_offset, p_slope):
+def divergence(moments, target, objective, value, direct):
     """D4, D5, D6: the divergence objective and its gradient on the potentials, per channel.
 
     Args:
-        mean, var: of a channel's n potentials over time, samples and positions; ``[C]``.
-        target_mean, target_var: of the normal distribution that is aimed at; ``[C]``.
-        eps: added to both variances, so that a silent channel stays finite.
-        weight: factor of the objective in the loss; the objective is the mean of J over channels.
-        n: potentials a channel.
+        moments: a `types.Moments` of a channel's potentials over time, samples and positions; ``[C]``.
+        target: a `types.Moments` of the normal distribution that is aimed at; ``[C]``.
+        objective: a `types.Objective`; the objective is the mean of J over channels.
         value: out, weight J / C ``[C]``; its sum is what the loss gains.
-        p_offset, p_slope: out, its gradient dL/du = p_offset + p_slope u; ``[C]``.
+        direct: out, a `types.Direct`, its gradient dL/du = offset + slope u; ``[C]``.
     """
+    (mean, var), (target_mean, target_var), (weight, eps, n) = moments, target, objective
     v, w = var + mean.dtype.type(eps), target_var + mean.dtype.type(eps)
     gap = mean - target_mean
     factor = mean.dtype.type(weight / len(mean))
     value[...] = factor * (((v + gap**2) / w + (w + gap**2) / v) / 2 - 1)  # D4
     slope = factor / mean.dtype.type(n) * (1 / w - (w + gap**2) / v**2)  # D6
-    p_offset[...] = factor / mean.dtype.type(n) * gap * (1 / w + 1 / v) - slope * mean  # D5
-    p_slope[...] = slope
+    direct.offset[...] = factor / mean.dtype.type(n) * gap * (1 / w + 1 / v) - slope * mean  # D5
+    direct.slope[...] = slope

@@ -1,6 +1,6 @@
 """Average and max pooling, channels last: x ``[B, H, W, C]`` -> y ``[B, Ho, Wo, C]``.
 
-kernel, stride and padding are pairs (vertical, horizontal); Ho = (H + 2 ph - kh) // sh + 1. An average counts padded
+window is a `types.Window`; Ho = (H + 2 ph - kh) // sh + 1. An average counts padded
 zeros (as PyTorch's default does); a maximum never picks a padded position.
 """
 
@@ -9,9 +9,9 @@ import numpy as np
 from .conv import _tap
 
 
-def avg_pool2d_forward(x, kernel, stride, padding, y):
+def avg_pool2d_forward(x, window, y):
     """W7: mean over each window; x may be uint8 spikes."""
-    (ph, pw) = padding
+    kernel, stride, (ph, pw) = window
     padded = np.pad(x.astype(y.dtype), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     y[...] = 0
     for ky, kx in np.ndindex(kernel):
@@ -19,9 +19,9 @@ def avg_pool2d_forward(x, kernel, stride, padding, y):
     y /= kernel[0] * kernel[1]
 
 
-def avg_pool2d_backward(dy, kernel, stride, padding, dx):
+def avg_pool2d_backward(dy, window, dx):
     """W7: every position of a window gets an equal share of the window's gradient."""
-    (ph, pw) = padding
+    kernel, stride, (ph, pw) = window
     batch, height, width, channels = dx.shape
     padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)
     for ky, kx in np.ndindex(kernel):
@@ -29,10 +29,10 @@ def avg_pool2d_backward(dy, kernel, stride, padding, dx):
     dx[...] = padded[:, ph : ph + height, pw : pw + width]
 
 
-def max_pool2d_forward(x, kernel, stride, padding, y, index):
+def max_pool2d_forward(x, window, y, index):
     """W8: maximum over each window, y in x's dtype; index (int16) is the winning tap ky kw + kx, the first of
     equals."""
-    (ph, pw) = padding
+    kernel, stride, (ph, pw) = window
     padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     inside = np.pad(np.ones(x.shape, bool), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     index[...] = -1
@@ -44,9 +44,9 @@ def max_pool2d_forward(x, kernel, stride, padding, y, index):
         index[better] = ky * kernel[1] + kx
 
 
-def max_pool2d_backward(dy, index, kernel, stride, padding, dx):
+def max_pool2d_backward(dy, index, window, dx):
     """W8: the winner of a window gets the window's gradient."""
-    (ph, pw) = padding
+    kernel, stride, (ph, pw) = window
     batch, height, width, channels = dx.shape
     padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)
     for ky, kx in np.ndindex(kernel):

@@ -14,11 +14,16 @@ from math import prod
 
 import numpy as np
 
+from . import roles
+
 TILE_ELEMENTS = 32768
 """Elements of a tile: 128 KiB of float32, so that a tile's state stays in a core's second-level cache."""
 
 CHUNKS_PER_THREAD = 4
 """Chunks a thread gets on average: enough that an interrupted thread leaves little to wait for."""
+
+CHECK_ROLES = os.environ.get("NUMSNN_CHECK_ROLES") == "1"
+"""Whether every launch checks that arrays of different roles do not overlap (`roles`), as the tests ask for."""
 
 
 def _available_cores():
@@ -99,7 +104,13 @@ def parallel_for(body, tiles: int, chunks_per_thread: int = CHUNKS_PER_THREAD) -
 
 
 def launch(range_kernel, tiles: int, *arguments, chunks_per_thread: int = CHUNKS_PER_THREAD) -> None:
-    """Run a range kernel over all its tiles."""
+    """Run a range kernel over all its tiles.
+
+    Raises:
+        RuntimeError: where roles are checked (`CHECK_ROLES`), arrays of different roles that overlap.
+    """
+    if CHECK_ROLES:
+        roles.check(range_kernel, arguments)
     parallel_for(lambda lo, hi: range_kernel(*arguments, lo, hi), tiles, chunks_per_thread)
 
 

@@ -1,6 +1,10 @@
 """What all spiking neurons share: where PSG and PDA act, and the kernels are called."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -10,7 +14,7 @@ from ..pda import PDA, ShiftTracker
 from ..psg import FAMILIES, PSG, Surrogate
 from ..validate import flag, whole
 from .base import Layer
-from .neuron_arguments import granularity, numbers
+from .neuron_arguments import Learned, Numbers, granularity, numbers
 from .neuron_run import ByRule, Extended, Trace, direct_of
 from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
@@ -75,14 +79,14 @@ class Neuron(Layer):
 
     def __init__(
         self,
-        v_threshold=1.0,
-        v_reset: float | str | None = 0.0,
+        v_threshold: Numbers = 1.0,
+        v_reset: float | Literal["none"] | None = 0.0,
         detach_reset: bool = False,
-        learn_threshold: bool | str = False,
+        learn_threshold: Learned = False,
         refractory: int = 0,
         surrogate: Surrogate | str | None = None,
         pda: PDA | bool | None = None,
-        record=(),
+        record: str | Sequence[str] = (),
         name: str | None = None,
     ):
         super().__init__(name)

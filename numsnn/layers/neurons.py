@@ -59,7 +59,8 @@ class LIF(_Leaky):
         decay_input: scale the input current by 1/tau, as SpikingJelly does by default. Default False.
         learn_tau: False (default), True or "layer" (one a layer), "channel" (one a channel). What is trained is the
             logit of beta, so that it stays between 0 and 1.
-        options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record, name: see `Neuron`.
+        options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record and name, see
+            `Neuron`.
 
     Parameters, where learned: logit_beta, log_threshold, log_width, each ``[1]`` or ``[C]``. Statistics, with PDA:
     correction ``[T, C]``, target ``[2, C]``, batches ``[1]``.
@@ -95,7 +96,8 @@ class IF(_Leaky):
     """Integrate-and-fire neurons: `LIF` without a leak (beta = 1).
 
     Args:
-        options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record, name: see `Neuron`.
+        options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record and name, see
+            `Neuron`.
     """
 
     def __init__(self, **options: Unpack[NeuronOptions]):

@@ -41,7 +41,7 @@ class Described:
         return {"type": type(self).__name__, **values}
 
     @staticmethod
-    def from_description(data: dict[str, Any]) -> "Described":
+    def from_description(data: dict[str, Any]) -> Any:
         """Build the object that `description` described.
 
         Raises:

@@ -1,7 +1,7 @@
 """Optimisers, parameter groups and gradient clipping."""
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,8 +43,10 @@ class Optimizer(Described, Portable):
                     raise ValueError(f"{kind}: group {group!r} takes lr and weight_decay; got {key!r}")
                 within(f"{kind}: {key} of group {group!r}", value, 0, math.inf)
         self.steps = 0
-        self._saved = {}
-        self._flat, self._memory, self._settings = None, {}, None
+        self._saved: dict[str, np.ndarray] = {}
+        self._flat: FlatParameters | None = None
+        self._memory: dict[str, Any] = {}
+        self._settings: Any = None
 
     def __getstate__(self):
         return super().__getstate__() | {"_saved": self._saved | self._moments()}

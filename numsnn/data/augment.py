@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -109,6 +110,8 @@ class Augmented:
 
 class FrameChange:
     """Base of changes of pictures and frames. `source` is the Augmented that asks."""
+
+    change: Callable[[np.ndarray, np.random.Generator, Any], np.ndarray]
 
     def __call__(self, x: np.ndarray, rng: np.random.Generator, source=None) -> np.ndarray:
         if x.ndim not in (3, 4):
@@ -239,7 +242,7 @@ class Mixup(FrameChange):
 
 # --- by name ---
 
-CHANGES = {
+CHANGES: dict[str, Callable[..., Any]] = {
     "fliplr": RandomFlipLR,
     "flipud": RandomFlipUD,
     "crop": RandomCrop,

@@ -7,7 +7,7 @@ import inspect
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -26,7 +26,13 @@ def available() -> tuple[str, ...]:
     return tuple(_BUILTIN)
 
 
-def load(name: str, **options: Any) -> tuple[Dataset, Dataset]:
+@overload
+def load(name: Literal["digits", "mnist"], **options: Any) -> tuple[Dataset, Dataset]: ...
+@overload
+def load(name: Literal["digits-dvs"], **options: Any) -> tuple[Frames, Frames]: ...
+@overload
+def load(name: str, **options: Any) -> tuple[Any, Any]: ...
+def load(name: str, **options: Any) -> tuple[Any, Any]:
     """A dataset by name: ``(train, test)``.
 
     ==========  =================  ======================================================================
@@ -119,7 +125,7 @@ def _digits_dvs(
     return digits_dvs.frames(*_digits(), steps=steps, by=by, duration=duration, pool=pool, binary=binary)
 
 
-_BUILTIN: dict[str, Callable[..., tuple[Dataset, Dataset]]] = {
+_BUILTIN: dict[str, Callable[..., tuple[Any, Any]]] = {
     "digits": _digits,
     "mnist": _mnist,
     "digits-dvs": _digits_dvs,

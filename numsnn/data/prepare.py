@@ -160,7 +160,7 @@ def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> str:
     out = Path(out)
     folder = _fresh_folder(folder_of(out), plan.fingerprint())
     done = _do_jobs(plan, folder, workers, progress)
-    skipped = Counter()
+    skipped: Counter[str] = Counter()
     with writing(
         out, plan.kind, plan.name, plan.classes, plan.source, plan.scale, plan.size, plan.polarities, folder
     ) as writer:
@@ -208,7 +208,7 @@ def _do_jobs(plan, folder, workers, progress):
 
 def _do(plan, job, path):
     samples, labels = job.make()
-    skipped = Counter()
+    skipped: Counter[str] = Counter()
     if plan.kind == "events":
         for recording in samples:
             skipped.update(recording.skipped)

@@ -184,7 +184,8 @@ class _Disk(io.RawIOBase):
     and `check` raises what went wrong."""
 
     def __init__(self, raw, path) -> None:
-        self._raw, self._path, self._error = raw, path, None
+        self._raw, self._path = raw, path
+        self._error: OSError | None = None
 
     def check(self) -> None:
         if self._error is not None:

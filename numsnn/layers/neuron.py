@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -104,9 +104,9 @@ class Neuron(Layer):
         if self.pda is not None and not isinstance(self.pda, PDA):
             raise ValueError(f"{kind}: pda must be a PDA, True, False or None; got {pda!r}")
         self.record = (record,) if isinstance(record, str) else tuple(record)
-        self.recorded = {}
-        self.tracker = None
-        self._starts = {}
+        self.recorded: dict[str, np.ndarray] = {}
+        self.tracker: Any = None
+        self._starts: dict[str, np.ndarray] = {}
         self._check_reset(kind)
 
     def _check_reset(self, kind):
@@ -169,12 +169,13 @@ class Neuron(Layer):
 
     def width_bounds(self) -> tuple[float, float]:
         """Smallest and largest width of a surrogate that is learned."""
-        return self.surrogate.bounds_at(float(np.min(self.v_threshold)), self.recurrent)
+        psg: Any = self.surrogate
+        return psg.bounds_at(float(np.min(self.v_threshold)), self.recurrent)
 
     def create(self, shape, rng):
         channels = shape[-1]
         self._shared = channels, self.kernels, self.dtype
-        psg = self.surrogate
+        psg: Any = self.surrogate
         learning = {}
         if psg.learned:
             learning = {"lr": psg.lr, "bounds": self.width_bounds()}

@@ -24,6 +24,7 @@ class Described:
     """
 
     _registry: ClassVar[dict[str, type]] = {}
+    __signature__: ClassVar[inspect.Signature]
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -71,7 +72,7 @@ class Described:
 
     def __repr__(self):
         """The constructor call, arguments at their defaults left out."""
-        arguments = []
+        arguments: list[str] = []
         for name, parameter in inspect.signature(type(self)).parameters.items():
             value = getattr(self, name)
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:

@@ -8,8 +8,6 @@ sample, step, feature): a sample is encoded alike in any batch. `numsnn.Repeat` 
 Overviews: Eshraghian et al. 2023 (arXiv:2109.12894), whose library's vocabulary is kept where the meaning is the same.
 """
 
-from typing import Any
-
 import numpy as np
 
 from .kernels import for_device
@@ -70,7 +68,7 @@ def poisson(x, steps: int, seed: int = 0, indices=None, device: str = "cpu") -> 
         )
     if indices.min() < 0 or indices.max() >= SAMPLES:
         raise ValueError(f"poisson: indices must lie in 0..{SAMPLES - 1}; got {indices.min()}..{indices.max()}")
-    kernels: Any = for_device(device)
+    kernels = for_device(device)
     spikes = kernels.empty((steps, *x.shape), np.uint8)
     flat = kernels.from_host(x.reshape(len(x), -1), x.dtype)
     kernels.poisson(flat, kernels.from_host(indices, np.int64), 0, seed, spikes.reshape(steps, *flat.shape))

@@ -44,7 +44,7 @@ class Optimizer(Described, Portable):
                 within(f"{kind}: {key} of group {group!r}", value, 0, math.inf)
         self.steps = 0
         self._saved: dict[str, np.ndarray] = {}
-        self._flat: FlatParameters | None = None
+        self._flat: Any = None
         self._memory: dict[str, Any] = {}
         self._settings: Any = None
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -217,7 +218,8 @@ def _do(plan, job, path):
         columns = {"x": samples}
     out = io.BytesIO()
     text = np.frombuffer(json.dumps(skipped).encode(), np.uint8)
-    np.savez(out, **columns, labels=np.asarray(labels), skipped=text)
+    arrays: dict[str, Any] = {**columns, "labels": np.asarray(labels), "skipped": text}
+    np.savez(out, **arrays)
     _write(path, out.getbuffer())
 
 

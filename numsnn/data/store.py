@@ -21,6 +21,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Store:
         self.about = _header(file, path)
         self.kind, self.name, self.source = (self.about[key] for key in ("kind", "name", "source"))
         self.classes = tuple(self.about["classes"])
-        maker = Recordings if self.kind == "events" else StoredSamples
+        maker: Any = Recordings if self.kind == "events" else StoredSamples
         self.parts = {part: maker(file[part], self.about, path, memory) for part in PARTS if part in file}
         if not self.parts:
             raise FormatError(path, 0, f"the store holds none of the parts {', '.join(PARTS)}")

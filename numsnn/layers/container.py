@@ -1,6 +1,7 @@
 """Layers made of layers. They hold no arithmetic: children's backward passes are called in reverse."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ..validate import choice, whole
 from . import borders
@@ -60,7 +61,7 @@ class _Container(Layer):
 class _Stages(NamedTuple):
     """What a pass through layers that follow one another went through: layers, and pairs that are run as one."""
 
-    passed: list
+    passed: Sequence[Any]
 
 
 class Sequential(_Container):

@@ -13,6 +13,8 @@ class _Convolution(Routed):
     """What convolutions share: sizes, weights and bias. A subclass sets ``window``: the pairs (vertical, horizontal)
     kernel size, stride and padding."""
 
+    window: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
     def __init__(self, in_channels, out_channels, groups, bias, name):
         super().__init__(name)
         kind = type(self).__name__

@@ -1,8 +1,9 @@
 """Neurons of your own: a declaration and two scalar functions make a layer at full speed."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -100,6 +101,8 @@ class CustomNeuron(Neuron):
     states: ClassVar[tuple[str, ...]] = ()
     kinks: ClassVar[tuple[float, ...]] = ()
     takes_steps = True
+    step: Callable[..., Any]
+    step_back: Callable[..., Any]
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

@@ -153,8 +153,8 @@ class Neuron(Layer):
         """The values of its charge, by the names of the rule, made with `decay` and `scale`."""
         raise TypeError(f"{type(self).__name__} has no create_values()")
 
-    @property
-    def takes_over(self):
+    @property  # of the other layers it is a constant of the class
+    def takes_over(self):  # type: ignore[override]
         """What the neuron's kernels can do for the layer in front: see `layers.fused`."""
         return "normalisation" if self.rule() is not None and type(self).compute is Neuron.compute else None
 

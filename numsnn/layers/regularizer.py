@@ -5,6 +5,7 @@ adds its gradient to the one that comes from above. It is a mean over units, so 
 batches and numbers of steps of any size. Where it acts is where the layer stands: behind a neuron it acts on spikes.
 """
 
+from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
@@ -51,6 +52,7 @@ class _RatePenalty(_Penalty):
     """A function of the units' firing rates. A subclass writes ``measure(s, value, pull)``, which calls its kernel."""
 
     passes = "same"
+    measure: Callable[..., None]
 
     def __init__(self, weight, per, name):
         super().__init__(name)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -93,7 +94,7 @@ class Trainer:
         self.save_every = within("Trainer: save_every", save_every, 0, math.inf)
         self.on_batch, self.on_epoch = on_batch, on_epoch
         self.out = None if out is None else writable_folder(Path(out))
-        self.epochs: int | None = None
+        self.epochs: Any = None
         self.epoch, self.batch = 0, 0
         self.running = {"loss": 0.0, "correct": 0, "samples": 0, "seconds": 0.0}
         self.best = {"epoch": 0, "accuracy": -1.0}

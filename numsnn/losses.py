@@ -15,7 +15,8 @@ import numpy as np
 
 from .describe import Described
 from .errors import ShapeError
-from .validate import choice, number, positive, within
+from .names import choice
+from .validate import number, positive, within
 
 
 class Loss(Described):

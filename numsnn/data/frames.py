@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..names import choice
 from .compiled import compiled
 from .dataset import checked_rows
 from .events import Events
@@ -118,8 +119,7 @@ class Binner:
         for name, value in (("steps", steps), ("pool", pool), ("duration", 1 if duration is None else duration)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"frames: {name} must be a whole number >= 1; got {value!r}")
-        if by not in BY:
-            raise ValueError(f"frames: by must be one of {', '.join(map(repr, BY))}; got {by!r}")
+        choice("frames: by", by, BY)
         height, width = size
         pooled = (1 if height == 1 else height // pool, width // pool)
         if 0 in pooled:

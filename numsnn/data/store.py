@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from ..names import choice
 from .events import Events
 from .formats import FormatError
 from .formats.hdf5 import opened
@@ -147,8 +148,7 @@ def writing(
     """
     import h5py
 
-    if kind not in KINDS:
-        raise ValueError(f"store: kind must be one of {', '.join(map(repr, KINDS))}; got {kind!r}")
+    choice("store: kind", kind, KINDS)
     classes = list(map(str, classes))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -239,8 +239,7 @@ class Writer:
 
     def append(self, part: str, samples, labels) -> None:
         """Add samples to a part: an array ``[n, ...]``, or for events a list of `Events`."""
-        if part not in PARTS:
-            raise ValueError(f"store: part must be one of {', '.join(PARTS)}; got {part!r}")
+        choice("store: part", part, PARTS)
         labels = np.asarray(labels)
         if len(samples) != len(labels):
             raise ValueError(f"store: {len(samples)} samples but {len(labels)} labels")

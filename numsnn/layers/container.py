@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..validate import choice, whole
+from ..names import choice
+from ..validate import whole
 from . import borders
 from .base import Layer
 from .names import children_names

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ShapeError
+from ..names import choice
 from ..portable import nothing
-from ..validate import choice, number, positive, within
+from ..validate import number, positive, within
 from .base import Layer
 
 

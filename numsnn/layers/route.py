@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..kernels.types import AUTO, PRECISIONS, ROUTES
+from ..names import choice
 from ..portable import nothing
-from ..validate import choice
 from .base import Layer
 from .parameter import Parameter
 

@@ -19,7 +19,8 @@ from ..layers import (
     Residual,
     Sequential,
 )
-from ..validate import choice, whole
+from ..names import choice
+from ..validate import whole
 
 GRAMMAR = (
     "32c3 (convolution, 32 channels, 3x3, same size), 32r3 (residual block), p2 and mp2 (average and maximum pooling), "

@@ -242,7 +242,7 @@ def test_from_string():
     [
         (
             lambda: augment.from_string("flip"),
-            "augment: change must be one of 'fliplr', 'flipud', 'crop', .*; got 'flip'. Did you mean 'flip",
+            "change must be one of 'fliplr', .*; got 'flip'. Did you mean",
         ),
         (lambda: augment.from_string("drop1.2.3"), r"'1\.2\.3' is not a number"),
         (lambda: augment.from_string("drop1.5"), r"DropEvent: p must be a number of .* at most 1; got 1\.5"),

@@ -9,9 +9,9 @@ from importlib import metadata
 from pathlib import Path
 
 from . import recipes
-from .describe import nearest
 from .errors import DeviceError
-from .kernels import for_device
+from .kernels import DEVICES, for_device
+from .names import choice, look_up
 from .version import __version__
 
 
@@ -43,7 +43,7 @@ def _parser():
     train = commands.add_parser("train", help="train a network and write a report")
     train.add_argument("what", metavar="NAME|CONFIG.toml", help=f"{', '.join(recipes.available())}, or a TOML file")
     train.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
-    train.add_argument("--device", choices=("cpu", "reference", "cuda"), help="where to compute (default: cpu)")
+    train.add_argument("--device", choices=DEVICES, help="where to compute (default: cpu)")
     train.add_argument("--epochs", type=int, help="length of the run")
     train.add_argument("--seed", type=int, help="seed of everything random")
     train.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/NAME)")
@@ -56,7 +56,7 @@ def _parser():
     evaluate.add_argument("checkpoint", metavar="CHECKPOINT")
     evaluate.add_argument("dataset", metavar="DATA", help="name of a dataset, or the TOML file of a run")
     evaluate.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
-    evaluate.add_argument("--device", choices=("cpu", "reference", "cuda"), default="cpu")
+    evaluate.add_argument("--device", choices=DEVICES, default="cpu")
     evaluate.set_defaults(command=_evaluate)
 
     look = commands.add_parser("diagnose", help="what the potentials and gradients of a checkpoint look like")
@@ -65,7 +65,7 @@ def _parser():
         "dataset", metavar="DATA", nargs="?", help="as for eval (default: the config.toml beside the checkpoint)"
     )
     look.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
-    look.add_argument("--device", choices=("cpu", "reference", "cuda"), default="cpu")
+    look.add_argument("--device", choices=DEVICES, default="cpu")
     look.add_argument("--samples", type=int, default=256, help="test samples to look at (default: 256)")
     look.set_defaults(command=_diagnose)
 
@@ -135,12 +135,9 @@ def _recipe(what):
     """The configuration of a name or a file."""
     from . import config as configuration
 
-    known = recipes.available()
-    if what in known:
-        return configuration.read(known[what])
     if what.endswith(".toml") or os.sep in what:
         return configuration.read(what)
-    raise ValueError(f"unknown recipe {what!r}; one of {', '.join(known)}, or a TOML file.{nearest(what, known)}")
+    return configuration.read(look_up("recipe", what, recipes.available(), other="a TOML file"))
 
 
 def _default_folder(name, resume):
@@ -176,10 +173,8 @@ def _load(options):
     if dataset.endswith(".toml"):
         config = configuration.read(dataset)
     else:
+        choice("dataset", dataset, data.available(), other="a run's TOML file")
         config.data = configuration.DataConfig(name=dataset)
-        if dataset not in data.available():
-            known, hint = data.available(), nearest(dataset, data.available())
-            raise ValueError(f"unknown dataset {dataset!r}; one of {', '.join(known)}, or a run's TOML file.{hint}")
     if options.data:
         config.data.dir = options.data
     return net, experiment.load_data(config)[1], config, experiment

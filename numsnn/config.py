@@ -4,8 +4,8 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from .describe import nearest
 from .errors import ConfigError
+from .names import argument, choice
 
 
 @dataclass
@@ -132,9 +132,7 @@ def parse(text: str, source: str = "configuration") -> Config:
     config = Config()
     sections = [section.name for section in fields(Config)]
     for section, table in tables.items():
-        if section not in sections:
-            hint = nearest(section, sections)
-            raise ConfigError(f"{source}: unknown section [{section}]; sections are {', '.join(sections)}.{hint}")
+        choice(f"{source}: section", section, sections, error=ConfigError)
         if not isinstance(table, dict):
             raise ConfigError(f"{source}: {section} must be a section [{section}]; got {table!r}")
         for key, value in table.items():
@@ -150,8 +148,7 @@ def set_key(config: Config, section: str, key: str, value, source: str = "config
     """
     part = getattr(config, section)
     kinds = {key.name: key.type for key in fields(part)}
-    if key not in kinds:
-        raise ConfigError(f"{source}: unknown key {section}.{key}.{nearest(key, kinds)}")
+    argument(f"{source}: [{section}]", key, kinds, kind="key", error=ConfigError)
     setattr(part, key, _typed(f"{source}: {section}.{key}", value, kinds[key]))
 
 

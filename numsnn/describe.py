@@ -3,17 +3,12 @@
 This is what a checkpoint stores instead of a pickle: the name of a class and the arguments of its constructor.
 """
 
-import difflib
 import inspect
 from typing import Any, ClassVar
 
 import numpy as np
 
-
-def nearest(name: str, choices) -> str:
-    """' Did you mean ...?' for the closest of the choices, or nothing."""
-    close = difflib.get_close_matches(name, list(choices), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+from .names import argument, nearest
 
 
 class Described:
@@ -24,6 +19,7 @@ class Described:
     """
 
     _registry: ClassVar[dict[str, type]] = {}
+    __signature__: ClassVar[inspect.Signature]
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -41,7 +37,7 @@ class Described:
         return {"type": type(self).__name__, **values}
 
     @staticmethod
-    def from_description(data: dict[str, Any]) -> "Described":
+    def from_description(data: dict[str, Any]) -> Any:
         """Build the object that `description` described.
 
         Raises:
@@ -51,12 +47,11 @@ class Described:
         kind = data.pop("type", None)
         cls = Described._registry.get(kind)
         if cls is None:
-            hint = nearest(str(kind), Described._registry)
-            raise ValueError(f"unknown type {kind!r}: import the module that defines it first.{hint}")
+            hint = nearest(kind, Described._registry)
+            raise ValueError(f"unknown type {kind!r}: import the module that defines it first{hint}")
         parameters = inspect.signature(cls).parameters
         for name in data:
-            if name not in parameters:
-                raise ValueError(f"{kind} takes no argument {name!r}.{nearest(name, parameters)}")
+            argument(str(kind), name, parameters, error=ValueError)
         for name, parameter in parameters.items():
             optional = parameter.kind is inspect.Parameter.VAR_POSITIONAL
             if name not in data and not optional and parameter.default is inspect.Parameter.empty:
@@ -71,7 +66,7 @@ class Described:
 
     def __repr__(self):
         """The constructor call, arguments at their defaults left out."""
-        arguments = []
+        arguments: list[str] = []
         for name, parameter in inspect.signature(type(self)).parameters.items():
             value = getattr(self, name)
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:

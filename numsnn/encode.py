@@ -11,7 +11,8 @@ Overviews: Eshraghian et al. 2023 (arXiv:2109.12894), whose library's vocabulary
 import numpy as np
 
 from .kernels import for_device
-from .validate import choice, flag, positive, whole, within
+from .names import choice
+from .validate import flag, positive, whole, within
 
 SAMPLES = 2**24
 """Numbers of samples that chance tells apart (2^40 steps times features for each)."""

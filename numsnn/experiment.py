@@ -6,24 +6,26 @@ the pictures and report.html.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from . import data, losses, optim, schedules
-from .config import Config
+from .config import Config, TrainingConfig
 from .diagnostics import Diagnosis, diagnose, record_spikes, write_report
 from .errors import ConfigError
 from .files import write_file
 from .kernels.cpu.run.launch import set_num_threads
 from .layers import ALIF, IF, LIF, PLIF, CubaLIF, Layer, RateBand, Sequential
 from .models import from_string
+from .names import look_up
 from .pda import PDA
 from .psg import PSG, Surrogate
 from .training import Evaluation, Trainer
-from .validate import choice
 from .version import __version__
 
 MATPLOTLIB_MISSING = 'matplotlib is missing, so there are no pictures; install it with: pip install "numsnn[plot]"'
@@ -44,6 +46,30 @@ NEURONS = {
 
 RESETS = {"hard": lambda model: model.v_reset, "soft": lambda model: None, "none": lambda model: "none"}
 """Name in a configuration -> the neurons' v_reset."""
+
+LOSSES: dict[str, Callable[[TrainingConfig], losses.Loss]] = {
+    "rate": lambda training: losses.RateCrossEntropy(training.label_smoothing),
+    "tet": lambda training: losses.TET(training.label_smoothing),
+    "max_membrane": lambda training: losses.MaxMembraneCrossEntropy(training.label_smoothing),
+    "membrane_mse": lambda training: losses.MembraneMSE(),
+    "spike_count": lambda training: losses.SpikeCountMSE(),
+    "first_spike": lambda training: losses.TimeToFirstSpike(label_smoothing=training.label_smoothing),
+}
+"""Name in a configuration -> function from its section [training] to the loss."""
+
+OPTIMIZERS: dict[str, Callable[[TrainingConfig], optim.Optimizer]] = {
+    "adam": lambda training: optim.Adam(training.lr, weight_decay=training.weight_decay),
+    "adamw": lambda training: optim.AdamW(training.lr, weight_decay=training.weight_decay),
+    "sgd": lambda training: optim.SGD(training.lr, training.momentum, training.nesterov, training.weight_decay),
+}
+"""The same for the optimiser."""
+
+SCHEDULES: dict[str, Callable[[TrainingConfig], schedules.Schedule]] = {
+    "cosine": lambda training: schedules.Cosine(training.warmup),
+    "step": lambda training: schedules.Step(training.step_every, training.step_gamma, training.warmup),
+    "constant": lambda training: schedules.Constant(training.warmup),
+}
+"""The same for the schedule."""
 
 EVENTS = ("digits-dvs",)
 """Built-in datasets of events, which are counted into frames."""
@@ -116,24 +142,17 @@ def _stored(file, binning):
 def build_network(config: Config, sample_shape, classes: int, timed: bool = False) -> Sequential:
     """The network of a configuration for samples of this shape; of timed ones the first axis is time."""
     model, method = config.model, config.method
-    choice("model.reset", model.reset, tuple(RESETS))
-    choice("model.neuron", model.neuron, tuple(NEURONS))
+    v_reset = look_up("model.reset", model.reset, RESETS)(model)
+    cls, own = look_up("model.neuron", model.neuron, NEURONS)
+    surrogate = Surrogate(method.surrogate, method.width)
     if method.learn_width:
-        surrogate = PSG(
-            method.surrogate,
-            method.width,
-            per=method.width_per,
-            lr=method.width_lr,
-            bounds=tuple(method.width_bounds) or None,
-        )
-    else:
-        surrogate = Surrogate(method.surrogate, method.width)
-    target = None if method.pda_target == "input" else method.pda_target
+        bounds: Any = tuple(method.width_bounds) or None
+        surrogate = PSG(method.surrogate, method.width, per=method.width_per, lr=method.width_lr, bounds=bounds)
+    target: Any = None if method.pda_target == "input" else method.pda_target
     pda = PDA(method.pda_momentum, correct=method.pda, target=target, divergence=method.divergence)
-    cls, own = NEURONS[model.neuron]
     neuron = cls(
         v_threshold=model.v_threshold,
-        v_reset=RESETS[model.reset](model),
+        v_reset=v_reset,
         detach_reset=model.detach_reset,
         learn_threshold=model.learn_threshold,
         refractory=model.refractory,
@@ -164,34 +183,11 @@ def _behind(kind, layers, band):
 def build_trainer(config: Config, net: Layer, out=None) -> Trainer:
     """The trainer of a configuration."""
     training = config.training
-    smoothing = training.label_smoothing
-    makers = {
-        "rate": lambda: losses.RateCrossEntropy(smoothing),
-        "tet": lambda: losses.TET(smoothing),
-        "max_membrane": lambda: losses.MaxMembraneCrossEntropy(smoothing),
-        "membrane_mse": losses.MembraneMSE,
-        "spike_count": losses.SpikeCountMSE,
-        "first_spike": lambda: losses.TimeToFirstSpike(label_smoothing=smoothing),
-    }
-    loss = makers[choice("training.loss", training.loss, tuple(makers))]()
-    rates = {"lr": training.lr, "weight_decay": training.weight_decay}
-    makers = {
-        "adam": lambda: optim.Adam(**rates),
-        "adamw": lambda: optim.AdamW(**rates),
-        "sgd": lambda: optim.SGD(**rates, momentum=training.momentum, nesterov=training.nesterov),
-    }
-    optimizer = makers[choice("training.optimizer", training.optimizer, tuple(makers))]()
-    makers = {
-        "cosine": lambda: schedules.Cosine(training.warmup),
-        "step": lambda: schedules.Step(training.step_every, training.step_gamma, training.warmup),
-        "constant": lambda: schedules.Constant(training.warmup),
-    }
-    schedule = makers[choice("training.schedule", training.schedule, tuple(makers))]()
     return Trainer(
         net,
-        loss,
-        optimizer,
-        schedule,
+        look_up("training.loss", training.loss, LOSSES)(training),
+        look_up("training.optimizer", training.optimizer, OPTIMIZERS)(training),
+        look_up("training.schedule", training.schedule, SCHEDULES)(training),
         training.device,
         training.seed,
         training.batch_size,

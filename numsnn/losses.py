@@ -16,7 +16,8 @@ import numpy as np
 from .describe import Described
 from .errors import ShapeError
 from .kernels import types
-from .validate import choice, number, positive, within
+from .names import choice
+from .validate import number, positive, within
 
 
 class Loss(Described):

@@ -1,14 +1,15 @@
 """Optimisers, parameter groups and gradient clipping."""
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .describe import Described, nearest
+from .describe import Described
 from .kernels import types
 from .layers.flat import FlatParameters
 from .layers.parameter import GROUPS
+from .names import argument, choice
 from .portable import Portable, nothing
 from .validate import flag, positive, two, within
 
@@ -36,16 +37,15 @@ class Optimizer(Described, Portable):
         self.weight_decay = within(f"{kind}: weight_decay", weight_decay, 0, math.inf)
         self.groups = {} if groups is None else groups
         for group, options in self.groups.items():
-            if group not in GROUPS:
-                known, hint = ", ".join(GROUPS), nearest(group, GROUPS)
-                raise ValueError(f"{kind}: unknown parameter group {group!r}; one of {known}.{hint}")
+            choice(f"{kind}: parameter group", group, GROUPS)
             for key, value in options.items():
-                if key not in ("lr", "weight_decay"):
-                    raise ValueError(f"{kind}: group {group!r} takes lr and weight_decay; got {key!r}")
+                argument(f"{kind}: group {group!r}", key, ("lr", "weight_decay"), kind="key", error=ValueError)
                 within(f"{kind}: {key} of group {group!r}", value, 0, math.inf)
         self.steps = 0
-        self._saved = {}
-        self._flat, self._memory, self._settings = None, {}, None
+        self._saved: dict[str, np.ndarray] = {}
+        self._flat: Any = None
+        self._memory: dict[str, Any] = {}
+        self._settings: Any = None
 
     def __getstate__(self):
         return super().__getstate__() | {"_saved": self._saved | self._moments()}

@@ -14,7 +14,7 @@ Measuring the potential shift and adjusting the distribution is the idea of Wang
 formulas are this project's own formulation of it.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -75,7 +75,8 @@ class ShiftTracker(Portable):
         self.correction = kernels.zeros((0, channels), dtype)
         self.target = kernels.from_host(np.stack([np.zeros(channels), np.ones(channels)]), dtype)
         self.batches = np.zeros(1, np.int64)
-        self._direct = self._shares = None
+        self._direct: tuple[Any, Any] | None = None
+        self._shares: Any = None
 
     @property
     def penalty(self) -> float:

@@ -19,8 +19,9 @@ is this project's own formulation of it.
 import math
 from dataclasses import dataclass
 
-from .describe import Described, nearest
-from .validate import choice, positive, two
+from .describe import Described
+from .names import choice
+from .validate import positive, two
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,7 @@ class Surrogate(Described):
         super().__init_subclass__(**kwargs)
 
     def __init__(self, family: str = "triangle", width: float = 1.0):
-        if family not in FAMILIES:
-            raise ValueError(
-                f"{type(self).__name__}: unknown family {family!r}; one of {', '.join(FAMILIES)}."
-                f"{nearest(str(family), FAMILIES)}"
-            )
-        self.family = family
+        self.family = choice(f"{type(self).__name__}: family", family, FAMILIES)
         self.width = positive(f"{type(self).__name__}: width", width)
 
     @property

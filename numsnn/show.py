@@ -7,9 +7,9 @@ import numpy as np
 from . import config as configuration
 from . import data
 from .data.stored import Recordings
-from .describe import nearest
 from .errors import ConfigError
 from .files import replacing
+from .names import choice
 from .validate import whole
 
 MOST_POINTS = 20_000
@@ -37,11 +37,9 @@ def find(name: str, part: str = "train", folder: str | None = None):
         name = config.data.file or config.data.name
     if name.endswith((".h5", ".hdf5")):
         parts = data.open(name).parts
-    elif name in data.available():
-        parts = dict(zip(("train", "test"), _builtin(name, folder or config.data.dir), strict=True))
     else:
-        known, hint = data.available(), nearest(name, data.available())
-        raise ValueError(f"unknown dataset {name!r}; one of {', '.join(known)}, a store or TOML file.{hint}")
+        choice("dataset", name, data.available(), other="a store or TOML file")
+        parts = dict(zip(("train", "test"), _builtin(name, folder or config.data.dir), strict=True))
     if part not in parts:
         raise ValueError(f"{name} has no part {part!r}; its parts are {', '.join(parts)}")
     return parts[part]

@@ -48,13 +48,6 @@ def two(what: str, value) -> tuple:
     return tuple(value)
 
 
-def choice(what: str, value, choices):
-    """One of the choices."""
-    if value not in choices:
-        raise ValueError(f"{what} must be one of {', '.join(map(repr, choices))}; got {value!r}")
-    return value
-
-
 def flag(what: str, value) -> bool:
     """True or False."""
     if not isinstance(value, bool):

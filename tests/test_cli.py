@@ -130,7 +130,7 @@ def test_ctrl_c_says_how_to_go_on(few_digits, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "digts"], "'digts'; one of digits-dvs, digits, mnist, or a TOML file. Did you mean 'digits'?"),
+        (["train", "digts"], "'digits', 'mnist', or a TOML file; got 'digts'. Did you mean 'digits'?"),
         (["train", "none.toml"], "none.toml: no such configuration"),
         (["train", "digits", "--epochs", "0"], "epochs must be a whole number of at least 1; got 0"),
         (["train", "digits", "--threads", "-2"], "n must be a positive whole number; got -2"),
@@ -155,7 +155,7 @@ def test_errors_are_one_line(arguments, message, tmp_path, capsys, monkeypatch):
         ("[model]\nv_threshold = -1", "v_threshold must be positive; got -1"),
         ("[model]\nsteps = 0", "steps must be a whole number of at least 1; got 0"),
         ("[method]\nwidth = -1.0", "width must be positive; got -1"),
-        ('[method]\nsurrogate = "triangel"', "unknown family 'triangel'"),
+        ('[method]\nsurrogate = "triangel"', "; got 'triangel'. Did you mean 'triangle'?"),
         ('[training]\nloss = "mse"', "training.loss must be one of 'rate', 'tet', "),
         ('[training]\noptimizer = "lion"', "training.optimizer must be one of"),
         ('[training]\nschedule = "linear"', "training.schedule must be one of"),

@@ -29,9 +29,9 @@ def test_recipes_are_valid():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[trainig]\nepochs = 3", r"unknown section \[trainig\]; .* Did you mean 'training'\?"),
-        ("[training]\nepoch = 3", r"unknown key training\.epoch\. Did you mean 'epochs'\?"),
-        ("[method]\nzzz = 1", r"unknown key method\.zzz\.$"),
+        ("[trainig]\nepochs = 3", r"section must be one of 'data', .*; got 'trainig'\. Did you mean 'training'\?$"),
+        ("[training]\nepoch = 3", r"\[training\] takes no key 'epoch'\. Did you mean 'epochs'\?$"),
+        ("[method]\nzzz = 1", r"\[method\] takes no key 'zzz'; it takes surrogate, width, learn_width, "),
         ('[training]\nepochs = "3"', "training.epochs must be a whole number; got '3'"),
         ("[training]\nepochs = 3.0", "training.epochs must be a whole number; got 3.0"),
         ("[training]\nepochs = true", "training.epochs must be a whole number; got True"),

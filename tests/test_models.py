@@ -59,6 +59,14 @@ def test_neurons_are_copies_of_the_template():
     assert len(norms) == 2 and all(layer.v_threshold == 0.7 for layer in norms)
 
 
+@pytest.mark.parametrize("neuron", [snn.LIF(), snn.IF(), snn.CubaLIF()], ids=lambda neuron: type(neuron).__name__)
+def test_direct_encoding_ends_before_the_first_neurons(neuron):
+    """Only what sees the same input at every step is computed once."""
+    once, first, *_ = from_string("4c3-16", (8, 8, 1), 3, neuron=neuron).layers
+    assert [type(layer) for layer in once.layers] == [snn.Conv2d, snn.BatchNorm]
+    assert type(first) is type(neuron)
+
+
 def test_norm_none_gives_biases_instead():
     net = from_string("4c3-8r3-16", (8, 8, 1), 5, norm="none").build((1, 8, 8, 1))
     assert not any(isinstance(layer, snn.BatchNorm) for layer in net.walk())

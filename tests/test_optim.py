@@ -322,7 +322,7 @@ def test_names_of_the_state():
 
 # --- settings -------------------------------------------------------------------------------------------------------
 
-ALL_GROUPS = "weight, bias, norm, width, threshold, leak"
+ALL_GROUPS = "'weight', 'bias', 'norm', 'width', 'threshold', 'leak'"
 
 
 @pytest.mark.parametrize(
@@ -340,12 +340,12 @@ ALL_GROUPS = "weight, bias, norm, width, threshold, leak"
         (lambda: Adam(eps=0), "Adam: eps must be positive; got 0"),
         (
             lambda: SGD(groups={"weigth": {"lr": 0.1}}),
-            f"SGD: unknown parameter group 'weigth'; one of {ALL_GROUPS}. Did you mean 'weight'?",
+            f"SGD: parameter group must be one of {ALL_GROUPS}; got 'weigth'. Did you mean 'weight'?",
         ),
-        (lambda: Adam(groups={"": {}}), f"Adam: unknown parameter group ''; one of {ALL_GROUPS}."),
+        (lambda: Adam(groups={"": {}}), f"Adam: parameter group must be one of {ALL_GROUPS}; got ''"),
         (
             lambda: SGD(groups={"bias": {"momentum": 0.5}}),
-            "SGD: group 'bias' takes lr and weight_decay; got 'momentum'",
+            "SGD: group 'bias' takes no key 'momentum'; it takes lr, weight_decay",
         ),
         (lambda: SGD(groups={"bias": {"lr": -1}}), "SGD: lr of group 'bias' must lie in [0, inf]; got -1"),
         (

@@ -78,7 +78,7 @@ def test_a_configuration(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["digit"], "digits, mnist, digits-dvs, a store or TOML file. Did you mean 'digits'?"),
+        (["digit"], "'digits', 'mnist', 'digits-dvs', or a store or TOML file; got 'digit'. Did you mean 'digits'?"),
         (["digits", "--part", "valid"], "digits has no part 'valid'; its parts are train, test"),
         (["digits", "--index", "1437"], "--index must be in 0..1436; got 1437"),
         (["digits", "--index", "-1"], "--index must be in 0..1436; got -1"),

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from numsnn.validate import choice, flag, number, pair, positive, whole, within
+from numsnn.validate import flag, number, pair, positive, whole, within
 
 INF, NAN = math.inf, math.nan
 
@@ -96,14 +96,6 @@ def test_pair_of_numbers_that_are_too_small(value):
 def test_pair_of_truths():
     with refuses("p must be a whole number of at least 0; got True"):
         pair("p", True, 0)
-
-
-def test_choice():
-    assert choice("c", "a", ("a", "b")) == "a"
-    with refuses("c must be one of 'a', 'b'; got 'A'"):
-        choice("c", "A", ("a", "b"))
-    with refuses("c must be one of 'a', 'b'; got None"):
-        choice("c", None, ("a", "b"))
 
 
 def test_flag():

@@ -5,7 +5,8 @@ formats; augmentation; a simulated event camera; the built-in sets.
     for x, y in Loader(train, batch_size=64, shuffle=True, seed=0).epoch(0):
         ...                                         # x [n, 8, 8, 1] float32, y [n] int64
 
-This package stands alone: it needs NumPy, where it is used Numba, h5py and tqdm, and nothing else of numsnn.
+This package stands alone: it needs NumPy, where it is used Numba, h5py and tqdm, and nothing else of numsnn but the
+look-up of names, which itself imports nothing of it.
 """
 
 from .augment import Augmented

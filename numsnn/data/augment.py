@@ -11,12 +11,13 @@ take and give ``[H, W, C]`` or ``[T, H, W, C]`` float32 and treat all steps alik
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..names import look_up
 from .augment_events import (
     Denoise,
     DropEvent,
@@ -109,6 +110,8 @@ class Augmented:
 
 class FrameChange:
     """Base of changes of pictures and frames. `source` is the Augmented that asks."""
+
+    change: Callable[[np.ndarray, np.random.Generator, Any], np.ndarray]
 
     def __call__(self, x: np.ndarray, rng: np.random.Generator, source=None) -> np.ndarray:
         if x.ndim not in (3, 4):
@@ -239,7 +242,7 @@ class Mixup(FrameChange):
 
 # --- by name ---
 
-CHANGES = {
+CHANGES: dict[str, Callable[..., Any]] = {
     "fliplr": RandomFlipLR,
     "flipud": RandomFlipUD,
     "crop": RandomCrop,
@@ -268,13 +271,12 @@ def from_string(text: str) -> list:
     """
     changes = []
     for token in filter(None, text.strip().split("-")):
-        match = re.fullmatch(r"([a-z]+)([\d.]*)", token)
-        if match is None or match[1] not in CHANGES:
-            known = f"{', '.join(CHANGES)}, each with or without a number"
-            raise ValueError(f"augment: {token!r} is not known; there are {known}")
+        name = token.rstrip("0123456789.")
+        digits = token[len(name) :]
+        change = look_up("augment: change", name, CHANGES)
         try:
-            value = [float(match[2]) if "." in match[2] else int(match[2])] if match[2] else []
+            value = [float(digits) if "." in digits else int(digits)] if digits else []
         except ValueError:
-            raise ValueError(f"augment: {token!r}: {match[2]!r} is not a number") from None
-        changes.append(CHANGES[match[1]](*value))
+            raise ValueError(f"augment: {token!r}: {digits!r} is not a number") from None
+        changes.append(change(*value))
     return changes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from .compiled import compiled
 from .events import Events
 
 
-def number(owner, name: str, value, low: float, high: float = math.inf, whole: bool = False) -> float:
+def number(owner, name: str, value, low: float, high: float = math.inf, whole: bool = False) -> Any:
     """A number in [low, high], or ValueError."""
     kinds = int | np.integer if whole else int | float | np.integer | np.floating
     if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
@@ -22,6 +24,8 @@ def number(owner, name: str, value, low: float, high: float = math.inf, whole: b
 
 class EventChange:
     """Base of changes of events: called with a recording and a random generator."""
+
+    change: Callable[[Events, np.random.Generator], Events]
 
     def __call__(self, events: Events, rng: np.random.Generator) -> Events:
         return self.change(events, rng) if len(events) else events

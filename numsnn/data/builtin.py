@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
+from ..names import argument, choice, look_up
 from . import digits_dvs
 from .dataset import Dataset
 from .formats import read_idx
@@ -26,7 +26,13 @@ def available() -> tuple[str, ...]:
     return tuple(_BUILTIN)
 
 
-def load(name: str, **options: Any) -> tuple[Dataset, Dataset]:
+@overload
+def load(name: Literal["digits", "mnist"], **options: Any) -> tuple[Dataset, Dataset]: ...
+@overload
+def load(name: Literal["digits-dvs"], **options: Any) -> tuple[Frames, Frames]: ...
+@overload
+def load(name: str, **options: Any) -> tuple[Any, Any]: ...
+def load(name: str, **options: Any) -> tuple[Any, Any]:
     """A dataset by name: ``(train, test)``.
 
     ==========  =================  ======================================================================
@@ -46,24 +52,14 @@ def load(name: str, **options: Any) -> tuple[Dataset, Dataset]:
     missing file, `numsnn.data.formats.FormatError` for a broken one, ValueError for files that do not belong
     together.
     """
-    if name not in _BUILTIN:
-        raise ValueError(f"load: unknown dataset {_choices(name, _BUILTIN)}")
-    function = _BUILTIN[name]
+    function = look_up("load: dataset", name, _BUILTIN)
     known = inspect.signature(function).parameters
     for option in options:
-        if option not in known:
-            raise TypeError(f"load({name!r}): unknown option {_choices(option, known)}")
+        argument(f"load({name!r})", option, known, kind="option")
     for option, parameter in known.items():
         if option not in options and parameter.default is parameter.empty:
             raise TypeError(f"load({name!r}): option {option!r} is needed")
     return function(**options)
-
-
-def _choices(got: str, known: Collection[str]) -> str:
-    """``'mnits'. Did you mean 'mnist'? Available: digits, mnist``"""
-    near = difflib.get_close_matches(str(got), known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{got!r}.{hint} Available: {', '.join(known) or 'none'}"
 
 
 def _digits() -> tuple[Dataset, Dataset]:
@@ -108,8 +104,7 @@ def _mnist_file(folder: Path, name: str) -> Path:
 
 def load_recordings(name: str) -> tuple[Recordings, Recordings]:
     """The recordings, ``(train, test)``, behind a dataset of events; of the built-in ones "digits-dvs"."""
-    if name != "digits-dvs":
-        raise ValueError(f"load_recordings: unknown recordings {_choices(name, ('digits-dvs',))}")
+    choice("load_recordings: recordings", name, ("digits-dvs",))
     return digits_dvs.recordings(*_digits())
 
 
@@ -119,7 +114,7 @@ def _digits_dvs(
     return digits_dvs.frames(*_digits(), steps=steps, by=by, duration=duration, pool=pool, binary=binary)
 
 
-_BUILTIN: dict[str, Callable[..., tuple[Dataset, Dataset]]] = {
+_BUILTIN: dict[str, Callable[..., tuple[Any, Any]]] = {
     "digits": _digits,
     "mnist": _mnist,
     "digits-dvs": _digits_dvs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -126,7 +127,7 @@ def checked_rows(indices: ArrayLike, n: int, caller: str) -> np.ndarray:
     return np.where(rows < 0, rows + n, rows) if low < 0 else rows
 
 
-def as_dataset(data: Dataset | tuple[ArrayLike, ArrayLike], name: str = "data") -> Dataset:
+def as_dataset(data: Any, name: str = "data") -> Dataset:
     """A Dataset, or another source of batches, as it is; or one made of a tuple ``(x, y)`` with that name, scale 1 and
     unnamed classes.
 

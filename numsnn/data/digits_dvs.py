@@ -31,8 +31,8 @@ def simulate(digits: Dataset, name: str, first: int = 0) -> RecordingsInMemory:
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         columns = pack(pool.map(record, range(len(digits))), SIZE, 2)
-    arrays = (columns[key] for key in ("address", "time", "lengths", "start"))
-    return RecordingsInMemory(*arrays, digits.y, digits.classes, SIZE, 2, name)
+    address, time, lengths, start = (columns[key] for key in ("address", "time", "lengths", "start"))
+    return RecordingsInMemory(address, time, lengths, start, digits.y, digits.classes, SIZE, 2, name)
 
 
 def recordings(train: Dataset, test: Dataset) -> tuple[RecordingsInMemory, RecordingsInMemory]:
@@ -42,4 +42,5 @@ def recordings(train: Dataset, test: Dataset) -> tuple[RecordingsInMemory, Recor
 
 def frames(train: Dataset, test: Dataset, **options) -> tuple[Frames, Frames]:
     """Both parts of the digits as frames; options as for `Frames`."""
-    return tuple(Frames(part, **options) for part in recordings(train, test))
+    first, second = recordings(train, test)
+    return Frames(first, **options), Frames(second, **options)

@@ -122,7 +122,8 @@ class Sensor:
         noise = self._noise(len(motion) - 1, step, index)
         columns = [np.concatenate(pair) for pair in zip((x, y, t, p), noise, strict=True)]
         order = np.lexsort((columns[3], columns[0], columns[1], columns[2]))
-        return Events(*(column[order] for column in columns), self.size)
+        x, y, t, p = (column[order] for column in columns)
+        return Events(x, y, t, p, self.size)
 
     def _signal(self, picture, motion, step):
         capacity = 16 * self.size[0] * self.size[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -98,7 +98,7 @@ class Events:
         """Microseconds from the first event to the last."""
         return int(self.t[-1] - self.t[0]) if len(self) else 0
 
-    def select(self, which: ArrayLike) -> Events:
+    def select(self, which: slice | Sequence[int] | np.ndarray) -> Events:
         """The named events, a slice, mask or rising indices, on the same sensor."""
         return self.replace(x=self.x[which], y=self.y[which], t=self.t[which], p=self.p[which])
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..names import choice
 from .compiled import compiled
 from .dataset import checked_rows
 from .events import Events
@@ -118,15 +119,14 @@ class Binner:
         for name, value in (("steps", steps), ("pool", pool), ("duration", 1 if duration is None else duration)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"frames: {name} must be a whole number >= 1; got {value!r}")
-        if by not in BY:
-            raise ValueError(f"frames: by must be one of {', '.join(map(repr, BY))}; got {by!r}")
+        choice("frames: by", by, BY)
         height, width = size
         pooled = (1 if height == 1 else height // pool, width // pool)
         if 0 in pooled:
             raise ValueError(f"frames: nothing is left of {width}x{height} pixels after pooling by {pool}")
         self.size, self.polarities = (height, width), polarities
         self.steps, self.by, self.duration = int(steps), by, None if duration is None else int(duration)
-        self.shape = (self.steps, pooled[1] * polarities)
+        self.shape: tuple[int, ...] = (self.steps, pooled[1] * polarities)
         if height > 1:
             self.shape = (self.steps, *pooled, polarities)
         self._table = None if pool == 1 else self._pooling(pooled, pool)
@@ -161,9 +161,8 @@ class Binner:
         else:
             span = int(time[-1]) - first + 1 if n else 0
             borders = [first - (-k * span // steps) for k in range(steps + 1)]
-        borders = np.array([min(border, 2**62) for border in borders], np.int64)
         found = np.empty(steps + 1, np.int64)
-        _search(time, borders, found)
+        _search(time, np.array([min(border, 2**62) for border in borders], np.int64), found)
         return found
 
     def count(self, address: np.ndarray, time: np.ndarray, x: np.ndarray, place: int) -> None:

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -160,7 +161,7 @@ def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> str:
     out = Path(out)
     folder = _fresh_folder(folder_of(out), plan.fingerprint())
     done = _do_jobs(plan, folder, workers, progress)
-    skipped = Counter()
+    skipped: Counter[str] = Counter()
     with writing(
         out, plan.kind, plan.name, plan.classes, plan.source, plan.scale, plan.size, plan.polarities, folder
     ) as writer:
@@ -208,7 +209,7 @@ def _do_jobs(plan, folder, workers, progress):
 
 def _do(plan, job, path):
     samples, labels = job.make()
-    skipped = Counter()
+    skipped: Counter[str] = Counter()
     if plan.kind == "events":
         for recording in samples:
             skipped.update(recording.skipped)
@@ -217,7 +218,8 @@ def _do(plan, job, path):
         columns = {"x": samples}
     out = io.BytesIO()
     text = np.frombuffer(json.dumps(skipped).encode(), np.uint8)
-    np.savez(out, **columns, labels=np.asarray(labels), skipped=text)
+    arrays: dict[str, Any] = {**columns, "labels": np.asarray(labels), "skipped": text}
+    np.savez(out, **arrays)
     _write(path, out.getbuffer())
 
 

@@ -21,9 +21,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..names import choice
 from .events import Events
 from .formats import FormatError
 from .formats.hdf5 import opened
@@ -52,7 +54,7 @@ class Store:
         self.about = _header(file, path)
         self.kind, self.name, self.source = (self.about[key] for key in ("kind", "name", "source"))
         self.classes = tuple(self.about["classes"])
-        maker = Recordings if self.kind == "events" else StoredSamples
+        maker: Any = Recordings if self.kind == "events" else StoredSamples
         self.parts = {part: maker(file[part], self.about, path, memory) for part in PARTS if part in file}
         if not self.parts:
             raise FormatError(path, 0, f"the store holds none of the parts {', '.join(PARTS)}")
@@ -146,8 +148,7 @@ def writing(
     """
     import h5py
 
-    if kind not in KINDS:
-        raise ValueError(f"store: kind must be one of {', '.join(map(repr, KINDS))}; got {kind!r}")
+    choice("store: kind", kind, KINDS)
     classes = list(map(str, classes))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +185,8 @@ class _Disk(io.RawIOBase):
     and `check` raises what went wrong."""
 
     def __init__(self, raw, path) -> None:
-        self._raw, self._path, self._error = raw, path, None
+        self._raw, self._path = raw, path
+        self._error: OSError | None = None
 
     def check(self) -> None:
         if self._error is not None:
@@ -237,8 +239,7 @@ class Writer:
 
     def append(self, part: str, samples, labels) -> None:
         """Add samples to a part: an array ``[n, ...]``, or for events a list of `Events`."""
-        if part not in PARTS:
-            raise ValueError(f"store: part must be one of {', '.join(PARTS)}; got {part!r}")
+        choice("store: part", part, PARTS)
         labels = np.asarray(labels)
         if len(samples) != len(labels):
             raise ValueError(f"store: {len(samples)} samples but {len(labels)} labels")

@@ -173,7 +173,7 @@ class _Checker:
                 redrawn += 1
                 continue
             checked += 1
-            worst = np.fmax(worst, self.difference(grad.flat[k], *measured, FLOOR * scale))
+            worst = np.fmax(worst, self.difference(grad.flat[k], measured, FLOOR * scale))
         along = self.check_direction(array, grad)
         return GradientRow(name, array.shape, checked, float(worst), float(along), redrawn)
 
@@ -185,11 +185,13 @@ class _Checker:
             measured = self.slope(array, direction / length) if length else None
             if measured is not None:
                 analytic = float((grad * direction).sum()) / length
-                return self.difference(analytic, *measured, FLOOR * float(np.linalg.norm(grad)))
+                return self.difference(analytic, measured, FLOOR * float(np.linalg.norm(grad)))
         return np.nan
 
-    def difference(self, analytic, numeric, step, floor):
-        """Relative to the larger of both, to the floor, and to what rounding leaves visible at this step."""
+    def difference(self, analytic, measured, floor):
+        """From a measured slope, relative to the larger of both, to the floor, and to what rounding leaves visible at
+        its step."""
+        numeric, step = measured
         scale = max(abs(analytic), abs(numeric), floor, self.rounding / step / self.tolerance)
         return abs(analytic - numeric) / scale
 

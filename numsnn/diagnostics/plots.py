@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = PALETTE = (
     "#7F7F7F",
 )
 
-STYLE = {
+STYLE: Any = {
     "savefig.dpi": 150,
     "font.size": 9,
     "axes.titlesize": 9,
@@ -332,7 +333,7 @@ def _panels(path, count, height, xlabel, ylabel, columns=3, **options):
 
 def _legend(figure, *panels):
     """One legend for all panels, under them, every label once."""
-    found = {}
+    found: dict[str, Any] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)

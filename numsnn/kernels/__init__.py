@@ -9,6 +9,7 @@ from importlib import import_module
 
 import numpy as np
 
+from ..names import choice
 from .contract import Target
 
 DEVICES = ("reference", "cpu", "cuda")
@@ -24,8 +25,7 @@ def for_device(device: str) -> Target:
         ValueError: for any other name.
         DeviceError: there is no CUDA device, or what is needed to use it is not installed.
     """
-    if device not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(map(repr, DEVICES))}; got {device!r}")
+    choice("device", device, DEVICES)
     if device == "cuda":
         import_module(".cuda.run.api", __name__).require_device()
     return _target(device)

@@ -4,6 +4,7 @@
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 ROOMS = {
     "activity": ("add_affine", "add_row", "rate_band", "rate_power"),
@@ -88,6 +89,10 @@ class Target:
                 if not hasattr(module, function):
                     raise ImportError(f"kernels/{name}/{room}.py lacks {function}, which kernels/contract.py promises")
                 setattr(self, function, getattr(module, function))
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __reduce__(self):
         from . import for_device

@@ -66,6 +66,7 @@ class Layer(Described, Network):
     input_gradient: Any
     needed: Any
     plan: Any
+    output_shape: Any
     joins: str | None = None
     takes_over: str | None = None
 

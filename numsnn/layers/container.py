@@ -1,8 +1,10 @@
 """Layers made of layers. They hold no arithmetic: children's backward passes are called in reverse."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from ..validate import choice, whole
+from ..names import choice
+from ..validate import whole
 from . import borders
 from .base import Layer
 from .names import children_names
@@ -60,7 +62,7 @@ class _Container(Layer):
 class _Stages(NamedTuple):
     """What a pass through layers that follow one another went through: layers, and pairs that are run as one."""
 
-    passed: list
+    passed: Sequence[Any]
 
 
 class Sequential(_Container):

@@ -13,6 +13,8 @@ from .shapes import need_channels, pictures, rows, window_extent
 class _Convolution(Routed):
     """What convolutions share: sizes, weights and bias. A subclass sets ``window``, a `kernels.types.Window`."""
 
+    window: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
     def __init__(self, in_channels, out_channels, groups, bias, name):
         super().__init__(name)
         kind = type(self).__name__

@@ -1,14 +1,15 @@
 """Neurons of your own: a declaration and two scalar functions make a layer at full speed."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..describe import nearest
 from ..kernels.rules import Rule
-from ..validate import choice, number
+from ..names import argument, choice
+from ..validate import number
 from .neuron import LEAK_BOUNDS, Neuron
 from .neuron_arguments import granularity, numbers
 from .parameter import ConstrainedValue
@@ -100,6 +101,8 @@ class CustomNeuron(Neuron):
     states: ClassVar[tuple[str, ...]] = ()
     kinks: ClassVar[tuple[float, ...]] = ()
     takes_steps = True
+    step: Callable[..., Any]
+    step_back: Callable[..., Any]
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -116,10 +119,9 @@ class CustomNeuron(Neuron):
         kind, declared = type(self).__name__, type(self).values
         if not declared:
             raise TypeError("CustomNeuron is a base: define a subclass with values, step and step_back")
-        known = {*declared, *(p.name for p in _neuron_options())}
+        known = [*declared, *(p.name for p in _neuron_options())]
         for name in options:
-            if name not in known:
-                raise TypeError(f"{kind} takes no argument {name!r}.{nearest(name, known)}")
+            argument(kind, name, known)
         starts = {name: options.pop(name, value.start) for name, value in declared.items()}
         super().__init__(**options)
         self.learn = learn
@@ -166,8 +168,7 @@ def _learned(kind, declared, learn):
         return {name: granularity(f"{kind}: learn", value.learn, 0.0) for name, value in declared.items()}
     asked = learn if isinstance(learn, dict) else dict.fromkeys((learn,) if isinstance(learn, str) else learn, "layer")
     for name in asked:
-        if name not in declared:
-            raise ValueError(f"{kind}: learn names {name!r}, which is not declared.{nearest(name, declared)}")
+        choice(f"{kind}: learn", name, declared)
     return {name: granularity(f"{kind}: learn", asked.get(name, False), 0.0) for name in declared}
 
 

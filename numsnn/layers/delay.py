@@ -1,6 +1,7 @@
 """Delays of whole time steps."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -29,11 +30,12 @@ class Delay(Layer):
     """
 
     carries = True
+    steps: Any
 
-    def __init__(self, steps, channels: int | None = None, name: str | None = None):
+    def __init__(self, steps: int | Sequence[int], channels: int | None = None, name: str | None = None):
         super().__init__(name)
         if np.ndim(steps):
-            self.steps = tuple(whole("Delay: steps", step, 0) for step in steps)
+            self.steps = tuple(whole("Delay: steps", step, 0) for step in cast(Sequence[int], steps))
         else:
             self.steps = whole("Delay: steps", steps, 0)
         self.channels = None if channels is None else whole("Delay: channels", channels)

@@ -1,5 +1,7 @@
 """Batch normalisation folded into the weights before it, for inference."""
 
+from typing import Any
+
 from ..describe import Described
 from ..kernels.types import Moments
 from .names import title
@@ -25,7 +27,7 @@ def fold(net):
     """
     if not net.built:
         raise RuntimeError(f"{title(net)}.fold: build the network first")
-    sources = []
+    sources: list[tuple[Any, Any]] = []
     folded = _copy(net, sources).to(net.device, net.dtype).build(net.input_shape)
     for layer, (source, norm) in zip(folded.walk(), sources, strict=True):
         _take_over(layer, source, norm)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from .parameter import Parameter
 from .plan import Plan, plan_of
 from .stream import Stream
 
+if TYPE_CHECKING:
+    from .base import Layer
+
 
 class Network(Portable):
     """The user's side of every layer; `Layer`, which is derived from it, is the side of a layer's author.
@@ -29,12 +32,12 @@ class Network(Portable):
     path: str
     device: str
     dtype: np.dtype
-    input_shape: tuple[int, ...] | None
+    input_shape: Any
     own_plan: Plan | None
-    _kernels: ModuleType | None
+    _kernels: Any
 
     @property
-    def kernels(self):
+    def kernels(self) -> Any:
         """The functions of this layer's target."""
         if self._kernels is None:
             self._kernels = for_device(self.device)
@@ -50,7 +53,7 @@ class Network(Portable):
         """Whether the layer knows its shapes and has its parameters."""
         return self.input_shape is not None
 
-    def children(self) -> list[tuple[str, Network]]:
+    def children(self) -> list[tuple[str, Layer]]:
         """Names and layers directly inside this one; none for a layer that is not a container."""
         return []
 
@@ -62,7 +65,7 @@ class Network(Portable):
         """The output for x; the array is the layer's own and is overwritten by the next pass."""
         raise NotImplementedError
 
-    def build(self, shape: tuple[int, ...], seed: int = 0) -> Network:
+    def build(self, shape: tuple[int, ...], seed: int = 0) -> Self:
         """Work out all shapes and make the parameters.
 
         Args:
@@ -107,21 +110,21 @@ class Network(Portable):
         """
         return Stream(self)
 
-    def fold(self) -> Network:
+    def fold(self) -> Layer:
         """A new network for inference, batch normalisations folded into the weights before them: see `layers.fold`."""
         return fold(self)
 
-    def tree(self):
+    def tree(self) -> Iterator[Any]:
         """This layer and all layers inside it, in the order the data passes them."""
         yield self
         for _, child in self.children():
             yield from child.tree()
 
-    def walk(self):
+    def walk(self) -> Iterator[Layer]:
         """All layers that are not containers, in the order the data passes them."""
         return (layer for layer in self.tree() if not layer.container)
 
-    def named(self) -> list[tuple[str, Network]]:
+    def named(self) -> list[tuple[str, Layer]]:
         """Pairs (full name, layer) of this network and everything in it, in the order of `tree`. The names are those in
         this network, whatever others a layer stands in."""
         return plan_of(self).named
@@ -146,7 +149,7 @@ class Network(Portable):
         """
         arrays.load_state(self, state)
 
-    def to(self, device: str | None = None, dtype=None) -> Network:
+    def to(self, device: str | None = None, dtype=None) -> Self:
         """Move the network to another target or float dtype, in place.
 
         Args:

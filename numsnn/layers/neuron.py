@@ -1,6 +1,10 @@
 """What all spiking neurons share: where PSG and PDA act, and the kernels are called."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,7 +14,7 @@ from ..pda import PDA, ShiftTracker
 from ..psg import FAMILIES, PSG, Surrogate
 from ..validate import flag, whole
 from .base import Layer
-from .neuron_arguments import granularity, numbers
+from .neuron_arguments import Learned, Numbers, granularity, numbers
 from .neuron_run import ByRule, Extended, Trace
 from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
@@ -75,14 +79,14 @@ class Neuron(Layer):
 
     def __init__(
         self,
-        v_threshold=1.0,
-        v_reset: float | str | None = 0.0,
+        v_threshold: Numbers = 1.0,
+        v_reset: float | Literal["none"] | None = 0.0,
         detach_reset: bool = False,
-        learn_threshold: bool | str = False,
+        learn_threshold: Learned = False,
         refractory: int = 0,
         surrogate: Surrogate | str | None = None,
         pda: PDA | bool | None = None,
-        record=(),
+        record: str | Sequence[str] = (),
         name: str | None = None,
     ):
         super().__init__(name)
@@ -100,9 +104,9 @@ class Neuron(Layer):
         if self.pda is not None and not isinstance(self.pda, PDA):
             raise ValueError(f"{kind}: pda must be a PDA, True, False or None; got {pda!r}")
         self.record = (record,) if isinstance(record, str) else tuple(record)
-        self.recorded = {}
-        self.tracker = None
-        self._starts = {}
+        self.recorded: dict[str, np.ndarray] = {}
+        self.tracker: Any = None
+        self._starts: dict[str, np.ndarray] = {}
         self._check_reset(kind)
 
     def _check_reset(self, kind):
@@ -149,8 +153,8 @@ class Neuron(Layer):
         """The values of its charge, by the names of the rule, made with `decay` and `scale`."""
         raise TypeError(f"{type(self).__name__} has no create_values()")
 
-    @property
-    def takes_over(self):
+    @property  # of the other layers it is a constant of the class
+    def takes_over(self):  # type: ignore[override]
         """What the neuron's kernels can do for the layer in front: see `layers.fused`."""
         return "normalisation" if self.rule() is not None and type(self).compute is Neuron.compute else None
 
@@ -165,12 +169,13 @@ class Neuron(Layer):
 
     def width_bounds(self) -> tuple[float, float]:
         """Smallest and largest width of a surrogate that is learned."""
-        return self.surrogate.bounds_at(float(np.min(self.v_threshold)), self.recurrent)
+        psg: Any = self.surrogate
+        return psg.bounds_at(float(np.min(self.v_threshold)), self.recurrent)
 
     def create(self, shape, rng):
         channels = shape[-1]
         self._shared = channels, self.kernels, self.dtype
-        psg = self.surrogate
+        psg: Any = self.surrogate
         learning = {}
         if psg.learned:
             learning = {"lr": psg.lr, "bounds": self.width_bounds()}

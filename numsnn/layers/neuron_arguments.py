@@ -1,6 +1,52 @@
-"""Checks of what neurons are constructed with."""
+"""What neurons are constructed with: the types of their keyword arguments, and checks of the values.
+
+`Neuron` and its relatives pass the keyword arguments of the class above on as ``**options``. The classes of options
+here tell a type checker their names and types; defaults stand in the constructors.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ..pda import PDA
+from ..psg import Surrogate
+
+Numbers = float | Sequence[float] | NDArray[Any]
+"""One number, or one per channel."""
+
+Learned = bool | Literal["layer", "channel"]
+"""Whether a value is trained, and whether there is one per layer or one per channel; True stands for "layer"."""
+
+
+class NeuronOptions(TypedDict, total=False):
+    """The keyword arguments of `Neuron`."""
+
+    v_threshold: Numbers
+    v_reset: float | Literal["none"] | None
+    detach_reset: bool
+    learn_threshold: Learned
+    refractory: int
+    surrogate: Surrogate | str | None
+    pda: PDA | bool | None
+    record: str | Sequence[str]
+    name: str | None
+
+
+class LIFOptions(NeuronOptions, total=False):
+    """The keyword arguments of `LIF`."""
+
+    tau: Numbers | None
+    beta: Numbers | None
+    decay_input: bool
+    learn_tau: Learned
+
+
+class PLIFOptions(NeuronOptions, total=False):
+    """The keyword arguments that `PLIF` passes on to `LIF`; it takes no beta, so that beta may only be None."""
+
+    beta: None
 
 
 def granularity(what, value, start):

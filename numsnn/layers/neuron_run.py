@@ -176,11 +176,11 @@ class Extended:
 
     def _extensions(self):
         neuron = self.neuron
-        values = (neuron.own_values.get(name) for name in ("gamma", "rho", "kappa"))
+        values = {name: neuron.own_values.get(name) for name in ("gamma", "rho", "kappa")}
         return Extensions(
-            None if neuron.lateral is None else neuron.lateral.value,
-            *(None if value is None else value.natural for value in values),
-            neuron.refractory,
+            lateral=None if neuron.lateral is None else neuron.lateral.value,
+            refractory=neuron.refractory,
+            **{name: None if value is None else value.natural for name, value in values.items()},
         )
 
 

@@ -1,6 +1,8 @@
 """The neurons: IF, LIF, PLIF, ALIF, CubaLIF, their recurrent versions, and the leaky integrator LI."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import NamedTuple, Unpack
 
 import numpy as np
 
@@ -8,7 +10,16 @@ from ..kernels import rules
 from ..validate import flag
 from .base import Layer
 from .neuron import LEAK_BOUNDS, Neuron
-from .neuron_arguments import decay_of, granularity, numbers
+from .neuron_arguments import (
+    Learned,
+    LIFOptions,
+    NeuronOptions,
+    Numbers,
+    PLIFOptions,
+    decay_of,
+    granularity,
+    numbers,
+)
 from .parameter import ConstrainedValue
 from .shapes import keep_channels
 
@@ -48,7 +59,8 @@ class LIF(_Leaky):
         decay_input: scale the input current by 1/tau, as SpikingJelly does by default. Default False.
         learn_tau: False (default), True or "layer" (one a layer), "channel" (one a channel). What is trained is the
             logit of beta, so that it stays between 0 and 1.
-        options: threshold, reset, refractory time, surrogate, PDA, recording: see `Neuron`.
+        options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record and name, see
+            `Neuron`.
 
     Parameters, where learned: logit_beta, log_threshold, log_width, each ``[1]`` or ``[C]``. Statistics, with PDA:
     correction ``[T, C]``, target ``[2, C]``, batches ``[1]``.
@@ -57,12 +69,20 @@ class LIF(_Leaky):
         ValueError: tau and beta together, tau below 1, beta outside [0, 1], a learned beta of 0 or 1.
     """
 
-    def __init__(self, tau=None, beta=None, decay_input: bool = False, learn_tau: bool | str = False, **options):
+    def __init__(
+        self,
+        tau: Numbers | None = None,
+        beta: Numbers | None = None,
+        decay_input: bool = False,
+        learn_tau: Learned = False,
+        **options: Unpack[NeuronOptions],
+    ):
         super().__init__(**options)
         kind = type(self).__name__
         if tau is not None and beta is not None:
             raise ValueError(f"{kind}: give tau or beta, not both; got tau={tau!r}, beta={beta!r}")
-        self.tau, self.beta = (2.0, None) if tau is None and beta is None else (tau, beta)
+        self.tau: Numbers | None = 2.0 if tau is None and beta is None else tau
+        self.beta: Numbers | None = beta
         self.decay_input = flag(f"{kind}: decay_input", decay_input)
         self.learn_tau = granularity(f"{kind}: learn_tau", learn_tau, self.tau if beta is None else beta)
         leak = decay_of(f"{kind}: ", self.tau, self.beta, self.learn_tau)
@@ -76,10 +96,11 @@ class IF(_Leaky):
     """Integrate-and-fire neurons: `LIF` without a leak (beta = 1).
 
     Args:
-        options: threshold, reset, refractory time, surrogate, PDA, recording: see `Neuron`.
+        options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record and name, see
+            `Neuron`.
     """
 
-    def __init__(self, **options):
+    def __init__(self, **options: Unpack[NeuronOptions]):
         super().__init__(**options)
         self._starts["leak"] = np.ones(())
         self.check_record()
@@ -95,7 +116,13 @@ class PLIF(LIF):
         options: as for `LIF`, all but beta.
     """
 
-    def __init__(self, tau=2.0, learn_tau: bool | str = "layer", decay_input: bool = True, **options):
+    def __init__(
+        self,
+        tau: Numbers = 2.0,
+        learn_tau: Learned = "layer",
+        decay_input: bool = True,
+        **options: Unpack[PLIFOptions],
+    ):
         super().__init__(tau=tau, learn_tau=learn_tau, decay_input=decay_input, **options)
 
 
@@ -119,7 +146,13 @@ class ALIF(LIF):
 
     adaptive = True
 
-    def __init__(self, tau_adaptation=20.0, strength=1.0, learn_adaptation: bool | str = False, **options):
+    def __init__(
+        self,
+        tau_adaptation: Numbers = 20.0,
+        strength: Numbers = 1.0,
+        learn_adaptation: Learned = False,
+        **options: Unpack[LIFOptions],
+    ):
         super().__init__(**options)
         kind = type(self).__name__
         self.tau_adaptation, self.strength = tau_adaptation, strength
@@ -157,7 +190,13 @@ class CubaLIF(LIF):
     Parameters, where learned, beside those of `LIF`: logit_gamma.
     """
 
-    def __init__(self, tau_synapse=None, gamma_synapse=None, learn_tau_synapse: bool | str = False, **options):
+    def __init__(
+        self,
+        tau_synapse: Numbers | None = None,
+        gamma_synapse: Numbers | None = None,
+        learn_tau_synapse: Learned = False,
+        **options: Unpack[LIFOptions],
+    ):
         super().__init__(**options)
         kind = type(self).__name__
         if tau_synapse is not None and gamma_synapse is not None:
@@ -231,12 +270,18 @@ class LI(Layer):
     carries = True
 
     def __init__(
-        self, tau=None, beta=None, decay_input: bool = False, learn_tau: bool | str = False, name: str | None = None
+        self,
+        tau: Numbers | None = None,
+        beta: Numbers | None = None,
+        decay_input: bool = False,
+        learn_tau: Learned = False,
+        name: str | None = None,
     ):
         super().__init__(name)
         if tau is not None and beta is not None:
             raise ValueError(f"LI: give tau or beta, not both; got tau={tau!r}, beta={beta!r}")
-        self.tau, self.beta = (2.0, None) if tau is None and beta is None else (tau, beta)
+        self.tau: Numbers | None = 2.0 if tau is None and beta is None else tau
+        self.beta: Numbers | None = beta
         self.decay_input = flag("LI: decay_input", decay_input)
         self.learn_tau = granularity("LI: learn_tau", learn_tau, self.tau if beta is None else beta)
         self._leak = decay_of("LI: ", self.tau, self.beta, self.learn_tau)

@@ -15,6 +15,8 @@ class AffineNorm(Layer):
     """What normalisations with one scale and one shift a channel share; a subclass sets ``channels`` and ``affine``."""
 
     carries = False
+    channels: int
+    affine: bool
 
     def infer(self, shape):
         need_channels(self, shape, self.channels, (3, 4, 5))

@@ -70,7 +70,7 @@ class GroupNorm(AffineNorm):
             self.gamma.grad,
             self.beta.grad,
         )
-        return dx.reshape(dy.shape) if need_dx else None
+        return None if dx is None else dx.reshape(dy.shape)
 
 
 class LayerNorm(GroupNorm):

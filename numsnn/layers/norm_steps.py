@@ -131,7 +131,7 @@ class BNTT(Layer):
                 self.gamma.grad[t],
                 self.beta.grad[t],
             )
-        return dx.reshape(dy.shape) if need_dx else None
+        return None if dx is None else dx.reshape(dy.shape)
 
     def own_statistics(self):
         return self.running if self.built else {}

@@ -1,6 +1,6 @@
 """Trained arrays, and the constrained values neurons derive from them."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,15 +34,24 @@ class Parameter(Portable):
     """
 
     transient: ClassVar = {"flat": nothing}
+    _value: Any
+    _grad: Any
 
-    def __init__(self, name, value, group, lr=None, bounds=None):
+    def __init__(
+        self,
+        name: str,
+        value: Any,
+        group: str,
+        lr: float | None = None,
+        bounds: tuple[float, float] | None = None,
+    ):
         self.name, self.group, self.lr, self.bounds = name, group, lr, bounds
         self.flat = self._layer = None
         value = value if on_device(value) else np.asarray(value)
         self.place(value, zeros_like(value))
 
     @property
-    def value(self):
+    def value(self) -> Any:
         """The trained array."""
         return self._value
 
@@ -53,7 +62,7 @@ class Parameter(Portable):
         self._value = new
 
     @property
-    def grad(self):
+    def grad(self) -> Any:
         """The gradient of the last backward pass."""
         return self._grad
 
@@ -123,7 +132,7 @@ class ConstrainedValue(Portable):
         self.gradient = kernels.zeros((channels,), dtype)
         if learn:
             raw = self._unconstrained(value if learn == "channel" else value[:1])
-            raw_bounds = None if bounds is None else tuple(map(float, self._unconstrained(np.array(bounds))))
+            raw_bounds: Any = None if bounds is None else tuple(map(float, self._unconstrained(np.array(bounds))))
             full = {"positive": f"log_{name}", "unit": f"logit_{name}", "free": name}[kind]
             self.parameter = Parameter(full, kernels.from_host(raw, dtype), group, lr, raw_bounds)
 

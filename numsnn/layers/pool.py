@@ -1,6 +1,6 @@
 """Pooling over positions, step by step."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,10 @@ class _Window(Layer):
 
     carries = False
     passes = "window"
+    kernel_size: Any
+    stride: Any
+    padding: Any
+    window: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
     def slide_over_pictures(self, kernel_size, stride, padding):
         """Check and keep the arguments of a two-dimensional window."""

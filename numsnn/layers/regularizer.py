@@ -5,6 +5,7 @@ adds its gradient to the one that comes from above. It is a mean over units, so 
 batches and numbers of steps of any size. Where it acts is where the layer stands: behind a neuron it acts on spikes.
 """
 
+from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
@@ -12,8 +13,9 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..kernels.types import Band, Direct, Moments, Objective
+from ..names import choice
 from ..portable import nothing
-from ..validate import choice, number, positive, within
+from ..validate import number, positive, within
 from .base import Layer
 
 
@@ -51,6 +53,7 @@ class _RatePenalty(_Penalty):
     """A function of the units' firing rates. A subclass writes ``measure(s, value, pull)``, which calls its kernel."""
 
     passes = "same"
+    measure: Callable[..., None]
 
     def __init__(self, weight, per, name):
         super().__init__(name)

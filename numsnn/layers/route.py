@@ -5,12 +5,14 @@ and chosen for every call (see `kernels/cpu/route.py`), can be forced, and is to
 measured: NVIDIA's library is used where it is installed (see `kernels/cuda/route.py`).
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from ..kernels.types import AUTO, PRECISIONS, ROUTES
+from ..names import choice
 from ..portable import nothing
-from ..validate import choice
 from .base import Layer
+from .parameter import Parameter
 
 
 class _Arrived(NamedTuple):
@@ -33,6 +35,10 @@ class Routed(Layer):
     transient = Layer.transient | {"_active": nothing, "_kept_of": nothing}
     way = AUTO
     carries = False
+    weight: Parameter
+    groups: int
+    strides: Any
+    taps: Callable[..., Any]
 
     def __init__(self, name):
         super().__init__(name)

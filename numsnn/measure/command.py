@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from ..validate import choice
+from ..names import choice
 from ..version import __version__
 from . import host, network, neurons, passes
 from .table import bytes_text, table, time_text

@@ -1,6 +1,7 @@
 """Networks from the line of text that papers use: "32c3-64c3-p2-128"."""
 
 import re
+from collections.abc import Callable
 
 from ..describe import Described
 from ..layers import (
@@ -13,11 +14,13 @@ from ..layers import (
     GlobalAvgPool2d,
     Linear,
     MaxPool2d,
+    Neuron,
     Repeat,
     Residual,
     Sequential,
 )
-from ..validate import choice, whole
+from ..names import choice
+from ..validate import whole
 
 GRAMMAR = (
     "32c3 (convolution, 32 channels, 3x3, same size), 32r3 (residual block), p2 and mp2 (average and maximum pooling), "
@@ -31,7 +34,7 @@ def from_string(
     sample_shape: tuple[int, ...],
     classes: int,
     steps: int | None = 4,
-    neuron: LIF | None = None,
+    neuron: Neuron | None = None,
     norm: str = "bn",
     spiking_readout: bool = False,
 ) -> Sequential:
@@ -92,7 +95,7 @@ class _Parts:
         return [BatchNorm(channels, v_threshold=threshold)]
 
     def append(self, token):
-        patterns = {
+        patterns: dict[str, Callable[..., None]] = {
             r"(\d+)c(\d+)": self.convolution,
             r"(\d+)r(\d+)": self.residual,
             r"p(\d+)": lambda size: self.pool(AvgPool2d, size),
@@ -161,6 +164,6 @@ class _Parts:
 def _first_weight_block(layers):
     """How many layers from the start see the same input at every step: up to the first neuron, residual or dropout."""
     for k, layer in enumerate(layers):
-        if isinstance(layer, LIF | Residual | Dropout):
+        if isinstance(layer, Neuron | Residual | Dropout):
             return k
     return len(layers)

@@ -14,6 +14,7 @@ from ..layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    Layer,
     Linear,
     MaxPool2d,
     Neuron,
@@ -72,9 +73,11 @@ def vgg_snn(
     if whole("vgg_snn: size", size) % 16:
         raise ValueError(f"vgg_snn: size must be a multiple of 16; got {size}")
     make = _copies(neuron, LIF())
-    layers, before = [], channels
-    for k, width in enumerate((64, 128, "P", 256, 256, "P", 512, 512, "P", 512, 512, "P")):
-        if width == "P":
+    layers: list[Layer] = []
+    before = channels
+    plan: tuple[int | str, ...] = (64, 128, "P", 256, 256, "P", 512, 512, "P", 512, 512, "P")
+    for k, width in enumerate(plan):
+        if isinstance(width, str):
             layers.append(AvgPool2d(2))
             continue
         block = Conv2d(before, width, 3, padding=1, bias=True), BatchNorm(width)

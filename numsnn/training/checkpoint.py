@@ -89,7 +89,7 @@ def _read_raw(path):
                 raise CheckpointError(
                     f"{path}: not a numsnn checkpoint: its format is {header.get('format')!r}, expected {FORMAT!r}"
                 )
-            groups = {"network": {}, "optimizer": {}}
+            groups: dict[str, dict] = {"network": {}, "optimizer": {}}
             for group, arrays in groups.items():
                 if group in file:
                     _collect(file[group], "", arrays, h5py)

@@ -1,9 +1,14 @@
 """The training loop: fit, evaluate, predict, save, resume."""
 
+from __future__ import annotations
+
 import math
+import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -69,10 +74,10 @@ class Trainer:
         batch_size: int = 64,
         truncate: int | None = None,
         clip_norm: float | None = None,
-        out=None,
+        out: str | os.PathLike[str] | None = None,
         save_every: float = 60.0,
-        on_batch=None,
-        on_epoch=None,
+        on_batch: Callable[[Trainer], object] | None = None,
+        on_epoch: Callable[[Trainer, dict], object] | None = None,
     ):
         self.net = net.to(device)
         self.loss = loss or RateCrossEntropy()
@@ -89,7 +94,7 @@ class Trainer:
         self.save_every = within("Trainer: save_every", save_every, 0, math.inf)
         self.on_batch, self.on_epoch = on_batch, on_epoch
         self.out = None if out is None else writable_folder(Path(out))
-        self.epochs = None
+        self.epochs: Any = None
         self.epoch, self.batch = 0, 0
         self.running = {"loss": 0.0, "correct": 0, "samples": 0, "seconds": 0.0}
         self.best = {"epoch": 0, "accuracy": -1.0}
@@ -314,11 +319,11 @@ class Trainer:
             answers.append(self.loss.decide(self.net.kernels.to_host(z)))
             labels.append(y)
             classes = z.shape[-1]
-        answers, labels = np.concatenate(answers), np.concatenate(labels)
+        right, given = np.concatenate(labels), np.concatenate(answers)
         confusion = np.zeros((classes, classes), np.int64)
-        np.add.at(confusion, (labels, answers), 1)
-        accuracy = float((answers == labels).mean())
-        return Evaluation(total / len(labels), accuracy, confusion, time.perf_counter() - started)
+        np.add.at(confusion, (right, given), 1)
+        accuracy = float(np.mean(given == right))
+        return Evaluation(total / len(right), accuracy, confusion, time.perf_counter() - started)
 
     def predict(self, x) -> np.ndarray:
         """The class of every sample by the loss's own rule (mean readout, maximum, earliest spike), ``[N]`` int64.

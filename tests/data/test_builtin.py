@@ -123,7 +123,9 @@ def test_digits_dvs_is_the_same_every_time():
 
 
 def test_unknown_recordings():
-    with pytest.raises(ValueError, match=r"unknown recordings 'digits'\. Did you mean 'digits-dvs'"):
+    with pytest.raises(
+        ValueError, match=r"recordings must be one of 'digits-dvs'; got 'digits'\. Did you mean 'digits-dvs'"
+    ):
         numsnn.data.load_recordings("digits")
 
 
@@ -225,12 +227,15 @@ def test_available():
     assert available() == ("digits", "mnist", "digits-dvs")
 
 
+NAMES = "'digits', 'mnist', 'digits-dvs'"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mnits", r"^load: unknown dataset 'mnits'\. Did you mean 'mnist'\? Available: digits, mnist, digits-dvs$"),
+        ("mnits", rf"^load: dataset must be one of {NAMES}; got 'mnits'\. Did you mean 'mnist'\?$"),
         ("digit", r"Did you mean 'digits'\?"),
-        ("", r"^load: unknown dataset ''\. Available: digits, mnist, digits-dvs$"),
+        ("", rf"^load: dataset must be one of {NAMES}; got ''$"),
     ],
 )
 def test_unknown_name(name, message):
@@ -239,9 +244,9 @@ def test_unknown_name(name, message):
 
 
 def test_options():
-    with pytest.raises(TypeError, match=r"'mnist'\): unknown option 'dri'\. Did you mean 'dir'\?.*: dir$"):
+    with pytest.raises(TypeError, match=r"^load\('mnist'\) takes no option 'dri'\. Did you mean 'dir'\?$"):
         load("mnist", dri="x")
-    with pytest.raises(TypeError, match=r"load\('digits'\): unknown option 'dir'\. Available: none$"):
+    with pytest.raises(TypeError, match=r"^load\('digits'\) takes no option 'dir'$"):
         load("digits", dir="x")
     with pytest.raises(TypeError, match=r"load\('mnist'\): option 'dir' is needed"):
         load("mnist")
@@ -251,13 +256,14 @@ def test_options():
 
 
 def test_data_stands_alone():
-    """At import: the standard library, NumPy and itself."""
+    """At import: the standard library, NumPy, itself, and the room of names, which imports nothing of the package."""
     package = Path(numsnn.data.__file__).parent
     for path in package.rglob("*.py"):
         depth = len(path.relative_to(package).parts)  # so many dots lead to numsnn.data itself
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ImportFrom) and node.level:
-                assert node.level <= depth, f"{path}:{node.lineno} leaves numsnn.data"
+                inside = node.level <= depth or (node.level == depth + 1 and node.module == "names")
+                assert inside, f"{path}:{node.lineno} leaves numsnn.data"
                 continue
             names = [node.module] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -208,7 +208,13 @@ def test_wrong_samples(tmp_path):
     cases = [
         ("pictures", "train", np.zeros((2, 3)), [0], "2 samples but 1 labels"),
         ("pictures", "train", np.zeros((1, 3)), [3], r"labels must be in 0\.\.2; got 3 to 3"),
-        ("pictures", "training", np.zeros((1, 3)), [0], f"part must be one of {', '.join(PARTS)}; got 'training'"),
+        (
+            "pictures",
+            "training",
+            np.zeros((1, 3)),
+            [0],
+            f"part must be one of {', '.join(map(repr, PARTS))}; got 'training'. Did you mean 'train'",
+        ),
         ("events", "train", [recording(5, size=(12, 11))], [0], r"recording 0 has size \(12, 11\) and 2; expected"),
         ("events", "train", [Events([0, 0], [0, 0], [0, 2**32], [0, 0], (12, 10))], [0], "takes 4294967296 us"),
         ("songs", "train", [], [], "kind must be one of 'pictures', 'sequences', 'events'; got 'songs'"),

@@ -65,7 +65,7 @@ BAD_ARGUMENTS = {
     "not positive": ({"k": -1.0}, ValueError, r"KLIF: k must be positive; got -1.0"),
     "not in the unit interval": ({"beta": 1.5}, ValueError, r"KLIF: beta must lie between 0 and 1; got 1.5"),
     "learned at the edge": ({"beta": 1.0, "learn": "beta"}, ValueError, r"beta must lie between 0 and 1; got 1.0"),
-    "learn": ({"learn": ("kk",)}, ValueError, r"KLIF: learn names 'kk', which is not declared"),
+    "learn": ({"learn": ("kk",)}, ValueError, r"KLIF: learn must be one of 'beta', 'k'; got 'kk'"),
     "granularity": ({"learn": {"k": "neuron"}}, ValueError, r"learn must be False, True, 'layer' or 'channel'"),
     "refractory": ({"refractory": 1}, TypeError, r"KLIF takes no argument 'refractory'"),
     "record": ({"record": "j"}, ValueError, r"KLIF: record takes 'u', 'v', 's'; got 'j'"),

@@ -10,6 +10,7 @@ event of a pixel; higher bits are not used.
 
 from __future__ import annotations
 
+import mmap
 import os
 
 import numpy as np
@@ -30,7 +31,7 @@ def read_aedat2(path: str | os.PathLike[str]) -> Events:
     return parse_aedat2(read_bytes(path), source=os.fspath(path))
 
 
-def parse_aedat2(data: bytes, source: str = "<bytes>") -> Events:
+def parse_aedat2(data: bytes | mmap.mmap, source: str = "<bytes>") -> Events:
     """The events of a DVS128 in the bytes of an AEDAT 2.0 file; the sensor is 128x128.
 
     ``skipped["external signal"]`` of the result counts what is no event of a pixel. Raises `FormatError` for another

@@ -13,6 +13,7 @@ All numbers are little endian, times in microseconds. Packets of other types (pi
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 from pathlib import Path
@@ -47,7 +48,7 @@ def read_aedat3(path: str | os.PathLike[str], size: tuple[int, int] = (128, 128)
     return parse_aedat3(read_bytes(path), size, source=os.fspath(path))
 
 
-def parse_aedat3(data: bytes, size: tuple[int, int] = (128, 128), source: str = "<bytes>") -> Events:
+def parse_aedat3(data: bytes | mmap.mmap, size: tuple[int, int] = (128, 128), source: str = "<bytes>") -> Events:
     """The polarity events in the bytes of an AEDAT 3.1 file.
 
     size: (height, width) of the sensor. ``skipped`` of the result counts events marked as invalid and packets that

@@ -12,6 +12,7 @@ Time is in microseconds. At every overflow mark, which is no event itself, 8192 
 
 from __future__ import annotations
 
+import mmap
 import os
 
 import numpy as np
@@ -31,7 +32,7 @@ def read_atis(path: str | os.PathLike[str], size: tuple[int, int] = (34, 34)) ->
     return parse_atis(read_bytes(path), size, source=os.fspath(path))
 
 
-def parse_atis(data: bytes, size: tuple[int, int] = (34, 34), source: str = "<bytes>") -> Events:
+def parse_atis(data: bytes | mmap.mmap, size: tuple[int, int] = (34, 34), source: str = "<bytes>") -> Events:
     """The events in the bytes of an N-MNIST or N-Caltech101 recording.
 
     size: (height, width): (34, 34) for N-MNIST, the default; (180, 240) covers every recording of N-Caltech101.
@@ -54,8 +55,9 @@ def parse_atis(data: bytes, size: tuple[int, int] = (34, 34), source: str = "<by
     if last_column >= width or last_row >= height:
         found, bad, overflows = _decode(records, height, width, *columns)
     if bad >= 0:
-        x, y = data[RECORD * bad], data[RECORD * bad + 1]
-        raise FormatError(source, RECORD * bad, f"event at x {x}, y {y} lies outside the {width}x{height} sensor")
+        column, row = data[RECORD * bad], data[RECORD * bad + 1]
+        what = f"event at x {column}, y {row} lies outside the {width}x{height} sensor"
+        raise FormatError(source, RECORD * bad, what)
     x, y, t, p = (column[:found] for column in columns)
     return Events.checked(x, y, t, p, (height, width), skipped={"clock overflow": int(overflows)} if overflows else {})
 

@@ -12,6 +12,7 @@ and some of them no type and size either; those are not read.
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 
@@ -31,7 +32,7 @@ def read_dat(path: str | os.PathLike[str], size: tuple[int, int] | None = None) 
     return parse_dat(read_bytes(path), size, source=os.fspath(path))
 
 
-def parse_dat(data: bytes, size: tuple[int, int] | None = None, source: str = "<bytes>") -> Events:
+def parse_dat(data: bytes | mmap.mmap, size: tuple[int, int] | None = None, source: str = "<bytes>") -> Events:
     """The events in the bytes of a DAT file.
 
     size: (height, width) of the sensor. Default: what the header says, or, where it says nothing, as large as the

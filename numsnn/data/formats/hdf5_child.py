@@ -27,7 +27,7 @@ def names(file, order):
     """One message: "names", the texts in extra/keys, if it is there."""
     import numpy as np
 
-    keys = np.ravel(file["extra/keys"][()]) if "extra/keys" in file else []
+    keys = np.ravel(file["extra/keys"][()]) if "extra/keys" in file else ()
     yield {"names": [key.decode() if isinstance(key, bytes) else str(key) for key in keys]}, []
 
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..validate import whole, within
 from .augment_events import (
     Denoise,
     DropEvent,
@@ -30,7 +31,6 @@ from .augment_events import (
     SpatialJitter,
     TimeJitter,
 )
-from ..validate import whole, within
 from .compiled import compiled
 from .dataset import checked_rows
 

@@ -13,14 +13,14 @@ bandwidth and leak of the pixels, jitter of the read-out and flicker of the moni
 The defaults of `Sensor` were chosen with one real N-MNIST recording, a digit 4; ``benchmarks/data/camera.py`` prints
 the comparison:
 
-    quantity                                                             recording    mean of 30 simulated fours of MNIST
-    events                                                               4,325        3,892
-    share of ON events                                                   50 %         51 %
-    pixels with more than one event                                      353          370
-    median number of events of these pixels                              12           10
-    median time between two events of a pixel                            5.2 ms       6.2 ms
-    share of events with the polarity of the pixel's previous event      80 %         79 %
-    share of the events in the three saccades                            32, 31, 37 % 38, 27, 35 %
+    quantity                                                recording      mean of 30 simulated fours
+    events                                                  4,325          3,892
+    share of ON events                                      50 %           51 %
+    pixels with more than one event                         353            370
+    median number of events of these pixels                 12             10
+    median time between two events of a pixel               5.2 ms         6.2 ms
+    events with the polarity of the pixel's previous event  80 %           79 %
+    share of the events in the three saccades               32, 31, 37 %   38, 27, 35 %
 
 The simulation has a tenth fewer events, they follow one another more slowly, and its first saccade has the most events,
 while the third one has in the recording.

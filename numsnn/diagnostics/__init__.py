@@ -1,4 +1,4 @@
-"""Looking into a network: proof of its gradients, what its neurons do, pictures, and the report of a run."""
+"""Diagnosis of a network: a proof of its gradients, what its neurons do, pictures, and the report of a run."""
 
 from .diagnose import Diagnosis, LayerRow, ParameterRow, diagnose, record_spikes
 from .gradients import GradientReport, GradientRow, check_gradients

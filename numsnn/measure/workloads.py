@@ -8,7 +8,7 @@ A network is a tuple of layers, each a tuple of a name and its numbers:
     ("recurrent", channels, tau, threshold)        the same with dense lateral weights
     ("pool", size)                                 average pooling
     ("global_pool",)
-    ("flatten", pixels)                            this number of pixels with all channels become features
+    ("flatten", pixels)                            this number of pixels, with all channels, becomes the features
     ("linear", in, out, gain, bias)                weights of deviation gain / sqrt(3 in); bias: True or False
     ("residual", branch, shortcut)                 sum of two tuples of layers; an empty shortcut is the input itself
 

@@ -214,7 +214,7 @@ def test_bad_classes(classes, message):
 
 @pytest.mark.parametrize("scale", [0, -1.0, np.nan, np.inf])
 def test_bad_scale(scale):
-    with pytest.raises(ValueError, match=f"scale must be finite and > 0; got {scale}"):
+    with pytest.raises(ValueError, match=f"^Dataset 'data': scale must be (positive|a finite number); got {scale}"):
         Dataset(pictures(), LABELS, scale=scale)
 
 

@@ -92,7 +92,7 @@ def _decode_plain(records, x, y, t, p):
 
 @compiled
 def _decode(records, height, width, x, y, t, p):
-    """Fill x, y, t, p; return the number of events, the first record outside the sensor or -1, and the overflow marks."""
+    """Fill x, y, t, p; return the number of events, the first record outside or -1, and the overflow marks."""
     late = 0
     overflows = 0
     for k in range(len(records)):

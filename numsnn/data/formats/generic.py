@@ -106,7 +106,7 @@ def _dataset(name, array, most, source):
 
 
 def _member(archive, entry):
-    """Return an array of an archive, or raise ValueError if its header states more bytes than the archive unpacks to."""
+    """Return an array of an archive, or raise ValueError if its header states more bytes than are unpacked."""
     with archive.open(entry) as file:
         version = np.lib.format.read_magic(file)
         if version not in ((1, 0), (2, 0)):

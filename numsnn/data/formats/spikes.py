@@ -36,7 +36,7 @@ def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def read_spike_names(path: str | os.PathLike[str], classes: int) -> list[str]:
-    """Return the names of the classes in a file of SHD or SSC, or numbers if it has none; errors as for `read_spikes`."""
+    """Return the names of the classes in a file of SHD or SSC, or numbers; errors as for `read_spikes`."""
     [(header, _)] = read_apart(path, "names")
     names = header["names"]
     return names if len(set(names)) == classes else [str(label) for label in range(classes)]

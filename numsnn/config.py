@@ -32,7 +32,7 @@ class DataConfig:
 
 @dataclass
 class ModelConfig:
-    """[model]: the network and its neurons. The defaults are those of a new `ModelConfig()`.
+    """[model]: the network and its neurons.
 
     Attributes:
         architecture: line of text, see `numsnn.models.from_string`.

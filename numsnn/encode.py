@@ -107,7 +107,7 @@ def latency(
         spikes ``[T, N, ...]``, uint8, at most one per feature.
 
     Raises:
-        ValueError: a value is outside [0, 1], the threshold is outside (0, 1), tau is not positive, or steps is below 1.
+        ValueError: a value is outside [0, 1], the threshold outside (0, 1), tau is not positive, or steps is below 1.
     """
     x = _unit("latency", x).astype(np.float64)
     steps, tau = whole("latency: steps", steps), positive("latency: tau", tau)
@@ -173,7 +173,7 @@ def receptive_fields(x, neurons: int = 8, beta: float = 1.5) -> np.ndarray:
         beta: the larger, the narrower the fields; 1 to 2 is usual. Default 1.5.
 
     Returns:
-        responses ``[N, ..., C m]`` in [0, 1], float (x's dtype, or float32), with the neurons of a feature side by side.
+        responses ``[N, ..., C m]`` in [0, 1], float (x's dtype, or float32); the neurons of a feature are side by side.
 
     Raises:
         ValueError: a value is outside [0, 1], there are fewer than 3 neurons, or beta is not positive.

@@ -252,7 +252,7 @@ def run(config: Config, out, resume: bool = False, progress: bool = True) -> Out
 
 
 def _diagnosis_at_start(trainer, x, y):
-    """Return the diagnosis before training: made now, or read from the folder of a resumed run (None if it is missing)."""
+    """Return the diagnosis before training: made now, or read from a resumed run's folder (None if missing)."""
     path = trainer.out / "start.json"
     if trainer.epoch or trainer.batch:
         return Diagnosis.from_dict(json.loads(path.read_text())) if path.exists() else None

@@ -10,7 +10,7 @@ class Schedule(Described):
     """Base of the schedules. A subclass implements ``factor(epoch, epochs)``."""
 
     def factor(self, epoch: float, epochs: float) -> float:
-        """Return the factor after `epoch` of `epochs` epochs (0 <= epoch < epochs); batches are fractions of an epoch."""
+        """Return the factor after `epoch` of `epochs` epochs (0 <= epoch < epochs); epoch need not be whole."""
         raise TypeError(f"{type(self).__name__} has no factor(epoch, epochs)")
 
 

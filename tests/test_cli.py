@@ -130,7 +130,7 @@ def test_ctrl_c_says_how_to_go_on(few_digits, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "digts"], "'digts'; one of digits-dvs, digits, mnist, or a TOML file. Did you mean 'digits'?"),
+        (["train", "digts"], "'digts'; give one of digits-dvs, digits, mnist, or a TOML file. Did you mean 'digits'?"),
         (["train", "none.toml"], "none.toml: no such configuration"),
         (["train", "digits", "--epochs", "0"], "epochs must be a whole number of at least 1; got 0"),
         (["train", "digits", "--threads", "-2"], "n must be a positive whole number; got -2"),

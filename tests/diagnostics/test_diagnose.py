@@ -338,7 +338,7 @@ def test_record_spikes_is_what_the_layers_fired():
         assert spikes["repeat1.once"].shape == (1, 64)
         assert spikes["lif2"].dtype == np.uint8
         assert (spikes["lif2"] == expected[:, sample]).all()
-    with pytest.raises(IndexError, match="sample 6 of 6"):
+    with pytest.raises(IndexError, match="sample must be less than 6, the samples of x; got 6"):
         record_spikes(net, x, 6)
     with pytest.raises(ValueError, match="sample must be a whole number"):
         record_spikes(net, x, -1)
@@ -448,7 +448,7 @@ def test_hint_of_a_narrow_surrogate():
 def test_hint_of_a_shift():
     x = np.random.default_rng(0).normal(0.2, 2.0, (6, 64, 8)).astype(np.float32)
     text = hints(Sequential(LIF(beta=0.9)), x)
-    assert "thresholds below where its input puts them (step 6): give it pda=PDA()" in text
+    assert "thresholds below the mean of its input current (step 6): give it pda=PDA()" in text
     assert "its PDA has not caught up" in hints(Sequential(LIF(beta=0.9, pda=True)), x)
     net = Sequential(LIF(beta=0.9, pda=PDA(momentum=0.5))).build(x.shape)
     for _ in range(50):

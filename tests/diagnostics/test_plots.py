@@ -187,11 +187,11 @@ def test_nothing_to_draw(tmp_path):
         (lambda: plots.learning_curves([], path), "learning_curves: the history is empty"),
         (lambda: plots.widths([], path), "widths: the history is empty"),
         (lambda: plots.widths([entry(1, widths={})], path), "the history holds no surrogate widths"),
-        (lambda: plots.potentials(None, None, path), "potentials: there is no neuron layer to draw"),
+        (lambda: plots.potentials(None, None, path), "potentials: the network has no neuron layer"),
         (lambda: plots.potentials(neurons, none, path), "start and end have different layers"),
-        (lambda: plots.shift(none, path), "shift: there is no neuron layer"),
+        (lambda: plots.shift(none, path), "shift: the network has no neuron layer"),
         (lambda: plots.raster({}, path), "raster: there are no spikes"),
-        (lambda: plots.confusion([[1]], ["a", "b"], path), r"one row and column a class \(2\); got .* \(1, 1\)"),
+        (lambda: plots.confusion([[1]], ["a", "b"], path), r"one row and one column per class \(2\); got .* \(1, 1\)"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

@@ -65,7 +65,7 @@ def softmax(z):
 
 
 def answer_early(stream, frames):
-    """Return class and number of frames used for one recording [T, H, W, C], stopping as soon as the answer is clear."""
+    """Return class and number of frames used for one recording [T, H, W, C], stopping when the answer is clear."""
     stream.reset()
     total = 0.0
     for frame in frames:

@@ -93,8 +93,8 @@ def _shift_hint(row):
         advice = "its PDA does not follow fast enough: train for longer, or raise the momentum"
     step = row.shift.index(largest) + 1
     yield (
-        f"{row.name}'s potentials are on average {abs(largest) / threshold:.2f} thresholds "
-        f"{'below' if largest < 0 else 'above'} the mean of its input current (step {step}): {advice}"
+        f"{row.name}'s mean potential is {abs(largest) / threshold:.2f} thresholds "
+        f"{'below' if largest < 0 else 'above'} its mean input current or PDA's target (step {step}): {advice}"
     )
 
 

@@ -6,52 +6,15 @@ raises PlotsUnavailable if matplotlib is missing, ValueError if there is nothing
 be written.
 """
 
-import io
-from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from ..files import write_file
+from . import figures
+from .figures import BLUE, GREY, ORANGE
 from .text import percent
-
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = PALETTE = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#7F7F7F",
-)
-
-STYLE = {
-    "savefig.dpi": 150,
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "figure.titlesize": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#555555",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "figure.constrained_layout.w_pad": 0.08,
-    "figure.constrained_layout.h_pad": 0.08,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4.5,
-    "axes.formatter.useoffset": False,
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-}
-
-FEW_POINTS = 25
-"""Lines with at most this number of points have markers; a line with a single point would be invisible without."""
 
 FEW_STEPS = 20
 """Rasters with at most this number of steps are placed side by side, longer ones above each other."""
@@ -69,10 +32,6 @@ MOST_ANNOTATED = 20
 """Largest number of classes for which a confusion matrix shows numbers."""
 
 
-class PlotsUnavailable(RuntimeError):
-    """matplotlib, which draws the pictures, is not installed."""
-
-
 # --- one picture per function ------------------------------------------------------------------------------------
 
 
@@ -84,7 +43,7 @@ def learning_curves(history: list[dict], path) -> Path:
         path: path of the PNG.
     """
     epochs = _epochs("learning_curves", history)
-    with _figure(path, 9, 3.6) as figure:
+    with figures.new_figure(path, 9, 3.6) as figure:
         loss, accuracy = figure.subplots(1, 2)
         summary = []
         for kind, colour, shape in (("train", GREY, "s"), ("test", BLUE, "o")):
@@ -92,7 +51,7 @@ def learning_curves(history: list[dict], path) -> Path:
             for axes, values in ((loss, losses), (accuracy, 100 * accuracies)):
                 known = np.isfinite(values)  # tests that are not made in every epoch are still joined by a line
                 if known.any():
-                    marker = _marker(epochs[known], shape)
+                    marker = figures.marker(epochs[known], shape)
                     axes.plot(epochs[known], values[known], color=colour, marker=marker, label=kind)
             if np.isfinite(losses).any():
                 summary.append(f"{kind} {losses[np.isfinite(losses)][-1]:.3g}")
@@ -103,8 +62,8 @@ def learning_curves(history: list[dict], path) -> Path:
         loss.set(xlabel="epoch", ylabel="loss, mean over samples")
         accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
         for axes in (loss, accuracy):
-            _whole_ticks(axes, epochs)
-        _legend(figure, loss, accuracy)
+            figures.whole_ticks(axes, epochs)
+        figures.legend(figure, loss, accuracy)
     return Path(path)
 
 
@@ -117,7 +76,7 @@ def potentials(start, end, path) -> Path:
     """
     given = [(d, *look) for d, *look in ((start, "start", GREY, GREY), (end, "end", BLUE, ORANGE)) if d is not None]
     count = _layers("potentials", *(d for d, *_ in given))
-    with _panels(path, count, 2.7, "membrane potential u", "density") as (figure, panels):
+    with figures.panels(path, count, 2.7, "membrane potential u", "density") as (figure, panels):
         for k, axes in enumerate(panels):
             rows = [d.layers[k] for d, *_ in given]
             peaks = []
@@ -144,12 +103,12 @@ def potentials(start, end, path) -> Path:
                     axes.axvline(threshold, color="black", lw=1.1, ls="--", label="threshold")
             axes.set_xlim(*_potential_range(rows))
             axes.set_ylim(0, 1.2 * min(max(peaks), 3 * min(peaks)) or 1)  # a high peak at rest may be cut off
-            axes.yaxis.set_major_locator(_few_ticks())
+            axes.yaxis.set_major_locator(figures.few_ticks())
             undesired = " → ".join(f"{100 * row.undesired_share:.0f}" for row in rows)
             width = " → ".join(f"{_middle(row.width):.3g}" for row in rows)
             axes.set_title(f"{_short(rows[-1].name)} ({rows[-1].family})\nundesired {undesired} %, width {width}")
-        _title(figure, "Undesired potentials lie outside the surrogate window and pass almost no gradient")
-        _legend(figure, *panels)
+        figures.title(figure, "Undesired potentials lie outside the surrogate window and pass almost no gradient")
+        figures.legend(figure, *panels)
     return Path(path)
 
 
@@ -166,24 +125,25 @@ def widths(history: list[dict], path) -> Path:
     names = list(dict.fromkeys(name for metrics in history for name in metrics.get("widths") or {}))
     if not names:
         raise ValueError("widths: the history holds no surrogate widths")
-    with _figure(path, 7.5, max(3.4, 0.22 * len(names) + 1)) as figure:
+    with figures.new_figure(path, 7.5, max(3.4, 0.22 * len(names) + 1)) as figure:
         axes, bands = figure.subplots(), False
-        for k, (name, colour) in enumerate(zip(names, _colours(len(names)), strict=True)):
+        for k, (name, colour) in enumerate(zip(names, figures.colours(len(names)), strict=True)):
             found = [(metrics.get("widths") or {}).get(name, np.nan) for metrics in history]
             low, middle, high = np.array([np.quantile(width, (0.1, 0.5, 0.9)) for width in found]).T
             known = middle[np.isfinite(middle)]
             span = " → ".join(f"{width:.2f}" for width in (*known[:1], *known[1:][-1:]))
-            axes.plot(epochs, middle, color=colour, marker=_marker(epochs, "osD^vPX"[k % 7]), label=f"{name}: {span}")
+            marker = figures.marker(epochs, "osD^vPX"[k % 7])
+            axes.plot(epochs, middle, color=colour, marker=marker, label=f"{name}: {span}")
             if (high > low).any():
                 bands = True
                 axes.fill_between(epochs, low, high, color=colour, alpha=0.15, lw=0)
                 if len(epochs) == 1:  # a band over a single epoch would be invisible
                     axes.vlines(epochs, low, high, color=colour, alpha=0.4, lw=3)
         axes.set_yscale("log")
-        _plain_log_ticks(axes)
+        figures.plain_log_ticks(axes)
         axes.set(xlabel="epoch", ylabel=r"surrogate width $\alpha$ (log scale)")
         axes.set_title("Surrogate widths" + ("; band: 10 % to 90 % of the channels" if bands else ""))
-        _whole_ticks(axes, epochs)
+        figures.whole_ticks(axes, epochs)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return Path(path)
 
@@ -200,22 +160,22 @@ def shift(diagnosis, path) -> Path:
     without = {"label": "without correction", "color": GREY, "ls": "--", "marker": "s", "mfc": "white"}
     present = {"label": f"with {'PDA' if corrected else 'no'} correction", "color": BLUE, "marker": "o"}
     low, high = -SMALL_SHIFT, SMALL_SHIFT
-    with _panels(path, count, 2.2, "time step", "shift (thresholds)", sharey=True) as (figure, panels):
+    with figures.panels(path, count, 2.2, "time step", "shift (thresholds)", sharey=True) as (figure, panels):
         for row, axes in zip(diagnosis.layers, panels, strict=True):
             steps, means = np.arange(1, row.steps + 1), []
             axes.axhline(0, color="black", lw=0.9)
             for values, look in ((row.shift_uncorrected, without), (row.shift, present)):
                 relative = np.array(values or (), float) / _middle(row.threshold)
                 if np.isfinite(relative).any():
-                    axes.plot(steps, relative, **look | {"marker": _marker(steps, look["marker"])})
+                    axes.plot(steps, relative, **look | {"marker": figures.marker(steps, look["marker"])})
                     means.append(f"{round(np.nanmean(relative), 2) + 0.0:+.2f}")  # + 0.0: no "-0.00"
                     low, high = min(low, np.nanmin(relative)), max(high, np.nanmax(relative))
             axes.set_title(f"{_short(row.name)}\nmean {' → '.join(means) or 'not finite'}")
             axes.set_xlim(0.75, row.steps + 0.25)
-            _whole_ticks(axes, steps)
+            figures.whole_ticks(axes, steps)
         panels[0].set_ylim(1.15 * low, 1.15 * high)
-        _title(figure, "Potential shift: mean potential minus mean input current, or PDA's target")
-        _legend(figure, *panels)
+        figures.title(figure, "Potential shift: mean potential minus mean input current, or PDA's target")
+        figures.legend(figure, *panels)
     return Path(path)
 
 
@@ -233,13 +193,13 @@ def raster(spikes_by_layer: dict[str, np.ndarray], path, title: str = "Spikes of
     longest = max(len(spikes) for spikes in spikes_by_layer.values())
     few = longest <= FEW_STEPS
     height, columns = (3.2, 4) if few else (1.9, 1)
-    with _panels(path, len(spikes_by_layer), height, "time step", "unit", columns) as (figure, panels):
+    with figures.panels(path, len(spikes_by_layer), height, "time step", "unit", columns) as (figure, panels):
         for (name, spikes), axes in zip(spikes_by_layer.items(), panels, strict=True):
             steps, units = spikes.shape
             shown = np.linspace(0, units - 1, min(units, MOST_UNITS)).round().astype(int)
             axes.imshow(
                 spikes[:, shown].T,
-                cmap=_two_colours("white", BLUE),
+                cmap=figures.two_colours("white", BLUE),
                 vmin=0,
                 vmax=1,
                 aspect="auto",
@@ -251,8 +211,8 @@ def raster(spikes_by_layer: dict[str, np.ndarray], path, title: str = "Spikes of
             axes.set_title(f"{_short(name)}\n{summary}" if few else f"{name}: {summary}")
             axes.set_yticks([])
             axes.grid(False)
-            _whole_ticks(axes, np.arange(1, steps + 1))
-        _title(figure, title)
+            figures.whole_ticks(axes, np.arange(1, steps + 1))
+        figures.title(figure, title)
     return Path(path)
 
 
@@ -277,11 +237,11 @@ def confusion(matrix, classes, path) -> Path:
     if wrong[true, taken] > 1:
         title += f"\nmost frequent error: {classes[true]} taken for {classes[taken]} ({wrong[true, taken]:,} times)"
     edge = min(max(4.5, 0.5 * size + 1.2), 9.5)
-    with _figure(path, edge + 0.8, edge) as figure:
+    with figures.new_figure(path, edge + 0.8, edge) as figure:
         from matplotlib.colors import PowerNorm  # a square root, so that a few errors among many counts are visible
 
         axes = figure.subplots()
-        image = axes.imshow(share, cmap=_two_colours("white", BLUE), norm=PowerNorm(0.5, 0, 1))
+        image = axes.imshow(share, cmap=figures.two_colours("white", BLUE), norm=PowerNorm(0.5, 0, 1))
         bar = figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
         bar.outline.set_visible(False)
         ticks = np.arange(0, size, ceil(size / MOST_ANNOTATED))
@@ -299,100 +259,6 @@ def confusion(matrix, classes, path) -> Path:
 
 
 # --- what they share -------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _figure(path, width, height):
-    """Make a figure of this width and height in inches, and write it to path at the end of the block.
-
-    Neither pyplot nor the user's style changes.
-    """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        message = 'matplotlib is missing; install it with: pip install "numsnn[plot]"'
-        raise PlotsUnavailable(message) from error
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure
-        data = io.BytesIO()
-        figure.savefig(data, format="png")
-    write_file(path, data.getvalue())
-
-
-@contextmanager
-def _panels(path, count, height, xlabel, ylabel, columns=3, **options):
-    """Make a figure with `count` panels of this height in inches, at most `columns` of them side by side."""
-    down = ceil(count / columns)
-    across = ceil(count / down)
-    with _figure(path, 7 if across == 2 or count == 1 else 9.3, height * down + 0.8) as figure:
-        grid = figure.subplots(down, across, squeeze=False, **options).ravel()
-        for k, axes in enumerate(grid[:count]):
-            axes.set_ylabel(ylabel if k % across == 0 else "")
-            axes.set_xlabel(xlabel if k + across >= count else "")
-        for axes in grid[count:]:
-            axes.set_visible(False)
-        yield figure, grid[:count]
-
-
-def _legend(figure, *panels):
-    """Make one legend for all panels, below them, with each label once."""
-    found = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    if found:
-        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=min(len(found), 3))
-
-
-def _title(figure, text):
-    figure.suptitle(text, x=0.01, ha="left")
-
-
-def _whole_ticks(axes, values):
-    """Give a horizontal axis ticks at whole numbers, even if there is only one value."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if len(values) == 1:
-        axes.set_xlim(values[0] - 0.5, values[0] + 0.5)
-        axes.set_xticks([values[0]])
-
-
-def _few_ticks():
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(4)
-
-
-def _plain_log_ticks(axes):
-    """Label a logarithmic axis 0.2, 0.5, 1 instead of powers of ten; on a short axis 1, 1.05, 1.1."""
-    from matplotlib.ticker import LogLocator, MaxNLocator
-
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(5))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.minorticks_off()
-
-
-def _colours(count):
-    """Return colours for `count` lines: the palette, or for many layers a scale from the first to the last."""
-    from matplotlib import colormaps
-
-    return PALETTE[:count] if count <= len(PALETTE) else colormaps["viridis"](np.linspace(0, 0.9, count))
-
-
-def _two_colours(low, high):
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("numsnn", [low, high])
-
-
-def _marker(points, shape):
-    return shape if len(points) <= FEW_POINTS else None
 
 
 def _epochs(what, history):

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from ..files import write_file
-from . import plots
+from . import figures, plots
 from .text import layer_table, parameter_table
 
 SCALE = 0.75
@@ -140,7 +140,7 @@ def _picture(folder, name, heading, arguments):
     """Draw one picture into the folder and return the HTML that shows it."""
     try:
         path = getattr(plots, name)(*arguments, folder / f"{name}.png")
-    except plots.PlotsUnavailable as error:
+    except figures.PlotsUnavailable as error:
         return _soft(f"No picture: {error}")
     data = path.read_bytes()
     pixels = int.from_bytes(data[16:20], "big")  # width of the PNG: all pictures are shown at the same scale
@@ -153,9 +153,10 @@ def _diagnosis(diagnosis, trained):
     parts = [
         _soft(
             f"The network {'after' if trained else 'before'} training. Rate: spikes per neuron and step. Silent, "
-            "saturated: share of the units that never (always) fired. Shift: mean potential minus mean input current, "
-            "at the step where it is largest; uncorrected: the same without PDA's correction. Undesired: share of the "
-            "potentials outside the surrogate window. Gradient: norm of the gradient of the layer's input current."
+            "saturated: share of the units that never (always) fired. Shift: mean potential minus mean input current "
+            "or PDA's target, at the step where it is largest; uncorrected: the same without PDA's correction. "
+            "Undesired: share of the potentials outside the surrogate window. Gradient: norm of the gradient of the "
+            "layer's input current."
         ),
         f'<ul class="hints">{hints}</ul>' if hints else "<p>Nothing looks wrong.</p>",
     ]

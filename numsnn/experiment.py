@@ -153,7 +153,7 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
 
 
 def _behind(kind, layers, band):
-    """Descriptions of layers, with that of the band behind every one of this kind, also of those inside others."""
+    """Yield the descriptions of layers, with that of the band after each layer of this kind, also inside blocks."""
     for layer in layers:
         inside = {key: list(_behind(kind, layer[key], band)) for key in ("layers", "branch") if key in layer}
         yield {**layer, **inside}

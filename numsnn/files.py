@@ -7,7 +7,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path):
-    """Yield a temporary path beside `path`, which replaces `path` when the block ends without an exception."""
+    """Yield a temporary path in the folder of `path`; it replaces `path` if the block ends without an exception."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""The neuron kernel alone, as memory traffic, beside a plain copy on the same device.
+"""The memory traffic of the neuron kernel alone, compared with a plain copy on the same device.
 
 The bytes that count are those that a pass has to move at least, per element and step. If a kernel moves more, its rate
 is lower. A copy moves 8.

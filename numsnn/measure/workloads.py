@@ -32,7 +32,7 @@ class Workload:
         name: as given on the command line.
         layers: the network, see above.
         shape: of the input, ``[T, N, ...]``.
-        encoding: "spikes" (drawn anew at every step), "picture" (the same numbers at every step), "currents" (normal).
+        encoding: "spikes" (drawn again at every step), "picture" (the same numbers at every step), "currents" (normal).
         density: share of spikes in the input; 1 for the other encodings.
         once: number of layers at the front that numsnn computes once for all steps of a picture (`Repeat`).
         detach: the backward pass treats the reset's spikes as constants.

@@ -2,9 +2,9 @@
 
     python data_prep/cifar10.py RAW OUT.h5
 
-RAW is cifar-10-batches-bin, or the folder with it: what cifar-10-binary.tar.gz (162 MB,
-MD5 c32a1d4ab5d03f1284b67883e8d87530) unpacks to. 50,000 training and 10,000 test pictures, the official split. The
-Python version is pickled and not read.
+RAW is the folder cifar-10-batches-bin, or a folder that contains it. It is the content of cifar-10-binary.tar.gz (162
+MB, MD5 c32a1d4ab5d03f1284b67883e8d87530). The store has 50,000 training and 10,000 test pictures, which is the official
+split. The Python version is pickled and cannot be used.
 """
 
 import sys
@@ -16,7 +16,7 @@ from numsnn.data.formats import read_cifar
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 ADVICE = (
     "It comes with cifar-10-binary.tar.gz (162 MB, MD5 c32a1d4ab5d03f1284b67883e8d87530) from "
-    "www.cs.toronto.edu/~kriz/cifar.html; unpack it here. The Python version (.pkl, no .bin) is not read"
+    "www.cs.toronto.edu/~kriz/cifar.html; unpack it here. The Python version (.pkl) cannot be used"
 )
 
 

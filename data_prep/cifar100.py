@@ -2,9 +2,9 @@
 
     python data_prep/cifar100.py RAW OUT.h5
 
-RAW is cifar-100-binary, or the folder with it: what cifar-100-binary.tar.gz (161 MB,
-MD5 03b5dce01913d631647c71ecec9e9cb8) unpacks to. 50,000 training and 10,000 test pictures, the official split. The
-Python version is pickled and not read.
+RAW is the folder cifar-100-binary, or a folder that contains it. It is the content of cifar-100-binary.tar.gz (161 MB,
+MD5 03b5dce01913d631647c71ecec9e9cb8). The store has 50,000 training and 10,000 test pictures, which is the official
+split. The Python version is pickled and cannot be used.
 """
 
 import sys
@@ -15,7 +15,7 @@ from numsnn.data.formats import read_cifar
 
 ADVICE = (
     "It comes with cifar-100-binary.tar.gz (161 MB, MD5 03b5dce01913d631647c71ecec9e9cb8) from "
-    "www.cs.toronto.edu/~kriz/cifar.html; unpack it here. The Python version (no .bin) is not read"
+    "www.cs.toronto.edu/~kriz/cifar.html; unpack it here. The Python version (without .bin files) cannot be used"
 )
 
 

@@ -1,13 +1,13 @@
-"""Makes numsnn/data/files/digits.npz, the pictures behind ``numsnn.data.load("digits")``, or a store of them.
+"""Makes numsnn/data/files/digits.npz, the pictures of ``numsnn.data.load("digits")``, or a store of them.
 
     python data_prep/digits.py [OUT.npz | OUT.h5]
 
-Source: the 1,797 pictures of 8 x 8 pixels, 0..16, that scikit-learn's ``load_digits`` ships: the test part of
-UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998, CC BY 4.0).
+The source is the 1,797 pictures of 8 x 8 pixels, with values from 0 to 16, of scikit-learn's ``load_digits``. They are
+the test part of UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998, CC BY 4.0).
 
-The file holds x_train ``[1437, 8, 8, 1]``, y_train ``[1437]``, x_test ``[360, 8, 8, 1]`` and y_test
-``[360]``, all uint8, each part in the order of the source. The same source gives the same file, byte for
-byte, as long as zlib is the same: np.savez_compressed puts no time stamp into it.
+The file holds x_train ``[1437, 8, 8, 1]``, y_train ``[1437]``, x_test ``[360, 8, 8, 1]`` and y_test ``[360]``, all
+uint8, each part in the order of the source. The same source gives the same file, byte for byte, with the same version
+of zlib, because np.savez_compressed writes no time stamp.
 """
 
 from __future__ import annotations
@@ -25,11 +25,20 @@ DEFAULT_OUT = Path(__file__).resolve().parents[1] / "numsnn" / "data" / "files" 
 
 
 def split(y: np.ndarray, n_test: int, seed: int) -> np.ndarray:
-    """Which samples are for testing: boolean ``[N]``, n_test of them, stratified by class. y: ``[N]`` labels.
+    """Choose the samples for testing, stratified by class.
 
-    Each class gives its share ``n_test * count / N`` rounded down; the places left go to the classes with
-    the largest remainders, the smaller label first where two are equal. Which samples of a class: the first
-    of a random permutation, classes in the order of their labels, all from ``np.random.default_rng(seed)``.
+    Each class gives its share ``n_test * count / N``, rounded down. The samples that are then missing come from the
+    classes with the largest remainders; of equal remainders the smaller label comes first. The samples of a class are
+    the first ones of a random permutation. Permutations are drawn in the order of the labels from
+    ``np.random.default_rng(seed)``.
+
+    Args:
+        y: ``[N]`` labels.
+        n_test: number of samples for testing.
+        seed: determines the permutations.
+
+    Returns:
+        whether each sample is for testing, boolean ``[N]``.
     """
     labels, counts = np.unique(y, return_counts=True)
     share, remainder = np.divmod(n_test * counts, len(y))
@@ -42,7 +51,7 @@ def split(y: np.ndarray, n_test: int, seed: int) -> np.ndarray:
 
 
 def write_npz(out: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes out as a whole or not at all."""
+    """Write the file under a temporary name and rename it when it is complete."""
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
     try:
@@ -54,7 +63,7 @@ def write_npz(out: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def write_store(out: Path, x: np.ndarray, y: np.ndarray, test: np.ndarray) -> None:
-    """Writes a store that ``numsnn.data.open`` reads."""
+    """Write a store that ``numsnn.data.open`` reads."""
     from numsnn import data
 
     classes, source = tuple("0123456789"), "UCI optical recognition of handwritten digits, CC BY 4.0"

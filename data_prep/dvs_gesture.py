@@ -1,11 +1,11 @@
-"""DVS128 Gesture (Amir et al. 2017): eleven hand gestures before a DVS128, as one store.
+"""DVS128 Gesture (Amir et al. 2017): eleven hand gestures before a DVS128 camera, as one store.
 
     python data_prep/dvs_gesture.py RAW OUT.h5
 
-RAW is DvsGesture, or the folder with it: what DvsGesture.tar.gz (2.9 GB, MD5 8a5c71fb11e24e5ca5b11866ca6c00a1) unpacks
-to. Recordings (AEDAT 3.1) are cut by their label files; the official split is by person, in trials_to_train.txt and
-trials_to_test.txt (1,176 and 288 gestures). Where a label's end reaches beyond the next one's start, both keep the
-events between.
+RAW is the folder DvsGesture, or a folder that contains it. It is the content of DvsGesture.tar.gz (2.9 GB, MD5
+8a5c71fb11e24e5ca5b11866ca6c00a1). Label files say where the gestures of a recording (AEDAT 3.1) begin and end. The
+official split is by person, in trials_to_train.txt and trials_to_test.txt (1,176 and 288 gestures). If a gesture ends
+after the next one begins, both contain the events in between.
 """
 
 import sys
@@ -33,11 +33,11 @@ ADVICE = "Unpack DvsGesture.tar.gz (MD5 8a5c71fb11e24e5ca5b11866ca6c00a1; resear
 
 
 def cut(recording: Path, labels: Path):
-    """The gestures of a recording."""
+    """Return the gestures of a recording."""
     events, gestures = read_aedat3(recording), read_gestures(labels)
     bad = [gesture for gesture in gestures if gesture.label > len(CLASSES)]
     if bad:
-        raise ValueError(f"{labels}: classes go from 1 to {len(CLASSES)}; found {bad[0].label}")
+        raise ValueError(f"{labels}: classes must be in 1..{len(CLASSES)}; found {bad[0].label}")
     pieces = []
     for gesture in gestures:
         first, last = np.searchsorted(events.t, (gesture.start, gesture.end))

@@ -1,8 +1,8 @@
-"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): the four IDX files, gzipped or not, as one store.
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017) from its four IDX files, gzip or not, as one store.
 
     python data_prep/fashion_mnist.py RAW OUT.h5
 
-60,000 training and 10,000 test pictures, the official split. MD5 sums by the publisher:
+The store has 60,000 training and 10,000 test pictures, which is the official split. The publisher's MD5 sums are
     train-images-idx3-ubyte.gz  8d4fb7e6c68d591d4c3dfef9ec88bf0d
     train-labels-idx1-ubyte.gz  25c81989df183df01b3e8a0aad5dffbe
     t10k-images-idx3-ubyte.gz   bef4ecab320f06d8554ea6380940ec79
@@ -17,7 +17,7 @@ from mnist import idx_plan
 from numsnn.data import prepare
 
 CLASSES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
-ADVICE = "The four files are published at github.com/zalandoresearch/fashion-mnist; sums are in this script"
+ADVICE = "The four files are published at github.com/zalandoresearch/fashion-mnist; this script states their MD5 sums"
 
 
 def plan(raw: Path) -> prepare.Plan:

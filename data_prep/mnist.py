@@ -1,9 +1,10 @@
-"""MNIST (LeCun, Cortes, Burges): the four IDX files, gzipped or not, as one store.
+"""MNIST (LeCun, Cortes, Burges) from its four IDX files, gzip or not, as one store.
 
     python data_prep/mnist.py RAW OUT.h5
 
 RAW holds train-images-idx3-ubyte.gz (9,912,422 bytes), train-labels-idx1-ubyte.gz (28,881), t10k-images-idx3-ubyte.gz
-(1,648,877) and t10k-labels-idx1-ubyte.gz (4,542): 60,000 training and 10,000 test pictures, the official split.
+(1,648,877) and t10k-labels-idx1-ubyte.gz (4,542). The store has 60,000 training and 10,000 test pictures, which is the
+official split.
 """
 
 import sys
@@ -20,14 +21,14 @@ ADVICE = (
 
 
 def find(raw: Path, name: str, advice: str) -> Path:
-    """An IDX file, packed or not."""
+    """Return the path of an IDX file, with or without .gz."""
     if (raw / name).exists():
         return raw / name
     return prepare.existing(raw, [f"{name}.gz"], advice)[0]
 
 
 def idx_plan(raw: Path, name: str, classes: list[str], source: str, advice: str) -> prepare.Plan:
-    """The plan of any dataset in MNIST's four files."""
+    """Return the plan of a dataset that consists of four files like MNIST's."""
     jobs, inputs = [], []
     for part, prefix in (("train", "train"), ("test", "t10k")):
         files = [find(raw, f"{prefix}-{kind}-ubyte", advice) for kind in ("images-idx3", "labels-idx1")]
@@ -35,7 +36,9 @@ def idx_plan(raw: Path, name: str, classes: list[str], source: str, advice: str)
         def make(files=files):
             x, y = map(read_idx, files)
             if x.ndim != 3 or len(x) != len(y):
-                raise ValueError(f"{files[0]} and {files[1].name} do not belong together: {x.shape} and {y.shape}")
+                raise ValueError(
+                    f"{files[0]} and {files[1].name} do not belong together: they have shapes {x.shape} and {y.shape}"
+                )
             return x[..., None], y
 
         jobs.append(prepare.Job(part, part, make))

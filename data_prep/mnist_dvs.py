@@ -1,9 +1,9 @@
-"""MNIST as a simulated event camera sees it: three saccades on 34x34 pixels as in N-MNIST, as one store.
+"""MNIST seen by a simulated event camera, as one store.
 
     python data_prep/mnist_dvs.py RAW OUT.h5
 
-RAW holds MNIST's four IDX files (see mnist.py). The split is MNIST's. The camera is `numsnn.data.dvs.Sensor` with its
-defaults: the same pictures give the same file.
+RAW holds MNIST's four IDX files (see mnist.py). The split is MNIST's. Recordings have three saccades on 34x34 pixels,
+as in N-MNIST. The camera is `numsnn.data.dvs.Sensor` with its defaults, so that the same pictures give the same file.
 """
 
 import sys

@@ -2,9 +2,9 @@
 
     python data_prep/ncars.py RAW OUT.h5
 
-RAW holds n-cars_train and n-cars_test (or train and test), each with the folders background and cars full of .dat
-files, as unpacked from the publisher's archive. 15,422 training and 8,607 test recordings of 100 ms on up to 120x100
-pixels, the official split.
+RAW holds the folders n-cars_train and n-cars_test (or train and test), each with the folders background and cars of
+.dat files, as unpacked from the publisher's archive. The store has 15,422 training and 8,607 test recordings of 100 ms
+on up to 120x100 pixels, which is the official split.
 """
 
 import sys

@@ -2,9 +2,9 @@
 
     python data_prep/nmnist.py RAW OUT.h5
 
-RAW holds the folders Train and Test with a folder a digit, as unpacked from Train.zip (1.1 GB,
-MD5 20959b8e626244a1b502305a9e6e2031) and Test.zip (MD5 69ca8762b2fe404d9b9bad1103e97832). 60,000 training and 10,000
-test recordings of three saccades on 34x34 pixels, the official split.
+RAW holds the folders Train and Test with one folder per digit, as unpacked from Train.zip (1.1 GB, MD5
+20959b8e626244a1b502305a9e6e2031) and Test.zip (MD5 69ca8762b2fe404d9b9bad1103e97832). The store has 60,000 training and
+10,000 test recordings of three saccades on 34x34 pixels, which is the official split.
 """
 
 import sys

@@ -3,8 +3,8 @@
     python data_prep/shd.py RAW OUT.h5
 
 RAW holds shd_train.h5 and shd_test.h5, unpacked from shd_train.h5.zip (MD5 f3252aeb598ac776c1b526422d90eecb) and
-shd_test.h5.zip (MD5 1503a5064faa34311c398fb0a1ed0a6f). 8,156 training and 2,264 test recordings of 700 channels, the
-official split; twenty classes, zero to nine in English and then in German.
+shd_test.h5.zip (MD5 1503a5064faa34311c398fb0a1ed0a6f). The store has 8,156 training and 2,264 test recordings of 700
+channels, which is the official split. The twenty classes are zero to nine in English and then in German.
 """
 
 import sys
@@ -15,7 +15,7 @@ from numsnn.data.formats import read_spike_labels, read_spike_names, read_spikes
 from numsnn.data.formats.spikes import CHANNELS
 
 STRETCH = 4 * prepare.STRETCH
-"""Recordings a job: reading starts a process each time."""
+"""Recordings per job, because each job starts a process that reads."""
 
 ADVICE = (
     "Unpack shd_train.h5.zip (MD5 f3252aeb598ac776c1b526422d90eecb) and shd_test.h5.zip (MD5 "
@@ -24,7 +24,7 @@ ADVICE = (
 
 
 def spikes_plan(raw: Path, name: str, parts: list[str], classes: int, advice: str) -> prepare.Plan:
-    """The plan of SHD or SSC; the names of the classes are those in the first file."""
+    """Return the plan of SHD or SSC. The names of the classes are those in the first file."""
     files = prepare.existing(raw, [f"{name}_{part}.h5" for part in parts], advice)
     jobs = []
     for part, path in zip(parts, files, strict=True):

@@ -4,8 +4,8 @@
 
 RAW holds ssc_train.h5, ssc_valid.h5 and ssc_test.h5, unpacked from ssc_train.h5.zip (MD5
 d102be95e7144fcc0553d1f45ba94170), ssc_valid.h5.zip (MD5 b4eee3516a4a90dd0c71a6ac23a8ae43) and ssc_test.h5.zip (MD5
-a35ff1e9cffdd02a20eb850c17c37748). 75,466 training, 9,981 validation and 20,382 test recordings of 700 channels, the
-official split.
+a35ff1e9cffdd02a20eb850c17c37748). The store has 75,466 training, 9,981 validation and 20,382 test recordings of 700
+channels, which is the official split.
 """
 
 import sys

@@ -2,10 +2,11 @@
 
     python examples/01_lif_neuron.py [--out FOLDER]
 
-A leaky integrate-and-fire neuron is three lines a time step: charge, fire, reset. Here they stand in plain Python and
-meet four input currents: none, a weak one that never reaches the threshold, one that does, and one of twice that. Then
-`snn.LIF` does the same for all steps in one call. Without spikes the potential goes to i / (1 - beta), so that the
-neuron fires from i = (1 - beta) v_threshold on, its rheobase: the right panel shows the rate against the current.
+A time step of a leaky integrate-and-fire neuron has three parts: charge, fire, reset. This example writes them in plain
+Python and applies them to four input currents: none, a weak one for which the potential never reaches the threshold, a
+stronger one, and twice that one. Then `snn.LIF` computes the same for all steps in one call. Without spikes the
+potential approaches i / (1 - beta). The neuron therefore fires if i is at least (1 - beta) v_threshold, its rheobase.
+The right panel shows the firing rate against the current.
 
 Takes about 3 s. Writes lif_neuron.png to FOLDER (default runs/01_lif_neuron) and prints
 
@@ -32,7 +33,7 @@ STEPS = 100
 
 
 def by_hand(i):
-    """Potentials after charging and spikes of one neuron for its input current at every step."""
+    """Return potentials after charging and spikes of one neuron, from its input current at every step."""
     u, s = np.zeros(len(i)), np.zeros(len(i), np.uint8)
     v = 0.0
     for t in range(len(i)):
@@ -43,14 +44,14 @@ def by_hand(i):
 
 
 def by_numsnn(i):
-    """The same by a layer of neurons, which takes [steps, samples, neurons]."""
+    """Return the same from a layer of neurons, which takes [steps, samples, neurons]."""
     lif = snn.LIF(beta=BETA, v_threshold=V_THRESHOLD, record=("u", "s"))
     lif(i.astype(np.float32)[:, None, None])
     return lif.recorded["u"][:, 0, 0], lif.recorded["s"][:, 0, 0]
 
 
 def rates(currents):
-    """Spikes a step for constant currents: one neuron a current, all in one call."""
+    """Return the spikes per step for constant currents, with one neuron per current, all in one call."""
     i = np.broadcast_to(currents.astype(np.float32), (1000, 1, len(currents)))
     return snn.LIF(beta=BETA, v_threshold=V_THRESHOLD)(np.ascontiguousarray(i)).mean((0, 1))
 
@@ -68,7 +69,7 @@ def picture(i, u, s, path):
     currents = np.linspace(0, 1.2, 241)
     axes["rate"].plot(currents, rates(currents), color="C3")
     axes["rate"].axvline((1 - BETA) * V_THRESHOLD, color="black", linestyle="--", linewidth=1, label="rheobase")
-    axes["rate"].set(xlabel="current i", ylabel="spikes a step", title="Rate against current")
+    axes["rate"].set(xlabel="current i", ylabel="spikes per step", title="Rate against current")
     axes["rate"].legend(loc="lower right", frameon=False)
     figure.tight_layout()
     figure.savefig(path, dpi=150)

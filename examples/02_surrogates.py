@@ -2,13 +2,13 @@
 
     python examples/02_surrogates.py [--out FOLDER]
 
-A spike's derivative is zero or does not exist, so training puts a density phi(x / alpha) / alpha in its place, x being
-the potential's distance from the threshold and alpha the width. A potential outside the density's window learns
-(almost) nothing; too wide a window tells the ones that matter from the others no more. The left panel shows the seven
-families at width 1, as the gradient that a layer of neurons lets through; the middle one a family at three widths over
-the potentials of a layer that sees digits; the right one what the width does to a gradient on its way down three
-layers: it explodes through narrow windows, where few neurons see much, and vanishes through wide ones. In between lies
-a width that suits, different for every network and layer, which is why `snn.PSG` learns it.
+A spike's derivative is zero or does not exist, so training uses a density phi(x / alpha) / alpha instead, where x is
+the distance of the potential from the threshold and alpha is the width. Almost no gradient passes through a potential
+outside the window of this density. A window that is too wide treats all potentials alike. The left panel shows the
+gradient that neurons with each of the seven families pass on, at width 1. The middle panel shows one family at three
+widths, over the potentials of a layer that reads digits. The right panel shows what the width does to a gradient on its
+way back through three layers: with narrow windows it explodes, because a few neurons pass on a lot, and with wide
+windows it vanishes. The best width lies in between and differs between networks and layers. `snn.PSG` learns it.
 
 Takes about 5 s. Writes surrogates.png to FOLDER (default runs/02_surrogates) and prints
 
@@ -37,14 +37,16 @@ SHOWN = 0.25, 1.0, 4.0
 
 
 def gradient(surrogate, x):
-    """What a neuron at the distance x from its threshold makes of a gradient of 1, for every x."""
+    """Return the gradient that a neuron passes on for a gradient of 1, for each distance x from its threshold."""
     lif = snn.LIF(v_threshold=1.0, surrogate=surrogate)
-    lif.forward((x + 1.0).astype(np.float32)[None, None], snn.Mode(store=True))  # one step, one sample, a neuron an x
+    lif.forward(
+        (x + 1.0).astype(np.float32)[None, None], snn.Mode(store=True)
+    )  # one step, one sample, one neuron per x
     return lif.backward(np.ones((1, 1, len(x)), np.float32))[0, 0]
 
 
 def three_layers(width):
-    """Three layers of spiking convolutions, every surrogate of this width."""
+    """Return three layers of spiking convolutions whose surrogates all have this width."""
     layers, channels = [], 1
     for _ in range(3):
         layers += [snn.Conv2d(channels, 16, 3, padding=1), snn.BatchNorm(16)]
@@ -54,7 +56,7 @@ def three_layers(width):
 
 
 def seen(layer):
-    """Share of a layer's potentials that lie within the window of its surrogates."""
+    """Return the share of a layer's potentials that lie inside the surrogate window."""
     return 1 - layer.undesired_share
 
 
@@ -63,7 +65,7 @@ def picture(diagnoses, path):
     x = np.linspace(-3, 3, 601)
     for family in FAMILIES:
         families.plot(x, gradient(snn.Surrogate(family), x), label=family)
-    families.set(title="Seven families at width 1", xlabel="potential - threshold", ylabel="gradient let through")
+    families.set(title="Seven families at width 1", xlabel="potential - threshold", ylabel="gradient passed on")
     families.legend(frameon=False, fontsize=8)
 
     row = diagnoses[1.0].layers[0]

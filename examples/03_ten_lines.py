@@ -2,11 +2,11 @@
 
     python examples/03_ten_lines.py
 
-Two spiking convolutions learn the 1,437 handwritten digits that ship with numsnn, in four time steps, and are asked
-about the 360 others. The network is a line of text; the surrogates' widths are learned (PSG) and the potentials' shift
-is taken out (PDA), as `from_string` does by default.
+Two spiking convolutions learn 1,437 handwritten digits that are part of numsnn, in four time steps, and are tested on
+360 others. A line of text describes the network. By default `from_string` learns the surrogate widths (PSG) and removes
+the shift of the potentials (PDA).
 
-Takes about 3 s, and about 20 s the first time, when Numba compiles the kernels. Prints a bar an epoch, and
+Takes about 3 s, and about 20 s the first time, when Numba compiles the kernels. Prints one progress bar per epoch, and
 
     test accuracy 0.9722
     widths at the end: lif1 1.01, lif2 1.00

@@ -1,14 +1,15 @@
-"""Why does my network not learn? A silent one is diagnosed and repaired.
+"""Why does my network not learn? The diagnosis and the repair of a silent network.
 
     python examples/05_silent_network.py [--out FOLDER]
 
-Eight layers of spiking neurons as one would first write them, without normalisation, stay at chance whatever the
-optimiser does. The loss does not say why. `snn.diagnose` does, before any training: every layer fires less than the one
-before, from the fifth on nobody speaks, and no gradient arrives anywhere. Its hints name what helps: a normalisation
-before every layer of neurons, and `pda=True` against the shift of the potentials. With both the same network learns.
+A plain network of eight layers of spiking neurons without normalisation does not learn, with any optimiser, and its
+loss does not say why. `snn.diagnose` does, before any training: every layer fires less than the one before it, the
+layers from the fifth to the last are silent, and no gradient reaches any layer. The hints say what helps: a
+normalisation before every layer of neurons, and `pda=True` against the shift of the potentials. With both the same
+network learns.
 
-Takes about 10 s. Writes potentials.png (both networks, layer by layer) to FOLDER (default runs/05_silent_network) and
-prints, before training, every layer and the hints, and then what training makes of it:
+Takes about 10 s. Writes potentials.png (both networks, layer by layer) to FOLDER (default runs/05_silent_network). For
+each network it prints every layer and the hints before training, and then the result of the training:
 
     without normalisation
     layer     rate   silent  potential      gradient
@@ -32,7 +33,7 @@ UNITS = 128
 
 
 def network(repaired):
-    """Hidden layers of LIF neurons on pictures of 64 pixels, as they are first written, or repaired."""
+    """Return hidden layers of LIF neurons on pictures of 64 pixels, without or with the repair."""
     layers = []
     for k in range(LAYERS):
         layers.append(snn.Linear(UNITS if k else 64, UNITS))
@@ -43,7 +44,7 @@ def network(repaired):
 
 
 def show(diagnosis):
-    """The part of a diagnosis that tells here; print(diagnosis) shows all of it."""
+    """Print the columns of a diagnosis that matter here; print(diagnosis) shows all of it."""
     print("layer     rate   silent  potential      gradient")
     for row in diagnosis.layers:
         rate, silent = f"{100 * row.rate:.1f} %", f"{100 * row.silent:.1f} %"

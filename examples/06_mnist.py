@@ -2,12 +2,12 @@
 
     python examples/06_mnist.py --data FOLDER [--epochs N] [--device cuda]
 
-FOLDER holds train-images-idx3-ubyte and the other three files, gzip or not. Two convolutions (32 and 64 channels, each
-with batch normalisation and LIF neurons whose surrogate widths are learned) and a linear readout. The picture itself is
-the input current at every step, so that the first convolution is computed once.
+FOLDER holds train-images-idx3-ubyte and the other three files, gzip or not. The network has two convolutions (32 and 64
+channels, each with batch normalisation and LIF neurons whose surrogate widths are learned) and a linear readout. The
+picture itself is the input at every step, so that the first convolution is computed once.
 
 With 7,000 training digits it takes about a minute and a half on two cores and reaches 99.0 % on 1,000 others (mean of
-five seeds). Prints a bar an epoch, and
+five seeds). Prints one progress bar per epoch, and
 
     test accuracy 0.9900 after 10 epochs, seed 0
     surrogate width of lif1: 1.00 -> 1.05
@@ -20,7 +20,7 @@ import numsnn as snn
 
 
 def network() -> snn.Sequential:
-    """1x28x28 pictures in, the readout of ten classes at each of four steps out."""
+    """Return a network for 28x28x1 pictures with a readout of ten classes at each of four steps."""
 
     def neurons():
         return snn.LIF(tau=2.0, surrogate=snn.PSG("triangle", width=1.0), pda=snn.PDA(momentum=0.1))
@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--data", required=True, help="folder with the four IDX files, gzip or not")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", help="folder for metrics and checkpoints (default: nothing is kept)")
+    parser.add_argument("--out", help="folder for metrics and checkpoints (default: none)")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "reference"))
     options = parser.parse_args()
 

@@ -1,17 +1,18 @@
-"""Events: digits before a simulated event camera, then N-MNIST.
+"""Events: digits seen by a simulated event camera, and N-MNIST.
 
     python examples/07_events.py [--data FOLDER] [--epochs N] [--device cuda]
 
-An event camera reports changes of light, pixel by pixel, with times in microseconds. numsnn counts the events of a
-recording into frames, one a time step, a channel for brighter and one for darker. The first data are the digits that
-ship with the package, moved in three saccades before the simulated camera of `numsnn.data.dvs`: nothing has to be
-downloaded. With --data the same follows for N-MNIST, real recordings; FOLDER holds Train/0/*.bin ... Test/9/*.bin as
-published, of which data_prep/nmnist.py makes a store (nmnist.h5 in --out), once.
+An event camera reports changes of light per pixel, with times in microseconds. numsnn counts the events of a recording
+into frames, one per time step, with one channel for brighter and one for darker. The example first uses the digits that
+are part of the package, which move in three saccades before the simulated camera of `numsnn.data.dvs`, so that no
+download is needed. With --data it then uses the real recordings of N-MNIST. FOLDER holds Train/0/*.bin ...
+Test/9/*.bin as published, and data_prep/nmnist.py makes a store of them once (nmnist.h5 in --out).
 
-Events come in time, and so does the answer: at the end stands the accuracy after one frame, after two, and so on. Two
-frames are one saccade, which shows a digit mostly as its edges of one direction.
+A network can answer before a recording ends. The example shows the accuracy after one frame, after two frames, and so
+on. Two frames are one saccade, in which mostly the edges of one direction are visible.
 
-Takes about 20 s on two cores, N-MNIST about a minute and a half an epoch. Prints a bar an epoch, and
+Takes about 20 s on two cores, and for N-MNIST about a minute and a half per epoch. Prints one progress bar per epoch,
+and
 
     digits-dvs: 1437 + 360 recordings, 6 frames of 20x20 pixels, 2 polarities
     recording 0 is a 0: 2616 events in 297.6 ms, 51 % of them brighter
@@ -32,7 +33,7 @@ STEPS = 6
 
 
 def describe(recordings):
-    """What one recording holds before it is counted into frames."""
+    """Print what one recording holds before it is counted into frames."""
     events = recordings.events(0)
     milliseconds, brighter = events.duration / 1000, 100 * events.p.mean()
     print(
@@ -42,7 +43,7 @@ def describe(recordings):
 
 
 def accuracies(net, test):
-    """Accuracy of the mean readout after 1 to T frames."""
+    """Return the accuracy of the mean readout after 1 to T frames."""
     correct = np.zeros(STEPS)
     for x, y in snn.data.Loader(test, 64).epoch():  # x is [T, N, H, W, 2]
         correct += (net(x).cumsum(0).argmax(2) == y).sum(1)
@@ -70,7 +71,7 @@ def learn(name, train, test, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with N-MNIST's Train and Test; without it digits-dvs alone")
+    parser.add_argument("--data", type=Path, help="folder with N-MNIST's Train and Test (default: only digits-dvs)")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "reference"))
     parser.add_argument("--out", type=Path, default=Path("runs/07_events"), help="folder for N-MNIST's store")

@@ -2,16 +2,17 @@
 
     python examples/08_cifar10.py --data FOLDER [--net vgg] [--width 128] [--epochs N] [--device cuda]
 
-FOLDER holds cifar-10-batches-bin, what cifar-10-binary.tar.gz unpacks to; data_prep/cifar10.py makes a store of it
-(cifar10.h5 in --out), once. Pictures are flipped, shifted and partly covered, anew in every epoch. ResNet-19 begins
-with --width channels: 128 in the papers (12.7 million parameters), 32 by default (0.8 million), which is meant for a
-CPU. The run is kept in --out: stopped and started again with the same command, it goes on where it was.
+FOLDER holds cifar-10-batches-bin, the content of cifar-10-binary.tar.gz; data_prep/cifar10.py makes a store of it once
+(cifar10.h5 in --out). Pictures are flipped, shifted and partly covered at random in every epoch. ResNet-19 begins with
+--width channels: 128 in the papers (12.7 million parameters), or 32 by default (0.8 million), which is meant for a CPU.
+The run is stored in --out. If it is stopped, the same command continues it.
 
-Long: on two cores about 9 minutes an epoch of 50,000 pictures by default, and 40 at full width, which belongs on a GPU.
-Prints a bar an epoch, and (here of two epochs with the first 400 pictures of every file, a check that all of it runs)
+This takes long: on two cores about 9 minutes per epoch of 50,000 pictures by default, and 40 minutes at full width,
+which needs a GPU. Prints one progress bar per epoch, and (here for two epochs with the first 400 pictures of every
+file, to check that everything works)
 
     resnet19, 823,484 parameters: 2000 + 400 pictures
-    epoch 2: test accuracy 0.2250, 94 pictures a second
+    epoch 2: test accuracy 0.2250, 94 pictures per second
     best test accuracy 0.2250 after 2 epochs, seed 0
     surrogate widths from 1.00 to 3.14
 """
@@ -28,7 +29,7 @@ STEPS = 4
 
 
 def opened(folder, out):
-    """The store of the files in a folder; made if it is not there."""
+    """Return the store of the files in a folder, and make it if it does not exist."""
     store = out / "cifar10.h5"
     if not store.exists():
         out.mkdir(parents=True, exist_ok=True)
@@ -48,7 +49,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with cifar-10-batches-bin, or its files")
     parser.add_argument("--net", default="resnet19", choices=("resnet19", "vgg"))
-    parser.add_argument("--width", type=int, default=32, help="channels of ResNet-19's first stage")
+    parser.add_argument("--width", type=int, default=32, help="number of channels of ResNet-19's first stage")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/08_cifar10"), help="folder for the store and the run")
@@ -66,7 +67,7 @@ def main():
 
     def report(trainer, metrics):
         rate = len(train) / metrics["seconds"]
-        print(f"epoch {metrics['epoch']}: test accuracy {metrics['test_accuracy']:.4f}, {rate:.0f} pictures a second")
+        print(f"epoch {metrics['epoch']}: test accuracy {metrics['test_accuracy']:.4f}, {rate:.0f} pictures per second")
 
     trainer = snn.Trainer(
         net,

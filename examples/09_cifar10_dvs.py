@@ -1,16 +1,17 @@
-"""CIFAR10-DVS: pictures moved before an event camera, with VGG-SNN and the TET loss.
+"""CIFAR10-DVS: pictures that move before an event camera, with VGG-SNN and the TET loss.
 
-    python examples/09_cifar10_dvs.py                                                    # a small stand-in
-    python examples/09_cifar10_dvs.py --data FOLDER --net vgg --pool 2 --device cuda     # the real thing
+    python examples/09_cifar10_dvs.py                                                    # small stand-in data
+    python examples/09_cifar10_dvs.py --data FOLDER --net vgg --pool 2 --device cuda     # the real data
 
 FOLDER holds the folders airplane ... truck with 1,000 AEDAT 2.0 recordings each, as published. Without --data the
-example makes files of the same kind: ten classes of handwritten digits in the place of airplanes and trucks, before a
-simulated DVS128. Everything behind is the same: data_prep/cifar10_dvs.py makes a store of the files, once, and the
-network trains on ten frames of equally many events. A result on the stand-in says that all of it runs, nothing else.
+example makes stand-in files in the same format: ten classes of handwritten digits, instead of airplanes and trucks,
+before a simulated DVS128. The next steps are the same: data_prep/cifar10_dvs.py makes a store of the files once, and
+the network trains on ten frames with equal numbers of events. A result on stand-in data shows only that everything
+works.
 
-The network is "small" (three convolutions) or "vgg" (VGG-SNN, 9.3 million parameters), behind pooled pixels.
-The run is kept in --out: stopped and started again with the same command, it goes on where it was. On two cores the
-stand-in takes about 40 s. Prints a bar an epoch, and
+The network is "small" (three convolutions) or "vgg" (VGG-SNN, 9.3 million parameters), on pooled pixels. The run is
+stored in --out. If it is stopped, the same command continues it. On two cores the stand-in data take about 40 s. Prints
+one progress bar per epoch, and
 
     no --data: 400 + 100 simulated recordings of digits stand in for CIFAR10-DVS
     cifar10-dvs train: 400 recordings of 10x32x32x2, cifar10-dvs test: 100
@@ -31,11 +32,11 @@ PREPARE = Path(__file__).resolve().parents[1] / "data_prep" / "cifar10_dvs.py"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STEPS = 10
 TRAIN, TEST = 40, 10
-"""Recordings a class of the stand-in; files are numbered from 0 and, for testing, from 900."""
+"""Recordings per class of the stand-in data. Their files are numbered from 0 for training and from 900 for testing."""
 
 
 def aedat2(events):
-    """The bytes of an AEDAT 2.0 file: columns are counted from the right, rows from below, brighter is 0."""
+    """Return an AEDAT 2.0 file as bytes: columns are counted from the right, rows from below, and brighter is 0."""
     x, y, p = (column.astype(np.int64) for column in (events.x, events.y, events.p))
     address = (127 - y) << 8 | (127 - x) << 1 | (1 - p)
     return b"#!AER-DAT2.0\r\n" + np.column_stack([address, events.t]).astype(">i4").tobytes()
@@ -65,11 +66,13 @@ def network(name, size):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder of CIFAR10-DVS; without it a stand-in is made")
+    parser.add_argument("--data", type=Path, help="folder of CIFAR10-DVS (default: stand-in data)")
     parser.add_argument("--net", default="small", choices=("small", "vgg"))
-    parser.add_argument("--pool", type=int, default=4, help="pixels a side counted as one: 4 leaves 32x32, 2 64x64")
+    parser.add_argument("--pool", type=int, default=4, help="side of pooled squares: 4 gives 32x32 pixels, 2 64x64")
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--out", type=Path, default=Path("runs/09_cifar10_dvs"), help="for the store and the run")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/09_cifar10_dvs"), help="folder for the store and the run"
+    )
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "reference"))
     options = parser.parse_args()
 
@@ -87,7 +90,9 @@ def main():
     print(f"{train.name}: {len(train)} recordings of {shape}, {test.name}: {len(test)}")
 
     augment = snn.data.augment
-    changes = [augment.RandomFlipLR(), augment.Roll(3)] if options.data else [augment.Roll(1)]  # a digit has no mirror
+    changes = (
+        [augment.RandomFlipLR(), augment.Roll(3)] if options.data else [augment.Roll(1)]
+    )  # mirrored digits are not digits
     changed = snn.data.Augmented(train, changes)
     trainer = snn.Trainer(
         network(options.net, train.sample_shape[1]),

@@ -1,17 +1,17 @@
 """DVS128 Gesture: hands and arms before an event camera, with the network of Fang et al. and PLIF neurons.
 
-    python examples/10_dvs_gesture.py                                                        # a small stand-in
-    python examples/10_dvs_gesture.py --data FOLDER --channels 128 --pool 1 --device cuda    # the real thing
+    python examples/10_dvs_gesture.py                                                        # small stand-in data
+    python examples/10_dvs_gesture.py --data FOLDER --channels 128 --pool 1 --device cuda    # the real data
 
-FOLDER is DvsGesture as published: AEDAT 3.1 recordings of persons, label files that say where each of eleven gestures
-lies, and the lists of recordings for training and testing. Without --data the example makes files of the same kind: a
-bright disc in the place of a hand goes before a simulated DVS128 along eleven paths, by which alone the classes differ:
-a network that looks at single frames cannot tell clockwise from counterclockwise. Everything behind is the same:
-data_prep/dvs_gesture.py cuts the recordings into a store, once, and the network trains on 16 frames a gesture. A result
-on the stand-in says that all of it runs, nothing else.
+FOLDER is DvsGesture as published: AEDAT 3.1 recordings of persons, label files with the times of eleven gestures, and
+the lists of recordings for training and testing. Without --data the example makes stand-in files in the same format: a
+bright disc, instead of a hand, moves before a simulated DVS128 along eleven paths. The classes differ only in the path:
+a network that looks at single frames cannot tell clockwise from counterclockwise. The next steps are the same:
+data_prep/dvs_gesture.py makes a store of the gestures once, and the network trains on 16 frames per gesture. A result
+on stand-in data shows only that everything works.
 
-The run is kept in --out: stopped and started again with the same command, it goes on where it was. On two cores the
-stand-in takes about 40 s. Prints a bar an epoch, and
+The run is stored in --out. If it is stopped, the same command continues it. On two cores the stand-in data take about
+40 s. Prints one progress bar per epoch, and
 
     no --data: 16 simulated persons stand in for DVS128 Gesture
     dvs-gesture train: 132 gestures of 16x32x32x2, dvs-gesture test: 44
@@ -34,9 +34,10 @@ PREPARE = Path(__file__).resolve().parents[1] / "data_prep" / "dvs_gesture.py"
 STEPS = 16
 PERSONS = {"train": 12, "test": 4}
 DURATION, STEP = 800_000, 5_000
-"""Microseconds of a simulated gesture, and from place to place on its path."""
+"""Microseconds of a simulated gesture, and between two points of its path."""
 
-# Where the disc is: x and y around a centre (x to the right, y down, in pixels) for angles that go on with time.
+# Position of the disc: x and y relative to a centre (x to the right, y down) for an angle that increases with time,
+# and the x of this centre in pixels.
 PATHS = [
     (lambda a: (np.cos(2 * a), 0 * a), 0),  # hand clapping
     (lambda a: (np.cos(a), 0 * a), 24),  # right hand wave
@@ -53,14 +54,14 @@ PATHS = [
 
 
 def aedat3(x, y, t, p):
-    """The bytes of an AEDAT 3.1 file with one packet of events."""
+    """Return an AEDAT 3.1 file with one packet of events, as bytes."""
     word = x.astype(np.int64) << 17 | y.astype(np.int64) << 2 | p.astype(np.int64) << 1 | 1
     header = b"#!AER-DAT3.1\r\n#!END-HEADER\r\n" + struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, len(t), len(t), len(t))
     return header + np.column_stack([word, t]).astype("<i4").tobytes()
 
 
 def person(rng, sensor, path):
-    """Write one person's recording, all gestures one after another, and its labels."""
+    """Write one person's recording, all gestures one after another, and its label file."""
     yy, xx = np.mgrid[-10:11, -10:11]
     hand = (xx**2 + yy**2 < rng.uniform(6, 9) ** 2) * 0.9
     columns, lines = [], ["class,startTime_usec,endTime_usec"]
@@ -92,11 +93,13 @@ def stand_in(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder DvsGesture; without it a stand-in is made")
-    parser.add_argument("--channels", type=int, default=16, help="of every convolution; 128 in the paper")
-    parser.add_argument("--pool", type=int, default=4, help="pixels a side counted as one: 4 leaves 32x32")
+    parser.add_argument("--data", type=Path, help="folder DvsGesture (default: stand-in data)")
+    parser.add_argument("--channels", type=int, default=16, help="channels per convolution; 128 in the paper")
+    parser.add_argument("--pool", type=int, default=4, help="side of pooled squares: 4 gives 32x32 pixels")
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=Path("runs/10_dvs_gesture"), help="for the store and the run")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/10_dvs_gesture"), help="folder for the store and the run"
+    )
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "reference"))
     options = parser.parse_args()
 

@@ -1,17 +1,17 @@
 """SHD, the Heidelberg spiking digits: spoken digits as spikes of 700 channels, with a recurrent network.
 
-    python examples/11_shd.py                                          # a small stand-in
-    python examples/11_shd.py --data FOLDER --hidden 256 --epochs 50   # the real thing
+    python examples/11_shd.py                                          # small stand-in data
+    python examples/11_shd.py --data FOLDER --hidden 256 --epochs 50   # the real data
 
-FOLDER holds shd_train.h5 and shd_test.h5 as published. Without --data the example makes files of the same kind: twenty
-"words", each of four chirps that glide over the channels, spoken at varying pitch and pace and with noise. Everything
-behind is the same: data_prep/shd.py makes a store of the files, once; spikes are counted in 100 steps of 10 ms; LIF
-neurons whose spikes come back to them at the next step feed a leaky integrator, and the class whose potential rises
-highest at any time is the answer. A result on the stand-in says that all of it runs, nothing else.
+FOLDER holds shd_train.h5 and shd_test.h5 as published. Without --data the example makes stand-in files in the same
+format: twenty "words", each of four chirps that glide over the channels, with varying pitch and speed and with noise.
+The next steps are the same. data_prep/shd.py makes a store of the files once. Spikes are counted in 100 steps of 10 ms.
+A layer of LIF neurons with lateral weights, which pass its spikes back to it at the next step, is followed by a leaky
+integrator. The prediction is the class whose potential reaches the largest value at any step. A result on stand-in data
+shows only that everything works.
 
-The run is kept in --out: stopped and started again with the same command, it goes on where it was. On two cores the
-stand-in takes about 20 s, and an epoch of the real thing ten times as long as one of the stand-in, which is half a
-second. Prints a bar an epoch, and
+The run is stored in --out. If it is stopped, the same command continues it. On two cores the stand-in data take about
+20 s. An epoch takes half a second, and ten times as long with the real data. Prints one progress bar per epoch, and
 
     no --data: 800 + 200 made-up words stand in for SHD
     shd train: 800 recordings of 100x700, shd test: 200
@@ -36,7 +36,12 @@ NAMES += ["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "a
 
 
 def word(rng, chirps):
-    """Times in seconds and channels of one spoken word; chirps: [4, 3] begin, first and last channel, from 0 to 1."""
+    """Return times in seconds and channels of one spoken word.
+
+    Args:
+        rng: random generator.
+        chirps: [4, 3] begin, first and last channel of each chirp, from 0 to 1.
+    """
     pace, pitch = rng.uniform(0.8, 1.2), rng.normal(0, 0.02)
     times, units = [rng.uniform(0, 0.9, 100)], [rng.uniform(0, 1, 100)]  # noise
     for begin, first, last in chirps:
@@ -50,7 +55,7 @@ def word(rng, chirps):
 
 
 def made_up():
-    """Labels and words of both parts."""
+    """Return labels and words of both parts."""
     rng = np.random.default_rng(0)
     chirps = rng.uniform(0, 1, (len(NAMES), 4, 3))
     labels = {part: np.arange(count) % len(NAMES) for part, count in WORDS.items()}
@@ -76,8 +81,8 @@ def stand_in(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with SHD's two files; without it a stand-in is made")
-    parser.add_argument("--hidden", type=int, default=128, help="recurrent neurons")
+    parser.add_argument("--data", type=Path, help="folder with SHD's two files (default: stand-in data)")
+    parser.add_argument("--hidden", type=int, default=128, help="number of recurrent neurons")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--out", type=Path, default=Path("runs/11_shd"), help="folder for the store and the run")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "reference"))

@@ -1,24 +1,23 @@
-"""From training to use: fold the normalisations, count operations, feed frame by frame.
+"""From training to use: fold the normalisations, count operations, and stream frame by frame.
 
     python examples/13_deploy.py [--epochs N] [--device cuda]
 
-A network that sees the digits through a simulated event camera (ten frames a recording) is trained, and then made ready
-for use:
+A network is trained on digits seen by a simulated event camera (ten frames per recording), and then made ready for use:
 
-1. `net.fold()` puts the batch normalisations into the weights. The answers stay the same.
-2. `snn.count_operations` counts what the network does for a recording. A spike costs an addition at every synapse it
-   reaches, silence costs nothing; real numbers would cost a multiplication and an addition everywhere. (Pooling
-   takes maxima here: averages of spikes would be real numbers.)
-3. `net.stream()` takes a frame as it comes, keeping nothing but potentials, and has an answer after every frame. Who
-   stops as soon as the answer is clear needs fewer of them; the loss (TET) asks for an answer at every step.
+1. `net.fold()` puts the batch normalisations into the weights. The predictions stay the same.
+2. `snn.count_operations` counts the operations of the network per recording. A spike costs one addition at every
+   synapse that it reaches, and without a spike there is no cost. Real numbers would cost a multiplication and an
+   addition at every synapse. (Pooling takes maxima here, because averages of spikes would be real numbers.)
+3. `net.stream()` takes one frame at a time, stores only potentials, and gives a prediction after every frame. A
+   prediction that is clear early needs fewer frames. The loss (TET) trains the prediction at every step.
 
-Takes about 30 s. Prints a bar an epoch, the table of operations, and
+Takes about 30 s. Prints one progress bar per epoch, the table of operations, and
 
     folded: 8 layers instead of 10, the same answers for 360 of 360
-    energy estimate 1.224 uJ a sample (45 nm, arithmetic alone)
+    energy estimate 1.224 uJ per sample (45 nm, arithmetic alone)
     with real numbers instead of spikes: 5,840,000 multiply-accumulates, 26.864 uJ
     all 10 frames: accuracy 0.9444
-    until the answer is clear: accuracy 0.9444, 7.2 frames, 0.2 ms a frame
+    until the answer is clear: accuracy 0.9444, 7.2 frames, 0.2 ms per frame
 """
 
 import argparse
@@ -30,7 +29,7 @@ import numpy as np
 import numsnn as snn
 
 CLEAR = 0.9
-"""Probability of the best class from which on the answer counts as clear."""
+"""Smallest probability of the best class at which the answer counts as clear."""
 
 
 def network():
@@ -49,7 +48,9 @@ def network():
 
 
 def dense_operations(net):
-    """Multiply-accumulates a sample where every input of every layer counts: weights times positions times steps."""
+    """Return the multiply-accumulates per sample if every input of every layer is computed: weights x positions x
+    steps.
+    """
     total = 0
     for layer in net.walk():
         if isinstance(layer, snn.Conv2d | snn.Linear):
@@ -64,7 +65,7 @@ def softmax(z):
 
 
 def answer_early(stream, frames):
-    """Class and number of frames used for one recording [T, H, W, C], stopping when the answer is clear."""
+    """Return class and number of frames used for one recording [T, H, W, C], stopping when the answer is clear."""
     stream.reset()
     total = 0.0
     for frame in frames:
@@ -88,7 +89,7 @@ def main():
     trainer = snn.Trainer(net, loss=snn.losses.TET(), optimizer=optimizer, device=options.device, seed=0)
     trainer.fit(train, epochs=options.epochs)
     x, y = test.batch(range(len(test)))
-    x = x.astype(np.uint8)  # [T, N, H, W, C], an event or none
+    x = x.astype(np.uint8)  # [T, N, H, W, C], 1 for at least one event, otherwise 0
 
     folded = net.fold()
     answers = folded(x).mean(0).argmax(1)
@@ -102,13 +103,13 @@ def main():
 
     print(f"all {len(x)} frames: accuracy {(answers == y).mean():.4f}")
     stream = folded.stream()
-    answer_early(stream, x[:, 0])  # compiles what one sample needs
+    answer_early(stream, x[:, 0])  # compiles the kernels for a single sample
     started = time.perf_counter()
     early = np.array([answer_early(stream, x[:, k]) for k in range(len(y))])
     seconds, used = time.perf_counter() - started, early[:, 1].sum()
     print(
         f"until the answer is clear: accuracy {(early[:, 0] == y).mean():.4f}, {used / len(y):.1f} frames, "
-        f"{1000 * seconds / used:.1f} ms a frame"
+        f"{1000 * seconds / used:.1f} ms per frame"
     )
 
 

@@ -1,4 +1,4 @@
-"""``python -m numsnn`` is the command ``numsnn``."""
+"""``python -m numsnn`` is the same as the command ``numsnn``."""
 
 import sys
 

@@ -16,12 +16,19 @@ from .version import __version__
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 2 for an error that is told in one line, 130 after Ctrl-C."""
+    """Run a command.
+
+    Args:
+        arguments: arguments of the command line. Default: those of the process.
+
+    Returns:
+        the exit status: 0, or 2 after an error (printed in one line), or 130 after Ctrl-C.
+    """
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as in `numsnn info | head -1`
+    except BrokenPipeError:  # the reader of the output has ended, as in `numsnn info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt as interrupt:
@@ -44,10 +51,10 @@ def _parser():
     train.add_argument("what", metavar="NAME|CONFIG.toml", help=f"{', '.join(recipes.available())}, or a TOML file")
     train.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
     train.add_argument("--device", choices=DEVICES, help="where to compute (default: cpu)")
-    train.add_argument("--epochs", type=int, help="length of the run")
-    train.add_argument("--seed", type=int, help="seed of everything random")
+    train.add_argument("--epochs", type=int, help="number of epochs of the run")
+    train.add_argument("--seed", type=int, help="seed of all random numbers")
     train.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/NAME)")
-    train.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    train.add_argument("--resume", action="store_true", help="continue the run in the folder")
     train.add_argument("--threads", type=int, help="threads to use (default: every core)")
     train.add_argument("--quiet", action="store_true", help="no progress bars")
     train.set_defaults(command=_train)
@@ -59,38 +66,43 @@ def _parser():
     evaluate.add_argument("--device", choices=DEVICES, default="cpu")
     evaluate.set_defaults(command=_evaluate)
 
-    look = commands.add_parser("diagnose", help="what the potentials and gradients of a checkpoint look like")
+    look = commands.add_parser("diagnose", help="show the potentials, spikes and gradients of a checkpoint")
     look.add_argument("checkpoint", metavar="CHECKPOINT")
     look.add_argument(
         "dataset", metavar="DATA", nargs="?", help="as for eval (default: the config.toml beside the checkpoint)"
     )
     look.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
     look.add_argument("--device", choices=DEVICES, default="cpu")
-    look.add_argument("--samples", type=int, default=256, help="test samples to look at (default: 256)")
+    look.add_argument("--samples", type=int, default=256, help="number of test samples to use (default: 256)")
     look.set_defaults(command=_diagnose)
 
-    bench = commands.add_parser("bench", help="time and memory of numsnn on this machine")
-    bench.add_argument("--quick", action="store_true", help="tiny shapes: whether everything works, no measurement")
-    bench.add_argument("--only", nargs="+", metavar="NAME", help="workloads, layers, neurons (default: everything)")
-    bench.add_argument("--surrogate", choices=("arctan", "triangle"), default="arctan", help="default: arctan")
+    bench = commands.add_parser("bench", help="measure time and memory of numsnn on this machine")
+    bench.add_argument("--quick", action="store_true", help="tiny shapes, to check that everything works")
+    bench.add_argument("--only", nargs="+", metavar="NAME", help="names of workloads, layers, neurons (default: all)")
+    bench.add_argument(
+        "--surrogate",
+        choices=("arctan", "triangle"),
+        default="arctan",
+        help="surrogate of all neurons (default: arctan)",
+    )
     bench.add_argument("--threads", type=int, help="threads to use (default: every core)")
-    bench.add_argument("--json", metavar="FILE", help="write the results")
+    bench.add_argument("--json", metavar="FILE", help="write the results to this file")
     bench.set_defaults(command=_bench)
 
-    warm = commands.add_parser("warmup", help="compile ahead what a typical run needs")
-    warm.add_argument("--quiet", action="store_true", help="print the sums alone, not every kernel")
+    warm = commands.add_parser("warmup", help="compile in advance the kernels that a typical run needs")
+    warm.add_argument("--quiet", action="store_true", help="print only the sums, not every kernel")
     warm.set_defaults(command=_warmup)
-    show = commands.add_parser("show", help="what a dataset looks like: counts, rates, a sample as picture")
+    show = commands.add_parser("show", help="show a dataset: counts, rates, and a sample as a picture")
     show.add_argument("dataset", metavar="DATA", help="name of a dataset, a store (.h5), or a TOML file")
-    show.add_argument("--index", type=int, default=0, help="sample to draw (default: 0)")
-    show.add_argument("--part", default="train", help="train (default), test, ...")
-    show.add_argument("--steps", type=int, default=10, help="frames of a recording (default: 10)")
+    show.add_argument("--index", type=int, default=0, help="number of the sample to draw (default: 0)")
+    show.add_argument("--part", default="train", help="part of the dataset: train (default), test, ...")
+    show.add_argument("--steps", type=int, default=10, help="frames per recording (default: 10)")
     show.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
     show.add_argument("--out", metavar="DIR", default=".", help="folder for the pictures (default: here)")
-    show.add_argument("--gif", action="store_true", help="a recording or sequence also as animation")
+    show.add_argument("--gif", action="store_true", help="also write a recording or sequence as an animation")
     show.set_defaults(command=_show)
 
-    info = commands.add_parser("info", help="versions, threads, processor, caches")
+    info = commands.add_parser("info", help="show versions, threads, processor and caches")
     info.set_defaults(command=_info)
     return parser
 
@@ -121,9 +133,11 @@ def _train(options):
     try:
         outcome = run(config, out, options.resume, progress=not options.quiet)
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(f"{interrupt}\ngo on with: numsnn train {options.what} --out {out} --resume") from None
+        raise KeyboardInterrupt(f"{interrupt}\ncontinue: numsnn train {options.what} --out {out} --resume") from None
     except FileExistsError:
-        raise FileExistsError(f"{out} already holds a run; go on with --resume, or choose another --out") from None
+        raise FileExistsError(
+            f"{out} already holds a run; continue it with --resume, or choose another --out"
+        ) from None
     last = outcome.history[-1]
     print(f"test accuracy {outcome.test.accuracy:.4f}, test loss {outcome.test.loss:.4f} after {last['epoch']} epochs")
     best = max(outcome.history, key=lambda metrics: metrics["test_accuracy"])
@@ -132,7 +146,7 @@ def _train(options):
 
 
 def _recipe(what):
-    """The configuration of a name or a file."""
+    """Return the configuration of a recipe or of a TOML file."""
     from . import config as configuration
 
     if what.endswith(".toml") or os.sep in what:
@@ -141,7 +155,7 @@ def _recipe(what):
 
 
 def _default_folder(name, resume):
-    """runs/NAME, or with a number where that is taken; to resume, the newest of them."""
+    """Return runs/NAME, or runs/NAME-2 and so on if it exists; to resume a run, the newest of these folders."""
     base = Path("runs") / name
     taken = [base] if base.exists() else []
     if base.parent.exists():
@@ -157,7 +171,7 @@ def _default_folder(name, resume):
 
 
 def _load(options):
-    """A checkpoint's network and the test data it is to be looked at with."""
+    """Return the network of a checkpoint, and the test data to use with it."""
     from . import config as configuration
     from . import data, experiment
     from .training import load
@@ -167,7 +181,7 @@ def _load(options):
     if dataset is None:
         beside = Path(options.checkpoint).with_name("config.toml")
         if not beside.exists():
-            raise FileNotFoundError(f"{beside}: not there; name the dataset: numsnn diagnose CHECKPOINT DATA")
+            raise FileNotFoundError(f"{beside} does not exist; name the dataset: numsnn diagnose CHECKPOINT DATA")
         dataset = str(beside)
     config = configuration.Config()
     if dataset.endswith(".toml"):
@@ -254,7 +268,7 @@ def _info(options):
 
 
 def _cuda():
-    """What of CUDA there is, in one line."""
+    """Describe the CUDA device and the library for matrix products in one line."""
     try:
         for_device("cuda")
     except DeviceError as error:

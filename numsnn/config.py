@@ -1,4 +1,4 @@
-"""Configurations: what a TOML file may say, checked key by key."""
+"""Configurations: the content of a TOML file, checked key by key."""
 
 import tomllib
 from dataclasses import dataclass, field, fields
@@ -10,11 +10,14 @@ from .names import argument, choice
 
 @dataclass
 class DataConfig:
-    """[data]: `name` of a built-in dataset; `dir` with its raw files, where it does not ship with the package; or
-    instead of both `file`, a store made by a script of data_prep.
+    """[data]: the dataset.
 
-    Of events, `steps`, `by`, `duration` (0 is none) and `pool` say how they become frames (`numsnn.data.Frames`).
-    `augment` is a line like "fliplr-crop4" (`numsnn.data.augment.from_string`) for the training part.
+    Attributes:
+        name: name of a built-in dataset.
+        dir: folder with its raw files, if they are not part of the package.
+        file: a store made by a script of data_prep, instead of name and dir.
+        steps, by, duration, pool: how events become frames, see `numsnn.data.Frames`. The duration 0 stands for none.
+        augment: changes of the training part, such as "fliplr-crop4", see `numsnn.data.augment.from_string`.
     """
 
     name: str = "digits"
@@ -29,10 +32,18 @@ class DataConfig:
 
 @dataclass
 class ModelConfig:
-    """[model]: the network (`numsnn.models.from_string`) and its neurons.
+    """[model]: the network and its neurons.
 
-    `neuron` is "if", "lif", "plif", "alif" or "cubalif"; `tau_adaptation` and `strength` are those of ALIF,
-    `tau_synapse` that of CubaLIF. `reset` is "hard" (to `v_reset`), "soft" (the threshold is subtracted) or "none".
+    Attributes:
+        architecture: line of text, see `numsnn.models.from_string`.
+        steps: T of the direct encoding.
+        norm: "bn", "tdbn" or "none".
+        neuron: "if", "lif", "plif", "alif" or "cubalif".
+        tau, v_threshold, refractory, detach_reset, decay_input, learn_tau, learn_threshold: see `numsnn.LIF`.
+        tau_adaptation, strength: see `numsnn.ALIF`.
+        tau_synapse: see `numsnn.CubaLIF`.
+        reset: "hard" (to `v_reset`), "soft" (the threshold is subtracted) or "none".
+        v_reset: potential after a hard reset.
     """
 
     architecture: str = "32c3-p2-64c3-p2"
@@ -55,8 +66,14 @@ class ModelConfig:
 
 @dataclass
 class MethodConfig:
-    """[method]: PSG (`numsnn.PSG`) and PDA (`numsnn.PDA`); `pda_target` is a mean potential, or "input" for that of the
-    input current."""
+    """[method]: PSG and PDA.
+
+    Attributes:
+        surrogate, width, learn_width, width_per, width_lr, width_bounds: see `numsnn.PSG`.
+        pda: whether the neurons have a `numsnn.PDA`.
+        pda_momentum, divergence: see `numsnn.PDA`.
+        pda_target: a mean potential, or "input" for the mean of the input current.
+    """
 
     surrogate: str = "triangle"
     width: float = 1.0
@@ -72,10 +89,22 @@ class MethodConfig:
 
 @dataclass
 class TrainingConfig:
-    """[training]: loss "rate", "tet", "max_membrane" or "membrane_mse", or, of a spiking readout, "spike_count" or
-    "first_spike"; optimizer "adam", "adamw" or "sgd"; schedule "cosine", "step" or "constant". `rate_weight` is that of
-    a `numsnn.RateBand` from `rate_low` to `rate_high` behind every hidden neuron layer; 0 puts none there. `clip_norm`
-    0 does not clip; `threads` 0 takes every core."""
+    """[training]: the training.
+
+    Attributes:
+        epochs, batch_size, seed: see `numsnn.Trainer`.
+        loss: "rate", "tet", "max_membrane" or "membrane_mse"; for a spiking readout "spike_count" or "first_spike".
+        label_smoothing: share of the label that is spread over all classes.
+        rate_low, rate_high, rate_weight: a `numsnn.RateBand` after every hidden neuron layer; with the weight 0 there
+            is none.
+        optimizer: "adam", "adamw" or "sgd".
+        lr, momentum, nesterov, weight_decay: see `numsnn.optim`.
+        clip_norm: largest global norm of the gradients; 0 does not clip.
+        schedule: "cosine", "step" or "constant".
+        warmup, step_every, step_gamma: see `numsnn.schedules`.
+        device: "cpu", "cuda" or "reference".
+        threads: number of threads; 0 uses one per core.
+    """
 
     epochs: int = 10
     batch_size: int = 64
@@ -101,7 +130,7 @@ class TrainingConfig:
 
 @dataclass
 class Config:
-    """All sections of a configuration."""
+    """A complete configuration."""
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -109,7 +138,7 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def to_toml(self) -> str:
-        """The complete configuration as TOML text; `parse` reads it back to an equal one."""
+        """Return the complete configuration as TOML text, from which `parse` makes an equal one."""
         lines = []
         for section in fields(self):
             lines.append(f"[{section.name}]")
@@ -120,10 +149,15 @@ class Config:
 
 
 def parse(text: str, source: str = "configuration") -> Config:
-    """A configuration from TOML text; what is not said keeps its default.
+    """Return the configuration in a TOML text; keys that are not given keep their defaults.
+
+    Args:
+        text: TOML text.
+        source: name of the text in errors. Default "configuration".
 
     Raises:
-        ConfigError: text that is not TOML; an unknown section or key (the nearest right one is named); a wrong type.
+        ConfigError: the text is not TOML, a section or key is unknown (the message names the most similar one), or a
+            value has the wrong type.
     """
     try:
         tables = tomllib.loads(text)
@@ -141,10 +175,10 @@ def parse(text: str, source: str = "configuration") -> Config:
 
 
 def set_key(config: Config, section: str, key: str, value, source: str = "configuration") -> None:
-    """Set one key of one section, checked.
+    """Check and set one key of one section.
 
     Raises:
-        ConfigError: an unknown key (the nearest right one is named), or a value of the wrong type.
+        ConfigError: the key is unknown (the message names the most similar one), or the value has the wrong type.
     """
     part = getattr(config, section)
     kinds = {key.name: key.type for key in fields(part)}
@@ -153,15 +187,15 @@ def set_key(config: Config, section: str, key: str, value, source: str = "config
 
 
 def read(path) -> Config:
-    """The configuration in a TOML file.
+    """Return the configuration in a TOML file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ConfigError: see `parse`.
+        FileNotFoundError: the file does not exist.
+        ConfigError: as for `parse`.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such configuration")
+        raise FileNotFoundError(f"{path}: no such configuration file")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -170,7 +204,7 @@ def read(path) -> Config:
 
 
 def _typed(what, value, kind):
-    """The value as the annotated type; a whole number may stand for a real one."""
+    """Return the value as the annotated type; a whole number may be given for a real number."""
     if kind in (float, _TARGET) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind == list[float]:

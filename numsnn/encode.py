@@ -1,11 +1,12 @@
-"""Encoders: numbers into spike trains, time first.
+"""Encoders that turn numbers into spike trains, time first.
 
-Functions of samples ``[N, ...]`` with values in [0, 1] that give uint8 spikes ``[T, N, ...]`` (`direct` repeats the
-values, `delta` takes a sequence). None looks at more than one sample at a time, and chance is a function of (seed,
-sample, step, feature): a sample is encoded alike in any batch. `numsnn.Repeat` and `numsnn.Poisson` do the same for
+Most functions take samples ``[N, ...]`` with values in [0, 1] and return uint8 spikes ``[T, N, ...]``; `direct` repeats
+the values, and `delta` takes a sequence. Each sample is encoded by itself, and random numbers are a function of (seed,
+sample, step, feature): the result does not depend on the batch. `numsnn.Repeat` and `numsnn.Poisson` do the same as
 `direct` and `poisson` inside a network.
 
-Overviews: Eshraghian et al. 2023 (arXiv:2109.12894), whose library's vocabulary is kept where the meaning is the same.
+Overview: Eshraghian et al. 2023 (arXiv:2109.12894). Names are those of their library snnTorch where the meaning is the
+same.
 """
 
 import numpy as np
@@ -15,17 +16,17 @@ from .names import choice
 from .validate import flag, positive, whole, within
 
 SAMPLES = 2**24
-"""Numbers of samples that chance tells apart (2^40 steps times features for each)."""
+"""Number of samples with different random numbers, each for 2^40 steps times features."""
 
 LATENCY_MARGIN = 1e-7
-"""What a value is at least above the threshold in the logarithmic code, where at the threshold it would never fire."""
+"""Smallest distance from the threshold in the logarithmic code, because a value at the threshold would never fire."""
 
 SMALLEST_RESPONSE = 0.1
-"""Response of a receptive field below which a population's latency code is silent."""
+"""Smallest response of a receptive field for which the latency code of a population fires."""
 
 
 def direct(x, steps: int) -> np.ndarray:
-    """The values themselves at every step.
+    """Return the values themselves at every step.
 
     Args:
         x: ``[N, ...]``, any values and dtype.
@@ -35,28 +36,28 @@ def direct(x, steps: int) -> np.ndarray:
         ``[T, N, ...]`` of x's dtype, C-contiguous.
 
     Raises:
-        ValueError: x is not an array of numbers; steps below 1.
+        ValueError: x is not an array of numbers, or steps is below 1.
     """
     x = _numbers("direct", x)
     return np.ascontiguousarray(np.broadcast_to(x, (whole("direct: steps", steps), *x.shape)))
 
 
 def poisson(x, steps: int, seed: int = 0, indices=None, device: str = "cpu") -> np.ndarray:
-    """Rate coding: at every step a feature fires with its value as probability (snnTorch's ``rate``).
+    """Encode by rate: at every step a feature fires with its value as probability (snnTorch's ``rate``).
 
     Args:
         x: firing probabilities ``[N, ...]`` in [0, 1].
-        steps: T. The first steps of a longer train are the shorter one.
-        seed: of the noise. Default 0.
-        indices: the samples' numbers ``[N]``, such as their places in the dataset, to which their noise belongs; 0 to
-            N - 1 by default.
-        device: "cpu" or "reference".
+        steps: T. The first steps do not depend on T.
+        seed: determines the spikes. Default 0.
+        indices: numbers of the samples ``[N]``, for example their positions in the dataset; the spikes of a sample
+            depend on its number. Default: 0 to N - 1.
+        device: "cpu" (default) or "reference".
 
     Returns:
         spikes ``[T, N, ...]``, uint8.
 
     Raises:
-        ValueError: values outside [0, 1]; indices that are not N whole numbers in [0, 2^24); steps below 1.
+        ValueError: a value is outside [0, 1], indices are not N whole numbers in [0, 2^24), or steps is below 1.
     """
     x = _unit("poisson", x)
     whole("poisson: steps", steps)
@@ -64,7 +65,7 @@ def poisson(x, steps: int, seed: int = 0, indices=None, device: str = "cpu") -> 
     indices = np.arange(len(x)) if indices is None else np.asarray(indices)
     if indices.shape != (len(x),) or indices.dtype.kind not in "iu":
         raise ValueError(
-            f"poisson: indices must be {len(x)} whole numbers, one a sample; got {indices.dtype} of shape "
+            f"poisson: indices must be {len(x)} whole numbers, one per sample; got {indices.dtype} of shape "
             f"{indices.shape}"
         )
     if indices.min() < 0 or indices.max() >= SAMPLES:
@@ -85,29 +86,29 @@ def latency(
     normalize: bool = False,
     clip: bool = False,
 ) -> np.ndarray:
-    """Latency coding: every feature fires once, large values first (docs/method.md, E1, E2).
+    """Encode by latency: every feature fires once, and larger values fire earlier (docs/method.md, E1, E2).
 
         logarithmic    t = tau ln(x / (x - threshold))      when a membrane charged by the current x meets the threshold
         linear         t = tau (1 - x)
 
-    and the step is t rounded (halves to even). Values below the threshold fire as those at it do, at the latest time.
-    A time beyond the last step is no spike.
+    The step is t, rounded (halves to even). Values below the threshold fire at the time of the threshold, the latest
+    one. If the time is beyond the last step, the feature does not fire.
 
     Args:
         x: ``[N, ...]`` in [0, 1].
         steps: T.
         tau: time constant in steps. Default 1.
-        threshold: in (0, 1). Default 0.01.
-        linear: the linear code. Default False, the logarithmic one.
-        normalize: stretch times over the steps, whatever tau: in the logarithmic code so that the latest possible time
-            (not the batch's latest) is T - 1, in the linear one by tau = T - 1. Default False.
-        clip: values below the threshold do not fire at all. Default False.
+        threshold: number in (0, 1). Default 0.01.
+        linear: use the linear code instead of the logarithmic one. Default False.
+        normalize: scale the times to the number of steps, for any tau: in the logarithmic code the latest possible time
+            (not the latest of the batch) becomes T - 1, and in the linear code tau becomes T - 1. Default False.
+        clip: values below the threshold do not fire. Default False.
 
     Returns:
-        spikes ``[T, N, ...]``, uint8, at most one a feature.
+        spikes ``[T, N, ...]``, uint8, at most one per feature.
 
     Raises:
-        ValueError: values outside [0, 1], a threshold outside (0, 1), tau not positive, steps below 1.
+        ValueError: a value is outside [0, 1], the threshold outside (0, 1), tau is not positive, or steps is below 1.
     """
     x = _unit("latency", x).astype(np.float64)
     steps, tau = whole("latency: steps", steps), positive("latency: tau", tau)
@@ -123,27 +124,27 @@ def latency(
 
 
 def _charging_time(above, threshold):
-    """ln(x / (x - threshold)) for x - threshold = above."""
+    """Return ln(x / (x - threshold)), with above = x - threshold."""
     return np.log1p(threshold / np.maximum(above, LATENCY_MARGIN))
 
 
 def delta(x, threshold: float = 0.1, padding: bool = False, off_spikes: str | None = None) -> np.ndarray:
-    """Change coding: a spike where a sequence grows by the threshold or more from one step to the next
-    (docs/method.md, E3).
+    """Encode changes: a feature fires if it grows by the threshold or more between two steps (docs/method.md, E3).
 
     Args:
         x: a sequence ``[T, N, ...]``, any finite values.
-        threshold: positive. Default 0.1.
-        padding: the first step is compared with itself, so that it is silent; otherwise (default) with zeros.
-        off_spikes: what becomes of a fall by the threshold or more: None (default): nothing; "channels": it fires in
-            channels of its own, behind the others on the last axis; "sign": it is a -1.
+        threshold: positive number. Default 0.1.
+        padding: compare the first step with itself, so that it has no spikes. Default False: it is compared with zeros.
+        off_spikes: what happens if a feature falls by the threshold or more: None (default): nothing; "channels": it
+            fires in channels of its own, after the others on the last axis; "sign": the output is -1.
 
     Returns:
-        spikes of x's shape, uint8; with "channels" the last axis is twice as long (rises, then falls); with "sign"
-        float32 of -1, 0 and 1, as uint8 has no sign.
+        spikes of x's shape, uint8. With "channels" the last axis is twice as long (rises, then falls). With "sign" the
+            output is float32 with -1, 0 and 1, because uint8 has no sign.
 
     Raises:
-        ValueError: NaN or inf, no axis beside time and samples for "channels", a threshold that is not positive.
+        ValueError: x holds NaN or inf, x has no axis besides time and samples for "channels", or the threshold is not
+            positive.
     """
     x = _numbers("delta", x)
     threshold = positive("delta: threshold", threshold)
@@ -161,22 +162,22 @@ def delta(x, threshold: float = 0.1, padding: bool = False, off_spikes: str | No
 
 
 def receptive_fields(x, neurons: int = 8, beta: float = 1.5) -> np.ndarray:
-    """How strongly each neuron of a population responds to a value: Gaussian receptive fields (Bohte, Kok and La Poutré
-    2002, doi:10.1016/S0925-2312(01)00658-0).
+    """Return the responses of a population of neurons with Gaussian receptive fields.
 
     Neuron i = 1..m responds with exp(-(x - c_i)^2 / (2 sigma^2)), c_i = (2i - 3) / (2 (m - 2)), sigma = 1 /
-    (beta (m - 2)) (docs/method.md, E4): the centres are spread evenly, the outermost two lie just outside [0, 1].
+    (beta (m - 2)) (docs/method.md, E4). The centres are evenly spaced, and the first and the last one lie just outside
+    [0, 1]. Source: Bohte, Kok and La Poutré 2002, doi:10.1016/S0925-2312(01)00658-0.
 
     Args:
         x: ``[N, ..., C]`` in [0, 1].
-        neurons: m, neurons a feature, at least 3. Default 8.
-        beta: how narrow the fields are; 1 to 2 is usual. Default 1.5.
+        neurons: m, the number of neurons per feature, at least 3. Default 8.
+        beta: the larger, the narrower the fields; 1 to 2 is usual. Default 1.5.
 
     Returns:
-        responses ``[N, ..., C m]`` in [0, 1], float (x's dtype, or float32), the neurons of a feature side by side.
+        responses ``[N, ..., C m]`` in [0, 1], float (x's dtype, or float32); the neurons of a feature are side by side.
 
     Raises:
-        ValueError: values outside [0, 1], fewer than 3 neurons, beta not positive.
+        ValueError: a value is outside [0, 1], there are fewer than 3 neurons, or beta is not positive.
     """
     x = _unit("receptive_fields", x)
     m = whole("receptive_fields: neurons", neurons, 3)
@@ -189,21 +190,21 @@ def receptive_fields(x, neurons: int = 8, beta: float = 1.5) -> np.ndarray:
 def population(
     x, steps: int, neurons: int = 8, beta: float = 1.5, code: str = "rate", seed: int = 0, indices=None
 ) -> np.ndarray:
-    """Population coding: every feature is seen by several neurons, each of which answers to values of its own.
+    """Encode by a population: several neurons per feature, each of which responds to its own range of values.
 
     Args:
         x: ``[N, ..., C]`` in [0, 1].
         steps: T.
-        neurons, beta: of `receptive_fields`.
-        code: "rate" (default): `poisson` of the responses; "latency": their linear `latency`, stretched over the steps
-            and silent for responses below 0.1, after Bohte et al.
-        seed, indices: of `poisson`.
+        neurons, beta: as for `receptive_fields`.
+        code: "rate" (default): `poisson` of the responses; "latency": linear `latency` of the responses, scaled to the
+            number of steps, without spikes for responses below 0.1, after Bohte et al.
+        seed, indices: as for `poisson`.
 
     Returns:
-        spikes ``[T, N, ..., C m]``, uint8, the neurons of a feature side by side.
+        spikes ``[T, N, ..., C m]``, uint8, with the neurons of a feature side by side.
 
     Raises:
-        ValueError: as for `receptive_fields`, `poisson` and `latency`; an unknown code.
+        ValueError: as for `receptive_fields`, `poisson` and `latency`, or the code is unknown.
     """
     responses = receptive_fields(x, neurons, beta)
     if choice("population: code", code, ("rate", "latency")) == "rate":
@@ -212,19 +213,19 @@ def population(
 
 
 def _numbers(what, x):
-    """x as an array of finite numbers, samples first."""
+    """Return x as an array of finite numbers, samples first."""
     x = np.asarray(x)
     if x.dtype.kind not in "biuf" or x.ndim < 1:
         raise ValueError(f"{what}: x must be an array of real numbers, samples first; got {x.dtype} of shape {x.shape}")
     if not x.size:
         raise ValueError(f"{what}: x is empty: shape {x.shape}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise ValueError(f"{what}: x must be finite; got NaN or inf in it")
+        raise ValueError(f"{what}: x must be finite; it holds NaN or inf")
     return x
 
 
 def _unit(what, x):
-    """x as floats in [0, 1]."""
+    """Return x as floats in [0, 1]."""
     x = _numbers(what, x)
     outside = (x < 0) | (x > 1)
     if outside.any():

@@ -1,8 +1,8 @@
-"""A run from a configuration: data, network and trainer built, the run's folder kept, pictures and report at the end.
+"""A run from a configuration: it loads the data, builds network and trainer, trains, and writes pictures and a report.
 
-A run's folder holds config.toml (complete, so that the run can be repeated), metrics.jsonl (a line an epoch),
-checkpoint.h5 (best), last.h5 (where resuming starts), start.json and end.json (diagnoses before and after training),
-the pictures and report.html.
+The folder of a run holds config.toml (complete, so that the run can be repeated), metrics.jsonl (one line per epoch),
+checkpoint.h5 (best epoch), last.h5 (from which a run is resumed), start.json and end.json (diagnoses before and after
+training), the pictures and report.html.
 """
 
 import json
@@ -31,7 +31,7 @@ from .version import __version__
 MATPLOTLIB_MISSING = 'matplotlib is missing, so there are no pictures; install it with: pip install "numsnn[plot]"'
 
 DIAGNOSED_SAMPLES = 256
-"""Test samples that the diagnoses at the start and at the end look at."""
+"""Number of test samples for the diagnoses before and after training."""
 
 LEAKY = ("tau", "decay_input", "learn_tau")
 
@@ -42,10 +42,10 @@ NEURONS = {
     "alif": (ALIF, (*LEAKY, "tau_adaptation", "strength")),
     "cubalif": (CubaLIF, (*LEAKY, "tau_synapse")),
 }
-"""Name in a configuration -> neuron, and the keys it takes beside those of all neurons."""
+"""Name in a configuration -> neuron, and the keys that only this neuron takes."""
 
 RESETS = {"hard": lambda model: model.v_reset, "soft": lambda model: None, "none": lambda model: "none"}
-"""Name in a configuration -> the neurons' v_reset."""
+"""Name in a configuration -> v_reset of the neurons."""
 
 LOSSES: dict[str, Callable[[TrainingConfig], losses.Loss]] = {
     "rate": lambda training: losses.RateCrossEntropy(training.label_smoothing),
@@ -75,12 +75,12 @@ EVENTS = ("digits-dvs",)
 """Built-in datasets of events, which are counted into frames."""
 
 SPIKING_LOSSES = ("spike_count", "first_spike")
-"""Losses of a readout that ends in neurons."""
+"""Losses that need a readout of spiking neurons."""
 
 
 @dataclass
 class Experiment:
-    """What a configuration describes, built and ready to train."""
+    """Data, network and trainer of a configuration, ready to train."""
 
     config: Config
     train: data.Dataset
@@ -90,12 +90,12 @@ class Experiment:
 
 @dataclass
 class Outcome:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
         history: metrics of every epoch.
         test: evaluation of the final network.
-        folder: the run's.
+        folder: folder of the run.
         report: path of report.html.
         note: what is missing in the report and how to get it, or "".
     """
@@ -108,11 +108,11 @@ class Outcome:
 
 
 def load_data(config: Config) -> tuple[data.Dataset, data.Dataset]:
-    """Training and test data of a configuration.
+    """Return training and test data of a configuration.
 
     Raises:
-        ConfigError: the dataset needs a folder and none is named, or takes none.
-        ValueError: see `numsnn.data.load`.
+        ConfigError: the dataset needs a folder but none is given, or it takes no folder.
+        ValueError: as for `numsnn.data.load`.
     """
     wanted = config.data
     binning = {"steps": wanted.steps, "by": wanted.by, "duration": wanted.duration or None, "pool": wanted.pool}
@@ -123,24 +123,24 @@ def load_data(config: Config) -> tuple[data.Dataset, data.Dataset]:
         try:
             train, test = data.load(wanted.name, **options, **(binning if wanted.name in EVENTS else {}))
         except TypeError as error:
-            raise ConfigError(f"{error}; set data.dir in the configuration, or --data FOLDER") from None
+            raise ConfigError(f"{error}; set data.dir in the configuration, or use --data FOLDER") from None
     if wanted.augment:
         train = data.Augmented(train, data.augment.from_string(wanted.augment), config.training.seed)
     return train, test
 
 
 def _stored(file, binning):
-    """Training and test part of a store, events as frames."""
+    """Return training and test part of a store, with events as frames."""
     store = data.open(file)
     rest = [part for part in ("test", "valid") if part in store.parts]
     if "train" not in store.parts or not rest:
-        raise ConfigError(f"{file}: training needs a part train, and test or valid; it has {', '.join(store.parts)}")
+        raise ConfigError(f"{file}: must have the parts train, and test or valid; it has {', '.join(store.parts)}")
     parts = store["train"], store[rest[0]]
     return tuple(part.frames(**binning) if store.kind == "events" else part for part in parts)
 
 
 def build_network(config: Config, sample_shape, classes: int, timed: bool = False) -> Sequential:
-    """The network of a configuration for samples of this shape; of timed ones the first axis is time."""
+    """Return the network of a configuration for samples of this shape; timed samples have time as their first axis."""
     model, method = config.model, config.method
     v_reset = look_up("model.reset", model.reset, RESETS)(model)
     cls, own = look_up("model.neuron", model.neuron, NEURONS)
@@ -172,7 +172,7 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
 
 
 def _behind(kind, layers, band):
-    """Descriptions of layers, with that of the band behind every one of this kind, also of those inside others."""
+    """Yield the descriptions of layers, with that of the band after each layer of this kind, also inside blocks."""
     for layer in layers:
         inside = {key: list(_behind(kind, layer[key], band)) for key in ("layers", "branch") if key in layer}
         yield {**layer, **inside}
@@ -181,7 +181,7 @@ def _behind(kind, layers, band):
 
 
 def build_trainer(config: Config, net: Layer, out=None) -> Trainer:
-    """The trainer of a configuration."""
+    """Return the trainer of a configuration."""
     training = config.training
     return Trainer(
         net,
@@ -197,7 +197,7 @@ def build_trainer(config: Config, net: Layer, out=None) -> Trainer:
 
 
 def prepare(config: Config, out=None) -> Experiment:
-    """Load the data and build network and trainer; nothing is trained yet."""
+    """Load the data and build network and trainer, without training."""
     if config.training.threads:
         set_num_threads(config.training.threads)
     train, test = load_data(config)
@@ -210,13 +210,16 @@ def prepare(config: Config, out=None) -> Experiment:
 
 
 def run(config: Config, out, resume: bool = False, progress: bool = True) -> Outcome:
-    """Train as configured, keep everything in the folder `out`, and write the report.
+    """Train as configured, write everything to the folder `out`, and write the report.
 
     Args:
         config: the configuration.
-        out: the run's folder.
-        resume: go on with the run in the folder.
-        progress: show progress bars.
+        out: folder of the run.
+        resume: continue the run in the folder. Default False.
+        progress: show progress bars. Default True.
+
+    Returns:
+        the outcome of the run.
     """
     experiment = prepare(config, out)
     folder, trainer, test = Path(out), experiment.trainer, experiment.test
@@ -245,10 +248,10 @@ def run(config: Config, out, resume: bool = False, progress: bool = True) -> Out
 
 
 def _diagnosis_at_start(trainer, x, y):
-    """The diagnosis before training: made now, or for a resumed run read back; None if it was never written."""
+    """Return the diagnosis before training: made now, or read from a resumed run's folder (None if missing)."""
     path = trainer.out / "start.json"
     if trainer.epoch or trainer.batch:
         return Diagnosis.from_dict(json.loads(path.read_text())) if path.exists() else None
-    begin = diagnose(trainer.net, x, y, trainer.loss, training=True)  # running statistics are not there yet
+    begin = diagnose(trainer.net, x, y, trainer.loss, training=True)  # running statistics have not seen data yet
     write_file(path, json.dumps(begin.to_dict()))
     return begin

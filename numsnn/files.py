@@ -1,4 +1,4 @@
-"""Files that are either the old or the complete new one, never a part."""
+"""Writing files so that each is either the old or the complete new one."""
 
 import os
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path):
-    """A temporary path beside `path`, which takes its place when the block ends without an exception."""
+    """Yield a temporary path in the folder of `path`; it replaces `path` if the block ends without an exception."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -192,7 +192,7 @@ class Adam(Optimizer):
             memory["second"],
             types.Segments(flat.ends, settings),
             factor,
-            types.Adam(*self.betas, self.eps, self.decoupled),
+            types.Adam(self.betas[0], self.betas[1], self.eps, self.decoupled),
             self.steps,
         )
 

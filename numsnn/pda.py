@@ -75,7 +75,7 @@ class ShiftTracker(Portable):
         self.correction = kernels.zeros((0, channels), dtype)
         self.target = kernels.from_host(np.stack([np.zeros(channels), np.ones(channels)]), dtype)
         self.batches = np.zeros(1, np.int64)
-        self._direct: tuple[Any, Any] | None = None
+        self._direct: Direct | None = None
         self._shares: Any = None
 
     @property

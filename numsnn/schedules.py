@@ -1,4 +1,4 @@
-"""Learning rate schedules: a factor of every learning rate, as a function of progress alone."""
+"""Learning rate schedules: a factor for all learning rates, as a function of the progress of the run."""
 
 import math
 
@@ -7,10 +7,10 @@ from .validate import positive, whole, within
 
 
 class Schedule(Described):
-    """Base of the schedules. ``factor(epoch, epochs)`` is given the progress in epochs, with fractions for batches."""
+    """Base of the schedules. A subclass implements ``factor(epoch, epochs)``."""
 
     def factor(self, epoch: float, epochs: float) -> float:
-        """The factor after `epoch` of `epochs` epochs (0 <= epoch < epochs)."""
+        """Return the factor after `epoch` of `epochs` epochs (0 <= epoch < epochs); epoch need not be whole."""
         raise TypeError(f"{type(self).__name__} has no factor(epoch, epochs)")
 
 
@@ -19,10 +19,10 @@ def _warm(epoch, warmup):
 
 
 class Constant(Schedule):
-    """The same rate throughout.
+    """A constant learning rate.
 
     Args:
-        warmup: epochs over which the rate rises linearly from 0. Default 0.
+        warmup: number of epochs over which the rate rises linearly from 0. Default 0.
     """
 
     def __init__(self, warmup: float = 0.0):
@@ -33,10 +33,10 @@ class Constant(Schedule):
 
 
 class Cosine(Schedule):
-    """Half a cosine from 1 to `final` (Loshchilov and Hutter 2017, arXiv:1608.03983).
+    """Half a period of a cosine from 1 to `final` (Loshchilov and Hutter 2017, arXiv:1608.03983).
 
     Args:
-        warmup: epochs over which the rate rises linearly from 0 before the cosine starts. Default 0.
+        warmup: number of epochs over which the rate rises linearly from 0 before the cosine starts. Default 0.
         final: factor at the end, in [0, 1]. Default 0.
     """
 
@@ -52,12 +52,12 @@ class Cosine(Schedule):
 
 
 class Step(Schedule):
-    """Multiply the rate by gamma after every `every` epochs.
+    """A learning rate that is multiplied by gamma after every `every` epochs.
 
     Args:
-        every: epochs between steps.
-        gamma: factor of each step. Default 0.1.
-        warmup: epochs over which the rate rises linearly from 0. Default 0.
+        every: number of epochs between two changes.
+        gamma: factor of each change. Default 0.1.
+        warmup: number of epochs over which the rate rises linearly from 0. Default 0.
     """
 
     def __init__(self, every: int, gamma: float = 0.1, warmup: float = 0.0):

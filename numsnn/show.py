@@ -1,4 +1,4 @@
-"""What a dataset looks like: counts and ranges as text, a sample as PNG or as animated GIF."""
+"""A view of a dataset: counts and ranges as text, and a sample as a PNG or an animated GIF."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from .names import choice
 from .validate import whole
 
 MOST_POINTS = 20_000
-"""Events of a 3-D scatter: more would only cover each other."""
+"""Largest number of events in a 3-D scatter plot; more would only cover each other."""
 
 MOST_FRAMES = 20
 ON, OFF = "#D55E00", "#0072B2"
@@ -21,12 +21,12 @@ SECONDS_A_FRAME = 0.1
 
 
 def find(name: str, part: str = "train", folder: str | None = None):
-    """A part of a dataset: a Dataset, or recordings where there are any.
+    """Return a part of a dataset: a Dataset, or recordings if the dataset has them.
 
     Args:
-        name: of a built-in dataset, of a store (.h5), or of a TOML file.
-        part: train, test or what else the store has.
-        folder: raw files of a built-in dataset.
+        name: name of a built-in dataset, path of a store (.h5), or path of a TOML file.
+        part: "train" (default), "test" or another part of the store.
+        folder: folder with the raw files of a built-in dataset. Default None.
 
     Raises:
         ValueError: an unknown name or part.
@@ -51,11 +51,11 @@ def _builtin(name, folder):
     try:
         return data.load(name, **({"dir": folder} if folder else {}))
     except TypeError as error:
-        raise ConfigError(f"{error}; say where with --data FOLDER") from None
+        raise ConfigError(f"{error}; give the folder with --data FOLDER") from None
 
 
 def summary(part) -> str:
-    """Counts of samples and classes, and value ranges or event rates, as text."""
+    """Return counts of samples and classes, and value ranges or event rates, as text."""
     counts = np.bincount(part.y, minlength=part.n_classes)
     lines = [repr(part), *_table(part.classes, counts)]
     if isinstance(part, Recordings):
@@ -64,11 +64,11 @@ def summary(part) -> str:
     for x, _ in data.Loader(part, 256).epoch():
         low, high = min(low, x.min()), max(high, x.max())
         total, samples = total + x.sum(dtype=np.float64), samples + x.size
-    return "\n".join([*lines, f"values {low:g} to {high:g}, mean {total / samples:.4f} (as the network gets them)"])
+    return "\n".join([*lines, f"values {low:g} to {high:g}, mean {total / samples:.4f} (after scaling)"])
 
 
 def _table(classes, counts):
-    """Classes with their counts, in columns."""
+    """Return classes with their counts, in columns."""
     entries = [f"{label}: {count}" for label, count in zip(classes, counts, strict=True)]
     width = max(map(len, entries)) + 3
     columns = max(1, 110 // width)
@@ -83,9 +83,9 @@ def _rates(part):
     seconds = sum(recording.duration for recording in events) / 1e6
     number = sum(map(len, events))
     lines = [
-        f"events a recording: {lengths.min():,} to {lengths.max():,}, median {int(np.median(lengths)):,}",
-        f"of {len(looked_at)} recordings: {seconds / len(looked_at) * 1000:.0f} ms each, "
-        f"{number / max(seconds, 1e-6):,.0f} events a second",
+        f"events per recording: {lengths.min():,} to {lengths.max():,}, median {int(np.median(lengths)):,}",
+        f"mean of {len(looked_at)} recordings: {seconds / len(looked_at) * 1000:.0f} ms, "
+        f"{number / max(seconds, 1e-6):,.0f} events per second",
     ]
     if part.polarities == 2:
         on = sum(int(recording.p.sum()) for recording in events)
@@ -97,10 +97,20 @@ def _rates(part):
 
 
 def draw(part, index: int = 0, folder: str = ".", steps: int = 10, gif: bool = False) -> list[Path]:
-    """Draw a sample; returns the files: DATA-INDEX.png, and with `gif`, where there is time, DATA-INDEX.gif.
+    """Draw a sample.
+
+    Args:
+        part: what `find` returns.
+        index: number of the sample. Default 0.
+        folder: folder for the pictures. Default ".".
+        steps: frames per recording. Default 10.
+        gif: also write an animation if the sample has a time axis. Default False.
+
+    Returns:
+        the files: DATA-INDEX.png and, with `gif`, DATA-INDEX.gif.
 
     Raises:
-        ValueError: no such sample.
+        ValueError: the index is out of range.
         RuntimeError: matplotlib is missing.
     """
     if isinstance(index, bool) or not 0 <= index < len(part):
@@ -128,14 +138,14 @@ def draw(part, index: int = 0, folder: str = ".", steps: int = 10, gif: bool = F
         frames = sample if part.timed else None
         _draw_sample(figure, sample, part.timed, title)
     if gif and frames is not None and frames.ndim == 2:
-        raise ValueError("--gif: frames of channels are no pictures; leave --gif out")
+        raise ValueError("--gif: the frames have one row of channels and are not pictures; omit --gif")
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     return [path, _animate(frames, path.with_suffix(".gif"))] if gif and frames is not None else [path]
 
 
 def _draw_recording(figure, events, frames, title):
-    """Frames above, the events in space and time below; of a row of channels time and channel alone."""
+    """Draw frames, and below them the events in space and time (for one row of pixels, in channel and time)."""
     from matplotlib.ticker import MaxNLocator
 
     figure.suptitle(title, fontsize=10)
@@ -165,7 +175,7 @@ def _draw_recording(figure, events, frames, title):
 
 
 def _columns(n):
-    """Rows and columns of a grid of frames."""
+    """Return the number of rows and columns of a grid of frames."""
     shown = min(n, MOST_FRAMES)
     rows = -(-shown // 10)
     return rows, -(-shown // rows)
@@ -180,12 +190,12 @@ def _draw_frames(figure, frames, grid):
             continue
         place.imshow(_colours(frames[k], high), interpolation="nearest")
         place.set(xticks=[], yticks=[])
-        place.spines[:].set_color("#BBBBBB")  # a frame is mostly white, as is the paper
+        place.spines[:].set_color("#BBBBBB")  # a visible border, because frames and background are white
         place.set_title(f"{k}", fontsize=7, pad=2)
 
 
 def _colours(frame, high):
-    """RGB of a frame: white where nothing happened, the two polarities in their colours, others grey or as they are."""
+    """Return a frame as RGB: white without events, one colour per polarity; other frames are grey or unchanged."""
     if frame.shape[-1] == 3:
         return np.clip(frame / high, 0, 1)
     share = np.sqrt(np.clip(frame / high, 0, 1))
@@ -197,7 +207,7 @@ def _colours(frame, high):
 
 
 def _draw_sample(figure, sample, timed, title):
-    """A picture, a sequence of frames, or features as a raster."""
+    """Draw a picture, a sequence of frames, or features as a raster."""
     figure.suptitle(title, fontsize=10)
     if timed and sample.ndim == 4:
         shown = _columns(len(sample))
@@ -218,7 +228,7 @@ def _draw_sample(figure, sample, timed, title):
 
 
 def _animate(frames, path):
-    """The frames one after another, small ones enlarged."""
+    """Write the frames one after another to a GIF; small frames are enlarged."""
     from PIL import Image
 
     high = max(1.0, float(frames.max()))

@@ -1,39 +1,49 @@
-"""Checks of arguments: each returns the value it was given or raises one line that names it."""
+"""Checks of arguments. Each function returns the value as a plain Python value, or raises a ValueError of one line.
+
+The first argument, `what`, begins the message: it names the owner and the argument, for example "Conv2d: stride".
+"""
 
 import math
 from numbers import Integral, Real
 
 
 def number(what: str, value) -> float:
-    """A finite number."""
+    """Check for a finite number; a bool is refused."""
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ValueError(f"{what} must be a finite number; got {value!r}")
     return float(value)
 
 
 def positive(what: str, value) -> float:
-    """A finite number greater than 0."""
+    """Check for a finite number greater than 0."""
     if number(what, value) <= 0:
         raise ValueError(f"{what} must be positive; got {value!r}")
     return float(value)
 
 
 def within(what: str, value, low: float, high: float, *, open_high: bool = False) -> float:
-    """A number in [low, high], or [low, high) with open_high."""
+    """Check for a number in [low, high], or in [low, high) with `open_high`."""
     if not low <= number(what, value) <= high or (open_high and value == high):
         raise ValueError(f"{what} must lie in [{low}, {high}{')' if open_high else ']'}; got {value!r}")
     return float(value)
 
 
+def at_least(what: str, value, low: float) -> float:
+    """Check for a finite number that is not smaller than `low`."""
+    if number(what, value) < low:
+        raise ValueError(f"{what} must be at least {low}; got {value!r}")
+    return float(value)
+
+
 def whole(what: str, value, low: int = 1) -> int:
-    """A whole number of at least low."""
+    """Check for a whole number that is not smaller than `low` (default 1)."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         raise ValueError(f"{what} must be a whole number of at least {low}; got {value!r}")
     return int(value)
 
 
 def pair(what: str, value, low: int) -> tuple[int, int]:
-    """Two whole numbers (vertical, horizontal) of at least low; one number stands for both."""
+    """Check for two whole numbers (vertical, horizontal), neither smaller than `low`; one number stands for both."""
     if isinstance(value, Integral):
         value = (value, value)
     if not isinstance(value, tuple | list) or len(value) != 2:
@@ -42,14 +52,14 @@ def pair(what: str, value, low: int) -> tuple[int, int]:
 
 
 def two(what: str, value) -> tuple:
-    """A pair of anything."""
+    """Check for a tuple or list of two values of any kind."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise ValueError(f"{what} must be a pair; got {value!r}")
     return tuple(value)
 
 
 def flag(what: str, value) -> bool:
-    """True or False."""
+    """Check for True or False."""
     if not isinstance(value, bool):
         raise ValueError(f"{what} must be True or False; got {value!r}")
     return value

@@ -1,7 +1,8 @@
-"""`numsnn warmup`: compile ahead, so that the first run starts at once. Numba keeps the machine code on disk.
+"""`numsnn warmup`: compile kernels in advance, so that the first run starts at once. Numba stores the machine code on
+disk.
 
-JOBS is the list of what is compiled: small networks are trained for one step and run once, which takes every kernel in
-the variants that such networks ask for, in float32. To have more compiled, add a function to it.
+JOBS lists what is compiled. Small networks are trained for one step and run once, which compiles every kernel in the
+variants that such networks need, in float32. To compile more, add a function to JOBS.
 """
 
 import time
@@ -25,7 +26,9 @@ STEPS, SAMPLES, CLASSES = 2, 2, 4
 
 
 def _train(net, shape, loss=None, optimizer=None):
-    """One epoch of one batch, and an evaluation; shape is a sample's, with a time axis where the network makes none."""
+    """Train for one epoch of one batch, and evaluate; shape is that of a sample, with a time axis if the network needs
+    it.
+    """
     x = np.random.default_rng(0).random((SAMPLES, *shape), np.float32)
     data = Dataset(x, np.arange(SAMPLES), range(CLASSES), timed=not net.takes_pictures)
     optimizer = optim.AdamW(1e-3, weight_decay=0.01) if optimizer is None else optimizer
@@ -35,7 +38,7 @@ def _train(net, shape, loss=None, optimizer=None):
 
 
 def recipes():
-    """The networks, losses and optimisers of the recipes, for small pictures."""
+    """Train the networks, losses and optimisers of the recipes, on small pictures."""
     from .experiment import build_network, build_trainer
 
     for path in available().values():
@@ -46,7 +49,7 @@ def recipes():
 
 
 def neurons():
-    """Every kind of reset with the default surrogates, and the relatives of LIF."""
+    """Train every kind of reset with the default surrogates, and the other kinds of neurons."""
     surrogates = PSG("triangle"), Surrogate("triangle"), Surrogate("arctan")
     resets = (0.0, False), (0.0, True), (None, False), (None, True), ("none", True)
     plain = [
@@ -72,7 +75,7 @@ def neurons():
 
 
 def zoo():
-    """The networks of `numsnn.models`, as small as they can be, trained and folded."""
+    """Train the networks of `numsnn.models` at their smallest size, and fold them."""
     nets = [
         (models.mlp(6, (8,), CLASSES, STEPS), (6,)),
         (models.vgg_snn(2, CLASSES, 16), (STEPS, 16, 16, 2)),
@@ -89,7 +92,7 @@ def zoo():
 
 
 def training():
-    """Every loss and every optimiser."""
+    """Train with every loss and every optimiser."""
     criteria = [
         losses.RateCrossEntropy(),
         losses.TET(),
@@ -105,7 +108,7 @@ def training():
 
 
 def benchmarks():
-    """What `numsnn bench` runs, at its tiny shapes."""
+    """Run what `numsnn bench` runs, at its tiny shapes."""
     from .measure import neurons, passes
     from .measure.network import Network, prepare
     from .measure.workloads import SURROGATES, workloads
@@ -131,9 +134,9 @@ class Kernel:
     """A compiled kernel in one variant.
 
     Attributes:
-        name: of its file and function, and what it was specialised for.
-        types: of its array arguments.
-        seconds: its compilation took; None where the machine code came from the disk.
+        name: its file and function, and what it is specialised for.
+        types: types of its array arguments.
+        seconds: time of its compilation; None if the machine code was read from the disk.
     """
 
     name: str
@@ -142,7 +145,7 @@ class Kernel:
 
 
 def warm_up(jobs=JOBS) -> list[Kernel]:
-    """Do the jobs; returns the kernels that they met for the first time in this process, the slowest first."""
+    """Do the jobs; return the kernels that this process used for the first time, the slowest first."""
     from numba.core import event
 
     from .machine_code import KERNELS
@@ -177,7 +180,7 @@ def warm_up(jobs=JOBS) -> list[Kernel]:
 
 
 def _names(dispatcher, types):
-    """Name of a kernel with what its closure holds, and the types of its arrays."""
+    """Return the name of a kernel with the values in its closure, and the types of its arrays."""
     function = dispatcher.py_func
     chosen = []
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -192,11 +195,11 @@ def _names(dispatcher, types):
 
 
 def report(kernels: list[Kernel], every: bool = True) -> str:
-    """The kernels, a line each, and the sums.
+    """Return one line per kernel, and the sums.
 
     Args:
-        kernels: of `warm_up`.
-        every: list them, not only the sums.
+        kernels: result of `warm_up`.
+        every: list all kernels, not only the sums. Default True.
     """
     compiled = [kernel for kernel in kernels if kernel.seconds is not None]
     lines = []

@@ -122,7 +122,7 @@ def test_a_resumed_run_from_a_store_is_the_same(tmp_path):
 def test_a_store_without_a_test_part(tmp_path):
     train, _ = snn.data.load("digits")
     snn.data.save(tmp_path / "digits.h5", train=train)
-    with pytest.raises(ValueError, match="training needs a part train, and test or valid; it has train"):
+    with pytest.raises(ValueError, match="must have the parts train, and test or valid; it has train"):
         experiment.load_data(small(f'[data]\nfile = "{tmp_path / "digits.h5"}"'))
 
 

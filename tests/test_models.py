@@ -83,11 +83,11 @@ def test_spiking_readout_counts():
 @pytest.mark.parametrize(
     ("architecture", "shape", "message"),
     [
-        ("32x3", (8, 8, 1), "'32x3' is not understood; parts are"),
+        ("32x3", (8, 8, 1), "unknown part '32x3'; parts are"),
         ("4c3-p2-p2-p2-p2", (8, 8, 1), "nothing is left of the picture after pooling by 2"),
         ("4c3", (8,), "a convolution needs pictures"),
         ("16-4c3", (8, 8, 1), "a convolution needs pictures"),
-        ("4r2", (8, 8, 1), "needs an odd kernel; got 4r2"),
+        ("4r2", (8, 8, 1), "needs an odd kernel size; got 4r2"),
         ("4c3", (8, 8), "sample_shape must be"),
     ],
 )

@@ -44,8 +44,8 @@ def test_pictures(tmp_path, capsys):
 def test_recordings(index, tmp_path, capsys):
     path = events_store(tmp_path / "made.h5")
     shown = show(capsys, path, "--index", index, "--out", tmp_path, "--steps", 12, "--gif")
-    assert "left: 1    right: 2" in shown and "events a recording: 0 to 200, median 50" in shown
-    assert "events a second" in shown and "% of them ON" in shown
+    assert "left: 1    right: 2" in shown and "events per recording: 0 to 200, median 50" in shown
+    assert "events per second" in shown and "% of them ON" in shown
     assert picture(tmp_path / f"made-train-{index}.png").width > 600
     with Image.open(tmp_path / f"made-train-{index}.gif") as animation:
         assert animation.format == "GIF" and animation.n_frames == (12 if index == 0 else 1)  # equal ones are merged

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from numsnn.validate import flag, number, pair, positive, whole, within
+from numsnn.validate import at_least, flag, number, pair, positive, whole, within
 
 INF, NAN = math.inf, math.nan
 
@@ -29,6 +29,15 @@ def test_number(value):
 def test_not_a_number(value):
     with refuses(f"x must be a finite number; got {value!r}"):
         number("x", value)
+
+
+def test_at_least():
+    assert at_least("x", 2, 2) == 2.0
+    assert type(at_least("x", np.int8(3), 0.5)) is float
+    with refuses("x must be at least 0.5; got 0.25"):
+        at_least("x", 0.25, 0.5)
+    with refuses("x must be a finite number; got nan"):
+        at_least("x", NAN, 0)
 
 
 def test_positive():

@@ -1,12 +1,12 @@
-"""Data: labelled samples and recordings of events, in memory or in a store; batches in a repeatable order; file
-formats; augmentation; a simulated event camera; the built-in sets.
+"""Datasets of labelled samples and of event recordings, and batches of them in an order that can be repeated.
 
     train, test = load("digits")                    # real pictures that ship with the package
     for x, y in Loader(train, batch_size=64, shuffle=True, seed=0).epoch(0):
         ...                                         # x [n, 8, 8, 1] float32, y [n] int64
 
-This package stands alone: it needs NumPy, where it is used Numba, h5py and tqdm, and nothing else of numsnn but the
-look-up of names, which itself imports nothing of it.
+The package also reads the file formats of published datasets, writes and reads stores (HDF5), augments samples, and
+simulates an event camera. It needs NumPy, and Numba, h5py and tqdm in the functions that use them. Of numsnn it imports
+only `numsnn.names`, `numsnn.validate` and `numsnn.machine_code`.
 """
 
 from .augment import Augmented

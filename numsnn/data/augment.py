@@ -1,11 +1,12 @@
-"""Random changes of training samples: a function of (seed, epoch, index), so that a run can be repeated and resumed.
+"""Random changes of training samples (augmentation).
 
     train = Augmented(train, [RandomFlipLR(), RandomCrop(padding=4), Cutout(8)], seed=0)
     train = Augmented(frames, from_string("droptime0.2-jitter1-fliplr"), seed=0)
 
-A change is an object that is called with a sample and a random generator. Changes of pictures and frames, in this file,
-take and give ``[H, W, C]`` or ``[T, H, W, C]`` float32 and treat all steps alike; those of events, in
-`numsnn.data.augment_events`, take and give `numsnn.data.Events` and come before the events are counted into frames.
+A change is an object that is called with a sample and a random generator. The random numbers are a function of (seed,
+epoch, index), so that a run can be repeated and resumed. Changes of pictures and frames, in this module, take and
+return arrays ``[H, W, C]`` or ``[T, H, W, C]`` of float32 and treat all time steps alike. Changes of events, in
+`numsnn.data.augment_events`, take and return `numsnn.data.Events`, before the events are counted into frames.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..names import look_up
+from ..validate import whole, within
 from .augment_events import (
     Denoise,
     DropEvent,
@@ -29,38 +31,36 @@ from .augment_events import (
     RandomFlipPolarity,
     SpatialJitter,
     TimeJitter,
-    number,
 )
 from .compiled import compiled
 from .dataset import checked_rows
 
-_STREAM = 0x6175676D656E74  # "augment": sets these numbers apart from others of the same seed
+_STREAM = 0x6175676D656E74  # "augment": no other use of the same seed may draw the same random numbers
 
 
 class Augmented:
-    """A source whose samples are changed at random, differently in every epoch.
+    """A source of batches that changes samples at random, differently in every epoch.
+
+    The `Loader` calls `at_epoch`. Batches that are asked for directly are those of epoch 0. Labels do not change.
 
     Args:
         source: a `numsnn.data.Dataset`, `numsnn.data.Frames` or another source of batches.
-        changes: in the order they are applied. Changes of events need `Frames`, and all come before those of frames.
-        seed: whole number >= 0.
-
-    The `Loader` asks for `at_epoch`; batches asked for here are those of epoch 0. Labels stay as they are.
+        changes: the changes in the order in which they are applied. Changes of events need `Frames` as the source, and
+            must come before all changes of frames.
+        seed: whole number of at least 0. Default 0.
 
     Raises:
-        TypeError: a change of events for a source without events.
-        ValueError: a bad seed, or a change of events behind one of frames.
+        TypeError: a change of events is given for a source without events.
+        ValueError: the seed is not such a number, or a change of events comes after a change of frames.
     """
 
     def __init__(self, source, changes: Sequence, seed: int = 0) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-            raise ValueError(f"Augmented: seed must be a whole number >= 0; got {seed!r}")
-        self.source, self.changes, self.seed, self.epoch = source, tuple(changes), int(seed), 0
+        self.source, self.changes, self.seed, self.epoch = source, tuple(changes), whole("Augmented: seed", seed, 0), 0
         self._events = [change for change in self.changes if isinstance(change, EventChange)]
         self._frames = [change for change in self.changes if not isinstance(change, EventChange)]
         if self._events and not hasattr(source, "recordings"):
             name = type(self._events[0]).__name__
-            raise TypeError(f"Augmented: {name} changes events; the source, {type(source).__name__}, has none")
+            raise TypeError(f"Augmented: {name} changes events, but the source {type(source).__name__} has no events")
         if list(self.changes) != self._events + self._frames:
             raise ValueError("Augmented: changes of events must come before those of frames")
 
@@ -74,20 +74,26 @@ class Augmented:
         raise AttributeError(f"Augmented has no attribute {name!r}")
 
     def at_epoch(self, epoch: int) -> Augmented:
-        """The source as it is in this epoch."""
+        """Return this source with the random numbers of another epoch."""
         other = Augmented(self.source, self.changes, self.seed)
         other.epoch = int(epoch)
         return other
 
     def generator(self, index: int, stage: int) -> np.random.Generator:
-        """Random numbers of a sample in this epoch, for its events (stage 0) or its frames (1): a counter-based stream
-        of (seed, epoch, index)."""
+        """Return the random generator of one sample in this epoch.
+
+        Its numbers come from a counter-based stream of (seed, epoch, index).
+
+        Args:
+            index: number of the sample.
+            stage: 0 for changes of its events, 1 for changes of its frames.
+        """
         key = np.array([self.seed & (2**64 - 1), _STREAM], np.uint64)
         counter = np.array([0, stage, self.epoch, index], np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
     def batch(self, indices: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """``(x, y)`` of the named samples, as the source gives them, changed."""
+        """Return ``(x, y)`` of the samples with these indices, as the source returns them, after all changes."""
         rows = checked_rows(indices, len(self), "Augmented.batch")
         x, y = self.source.batch(rows, edit=self._edit) if self._events else self.source.batch(rows)
         for place, index in enumerate(rows if self._frames else ()):
@@ -109,7 +115,7 @@ class Augmented:
 
 
 class FrameChange:
-    """Base of changes of pictures and frames. `source` is the Augmented that asks."""
+    """Base of the changes of pictures and frames. A call's `source` is the `Augmented` that makes the call."""
 
     change: Callable[[np.ndarray, np.random.Generator, Any], np.ndarray]
 
@@ -123,28 +129,31 @@ class FrameChange:
 
 
 class RandomFlipLR(FrameChange):
-    """Mirrors left and right with probability p."""
+    """Mirrors left and right with probability p (default 0.5)."""
 
     axis = -2
 
     def __init__(self, p: float = 0.5) -> None:
-        self.p = number(self, "p", p, 0, 1)
+        self.p = within(f"{type(self).__name__}: p", p, 0, 1)
 
     def change(self, x, rng, source):
         return np.flip(x, self.axis).copy() if rng.random() < self.p else x
 
 
 class RandomFlipUD(RandomFlipLR):
-    """Mirrors top and bottom with probability p."""
+    """Mirrors top and bottom with probability p (default 0.5)."""
 
     axis = -3
 
 
 class RandomCrop(FrameChange):
-    """Pads with zeros on all sides and cuts out the old size at a random place: a shift by at most `padding`."""
+    """Moves the picture by a random whole number of pixels, at most `padding` (default 4) in each direction.
+
+    Zeros fill the free border. This is the same as padding with zeros and cutting out the old size at a random place.
+    """
 
     def __init__(self, padding: int = 4) -> None:
-        self.padding = int(number(self, "padding", padding, 1, whole=True))
+        self.padding = whole("RandomCrop: padding", padding)
 
     def change(self, x, rng, source):
         down, right = (int(shift) for shift in rng.integers(-self.padding, self.padding + 1, 2))
@@ -157,25 +166,28 @@ class RandomCrop(FrameChange):
 
 
 def _overlap(shift, n):
-    """Slices of the target and of the source of a shift."""
+    """Return the slices of the result and of the original that overlap when an axis of length n is shifted."""
     return slice(max(0, shift), n + min(0, shift)), slice(max(0, -shift), n - max(0, shift))
 
 
 class Roll(FrameChange):
-    """Shifts by at most `pixels`; what leaves on one side comes in on the other."""
+    """Shifts by at most `pixels` (default 2) in each direction. What leaves on one side enters on the opposite side."""
 
     def __init__(self, pixels: int = 2) -> None:
-        self.pixels = int(number(self, "pixels", pixels, 1, whole=True))
+        self.pixels = whole("Roll: pixels", pixels)
 
     def change(self, x, rng, source):
         return np.roll(x, rng.integers(-self.pixels, self.pixels + 1, 2), (-3, -2))
 
 
 class Rotate(FrameChange):
-    """Turns about the centre by at most `degrees` either way, between pixels linearly; zeros come in at the corners."""
+    """Rotates about the centre by a random angle of at most `degrees` (default 10), clockwise or anticlockwise.
+
+    Values are interpolated linearly between pixels. Zeros fill the corners.
+    """
 
     def __init__(self, degrees: float = 10.0) -> None:
-        self.degrees = number(self, "degrees", degrees, 0, 180)
+        self.degrees = within("Rotate: degrees", degrees, 0, 180)
 
     def change(self, x, rng, source):
         angle = math.radians(rng.uniform(-self.degrees, self.degrees))
@@ -206,10 +218,13 @@ def _rotate(x, cos, sin, out):
 
 
 class Cutout(FrameChange):
-    """Sets a square of `size` pixels a side to zero; its centre is anywhere in the picture, so it may hang over."""
+    """Sets a square with sides of `size` pixels (default 8) to zero.
+
+    The centre of the square can be any pixel of the picture, so that a part of the square may lie outside.
+    """
 
     def __init__(self, size: int = 8) -> None:
-        self.size = int(number(self, "size", size, 1, whole=True))
+        self.size = whole("Cutout: size", size)
 
     def change(self, x, rng, source):
         out = x.copy()
@@ -222,17 +237,18 @@ class Cutout(FrameChange):
 
 
 class Mixup(FrameChange):
-    """Mixes a sample with another one of the data: s of the sample and 1 - s of the other, s from Beta(alpha, alpha).
+    """Mixes a sample with another sample of the data: share * sample + (1 - share) * other.
 
-    The losses take one label a sample, so the sample keeps its own label and the larger share, s >= 1/2.
+    The share is drawn from Beta(alpha, alpha); alpha is 0.2 by default. The losses take one label per sample, so the
+    sample keeps its label and has the larger share, at least 1/2.
     """
 
     def __init__(self, alpha: float = 0.2) -> None:
-        self.alpha = number(self, "alpha", alpha, 1e-3, 1e3)
+        self.alpha = within("Mixup: alpha", alpha, 1e-3, 1e3)
 
     def change(self, x, rng, source):
         if source is None:
-            raise ValueError("Mixup: works inside Augmented only, which knows the other samples")
+            raise ValueError("Mixup: works only inside Augmented, because it needs the other samples of the data")
         share = rng.beta(self.alpha, self.alpha)
         share = max(share, 1 - share)
         other, _ = source.source.batch([int(rng.integers(len(source.source)))])
@@ -260,14 +276,17 @@ CHANGES: dict[str, Callable[..., Any]] = {
     "denoise": Denoise,
     "flipevents": FlipEvents,
 }
-"""Name in a line of text -> change."""
+"""Maps the name of a change in a line of text to its class."""
 
 
 def from_string(text: str) -> list:
-    """Changes from a line of text: names of `CHANGES` joined by "-", each with its first argument or none.
+    """Return the changes that a line of text names.
 
-    ``"fliplr-crop4-cutout8"`` is ``[RandomFlipLR(), RandomCrop(4), Cutout(8)]``. Raises ValueError for another name or
-    an argument out of range.
+    The text consists of names of `CHANGES` joined by "-". A number directly after a name is the first argument of the
+    change: ``"fliplr-crop4-cutout8"`` is ``[RandomFlipLR(), RandomCrop(4), Cutout(8)]``.
+
+    Raises:
+        ValueError: a name is unknown, or an argument is out of range.
     """
     changes = []
     for token in filter(None, text.strip().split("-")):

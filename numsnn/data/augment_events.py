@@ -1,29 +1,22 @@
-"""Random changes of recordings, named as in tonic where it has them. See `numsnn.data.augment`."""
+"""Random changes of event recordings.
+
+A change that the library tonic has, too, has tonic's name. `numsnn.data.augment` describes how changes are used.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from ..validate import at_least, whole, within
 from .compiled import compiled
 from .events import Events
 
 
-def number(owner, name: str, value, low: float, high: float = math.inf, whole: bool = False) -> Any:
-    """A number in [low, high], or ValueError."""
-    kinds = int | np.integer if whole else int | float | np.integer | np.floating
-    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-        kind = "a whole number" if whole else "a number"
-        end = "" if high == math.inf else f" and at most {high}"
-        raise ValueError(f"{type(owner).__name__}: {name} must be {kind} of at least {low}{end}; got {value!r}")
-    return value
-
-
 class EventChange:
-    """Base of changes of events: called with a recording and a random generator."""
+    """Base of the changes of events. A change is called with `numsnn.data.Events` and a random generator."""
 
     change: Callable[[Events, np.random.Generator], Events]
 
@@ -35,20 +28,22 @@ class EventChange:
 
 
 class DropEvent(EventChange):
-    """Leaves out every event with probability p."""
+    """Removes each event with probability p (default 0.1)."""
 
     def __init__(self, p: float = 0.1) -> None:
-        self.p = number(self, "p", p, 0, 1)
+        self.p = within("DropEvent: p", p, 0, 1)
 
     def change(self, events, rng):
         return events.select(rng.random(len(events)) >= self.p)
 
 
 class DropEventByTime(EventChange):
-    """Leaves out a stretch of `duration_ratio` of the recording's time, anywhere in it."""
+    """Removes all events in one random interval; `duration_ratio` (default 0.2) is its share of the recording's
+    duration.
+    """
 
     def __init__(self, duration_ratio: float = 0.2) -> None:
-        self.duration_ratio = number(self, "duration_ratio", duration_ratio, 0, 1)
+        self.duration_ratio = within("DropEventByTime: duration_ratio", duration_ratio, 0, 1)
 
     def change(self, events, rng):
         length = events.duration * self.duration_ratio
@@ -57,10 +52,13 @@ class DropEventByTime(EventChange):
 
 
 class DropEventByArea(EventChange):
-    """Leaves out a rectangle of `area_ratio` of the sensor, in its proportions, anywhere on it."""
+    """Removes all events in one random rectangle with the sensor's aspect ratio.
+
+    `area_ratio` (default 0.2) is its share of the sensor's area.
+    """
 
     def __init__(self, area_ratio: float = 0.2) -> None:
-        self.area_ratio = number(self, "area_ratio", area_ratio, 0, 1)
+        self.area_ratio = within("DropEventByArea: area_ratio", area_ratio, 0, 1)
 
     def change(self, events, rng):
         inside = True
@@ -72,10 +70,13 @@ class DropEventByArea(EventChange):
 
 
 class SpatialJitter(EventChange):
-    """Moves every event by a normally distributed number of pixels; what leaves the sensor is left out."""
+    """Moves each event by a normally distributed number of pixels with standard deviation `std` (default 1).
+
+    Events that leave the sensor are removed.
+    """
 
     def __init__(self, std: float = 1.0) -> None:
-        self.std = number(self, "std", std, 0)
+        self.std = at_least("SpatialJitter: std", std, 0)
 
     def change(self, events, rng):
         shift = np.rint(rng.normal(0, self.std, (2, len(events)))).astype(np.int64)
@@ -87,10 +88,13 @@ class SpatialJitter(EventChange):
 
 
 class TimeJitter(EventChange):
-    """Moves every event by a normally distributed time, std microseconds, and puts them in order again."""
+    """Moves each event by a normally distributed time and sorts the events again.
+
+    The standard deviation `std` is in microseconds (default 1000).
+    """
 
     def __init__(self, std: float = 1000.0) -> None:
-        self.std = number(self, "std", std, 0)
+        self.std = at_least("TimeJitter: std", std, 0)
 
     def change(self, events, rng):
         t = events.t + np.rint(rng.normal(0, self.std, len(events))).astype(np.int64)
@@ -99,10 +103,10 @@ class TimeJitter(EventChange):
 
 
 class RandomFlipPolarity(EventChange):
-    """Turns every event's polarity over with probability p."""
+    """Inverts the polarity of each event with probability p (default 0.5)."""
 
     def __init__(self, p: float = 0.5) -> None:
-        self.p = number(self, "p", p, 0, 1)
+        self.p = within("RandomFlipPolarity: p", p, 0, 1)
 
     def change(self, events, rng):
         if events.polarities == 1:
@@ -111,20 +115,23 @@ class RandomFlipPolarity(EventChange):
 
 
 class FlipEvents(EventChange):
-    """Mirrors left and right with probability p."""
+    """Mirrors the recording left and right with probability p (default 0.5)."""
 
     def __init__(self, p: float = 0.5) -> None:
-        self.p = number(self, "p", p, 0, 1)
+        self.p = within("FlipEvents: p", p, 0, 1)
 
     def change(self, events, rng):
         return events.replace(x=events.size[1] - 1 - events.x.astype(np.int64)) if rng.random() < self.p else events
 
 
 class DropPixel(EventChange):
-    """Leaves out all events of hot pixels: those with more than `hot_pixel_frequency` events a second. Not random."""
+    """Removes all events of hot pixels. This change is not random.
+
+    A pixel is hot if it has more than `hot_pixel_frequency` events per second (default 1000).
+    """
 
     def __init__(self, hot_pixel_frequency: float = 1000.0) -> None:
-        self.hot_pixel_frequency = number(self, "hot_pixel_frequency", hot_pixel_frequency, 0)
+        self.hot_pixel_frequency = at_least("DropPixel: hot_pixel_frequency", hot_pixel_frequency, 0)
 
     def change(self, events, rng):
         pixel = events.y.astype(np.int64) * events.size[1] + events.x
@@ -133,10 +140,14 @@ class DropPixel(EventChange):
 
 
 class Denoise(EventChange):
-    """Leaves out events none of whose four neighbours had one within `filter_time` microseconds before. Not random."""
+    """Removes isolated events. This change is not random.
+
+    An event is isolated if none of the four neighbouring pixels had an event in the `filter_time` microseconds before
+    it (default 10,000).
+    """
 
     def __init__(self, filter_time: int = 10_000) -> None:
-        self.filter_time = int(number(self, "filter_time", filter_time, 1, whole=True))
+        self.filter_time = whole("Denoise: filter_time", filter_time)
 
     def change(self, events, rng):
         keep = np.empty(len(events), np.bool_)
@@ -147,7 +158,9 @@ class Denoise(EventChange):
 
 @compiled
 def _supported(x, y, t, filter_time, last, keep):
-    """last: [H + 2, W + 2], time of every pixel's last event, with a border all around."""
+    """Set `keep` to whether each event has an earlier event beside it; `last` ``[H + 2, W + 2]`` is each pixel's last
+    time.
+    """
     for k in range(len(t)):
         row, column = np.int64(y[k]) + 1, np.int64(x[k]) + 1
         latest = max(last[row - 1, column], last[row + 1, column], last[row, column - 1], last[row, column + 1])

@@ -1,4 +1,4 @@
-"""Datasets by name."""
+"""The datasets that `load` knows by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TEN_DIGITS = tuple("0123456789")
 
 
 def available() -> tuple[str, ...]:
-    """Names that `load` knows."""
+    """Return the names that `load` knows."""
     return tuple(_BUILTIN)
 
 
@@ -33,7 +33,7 @@ def load(name: Literal["digits-dvs"], **options: Any) -> tuple[Frames, Frames]: 
 @overload
 def load(name: str, **options: Any) -> tuple[Any, Any]: ...
 def load(name: str, **options: Any) -> tuple[Any, Any]:
-    """A dataset by name: ``(train, test)``.
+    """Return the two parts ``(train, test)`` of the dataset with this name.
 
     ==========  =================  ======================================================================
     name        options            samples
@@ -41,16 +41,19 @@ def load(name: str, **options: Any) -> tuple[Any, Any]:
     ``digits``  none               1,437 + 360 handwritten digits ``[8, 8, 1]`` uint8 in 0..16, scale
                                    1/16; ships with the package (UCI optical recognition of handwritten
                                    digits, Alpaydin and Kaynak 1998, CC BY 4.0)
-    ``mnist``   ``dir`` (needed)   60,000 + 10,000 handwritten digits ``[28, 28, 1]`` uint8, scale 1/255,
-                                   or as many as the files hold; dir is the folder with the four IDX
-                                   files under their official names, each with or without ``.gz``
+    ``mnist``   ``dir`` (needed)   60,000 + 10,000 handwritten digits ``[28, 28, 1]`` uint8, scale 1/255
+                                   (all samples of the files, if these hold another number); dir is the
+                                   folder with the four IDX files under their official names, each with
+                                   or without ``.gz``
     ``digits-   those of `Frames`  the digits as a simulated event camera sees them (`numsnn.data.dvs`): frames
     dvs``                          ``[T, 20, 20, 2]``, T = 10 by default
     ==========  =================  ======================================================================
 
-    Raises ValueError for an unknown name, TypeError for an unknown or missing option, FileNotFoundError for a
-    missing file, `numsnn.data.formats.FormatError` for a broken one, ValueError for files that do not belong
-    together.
+    Raises:
+        ValueError: the name is unknown, or the files do not belong together.
+        TypeError: an option is unknown, or a needed option is missing.
+        FileNotFoundError: a file is missing.
+        FormatError: a file is damaged (`numsnn.data.formats.FormatError`).
     """
     function = look_up("load: dataset", name, _BUILTIN)
     known = inspect.signature(function).parameters
@@ -58,7 +61,7 @@ def load(name: str, **options: Any) -> tuple[Any, Any]:
         argument(f"load({name!r})", option, known, kind="option")
     for option, parameter in known.items():
         if option not in options and parameter.default is parameter.empty:
-            raise TypeError(f"load({name!r}): option {option!r} is needed")
+            raise TypeError(f"load({name!r}): option {option!r} is missing")
     return function(**options)
 
 
@@ -85,7 +88,7 @@ def _mnist_part(folder: Path, prefix: str, part: str) -> Dataset:
         raise ValueError(f"load('mnist'): {y_file} must hold uint8 [N]; got {y.dtype} {y.shape}")
     if len(x) != len(y):
         raise ValueError(
-            f"load('mnist'): as many labels as pictures are needed; "
+            f"load('mnist'): the numbers of pictures and labels differ: "
             f"{x_file} has {len(x)} pictures, {y_file.name} has {len(y)} labels"
         )
     return Dataset(x[..., None], y, _TEN_DIGITS, f"mnist {part}", scale=1 / 255)
@@ -96,14 +99,21 @@ def _mnist_file(folder: Path, name: str) -> Path:
         if path.is_file():
             return path
     raise FileNotFoundError(
-        f"load('mnist'): neither {name} nor {name}.gz is in {folder}. It is one of the four files of the "
+        f"load('mnist'): neither {name} nor {name}.gz is in {folder}. This is one of the four files of the "
         "MNIST database of handwritten digits (LeCun, Cortes, Burges): train-images-idx3-ubyte, "
         "train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte"
     )
 
 
 def load_recordings(name: str) -> tuple[Recordings, Recordings]:
-    """The recordings, ``(train, test)``, behind a dataset of events; of the built-in ones "digits-dvs"."""
+    """Return the event recordings ``(train, test)`` from which `load` makes the frames of this dataset.
+
+    Args:
+        name: "digits-dvs", the only built-in dataset of events.
+
+    Raises:
+        ValueError: another name.
+    """
     choice("load_recordings: recordings", name, ("digits-dvs",))
     return digits_dvs.recordings(*_digits())
 

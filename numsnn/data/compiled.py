@@ -1,4 +1,4 @@
-"""Loops compiled at their first call, so that importing the data room needs neither Numba nor its time."""
+"""Functions that Numba compiles at their first call, so that importing `numsnn.data` does not load Numba."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 
 class Compiled:
-    """A function that Numba compiles when it is first called; it holds no lock while it runs.
+    """A function that Numba compiles when it is first called. It does not hold Python's interpreter lock while it runs.
 
-    The machine code is cached on disk. `python` is the function as it was written, for tests.
+    The machine code is cached on disk. Tests use `python`, the function that is not compiled.
     """
 
     def __init__(self, function: Callable) -> None:

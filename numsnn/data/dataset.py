@@ -1,45 +1,48 @@
-"""Labelled samples held in memory: pictures, features, or sequences of them."""
+"""Datasets in memory: pictures, feature vectors, or sequences of them, with one label per sample."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Without names the number of classes is the largest label + 1. A label beyond this is an id or a broken
-# file, not a class, and must not turn into millions of made-up names.
+from ..validate import positive
+
+# Without names the number of classes is the largest label + 1. A larger label than this comes from an identifier
+# or a damaged file, and must not lead to millions of generated names.
 _MAX_UNNAMED_CLASSES = 65_536
 
-# Elements looked at in one go by the search for NaN and inf: keeps its temporary arrays at a few MiB.
+# The search for NaN and inf looks at this number of elements at a time, so that its temporary arrays take a few MiB.
 _CHUNK = 1 << 20
 
 
 class Dataset:
-    """Samples with one label each; checked once, here, so that nothing behind has to check again.
+    """Samples in memory with one label per sample.
+
+    All checks are made here, so that code that uses a dataset does not have to check again. The loader calls only `len`
+    and ``batch(indices)``, so that other classes can take the place of this one.
 
     Args:
-        x: samples first: pictures ``[N, H, W, C]`` or feature vectors ``[N, F]``; with `timed`, sequences
-            ``[N, T, F]``, ``[N, T, L, C]`` or ``[N, T, H, W, C]``. Any real dtype; neither copied nor converted (uint8
+        x: samples first: pictures ``[N, H, W, C]`` or feature vectors ``[N, F]``; with `timed`, sequences ``[N, T,
+            F]``, ``[N, T, L, C]`` or ``[N, T, H, W, C]``. Any real dtype; x is neither copied nor converted (uint8
             pictures stay uint8).
-        y: ``[N]`` labels, whole numbers in ``0 .. n_classes - 1``; kept as int64.
-        classes: names of the classes in label order. Default: ``"0", "1", ...`` up to the largest label in y, so name
-            them (or give both parts the same names) where a part may lack the last class.
-        name: what errors and reports call these data.
-        scale: what a unit of x is multiplied with when a batch is made: ``1 / 255`` takes uint8 pictures to ``[0, 1]``.
-            Default 1.
-        timed: whether the second axis of x is time, which comes first in a batch. Default False.
+        y: ``[N]`` labels, whole numbers in ``0 .. n_classes - 1``; stored as int64.
+        classes: names of the classes in the order of the labels. Default: ``"0", "1", ...`` up to the largest label in
+            y. Give names (or give both parts the same names) if a part may lack the last class.
+        name: name of the data in errors and reports. Default "data".
+        scale: factor for x when a batch is made: ``1 / 255`` scales uint8 pictures to ``[0, 1]``. Default 1.
+        timed: whether the second axis of x is time. Time comes first in a batch. Default False.
 
-    All of them are attributes; x and y are read-only views, as a change behind the checks would go unseen.
+    Attributes:
+        x, y, classes, name, scale, timed: the arguments. x and y are read-only views, because a later change would not
+            be checked.
 
     Raises:
-        ValueError: x is empty, has another rank, holds NaN or inf (also: a number beyond float32), or is not of a real
-            dtype; y has another length than x, or holds anything but labels of a class; classes are not distinct
-            names; scale is not finite and positive. The message names the first offender.
-
-    Other kinds of data fit in beside this class: the loader asks for `len` and ``batch(indices)`` only.
+        ValueError: x is empty, has another number of axes, is not of a real dtype, or holds NaN, inf or a number too
+            large for float32; y differs from x in length or holds anything but labels of a class; the classes are not
+            distinct names; or scale is not finite and positive. The message names the first wrong element.
     """
 
     def __init__(
@@ -52,10 +55,8 @@ class Dataset:
         timed: bool = False,
     ) -> None:
         owner = f"Dataset {name!r}"
-        if not (math.isfinite(scale) and scale > 0):
-            raise ValueError(f"{owner}: scale must be finite and > 0; got {scale!r}")
         self.name = name
-        self.scale = float(scale)
+        self.scale = positive(f"{owner}: scale", scale)
         self.timed = bool(timed)
         self.x = _checked_samples(x, self.scale, owner, self.timed)
         y = _checked_labels(y, len(self.x), owner)
@@ -66,7 +67,7 @@ class Dataset:
 
     def __setstate__(self, state: dict) -> None:
         vars(self).update(state)
-        self.x.flags.writeable = self.y.flags.writeable = False  # which copies of arrays are not
+        self.x.flags.writeable = self.y.flags.writeable = False  # a copied array is writeable again
 
     def __len__(self) -> int:
         """Number of samples, N."""
@@ -79,28 +80,40 @@ class Dataset:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one sample: ``(H, W, C)`` or ``(F,)``; with T in front where the samples are timed."""
+        """Shape of one sample: ``(H, W, C)`` or ``(F,)``; the shape of a timed sample begins with T."""
         return self.x.shape[1:]
 
     @property
     def n_classes(self) -> int:
-        """Number of classes, whether or not each of them has a sample."""
+        """Number of classes, including classes without a sample."""
         return len(self.classes)
 
     def select(self, indices: ArrayLike) -> Dataset:
-        """The named samples, in that order, as a new Dataset with the same classes, name and scale.
+        """Return the samples with these indices, in this order, as a new Dataset with the same classes, name and scale.
 
-        indices: ``[n]`` whole numbers, or a boolean mask ``[N]``; at least one. Raises TypeError for anything
-        else, ValueError if none is selected, IndexError for an index out of range.
+        Args:
+            indices: ``[n]`` whole numbers, or a boolean mask ``[N]``, that select at least one sample.
+
+        Raises:
+            TypeError: the indices are neither whole numbers nor a boolean mask.
+            ValueError: no sample is selected.
+            IndexError: an index is out of range, or the mask has another length.
         """
         rows = checked_rows(indices, len(self), "Dataset.select")
         return Dataset(self.x[rows], self.y[rows], self.classes, self.name, self.scale, self.timed)
 
     def batch(self, indices: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """``(x, y)`` of the named samples: x ``[n, *sample_shape]`` float32, y ``[n]`` int64.
+        """Return ``(x, y)`` of the samples with these indices.
 
-        x is scaled; of timed samples it is ``[T, n, ...]``. Both are new arrays in C order. indices and errors as in
-        `select`.
+        Args:
+            indices: as for `select`.
+
+        Returns:
+            x ``[n, *sample_shape]`` float32, multiplied by `scale`, or ``[T, n, ...]`` for timed samples; and y ``[n]``
+                int64. Both are new arrays in C order.
+
+        Raises:
+            TypeError, ValueError, IndexError: as for `select`.
         """
         rows = checked_rows(indices, len(self), "Dataset.batch")
         x = self.x[rows].swapaxes(0, 1) if self.timed else self.x[rows]
@@ -108,7 +121,16 @@ class Dataset:
 
 
 def checked_rows(indices: ArrayLike, n: int, caller: str) -> np.ndarray:
-    """Sample numbers ``[m]`` from whole numbers or a mask ``[n]``; raises as `Dataset.select`."""
+    """Return sample numbers ``[m]`` from whole numbers or a mask ``[n]``.
+
+    Args:
+        indices: whole numbers ``[m]`` or a boolean mask ``[n]``.
+        n: number of samples.
+        caller: begins the error messages.
+
+    Raises:
+        TypeError, ValueError, IndexError: as for `Dataset.select`.
+    """
     rows = np.asarray(indices)
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "biu"):
         raise TypeError(
@@ -128,10 +150,16 @@ def checked_rows(indices: ArrayLike, n: int, caller: str) -> np.ndarray:
 
 
 def as_dataset(data: Any, name: str = "data") -> Dataset:
-    """A Dataset, or another source of batches, as it is; or one made of a tuple ``(x, y)`` with that name, scale 1 and
-    unnamed classes.
+    """Return a Dataset for anything that can be trained on.
 
-    Raises TypeError for anything else, ValueError where x or y do not pass the checks of `Dataset`.
+    Args:
+        data: a Dataset or another source of batches, which is returned unchanged; or a tuple ``(x, y)``, which becomes
+            a Dataset with scale 1 and unnamed classes.
+        name: name of the Dataset that is made of a tuple.
+
+    Raises:
+        TypeError: data is none of these.
+        ValueError: x or y do not pass the checks of `Dataset`.
     """
     if isinstance(data, Dataset) or (callable(getattr(data, "batch", None)) and hasattr(data, "__len__")):
         return data
@@ -142,15 +170,15 @@ def as_dataset(data: Any, name: str = "data") -> Dataset:
 
 
 def scaled(x: np.ndarray, scale: float) -> np.ndarray:
-    """x times scale as new float32 array in C order; the one place that says how a batch is made."""
+    """Return x times scale as a new float32 array in C order. All batches of stored samples are made here."""
     return np.multiply(x, np.float32(scale), dtype=np.float32, order="C", casting="same_kind")
 
 
 def _array(value: ArrayLike, what: str, owner: str) -> np.ndarray:
-    """value as array of a real dtype, or ValueError."""
+    """Return the value as an array of a real dtype, or raise ValueError."""
     try:
         array = np.asarray(value)
-    except ValueError:  # NumPy's own words for ragged nested lists name neither the argument nor the owner
+    except ValueError:  # NumPy's message about nested lists of unequal lengths names neither argument nor owner
         raise ValueError(f"{owner}: {what} must be an array; got nested lists of unequal lengths") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{owner}: {what} must hold real numbers; got dtype {array.dtype}")
@@ -169,11 +197,11 @@ def _checked_samples(x: ArrayLike, scale: float, owner: str, timed: bool) -> np.
         raise ValueError(f"{owner}: x must be [N, F] or [N, H, W, C]; got shape {x.shape}{hint}")
     if x.dtype.kind == "f":
         _check_finite(x, scale, owner)
-    return x.view()  # making the view read-only leaves the caller's array alone
+    return x.view()  # the view is made read-only; the caller's array is not
 
 
 def _check_finite(x: np.ndarray, scale: float, owner: str) -> None:
-    """ValueError if a number would reach a batch as NaN or inf, which includes overflow of float32."""
+    """Raise ValueError if a number would be NaN or inf in a batch, including overflow of float32."""
     step = max(1, _CHUNK // x[0].size)
     for first in range(0, len(x), step):
         chunk = x[first : first + step]
@@ -185,11 +213,11 @@ def _check_finite(x: np.ndarray, scale: float, owner: str) -> None:
 
 
 def _checked_labels(y: ArrayLike, n: int, owner: str) -> np.ndarray:
-    """y as ``[N]`` array of whole numbers, still in its own dtype: uint64 or float may not fit int64 yet."""
+    """Return y as an ``[N]`` array of whole numbers in its own dtype, because uint64 or float may not fit int64 yet."""
     y = _array(y, "y", owner)
     if y.ndim != 1:
         hint = ". For one-hot rows: y.argmax(1)" if y.ndim == 2 and y.shape[1] > 1 else ""
-        raise ValueError(f"{owner}: y must be [N], a label a sample; got shape {y.shape}{hint}")
+        raise ValueError(f"{owner}: y must be [N], one label per sample; got shape {y.shape}{hint}")
     if len(y) != n:
         raise ValueError(f"{owner}: x and y must have the same length; got {n} samples and {len(y)} labels")
     if y.dtype.kind == "f":
@@ -201,10 +229,10 @@ def _checked_labels(y: ArrayLike, n: int, owner: str) -> np.ndarray:
 
 def _checked_classes(classes: Sequence[object] | None, y: np.ndarray, owner: str) -> tuple[str, ...]:
     if classes is None:
-        # At least one, so that labels that are all negative reach the range check, which names the first.
+        # At least one class, so that labels that are all negative reach the range check, which names the first one.
         return tuple(map(str, range(max(1, min(int(y.max()) + 1, _MAX_UNNAMED_CLASSES)))))
     if isinstance(classes, str):
-        raise ValueError(f"{owner}: classes must be a sequence of names; got the single str {classes!r}")
+        raise ValueError(f"{owner}: classes must be a sequence of names; got the single string {classes!r}")
     names = tuple(map(str, classes))
     if not names or len(set(names)) != len(names):
         raise ValueError(f"{owner}: classes must be distinct names, at least one; got {names}")

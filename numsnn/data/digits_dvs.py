@@ -1,4 +1,4 @@
-"""The digits that ship with the package, seen by a simulated event camera."""
+"""The digits that ship with the package, as recordings of a simulated event camera."""
 
 from __future__ import annotations
 
@@ -19,9 +19,15 @@ PLACES = ((-2.0, -2.0), (0.0, 2.0), (2.0, -2.0), (-2.0, -2.0))
 
 
 def simulate(digits: Dataset, name: str, first: int = 0) -> RecordingsInMemory:
-    """Recordings of pictures ``[N, 8, 8, 1]``, each pixel shown as 2x2, on 20x20 pixels; three saccades of 100 ms.
+    """Return recordings of pictures ``[N, 8, 8, 1]`` that move before a sensor of 20x20 pixels.
 
-    first: index of the first recording, which chooses the noise; the same for any number of threads.
+    Each pixel of a picture covers 2x2 pixels of the sensor. A recording has three saccades of 100 ms each. It is the
+    same for any number of threads.
+
+    Args:
+        digits: the pictures.
+        name: name of the recordings.
+        first: index of the first recording; a recording's index selects its noise. Default 0.
     """
     sensor, motion = Sensor(SIZE), saccades(PLACES, step=STEP)
 
@@ -36,11 +42,11 @@ def simulate(digits: Dataset, name: str, first: int = 0) -> RecordingsInMemory:
 
 
 def recordings(train: Dataset, test: Dataset) -> tuple[RecordingsInMemory, RecordingsInMemory]:
-    """Both parts of the digits as recordings."""
+    """Return both parts of the digits as recordings."""
     return simulate(train, "digits-dvs train"), simulate(test, "digits-dvs test", len(train))
 
 
 def frames(train: Dataset, test: Dataset, **options) -> tuple[Frames, Frames]:
-    """Both parts of the digits as frames; options as for `Frames`."""
+    """Return both parts of the digits as frames. The options are those of `Frames`."""
     first, second = recordings(train, test)
     return Frames(first, **options), Frames(second, **options)

@@ -1,49 +1,64 @@
-"""An event camera that watches a picture while it moves: event streams from pictures, without a camera.
+"""A simulated event camera, which turns a moving picture into a stream of events.
 
-A pixel sees the logarithm of the picture's light where it looks at the moment, L(t) = log(picture + ambient). It keeps
-the level of its last event and fires when L has moved away from it by its threshold: ON above, OFF below. Then it is
-blind for the refractory time, after which it takes the level there as the new one. Thresholds differ from pixel to
-pixel and stay with the sensor. Noise fires at random. Between steps of the motion L runs linearly.
+Each pixel sees the logarithm of the light at its place in the moving picture, L(t) = log(picture + ambient). It
+remembers the level of its last event. When L differs from this level by the pixel's threshold, the pixel emits an
+event: ON if L is larger, OFF if it is smaller. Then the pixel is blind for the refractory time, and L at the end of
+that time becomes the new level. Each pixel has thresholds of its own, which are the same in all recordings of a sensor.
+Noise events occur at random times. L is interpolated linearly between the steps of the motion.
 
 The model is the usual one of event cameras (Lichtsteiner, Posch, Delbruck 2008, "A 128x128 120 dB 15 us latency
-asynchronous temporal contrast vision sensor"), the motion that of Orchard et al. 2015 (N-MNIST). Not modelled: limited
-bandwidth and leak of the pixels, jitter of the read-out, flicker of the monitor.
+asynchronous temporal contrast vision sensor"), and the motion is that of Orchard et al. 2015 (N-MNIST). Limited
+bandwidth and leak of the pixels, jitter of the read-out and flicker of the monitor are not modelled.
 
-The defaults of `Sensor` were chosen by the one real N-MNIST recording at hand, a 4 (``benchmarks/data/camera.py``
-prints the comparison). Of it, and in the mean of thirty simulated fours of MNIST: 4,325 and 3,892 events; 50 and 51 %
-of them ON; 12 and 10 events in the median pixel that has more than one; 353 and 370 such pixels; 5.2 and 6.2 ms between
-a pixel's events in the median, with 80 and 79 % of the same polarity as the one before. What differs: a tenth fewer
-events, which come slower at a pixel, and of the three saccades the first gives the most of them (38, 27 and 35 %) where
-in the recording the third, level one does (32, 31 and 37 %).
+The defaults of `Sensor` were chosen with one real N-MNIST recording, a digit 4; ``benchmarks/data/camera.py`` prints
+the comparison:
+
+    quantity                                                recording      mean of 30 simulated fours
+    events                                                  4,325          3,892
+    share of ON events                                      50 %           51 %
+    pixels with more than one event                         353            370
+    median number of events of these pixels                 12             10
+    median time between two events of a pixel               5.2 ms         6.2 ms
+    events with the polarity of the pixel's previous event  80 %           79 %
+    share of the events in the three saccades               32, 31, 37 %   38, 27, 35 %
+
+The simulation has a tenth fewer events, they follow one another more slowly, and its first saccade has the most events,
+while the third one has in the recording.
 """
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..validate import at_least
 from .compiled import compiled
 from .events import Events, checked_size
 
 _SENSOR, _NOISE = 0x6D69736D, 0x6E6F6973
-"""Streams of random numbers: the sensor's thresholds, a recording's noise."""
+"""Keys of two streams of random numbers: the sensor's thresholds, and the noise of a recording."""
 
 SACCADES = ((-2.5, -2.5), (0.0, 2.5), (2.5, -2.5), (-2.5, -2.5))
-"""Places (x, y) in pixels that the picture's centre passes: a triangle of three saccades as in N-MNIST."""
+"""Positions (x, y) in pixels of the picture's centre between saccades: a triangle of three saccades as in N-MNIST."""
 
 
 def saccades(places=SACCADES, duration: int = 100_000, step: int = 500) -> np.ndarray:
-    """A motion from place to place, from rest to rest: ``[S + 1, 2]`` places (x, y) at every step.
+    """Return a motion that moves from position to position and comes to rest at each of them.
+
+    The share s of the time covers the share ``(1 - cos(pi s)) / 2`` of the distance between two positions.
 
     Args:
-        places: at least two (x, y) in pixels.
-        duration: microseconds from one place to the next.
-        step: microseconds, a divisor of duration.
+        places: at least two positions (x, y) in pixels. Default `SACCADES`.
+        duration: microseconds from one position to the next. Default 100,000.
+        step: microseconds between two points of the motion; must divide duration. Default 500.
 
-    The way covered is ``(1 - cos(pi s)) / 2`` of the distance after the share s of the time.
+    Returns:
+        the position (x, y) at every step, ``[S + 1, 2]``.
+
+    Raises:
+        ValueError: fewer than two positions, or a step that does not divide the duration.
     """
     places = np.asarray(places, np.float64)
     if places.ndim != 2 or places.shape[1] != 2 or len(places) < 2 or not np.isfinite(places).all():
@@ -56,20 +71,20 @@ def saccades(places=SACCADES, duration: int = 100_000, step: int = 500) -> np.nd
 
 
 class Sensor:
-    """An event camera with its own thresholds and noise.
+    """A simulated event camera with its own thresholds and noise.
 
     Args:
-        size: (height, width).
-        threshold: change of the logarithm of light that makes an event. Default 0.33, which together with the other
-            defaults gives a digit of MNIST about as many events as N-MNIST's has.
-        mismatch: standard deviation of the pixels' thresholds relative to it. Default 0.1.
-        ambient: light where the picture is black, relative to where it is white. Default 0.1.
-        refractory: microseconds a pixel is blind after an event. Default 1200.
-        noise: events a second of every pixel that have no cause. Default 0.5.
-        seed: of the thresholds, and with a recording's index of its noise.
+        size: (height, width) in pixels. Default (34, 34).
+        threshold: change of the logarithm of the light that causes an event. Default 0.33: with the other defaults, a
+            digit of MNIST then gives about as many events as a recording of N-MNIST has.
+        mismatch: standard deviation of the pixels' thresholds, relative to `threshold`. Default 0.1.
+        ambient: light where the picture is black, relative to the light where it is white. Default 0.1.
+        refractory: microseconds for which a pixel is blind after an event. Default 1200.
+        noise: noise events per second and pixel. Default 0.5.
+        seed: determines the thresholds and, together with the index of a recording, its noise. Default 0.
 
     Raises:
-        ValueError: arguments out of range.
+        ValueError: an argument is out of range.
     """
 
     def __init__(
@@ -86,8 +101,7 @@ class Sensor:
         limits = {"threshold": (threshold, 0.01), "mismatch": (mismatch, 0), "ambient": (ambient, 1e-4)}
         limits |= {"refractory": (refractory, 1), "noise": (noise, 0), "seed": (seed, 0)}
         for name, (value, least) in limits.items():
-            if not (math.isfinite(value) and value >= least):
-                raise ValueError(f"Sensor: {name} must be at least {least}; got {value!r}")
+            at_least(f"Sensor: {name}", value, least)
         self.threshold, self.mismatch, self.ambient = float(threshold), float(mismatch), float(ambient)
         self.refractory, self.noise, self.seed = float(refractory), float(noise), int(seed)
         spread = self._rng(_SENSOR).normal(1, self.mismatch, (2, *self.size))
@@ -101,16 +115,17 @@ class Sensor:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream, index)))
 
     def record(self, picture: ArrayLike, motion: np.ndarray | None = None, step: int = 500, index: int = 0) -> Events:
-        """The events of a picture that moves before the sensor.
+        """Return the events of a picture that moves before the sensor.
 
         Args:
-            picture: ``[h, w]`` light in 0..1, no larger than the sensor, around whose centre it is put.
-            motion: ``[S + 1, 2]`` places (x, y) of its centre, a step apart; default `saccades`.
-            step: microseconds.
-            index: of the recording: chooses the noise.
+            picture: ``[h, w]`` light from 0 to 1, not larger than the sensor.
+            motion: ``[S + 1, 2]`` positions (x, y) of the picture's centre in pixels, one per step, relative to the
+                sensor's centre. Default `saccades`.
+            step: microseconds between two positions. Default 500.
+            index: number of the recording, which selects the noise. Default 0.
 
         Raises:
-            ValueError: a picture of another rank, too large, or not in 0..1.
+            ValueError: the picture has another number of axes, is too large, or holds numbers outside [0, 1].
         """
         picture = np.ascontiguousarray(picture, np.float64)
         if picture.ndim != 2 or not picture.size or any(a > b for a, b in zip(picture.shape, self.size, strict=True)):
@@ -148,12 +163,12 @@ class Sensor:
 
 @compiled
 def _watch(picture, motion, step, ambient, thresholds, refractory, x, y, t, p):
-    """Write events as far as there is room; returns how many there are."""
+    """Write the events into the arrays x, y, t, p until these are full; return the number of all events."""
     high, wide = picture.shape
     height, width = thresholds.shape[1:]
-    level = np.empty((height, width))  # of the last event
-    before = np.empty((height, width))
-    blind = np.zeros((height, width))  # until when
+    level = np.empty((height, width))  # L at the last event
+    before = np.empty((height, width))  # L at the previous step
+    blind = np.zeros((height, width))  # end of the refractory time
     found = 0
     for s in range(len(motion)):
         left = (width - wide) / 2 + motion[s, 0]
@@ -176,7 +191,7 @@ def _watch(picture, motion, step, ambient, thresholds, refractory, x, y, t, p):
                 before[row, column] = now
                 slope = (now - start) / step
                 while True:
-                    if blind[row, column] >= begin:  # with its end between two steps, too, the level is a new one
+                    if blind[row, column] >= begin:  # the refractory time ends in this step or later
                         if blind[row, column] >= begin + step:
                             break
                         level[row, column] = start + slope * (blind[row, column] - begin)

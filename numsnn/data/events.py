@@ -7,30 +7,32 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..names import choice
 from .compiled import compiled
 
 MAX_SIDE = 65_536
-"""Pixels a side that uint16 coordinates can name."""
+"""Largest height or width in pixels, because coordinates are stored as uint16."""
 
 
 class Events:
-    """Events in the order of time: who (x, y), when (t), and whether it grew brighter (p).
+    """Events sorted by time: position (x, y), time t, and polarity p.
 
     Args:
-        x, y: ``[N]`` column and row, from the upper left; kept as uint16.
-        t: ``[N]`` microseconds; kept as int64. Where a time lies before the one in front of it, all events are sorted
-            by time, those of equal time in the order they came, and ``skipped["out of order"]`` counts such places.
-        p: ``[N]`` polarity, whole numbers in ``0 .. polarities - 1``; 1 is brighter (ON), 0 darker (OFF); kept as
-            uint8. Sensors without polarity, such as a cochlea, have 0 everywhere.
-        size: (height, width) of the sensor.
-        polarities: 2, or 1 for sensors without polarity.
-        skipped: what a parser left out, or had to put right, by reason: ``{"not a polarity event": 12}``.
+        x, y: ``[N]`` column and row, counted from the upper left; stored as uint16.
+        t: ``[N]`` microseconds; stored as int64. If a time is smaller than the one before it, all events are sorted by
+            time (events of equal time keep their order), and ``skipped["out of order"]`` counts these places.
+        p: ``[N]`` polarity, whole numbers in ``0 .. polarities - 1``; 1 is brighter (ON), 0 darker (OFF); stored as
+            uint8. All events of sensors without polarity, such as a cochlea, have 0.
+        size: (height, width) of the sensor in pixels.
+        polarities: 2 (default), or 1 for sensors without polarity.
+        skipped: number of events that a parser left out or corrected, by reason: ``{"not a polarity event": 12}``.
 
-    All of them are attributes.
+    Attributes:
+        x, y, t, p, size, polarities, skipped: the arguments.
 
     Raises:
-        ValueError: arrays of different lengths, not one-dimensional, not whole numbers; an event outside the sensor.
-            The message names the first offender.
+        ValueError: the arrays differ in length, have more than one axis or do not hold whole numbers, or an event lies
+            outside the sensor. The message names the first wrong event.
     """
 
     __slots__ = ("p", "polarities", "size", "skipped", "t", "x", "y")
@@ -46,9 +48,7 @@ class Events:
         skipped: Mapping[str, int] | None = None,
     ) -> None:
         self.size = checked_size(size, "Events")
-        if polarities not in (1, 2):
-            raise ValueError(f"Events: polarities must be 1 or 2; got {polarities!r}")
-        self.polarities = int(polarities)
+        self.polarities = int(choice("Events: polarities", polarities, (1, 2)))
         columns = {"x": np.asarray(x), "y": np.asarray(y), "t": np.asarray(t), "p": np.asarray(p)}
         for name, column in columns.items():
             if column.ndim != 1 or (column.size and column.dtype.kind not in "biu"):
@@ -71,7 +71,9 @@ class Events:
 
     @classmethod
     def checked(cls, x, y, t, p, size, polarities: int = 2, skipped: Mapping[str, int] | None = None) -> Events:
-        """Of columns that are as they are kept and within the sensor already: a parser has seen to that."""
+        """Make Events of arrays that have the stored dtypes and that a parser has already checked against the sensor's
+        size.
+        """
         self = cls.__new__(cls)
         self.x, self.y, self.t, self.p = x, y, t, p
         self.size, self.polarities, self.skipped = size, polarities, dict(skipped or {})
@@ -99,17 +101,17 @@ class Events:
         return int(self.t[-1] - self.t[0]) if len(self) else 0
 
     def select(self, which: slice | Sequence[int] | np.ndarray) -> Events:
-        """The named events, a slice, mask or rising indices, on the same sensor."""
+        """Return the events that a slice, a mask or increasing indices select, on the same sensor."""
         return self.replace(x=self.x[which], y=self.y[which], t=self.t[which], p=self.p[which])
 
     def replace(self, **columns: ArrayLike) -> Events:
-        """The same with other columns, or another size."""
+        """Return a copy in which the named attributes have other values."""
         kept = {name: getattr(self, name) for name in self.__slots__}
         return Events(**(kept | columns))
 
 
 def checked_size(size: tuple[int, int], owner: str) -> tuple[int, int]:
-    """(height, width) as whole numbers, or ValueError."""
+    """Return (height, width) as whole numbers, or raise ValueError. The message begins with the owner."""
     sides = tuple(size) if isinstance(size, tuple | list) else ()
     good = len(sides) == 2 and all(
         isinstance(side, int | np.integer) and not isinstance(side, bool) and 1 <= side <= MAX_SIDE for side in sides
@@ -120,7 +122,7 @@ def checked_size(size: tuple[int, int], owner: str) -> tuple[int, int]:
 
 
 def first_outside(column: np.ndarray, end: int) -> int:
-    """Position of the first number not in ``0 .. end - 1``, or -1."""
+    """Return the position of the first number outside ``0 .. end - 1``, or -1."""
     if not column.size or (column.max() < end and column.min() >= 0):
         return -1
     return int(np.flatnonzero((column < 0) | (column >= end))[0])
@@ -128,7 +130,7 @@ def first_outside(column: np.ndarray, end: int) -> int:
 
 @compiled
 def count_steps_back(t):
-    """How many of t ``[N]`` lie before the one in front of them."""
+    """Return how many times in t ``[N]`` are smaller than the time before them."""
     back = 0
     for k in range(1, len(t)):
         back += t[k] < t[k - 1]

@@ -1,4 +1,4 @@
-"""Events counted into frames: what a network sees of a recording, step by step."""
+"""Events counted into frames, one frame per time step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..names import choice
+from ..validate import whole
 from .compiled import compiled
 from .dataset import checked_rows
 from .events import Events
@@ -16,23 +17,25 @@ BY = ("time", "events")
 
 
 class Frames:
-    """Recordings as sequences of frames; a source of batches for the `Loader` and the trainer.
+    """Recordings as sequences of frames: a source of batches for the `Loader` and the trainer.
+
+    A sample is ``[T, H, W, P]`` float32 with P polarities, or ``[T, W * P]`` for a sensor with one row of pixels. Its
+    numbers are counts of events.
 
     Args:
         recordings: a `numsnn.data.stored.Recordings`.
-        steps: T, frames a recording.
-        by: "time" (default) cuts a recording into T stretches of equal time, "events" into T of equally many events
-            (the first stretches have one more where they do not divide).
-        duration: microseconds a frame, instead of `by`: frame k then holds the events from k to k + 1 durations after
-            the recording's first one; later events are left out, and frames behind the end are empty.
-        pool: pixels a side, or of a sensor one row high along it, that are counted as one. Default 1. Pixels at the
-            lower and right border that make no whole square are left out.
-        binary: whether a frame says only if there was an event, 1, or not, 0, instead of how many. Default False.
+        steps: T, the number of frames per recording. Default 10.
+        by: "time" (default) divides a recording into T intervals of equal duration; "events" divides it into T
+            intervals with equal numbers of events (if the number is not divisible by T, the first intervals have one
+            event more).
+        duration: microseconds per frame, instead of `by`: frame k then holds the events from k to k + 1 durations after
+            the first event of the recording. Later events are left out, and frames after the end are empty.
+        pool: the events of squares of pool x pool pixels (of `pool` neighbouring pixels for a sensor with one row) are
+            counted together. Pixels at the lower and right border that do not fill a square are left out. Default 1.
+        binary: store 1 for a pixel with at least one event, instead of the number of events. Default False.
 
     Raises:
-        ValueError: arguments out of range.
-
-    Samples are ``[T, H, W, P]``, or ``[T, W * P]`` of a sensor one row high; float32 counts, P polarities.
+        ValueError: an argument is out of range.
     """
 
     timed = True
@@ -73,9 +76,12 @@ class Frames:
     def batch(
         self, indices: ArrayLike, edit: Callable[[int, Events], Events] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """``(x, y)`` of the named recordings: x ``[T, n, ...]`` float32, y ``[n]`` int64.
+        """Return ``(x, y)`` of the recordings with these indices: x ``[T, n, ...]`` float32, y ``[n]`` int64.
 
-        edit: what to do with a recording, given its index and events, before it is counted.
+        Args:
+            indices: as for `numsnn.data.Dataset.select`.
+            edit: function of the index and the events of a recording that returns the events to be counted. Default:
+                none.
         """
         rows = checked_rows(indices, len(self), f"{self.name}: batch")
         steps, *shape = self.sample_shape
@@ -91,8 +97,10 @@ class Frames:
         return x, self.y[rows]
 
     def in_memory(self):
-        """All frames at once as a `numsnn.data.Dataset`: counted once instead of every epoch. Counts are kept as uint8
-        where they fit, else as uint16, and no larger than that."""
+        """Return all frames as a `numsnn.data.Dataset`, so that events are counted once and not again in every epoch.
+
+        Counts are stored as uint8, or as uint16 if they do not fit; larger counts become the largest uint16.
+        """
         from .dataset import Dataset
 
         parts = [self.batch(np.arange(k, min(k + 64, len(self))))[0] for k in range(0, len(self), 64)]
@@ -105,7 +113,9 @@ class Frames:
 def to_frames(
     events: Events, steps: int = 10, by: str = "time", duration: int | None = None, pool: int = 1
 ) -> np.ndarray:
-    """The frames of one recording, ``[T, H, W, P]`` or ``[T, W * P]`` float32; arguments and errors as `Frames`."""
+    """Return the frames of one recording, ``[T, H, W, P]`` or ``[T, W * P]`` float32; arguments and errors as for
+    `Frames`.
+    """
     binner = Binner(events.size, events.polarities, steps, by, duration, pool)
     x = np.zeros((binner.shape[0], 1, *binner.shape[1:]), np.float32)
     binner.count(*binner.addresses(events), x, 0)
@@ -113,12 +123,11 @@ def to_frames(
 
 
 class Binner:
-    """Counts events of a sensor into frames; see `Frames` for the arguments."""
+    """Counts the events of a sensor into frames; the arguments are those of `Frames`."""
 
     def __init__(self, size, polarities, steps, by="time", duration=None, pool=1) -> None:
         for name, value in (("steps", steps), ("pool", pool), ("duration", 1 if duration is None else duration)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"frames: {name} must be a whole number >= 1; got {value!r}")
+            whole(f"frames: {name}", value)
         choice("frames: by", by, BY)
         height, width = size
         pooled = (1 if height == 1 else height // pool, width // pool)
@@ -132,7 +141,7 @@ class Binner:
         self._table = None if pool == 1 else self._pooling(pooled, pool)
 
     def _pooling(self, pooled, pool):
-        """Where every address is counted, -1 for nowhere."""
+        """Return the element of a frame in which each address is counted, or -1 if it is left out."""
         height, width = self.size
         row = np.arange(height) // (1 if height == 1 else pool)
         column = np.arange(width) // pool
@@ -144,13 +153,15 @@ class Binner:
         return table.reshape(-1).astype(np.int32)
 
     def addresses(self, events: Events) -> tuple[np.ndarray, np.ndarray]:
-        """Address and time of events, as a store keeps them."""
+        """Return the addresses and times of events, as a store holds them."""
         address = np.empty(len(events), np.uint32)
         _address(events.x, events.y, events.p, self.size[1], self.polarities, address)
         return address, events.t
 
     def edges(self, time: np.ndarray) -> np.ndarray:
-        """``[T + 1]`` positions of the first event of every frame in times in order, and the end."""
+        """Return ``[T + 1]`` positions in the sorted times: the first event of each frame, and the end of the last
+        frame.
+        """
         n, steps = len(time), self.steps
         if self.duration is None and self.by == "events":
             size, more = divmod(n, steps)
@@ -176,7 +187,7 @@ class Binner:
 
 @compiled
 def _search(time, borders, found):
-    """Position of the first time not before each border, as of the left side of a sorted search."""
+    """Find the position of the first time that is not smaller than each border (binary search)."""
     for k in range(len(borders)):
         low, high = 0, len(time)
         while low < high:

@@ -10,48 +10,45 @@ from typing import Protocol
 
 import numpy as np
 
-# Sets the shuffling apart from other streams that are spawned from the same seed (weights, dropout).
-# Part of what a run depends on: another value here is another order for every seed.
+from ..validate import whole
+
+# Keeps the random numbers of shuffling apart from others of the same seed (weights, dropout). Changing this
+# value would change the order of the samples for every seed.
 _STREAM = 0x6F72646572  # "order"
 
 
 class Source(Protocol):
-    """What a Loader draws from: `numsnn.data.Dataset`, or any data that can make batches by index."""
+    """What a Loader needs: `numsnn.data.Dataset`, or any other class that makes batches from indices."""
 
     def __len__(self) -> int:
         """Number of samples."""
 
     def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``(x, y)`` of the samples at indices ``[n]``."""
+        """Return ``(x, y)`` of the samples with the indices ``[n]``."""
 
 
 class Loader:
-    """Cuts a dataset into batches, an epoch at a time.
+    """Divides a dataset into batches, epoch by epoch.
 
-    The order of an epoch is a function of (seed, epoch) and of nothing else, not of what was drawn before:
-    a run that stopped after k batches of epoch e goes on with ``epoch(e, start=k)`` and sees exactly the
-    batches it would have seen. (NumPy promises its streams within a version, not for ever.)
+    The order of an epoch depends only on (seed, epoch). A run that stopped after k batches of an epoch continues with
+    ``epoch(e, start=k)`` and gets the batches that it would have got without the interruption. (NumPy may change its
+    random streams in a later version.) Batches and their order are the same for any number of workers. A dataset that
+    changes from epoch to epoch, such as `numsnn.data.Augmented`, has a method ``at_epoch(epoch)`` that returns the
+    source of that epoch's batches.
 
-    Parameters
-    ----------
-    dataset : `Dataset`, or anything with ``len()`` and ``batch(indices)``.
-    batch_size : samples a batch, >= 1; the last batch of an epoch may be smaller.
-    shuffle : a new order each epoch instead of the stored one.
-    seed : whole number >= 0, for shuffle.
-    drop_last : leave out a last batch that is smaller than batch_size.
-    workers : threads that make batches ahead of their use; 0, the default, makes each batch when it is asked for.
-    prefetch : batches that are ready or being made ahead, >= 1, where there are workers. Default 2, or as many as
-        there are workers.
+    Args:
+        dataset: a `Dataset`, or another object with ``len()`` and ``batch(indices)``.
+        batch_size: samples per batch, at least 1; the last batch of an epoch may be smaller. Default 64.
+        shuffle: whether each epoch has a new order instead of the stored one. Default False.
+        seed: whole number of at least 0 that determines the orders. Default 0.
+        drop_last: whether a last batch that is smaller than batch_size is left out. Default False.
+        workers: number of threads that make batches in advance; 0 (default) makes each batch when it is asked for.
+        prefetch: number of batches that the workers make in advance, at least 1. Default: the number of workers, but at
+            least 2.
 
-    Batches and their order are the same for any number of workers. A dataset that changes from epoch to epoch, such
-    as `numsnn.data.Augmented`, has a method ``at_epoch(epoch)`` that gives the source of that epoch's batches.
-
-    Raises
-    ------
-    TypeError
-        If dataset cannot make batches, such as a bare tuple (x, y).
-    ValueError
-        If an argument is not as above, or if drop_last leaves no batch.
+    Raises:
+        TypeError: dataset cannot make batches, for example because it is a tuple (x, y).
+        ValueError: another argument is out of range, or drop_last leaves no batch.
     """
 
     def __init__(
@@ -69,41 +66,47 @@ class Loader:
                 f"Loader: dataset must be a Dataset; got {type(dataset).__name__}. For arrays: as_dataset((x, y))"
             )
         self.dataset = dataset
-        self.batch_size = _whole("batch_size", batch_size, least=1)
+        self.batch_size = whole("Loader: batch_size", batch_size)
         self.shuffle = bool(shuffle)
-        self.seed = _whole("seed", seed, least=0)
+        self.seed = whole("Loader: seed", seed, 0)
         self.drop_last = bool(drop_last)
-        self.workers = _whole("workers", workers, least=0)
-        self.prefetch = max(2, self.workers) if prefetch is None else _whole("prefetch", prefetch, least=1)
+        self.workers = whole("Loader: workers", workers, 0)
+        self.prefetch = max(2, self.workers) if prefetch is None else whole("Loader: prefetch", prefetch)
         if len(self) == 0:
             raise ValueError(f"Loader: drop_last leaves no batch: {len(dataset)} samples, batch_size {self.batch_size}")
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Number of batches per epoch."""
         full, rest = divmod(len(self.dataset), self.batch_size)
         return full + (rest > 0 and not self.drop_last)
 
     def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches ``(x, y)`` of one epoch from batch number start on, as the dataset makes them.
+        """Return an iterator over the batches ``(x, y)`` of one epoch, as the dataset makes them.
 
-        epoch: whole number >= 0. start: ``0 .. len(self)``; ``len(self)``, where a run stopped right at the
-        end of an epoch, gives nothing. Raises ValueError for others, at the call and not at the first batch.
+        Args:
+            epoch: whole number of at least 0.
+            start: number of the first batch, ``0 .. len(self)``. With ``len(self)``, for a run that stopped at the end
+                of an epoch, there are no batches. Default 0.
+
+        Raises:
+            ValueError: epoch or start is out of range. The error is raised by this call, not when the first batch is
+                made.
         """
-        epoch = _whole("epoch", epoch, least=0)
-        start = _whole("start", start, least=0)
+        epoch = whole("Loader: epoch", epoch, 0)
+        start = whole("Loader: start", start, 0)
         if start > len(self):
-            raise ValueError(f"Loader: start must be in 0..{len(self)}, the batches of an epoch; got {start}")
+            raise ValueError(f"Loader: start must be in 0..{len(self)}, the number of batches; got {start}")
         at_epoch = getattr(self.dataset, "at_epoch", None)
         source = self.dataset if at_epoch is None else at_epoch(epoch)
         return self._batches(source, self._order(epoch), start)
 
     def _order(self, epoch: int) -> np.ndarray:
-        """Sample numbers ``[N]`` in the order of this epoch."""
+        """Return the sample numbers ``[N]`` in the order of this epoch."""
         n = len(self.dataset)
         if not self.shuffle:
             return np.arange(n)
-        # A spawn key, not the plain entropy (seed, epoch): trailing zeros of the entropy are padding, so
-        # epoch 0 would be the very stream that default_rng(seed) gives to everybody else.
+        # A spawn key instead of the entropy (seed, epoch): NumPy pads entropy with zeros, so that epoch 0 would get
+        # the same random numbers as default_rng(seed).
         sequence = np.random.SeedSequence(self.seed, spawn_key=(_STREAM, epoch))
         return np.random.Generator(np.random.PCG64(sequence)).permutation(n)
 
@@ -123,11 +126,5 @@ class Loader:
                 if (i := next(rest, None)) is not None:
                     ahead.append(pool.submit(make, i))
                 yield batch
-        finally:  # also where the caller has had enough
+        finally:  # also if the caller stops before the last batch
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _whole(name: str, value: int, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"Loader: {name} must be a whole number >= {least}; got {value!r}")
-    return int(value)

@@ -1,10 +1,12 @@
-"""What the scripts of data_prep share: raw files in, one store out, in steps that can be interrupted.
+"""What the scripts of data_prep share: they turn raw files into one store, in steps that can be interrupted.
 
-A script describes its dataset as a `Plan`, a list of `Job`s that each make a stretch of samples. `run` does the jobs on
-several threads and keeps the result of each, written whole, in the folder OUT.h5.parts; when all are there the store is
-put together in the plan's order and the folder removed. A run that was stopped at any moment and is started again does
-the missing jobs only and ends in the same file, byte for byte: no file is ever seen half written, and the folder is
-used again only for the same raw files.
+A script describes its dataset as a `Plan`: a list of `Job`s, each of which makes some consecutive samples. `run` does
+the jobs on several threads and writes the result of each job to the folder OUT.h5.parts. When all results are there,
+`run` joins them in the plan's order to the store and removes the folder.
+
+A run that is started again after an interruption at any moment does only the missing jobs and ends in the same file,
+byte for byte. Files appear under their names only when they are complete. The folder is used again only if the raw
+files are the same.
 """
 
 from __future__ import annotations
@@ -30,12 +32,18 @@ from .events import Events
 from .store import FORMAT, open_store, pack, writing
 
 STRETCH = 250
-"""Recordings a job, where a script makes stretches."""
+"""Recordings per job of `stretches`."""
 
 
 @dataclass
 class Job:
-    """A stretch of samples of a part: `make` gives them, an array or a list of `Events`, and their labels."""
+    """Some consecutive samples of one part.
+
+    Attributes:
+        part: "train", "valid" or "test".
+        name: name of the job within its part.
+        make: function that returns the samples, an array or a list of `Events`, and their labels.
+    """
 
     part: str
     key: str
@@ -47,14 +55,14 @@ class Plan:
     """A dataset to prepare.
 
     Attributes:
-        name: of the dataset.
+        name: name of the dataset.
         kind: "pictures" or "events".
-        classes: names in label order.
-        source: who published the data, where, under which licence if known.
-        jobs: in the order of the samples.
+        classes: names of the classes in the order of the labels.
+        source: who published the data, where, and under which licence if it is known.
+        jobs: jobs in the order of the samples.
         inputs: raw files that the result depends on.
         scale, size, polarities: as in the store.
-        note: a line for the user, such as how the data are split.
+        note: a line for the user, for example about how the data are split.
     """
 
     name: str
@@ -70,7 +78,9 @@ class Plan:
     settings: dict = field(default_factory=dict)
 
     def fingerprint(self) -> str:
-        """Names what the result depends on: the plan, and name, size and time of change of every raw file."""
+        """Return a digest of what the result depends on: the plan, and name, size and modification time of each raw
+        file.
+        """
         files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in self.inputs]
         plan = (FORMAT, self.name, self.kind, self.classes, self.scale, self.size, self.polarities, self.settings)
         return hashlib.sha256(repr((plan, files, [(job.part, job.key) for job in self.jobs])).encode()).hexdigest()
@@ -80,7 +90,11 @@ class Plan:
 
 
 def existing(folder: Path, names: Iterable[str], advice: str) -> list[Path]:
-    """The named files of a folder. Raises FileNotFoundError with the advice on how to get them."""
+    """Return the paths of the named files of a folder.
+
+    Raises:
+        FileNotFoundError: a file is missing. The message ends with the advice on how to get the files.
+    """
     found = [Path(folder) / name for name in names]
     missing = [path.name for path in found if not path.exists()]
     if missing:
@@ -90,7 +104,11 @@ def existing(folder: Path, names: Iterable[str], advice: str) -> list[Path]:
 
 
 def matching(folder: Path, pattern: str, advice: str) -> list[Path]:
-    """Files of a folder that fit a pattern, in order of name, numbers by value. Raises FileNotFoundError."""
+    """Return the files of a folder that match a pattern, sorted by name, with numbers in names sorted by value.
+
+    Raises:
+        FileNotFoundError: no file matches. The message ends with the advice on how to get the files.
+    """
     found = sorted(Path(folder).glob(pattern), key=lambda path: _by_number(path.name))
     if not found:
         raise FileNotFoundError(f"{folder}: no file {pattern} found. {advice}")
@@ -103,7 +121,7 @@ def _by_number(name):
 
 
 def stretches(part: str, files: list[Path], labels: list[int], read: Callable[[Path], Events]) -> list[Job]:
-    """Jobs that read a recording a file, `STRETCH` of them each."""
+    """Return jobs that read one recording per file, `STRETCH` recordings per job."""
 
     def job(first):
         paths, rows = files[first : first + STRETCH], np.array(labels[first : first + STRETCH])
@@ -116,19 +134,23 @@ def stretches(part: str, files: list[Path], labels: list[int], read: Callable[[P
 
 
 def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | None = None) -> int:
-    """The command line of a script: RAW OUT.h5 [--workers N] [--force] [--quiet]; returns the exit status.
+    """Run the command line of a script: RAW OUT.h5 [--workers N] [--force] [--quiet].
 
-    0: done. 2: an error, told in one line. 130: Ctrl-C; the same command goes on.
+    Returns:
+        the exit status: 0 when the store is written, 2 after an error (printed in one line), 130 after Ctrl-C (the same
+            command then continues the run).
     """
     title, _, rest = description.strip().partition("\n")
     parser = argparse.ArgumentParser(
         description=title, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("raw", metavar="RAW", type=Path, help="folder with the files as they were published")
+    parser.add_argument("raw", metavar="RAW", type=Path, help="folder with the published files")
     parser.add_argument("out", metavar="OUT.h5", type=Path, help="store to write")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads (default: every core)")
-    parser.add_argument("--force", action="store_true", help="replace OUT.h5 if it is there")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="number of threads (default: one per core)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace OUT.h5 if it exists")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
     options = parser.parse_args(arguments)
     try:
         if options.workers < 1:
@@ -136,10 +158,10 @@ def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | 
         if not options.raw.is_dir():
             raise FileNotFoundError(f"{options.raw}: no such folder")
         if options.out.exists() and not options.force:
-            raise FileExistsError(f"{options.out} is there already; --force replaces it")
+            raise FileExistsError(f"{options.out} exists already; --force replaces it")
         print(run(plan(options.raw), options.out, options.workers, not options.quiet))
     except KeyboardInterrupt:
-        print(f"\nstopped; the same command goes on where it was ({folder_of(options.out)})", file=sys.stderr)
+        print(f"\nstopped; the same command continues from {folder_of(options.out)}", file=sys.stderr)
         return 130
     except (ValueError, OSError, ImportError) as error:
         print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
@@ -148,14 +170,24 @@ def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | 
 
 
 def folder_of(out: Path) -> Path:
-    """Where the finished jobs of a preparation are kept."""
+    """Return the folder in which a run for `out` stores the results of finished jobs."""
     return out.with_name(f"{out.name}.parts")
 
 
 def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> str:
-    """Prepare a dataset; returns a summary of sizes and speeds.
+    """Prepare a dataset. Results of finished jobs are kept after an error and after Ctrl-C.
 
-    Raises what the jobs raise, OSError where files cannot be written; then, as after Ctrl-C, finished jobs are kept.
+    Args:
+        plan: the dataset.
+        out: path of the store.
+        workers: number of threads. Default 1.
+        progress: whether a progress bar is shown. Default True.
+
+    Returns:
+        a summary of sizes and speeds, as text.
+
+    Raises:
+        OSError: a file cannot be written. Errors of the jobs are raised unchanged.
     """
     started = time.perf_counter()
     out = Path(out)
@@ -175,12 +207,12 @@ def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> str:
 
 
 def _fresh_folder(folder, fingerprint):
-    """The folder of finished jobs; one of another plan, or of other raw files, is emptied first."""
+    """Return the folder of finished jobs. Results of another plan or of other raw files are removed first."""
     mark = folder / "fingerprint"
     if folder.exists() and not (mark.is_file() and mark.read_text() == fingerprint):
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for rest in (*folder.glob("*.tmp"), *folder.glob(".*.tmp")):  # of a run that was killed
+    for rest in (*folder.glob("*.tmp"), *folder.glob(".*.tmp")):  # left by a run that was killed
         rest.unlink(missing_ok=True)
     if not mark.exists():
         _write(mark, fingerprint.encode())
@@ -188,7 +220,7 @@ def _fresh_folder(folder, fingerprint):
 
 
 def _do_jobs(plan, folder, workers, progress):
-    """Paths of the results of all jobs, in order; those that are missing are made."""
+    """Do all jobs whose results are missing; return the paths of all results in order."""
     from tqdm import tqdm
 
     paths = [folder / f"{k:06d}.npz" for k in range(len(plan.jobs))]
@@ -224,7 +256,7 @@ def _do(plan, job, path):
 
 
 def _write(path, content):
-    """A whole file or none."""
+    """Write a file under a temporary name and rename it when it is complete."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -242,17 +274,17 @@ def _summary(plan, out, skipped, seconds):
     with open_store(out) as store:
         for part, samples in store.parts.items():
             counts = np.bincount(samples.y, minlength=len(plan.classes))
-            line = f"  {part}: {len(samples)} samples, {counts.min()} to {counts.max()} a class"
+            line = f"  {part}: {len(samples)} samples, {counts.min()} to {counts.max()} per class"
             if plan.kind == "events":
                 events = int(samples.offset[-1])
-                line += f", {events:,} events, {events / len(samples):.0f} a recording"
+                line += f", {events:,} events, {events / len(samples):.0f} per recording"
             lines.append(line)
         if plan.kind == "events":
             total = sum(int(samples.offset[-1]) for samples in store.parts.values())
-            rest = f"{size / max(1, total):.2f} bytes an event, {total / seconds / 1e6:.2f} million events a second"
+            rest = f"{size / max(1, total):.2f} bytes per event, {total / seconds / 1e6:.2f} million events per second"
         else:
             total = sum(map(len, store.parts.values()))
-            rest = f"{size / total:.0f} bytes a picture, {total / seconds:.0f} pictures a second"
+            rest = f"{size / total:.0f} bytes per picture, {total / seconds:.0f} pictures per second"
     lines.append(f"  {rest}")
-    lines += [f"  skipped or put right: {count:,} {reason}" for reason, count in sorted(skipped.items())]
+    lines += [f"  left out or corrected: {count:,} {reason}" for reason, count in sorted(skipped.items())]
     return "\n".join([*lines, *([f"  {plan.note}"] if plan.note else [])])

@@ -1,16 +1,17 @@
-"""One HDF5 file a dataset, compact and ready to train from.
+"""Stores: one compact HDF5 file per dataset, from which networks can be trained directly.
 
     attributes     format, kind ("pictures", "sequences" or "events"), name, source, classes (JSON), scale, size,
                    polarities
-    /PART/y        [N] labels; PART is train, test and, where the publisher has one, valid
-    pictures       /PART/x        [N, H, W, C] or [N, F]; sequences have T as second axis
-    events         /PART/address  [M] (y * width + x) * polarities + p of all recordings one after another
+    /PART/y        [N] labels; PART is train, test or, if the publisher provides it, valid
+    pictures       /PART/x        [N, H, W, C] or [N, F]; sequences have T as their second axis
+    events         /PART/address  [M] (y * width + x) * polarities + p of all recordings, one after another
                    /PART/time     [M] microseconds since the recording's first event
-                   /PART/offset   [N + 1] where each recording begins, and the end
+                   /PART/offset   [N + 1] position of the first event of each recording, and M
                    /PART/start    [N] microseconds at the first event
 
-Integers are as small as they can be; arrays are cut into chunks, shuffled by byte, deflated and given checksums by
-HDF5's own filters, which every HDF5 library reads. The same samples give the same file, byte for byte.
+Integers have the smallest type that can hold them. Arrays are divided into chunks, and HDF5's own filters, which every
+HDF5 library can read, shuffle their bytes, compress them and add checksums. The same samples give the same file, byte
+for byte.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ FORMAT = "numsnn data 1"
 KINDS = ("pictures", "sequences", "events")
 PARTS = ("train", "valid", "test")
 CHUNK_BYTES = 16384
-"""Of one chunk of pictures: a shuffled order reads whole chunks for single pictures, so they are small."""
+"""Bytes per chunk of pictures. Chunks are small because a shuffled order reads a whole chunk for a single picture."""
 CHUNK_EVENTS = 16384
 FILTERS = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
 LONGEST = 2**32 - 1
-"""Microseconds of a recording that uint32 can hold: 71 minutes."""
+"""Longest duration of a recording in microseconds (71 minutes), because times are stored as uint32."""
 MEMORY = 256 << 20
 
 
 class Store:
-    """A store that is open: ``store["train"]``, or ``store.train``, is a part of it.
+    """An open store: ``store["train"]`` or ``store.train`` is one of its parts.
 
     Parts are `numsnn.data.stored.StoredSamples` or `numsnn.data.stored.Recordings`.
     """
@@ -77,7 +78,7 @@ class Store:
         return open_store, self._origin
 
     def close(self) -> None:
-        """Close the file; parts that are in memory stay usable."""
+        """Close the file. Parts that are in memory can still be used."""
         self._file.close()
 
     def __enter__(self) -> Store:
@@ -91,13 +92,13 @@ def open_store(path: str | os.PathLike[str], memory: int = MEMORY) -> Store:
     """Open a store.
 
     Args:
-        path: of the file.
-        memory: bytes; a part that takes at most so many is read at its first use and kept, others are read from the
-            file sample by sample. Default 256 MiB.
+        path: path of the file.
+        memory: number of bytes; a part that takes at most this number is read at its first use and kept in memory,
+            larger parts are read from the file sample by sample. Default 256 MiB.
 
     Raises:
-        OSError: there is no such file, or it cannot be read.
-        FormatError: it is no store, or damaged.
+        OSError: the file does not exist or cannot be read.
+        FormatError: the file is not a store, or is damaged.
     """
     source = os.fspath(path)
     with opened(path) as file:
@@ -108,10 +109,10 @@ def open_store(path: str | os.PathLike[str], memory: int = MEMORY) -> Store:
 
 
 def _header(file, path):
-    """The attributes, checked."""
+    """Return the attributes after checking them."""
     if file.attrs.get("format") != FORMAT:
         found = file.attrs.get("format")
-        raise FormatError(path, 0, f"no store of numsnn: its format is {found!r}, expected {FORMAT!r}")
+        raise FormatError(path, 0, f"not a store of numsnn: its format is {found!r}, expected {FORMAT!r}")
     about = {key: value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()}
     try:
         about["classes"] = json.loads(about["classes"])
@@ -140,11 +141,16 @@ def writing(
     polarities: int = 2,
     folder: str | os.PathLike[str] | None = None,
 ) -> Iterator[Writer]:
-    """A `Writer` of a new store, which takes the place of path when the block ends, and is gone when it fails.
+    """Open a `Writer` of a new store. The new file replaces `path` when the block ends, and is removed if the block
+    fails.
 
-    folder: where the file grows; default beside path.
+    Args:
+        path, kind, name, classes, source, scale, size, polarities: as in the store.
+        folder: folder in which the file is written. Default: the folder of `path`.
 
-    Raises ValueError for an unknown kind, OSError if the place cannot be written to or the disk is full.
+    Raises:
+        ValueError: an unknown kind.
+        OSError: the file cannot be written, or the disk is full.
     """
     import h5py
 
@@ -181,8 +187,9 @@ def writing(
 
 
 class _Disk(io.RawIOBase):
-    """The file HDF5 writes to. HDF5 cannot give up in good order when the disk is full: it is told that all went well,
-    and `check` raises what went wrong."""
+    """The file that HDF5 writes to. HDF5 cannot handle a full disk: this class hides write errors from it until
+    `check`.
+    """
 
     def __init__(self, raw, path) -> None:
         self._raw, self._path = raw, path
@@ -211,7 +218,7 @@ class _Disk(io.RawIOBase):
             return size
 
     def readinto(self, buffer) -> int:
-        """What was never written reads as zeros."""
+        """Read bytes; bytes that were never written are zeros."""
         view = memoryview(buffer)
         found = 0
         while found < view.nbytes and (more := self._raw.readinto(view[found:])):
@@ -226,11 +233,11 @@ class _Disk(io.RawIOBase):
         return self._raw.tell()
 
     def flush(self) -> None:
-        """Nothing is buffered here."""
+        """Do nothing, because nothing is buffered here."""
 
 
 class Writer:
-    """Fills a store, a stretch of samples at a time."""
+    """Writes a store, some samples at a time."""
 
     def __init__(self, file, disk: _Disk, classes: int, form: tuple) -> None:
         self._file, self._disk, self._classes = file, disk, classes
@@ -238,11 +245,20 @@ class Writer:
         self._label = np.min_scalar_type(max(0, classes - 1))
 
     def append(self, part: str, samples, labels) -> None:
-        """Add samples to a part: an array ``[n, ...]``, or for events a list of `Events`."""
+        """Add samples to a part.
+
+        Args:
+            part: "train", "valid" or "test".
+            samples: an array ``[n, ...]``, or for events a list of `Events`.
+            labels: ``[n]`` whole numbers.
+
+        Raises:
+            ValueError: an unknown part, different numbers of samples and labels, or a label out of range.
+        """
         choice("store: part", part, PARTS)
         labels = np.asarray(labels)
         if len(samples) != len(labels):
-            raise ValueError(f"store: {len(samples)} samples but {len(labels)} labels")
+            raise ValueError(f"store: got {len(samples)} samples, but {len(labels)} labels")
         if len(labels) and (labels.min() < 0 or labels.max() >= self._classes):
             raise ValueError(f"store: labels must be in 0..{self._classes - 1}; got {labels.min()} to {labels.max()}")
         columns = {"x": np.asarray(samples)}
@@ -251,7 +267,7 @@ class Writer:
         self.append_packed(part, columns, labels)
 
     def append_packed(self, part: str, columns: dict[str, np.ndarray], labels: np.ndarray) -> None:
-        """Add samples that are packed as the store keeps them: {"x": ...}, or for events the result of `pack`."""
+        """Add samples in the form in which the store holds them: {"x": ...}, or for events the result of `pack`."""
         group = self._file.require_group(part)
         if self._kind == "events":
             first = "offset" not in group
@@ -279,15 +295,17 @@ class Writer:
 
 
 def pack(recordings: Iterable[Events], size: tuple[int, int], polarities: int) -> dict[str, np.ndarray]:
-    """Recordings as the store keeps them: "address" and "time" ``[M]``, "lengths" and "start" ``[n]``."""
+    """Return recordings as the store holds them: "address" and "time" ``[M]``, "lengths" and "start" ``[n]``."""
     kind = np.min_scalar_type(size[0] * size[1] * polarities - 1)
     addresses, times, lengths, start = [np.empty(0, kind)], [np.empty(0, np.uint32)], [], []
     for k, events in enumerate(recordings):
         if events.size != tuple(size) or events.polarities != polarities:
-            wanted = f"size {tuple(size)} and {polarities} polarities"
-            raise ValueError(f"store: recording {k} has size {events.size} and {events.polarities}; expected {wanted}")
+            found, wanted = (
+                f"size {s}, polarities {p}" for s, p in ((events.size, events.polarities), (size, polarities))
+            )
+            raise ValueError(f"store: recording {k} has {found}; expected {wanted}")
         if events.duration > LONGEST:
-            raise ValueError(f"store: recording {k} takes {events.duration} us; at most {LONGEST} are kept")
+            raise ValueError(f"store: recording {k} lasts {events.duration} us; at most {LONGEST} us can be stored")
         begin = int(events.t[0]) if len(events) else 0
         address = (events.y.astype(np.int64) * size[1] + events.x) * polarities + events.p
         addresses.append(address.astype(kind))
@@ -302,23 +320,25 @@ def save(path: str | os.PathLike[str], name: str = "data", source: str = "", **p
     """Write datasets as the parts of a store: ``save("mine.h5", train=train, test=test)``.
 
     Args:
-        path: of the file; replaced if it exists.
-        name, source: what the store calls itself, and where the data come from.
-        parts: of train, valid and test, each a `numsnn.data.Dataset`; all with the same classes, scale and kind.
+        path: path of the file, which is replaced if it exists.
+        name: name of the dataset. Default "data".
+        source: where the data come from. Default "".
+        parts: one or more of train, valid and test, each a `numsnn.data.Dataset`, all with the same classes, scale,
+            kind and shape of samples.
 
     Raises:
-        ValueError: no part, an unknown one, or parts that differ.
-        OSError: the place cannot be written to.
+        ValueError: no part is given, a part is unknown, or the parts differ.
+        OSError: the file cannot be written.
     """
     if not parts:
-        raise ValueError("save: name at least one part: train=dataset")
+        raise ValueError("save: give at least one part, for example train=dataset")
     first = next(iter(parts.values()))
     alike = ("classes", "scale", "timed", "sample_shape")
     for part, data in parts.items():
         for key in alike:
             if getattr(data, key) != getattr(first, key):
                 ours, theirs = getattr(data, key), getattr(first, key)
-                raise ValueError(f"save: all parts need the same {key}; {part} has {ours!r}, the first {theirs!r}")
+                raise ValueError(f"save: all parts need the same {key}; {part} has {ours!r}, the first has {theirs!r}")
     kind = "sequences" if first.timed else "pictures"
     with writing(path, kind, name, first.classes, source, first.scale) as writer:
         for part in sorted(parts, key=PARTS.index):

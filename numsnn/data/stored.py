@@ -1,4 +1,4 @@
-"""The parts of a store: labelled samples, or recordings, that are read when they are asked for."""
+"""The parts of a store: labelled samples or recordings, which are read when they are needed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from .frames import Frames
 
 
 class _Part:
-    """Arrays in a file; those that are small enough are taken into memory when the first sample is asked for.
+    """Arrays in a file. If they are small enough, they are read into memory when the first sample is needed.
 
-    A part can be copied and pickled: no samples are taken along, a copy opens the file again."""
+    A part can be copied and pickled. The copy holds no samples but opens the file again.
+    """
 
     def __init__(self, group, about: dict, path: str, memory: int, names: tuple[str, ...]) -> None:
         self._path, self._lock = path, threading.Lock()
@@ -48,7 +49,7 @@ class _Part:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes, whether or not each of them has a sample."""
+        """Number of classes, including classes without a sample."""
         return len(self.classes)
 
     @property
@@ -57,7 +58,7 @@ class _Part:
         return self._small
 
     def _array(self, name):
-        """An array: of the file, or in memory."""
+        """Return an array of the file, or its copy in memory."""
         if self._small and not isinstance(self._arrays[name], np.ndarray):
             with self._lock:
                 for key in self._large:
@@ -66,7 +67,7 @@ class _Part:
         return self._arrays[name]
 
     def _read(self, name, rows):
-        """Rows of an array, or FormatError where its checksum does not fit."""
+        """Return rows of an array, or raise FormatError if its checksum does not match."""
         array = self._arrays[name]
         try:
             return array[rows]
@@ -76,30 +77,30 @@ class _Part:
 
 
 def _reopened(kind, about, path, memory, name, labels):
-    """A part of a store whose copy or pickle is opened again.
+    """Open a part of a store again after it was copied or unpickled.
 
     Args:
-        kind: the part's class.
-        about, path, memory: as the class takes them.
-        name: of the part's group.
-        labels: those that it had.
+        kind: class of the part.
+        about, path, memory: arguments of the class.
+        name: name of the part's group.
+        labels: labels of the part when it was copied.
 
     Raises:
-        OSError: there is no such file any more.
-        FormatError: it is damaged, or holds other labels.
+        OSError: the file does not exist any more.
+        FormatError: the file is damaged or holds other labels.
     """
     import h5py
 
-    with opened(path) as file:  # which names what is wrong with the file
+    with opened(path) as file:  # raises a FormatError that says what is wrong with the file
         kind(file[name], about, path, memory)
     part = kind(h5py.File(path, "r")[name], about, path, memory)
     if not np.array_equal(part.y, labels):
-        raise FormatError(path, 0, f"{name}: the labels are not those that were there when the part was copied")
+        raise FormatError(path, 0, f"{name}: the labels differ from those that the part had when it was copied")
     return part
 
 
 class StoredSamples(_Part):
-    """Pictures, features, or with a time axis sequences, in a store. Used like a `numsnn.data.Dataset`."""
+    """Pictures, feature vectors, or sequences in a store. Its use is that of `numsnn.data.Dataset`."""
 
     def __init__(self, group, about: dict, path: str, memory: int) -> None:
         super().__init__(group, about, path, memory, ("x",))
@@ -115,13 +116,13 @@ class StoredSamples(_Part):
         return f"StoredSamples({self.name!r}: {len(self)} samples of {shape} {self.dtype}, {self.n_classes} classes)"
 
     def raw(self, indices: ArrayLike) -> np.ndarray:
-        """The named samples as they are stored, ``[n, *sample_shape]``."""
+        """Return the samples with these indices as they are stored, ``[n, *sample_shape]``."""
         rows = checked_rows(indices, len(self), f"{self.name}: batch")
         if isinstance(self._array("x"), np.ndarray):
             return self._array("x")[rows]
         out = np.empty((len(rows), *self.sample_shape), self.dtype)
         first = 0
-        while first < len(rows):  # neighbours in one go
+        while first < len(rows):  # consecutive samples are read together
             last = first + 1
             while last < len(rows) and rows[last] == rows[last - 1] + 1:
                 last += 1
@@ -130,14 +131,18 @@ class StoredSamples(_Part):
         return out
 
     def batch(self, indices: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """``(x, y)`` of the named samples: x ``[n, *sample_shape]`` float32, or ``[T, n, ...]``; y ``[n]`` int64."""
+        """Return ``(x, y)`` of the samples with these indices.
+
+        Returns:
+            x ``[n, *sample_shape]`` float32, or ``[T, n, ...]`` for sequences; and y ``[n]`` int64.
+        """
         rows = checked_rows(indices, len(self), f"{self.name}: batch")
         x = self.raw(rows)
         return scaled(x.swapaxes(0, 1) if self.timed else x, self.scale), self.y[rows]
 
 
 class Recordings(_Part):
-    """Recordings of an event sensor in a store, or in memory (see `recordings`)."""
+    """Recordings of an event sensor in a store. `RecordingsInMemory` holds recordings that come from no file."""
 
     def __init__(self, group, about: dict, path: str, memory: int) -> None:
         super().__init__(group, about, path, memory, ("address", "time"))
@@ -157,11 +162,11 @@ class Recordings(_Part):
         return f"Recordings({self.name!r}: {len(self)} with {events}, {self.n_classes} classes)"
 
     def lengths(self) -> np.ndarray:
-        """Events of every recording, ``[N]``."""
+        """Return the number of events per recording, ``[N]``."""
         return np.diff(self.offset)
 
     def packed(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Address and time of the events of a recording, as the store keeps them."""
+        """Return address and time of the events of a recording, as the store holds them."""
         rows = slice(int(self.offset[index]), int(self.offset[index + 1]))
         address, time = self._array("address"), self._array("time")
         if isinstance(address, np.ndarray):
@@ -174,7 +179,7 @@ class Recordings(_Part):
         return address, time
 
     def events(self, index: int) -> Events:
-        """A recording. index: 0 .. N - 1."""
+        """Return the events of the recording with this index, 0 .. N - 1."""
         (index,) = checked_rows([index], len(self), f"{self.name}: events")
         address, time = self.packed(index)
         address = address.astype(np.int64)
@@ -183,7 +188,7 @@ class Recordings(_Part):
         return Events(x, y, time.astype(np.int64) + self.start[index], p, self.size, self.polarities)
 
     def frames(self, steps: int = 10, **options) -> Frames:
-        """The recordings as sequences of frames to train on; see `numsnn.data.Frames`."""
+        """Return the recordings as sequences of frames to train on. The options are those of `numsnn.data.Frames`."""
         return Frames(self, steps, **options)
 
 
@@ -203,6 +208,6 @@ class RecordingsInMemory(Recordings):
 
 
 class _Arrays(dict):
-    """Arrays that look like a group of a file."""
+    """Arrays in memory with the interface of a group of a file."""
 
     name = "/memory"

@@ -1,9 +1,9 @@
-"""Looking into a network: proof of its gradients, what its neurons do, pictures, and the report of a run."""
+"""Diagnosis of a network: a proof of its gradients, what its neurons do, pictures, and the report of a run."""
 
 from .diagnose import Diagnosis, LayerRow, ParameterRow, diagnose, record_spikes
+from .figures import PlotsUnavailable
 from .gradients import GradientReport, GradientRow, check_gradients
 from .operations import OperationCount, OperationRow, count_operations
-from .plots import PlotsUnavailable
 from .report import write_report
 
 __all__ = [

@@ -1,8 +1,8 @@
-"""What goes on inside a network, layer by layer: firing, potentials, surrogates, gradients, and what is wrong there.
+"""What happens in each layer of a network: firing, potentials, surrogates and gradients, and what looks wrong there.
 
-The share of *undesired* potentials, those so far from the threshold that the surrogate cannot see them and no gradient
-passes, tells most about a spiking network that does not train (docs/method.md, D7). Silent and saturated neurons, the
-potential shift, vanishing gradients and numbers that are not finite are the other usual suspects.
+A potential is *undesired* if it lies outside the surrogate window, so that no gradient passes. The share of undesired
+potentials says most about a spiking network that does not learn (docs/method.md, D7). Other frequent causes are silent
+and saturated neurons, the shift of the potentials, vanishing gradients, and numbers that are not finite.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -19,34 +19,35 @@ from .hints import hints_of
 from .text import report_text
 
 BINS = 60
-"""Bins of a layer's histogram of potentials."""
+"""Number of bins in a layer's histogram of potentials."""
 
 TAIL = 1e-3
-"""Share of the potentials left out of the histogram at either end, so that outliers do not squeeze the rest."""
+"""Share of the potentials that the histogram leaves out at each end, so that outliers do not narrow the rest."""
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """What one neuron layer did. Potentials are in units of the potential; None stands for a number that is not finite.
+    """What one neuron layer did. None stands for a number that is not finite.
 
     Attributes:
-        name: the layer's full name.
-        steps, samples, units: T, N, and neurons a sample (channels times positions).
-        rate: firing rate, spikes a neuron and step.
+        name: full name of the layer.
+        steps, samples, units: T, N, and the number of neurons per sample (channels times positions).
+        rate: firing rate: spikes per neuron and step.
         silent, saturated: share of the units that fired in no (in every) sample and step.
-        mean, std: of all potentials.
-        shift: ``[T]``, Delta[t]: mean over channels of m[t,c] - m*[c], the potentials' mean less what it should be.
-        shift_uncorrected: the same with every PDA correction of the network taken out; None where the layer has none.
-        undesired: ``[T]``, share of potentials that the surrogate cannot see, |u - theta| > reach * width.
-        width, threshold, leak: surrogate width, threshold and beta: one number, or ``[C]`` where channels differ.
-        family, reach: of the surrogate; the reach is in widths.
-        width_bounds: of a learned width; None where it is fixed. A lower one of None is the default, where a width may
-            well stay.
+        mean, std: mean and standard deviation of all potentials.
+        shift: ``[T]``, Delta[t]: mean over channels of m[t,c] - m*[c], the mean of the potentials minus the mean that
+            is expected of them.
+        shift_uncorrected: the same without any PDA correction in the network; None if this layer has no PDA.
+        undesired: ``[T]``, share of the potentials outside the surrogate window, |u - theta| > reach * width.
+        width, threshold, leak: surrogate width, threshold and beta; one number, or ``[C]`` if channels differ.
+        family, reach: family of the surrogate, and its reach in widths.
+        width_bounds: bounds of a learned width; None for a fixed width. The lower bound None stands for the default
+            bound, at which a width may stay.
         pda: whether the layer has a PDA that corrects.
-        gradient: norm of dL/di, i the input current; None without labels.
-        gradient_steps: ``[T]``, the same step by step; None without labels.
-        nonfinite: share of potentials that are not finite; they are left out of the histogram.
-        counts, edges: ``[60]`` and ``[61]``, histogram of the potentials without their outermost 0.1 %.
+        gradient: norm of dL/di, where i is the input current; None without labels.
+        gradient_steps: ``[T]``, the same for each step; None without labels.
+        nonfinite: share of the potentials that are not finite; the histogram leaves them out.
+        counts, edges: ``[60]`` and ``[61]``, histogram of the potentials without the outermost 0.1 % at each end.
     """
 
     name: str
@@ -85,11 +86,11 @@ class ParameterRow:
     """One trained array. None stands for a number that is not finite.
 
     Attributes:
-        name, shape: full name and extents.
+        name, shape: full name and shape.
         norm: Euclidean norm of the value.
         gradient: norm of the gradient; None without labels.
         nonfinite: share of the values that are not finite.
-        gradient_nonfinite: the same of the gradient; None without labels.
+        gradient_nonfinite: share of the gradients that are not finite; None without labels.
     """
 
     name: str
@@ -102,12 +103,13 @@ class ParameterRow:
 
 @dataclass(frozen=True)
 class ProductRow:
-    """How one convolution or fully connected layer was computed: see `numsnn.set_route`.
+    """How one convolution or linear layer was computed; see `numsnn.set_route`.
 
     Attributes:
-        name: the layer's full name.
-        density: share of its inputs that were active; None where the target does not count them.
-        forward, weight, input: the way taken by the forward pass and by the gradients; None where there was none.
+        name: full name of the layer.
+        density: share of its inputs that were active; None on a device that does not count them.
+        forward, weight, input: route of the forward pass, the weight gradient and the input gradient; None for a pass
+            that was not made.
     """
 
     name: str
@@ -119,14 +121,14 @@ class ProductRow:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The result of `diagnose`: prints as tables and hints, and is plain data.
+    """The result of `diagnose`. It is plain data, and prints as tables and hints.
 
     Attributes:
-        layers: a `LayerRow` a neuron layer, in the order the data passes them.
-        parameters: a `ParameterRow` a trained array.
-        loss: mean over samples, the divergence objective included; None without labels or where it is not finite.
-        hints: one line for everything that looks wrong; empty for a healthy network.
-        products: a `ProductRow` a convolution or fully connected layer.
+        layers: one `LayerRow` per neuron layer, in the order in which the data pass them.
+        parameters: one `ParameterRow` per trained array.
+        loss: mean over the samples, including the divergence objective; None without labels or if it is not finite.
+        hints: one line for each thing that looks wrong; empty for a healthy network.
+        products: one `ProductRow` per convolution or linear layer.
     """
 
     layers: tuple[LayerRow, ...]
@@ -136,17 +138,17 @@ class Diagnosis:
     products: tuple[ProductRow, ...] = ()
 
     def to_dict(self) -> dict:
-        """The same as dicts, lists, numbers and None, for JSON."""
+        """Return the same data as dicts, lists, numbers and None, for JSON."""
         return _plain(asdict(self))
 
     @classmethod
     def from_dict(cls, data: dict) -> "Diagnosis":
-        """What `to_dict` gave, also after a round through JSON.
+        """Return the diagnosis from the result of `to_dict`, also after it was written to JSON and read back.
 
         Raises:
             ValueError: a key is missing or unknown.
         """
-        values = _fields_of(cls, {"products": []} | data)  # which runs of earlier versions did not note down
+        values = _fields_of(cls, {"products": []} | data)  # earlier versions did not store products
         for key, row in (("layers", LayerRow), ("parameters", ParameterRow), ("products", ProductRow)):
             values[key] = tuple(row(**_fields_of(row, entry)) for entry in values[key])
         return cls(**values)
@@ -156,33 +158,33 @@ class Diagnosis:
 
 
 def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = False) -> Diagnosis:
-    """Look into a network while it sees a batch.
+    """Look into a network while it processes a batch.
 
-    A copy of the network makes one pass and, with labels, the backward pass of the loss; where PDA corrects something,
-    another pass without the corrections. The network itself is not touched, except that one which is not built yet is
-    built first, as by its first call.
+    A copy of the network makes one forward pass and, with labels, the backward pass of the loss. If a PDA corrects
+    potentials, the copy makes another forward pass without the corrections. The network itself does not change, except
+    that it is built for x if it was not built yet.
 
     Args:
         net: any network.
-        x: input as the network takes it, uint8 or its float dtype.
-        y: labels ``[N]``; without them there are no gradients.
-        loss: default `RateCrossEntropy`; needs labels.
-        training: batch statistics and dropout, as in training, instead of running statistics; the better view of a
-            network whose running statistics have not seen data yet.
+        x: input as for the network's own call, uint8 or its float dtype.
+        y: labels ``[N]``. Default None: no gradients are computed.
+        loss: default `RateCrossEntropy`; a loss needs labels.
+        training: use batch statistics and dropout, as in training, instead of running statistics. This says more about
+            a network whose running statistics have not seen data yet. Default False.
 
     Returns:
-        a report that prints as tables with a hint for everything that looks wrong.
+        the diagnosis, which prints as tables with one hint for each thing that looks wrong.
 
     Raises:
-        ShapeError: input or labels that do not fit.
-        ValueError: NaN or inf in x; a loss without labels.
+        ShapeError: input or labels do not fit the network.
+        ValueError: x holds NaN or inf, or a loss is given without labels.
     """
     if loss is not None and y is None:
         raise ValueError("diagnose: a loss needs labels; got y=None")
     copy, x = _copy(net, x)
     neurons = [(name, layer) for name, layer in copy.named() if isinstance(layer, Neuron)]
     mean_loss = None
-    with np.errstate(all="ignore"):  # numbers that are not finite are what is looked for
+    with np.errstate(all="ignore"):  # finding numbers that are not finite is the purpose here
         mode = Mode(training=training, store=True, inspect=True)
         readout = copy.forward(x, mode)
         if y is not None:
@@ -204,18 +206,18 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
 
 
 def record_spikes(net: Layer, x, sample: int = 0) -> dict[str, np.ndarray]:
-    """The spikes of one sample in every neuron layer, for `plots.raster`. The network is not touched.
+    """Return the spikes of one sample in every neuron layer, for `plots.raster`. The network does not change.
 
     Args:
         net, x: as for `diagnose`.
-        sample: which sample of x.
+        sample: number of the sample in x. Default 0.
 
     Returns:
-        layer name -> uint8 ``[T, units]``, in the order the data passes them.
+        name of the layer -> uint8 ``[T, units]``, in the order in which the data pass the layers.
 
     Raises:
         ShapeError, ValueError: as for `diagnose`.
-        IndexError: x holds no such sample.
+        IndexError: x has fewer samples.
     """
     whole("record_spikes: sample", sample, 0)
     copy, x = _copy(net, x)
@@ -226,14 +228,14 @@ def record_spikes(net: Layer, x, sample: int = 0) -> dict[str, np.ndarray]:
         if isinstance(layer, Neuron):
             steps, samples = layer.input_shape[:2]
             if sample >= samples:
-                raise IndexError(f"record_spikes: sample {sample} of {samples}")
+                raise IndexError(f"record_spikes: sample must be less than {samples}, the samples of x; got {sample}")
             spikes = layer.spikes().reshape(steps, samples, -1)
             recorded[name] = np.ascontiguousarray(spikes[:, sample])
     return recorded
 
 
 def _copy(net, x):
-    """A network of the same values that shares no array with net, built for x, and x in its memory."""
+    """Return a copy of the network that shares no array with it, built for x, and x on the copy's device."""
     x = net.admit(x)
     if not net.built:
         net.build(x.shape)
@@ -250,7 +252,7 @@ def _copy(net, x):
 
 
 def _measure(name, layer):
-    """The fields of a layer's `LayerRow`, all but shift_uncorrected, after a stored pass."""
+    """Return all fields of a layer's `LayerRow` except shift_uncorrected, after a pass that stored its state."""
     kernels = layer.kernels
     u, s = layer.potentials(), layer.spikes()
     steps, samples = layer.input_shape[:2]
@@ -265,7 +267,7 @@ def _measure(name, layer):
         gradient, gradient_steps = _number(np.sqrt(squares.sum())), _numbers(np.sqrt(squares))
     z = (u - layer.thresholds()) / width
     seen = DENSITY[layer.surrogate.family](z) > 0 if FAMILIES[layer.surrogate.family].compact else np.abs(z) <= reach
-    undesired = (~seen).mean((1, 2))  # so that nan counts
+    undesired = (~seen).mean((1, 2))  # so that a potential of NaN counts as undesired
     return {
         "name": name,
         "steps": steps,
@@ -301,7 +303,7 @@ def _width_bounds(layer):
 
 
 def _shift(layer):
-    """Delta ``[T]`` of a layer after a stored pass (docs/method.md, D9)."""
+    """Return Delta ``[T]`` of a layer after a pass that stored its state (docs/method.md, D9)."""
     m = layer.potentials().mean(1, dtype=np.float64)
     target = layer.currents().mean((0, 1), dtype=np.float64)
     if layer.pda is not None and layer.pda.target is not None:
@@ -314,17 +316,17 @@ def _corrects(layer):
 
 
 def _histogram(potentials):
-    """Counts ``[BINS]`` and edges ``[BINS + 1]`` of finite potentials, the tails left out."""
+    """Return counts ``[BINS]`` and edges ``[BINS + 1]`` of the finite potentials, without the tails."""
     low, high = np.quantile(potentials, [TAIL, 1 - TAIL]) if potentials.size else (0.0, 0.0)
     largest = max(abs(low), abs(high))
-    if high - low <= 1e-6 * largest:  # all equal but for rounding
+    if high - low <= 1e-6 * largest:  # all potentials are equal up to rounding
         low, high = low - (largest / 2 or 0.5), high + (largest / 2 or 0.5)
     counts, edges = np.histogram(potentials, BINS, (low, high))
     return tuple(counts.tolist()), tuple(edges.tolist())
 
 
 def _products(net):
-    """A `ProductRow` for every layer that multiplies with weights, after a pass."""
+    """Return one `ProductRow` per convolution or linear layer, after a pass."""
     for name, layer in net.named():
         if isinstance(layer, Routed):
             yield ProductRow(name, layer.density, *map(layer.routes.get, ("forward", "weight", "input")))
@@ -359,8 +361,8 @@ def _numbers(values):
 
 
 def _distinct(values):
-    """One number where all channels share it."""
-    return _numbers(values[:1] if len(np.unique(values)) == 1 else values)  # nan equals nan here
+    """Return one number if all channels share it, otherwise one number per channel."""
+    return _numbers(values[:1] if len(np.unique(values)) == 1 else values)  # np.unique counts NaN as one value
 
 
 # --- plain data ------------------------------------------------------------------------------------------------
@@ -373,7 +375,7 @@ def _plain(value):
 
 
 def _fields_of(cls, data):
-    """The constructor's arguments in data, lists as tuples."""
+    """Return the constructor's arguments from data, with lists as tuples."""
     names = {field.name for field in fields(cls)}
     if odd := sorted(names.symmetric_difference(data)):
         problem = "is missing" if odd[0] in names else "is unknown"

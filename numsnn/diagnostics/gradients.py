@@ -1,8 +1,8 @@
 """Proof of the backward passes: hand-written gradients against finite differences (docs/method.md, R1, R2, R3).
 
-In relaxed mode a spike is Phi_alpha(u - theta) instead of a step, the reset stays attached, and the network is a smooth
-function of its weights, thresholds, leaks and widths: the BPTT formulas are its exact gradient. In float64 they have to
-agree with central differences.
+In relaxed mode a spike is Phi_alpha(u - theta) instead of a step function, and the reset stays attached. The network is
+then a smooth function of its weights, thresholds, leaks and widths, and the formulas of backpropagation through time
+are its exact gradient. In float64 they must agree with central differences.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from ..losses import Loss, RateCrossEntropy
 from ..validate import positive, whole
 
 STENCIL = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
-"""Offsets in steps and weights of the central difference of fourth order."""
+"""Offsets (in increments) and weights of the central difference of fourth order."""
 
 SMALLEST_STEP = 1e-6
-"""Below it rounding outweighs what a smaller step gains."""
+"""The smallest increment. A smaller one loses more by rounding than it gains."""
 
 DIRECTION_SHARES = (1.0, 1 / 4, 1 / 16, 1 / 64)
-"""Shares of an array's entries that a random direction goes through: the fewer, the less likely it meets a kink."""
+"""Shares of an array's entries that a random direction changes. A smaller share is less likely to meet a kink."""
 
 FLOOR = 1e-3
-"""An entry is compared at no finer scale than this share of its array's largest gradient."""
+"""A difference is divided by at least this share of the largest gradient of its array."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,14 @@ class GradientRow:
     """One checked array.
 
     Attributes:
-        name: full name, or "input".
-        shape: of the array.
-        checked: entries compared one by one.
-        worst: largest relative difference among them; nan if none could be compared.
-        direction: relative difference along a random direction, through every entry or, where that met a kink, through
-            some of them; nan as above.
-        redrawn: entries given up because a kink of the surrogate or a maximum's choice lay within the step.
+        name: full name of the parameter, or "input".
+        shape: shape of the array.
+        checked: number of entries that were compared one by one.
+        worst: largest relative difference among these; NaN if no entry could be compared.
+        direction: relative difference along a random direction, which changes all entries or, if that meets a kink,
+            some of them; NaN if no direction could be compared.
+        redrawn: number of entries that could not be compared because the increment crosses a kink of the surrogate, or
+            a point where another input becomes the maximum.
     """
 
     name: str
@@ -50,7 +51,7 @@ class GradientRow:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The result of `check_gradients`: ``ok``, ``worst``, and a table when printed."""
+    """The result of `check_gradients`, which prints as a table."""
 
     rows: tuple[GradientRow, ...]
     tolerance: float
@@ -58,12 +59,12 @@ class GradientReport:
 
     @property
     def worst(self) -> float:
-        """Largest relative difference of all; nan if an array could not be checked."""
+        """Largest relative difference of all arrays; NaN if an array could not be checked."""
         return float(np.max([(row.worst, row.direction) for row in self.rows]))
 
     @property
     def ok(self) -> bool:
-        """Whether every array was checked and agrees to the tolerance."""
+        """Whether every array was checked and no relative difference exceeds the tolerance."""
         return self.worst <= self.tolerance
 
     def __str__(self):
@@ -95,27 +96,27 @@ def check_gradients(
 ) -> GradientReport:
     """Compare every hand-written gradient of a network with central differences.
 
-    A float64 copy of the network runs in relaxed mode with batch statistics, a fixed dropout mask and PDA corrections
-    as they are; the network itself is not touched. Layers with ``detach_reset`` are checked with the reset attached,
-    as without it no function has the gradient that is computed.
+    A float64 copy of the network runs in relaxed mode with batch statistics, a fixed dropout mask and constant PDA
+    corrections; the network itself does not change. Layers with ``detach_reset`` are checked with the reset attached,
+    because the gradient with a detached reset is not the gradient of any function.
 
     Args:
         net: any network.
-        x: input as the network takes it; uint8 is taken as numbers.
+        x: input as for the network's own call; uint8 is converted to numbers.
         y: labels ``[N]``.
         loss: default `RateCrossEntropy`.
-        device: target to check, "cpu" or "reference"; by default the network's own, of one on "cuda" the CPU's, whose
-            twins its kernels are.
-        entries: entries of every array that are compared one by one, beside one random direction through all.
-        step: of the differences; made smaller where a kink lies within it.
-        tolerance: relative difference up to which ``report.ok`` holds. Default 1e-6.
-        seed: of the choice of entries and directions.
+        device: "cpu" or "reference". Default: the network's device, or "cpu" for a CUDA network, whose kernels
+            implement the same equations.
+        entries: number of entries per array that are compared one by one, besides one random direction. Default 5.
+        step: increment of the differences; it is made smaller if it crosses a kink. Default 1e-4.
+        tolerance: largest relative difference for which ``report.ok`` is True. Default 1e-6.
+        seed: determines the entries and directions. Default 0.
 
     Returns:
-        a report that prints as a table.
+        a report, which prints as a table.
 
     Raises:
-        ShapeError, ValueError: input or labels that do not fit.
+        ShapeError, ValueError: input or labels do not fit the network, or an argument is out of range.
     """
     whole("check_gradients: entries", entries)
     positive("check_gradients: step", step)
@@ -123,7 +124,7 @@ def check_gradients(
 
 
 class _Checker:
-    """A float64 copy of a network and the means to move along its parameters."""
+    """A float64 copy of a network whose parameters can be changed a little."""
 
     def __init__(self, net, x, y, loss, device, step, tolerance, seed):
         self.rng = np.random.default_rng(seed)
@@ -135,14 +136,14 @@ class _Checker:
         if device is None:
             device = "cpu" if net.device == "cuda" else net.device
         if device == "cuda":
-            raise ValueError("check_gradients: device must be 'cpu' or 'reference', where float64 is at home")
+            raise ValueError(f"check_gradients: device must be 'cpu' or 'reference'; got {device!r}")
         self.net = Layer.from_description(net.description()).to(device, "float64")
         self.net.build(net.input_shape)
         self.net.load_state(net.state())
         self.x = self.net.kernels.from_host(x, "float64")
 
     def evaluate(self):
-        """Loss, gradient of the readout, and the smooth pieces everything lies on."""
+        """Return the loss, the gradient of the readout, and the smooth pieces that all potentials and maxima lie on."""
         z = self.net.forward(self.x, self.mode)
         losses, dz = self.loss(self.net.kernels, z, self.y)
         penalty = sum(getattr(layer, "penalty", 0.0) for layer in self.net.walk())
@@ -178,7 +179,7 @@ class _Checker:
         return GradientRow(name, array.shape, checked, float(worst), float(along), redrawn)
 
     def check_direction(self, array, grad):
-        """Relative difference along a random direction: through all entries or, where that meets a kink, fewer."""
+        """Return the difference along a random direction of all entries, or of fewer if that meets a kink."""
         for share in DIRECTION_SHARES:
             direction = self.rng.normal(size=array.shape) * (self.rng.random(array.shape) < share)
             length = np.linalg.norm(direction)
@@ -189,14 +190,17 @@ class _Checker:
         return np.nan
 
     def difference(self, analytic, measured, floor):
-        """From a measured slope, relative to the larger of both, to the floor, and to what rounding leaves visible at
-        its step."""
+        """Return the difference relative to the larger value, the floor, or the effect of rounding, whichever is
+        largest.
+        """
         numeric, step = measured
         scale = max(abs(analytic), abs(numeric), floor, self.rounding / step / self.tolerance)
         return abs(analytic - numeric) / scale
 
     def slope(self, array, direction):
-        """Central difference along the direction and its step, or None where even the smallest step meets a kink."""
+        """Return the central difference along a direction and its increment, or None if the smallest increment meets a
+        kink.
+        """
         base = array.copy()
         step = self.step
         try:

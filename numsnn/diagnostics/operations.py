@@ -1,4 +1,6 @@
-"""What a network computes: spikes, synaptic operations, multiply-accumulates, and the energy estimate of the field."""
+"""What a network computes: spikes, synaptic operations, multiply-accumulates, and an energy estimate as in the
+literature.
+"""
 
 from dataclasses import dataclass
 from math import prod
@@ -9,25 +11,27 @@ from ..layers import ConvTranspose2d, Layer, Mode, Neuron
 from ..layers.route import Routed
 
 PICOJOULE_MAC = 4.6
-"""Energy of a 32-bit floating-point multiply and add in 45 nm CMOS: 3.7 + 0.9 pJ (Horowitz, ISSCC 2014,
-doi:10.1109/ISSCC.2014.6757323). An estimate of the arithmetic alone: memory, which costs more, is not in it."""
+"""Picojoules of a 32-bit floating-point multiplication and addition in 45 nm CMOS: 3.7 + 0.9 (Horowitz, ISSCC 2014,
+doi:10.1109/ISSCC.2014.6757323). This is the arithmetic alone, without memory accesses, which cost more."""
 
 PICOJOULE_AC = 0.9
-"""Energy of a 32-bit floating-point add alone, which is all that a spike costs at a synapse; same source."""
+"""Picojoules of a 32-bit floating-point addition, the only operation of a spike at a synapse; same source."""
 
 
 @dataclass(frozen=True)
 class OperationRow:
-    """One layer with weights, or a neuron layer. All counts are means per sample, over all steps.
+    """One layer with weights, or one neuron layer. All counts are means per sample, over all steps.
 
     Attributes:
-        name: the layer's full name.
-        kind: the class's name.
-        spikes: spikes that arrive at a layer with weights, or leave a neuron layer; None where real numbers arrive.
-        accumulates: synaptic operations: additions that spikes cause (arriving spikes times their synapses, of which
-            there are fewer at a picture's border).
-        multiply_accumulates: what real-valued inputs cause, dense: weights times positions, padding included as usual.
-        rate: spikes a neuron and step, of what arrives (layers with weights) or leaves (neurons); None as for spikes.
+        name: full name of the layer.
+        kind: name of its class.
+        spikes: number of spikes that enter a layer with weights, or leave a neuron layer; None if real numbers enter.
+        accumulates: synaptic operations, the additions that spikes cause: spikes times their synapses, which are fewer
+            at the border of a picture.
+        multiply_accumulates: operations that real inputs cause, computed densely: weights times positions, with padding
+            included as usual.
+        rate: spikes per neuron and step of the input (layers with weights) or output (neurons); None if real numbers
+            enter.
     """
 
     name: str
@@ -40,7 +44,7 @@ class OperationRow:
 
 @dataclass(frozen=True)
 class OperationCount:
-    """The result of `count_operations`: totals, and a table when printed."""
+    """The result of `count_operations`: one row per layer, and totals. It prints as a table."""
 
     rows: tuple[OperationRow, ...]
 
@@ -56,7 +60,7 @@ class OperationCount:
 
     @property
     def picojoules(self) -> float:
-        """The estimate usual in the field: 0.9 pJ an accumulate, 4.6 pJ a multiply-accumulate, per sample."""
+        """Energy estimate per sample: 0.9 pJ per accumulate and 4.6 pJ per multiply-accumulate."""
         return PICOJOULE_AC * self.accumulates + PICOJOULE_MAC * self.multiply_accumulates
 
     def __str__(self):
@@ -72,24 +76,26 @@ class OperationCount:
         for line in table:
             cells = zip(line, widths, strict=True)
             lines.append("  ".join(c.rjust(w) if k > 1 else c.ljust(w) for k, (c, w) in enumerate(cells)).rstrip())
-        return "\n".join([*lines, f"energy estimate {self.picojoules / 1e6:.3f} uJ a sample (45 nm, arithmetic alone)"])
+        return "\n".join(
+            [*lines, f"energy estimate {self.picojoules / 1e6:.3f} uJ per sample (45 nm, arithmetic alone)"]
+        )
 
 
 def count_operations(net: Layer, x) -> OperationCount:
-    """Count spikes and operations of one inference pass. The network is not changed.
+    """Count spikes and operations of one inference pass. The network does not change.
 
-    Spikes are what arrives as uint8. Averages of spikes and sums of residuals are real numbers, and count as
-    multiply-accumulates; so does the first layer behind a picture, once, where a `Repeat` computes it once.
+    Inputs of dtype uint8 count as spikes. Averages of spikes and sums of residual blocks are real numbers and count as
+    multiply-accumulates. So does the first layer after a picture, once if a `Repeat` computes it once.
 
     Args:
-        net: a network.
-        x: input as the network takes it; counts are means over its samples.
+        net: any network.
+        x: input as for the network's own call; counts are means over its samples.
 
     Returns:
-        rows in the order the data passes them, and totals.
+        rows in the order in which the data pass the layers, and totals.
 
     Raises:
-        ShapeError, ValueError: input that does not fit.
+        ShapeError, ValueError: the input does not fit the network.
     """
     x = net.admit(x)
     net.forward(x, Mode(store=True))
@@ -112,7 +118,7 @@ def _weighted(name, layer, samples):
     spikes = layer.kernels.to_host(arriving)
     probe = Layer.from_description(layer.description()).to(layer.device, "float64").build(arriving.shape)
     for p in probe.own_parameters():
-        p.value[...] = p.group == "weight"  # all synapses one, all offsets zero: the output counts additions
+        p.value[...] = p.group == "weight"  # with all weights 1 and all biases 0, the output counts additions
     accumulates = float(probe(spikes).sum())
     count = float(spikes.sum(dtype=np.int64))
     return OperationRow(name, kind, count / samples, accumulates / samples, 0.0, count / spikes.size)
@@ -122,6 +128,6 @@ def _neuron(name, layer, samples):
     spikes = layer.spikes()
     count = float(spikes.sum(dtype=np.int64))
     lateral = 0.0
-    if layer.recurrent:  # what fires at the last step arrives nowhere any more
+    if layer.recurrent:  # spikes of the last step reach no lateral synapse, because no step follows
         lateral = float(spikes[:-1].sum(dtype=np.int64)) * spikes.shape[-1]
     return OperationRow(name, type(layer).__name__, count / samples, lateral / samples, 0.0, count / spikes.size)

@@ -1,123 +1,82 @@
-"""Pictures of a run: plain data in, one PNG out. matplotlib is loaded when a picture is drawn, and no window is needed.
+"""Pictures of a run: each function takes plain data and writes one PNG.
 
-Colours are those of Okabe and Ito, which colour-blind eyes can tell apart; titles say what there is to see. Every
-function returns the path it wrote and raises PlotsUnavailable where matplotlib is missing, ValueError where there is
-nothing to draw, OSError where the file cannot be written.
+matplotlib is loaded when a picture is drawn, and no window is needed. The colours are those of Okabe and Ito, which
+colour-blind people can tell apart; titles say what a picture shows. Every function returns the path that it wrote. It
+raises PlotsUnavailable if matplotlib is missing, ValueError if there is nothing to draw, and OSError if the file cannot
+be written.
 """
 
-import io
-from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
-from ..files import write_file
+from . import figures
+from .figures import BLUE, GREY, ORANGE
 from .text import percent
 
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = PALETTE = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#7F7F7F",
-)
-
-STYLE: Any = {
-    "savefig.dpi": 150,
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "figure.titlesize": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#555555",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "figure.constrained_layout.w_pad": 0.08,
-    "figure.constrained_layout.h_pad": 0.08,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4.5,
-    "axes.formatter.useoffset": False,
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-}
-
-FEW_POINTS = 25
-"""Up to so many points a line shows each as a marker; a line of a single point would be invisible without."""
-
 FEW_STEPS = 20
-"""Up to so many steps rasters stand side by side; longer ones are stacked."""
+"""Rasters with at most this number of steps are placed side by side, longer ones above each other."""
 
 SMALL_SHIFT = 0.05
-"""The shift's axis reaches at least so far either way (thresholds), so that rounding does not look like a shift."""
+"""Smallest limit of the shift's axis in both directions, in thresholds, so that rounding does not look like a shift."""
 
 MOST_UNITS = 150
-"""Rows of a raster's panel: more would be thinner than two or three pixels."""
+"""Rows per panel of a raster. With more, a row would be thinner than two or three pixels."""
 
 LONG_NAME = 24
-"""Letters of a layer's name that fit over a panel together with its numbers."""
+"""Letters of a layer's name that fit above a panel together with its numbers."""
 
 MOST_ANNOTATED = 20
-"""Classes up to which a confusion matrix has room for numbers."""
+"""Largest number of classes for which a confusion matrix shows numbers."""
 
 
-class PlotsUnavailable(RuntimeError):
-    """matplotlib, which draws the pictures, is not installed."""
-
-
-# --- one picture a function ------------------------------------------------------------------------------------
+# --- one picture per function ------------------------------------------------------------------------------------
 
 
 def learning_curves(history: list[dict], path) -> Path:
-    """Loss and accuracy by epoch, training and test.
+    """Draw loss and accuracy by epoch, for training and test.
 
     Args:
-        history: what `Trainer.fit` returns; accuracies between 0 and 1, test metrics may be missing or None.
-        path: of the PNG.
+        history: what `Trainer.fit` returns; accuracies are between 0 and 1, and test metrics may be missing or None.
+        path: path of the PNG.
     """
     epochs = _epochs("learning_curves", history)
-    with _figure(path, 9, 3.6) as figure:
+    with figures.new_figure(path, 9, 3.6) as figure:
         loss, accuracy = figure.subplots(1, 2)
         summary = []
         for kind, colour, shape in (("train", GREY, "s"), ("test", BLUE, "o")):
             losses, accuracies = (_column(history, f"{kind}_{what}") for what in ("loss", "accuracy"))
             for axes, values in ((loss, losses), (accuracy, 100 * accuracies)):
-                known = np.isfinite(values)  # a test now and then is joined to a line all the same
+                known = np.isfinite(values)  # tests that are not made in every epoch are still joined by a line
                 if known.any():
-                    marker = _marker(epochs[known], shape)
+                    marker = figures.marker(epochs[known], shape)
                     axes.plot(epochs[known], values[known], color=colour, marker=marker, label=kind)
             if np.isfinite(losses).any():
                 summary.append(f"{kind} {losses[np.isfinite(losses)][-1]:.3g}")
-            if np.isfinite(accuracies).any():  # the test's, drawn second, has the last word
+            if np.isfinite(accuracies).any():  # the test comes second, so that its title replaces that of training
                 best = int(np.nanargmax(accuracies))
                 accuracy.set_title(f"Accuracy: best {kind} {100 * accuracies[best]:.2f} % in epoch {epochs[best]}")
         loss.set_title(f"Loss: {', '.join(summary) or 'not finite'} at the end")
         loss.set(xlabel="epoch", ylabel="loss, mean over samples")
         accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
         for axes in (loss, accuracy):
-            _whole_ticks(axes, epochs)
-        _legend(figure, loss, accuracy)
+            figures.whole_ticks(axes, epochs)
+        figures.legend(figure, loss, accuracy)
     return Path(path)
 
 
 def potentials(start, end, path) -> Path:
-    """What the surrogates see: every layer's potentials, threshold and surrogate window, before and after training.
+    """Draw the potentials, threshold and surrogate window of each neuron layer, before and after training.
 
     Args:
-        start, end: a `Diagnosis` each, of networks with the same neuron layers; one of them may be None.
-        path: of the PNG.
+        start, end: a `Diagnosis` before and after training, of networks with the same neuron layers; one may be None.
+        path: path of the PNG.
     """
     given = [(d, *look) for d, *look in ((start, "start", GREY, GREY), (end, "end", BLUE, ORANGE)) if d is not None]
     count = _layers("potentials", *(d for d, *_ in given))
-    with _panels(path, count, 2.7, "membrane potential u", "density") as (figure, panels):
+    with figures.panels(path, count, 2.7, "membrane potential u", "density") as (figure, panels):
         for k, axes in enumerate(panels):
             rows = [d.layers[k] for d, *_ in given]
             peaks = []
@@ -137,107 +96,110 @@ def potentials(start, end, path) -> Path:
                     lw=3.5,
                     transform=axes.get_xaxis_transform(),
                     solid_capstyle="butt",
-                    label=f"what the surrogate sees, {label}",
+                    label=f"surrogate window, {label}",
                 )
                 if last:
                     axes.axvspan(threshold - half, threshold + half, color=window, alpha=0.15, lw=0)
                     axes.axvline(threshold, color="black", lw=1.1, ls="--", label="threshold")
             axes.set_xlim(*_potential_range(rows))
-            axes.set_ylim(0, 1.2 * min(max(peaks), 3 * min(peaks)) or 1)  # a spike at rest is cut, not followed
-            axes.yaxis.set_major_locator(_few_ticks())
+            axes.set_ylim(0, 1.2 * min(max(peaks), 3 * min(peaks)) or 1)  # a high peak at rest may be cut off
+            axes.yaxis.set_major_locator(figures.few_ticks())
             undesired = " → ".join(f"{100 * row.undesired_share:.0f}" for row in rows)
             width = " → ".join(f"{_middle(row.width):.3g}" for row in rows)
             axes.set_title(f"{_short(rows[-1].name)} ({rows[-1].family})\nundesired {undesired} %, width {width}")
-        _title(figure, "Potentials outside the surrogate's window get next to no gradient: undesired")
-        _legend(figure, *panels)
+        figures.title(figure, "Undesired potentials lie outside the surrogate window and pass almost no gradient")
+        figures.legend(figure, *panels)
     return Path(path)
 
 
 def widths(history: list[dict], path) -> Path:
-    """The surrogates' widths by epoch; of widths a channel the median, with a band from the 10 % to the 90 % quantile.
+    """Draw the surrogate widths by epoch.
+
+    If a layer has one width per channel, their median is drawn, with a band from the 10 % to the 90 % quantile.
 
     Args:
-        history: what `Trainer.fit` returns; "widths" maps a layer's name to a number or to one number a channel.
-        path: of the PNG.
+        history: what `Trainer.fit` returns; "widths" maps a layer's name to one number, or to one number per channel.
+        path: path of the PNG.
     """
     epochs = _epochs("widths", history)
     names = list(dict.fromkeys(name for metrics in history for name in metrics.get("widths") or {}))
     if not names:
         raise ValueError("widths: the history holds no surrogate widths")
-    with _figure(path, 7.5, max(3.4, 0.22 * len(names) + 1)) as figure:
+    with figures.new_figure(path, 7.5, max(3.4, 0.22 * len(names) + 1)) as figure:
         axes, bands = figure.subplots(), False
-        for k, (name, colour) in enumerate(zip(names, _colours(len(names)), strict=True)):
+        for k, (name, colour) in enumerate(zip(names, figures.colours(len(names)), strict=True)):
             found = [(metrics.get("widths") or {}).get(name, np.nan) for metrics in history]
             low, middle, high = np.array([np.quantile(width, (0.1, 0.5, 0.9)) for width in found]).T
             known = middle[np.isfinite(middle)]
             span = " → ".join(f"{width:.2f}" for width in (*known[:1], *known[1:][-1:]))
-            axes.plot(epochs, middle, color=colour, marker=_marker(epochs, "osD^vPX"[k % 7]), label=f"{name}: {span}")
+            marker = figures.marker(epochs, "osD^vPX"[k % 7])
+            axes.plot(epochs, middle, color=colour, marker=marker, label=f"{name}: {span}")
             if (high > low).any():
                 bands = True
                 axes.fill_between(epochs, low, high, color=colour, alpha=0.15, lw=0)
-                if len(epochs) == 1:  # a band of no breadth would not be seen
+                if len(epochs) == 1:  # a band over a single epoch would be invisible
                     axes.vlines(epochs, low, high, color=colour, alpha=0.4, lw=3)
         axes.set_yscale("log")
-        _plain_log_ticks(axes)
+        figures.plain_log_ticks(axes)
         axes.set(xlabel="epoch", ylabel=r"surrogate width $\alpha$ (log scale)")
         axes.set_title("Surrogate widths" + ("; band: 10 % to 90 % of the channels" if bands else ""))
-        _whole_ticks(axes, epochs)
+        figures.whole_ticks(axes, epochs)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return Path(path)
 
 
 def shift(diagnosis, path) -> Path:
-    """How far the potentials' mean is from where the input puts it, step by step, with PDA's correction and without.
+    """Draw the shift of the potentials by step, with PDA's correction and without.
 
     Args:
         diagnosis: a `Diagnosis`.
-        path: of the PNG.
+        path: path of the PNG.
     """
     count = _layers("shift", diagnosis)
     corrected = any(row.shift_uncorrected is not None for row in diagnosis.layers)
     without = {"label": "without correction", "color": GREY, "ls": "--", "marker": "s", "mfc": "white"}
     present = {"label": f"with {'PDA' if corrected else 'no'} correction", "color": BLUE, "marker": "o"}
     low, high = -SMALL_SHIFT, SMALL_SHIFT
-    with _panels(path, count, 2.2, "time step", "shift (thresholds)", sharey=True) as (figure, panels):
+    with figures.panels(path, count, 2.2, "time step", "shift (thresholds)", sharey=True) as (figure, panels):
         for row, axes in zip(diagnosis.layers, panels, strict=True):
             steps, means = np.arange(1, row.steps + 1), []
             axes.axhline(0, color="black", lw=0.9)
             for values, look in ((row.shift_uncorrected, without), (row.shift, present)):
                 relative = np.array(values or (), float) / _middle(row.threshold)
                 if np.isfinite(relative).any():
-                    axes.plot(steps, relative, **look | {"marker": _marker(steps, look["marker"])})
+                    axes.plot(steps, relative, **look | {"marker": figures.marker(steps, look["marker"])})
                     means.append(f"{round(np.nanmean(relative), 2) + 0.0:+.2f}")  # + 0.0: no "-0.00"
                     low, high = min(low, np.nanmin(relative)), max(high, np.nanmax(relative))
             axes.set_title(f"{_short(row.name)}\nmean {' → '.join(means) or 'not finite'}")
             axes.set_xlim(0.75, row.steps + 0.25)
-            _whole_ticks(axes, steps)
+            figures.whole_ticks(axes, steps)
         panels[0].set_ylim(1.15 * low, 1.15 * high)
-        _title(figure, "Potential shift: mean potential less where the input puts it (0 is on target)")
-        _legend(figure, *panels)
+        figures.title(figure, "Potential shift: mean potential minus mean input current, or PDA's target")
+        figures.legend(figure, *panels)
     return Path(path)
 
 
 def raster(spikes_by_layer: dict[str, np.ndarray], path, title: str = "Spikes of one sample") -> Path:
-    """Who fires when, for one sample.
+    """Draw which neurons fire when, for one sample.
 
     Args:
-        spikes_by_layer: layer name -> spikes ``[T, units]``, as `record_spikes` gives them; at most 150 units a layer,
-            spread evenly, are drawn.
-        path: of the PNG.
-        title: above the panels.
+        spikes_by_layer: name of the layer -> spikes ``[T, units]``, as `record_spikes` returns them; at most 150 evenly
+            spaced units per layer are drawn.
+        path: path of the PNG.
+        title: title above the panels.
     """
     if not spikes_by_layer:
         raise ValueError("raster: there are no spikes to draw")
     longest = max(len(spikes) for spikes in spikes_by_layer.values())
     few = longest <= FEW_STEPS
     height, columns = (3.2, 4) if few else (1.9, 1)
-    with _panels(path, len(spikes_by_layer), height, "time step", "unit", columns) as (figure, panels):
+    with figures.panels(path, len(spikes_by_layer), height, "time step", "unit", columns) as (figure, panels):
         for (name, spikes), axes in zip(spikes_by_layer.items(), panels, strict=True):
             steps, units = spikes.shape
             shown = np.linspace(0, units - 1, min(units, MOST_UNITS)).round().astype(int)
             axes.imshow(
                 spikes[:, shown].T,
-                cmap=_two_colours("white", BLUE),
+                cmap=figures.two_colours("white", BLUE),
                 vmin=0,
                 vmax=1,
                 aspect="auto",
@@ -249,35 +211,37 @@ def raster(spikes_by_layer: dict[str, np.ndarray], path, title: str = "Spikes of
             axes.set_title(f"{_short(name)}\n{summary}" if few else f"{name}: {summary}")
             axes.set_yticks([])
             axes.grid(False)
-            _whole_ticks(axes, np.arange(1, steps + 1))
-        _title(figure, title)
+            figures.whole_ticks(axes, np.arange(1, steps + 1))
+        figures.title(figure, title)
     return Path(path)
 
 
 def confusion(matrix, classes, path) -> Path:
-    """Which class is taken for which: counts, coloured by their share of the true class.
+    """Draw how often each class is predicted for each true class, coloured by the share of the true class.
 
     Args:
         matrix: counts ``[K, K]``, true class by predicted class.
         classes: K names.
-        path: of the PNG.
+        path: path of the PNG.
     """
     counts = np.asarray(matrix)
     size = len(classes)
     if counts.shape != (size, size) or not size:
-        raise ValueError(f"confusion: needs one row and column a class ({size}); got a matrix of shape {counts.shape}")
+        raise ValueError(
+            f"confusion: matrix must have one row and one column per class ({size}); got shape {counts.shape}"
+        )
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     wrong = counts - np.diag(np.diag(counts))
     true, taken = np.unravel_index(wrong.argmax(), wrong.shape)
     title = f"{percent(np.trace(counts) / max(counts.sum(), 1))} of {counts.sum():,} right"
     if wrong[true, taken] > 1:
-        title += f"\nmost often {classes[true]} was taken for {classes[taken]} ({wrong[true, taken]:,} times)"
+        title += f"\nmost frequent error: {classes[true]} taken for {classes[taken]} ({wrong[true, taken]:,} times)"
     edge = min(max(4.5, 0.5 * size + 1.2), 9.5)
-    with _figure(path, edge + 0.8, edge) as figure:
-        from matplotlib.colors import PowerNorm  # the root: a few mistakes among many right answers stay visible
+    with figures.new_figure(path, edge + 0.8, edge) as figure:
+        from matplotlib.colors import PowerNorm  # a square root, so that a few errors among many counts are visible
 
         axes = figure.subplots()
-        image = axes.imshow(share, cmap=_two_colours("white", BLUE), norm=PowerNorm(0.5, 0, 1))
+        image = axes.imshow(share, cmap=figures.two_colours("white", BLUE), norm=PowerNorm(0.5, 0, 1))
         bar = figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
         bar.outline.set_visible(False)
         ticks = np.arange(0, size, ceil(size / MOST_ANNOTATED))
@@ -297,97 +261,6 @@ def confusion(matrix, classes, path) -> Path:
 # --- what they share -------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _figure(path, width, height):
-    """A figure of so many inches, written to path at the end. Neither pyplot nor the user's style is touched."""
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        message = 'matplotlib is missing; install it with: pip install "numsnn[plot]"'
-        raise PlotsUnavailable(message) from error
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure
-        data = io.BytesIO()
-        figure.savefig(data, format="png")
-    write_file(path, data.getvalue())
-
-
-@contextmanager
-def _panels(path, count, height, xlabel, ylabel, columns=3, **options):
-    """A figure and so many panels, each of so many inches' height, at most so many beside each other."""
-    down = ceil(count / columns)
-    across = ceil(count / down)
-    with _figure(path, 7 if across == 2 or count == 1 else 9.3, height * down + 0.8) as figure:
-        grid = figure.subplots(down, across, squeeze=False, **options).ravel()
-        for k, axes in enumerate(grid[:count]):
-            axes.set_ylabel(ylabel if k % across == 0 else "")
-            axes.set_xlabel(xlabel if k + across >= count else "")
-        for axes in grid[count:]:
-            axes.set_visible(False)
-        yield figure, grid[:count]
-
-
-def _legend(figure, *panels):
-    """One legend for all panels, under them, every label once."""
-    found: dict[str, Any] = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    if found:
-        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=min(len(found), 3))
-
-
-def _title(figure, text):
-    figure.suptitle(text, x=0.01, ha="left")
-
-
-def _whole_ticks(axes, values):
-    """A horizontal axis of whole numbers, also where there is only one."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if len(values) == 1:
-        axes.set_xlim(values[0] - 0.5, values[0] + 0.5)
-        axes.set_xticks([values[0]])
-
-
-def _few_ticks():
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(4)
-
-
-def _plain_log_ticks(axes):
-    """0.2, 0.5, 1 rather than powers of ten; where the axis is too short for several of them, 1, 1.05, 1.1."""
-    from matplotlib.ticker import LogLocator, MaxNLocator
-
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(5))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.minorticks_off()
-
-
-def _colours(count):
-    """Colours for so many lines: the palette, or for many layers one scale from the first to the last."""
-    from matplotlib import colormaps
-
-    return PALETTE[:count] if count <= len(PALETTE) else colormaps["viridis"](np.linspace(0, 0.9, count))
-
-
-def _two_colours(low, high):
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("numsnn", [low, high])
-
-
-def _marker(points, shape):
-    return shape if len(points) <= FEW_POINTS else None
-
-
 def _epochs(what, history):
     if not history:
         raise ValueError(f"{what}: the history is empty")
@@ -395,38 +268,38 @@ def _epochs(what, history):
 
 
 def _column(history, key):
-    """A metric of all epochs; nan where it is None or missing."""
+    """Return a metric of all epochs, with NaN where it is None or missing."""
     return np.array([np.nan if metrics.get(key) is None else metrics[key] for metrics in history], float)
 
 
 def _layers(what, *diagnoses):
-    """How many neuron layers the diagnoses have, which must be the same ones."""
+    """Return the number of neuron layers of the diagnoses, which must have the same layers."""
     names = [[row.name for row in diagnosis.layers] for diagnosis in diagnoses]
     if not names or not names[0]:
-        raise ValueError(f"{what}: there is no neuron layer to draw")
+        raise ValueError(f"{what}: the network has no neuron layer to draw")
     if any(other != names[0] for other in names):
         raise ValueError(f"{what}: start and end have different layers: {names[0]} and {names[-1]}")
     return len(names[0])
 
 
 def _density(row):
-    """The histogram as a density: its area is 1."""
+    """Return the histogram as a density, whose area is 1."""
     counts = np.array(row.counts, float)
     return counts / max(counts.sum(), 1) / np.diff(row.edges)
 
 
 def _short(name):
-    """A layer's name, without its beginning where that would not fit over a panel."""
+    """Return a layer's name, without its beginning if the whole name does not fit above a panel."""
     return name if len(name) <= LONG_NAME else f"…{name[1 - LONG_NAME :]}"
 
 
 def _middle(values):
-    """Median of the finite ones."""
+    """Return the median of the finite values."""
     return median([value for value in values if value is not None] or [float("nan")])
 
 
 def _potential_range(rows):
-    """Room for all potentials and the threshold; windows wider than that are cut at the edge."""
+    """Return limits that contain all potentials and the threshold; wider surrogate windows are cut off at the edge."""
     points = np.array([(row.edges[0], row.edges[-1], _middle(row.threshold)) for row in rows])
     low, high = np.nanmin(points), np.nanmax(points)
     return low - 0.05 * (high - low), high + 0.15 * (high - low)

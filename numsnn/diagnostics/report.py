@@ -1,4 +1,4 @@
-"""A run as one self-contained HTML page."""
+"""The report of a run as one HTML page."""
 
 import platform
 from base64 import b64encode
@@ -10,11 +10,11 @@ import numba
 import numpy as np
 
 from ..files import write_file
-from . import plots
+from . import figures, plots
 from .text import layer_table, parameter_table
 
 SCALE = 0.75
-"""The page's pixels for one of a picture's, so that pictures are sharp on fine screens too."""
+"""Pixels of the page per pixel of a picture. It is less than 1, so that pictures are sharp on fine screens."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2329; --soft: #5b6570; --line: #dde2e7; --paper: #fff; --panel: #f5f7f9;
@@ -58,25 +58,27 @@ def write_report(
     raster: dict[str, np.ndarray] | None = None,
     version: str,
 ) -> Path:
-    """Write ``report.html`` and its pictures (PNG) into a folder. The page holds everything itself: pictures, style, no
-    scripts, nothing from outside. Files are replaced as wholes, so that a reader never meets half of one.
+    """Write ``report.html`` and its pictures (PNG) into a folder.
+
+    The page contains its pictures and its style. It has no scripts and loads nothing. A file is replaced only by a
+    complete new file, so that readers never see a part of one.
 
     Args:
-        folder: must exist.
+        folder: folder of the run, which must exist.
         history: what `Trainer.fit` returns.
         title: heading of the page.
         config_text: the complete configuration, shown as it is.
-        start, end: a `Diagnosis` before and after training, or None.
-        confusion: counts ``[K, K]``, true class by predicted class, or None.
-        classes: K names; numbers from 0 by default.
-        raster: spikes of one sample as `record_spikes` gives them, or None.
-        version: of numsnn.
+        start, end: a `Diagnosis` before and after training, or None (default).
+        confusion: counts ``[K, K]``, true class by predicted class, or None (default).
+        classes: K names. Default: numbers from 0.
+        raster: spikes of one sample as `record_spikes` returns them, or None (default).
+        version: version of numsnn.
 
     Returns:
-        the page's path. Where matplotlib is missing the page is written without pictures and says so.
+        path of the page. If matplotlib is missing, the page has no pictures and says so.
 
     Raises:
-        ValueError: start and end are of different networks, or confusion and classes do not fit.
+        ValueError: start and end are diagnoses of different networks, or confusion and classes do not fit.
         OSError: the folder cannot be written to.
     """
     folder = Path(folder)
@@ -112,7 +114,7 @@ def write_report(
 
 
 def _headline(history, diagnosis):
-    """The numbers that are asked for first."""
+    """Return the most important numbers as HTML."""
     facts = []
     tested = [metrics for metrics in history if metrics.get("test_accuracy") is not None]
     if tested:
@@ -124,7 +126,7 @@ def _headline(history, diagnosis):
     facts.append(("epochs", f"{len(history)}", ""))
     if history:
         seconds = sum(metrics["seconds"] for metrics in history)
-        facts.append(("training time", _duration(seconds), f"{_duration(seconds / len(history))} an epoch"))
+        facts.append(("training time", _duration(seconds), f"{_duration(seconds / len(history))} per epoch"))
     if diagnosis is not None:
         count = sum(prod(row.shape) for row in diagnosis.parameters)
         facts.append(("parameters", f"{count:,}", f"{len(diagnosis.layers)} neuron layers"))
@@ -135,13 +137,13 @@ def _headline(history, diagnosis):
 
 
 def _picture(folder, name, heading, arguments):
-    """Draw one picture into the folder, and show it."""
+    """Draw one picture into the folder and return the HTML that shows it."""
     try:
         path = getattr(plots, name)(*arguments, folder / f"{name}.png")
-    except plots.PlotsUnavailable as error:
+    except figures.PlotsUnavailable as error:
         return _soft(f"No picture: {error}")
     data = path.read_bytes()
-    pixels = int.from_bytes(data[16:20], "big")  # a PNG's width; all pictures are shown at one scale, letters alike
+    pixels = int.from_bytes(data[16:20], "big")  # width of the PNG: all pictures are shown at the same scale
     source = f"data:image/png;base64,{b64encode(data).decode()}"
     return f'<img alt="{escape(heading)}" width="{round(SCALE * pixels)}" src="{source}">'
 
@@ -150,10 +152,11 @@ def _diagnosis(diagnosis, trained):
     hints = "".join(f"<li>{escape(hint)}</li>" for hint in diagnosis.hints)
     parts = [
         _soft(
-            f"The network {'after' if trained else 'before'} training. Rate: spikes a neuron and step. Silent, "
-            "saturated: units that never, always fired. Shift: mean potential less where the input puts it, at the "
-            "step where it is largest; uncorrected: the same without PDA's correction. Undesired: potentials outside "
-            "the surrogate's window. Gradient: its norm at the layer's input."
+            f"The network {'after' if trained else 'before'} training. Rate: spikes per neuron and step. Silent, "
+            "saturated: share of the units that never (always) fired. Shift: mean potential minus mean input current "
+            "or PDA's target, at the step where it is largest; uncorrected: the same without PDA's correction. "
+            "Undesired: share of the potentials outside the surrogate window. Gradient: norm of the gradient of the "
+            "layer's input current."
         ),
         f'<ul class="hints">{hints}</ul>' if hints else "<p>Nothing looks wrong.</p>",
     ]
@@ -164,7 +167,7 @@ def _diagnosis(diagnosis, trained):
 
 
 def _history_table(history):
-    """The metrics by epoch as text, the header first; widths are in the picture."""
+    """Return the metrics by epoch as text, with a header; a picture shows the widths."""
     metrics = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds", "learning_rate")
     table = [["epoch", *(name.replace("_", " ") for name in metrics)]]
     for entry in history:
@@ -199,7 +202,7 @@ def _accuracy(share):
 
 
 def _duration(seconds):
-    """A duration in words: "48 s", "3 min 20 s", "2 h 05 min"."""
+    """Return a duration as text: "48 s", "3 min 20 s", "2 h 05 min"."""
     if seconds < 10:
         return f"{seconds:.2g} s"
     minutes, rest = divmod(round(seconds), 60)

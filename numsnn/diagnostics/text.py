@@ -1,8 +1,8 @@
-"""A diagnosis as aligned text."""
+"""A diagnosis as text in aligned columns."""
 
 
 def percent(share: float) -> str:
-    """A share as per cent with one decimal, or more where that would read as nothing or everything: "0.02 %"."""
+    """Return a share in per cent with one decimal, or with more if it would look like 0 or 100 %: "0.02 %"."""
     value = 100 * share
     if 0 < value < 0.05:
         return f"{value:.1g} %"
@@ -10,8 +10,10 @@ def percent(share: float) -> str:
 
 
 def layer_table(diagnosis) -> list[list[str]]:
-    """The neuron layers of a `Diagnosis` as text, the header first. Shifts are those of the step where they are
-    largest; "uncorrected" is without PDA's correction."""
+    """Return the neuron layers of a `Diagnosis` as rows of text, with a header.
+
+    Shifts are those of the step at which they are largest; "uncorrected" is without PDA's correction.
+    """
     rows = diagnosis.layers
     corrected = any(row.shift_uncorrected is not None for row in rows)
     labelled = any(row.gradient_steps is not None for row in rows)
@@ -34,7 +36,7 @@ def layer_table(diagnosis) -> list[list[str]]:
 
 
 def parameter_table(diagnosis) -> list[list[str]]:
-    """The parameters of a `Diagnosis` as text, the header first."""
+    """Return the parameters of a `Diagnosis` as rows of text, with a header."""
     table = [["parameter", "shape", "norm", "gradient", "not finite"]]
     for row in diagnosis.parameters:
         shape = " x ".join(map(str, row.shape))
@@ -43,7 +45,7 @@ def parameter_table(diagnosis) -> list[list[str]]:
 
 
 def product_table(diagnosis) -> list[list[str]]:
-    """How the convolutions and fully connected layers of a `Diagnosis` were computed, the header first."""
+    """Return how the convolutions and linear layers of a `Diagnosis` were computed, as rows of text with a header."""
     table = [["computed by", "active", "forward", "weight gradient", "input gradient"]]
     for row in diagnosis.products:
         active = "-" if row.density is None else percent(row.density)
@@ -52,7 +54,7 @@ def product_table(diagnosis) -> list[list[str]]:
 
 
 def report_text(diagnosis) -> str:
-    """Tables and hints of a `Diagnosis`, for a terminal."""
+    """Return tables and hints of a `Diagnosis`, for a terminal."""
     tables = [layer_table(diagnosis), parameter_table(diagnosis), product_table(diagnosis)]
     parts = [_aligned(table) for table in tables if len(table) > 1]
     if diagnosis.loss is not None:
@@ -62,12 +64,12 @@ def report_text(diagnosis) -> str:
 
 
 def worst(values) -> float | None:
-    """The entry of largest magnitude, None left out; None where there is no other."""
+    """Return the entry with the largest magnitude, ignoring None; None if there is no other entry."""
     return max((value for value in values if value is not None), key=abs, default=None)
 
 
 def span(values) -> str:
-    """A number, or the smallest and largest of several."""
+    """Return one number, or the smallest and largest of several, as text."""
     known = [value for value in values if value is not None]
     if not known:
         return "-"
@@ -90,7 +92,7 @@ def _small(value):
 
 
 def _aligned(table):
-    """Columns of text: the first to the left, the others to the right."""
+    """Return a table as lines of text, with the first column aligned left and the others right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
     for first, *others in table:

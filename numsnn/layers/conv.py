@@ -13,7 +13,7 @@ from .shapes import need_channels, pictures, rows, window_extent
 class _Convolution(Routed):
     """What convolutions share: sizes, weights and bias. A subclass sets ``window``, a `kernels.types.Window`."""
 
-    window: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    window: Window
 
     def __init__(self, in_channels, out_channels, groups, bias, name):
         super().__init__(name)

@@ -32,7 +32,7 @@ class _Window(Layer):
     kernel_size: Any
     stride: Any
     padding: Any
-    window: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    window: Window
 
     def slide_over_pictures(self, kernel_size, stride, padding):
         """Check and keep the arguments of a two-dimensional window."""

@@ -37,7 +37,7 @@ class Routed(Layer):
     carries = False
     weight: Parameter
     groups: int
-    strides: Any
+    geometry: Any
     taps: Callable[..., Any]
 
     def __init__(self, name):

@@ -1,4 +1,4 @@
-"""What numsnn is measured with: `numsnn bench` measures it alone (`command`), benchmarks/ beside other libraries.
+"""Measurements: `numsnn bench` (`command`) measures numsnn alone, benchmarks/ compares it with other libraries.
 
-Nothing is imported here, because processes without Numba use `host`.
+Nothing is imported here, because `host` is also used by processes without Numba.
 """

@@ -102,7 +102,7 @@ def _layer_table(results):
 
 
 def neuron_table(results: dict) -> str:
-    """A Markdown table of the neuron kernels' rates beside those of a copy."""
+    """Return a Markdown table of the neuron kernels' rates, compared with the rate of a copy."""
     rows = [
         [name, time_text(r["median"]), r["bytes"], f"{r['gigabytes_per_second']:.1f}", f"{r['share_of_copy']:.0%}"]
         for name, r in results.items()

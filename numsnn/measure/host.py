@@ -24,8 +24,10 @@ def seconds(step, count: int) -> list[float]:
 
 
 def repetitions(first: float, budget: float, least: int, most: int) -> int:
-    """How often to repeat a step that takes `first` seconds: as often as fits into `budget` seconds, but at least
-    `least` and at most `most` times."""
+    """Return how often to repeat a step that takes `first` seconds.
+
+    This is the number of repetitions that fits into `budget` seconds, but at least `least` and at most `most`.
+    """
     return max(least, min(most, int(budget / max(first, 1e-9))))
 
 
@@ -74,7 +76,7 @@ def _status(key):
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Return the name of the processor."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():
@@ -84,7 +86,7 @@ def processor() -> str:
 
 
 def registers() -> str:
-    """The vector registers that numsnn compiles for."""
+    """Return the vector registers that numsnn compiles for, as text."""
     from ..kernels.cpu.inline.vector import REGISTER_BYTES, REGISTERS
 
     return f"{REGISTERS} of {8 * REGISTER_BYTES} bits"

@@ -1,4 +1,4 @@
-"""The neuron kernel alone, as memory traffic, beside a plain copy by the same target.
+"""The memory traffic of the neuron kernel alone, compared with a plain copy on the same device.
 
 The bytes that count are those that a pass has to move at least, per element and step. If a kernel moves more, its rate
 is lower. A copy moves 8.
@@ -47,7 +47,7 @@ def copy(x: np.ndarray, y: np.ndarray) -> None:
 
 
 def steps(quick: bool = False, device: str = "cpu") -> dict:
-    """What is measured: name -> function without arguments. A backward pass needs its forward pass before it.
+    """Return what is measured: name -> function without arguments. A backward pass needs its forward pass before it.
 
     Args:
         quick: use a few elements instead of 21 million and more. Default False.
@@ -85,7 +85,7 @@ def bandwidths(quick: bool = False, turns: int = 15, device: str = "cpu", second
     for turn in range(turns + 2):
         for name, function in functions.items():
             found = seconds(function, 1)
-            if turn > 1:  # the first two compile, and touch memory for the first time
+            if turn > 1:  # the first two turns compile, and touch memory for the first time
                 times[name] += found
     found = {}
     for name, values in times.items():

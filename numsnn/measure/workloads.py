@@ -8,7 +8,7 @@ A network is a tuple of layers, each a tuple of a name and its numbers:
     ("recurrent", channels, tau, threshold)        the same with dense lateral weights
     ("pool", size)                                 average pooling
     ("global_pool",)
-    ("flatten", pixels)                            this number of pixels with all channels become features
+    ("flatten", pixels)                            this number of pixels, with all channels, becomes the features
     ("linear", in, out, gain, bias)                weights of deviation gain / sqrt(3 in); bias: True or False
     ("residual", branch, shortcut)                 sum of two tuples of layers; an empty shortcut is the input itself
 
@@ -32,7 +32,7 @@ class Workload:
         name: as given on the command line.
         layers: the network, see above.
         shape: of the input, ``[T, N, ...]``.
-        encoding: "spikes" (drawn anew at every step), "picture" (the same numbers at every step), "currents" (normal).
+        encoding: "spikes" (drawn again at every step), "picture" (the same numbers at every step), "currents" (normal).
         density: share of spikes in the input; 1 for the other encodings.
         once: number of layers at the front that numsnn computes once for all steps of a picture (`Repeat`).
         detach: the backward pass treats the reset's spikes as constants.

@@ -1,4 +1,4 @@
-"""Networks by name, or by a line of text; and what they look like."""
+"""Ready-made networks, networks from a line of text, and summaries of networks."""
 
 from .architecture import from_string
 from .summary import count_parameters, summary

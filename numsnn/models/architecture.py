@@ -1,4 +1,4 @@
-"""Networks from the line of text that papers use: "32c3-64c3-p2-128"."""
+"""Networks from a line of text as papers write it: "32c3-64c3-p2-128"."""
 
 import re
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from ..validate import whole
 
 GRAMMAR = (
     "32c3 (convolution, 32 channels, 3x3, same size), 32r3 (residual block), p2 and mp2 (average and maximum pooling), "
-    "gp (global average), d0.3 (dropout), 128 (fully connected)"
+    "gp (global average pooling), d0.3 (dropout), 128 (linear)"
 )
 NORMS = ("bn", "tdbn", "none")
 
@@ -38,25 +38,26 @@ def from_string(
     norm: str = "bn",
     spiking_readout: bool = False,
 ) -> Sequential:
-    """A network of convolutions, pooling and fully connected layers.
+    """Return a network of convolutions, pooling and linear layers.
 
-    Every weight layer is followed by normalisation and neurons; at the end stands a Linear readout, which is not.
+    A normalisation and a neuron layer follow every layer with weights. A Linear readout, without these, ends the
+    network.
 
     Args:
-        architecture: parts joined by "-": ``32c3`` a convolution with 32 channels and a 3x3 kernel that keeps the size,
-            ``32r3`` a residual block of two of them (Residual join by add; a 1x1 convolution in the shortcut where the
-            channels change), ``p2`` average and ``mp2`` maximum pooling, ``gp`` global average pooling, ``d0.3``
-            dropout, ``128`` a fully connected layer.
-        sample_shape: of one sample: ``(H, W, C)`` or ``(F,)``.
-        classes: K, outputs of the readout.
-        steps: T of the direct encoding: the first weight layer and its normalisation are computed once and repeated;
-            None for inputs that have a time axis already.
-        neuron: what to copy for every neuron layer; default ``LIF(pda=True)``.
+        architecture: parts joined by "-": ``32c3`` is a convolution with 32 channels and kernel size 3x3 that keeps the
+            size of the picture; ``32r3`` a residual block of two such convolutions (Residual with join "add", and a 1x1
+            convolution in the shortcut if the number of channels changes); ``p2`` average pooling and ``mp2`` maximum
+            pooling; ``gp`` global average pooling; ``d0.3`` dropout; ``128`` a linear layer.
+        sample_shape: shape of one sample: ``(H, W, C)`` or ``(F,)``.
+        classes: K, the number of outputs of the readout.
+        steps: T of the direct encoding: the first layer with weights and its normalisation are computed once and their
+            result is repeated. None for inputs that have a time axis. Default 4.
+        neuron: neuron layer that is copied for every neuron layer. Default ``LIF(pda=True)``.
         norm: "bn" (default), "tdbn" (scaled by the neuron's threshold) or "none" (a bias instead).
-        spiking_readout: end in neurons, for losses that count spikes.
+        spiking_readout: end in neurons, for losses that count spikes. Default False.
 
     Raises:
-        ValueError: a part that is not understood, or convolutions on a sample without positions.
+        ValueError: a part of the architecture is unknown, or it has convolutions but a sample has no positions.
     """
     choice("norm", norm, NORMS)
     parts = _Parts(tuple(sample_shape), neuron or LIF(pda=True), norm)
@@ -74,7 +75,7 @@ def from_string(
 
 
 class _Parts:
-    """The layers so far, and the size of what comes out of them."""
+    """The layers so far, and the shape of their output."""
 
     def __init__(self, shape, neuron, norm):
         if len(shape) not in (1, 3):
@@ -108,11 +109,11 @@ class _Parts:
                 return build(*map(int, match.groups()))
         if match := re.fullmatch(r"d(0?\.\d+)", token):
             return self.layers.append(Dropout(float(match.group(1))))
-        raise ValueError(f"architecture: {token!r} is not understood; parts are {GRAMMAR}")
+        raise ValueError(f"architecture: unknown part {token!r}; parts are {GRAMMAR}")
 
     def need_positions(self, what):
         if len(self.shape) != 3:
-            raise ValueError(f"architecture: {what} needs pictures (H, W, C); the data there have shape {self.shape}")
+            raise ValueError(f"architecture: {what} needs pictures (H, W, C); its input has shape {self.shape}")
 
     def convolved(self, channels_in, channels, kernel):
         padded = Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=self.norm == "none")
@@ -124,13 +125,13 @@ class _Parts:
         self.resize(kernel, channels)
 
     def resize(self, kernel, channels):
-        grown = 2 * (kernel // 2) - kernel + 1  # an even kernel gains a row and a column
+        grown = 2 * (kernel // 2) - kernel + 1  # an even kernel size adds a row and a column
         self.shape = (self.shape[0] + grown, self.shape[1] + grown, channels)
 
     def residual(self, channels, kernel):
         self.need_positions("a residual block")
         if kernel % 2 == 0:
-            raise ValueError(f"architecture: a residual block needs an odd kernel; got {channels}r{kernel}")
+            raise ValueError(f"architecture: a residual block needs an odd kernel size; got {channels}r{kernel}")
         branch = [*self.convolved(self.features, channels, kernel), self.neuron()]
         branch += self.convolved(channels, channels, kernel)
         shortcut = None if self.features == channels else Sequential(*self.convolved(self.features, channels, 1))
@@ -162,7 +163,9 @@ class _Parts:
 
 
 def _first_weight_block(layers):
-    """How many layers from the start see the same input at every step: up to the first neuron, residual or dropout."""
+    """Return the number of first layers whose input is the same at every step: up to the first neuron, residual or
+    dropout.
+    """
     for k, layer in enumerate(layers):
         if isinstance(layer, Neuron | Residual | Dropout):
             return k

@@ -1,4 +1,4 @@
-"""A network as a table: layers, shapes, parameters, operations."""
+"""A network as a table of layers, shapes, parameters and operations."""
 
 from math import prod
 
@@ -7,17 +7,17 @@ from ..layers import Layer
 
 
 def summary(net: Layer, x=None) -> str:
-    """Layers with their output shapes and parameters; with an input, synaptic operations as well.
+    """Return a table of the layers with their output shapes and parameters and, with an input, their operations.
 
     Args:
-        net: a built network; with x it is built for x if it is not yet.
-        x: input as the network takes it, or None.
+        net: a built network; with x it is built for x if it is not built yet.
+        x: input as for the network's own call, or None (default).
 
     Returns:
-        a table, to be printed.
+        the table as text.
 
     Raises:
-        RuntimeError: a network that is not built, and no input.
+        RuntimeError: the network is not built and no input is given.
     """
     counts = {}
     total = ""
@@ -25,9 +25,9 @@ def summary(net: Layer, x=None) -> str:
         operations = count_operations(net, x)
         counts = {row.name: row for row in operations.rows}
         total = f", {operations.accumulates:,.0f} accumulates and {operations.multiply_accumulates:,.0f} multiply-"
-        total += f"accumulates a sample, {operations.picojoules / 1e6:.3f} uJ (45 nm, arithmetic alone)"
+        total += f"accumulates per sample, {operations.picojoules / 1e6:.3f} uJ (45 nm, arithmetic alone)"
     if not net.built:
-        raise RuntimeError("summary: the network is not built yet; call net.build(shape), or give an input")
+        raise RuntimeError("summary: the network is not built yet; call net.build(shape), or give an input x")
     table = [["layer", "kind", "output", "parameters"] + (["accumulates", "multiply-accumulates"] if counts else [])]
     for name, layer in net.named():
         if layer.container:
@@ -47,10 +47,10 @@ def summary(net: Layer, x=None) -> str:
 
 
 def count_parameters(net: Layer, widths: bool = True) -> int:
-    """Number of trained numbers of a built network.
+    """Return the number of trained numbers of a built network.
 
     Args:
         net: the network.
-        widths: count the surrogates' learned widths, which inference does not need. Default True.
+        widths: count learned surrogate widths, which inference does not need. Default True.
     """
     return sum(prod(p.value.shape) for _, p in net.parameters() if widths or p.group != "width")

@@ -1,4 +1,4 @@
-"""Networks of the literature. Each takes what varies between its uses: input channels, classes, steps, neuron."""
+"""Networks from the literature. Their arguments are what varies between uses: channels, classes, steps, neuron."""
 
 from itertools import pairwise
 
@@ -27,25 +27,25 @@ from ..validate import whole
 
 
 def _copies(neuron: Neuron | None, default: Neuron):
-    """A function that makes one more neuron layer like the given one at every call."""
+    """Return a function that returns a new neuron layer like the given one at each call."""
     description = (neuron or default).description() | {"name": None}
     return lambda: Described.from_description(description)
 
 
 def _encoded(steps, *layers):
-    """The first layers computed once for a static picture, or step by step for inputs that have a time axis."""
+    """Compute the first layers once for a static picture, or at each step for inputs that have a time axis."""
     return [Repeat(steps, *layers)] if steps is not None else list(layers)
 
 
 def mlp(features: int, hidden=(256,), classes: int = 10, steps: int | None = 4, neuron: Neuron | None = None):
-    """A plain multilayer perceptron: Linear and neurons for every hidden size, a Linear readout.
+    """A multilayer perceptron: a Linear and neurons per hidden size, and a Linear readout.
 
     Args:
-        features: inputs a step.
-        hidden: sizes of the hidden layers.
-        classes: outputs.
-        steps: T of the direct encoding of feature vectors ``[N, F]``; None for inputs ``[T, N, F]``.
-        neuron: what to copy for every hidden layer. Default `LIF`.
+        features: number of inputs per step.
+        hidden: sizes of the hidden layers. Default (256,).
+        classes: number of outputs. Default 10.
+        steps: T of the direct encoding of feature vectors ``[N, F]``; None for inputs ``[T, N, F]``. Default 4.
+        neuron: neuron layer that is copied for every hidden layer. Default `LIF`.
     """
     make = _copies(neuron, LIF())
     sizes = [features, *hidden]
@@ -58,17 +58,20 @@ def mlp(features: int, hidden=(256,), classes: int = 10, steps: int | None = 4, 
 def vgg_snn(
     channels: int = 2, classes: int = 10, size: int = 48, steps: int | None = None, neuron: Neuron | None = None
 ):
-    """VGG-SNN: 64-128-P-256-256-P-512-512-P-512-512-P and a linear readout, as used on CIFAR10-DVS (Deng et al. 2022,
-    arXiv:2202.11946). 9,271,498 parameters for 2 input channels, 10 classes and 48x48 pixels, widths not counted.
+    """VGG-SNN: 64-128-P-256-256-P-512-512-P-512-512-P and a linear readout, as used for CIFAR10-DVS.
+
+    It has 9,271,498 parameters for 2 input channels, 10 classes and 48x48 pixels, without widths. Source: Deng et al.
+    2022, arXiv:2202.11946.
 
     Args:
-        channels, classes: sizes of input and output.
-        size: height and width of the input, a multiple of 16.
+        channels: number of input channels. Default 2.
+        classes: number of outputs. Default 10.
+        size: height and width of the input in pixels, a multiple of 16. Default 48.
         steps: T of the direct encoding of static pictures; None (default) for events ``[T, N, H, W, C]``.
-        neuron: what to copy. Default ``LIF()``.
+        neuron: neuron layer that is copied. Default ``LIF()``.
 
     Raises:
-        ValueError: a size that is not a multiple of 16.
+        ValueError: the size is not a multiple of 16.
     """
     if whole("vgg_snn: size", size) % 16:
         raise ValueError(f"vgg_snn: size must be a multiple of 16; got {size}")
@@ -87,7 +90,7 @@ def vgg_snn(
 
 
 def _basic_block(before, width, stride, make, v_threshold, join):
-    """conv-norm-neuron-conv-norm beside a shortcut, with a strided 1x1 convolution where the shape changes."""
+    """Return conv-norm-neuron-conv-norm beside a shortcut, with a strided 1x1 convolution if the shape changes."""
     branch = [
         Conv2d(before, width, 3, stride, 1),
         BatchNorm(width, v_threshold),
@@ -98,7 +101,7 @@ def _basic_block(before, width, stride, make, v_threshold, join):
     side = None
     if stride != 1 or before != width:
         side = [Conv2d(before, width, 1, stride), BatchNorm(width, v_threshold)]
-    if join is None:  # the sum goes into a neuron
+    if join is None:  # the sum is the input current of a neuron layer
         return [Residual(*branch, shortcut=Sequential(*side) if side else None), make()]
     shortcut = Sequential(*side, make()) if side else None
     return [Residual(*branch, make(), shortcut=shortcut, join=join)]
@@ -111,15 +114,18 @@ def resnet19(
     neuron: Neuron | None = None,
     widths: tuple[int, int, int] = (128, 256, 512),
 ):
-    """ResNet-19 with threshold-dependent batch normalisation (Zheng et al. 2021, arXiv:2011.05280): a convolution,
-    3 + 3 + 2 basic blocks of 128, 256 and 512 channels, 256 hidden units; every normalisation is tdBN.
-    12,697,994 parameters for CIFAR-10, widths not counted.
+    """ResNet-19 with threshold-dependent batch normalisation (tdBN).
+
+    It consists of a convolution, 3 + 3 + 2 basic blocks of 128, 256 and 512 channels, and 256 hidden units; every
+    normalisation is tdBN. It has 12,697,994 parameters for CIFAR-10, without widths. Source: Zheng et al. 2021,
+    arXiv:2011.05280.
 
     Args:
-        channels, classes: sizes of input and output.
-        steps: T of the direct encoding; None for inputs with a time axis.
-        neuron: what to copy; its threshold scales the normalisations. Default ``LIF()``.
-        widths: channels of the three stages.
+        channels: number of input channels. Default 3.
+        classes: number of outputs. Default 10.
+        steps: T of the direct encoding; None for inputs with a time axis. Default 4.
+        neuron: neuron layer that is copied; its threshold scales the normalisations. Default ``LIF()``.
+        widths: channels of the three stages. Default (128, 256, 512).
     """
     make = _copies(neuron, LIF())
     theta = float(make().v_threshold)
@@ -136,13 +142,16 @@ def resnet19(
 def sew_resnet18(
     channels: int = 3, classes: int = 1000, steps: int | None = 4, neuron: Neuron | None = None, join: str = "add"
 ):
-    """SEW-ResNet-18 (Fang et al. 2021, arXiv:2102.04159): the ImageNet stem, 2 + 2 + 2 + 2 blocks that join spikes.
-    11,689,512 parameters for ImageNet, as many as ResNet-18 has (He et al. 2016); widths not counted.
+    """SEW-ResNet-18: the first layers of ResNet-18 for ImageNet, and 2 + 2 + 2 + 2 blocks that join spikes.
+
+    It has 11,689,512 parameters for ImageNet, without widths, the same number as ResNet-18 (He et al. 2016). Source:
+    Fang et al. 2021, arXiv:2102.04159.
 
     Args:
-        channels, classes: sizes of input and output.
-        steps: T of the direct encoding; None for inputs with a time axis.
-        neuron: what to copy. Default ``LIF()``.
+        channels: number of input channels. Default 3.
+        classes: number of outputs. Default 1000.
+        steps: T of the direct encoding; None for inputs with a time axis. Default 4.
+        neuron: neuron layer that is copied. Default ``LIF()``.
         join: "add" (default), "and" or "iand".
     """
     make = _copies(neuron, LIF())
@@ -165,22 +174,25 @@ def densenet_bc(
     compression: float = 0.5,
     dropout: float = 0.0,
 ):
-    """DenseNet-BC of spiking neurons: three stages of bottleneck layers norm-neuron-conv1x1-norm-neuron-conv3x3 whose
-    outputs are concatenated, transitions in between (Huang et al. 2017, arXiv:1608.06993; a network of this kind and
-    about 100 layers was used by Wang et al., LTMD, NeurIPS 2022). 769,162 parameters for depth 100 and growth 12,
-    widths not counted: the 0.8 million of Huang et al., table 2.
+    """DenseNet-BC of spiking neurons.
+
+    Three stages of bottleneck layers norm-neuron-conv1x1-norm-neuron-conv3x3, whose outputs are concatenated, with
+    transitions between the stages. It has 769,162 parameters for depth 100 and growth 12, without widths (0.8 million
+    in table 2 of the source). Source: Huang et al. 2017, arXiv:1608.06993; Wang et al. (LTMD, NeurIPS 2022) used a
+    spiking network of this kind with about 100 layers.
 
     Args:
-        channels, classes: sizes of input and output.
-        steps: T of the direct encoding; None for inputs with a time axis.
-        neuron: what to copy. Default ``LIF()``.
-        depth: layers, 6 n + 4.
-        growth: channels that every bottleneck layer adds.
-        compression: share of the channels that a transition keeps.
-        dropout: in every bottleneck layer.
+        channels: number of input channels. Default 3.
+        classes: number of outputs. Default 10.
+        steps: T of the direct encoding; None for inputs with a time axis. Default 4.
+        neuron: neuron layer that is copied. Default ``LIF()``.
+        depth: number of layers, 6 n + 4 for a whole number n. Default 100.
+        growth: number of channels that each bottleneck layer adds. Default 12.
+        compression: share of the channels that a transition keeps. Default 0.5.
+        dropout: probability of dropout in every bottleneck layer. Default 0.
 
     Raises:
-        ValueError: a depth that is not 6 n + 4.
+        ValueError: the depth is not 6 n + 4.
     """
     if (whole("densenet_bc: depth", depth, 10) - 4) % 6:
         raise ValueError(f"densenet_bc: depth must be 6 n + 4; got {depth}")
@@ -209,18 +221,20 @@ def densenet_bc(
 def dvs_gesture_net(
     classes: int = 11, channels: int = 128, size: int = 128, neuron: Neuron | None = None, dropout: float = 0.5
 ):
-    """The network for DVS128 Gesture of Fang et al. 2021 (arXiv:2007.05785): five times conv-norm-PLIF-maxpool with 128
-    channels, two fully connected spiking layers; the paper votes ten outputs a class, here the readout is linear.
+    """The network for DVS128 Gesture: five times conv-norm-PLIF-maxpool, and two spiking linear layers.
+
+    The paper takes a vote of ten outputs per class; here the readout is linear. Source: Fang et al. 2021,
+    arXiv:2007.05785.
 
     Args:
-        classes: outputs.
-        channels: of every convolution. Default 128.
-        size: height and width of the frames, a multiple of 32.
-        neuron: what to copy. Default ``PLIF()``.
-        dropout: before the fully connected layers.
+        classes: number of outputs. Default 11.
+        channels: number of channels of every convolution. Default 128.
+        size: height and width of the frames in pixels, a multiple of 32. Default 128.
+        neuron: neuron layer that is copied. Default ``PLIF()``.
+        dropout: probability of dropout before the linear layers. Default 0.5.
 
     Raises:
-        ValueError: a size that is not a multiple of 32.
+        ValueError: the size is not a multiple of 32.
     """
     if whole("dvs_gesture_net: size", size) % 32:
         raise ValueError(f"dvs_gesture_net: size must be a multiple of 32; got {size}")
@@ -234,13 +248,17 @@ def dvs_gesture_net(
 
 
 def shd_net(features: int = 700, hidden: int = 256, classes: int = 20, layers: int = 1, neuron: Neuron | None = None):
-    """A recurrent network for the Spiking Heidelberg Digits (Cramer et al. 2022, doi:10.1109/TNNLS.2020.3044364):
-    spikes of 700 channels, recurrent hidden layers, a leaky integrator as readout.
+    """A recurrent network for the Spiking Heidelberg Digits.
+
+    Recurrent hidden layers read spikes of 700 channels, and a leaky integrator is the readout. Source: Cramer et al.
+    2022, doi:10.1109/TNNLS.2020.3044364.
 
     Args:
-        features, hidden, classes: sizes.
-        layers: recurrent layers.
-        neuron: what to copy. Default ``RecurrentLIF(tau=10)``.
+        features: number of inputs per step. Default 700.
+        hidden: number of neurons per recurrent layer. Default 256.
+        classes: number of outputs. Default 20.
+        layers: number of recurrent layers. Default 1.
+        neuron: neuron layer that is copied. Default ``RecurrentLIF(tau=10)``.
     """
     make = _copies(neuron, RecurrentLIF(tau=10.0))
     parts, before = [], features

@@ -1,8 +1,8 @@
-"""The configurations that ship with the package, by name."""
+"""The configurations that are part of the package."""
 
 from pathlib import Path
 
 
 def available() -> dict[str, Path]:
-    """Name -> TOML file."""
+    """Return name -> TOML file."""
     return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}

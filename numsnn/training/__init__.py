@@ -1,4 +1,4 @@
-"""Training: the loop, checkpoints, metrics."""
+"""Training: the training loop, checkpoints and metrics."""
 
 from .checkpoint import load
 from .metrics import Evaluation

@@ -1,11 +1,12 @@
-"""Checkpoints: one HDF5 file with everything a network, and a run, is made of. Nothing is pickled.
+"""Checkpoints: one HDF5 file with a network and the state of its training. Nothing is pickled.
 
     /network/NAME            every parameter and statistic, by full name
     /optimizer/NAME/SLOT     every moment of the optimiser
     attributes               format, numsnn_version, description (JSON), input_shape, training (JSON), digest
 
-A file is written beside its place under a temporary name, flushed to the disk and renamed: whatever happens, the place
-holds a whole checkpoint or the one before. The digest covers every array and attribute: damage does not go unseen.
+A file is written under a temporary name in the same folder, flushed to the disk and renamed. Its path therefore always
+holds a complete checkpoint, the old one or the new one. The digest covers every array and attribute, so that damage is
+detected.
 """
 
 import hashlib
@@ -26,14 +27,15 @@ def write(path, net: Layer, optimizer_arrays=None, training=None) -> None:
     """Write a checkpoint.
 
     Args:
-        path: of the file; replaced if it exists.
+        path: path of the file, which is replaced if it exists.
         net: a built network.
-        optimizer_arrays: moments by "parameter/slot".
-        training: what a trainer needs to go on, as plain data.
+        optimizer_arrays: moments by "parameter/slot". Default None.
+        training: state of the trainer as plain data. Default None.
 
     Raises:
         DivergenceError: an array holds NaN or inf; nothing is written.
-        OSError: the place cannot be written to.
+        RuntimeError: the network is not built.
+        OSError: the file cannot be written.
     """
     import h5py
 
@@ -60,11 +62,11 @@ def write(path, net: Layer, optimizer_arrays=None, training=None) -> None:
 
 
 def read(path) -> tuple[Layer, dict[str, np.ndarray], dict | None]:
-    """The network, the optimiser's arrays and the training data of a checkpoint.
+    """Return the network, the optimiser's arrays and the training state of a checkpoint.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CheckpointError: it is not a checkpoint, is truncated or damaged, or describes layers nobody has defined.
+        FileNotFoundError: the file does not exist.
+        CheckpointError: the file is not a checkpoint, is truncated or damaged, or describes an unknown layer.
     """
     header, groups = _read_raw(path)
     try:
@@ -77,7 +79,7 @@ def read(path) -> tuple[Layer, dict[str, np.ndarray], dict | None]:
 
 
 def _read_raw(path):
-    """Attributes and arrays of a checkpoint, checked against its digest."""
+    """Return the attributes and arrays of a checkpoint after comparing them with its digest."""
     import h5py
 
     if not Path(path).is_file():
@@ -120,13 +122,14 @@ def _digest(header, groups):
 
 
 def load(path, device: str = "cpu") -> Layer:
-    """The network of a checkpoint, built and with its weights, statistics and PDA corrections.
+    """Return the network of a checkpoint, built, with its weights, statistics and PDA corrections.
 
     Args:
-        path: a file written by `Trainer.save` or found in a run's folder.
-        device: target to put it on. Default "cpu".
+        path: a file written by `Trainer.save`, or a checkpoint in the folder of a run.
+        device: "cpu" (default), "cuda" or "reference".
 
     Raises:
-        FileNotFoundError, CheckpointError: no such file; not a checkpoint, damaged, or made of unknown layers.
+        FileNotFoundError: the file does not exist.
+        CheckpointError: the file is not a checkpoint, is damaged, or describes an unknown layer.
     """
     return read(path)[0].to(device)

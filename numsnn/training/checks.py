@@ -1,4 +1,4 @@
-"""What a trainer says when something is wrong: where numbers broke, in what two networks differ, where it may write."""
+"""Checks of a trainer, and the texts of its errors."""
 
 import json
 import tempfile
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def first_bad(net):
-    """Name of the first layer that holds or made something that is not finite."""
+    """Return the name of the first layer with a parameter, output or gradient that is not finite."""
     leaves = [(name, layer) for name, layer in net.named() if not layer.container]
     for name, layer in leaves:
         for p in layer.own_parameters():
@@ -23,28 +23,28 @@ def first_bad(net):
 
 
 def _is_bad(layer, x):
-    """Whether x is a float array with NaN or inf in it."""
+    """Return whether x is a float array with NaN or inf."""
     if not hasattr(x, "dtype") or x.dtype.kind != "f":
         return False
     return not np.isfinite(layer.kernels.to_host(x)).all()
 
 
 def plain(value):
-    """A value as JSON gives it back."""
+    """Return a value as it is after writing it to JSON and reading it back."""
     return json.loads(json.dumps(value))
 
 
 def difference(theirs, mine):
-    """The first layer in which two networks differ, in words."""
+    """Describe the first layer in which two networks differ."""
     pairs = zip_longest(theirs.walk(), mine.walk())
     for a, b in pairs:
         if a is None or b is None or a.description() != b.description():
-            return f"the file has {a or 'no further layer'} where this one has {b or 'none'}"
-    return "the layers agree, but are put together differently"
+            return f"the file has {a or 'no further layer'} where this network has {b or 'no further layer'}"
+    return "the layers agree, but they are connected differently"
 
 
 def writable_folder(folder):
-    """Make the folder if it is missing, and find out now whether it can be written to."""
+    """Make the folder if it is missing, and raise OSError now if it cannot be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

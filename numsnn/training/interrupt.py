@@ -1,13 +1,13 @@
-"""Ctrl-C that waits for the end of a training step."""
+"""Ctrl-C that takes effect at the end of a training step."""
 
 import signal
 import threading
 
 
 class DelayedInterrupt:
-    """While active, the first Ctrl-C only sets ``requested``; a second one interrupts at once, as usual.
+    """A context in which the first Ctrl-C only sets ``requested``; a second one interrupts at once, as usual.
 
-    Signals reach the main thread alone: elsewhere nothing is changed.
+    Only the main thread receives signals: in other threads nothing changes.
     """
 
     def __init__(self):

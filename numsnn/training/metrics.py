@@ -1,4 +1,4 @@
-"""What a run reports: the result of an evaluation, and a line of JSON an epoch."""
+"""What a run reports: the result of an evaluation, and one line of JSON per epoch."""
 
 import json
 import os
@@ -10,11 +10,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Result on a dataset.
+    """The result of an evaluation on a dataset.
 
     Attributes:
-        loss: mean over samples.
-        accuracy: share of right answers, between 0 and 1.
+        loss: mean over the samples.
+        accuracy: share of correct predictions, between 0 and 1.
         confusion: counts ``[K, K]``, true class by predicted class.
         seconds: wall time.
     """
@@ -26,10 +26,10 @@ class Evaluation:
 
 
 class MetricsLog:
-    """``metrics.jsonl`` in a run's folder: one line of JSON an epoch, on disk as soon as the epoch ends.
+    """``metrics.jsonl`` in the folder of a run: one line of JSON per epoch, on disk as soon as the epoch ends.
 
     Args:
-        path: of the file, or None to keep the lines in memory only.
+        path: path of the file, or None to keep the metrics in memory only.
     """
 
     def __init__(self, path: Path | None):
@@ -37,7 +37,11 @@ class MetricsLog:
         self.history: list[dict] = []
 
     def rewrite(self, history: list[dict]) -> None:
-        """Begin with these epochs: none for a new run, a checkpoint's for one that goes on; later lines are dropped."""
+        """Start the log with the metrics of these epochs: none for a new run, those of the checkpoint for a resumed
+        run.
+
+        Later lines of the file are removed.
+        """
         self.history = list(history)
         if self.path is not None:
             self.path.write_text("".join(json.dumps(metrics) + "\n" for metrics in history))

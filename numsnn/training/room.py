@@ -1,4 +1,4 @@
-"""How many samples a device has memory for."""
+"""The number of samples per batch for which a device has memory."""
 
 import numpy as np
 
@@ -8,34 +8,34 @@ from ..losses import Loss
 
 
 def largest_batch(net: Layer, loss: Loss, slots: int, samples: int) -> int | None:
-    """The largest batch, halving the one that did not fit, for which a training step fits; found by trying.
+    """Return the largest batch for which a training step fits into memory, by trying smaller and smaller halves.
 
-    What passes left in memory is lost; parameters and statistics are not touched.
+    What the network keeps of its last pass is lost; parameters and statistics do not change.
 
     Args:
-        net, loss: as trained, the network built.
-        slots: arrays of all parameters' size that the optimiser keeps.
-        samples: of the batch that did not fit.
+        net, loss: the built network and the loss of the training.
+        slots: number of arrays per parameter that the optimiser stores.
+        samples: number of samples of the batch that did not fit.
 
     Returns:
-        so many samples, or None where not even one fits.
+        the number of samples, or None if not even one sample fits.
     """
     while samples > 1:
         samples //= 2
         try:
             _step(net, loss, slots, samples)
-        except DeviceMemoryError:  # its arrays went with it: the next try has all the memory there is
+        except DeviceMemoryError:  # its arrays are free again: the next try has all of the memory
             continue
         return samples
     return None
 
 
 def _step(net, loss, slots, samples):
-    """As much memory as a training step takes, with what the optimiser and the next batch take beside it."""
+    """Use as much memory as a training step, the optimiser and the next batch need together."""
     net.to()
     axis = 0 if net.takes_pictures else 1
     shape = (*net.input_shape[:axis], samples, *net.input_shape[axis + 1 :])
-    copies = range(slots + 2)  # moments, values and gradients, each as one vector
+    copies = range(slots + 2)  # one vector per moment, one of the values and one of the gradients
     held = [net.kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in copies]
     held.append(net.kernels.zeros(shape, net.dtype))
     z = net.forward(net.kernels.zeros(shape, net.dtype), Mode(training=True, store=True))

@@ -1,4 +1,4 @@
-"""The training loop: fit, evaluate, predict, save, resume."""
+"""The training loop: fit, evaluate, predict, save and resume."""
 
 from __future__ import annotations
 
@@ -30,36 +30,37 @@ from .room import largest_batch
 BEST, LAST, METRICS = "checkpoint.h5", "last.h5", "metrics.jsonl"
 
 STEP_STREAM = 0x73746570
-"""Sets the seeds of training steps ("step") apart from other streams of the same seed."""
+"""Key ("step") that keeps the seeds of training steps apart from other random numbers of the same seed."""
 
 
 class Trainer:
-    """Trains a network by BPTT with hand-written kernels.
+    """Trains a network by backpropagation through time with hand-written kernels.
 
     Args:
-        net: the network; built at the first batch if it is not yet.
+        net: the network; it is built at the first batch if it is not built yet.
         loss: default `RateCrossEntropy`.
         optimizer: default ``Adam(2e-3)``.
         schedule: default `Cosine`.
-        device: "cpu" (default), "cuda" or "reference". On "cuda" data and parameters stay on the GPU: batches are
-            copied there while the one before is worked on, and only losses, the gradients' norm and the readout come
-            back.
-        seed: of initial weights, the order of samples and dropout; everything random is a function of it and the
-            position in the run, so that a run can be repeated, stopped and resumed bit for bit.
-        batch_size: samples a step. Default 64.
-        truncate: steps after which gradients are cut off (truncated BPTT): a sequence goes through in chunks of so many
-            steps, each with its own loss, backward pass and update, the neurons' state carried on; None (default) goes
-            back through all steps. Needs inputs with a time axis.
-        clip_norm: largest global norm of the gradients; None (default) does not clip.
-        out: the run's folder, made if missing: metrics.jsonl, checkpoint.h5 (best) and last.h5. None keeps nothing.
-        save_every: seconds between writings of last.h5 within an epoch (it is also written after every epoch); 0 writes
-            it after every batch. Default 60.
-        on_batch: called after every step with the trainer.
-        on_epoch: called after every epoch with the trainer and the epoch's metrics; returning True ends the run early.
+        device: "cpu" (default), "cuda" or "reference". On "cuda" data and parameters stay on the GPU: the next batch is
+            copied during a training step, and only losses, the norm of the gradients and the readout are copied back.
+        seed: determines the initial weights, the order of samples and dropout. All random numbers are a function of the
+            seed and the position in the run, so that a run can be repeated, stopped and resumed bit for bit. Default 0.
+        batch_size: samples per training step. Default 64.
+        truncate: number of steps after which gradients are cut off (truncated BPTT): a sequence goes through in chunks
+            of this number of steps, each with its own loss, backward pass and update, and the state of the neurons is
+            carried. Needs inputs with a time axis. Default None: gradients go back through all steps.
+        clip_norm: largest global norm of the gradients. Default None: gradients are not clipped.
+        out: folder of the run, made if it is missing, for metrics.jsonl, checkpoint.h5 (best epoch) and last.h5.
+            Default None: nothing is written.
+        save_every: seconds between writings of last.h5 within an epoch; 0 writes it after every batch. It is also
+            written after every epoch. Default 60.
+        on_batch: function that is called with the trainer after every training step.
+        on_epoch: function that is called with the trainer and the epoch's metrics after every epoch. If it returns
+            True, the run ends.
 
     Raises:
-        ValueError: arguments out of range.
-        DeviceError: "cuda" where there is no CUDA device, or what is needed to use it is not installed.
+        ValueError: an argument is out of range.
+        DeviceError: the device is "cuda" but there is no CUDA device, or the software that it needs is not installed.
         OSError: the folder cannot be made or written to.
     """
 
@@ -102,30 +103,31 @@ class Trainer:
 
     @property
     def history(self) -> list[dict]:
-        """The metrics of all epochs so far, in plain data."""
+        """The metrics of all epochs so far, as plain data."""
         return self._log.history
 
     # --- training ---
 
     def fit(self, train, test=None, epochs: int = 10, resume: bool = False, progress: bool = True) -> list[dict]:
-        """Train for so many epochs.
+        """Train for a number of epochs.
 
         Args:
             train: a `numsnn.data.Dataset`, or (x, y).
-            test: the same, evaluated after every epoch; None leaves test metrics out and saves no best checkpoint.
-            epochs: the run's length, which the schedule is laid out for.
-            resume: go on from last.h5 in the run's folder, bit for bit as if the run had never stopped; without one
-                the run starts anew. The data, epochs and settings have to be those of the run.
-            progress: show a bar an epoch with loss, accuracy and samples a second.
+            test: the same, evaluated after every epoch. Default None: no test metrics, and no best checkpoint is saved.
+            epochs: length of the run, which the schedule depends on. Default 10.
+            resume: continue from last.h5 in the folder of the run, with the same result, bit for bit, as without the
+                interruption; without this file the run starts from the beginning. Data, epochs and settings must be
+                those of the run. Default False.
+            progress: show one progress bar per epoch with loss, accuracy and samples per second. Default True.
 
         Returns:
-            the history: for every epoch "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy" (between
-            0 and 1), "seconds", "learning_rate", "widths".
+            the history: per epoch "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy" (between 0 and
+                1), "seconds", "learning_rate", "widths".
 
         Raises:
-            DivergenceError: a loss or gradient is not finite; step, layer and the last good checkpoint are named.
-            DeviceMemoryError: the device has no memory for a step; the batch that would fit is named.
-            KeyboardInterrupt: Ctrl-C; the batch is finished and last.h5 written first.
+            DivergenceError: a loss or gradient is not finite; the message names step, layer and last good checkpoint.
+            DeviceMemoryError: the device has no memory for a training step; the message names a batch size that fits.
+            KeyboardInterrupt: Ctrl-C; before that the batch is finished and last.h5 is written.
             FileExistsError: the folder already holds a run and resume is False.
             CheckpointError: last.h5 belongs to another network or run.
         """
@@ -141,21 +143,21 @@ class Trainer:
                     self._fit_epoch(loader, progress, interrupt)
                 except DeviceMemoryError as error:
                     full = str(error)
-                if full:  # outside, where the error holds no arrays any more
+                if full:  # outside the except block, where the error does not keep arrays in memory
                     raise self._too_large(full)
                 if self._finish_epoch(test, len(loader)):
                     break
         return self.history
 
     def start(self, train, epochs: int, resume: bool = False) -> None:
-        """Build the network and begin, or restore, the run in the folder; `fit` does it by itself.
+        """Build the network and begin the run, or restore it from its folder. `fit` calls this method itself.
 
         Args:
             train, epochs, resume: as for `fit`.
 
         Raises:
             FileExistsError: the folder already holds a run and resume is False.
-            CheckpointError: last.h5 belongs to another network or run, or to one of another length.
+            CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
         if not self.net.built:
             sample, _ = train.batch(np.arange(min(self.batch_size, len(train))))
@@ -165,17 +167,17 @@ class Trainer:
             if resume and last.exists():
                 self.restore(last)
             elif not resume and (last.exists() or (self.out / METRICS).exists()):
-                raise FileExistsError(f"{self.out} already holds a run; resume it, or choose another folder")
+                raise FileExistsError(f"{self.out} already holds a run; use resume=True or choose another folder")
             else:
                 self._log.rewrite([])
                 self.epochs = epochs
                 self.save(last)
         self.epochs = self.epochs or epochs
         if self.epochs != epochs:
-            raise CheckpointError(f"the run was laid out for {self.epochs} epochs; it cannot go on as one of {epochs}")
+            raise CheckpointError(f"the run has a length of {self.epochs} epochs; it cannot continue with {epochs}")
 
     def _fit_epoch(self, loader, progress, interrupt):
-        """The rest of the current epoch, batch by batch."""
+        """Train on the remaining batches of the current epoch."""
         saved = time.monotonic()
         title = f"epoch {self.epoch + 1}/{self.epochs}"
         with tqdm(total=len(loader), initial=self.batch, desc=title, unit="batch", disable=not progress) as bar:
@@ -203,7 +205,7 @@ class Trainer:
         )
 
     def _step(self, x, y, epoch):
-        """Train on one batch: one update, or with truncated BPTT one a chunk of steps."""
+        """Train on one batch, with one update or, in truncated BPTT, one update per chunk of steps."""
         entropy = np.random.SeedSequence(self.seed, spawn_key=(STEP_STREAM, self.epoch, self.batch))
         mode = replace(TRAINING, seed=int(entropy.generate_state(1, np.uint64)[0]))
         chunks = [x]
@@ -220,7 +222,7 @@ class Trainer:
         self.running["samples"] += len(y)
 
     def _update(self, x, y, mode, factor):
-        """One forward and backward pass and one update; returns the readout, on the host, and the mean loss."""
+        """Make a forward pass, a backward pass and an update; return the readout, on the host, and the mean loss."""
         net, kernels = self.net, self.net.kernels
         z = net.forward(x, mode)
         losses, dz = self.loss(kernels, z, y, net.dtype)
@@ -230,7 +232,7 @@ class Trainer:
         net.backward(dz, need_dx=False)
         parameters = net.parameters()
         if not math.isfinite(clip_global_norm(kernels, parameters, self.clip_norm)):
-            if mode.carried is None:  # once more, so that every layer's gradient is there to be looked at
+            if mode.carried is None:  # repeat the passes in such a way that every layer's gradient can be inspected
                 z = net.forward(x, replace(mode, track=False, inspect=True))
                 net.backward(self.loss(kernels, z, y, net.dtype)[1], need_dx=False)
             self._diverged("the gradient")
@@ -239,9 +241,9 @@ class Trainer:
         return readout, float(losses.mean(dtype=np.float64)) + penalty
 
     def _diverged(self, what):
-        """Stop with the step, the layer and the last good checkpoint."""
+        """Raise DivergenceError with the training step, the layer and the last good checkpoint."""
         where = f"epoch {self.epoch + 1}, batch {self.batch + 1} (step {self.optimizer.steps + 1})"
-        good = "no checkpoint was kept (give the Trainer a folder: out=...)"
+        good = "no checkpoint was written (give the Trainer a folder: out=...)"
         if self.out is not None:
             good = f"the last good checkpoint is {self.out / LAST}"
         raise DivergenceError(
@@ -250,13 +252,13 @@ class Trainer:
         )
 
     def _too_large(self, full):
-        """The error of a step that the device has no memory for: it says which batch there is memory for."""
+        """Return the error of a training step that needs too much memory; it names the largest batch size that fits."""
         fitting = largest_batch(self.net, self.loss, len(self.optimizer.slots), self.batch_size)
         advice = "not even a single sample fits" if fitting is None else f"{fitting} fit: batch_size={fitting}"
-        return DeviceMemoryError(f"{full}. A step takes {self.batch_size} samples; {advice}")
+        return DeviceMemoryError(f"{full}. The batch has {self.batch_size} samples; {advice}")
 
     def _finish_epoch(self, test, batches):
-        """Evaluate, report and save; returns whether on_epoch wants the run to end."""
+        """Evaluate, report and save; return whether on_epoch asks for the end of the run."""
         run = self.running
         factor = self.schedule.factor(self.epoch + (batches - 1) / batches, self.epochs)
         metrics = {
@@ -285,15 +287,15 @@ class Trainer:
         return self.on_epoch is not None and self.on_epoch(self, metrics) is True
 
     def _stop(self):
-        """End the run after Ctrl-C: save, and say how to go on."""
+        """End the run after Ctrl-C: save, and say how to continue."""
         position = f"epoch {self.epoch + 1}, batch {self.batch}"
         if self.out is None:
-            raise KeyboardInterrupt(f"stopped at {position}; nothing was saved, as the Trainer has no folder (out=...)")
+            raise KeyboardInterrupt(f"stopped at {position}; not saved, because the Trainer has no folder (out=...)")
         self.save(self.out / LAST)
-        raise KeyboardInterrupt(f"stopped at {position}; saved {self.out / LAST}, from which resume goes on")
+        raise KeyboardInterrupt(f"stopped at {position}; saved {self.out / LAST}, from which resume=True continues")
 
     def widths(self) -> dict[str, float | list[float]]:
-        """The surrogate width of every neuron layer: a number, or a list where there is one a channel."""
+        """Return the surrogate width of every neuron layer: a number, or a list if there is one width per channel."""
         found = {}
         for name, layer in self.net.named():
             if isinstance(layer, Neuron):
@@ -305,10 +307,13 @@ class Trainer:
     # --- using the network ---
 
     def evaluate(self, data) -> Evaluation:
-        """Loss, accuracy and confusion counts on a dataset, at inference (running statistics, no dropout).
+        """Return loss, accuracy and confusion counts on a dataset, with running statistics and without dropout.
+
+        Args:
+            data: a `numsnn.data.Dataset`, or (x, y).
 
         Raises:
-            ValueError: NaN or inf in the data, labels out of range.
+            ValueError: the data hold NaN or inf, or a label is out of range.
         """
         data = as_dataset(data)
         started = time.perf_counter()
@@ -326,7 +331,8 @@ class Trainer:
         return Evaluation(total / len(right), accuracy, confusion, time.perf_counter() - started)
 
     def predict(self, x) -> np.ndarray:
-        """The class of every sample by the loss's own rule (mean readout, maximum, earliest spike), ``[N]`` int64.
+        """Return the class of every sample, ``[N]`` int64, by the rule of the loss (largest mean, maximum or earliest
+        spike).
 
         Args:
             x: samples first: ``[N, H, W, C]`` or ``[N, F]``, as in a dataset.
@@ -335,7 +341,7 @@ class Trainer:
         return np.concatenate([self.loss.decide(self.net.kernels.to_host(z)) for _, z in self._passes(data)])
 
     def _passes(self, data):
-        """Labels and readout of every batch, at inference."""
+        """Yield labels and readout of every batch, without training."""
         for x, y in self.net.kernels.feed(Loader(data, self.batch_size, workers=1).epoch(), self.net.dtype):
             z = self.net.forward(x, INFERENCE)
             if z.ndim != 3:
@@ -345,11 +351,11 @@ class Trainer:
     # --- keeping ---
 
     def save(self, path) -> None:
-        """Write network, optimiser and position to one HDF5 file, atomically.
+        """Write network, optimiser and position of the run to one HDF5 file, which is replaced as a whole.
 
         Raises:
-            DivergenceError: something in it is not finite.
-            OSError: the place cannot be written to.
+            DivergenceError: an array holds NaN or inf.
+            OSError: the file cannot be written.
         """
         optimizer = self.optimizer.state()
         training = {
@@ -365,18 +371,19 @@ class Trainer:
         checkpoint.write(path, self.net, optimizer["arrays"], training)
 
     def _settings(self):
-        """What two runs must share for one to go on as the other."""
+        """Return the settings that must be equal for a run to be resumed."""
         parts = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
         described = {name: part.description() for name, part in parts.items()}
         shared = ("seed", "batch_size", "truncate", "clip_norm")
         return described | {name: getattr(self, name) for name in shared}
 
     def restore(self, path) -> None:
-        """Take over network, optimiser and position from a checkpoint of the same run.
+        """Take network, optimiser and position of the run from a checkpoint of the same run.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            CheckpointError: it is damaged, holds no training state, or belongs to another network, seed or settings.
+            FileNotFoundError: the file does not exist.
+            CheckpointError: the file is damaged, holds no training state, or belongs to another network, seed or
+                settings.
         """
         net, arrays, training = checkpoint.read(path)
         if training is None:
@@ -386,7 +393,7 @@ class Trainer:
         for key, mine in self._settings().items():
             theirs = training["settings"].get(key)
             if theirs != plain(mine):
-                raise CheckpointError(f"{path}: the run's {key} was {theirs!r}; it cannot go on with {mine!r}")
+                raise CheckpointError(f"{path}: the run's {key} was {theirs!r}; it cannot continue with {mine!r}")
         if not self.net.built:
             self.net.build(net.input_shape)
         self.net.load_state(net.state())

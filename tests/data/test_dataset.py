@@ -174,8 +174,8 @@ def test_a_number_beyond_float32_would_be_inf_in_a_batch():
         ([0, 1.5, 2, 0, 1, 2], r"labels must be whole numbers; y\[1\] is 1\.5"),
         ([0, 1, np.nan, 0, 1, 2], r"labels must be whole numbers; y\[2\] is nan"),
         ([np.inf, 1, 0, 0, 1, 2], r"labels must be whole numbers; y\[0\] is inf"),
-        (np.eye(6), r"y must be \[N\], a label a sample; got shape \(6, 6\)\. For one-hot.*y\.argmax\(1\)"),
-        (np.zeros((6, 1), int), r"y must be \[N\], a label a sample; got shape \(6, 1\)$"),
+        (np.eye(6), r"y must be \[N\], one label per sample; got shape \(6, 6\)\. For one-hot.*y\.argmax\(1\)"),
+        (np.zeros((6, 1), int), r"y must be \[N\], one label per sample; got shape \(6, 1\)$"),
         (list("abcabc"), "y must hold real numbers; got dtype <U1"),
         ([0, 1, 2, 0, 1, None], "y must hold real numbers; got dtype object"),
     ],
@@ -202,7 +202,7 @@ def test_whole_labels_of_any_dtype(y):
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ("abc", "classes must be a sequence of names; got the single str 'abc'"),
+        ("abc", "classes must be a sequence of names; got the single string 'abc'"),
         (("a", "b", "a"), "classes must be distinct names, at least one; got"),
         ((), "classes must be distinct names, at least one; got"),
     ],
@@ -214,7 +214,7 @@ def test_bad_classes(classes, message):
 
 @pytest.mark.parametrize("scale", [0, -1.0, np.nan, np.inf])
 def test_bad_scale(scale):
-    with pytest.raises(ValueError, match=f"scale must be finite and > 0; got {scale}"):
+    with pytest.raises(ValueError, match=f"^Dataset 'data': scale must be (positive|a finite number); got {scale}"):
         Dataset(pictures(), LABELS, scale=scale)
 
 

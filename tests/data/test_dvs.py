@@ -91,7 +91,7 @@ def test_seeds():
         (lambda: Sensor((0, 5)), r"Sensor: size must be \(height, width\)"),
         (lambda: Sensor(threshold=0), r"Sensor: threshold must be at least 0\.01; got 0"),
         (lambda: Sensor(refractory=0), "Sensor: refractory must be at least 1; got 0"),
-        (lambda: Sensor(noise=float("nan")), "Sensor: noise must be at least 0; got nan"),
+        (lambda: Sensor(noise=float("nan")), "Sensor: noise must be a finite number; got nan"),
         (lambda: Sensor((8, 8)).record(edge()), r"picture must be \[h, w\], at most \(8, 8\); got shape \(10, 10\)"),
         (lambda: Sensor().record(255 * edge()), r"light must be in 0\.\.1; scale the picture"),
         (lambda: Sensor().record(np.full((4, 4), np.nan)), r"light must be in 0\.\.1"),

@@ -114,16 +114,16 @@ BROKEN = [
     (parse_aedat2, b"#!AER-DAT3.1\r\n", 0, r"wrong magic number: must begin with #!AER-DAT2\.0"),
     (parse_aedat2, b"#!AER-DAT2.0", 0, "header line has no end"),
     (parse_aedat2, aedat2(EVENTS) + b"1234567", 75, "truncated event: expected 8 bytes, found 7"),
-    (parse_aedat2, aedat2(EVENTS[:1]) + b"\x00\x01\x00\x00\x00\x00\x00\x00", 43, "address 0x00010000 is none of"),
+    (parse_aedat2, aedat2(EVENTS[:1]) + b"\x00\x01\x00\x00\x00\x00\x00\x00", 43, "0x00010000 has more than"),
     (parse_aedat3, b"#!AER-DAT2.0\r\n", 0, r"must begin with #!AER-DAT3\.1"),
     (parse_aedat3, b"#!AER-DAT3.1\r\n#Format: RAW\r\n", 28, "must end with the line #!END-HEADER"),
     (parse_aedat3, AEDAT3_HEADER + b"\x01", 61, "truncated packet header: expected 28 bytes, found 1"),
     (parse_aedat3, aedat3(packet(EVENTS)[:-1]), 89, "truncated packet: expected 40 bytes, found 39"),
     (parse_aedat3, aedat3(packet(EVENTS, capacity=2**31 - 1)), 89, "truncated packet: expected 17179869176 bytes"),
-    (parse_aedat3, aedat3(packet(EVENTS, number=6)), 61, "impossible counts: events of 8 bytes, 6 of at most 5"),
+    (parse_aedat3, aedat3(packet(EVENTS, number=6)), 61, "counts: 6 events of 8 bytes, with a capacity of 5"),
     (parse_aedat3, aedat3(packet(EVENTS, number=-1)), 61, "impossible counts"),
     (parse_aedat3, aedat3(packet([], size=-8)), 61, "impossible counts"),
-    (parse_aedat3, aedat3(packet(EVENTS[:2], size=4)), 61, "must have 8 bytes, their time at 4"),
+    (parse_aedat3, aedat3(packet(EVENTS[:2], size=4)), 61, "must have 8 bytes, the time at byte 4"),
     (parse_aedat3, aedat3(packet(EVENTS, overflows=-1)), 61, "must have 8 bytes"),
     (parse_aedat3, aedat3(packet([(200, 1, 5, 0)])), 89, "event at x 200, y 1 lies outside the 128x128 sensor"),
     (parse_dat, b"", 0, "wrong magic number"),
@@ -134,10 +134,10 @@ BROKEN = [
     (parse_dat, dat(EVENTS, header=b"% Height 0\n% Width 5\n"), 0, "Height must be a whole number in 1"),
     (parse_dat, dat(EVENTS, header=b"% Height 5\n% Width 99999999999\n"), 11, "Width must be a whole number in 1"),
     (parse_gestures, b"1,2,3\n", 0, "the first line must be class,startTime_usec,endTime_usec"),
-    (parse_gestures, b"class,startTime_usec,endTime_usec\n", 34, "names no gesture"),
+    (parse_gestures, b"class,startTime_usec,endTime_usec\n", 34, "contains no gesture"),
     (parse_gestures, b"class,startTime_usec,endTime_usec\n1,2\n", 34, "must be three whole numbers; found b'1,2'"),
     (parse_gestures, b"class,startTime_usec,endTime_usec\n1,2,3\n0,2,3\n", 40, "class must be at least 1"),
-    (parse_gestures, b"class,startTime_usec,endTime_usec\n1,3,3\n", 34, "end behind start"),
+    (parse_gestures, b"class,startTime_usec,endTime_usec\n1,3,3\n", 34, "end larger than start"),
 ]
 
 
@@ -175,7 +175,7 @@ BAD_EVENTS = [
     ({"p": [2]}, r"p must be in 0\.\.1; p\[0\] is 2"),
     ({"size": (0, 4)}, r"size must be \(height, width\), each in 1\.\.65536; got \(0, 4\)"),
     ({"size": 4}, "size must be"),
-    ({"polarities": 3}, "polarities must be 1 or 2; got 3"),
+    ({"polarities": 3}, "polarities must be one of 1, 2; got 3"),
 ]
 
 

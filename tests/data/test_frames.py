@@ -115,10 +115,10 @@ def test_a_row_of_channels_gives_features():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 0}, "steps must be a whole number >= 1; got 0"),
-        ({"steps": 2.0}, r"steps must be a whole number >= 1; got 2\.0"),
+        ({"steps": 0}, "steps must be a whole number of at least 1; got 0"),
+        ({"steps": 2.0}, r"steps must be a whole number of at least 1; got 2\.0"),
         ({"by": "evnts"}, "by must be one of 'time', 'events'; got 'evnts'"),
-        ({"duration": 0}, "duration must be a whole number >= 1; got 0"),
+        ({"duration": 0}, "duration must be a whole number of at least 1; got 0"),
         ({"pool": 9}, "nothing is left of 10x8 pixels after pooling by 9"),
     ],
 )
@@ -182,5 +182,5 @@ def test_an_error_comes_where_its_batch_would():
 
 @pytest.mark.parametrize(("option", "value"), [("workers", -1), ("workers", 1.5), ("prefetch", 0)])
 def test_bad_loader_options(option, value):
-    with pytest.raises(ValueError, match=f"Loader: {option} must be a whole number >= [01]; got"):
+    with pytest.raises(ValueError, match=f"Loader: {option} must be a whole number of at least [01]; got"):
         Loader(stored(MADE).frames(3), **{option: value})

@@ -106,13 +106,13 @@ def test_takes_any_source_of_batches():
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.0, True, "4", None])
 def test_bad_batch_size(batch_size):
-    with pytest.raises(ValueError, match=f"batch_size must be a whole number >= 1; got {batch_size!r}"):
+    with pytest.raises(ValueError, match=f"batch_size must be a whole number of at least 1; got {batch_size!r}"):
         Loader(numbered(), batch_size)
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5])
 def test_bad_seed(seed):
-    with pytest.raises(ValueError, match=f"Loader: seed must be a whole number >= 0; got {seed}"):
+    with pytest.raises(ValueError, match=f"Loader: seed must be a whole number of at least 0; got {seed}"):
         Loader(numbered(), seed=seed)
 
 
@@ -128,11 +128,11 @@ def test_drop_last_that_leaves_nothing():
 
 def test_bad_epoch_and_start_fail_at_the_call():
     loader = Loader(numbered(), batch_size=4)
-    with pytest.raises(ValueError, match="epoch must be a whole number >= 0; got -1"):
+    with pytest.raises(ValueError, match="epoch must be a whole number of at least 0; got -1"):
         loader.epoch(-1)
-    with pytest.raises(ValueError, match="start must be a whole number >= 0; got -1"):
+    with pytest.raises(ValueError, match="start must be a whole number of at least 0; got -1"):
         loader.epoch(0, start=-1)
-    with pytest.raises(ValueError, match=r"start must be in 0\.\.3, the batches of an epoch; got 4"):
+    with pytest.raises(ValueError, match=r"start must be in 0\.\.3, the number of batches; got 4"):
         loader.epoch(0, start=4)
 
 

@@ -46,7 +46,7 @@ def test_cifar(classes, labels, tmp_path):
         (cifar([(1,), (10,)], pictures(2)), 10, 3073, r"label must be in 0\.\.9, found 10"),
         (cifar([(20, 1)], pictures(1)), 100, 0, r"label must be in 0\.\.19, found 20"),
         (cifar([(1, 100)], pictures(1)), 100, 1, r"label must be in 0\.\.99, found 100"),
-        (pickle.dumps({b"data": 1}, 2), 10, 0, "pickled: this is the Python version.*take the binary version"),
+        (pickle.dumps({b"data": 1}, 2), 10, 0, "pickled: this is the Python version.*use the binary version"),
     ],
 )
 def test_broken_cifar(data, classes, offset, reason):
@@ -89,7 +89,7 @@ def test_spikes(tmp_path):
         ([[-1.0]], [[7]], [0], r"spike 0 at -1\.0 s"),
         ([[np.inf]], [[7]], [0], r"spike 0 at inf s"),
         ([[np.nan]], [[7]], [0], r"spike 0 at nan s"),
-        ([[0.5, 0.6]], [[7]], [0], r"one a spike; found float16 \(2,\) and uint16 \(1,\)"),
+        ([[0.5, 0.6]], [[7]], [0], r"one per spike; found float16 \(2,\) and uint16 \(1,\)"),
         ([[0.5]], [[7]], [0, 1], "must be equally long; labels has 2"),
     ],
 )
@@ -139,14 +139,14 @@ def test_generic_events(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"t": None}, "no array 't'; events are x, y, t"),
+        ({"t": None}, "no array 't'; events need x, y, t"),
         ({"x": np.arange(4)}, "y must be as long as x, 4; found 5"),
         ({"x": np.full(5, 0.5)}, r"x\.npy must hold \[N\] whole numbers; found float64"),
         ({"x": np.zeros((5, 1), int)}, r"x\.npy must hold \[N\] whole numbers; found int64 \(5, 1\)"),
         ({"x": np.array([1, 2, 3, 4, -1])}, r"x must be in 0\.\.4; x\[4\] is -1"),
         ({"x": np.array([1, 2, 3, 4, 10**9])}, "size must be"),
         ({"p": np.array([0, 1, 2, 0, 0])}, r"p must be 0 and 1, or -1 and 1; p\[2\] is 2"),
-        ({"t": np.full(5, 2**63, np.uint64)}, r"t must be microseconds up to 2\^62"),
+        ({"t": np.full(5, 2**63, np.uint64)}, r"t must be at most 2\^62 microseconds"),
         ({"p": np.array([{}] * 5, object)}, "not an .npz archive, or damaged"),
     ],
 )

@@ -59,8 +59,8 @@ def test_run(raw, tmp_path):
     assert (len(store.train), len(store.test), store.classes) == (30, 6, ("a", "b"))
     for k in (0, 1, 29):
         np.testing.assert_array_equal(store.train.events(k).t, made(10 * (k // 3) + k % 3).t)
-    assert "train: 30 samples, 15 to 15 a class, 1,200 events, 40 a recording" in shown
-    assert "skipped or put right: 36 mark" in shown and "million events a second" in shown
+    assert "train: 30 samples, 15 to 15 per class, 1,200 events, 40 per recording" in shown
+    assert "left out or corrected: 36 mark" in shown and "million events per second" in shown
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -250,7 +250,7 @@ def test_options_of_scripts(tmp_path):
     assert "MNIST" in script("mnist", "--help").stdout
     assert script("mnist", raw, out).returncode == 0
     again = script("mnist", raw, out)
-    assert again.returncode == 2 and f"error: {out} is there already; --force replaces it" in again.stderr
+    assert again.returncode == 2 and f"error: {out} exists already; --force replaces it" in again.stderr
     assert script("mnist", raw, out, "--force").returncode == 0
     assert "no such folder" in script("mnist", tmp_path / "absent", out, "--force").stderr
     assert "--workers must be at least 1; got 0" in script("mnist", raw, out, "--force", "--workers", 0).stderr

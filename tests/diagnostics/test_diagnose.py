@@ -338,7 +338,7 @@ def test_record_spikes_is_what_the_layers_fired():
         assert spikes["repeat1.once"].shape == (1, 64)
         assert spikes["lif2"].dtype == np.uint8
         assert (spikes["lif2"] == expected[:, sample]).all()
-    with pytest.raises(IndexError, match="sample 6 of 6"):
+    with pytest.raises(IndexError, match="sample must be less than 6, the samples of x; got 6"):
         record_spikes(net, x, 6)
     with pytest.raises(ValueError, match="sample must be a whole number"):
         record_spikes(net, x, -1)
@@ -441,15 +441,15 @@ def test_hint_of_a_saturated_layer():
 
 def test_hint_of_a_narrow_surrogate():
     net, x = current_net(surrogate=Surrogate("triangle", width=0.01))
-    assert "lif1's surrogate sees too little" in hints(net, x)
+    assert "lif1's surrogate window is too narrow" in hints(net, x)
     assert "larger width (now 0.01)" in hints(net, x)
 
 
 def test_hint_of_a_shift():
     x = np.random.default_rng(0).normal(0.2, 2.0, (6, 64, 8)).astype(np.float32)
     text = hints(Sequential(LIF(beta=0.9)), x)
-    assert "thresholds below where its input puts them (step 6): give it pda=PDA()" in text
-    assert "its PDA has not caught up" in hints(Sequential(LIF(beta=0.9, pda=True)), x)
+    assert "thresholds below its mean input current or PDA's target (step 6): give it pda=PDA()" in text
+    assert "its PDA does not follow fast enough" in hints(Sequential(LIF(beta=0.9, pda=True)), x)
     net = Sequential(LIF(beta=0.9, pda=PDA(momentum=0.5))).build(x.shape)
     for _ in range(50):
         net.forward(x, TRAINING)
@@ -468,13 +468,13 @@ def deep(scale):
 
 def test_hint_of_a_vanishing_gradient():
     assert "gradient" not in hints(*deep(1))
-    assert "hardly any gradient reaches lif1, lif2: widen the surrogates" in hints(*deep(1e-7))
+    assert "almost no gradient reaches lif1, lif2: widen the surrogates" in hints(*deep(1e-7))
 
 
 def test_hint_where_no_gradient_arrives_at_all():
     net, x = by_hand()
     net.layers[0].weight.value[...] = 100  # beyond the rectangle
-    assert "hardly any gradient reaches lif1:" in hints(net, x, np.array([0, 1]))
+    assert "almost no gradient reaches lif1:" in hints(net, x, np.array([0, 1]))
 
 
 def test_hint_of_an_exploding_gradient():

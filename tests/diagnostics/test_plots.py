@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numsnn.diagnostics import PlotsUnavailable, diagnose, plots
+from numsnn.diagnostics import PlotsUnavailable, diagnose, figures, plots
 from numsnn.layers import LIF, TRAINING, Linear, Sequential
 from numsnn.psg import PSG
 
@@ -20,7 +20,7 @@ def rgb(colour):
     return np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)])
 
 
-BLUE, ORANGE, GREY = map(rgb, (plots.BLUE, plots.ORANGE, plots.GREY))
+BLUE, ORANGE, GREY = map(rgb, (figures.BLUE, figures.ORANGE, figures.GREY))
 
 
 def entry(epoch, **changes):
@@ -145,7 +145,7 @@ def test_a_logarithmic_axis_can_be_read(highest):
     axes = Figure().subplots()
     axes.plot([1.0, highest])
     axes.set_yscale("log")
-    plots._plain_log_ticks(axes)
+    figures.plain_log_ticks(axes)
     low, high = axes.get_ylim()
     seen = axes.yaxis.get_major_formatter().format_ticks([at for at in axes.get_yticks() if low <= at <= high])
     assert 3 <= len(set(seen)) == len(seen) <= 12
@@ -187,11 +187,11 @@ def test_nothing_to_draw(tmp_path):
         (lambda: plots.learning_curves([], path), "learning_curves: the history is empty"),
         (lambda: plots.widths([], path), "widths: the history is empty"),
         (lambda: plots.widths([entry(1, widths={})], path), "the history holds no surrogate widths"),
-        (lambda: plots.potentials(None, None, path), "potentials: there is no neuron layer to draw"),
+        (lambda: plots.potentials(None, None, path), "potentials: the network has no neuron layer"),
         (lambda: plots.potentials(neurons, none, path), "start and end have different layers"),
-        (lambda: plots.shift(none, path), "shift: there is no neuron layer"),
+        (lambda: plots.shift(none, path), "shift: the network has no neuron layer"),
         (lambda: plots.raster({}, path), "raster: there are no spikes"),
-        (lambda: plots.confusion([[1]], ["a", "b"], path), r"one row and column a class \(2\); got .* \(1, 1\)"),
+        (lambda: plots.confusion([[1]], ["a", "b"], path), r"one row and one column per class \(2\); got .* \(1, 1\)"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

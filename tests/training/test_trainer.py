@@ -99,7 +99,7 @@ def test_divergence_hidden_by_silent_neurons(digits, small_trainer):
     def poison(trainer):
         dict(trainer.net.parameters())["repeat1.conv2d1.weight"].value[0, 0, 0, 0] = np.nan
 
-    with pytest.raises(snn.DivergenceError, match=r"first in repeat1\.conv2d1\.weight; no checkpoint was kept"):
+    with pytest.raises(snn.DivergenceError, match=r"first in repeat1\.conv2d1\.weight; no checkpoint was written"):
         small_trainer(on_batch=poison).fit(*digits, epochs=1, progress=False)
 
 

@@ -1,4 +1,4 @@
-"""File formats: for each a pure function from bytes to arrays, ``parse_*``, and ``read_*`` for a file.
+"""File formats: each has a function ``parse_*`` from bytes to arrays, and a function ``read_*`` for a file.
 
 ==================  ===============================================================
 ``idx``             MNIST, Fashion-MNIST
@@ -11,7 +11,7 @@
 ``generic``         x, y, t, p in .npz or HDF5
 ==================  ===============================================================
 
-HDF5 is read from files only. Whatever is wrong with a file is a `FormatError`.
+For HDF5 there is only ``read_*``. Everything that is wrong with a file's content raises a `FormatError`.
 """
 
 from .aedat2 import parse_aedat2, read_aedat2

@@ -1,14 +1,15 @@
-"""AEDAT 3.1 (iniVation), the format of DVS128 Gesture, and that dataset's label files.
+"""AEDAT 3.1 (iniVation), the format of DVS128 Gesture, and the label files of that dataset.
 
     header      lines that begin with "#" and end with CR LF; the first is "#!AER-DAT3.1", the last "#!END-HEADER"
-    packets     a header of 28 bytes, then its events
+    packets     each a header of 28 bytes, then its events
 
     packet      int16 type, int16 source, int32 size of an event, int32 offset of its time, int32 overflows of the
                 clock, int32 capacity in events, int32 events, int32 valid events
     event of    uint32: bit 0 valid, bit 1 polarity (1 is brighter), bits 16 to 2 y from the top, bits 31 to 17 x;
-    type 1      int32 time, to which 2^31 is added for every overflow of the packet
+    type 1      int32 time, to which 2^31 is added for each overflow of the clock that the packet states
 
-All numbers are little endian, times in microseconds. Packets of other types (pictures, inertia, ...) are skipped.
+All numbers are little endian, and times are in microseconds. Packets of other types (pictures, inertia, ...) are
+skipped.
 """
 
 from __future__ import annotations
@@ -36,7 +37,13 @@ HEADLINE = b"class,startTime_usec,endTime_usec"
 
 
 class Gesture(NamedTuple):
-    """A stretch of a recording: class number as in the file, first and one past the last microsecond."""
+    """A section of a recording.
+
+    Attributes:
+        label: number of the class as in the file, from 1.
+        start: first microsecond.
+        end: microsecond after the last one.
+    """
 
     label: int
     start: int
@@ -44,16 +51,28 @@ class Gesture(NamedTuple):
 
 
 def read_aedat3(path: str | os.PathLike[str], size: tuple[int, int] = (128, 128)) -> Events:
-    """The events in a file. Raises OSError if it cannot be read, else as `parse_aedat3`."""
+    """Return the events in a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        FormatError: as for `parse_aedat3`.
+    """
     return parse_aedat3(read_bytes(path), size, source=os.fspath(path))
 
 
 def parse_aedat3(data: bytes | mmap.mmap, size: tuple[int, int] = (128, 128), source: str = "<bytes>") -> Events:
-    """The polarity events in the bytes of an AEDAT 3.1 file.
+    """Return the polarity events in the bytes of an AEDAT 3.1 file.
 
-    size: (height, width) of the sensor. ``skipped`` of the result counts events marked as invalid and packets that
-    hold no polarity events. Raises `FormatError` for another version, a header without end, a packet or its counts
-    that do not fit into the file, an event outside the sensor.
+    ``skipped`` of the result counts events that are marked as invalid, and packets without polarity events.
+
+    Args:
+        data: content of the file.
+        size: (height, width) of the sensor. Default (128, 128).
+        source: name of the data in errors.
+
+    Raises:
+        FormatError: another version, a header without end, a packet that is truncated or states impossible numbers, or
+            an event outside the sensor.
     """
     height, width = checked_size(size, "parse_aedat3")
     if data[: len(VERSION)] != VERSION:
@@ -75,7 +94,7 @@ def parse_aedat3(data: bytes | mmap.mmap, size: tuple[int, int] = (128, 128), so
 
 
 def _packets(data, position, source):
-    """Where polarity events are, as (position, events, overflows of the clock); and the number of other packets."""
+    """Return the polarity packets as (position, events, overflows of the clock), and the number of other packets."""
     packets, others = [], 0
     while position < len(data):
         if len(data) - position < PACKET.size:
@@ -84,7 +103,7 @@ def _packets(data, position, source):
         kind, _, size, offset, overflows, capacity, events, _ = PACKET.unpack_from(data, position)
         body = position + PACKET.size
         if size < 0 or capacity < 0 or not 0 <= events <= capacity:
-            counts = f"events of {size} bytes, {events} of at most {capacity}"
+            counts = f"{events} events of {size} bytes, with a capacity of {capacity} events"
             raise FormatError(source, position, f"packet with impossible counts: {counts}")
         if size * capacity > len(data) - body:
             reason = f"truncated packet: expected {size * capacity} bytes, found {len(data) - body}"
@@ -92,7 +111,7 @@ def _packets(data, position, source):
         if kind != POLARITY:
             others += 1
         elif (size, offset) != (EVENT, TIME_OFFSET) or overflows < 0:
-            wanted = f"{EVENT} bytes, their time at {TIME_OFFSET} and no negative overflow of the clock"
+            wanted = f"{EVENT} bytes, the time at byte {TIME_OFFSET} and at least 0 overflows of the clock"
             reason = f"polarity events must have {wanted}; found {size}, {offset} and {overflows}"
             raise FormatError(source, position, reason)
         else:
@@ -103,9 +122,19 @@ def _packets(data, position, source):
 
 @compiled
 def _decode(data, starts, ends, late, height, width, x, y, t, p):
-    """Fill x, y, t, p from packets of (place, time) pairs; starts, ends, late: [packets], the byte where each starts,
-    events up to its end, and what is added to its times. Returns events, and the first byte of a pair outside the
-    sensor or -1."""
+    """Fill x, y, t, p from the pairs (place, time) of all packets.
+
+    Args:
+        data: bytes of the file.
+        starts: ``[packets]`` position of each packet's first pair.
+        ends: ``[packets]`` number of events up to the end of each packet.
+        late: ``[packets]`` time that is added to the times of each packet.
+        height, width: size of the sensor.
+        x, y, t, p: arrays to be filled.
+
+    Returns:
+        the number of events, and the position of the first pair outside the sensor or -1.
+    """
     found = 0
     for packet in range(len(ends)):
         count = ends[packet] - (ends[packet - 1] if packet else 0)
@@ -129,15 +158,28 @@ def _decode(data, starts, ends, late, height, width, x, y, t, p):
 
 
 def read_gestures(path: str | os.PathLike[str]) -> list[Gesture]:
-    """The stretches in a label file. Raises OSError if it cannot be read, else as `parse_gestures`."""
+    """Return the gestures in a label file.
+
+    Raises:
+        OSError: the file cannot be read.
+        FormatError: as for `parse_gestures`.
+    """
     return parse_gestures(Path(path).read_bytes(), source=os.fspath(path))
 
 
 def parse_gestures(data: bytes, source: str = "<bytes>") -> list[Gesture]:
-    """The stretches in the bytes of a label file of DVS128 Gesture: a headline, then class,start,end a line.
+    """Return the gestures in the bytes of a label file of DVS128 Gesture.
 
-    Classes are numbered from 1 as in the file, times are microseconds. Raises `FormatError` for anything else: no
-    headline, a line that is not three whole numbers, a class below 1, an end that is not behind its start.
+    The file has a header line and then one line "class,start,end" per gesture. Classes are numbered from 1, and times
+    are in microseconds.
+
+    Args:
+        data: content of the file.
+        source: name of the data in errors.
+
+    Raises:
+        FormatError: the header line is missing, a line is not three whole numbers, a class is less than 1, or an end is
+            not after its start.
     """
     lines = data.split(b"\n")
     if lines[0].strip() != HEADLINE:
@@ -148,7 +190,7 @@ def parse_gestures(data: bytes, source: str = "<bytes>") -> list[Gesture]:
             found.append(_gesture(line, position, source))
         position += len(line) + 1
     if not found:
-        raise FormatError(source, len(data), "the file names no gesture")
+        raise FormatError(source, len(data), "the file contains no gesture")
     return found
 
 
@@ -158,5 +200,5 @@ def _gesture(line, position, source):
         raise FormatError(source, position, f"a line must be three whole numbers; found {line[:60]!r}")
     gesture = Gesture(*map(int, fields))
     if gesture.label < 1 or gesture.end <= gesture.start:
-        raise FormatError(source, position, f"class must be at least 1 and end behind start; found {line[:60]!r}")
+        raise FormatError(source, position, f"class must be at least 1 and end larger than start; found {line[:60]!r}")
     return gesture

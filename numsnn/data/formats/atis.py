@@ -1,13 +1,13 @@
-"""The 5-byte events of N-MNIST and N-Caltech101, as the ATIS camera gave them (Orchard et al. 2015, "Converting static
-image datasets to spiking neuromorphic datasets using saccades").
+"""The 5-byte events of the ATIS camera, the format of N-MNIST and N-Caltech101.
 
     byte 0     x, from the left
-    byte 1     y, from the top; 240, which is no row of the sensor, marks an overflow of the clock
+    byte 1     y, from the top; 240, which is not a row of the sensor, marks an overflow of the clock
     byte 2     bit 7: polarity, 1 is brighter; bits 6 to 0: time, bits 22 to 16
     byte 3     time, bits 15 to 8
     byte 4     time, bits 7 to 0
 
-Time is in microseconds. At every overflow mark, which is no event itself, 8192 us are added to the times behind it.
+Times are in microseconds. An overflow mark is not an event; it adds 8192 us to all times after it. Source: Orchard et
+al. 2015, "Converting static image datasets to spiking neuromorphic datasets using saccades".
 """
 
 from __future__ import annotations
@@ -28,20 +28,33 @@ OVERFLOW_TIME = 8192
 
 
 def read_atis(path: str | os.PathLike[str], size: tuple[int, int] = (34, 34)) -> Events:
-    """The events in a file. Raises OSError if it cannot be read, else as `parse_atis`."""
+    """Return the events in a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        FormatError, ValueError: as for `parse_atis`.
+    """
     return parse_atis(read_bytes(path), size, source=os.fspath(path))
 
 
 def parse_atis(data: bytes | mmap.mmap, size: tuple[int, int] = (34, 34), source: str = "<bytes>") -> Events:
-    """The events in the bytes of an N-MNIST or N-Caltech101 recording.
+    """Return the events in the bytes of an N-MNIST or N-Caltech101 recording.
 
-    size: (height, width): (34, 34) for N-MNIST, the default; (180, 240) covers every recording of N-Caltech101.
-    ``skipped["clock overflow"]`` of the result counts the marks. Raises `FormatError` for a length that is not a
-    multiple of 5, no byte at all, and an event outside the sensor.
+    ``skipped["clock overflow"]`` of the result counts the overflow marks.
+
+    Args:
+        data: content of the file.
+        size: (height, width) of the sensor. Default (34, 34), for N-MNIST; (180, 240) is enough for all of
+            N-Caltech101.
+        source: name of the data in errors.
+
+    Raises:
+        FormatError: the file is empty, its length is not a multiple of 5, or an event lies outside the sensor.
+        ValueError: the sensor is larger than the format allows.
     """
     height, width = checked_size(size, "parse_atis")
     if height > OVERFLOW_ROW:
-        raise ValueError(f"parse_atis: row {OVERFLOW_ROW} marks overflows; the sensor cannot be {height} rows high")
+        raise ValueError(f"parse_atis: height must be at most {OVERFLOW_ROW}, the overflow mark; got {height}")
     if not len(data):
         raise FormatError(source, 0, "the file is empty: expected events of 5 bytes")
     if len(data) % RECORD:
@@ -64,8 +77,10 @@ def parse_atis(data: bytes | mmap.mmap, size: tuple[int, int] = (34, 34), source
 
 @compiled
 def _decode_plain(records, x, y, t, p):
-    """Fill x, y, t, p as if there were neither overflow marks nor events outside; returns the largest x and y. Without
-    branches it takes half the time."""
+    """Fill x, y, t, p as if there were no overflow marks and no events outside the sensor; return the largest x and y.
+
+    Without these branches decoding takes half the time.
+    """
     column, row = np.uint8(0), np.uint8(0)
     for k in range(len(records)):
         high = np.int32(records[k, 2])
@@ -79,7 +94,7 @@ def _decode_plain(records, x, y, t, p):
 
 @compiled
 def _decode(records, height, width, x, y, t, p):
-    """Fill x, y, t, p; returns events, the first record outside the sensor or -1, and overflow marks."""
+    """Fill x, y, t, p; return the number of events, the first record outside or -1, and the overflow marks."""
     late = 0
     overflows = 0
     for k in range(len(records)):

@@ -1,13 +1,13 @@
 """Prophesee's DAT, the format of N-CARS.
 
     header      lines that begin with "% " and end with LF: "% Version 2", "% Width 304", "% Height 240", ...
-    byte        type of the events: 0 (2-D) or 12 (contrast detection), which are alike
-    byte        size of an event, 8
-    8 bytes     uint32 time in microseconds; uint32: bits 13 to 0 x, bits 27 to 14 y, bits 31 to 28 polarity, not 0
-                is brighter
+    1 byte      type of the events: 0 (2-D) or 12 (contrast detection), which have the same layout
+    1 byte      size of an event in bytes, 8
+    8 bytes     per event: uint32 time in microseconds; uint32 with x in bits 13 to 0, y in bits 27 to 14 and the
+                polarity in bits 31 to 28 (any value but 0 is brighter)
 
-All numbers are little endian; x is counted from the left, y from the top. Files of version 1 have no width and height,
-and some of them no type and size either; those are not read.
+All numbers are little endian; x is counted from the left, y from the top. Files of version 1 have no width and height.
+Those of them that have no type and size either cannot be read.
 """
 
 from __future__ import annotations
@@ -28,19 +28,32 @@ EVENT = 8
 
 
 def read_dat(path: str | os.PathLike[str], size: tuple[int, int] | None = None) -> Events:
-    """The events in a file. Raises OSError if it cannot be read, else as `parse_dat`."""
+    """Return the events in a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        FormatError: as for `parse_dat`.
+    """
     return parse_dat(read_bytes(path), size, source=os.fspath(path))
 
 
 def parse_dat(data: bytes | mmap.mmap, size: tuple[int, int] | None = None, source: str = "<bytes>") -> Events:
-    """The events in the bytes of a DAT file.
+    """Return the events in the bytes of a DAT file.
 
-    size: (height, width) of the sensor. Default: what the header says, or, where it says nothing, as large as the
-    events need. Raises `FormatError` for a wrong start, another type of events, an event cut off, an event outside
-    the sensor.
+    Args:
+        data: content of the file.
+        size: (height, width) of the sensor. Default: the size in the header or, without one, the smallest size that
+            contains all events.
+        source: name of the data in errors.
+
+    Raises:
+        FormatError: the header is wrong, the events have another type, an event is truncated, or an event lies outside
+            the sensor.
     """
     if data[:1] != b"%":
-        raise FormatError(source, 0, f"wrong magic number: must begin with a line of text after %, found {data[:4]!r}")
+        raise FormatError(
+            source, 0, f"wrong magic number: must begin with a line that starts with %, found {data[:4]!r}"
+        )
     start = skip_lines(data, b"%", source)
     if len(data) < start + 2:
         raise FormatError(source, start, f"truncated: type and size of events need 2 bytes, found {len(data) - start}")
@@ -67,7 +80,7 @@ def parse_dat(data: bytes | mmap.mmap, size: tuple[int, int] | None = None, sour
 
 
 def _size(header, source):
-    """(height, width) by the header, or None."""
+    """Return (height, width) from the header, or None."""
     sides = []
     for word in (b"Height", b"Width"):
         line = re.search(rb"^% ?" + word + rb" +(\S+)", header, re.MULTILINE)
@@ -82,7 +95,7 @@ def _size(header, source):
 
 @compiled
 def _decode(words, x, y, t, p):
-    """Fill x, y, t, p from (time, place) pairs."""
+    """Fill x, y, t, p from pairs (time, place)."""
     for k in range(len(words) // 2):
         place = words[2 * k + 1]
         t[k] = words[2 * k]

@@ -1,18 +1,20 @@
-"""The one error of all parsers."""
+"""The error that all parsers raise."""
 
 from __future__ import annotations
 
 
 class FormatError(ValueError):
-    """A file is not what its format asks for: ``source: byte offset: reason``.
+    """A file does not have the expected format. The message is ``source: byte offset: reason``.
 
-    source: file name, or a stand-in such as ``<bytes>``. offset: position of the first byte that is wrong or
-    missing, counted in the unpacked data where the file is compressed. reason: one line for the user. All
-    three are attributes too.
+    Attributes:
+        source: name of the file, or a substitute such as ``<bytes>``.
+        offset: position of the first byte that is wrong or missing; in a compressed file a position in the unpacked
+            data.
+        reason: one line for the user.
     """
 
     def __init__(self, source: str, offset: int, reason: str) -> None:
-        super().__init__(source, offset, reason)  # all three, so that the error survives pickling
+        super().__init__(source, offset, reason)  # all three arguments, so that the error can be pickled
         self.source = source
         self.offset = offset
         self.reason = reason

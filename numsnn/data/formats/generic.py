@@ -1,10 +1,10 @@
-"""Events of one's own: four arrays x, y, t, p in a NumPy archive (.npz) or an HDF5 file.
+"""Events in a NumPy archive (.npz) or an HDF5 file, as four arrays x, y, t, p.
 
     x, y   [N] whole numbers: column and row
     t      [N] whole numbers: microseconds
-    p      [N] 0 and 1, or -1 and 1, or truth values: polarity; may be missing, then there is none
+    p      [N] polarity: 0 and 1, -1 and 1, or truth values; without this array the sensor has no polarity
 
-Files of pickled objects are refused.
+Files with pickled objects are refused.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from .hdf5 import opened
 _NAMES = ("x", "y", "t", "p")
 _MOST_TIMES = 1 << 62
 _MOST_PACKED = 1032
-"""Bytes into which deflate can unpack one."""
+"""Largest number of bytes into which deflate can unpack one byte."""
 _MOST_UNPACKED = 1 << 26
-"""Bytes that an array may have in any file, such as a polarity that is all the same, however well packed."""
+"""Bytes that an array may have in a file of any size. A constant polarity, for example, takes almost no space."""
 _BROKEN = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -43,15 +43,21 @@ _BROKEN = (
     TypeError,
     struct.error,
 )
-"""What zipfile and NumPy raise for damaged archives."""
+"""Errors that zipfile and NumPy raise for damaged archives."""
 
 
 def read_events(path: str | os.PathLike[str], size: tuple[int, int] | None = None, group: str = "") -> Events:
-    """The events in an .npz or HDF5 file; which of them it is, its first bytes tell.
+    """Return the events in an .npz or HDF5 file. The file's first bytes decide which of the two it is.
 
-    size: (height, width); default: as large as the events need. group: path of the arrays inside an HDF5 file. Raises
-    OSError if the file cannot be read, `FormatError` if an array is missing or of another kind, the arrays differ in
-    length, or an event lies outside the sensor.
+    Args:
+        path: path of the file.
+        size: (height, width) of the sensor. Default: the smallest size that contains all events.
+        group: path of the arrays inside an HDF5 file. Default "".
+
+    Raises:
+        OSError: the file cannot be read.
+        FormatError: an array is missing or of another kind, the arrays differ in length, or an event lies outside the
+            sensor.
     """
     source = os.fspath(path)
     with open(path, "rb") as file:
@@ -69,9 +75,9 @@ def read_events(path: str | os.PathLike[str], size: tuple[int, int] | None = Non
 
 
 def parse_npz(data: bytes, size: tuple[int, int] | None = None, source: str = "<bytes>") -> Events:
-    """The events in the bytes of an .npz file; arguments and errors as `read_events`.
+    """Return the events in the bytes of an .npz file; arguments and errors as for `read_events`.
 
-    Memory is taken for bytes that unpack, never for what a header claims.
+    Memory is allocated for the bytes that are unpacked, not for the size that a header states.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -83,8 +89,11 @@ def parse_npz(data: bytes, size: tuple[int, int] | None = None, source: str = "<
 
 
 def _dataset(name, array, most, source):
-    """An array of an HDF5 file. Only numbers of fixed size are read: the global heap, where lists lie and where damage
-    can trap libhdf5 (see `hdf5_apart`), is never touched; nor is memory taken for more than the file can hold."""
+    """Return an array of an HDF5 file, which must hold numbers of fixed size.
+
+    The global heap, which holds lists, is never read, because damage there can send libhdf5 into an endless loop (see
+    `hdf5_apart`). Arrays that are larger than the file can hold are refused before memory is allocated.
+    """
     import h5py
 
     if not isinstance(array, h5py.Dataset) or array.ndim != 1:
@@ -92,16 +101,16 @@ def _dataset(name, array, most, source):
     if array.dtype.kind not in "biu":
         raise FormatError(source, 0, f"{name} must hold whole numbers; found {array.dtype}")
     if array.size * array.dtype.itemsize > most:
-        raise FormatError(source, 0, f"{name} claims {array.size} numbers, more than a file of this size can hold")
+        raise FormatError(source, 0, f"{name} states {array.size} numbers, more than a file of this size can hold")
     return array[()]
 
 
 def _member(archive, entry):
-    """An array of an archive, refused where its header claims more than the archive says it unpacks to."""
+    """Return an array of an archive, or raise ValueError if its header states more bytes than are unpacked."""
     with archive.open(entry) as file:
         version = np.lib.format.read_magic(file)
         if version not in ((1, 0), (2, 0)):
-            raise ValueError(f"{entry.filename}: version {version} of the array format")
+            raise ValueError(f"{entry.filename}: version {version} of the array format cannot be read")
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
         if dtype.kind not in "biu" or len(shape) != 1:
@@ -115,7 +124,7 @@ def _member(archive, entry):
 def _events(arrays, size, source):
     for name in ("x", "y", "t"):
         if name not in arrays:
-            raise FormatError(source, 0, f"no array {name!r}; events are x, y, t and, where there is polarity, p")
+            raise FormatError(source, 0, f"no array {name!r}; events need x, y, t and, for sensors with polarity, p")
     n = len(arrays["x"])
     for name, array in arrays.items():
         if array.dtype.kind not in "biu":
@@ -124,7 +133,7 @@ def _events(arrays, size, source):
             raise FormatError(source, 0, f"{name} must be as long as x, {n}; found {len(array)}")
     x, y, t = (arrays[name] for name in ("x", "y", "t"))
     if t.dtype.kind == "u" and t.size and t.max() > _MOST_TIMES:
-        raise FormatError(source, 0, f"t must be microseconds up to 2^62; found {t.max()}")
+        raise FormatError(source, 0, f"t must be at most 2^62 microseconds; found {t.max()}")
     p = arrays.get("p")
     polarities = 1 if p is None else 2
     p = np.zeros(n, np.uint8) if p is None else _polarity(p, source)
@@ -136,7 +145,7 @@ def _events(arrays, size, source):
 
 
 def _polarity(p, source):
-    """0 and 1 from 0 and 1, or from -1 and 1."""
+    """Return 0 and 1 for polarities that are 0 and 1, or -1 and 1."""
     bad = (p != 1) & (p != 0) & ((p != -1) if p.dtype.kind == "i" else True)
     if bad.any():
         k = int(np.argmax(bad))

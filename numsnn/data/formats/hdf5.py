@@ -1,4 +1,4 @@
-"""HDF5 files of others: every way of failing as one error."""
+"""Reading HDF5 files: everything that is wrong with a file raises the same error."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from .errors import FormatError
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator:
-    """The file at path, open for reading; what h5py raises inside the block becomes a `FormatError`.
+    """Open a file for reading; errors of h5py inside the block become a `FormatError`.
 
-    Raises OSError if there is no such file or it cannot be read.
+    Raises:
+        OSError: the file does not exist or cannot be read.
+        FormatError: the file is not HDF5, or is damaged.
     """
     import h5py
 
     source = os.fspath(path)
-    with open(Path(path), "rb"):  # so that a missing file is told from a damaged one
+    with open(Path(path), "rb"):  # a missing file must raise OSError, a damaged one FormatError
         pass
     try:
         with h5py.File(path, "r") as file:

@@ -1,8 +1,9 @@
-"""Reading HDF5 of others in a process apart, which may hang, die or ask for too much memory without harm to this one.
+"""Reading HDF5 files in a separate process, which may hang, crash or run out of memory without harm to this one.
 
-Lists of varying length lie in HDF5's global heap. A damaged heap sends libhdf5 (2.0) into an endless loop that holds
-h5py's lock and cannot be interrupted, and C code that walks damaged lengths may crash. So another Python, in which
-`hdf5_child` runs, does the reading and sends raw arrays through a pipe; it is killed when it takes too long.
+Lists of varying length are stored in HDF5's global heap. A damaged heap sends libhdf5 (2.0) into an endless loop that
+holds h5py's lock and cannot be interrupted, and C code that follows damaged lengths may crash. Therefore a second
+Python process runs `hdf5_child`, which reads the file and sends plain arrays through a pipe. It is killed when it takes
+too long.
 """
 
 from __future__ import annotations
@@ -25,23 +26,31 @@ from .errors import FormatError
 
 COMMAND = [sys.executable, "-I", str(Path(__file__).with_name("hdf5_child.py"))]
 SECONDS = 60.0
-"""Time for any file ..."""
+"""Seconds that every file may take, whatever its size."""
 BYTES_A_SECOND = 1e6
-"""... and slower than this no disk is."""
+"""Bytes per second: a large file may take longer, by its size over this rate. Every disk is faster."""
 MEMORY = 1 << 30
-"""Bytes for any file, to which four times its size are added."""
+"""Bytes of memory that every file may take; four times the size of the file are added."""
 
 
 def read_apart(
     path: str | os.PathLike[str], what: str, first: int = 0, last: int | None = None
 ) -> Iterator[tuple[dict, list[np.ndarray]]]:
-    """The messages of a task of `hdf5_child` on a file: what its header says and its arrays ``[n]``.
+    """Run a task of `hdf5_child` on a file in a process of its own, and return the messages: header and arrays ``[n]``.
 
-    One process a call; time counts only while it is waited for. Raises OSError if the file cannot be read,
-    `FormatError` if it is damaged, not what the task wants, or the process hung or died over it.
+    Only the time in which this process waits for a message counts towards the time limit.
+
+    Args:
+        path: path of the file.
+        what: name of the task.
+        first, last: the task handles recordings first to last - 1. Default: all.
+
+    Raises:
+        OSError: the file cannot be read.
+        FormatError: the file is damaged or has another content than the task needs, or the process hung or crashed.
     """
     source = os.fspath(path)
-    with open(path, "rb") as file:  # so that a missing file is told from a damaged one
+    with open(path, "rb") as file:  # a missing file must raise OSError, a damaged one FormatError
         size = os.fstat(file.fileno()).st_size
     limit = SECONDS + size / BYTES_A_SECOND
     order = {
@@ -61,7 +70,7 @@ def read_apart(
             while True:
                 message, left = _waited(child, left)
                 if message is None:
-                    reason = _end(child, complaints) if left > 0 else f"reading it did not end within {limit:.0f} s"
+                    reason = _end(child, complaints) if left > 0 else f"reading did not end within {limit:.0f} s"
                     raise FormatError(source, 0, f"damaged: {reason}")
                 header, arrays = message
                 if "error" in header:
@@ -76,7 +85,7 @@ def read_apart(
 
 
 def _waited(child, seconds):
-    """The next message, None if none comes within that time; and the time left."""
+    """Return the next message, or None if none arrives within this time; and the time that is left."""
     started = time.monotonic()
     watch = threading.Timer(seconds, child.kill)
     watch.daemon = True
@@ -88,7 +97,7 @@ def _waited(child, seconds):
 
 
 def _message(pipe):
-    """A message, or None if the pipe ends first."""
+    """Return the next message, or None if the pipe ends first."""
     line = pipe.readline()
     if not line.endswith(b"\n"):
         return None
@@ -103,12 +112,12 @@ def _array(pipe, dtype, entries):
 
 
 def _end(child, complaints):
-    """How a process ended that sent no last message."""
+    """Describe how a process ended that did not send its last message."""
     code = child.wait()
     if code < 0:
         names = {number.value: number.name for number in signal.Signals}
-        return f"the HDF5 library died of {names.get(-code, f'signal {-code}')} over it"
+        return f"the HDF5 library crashed with {names.get(-code, f'signal {-code}')}"
     complaints.seek(0)
     lines = complaints.read().decode(errors="replace").split("\n")
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "no complaint")
-    return f"the process that read it ended with status {code}: {last}"
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "no message")
+    return f"the process that read the file ended with status {code}: {last}"

@@ -1,9 +1,9 @@
-"""The process in which `hdf5_apart` reads a file; runs alone, without the rest of the package.
+"""The process in which `hdf5_apart` reads a file. It runs alone, without the rest of the package.
 
-Its argument is JSON: where modules are found ("modules"), "path", "what" (one of `TASKS`), "first", "last", "memory"
-and "seconds", the bytes and the processor's time that it may take. Standard output gets messages: a line of JSON, then
-the bytes of the arrays that it lists as [type, entries]. The last one has an "end", or an "error" that says why there
-are no more.
+Its argument is a JSON object: "modules" (where modules are found), "path", "what" (one of `TASKS`), "first", "last",
+"memory" (the bytes that it may use) and "seconds" (the processor time that it may take). It writes messages to standard
+output: a line of JSON that lists arrays as [type, entries], then the bytes of these arrays. The last message has the
+key "end", or "error" with the reason why no more messages follow.
 """
 
 import json
@@ -11,20 +11,20 @@ import os
 import sys
 
 BLOCK = 64
-"""Recordings a message."""
+"""Recordings per message."""
 
 
 class Unfit(Exception):
-    """The file is HDF5, but not what was asked for."""
+    """The file is HDF5, but does not have the expected content."""
 
 
 def labels(file, order):
-    """One message: the labels."""
+    """Make one message with the labels."""
     yield {}, [vector(file, "labels")[()]]
 
 
 def names(file, order):
-    """One message: "names", the texts in extra/keys, if it is there."""
+    """Make one message with "names", the texts in extra/keys if this array exists."""
     import numpy as np
 
     keys = np.ravel(file["extra/keys"][()]) if "extra/keys" in file else ()
@@ -32,7 +32,10 @@ def names(file, order):
 
 
 def spikes(file, order):
-    """A message a `BLOCK`: spikes of each recording, of times and then of units; and times and units end to end."""
+    """Make one message per `BLOCK` recordings.
+
+    Its arrays are the number of spikes per recording, then the times and the units of all these recordings.
+    """
     import numpy as np
 
     n = len(vector(file, "labels"))
@@ -45,7 +48,7 @@ def spikes(file, order):
         for k, (times, units) in enumerate(zip(*lists, strict=True)):
             if times.ndim != 1 or times.shape != units.shape or times.dtype.kind != "f" or units.dtype.kind not in "iu":
                 found = f"{times.dtype} {times.shape} and {units.dtype} {units.shape}"
-                wanted = "times must be real and units whole numbers, one a spike"
+                wanted = "times must be real numbers and units whole numbers, one per spike"
                 raise Unfit(f"recording {first + k}: {wanted}; found {found}")
         lengths = np.array([len(times) for times in lists[0]], np.int64)
         yield {}, [lengths, *map(np.concatenate, lists)]
@@ -55,18 +58,20 @@ TASKS = {"labels": labels, "names": names, "spikes": spikes}
 
 
 def vector(file, name):
-    """The array of that name with an entry a recording."""
+    """Return the array of this name, which has one entry per recording."""
     import h5py
 
     array = file.get(name)
     if not isinstance(array, h5py.Dataset) or array.ndim != 1:
-        raise Unfit(f"no array {name!r} with an entry a recording: not a file of SHD or SSC")
+        raise Unfit(f"no array {name!r} with one entry per recording: not a file of SHD or SSC")
     return array
 
 
 def limit(memory, seconds):
-    """No more than so many bytes beyond what is in use, on systems that tell how much that is; and no more time, for
-    who started this may be killed and cannot end a process that hangs then."""
+    """Limit this process to `memory` bytes beyond its present use, where the system tells it, and to `seconds`.
+
+    The time limit is needed because the parent process may be killed and can then no longer end a child that hangs.
+    """
     try:
         import resource
     except ImportError:  # Windows
@@ -94,7 +99,7 @@ def send(out, header, arrays=()):
 
 def main():
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints is no message
+    os.dup2(2, 1)  # text that a library prints must not mix with the messages
     order = json.loads(sys.argv[1])
     sys.path[:] = order["modules"]
     import h5py

@@ -1,4 +1,4 @@
-"""Reading a binary file, and the text at its start."""
+"""Reading a binary file, and the lines of text at its start."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from .errors import FormatError
 
 LONGEST_LINE = 4096
 LONG = 1 << 22
-"""Bytes of a long file."""
+"""Files of at least this number of bytes are read into large pages."""
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes | mmap.mmap:
-    """The whole file, without the detours that pathlib takes: recordings are many and small.
+    """Return the content of a file.
 
-    A long one comes in memory of its own in large pages, where the system has them: to get the memory of a bytes object
-    page by page takes longer than to decode it.
+    This is faster than pathlib, which matters because recordings are many and small. A long file is read into memory
+    with large pages if the system has them, because allocating a bytes object page by page takes longer than decoding
+    it.
     """
     with open(path, "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         if size < LONG or not hasattr(mmap, "MADV_HUGEPAGE"):
             return file.readall()
         data = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with contextlib.suppress(OSError):  # a kernel without them
+        with contextlib.suppress(OSError):  # an operating system without large pages
             data.madvise(mmap.MADV_HUGEPAGE)
         view, found = memoryview(data), 0
         while more := file.readinto(view[found:]):
@@ -33,9 +34,17 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes | mmap.mmap:
 
 
 def skip_lines(data: bytes | mmap.mmap, mark: bytes, source: str, end: bytes | None = None) -> int:
-    """Position behind the header lines: those that begin with mark, or, with end, up to the line that begins with it.
+    """Return the position after the header lines.
 
-    Raises `FormatError` for a line that does not end, or the end line missing.
+    Args:
+        data: content of the file.
+        mark: bytes with which each header line begins.
+        source: name of the data in errors.
+        end: bytes with which the last header line begins. Default: the header ends before the first line without the
+            mark.
+
+    Raises:
+        FormatError: a line does not end, or the last header line is missing.
     """
     position = 0
     while data[position : position + len(mark)] == mark:

@@ -1,4 +1,4 @@
-"""IDX, the format of the MNIST files (LeCun, Cortes and Burges, "The MNIST database of handwritten digits").
+"""IDX, the format of the MNIST files.
 
     byte 0, 1   zero
     byte 2      type code
@@ -6,7 +6,8 @@
     4 D bytes   sizes, uint32
     the rest    the numbers, last dimension fastest
 
-All numbers are big endian. The files are often kept gzipped; the first bytes tell, not the name.
+All numbers are big endian. The files are often compressed with gzip, which is recognised by the first bytes, not by the
+name. Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
 """
 
 from __future__ import annotations
@@ -24,25 +25,37 @@ import numpy as np
 from .errors import FormatError
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_MAX_DIMENSIONS = 32  # what every NumPy can hold
+_MAX_DIMENSIONS = 32  # the limit of older versions of NumPy
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 20
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """The array in an IDX file, gzipped or not. Raises OSError if it cannot be read, else as `parse_idx`."""
+    """Return the array in an IDX file, compressed with gzip or not.
+
+    Raises:
+        OSError: the file cannot be read.
+        FormatError: as for `parse_idx`.
+    """
     return parse_idx(Path(path).read_bytes(), source=os.fspath(path))
 
 
 def parse_idx(data: bytes, source: str = "<bytes>") -> np.ndarray:
-    """The array in the bytes of an IDX file, gzipped or not: a new one, writeable, in native byte order.
+    """Return the array in the bytes of an IDX file, compressed with gzip or not.
 
-    dtype: uint8, int8, int16, int32, float32 or float64, as the file says. source: what errors call the file.
+    The array is new and writeable, in native byte order. Its dtype is uint8, int8, int16, int32, float32 or float64, as
+    the file says. Memory is allocated only for bytes that are there, never for the size that the header states, and
+    gzip is unpacked to at most one byte more than the header states. A wrong size and a gzip bomb are therefore
+    harmless.
 
-    Raises `FormatError` for anything that is not exactly one whole IDX file: a wrong magic number, an unknown
-    type, no dimension, one of size 0 or too many, missing bytes, bytes too many, broken gzip. Memory is taken
-    for bytes that are there, never for what the header claims, and gzip is unpacked to at most one byte more
-    than the header announces: neither a wild count nor a gzip bomb costs more than its own size.
+    Args:
+        data: content of the file.
+        source: name of the data in errors.
+
+    Raises:
+        FormatError: the data are not exactly one complete IDX file: the magic number or the type is unknown, there are
+            no dimensions or too many, a dimension has size 0, bytes are missing or left over, or the gzip data are
+            damaged.
     """
     stream = _Stream(data, source)
 
@@ -64,12 +77,12 @@ def parse_idx(data: bytes, source: str = "<bytes>") -> np.ndarray:
     dtype = np.dtype(_DTYPES[code])
     body = stream.take(math.prod(shape) * dtype.itemsize, f"body of shape {shape} {dtype.name}")
     stream.expect_end()
-    # The bytes are our own, so the bytes of a type that needs no swap become the array without a copy.
+    # No other code uses these bytes, so they become the array without a copy if the byte order is native.
     return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 class _Stream:
-    """Bytes one after another out of plain or gzipped data; keeps the position for the errors."""
+    """Reads plain or gzip data piece by piece, and remembers the position for errors."""
 
     def __init__(self, data: bytes, source: str) -> None:
         packed = data[:2] == _GZIP_MAGIC
@@ -79,8 +92,8 @@ class _Stream:
         self._position = 0
 
     def take(self, n: int, what: str) -> bytearray:
-        """The next n bytes, or FormatError: truncated."""
-        # Chunk by chunk: one read(n) would ask for the n bytes of memory before a single one has been seen.
+        """Return the next n bytes, or raise FormatError if there are fewer."""
+        # Piece by piece, because read(n) would allocate n bytes before it knows that they are there.
         out = bytearray()
         while len(out) < n and (chunk := self._read(min(n - len(out), _CHUNK))):
             out += chunk
@@ -90,7 +103,7 @@ class _Stream:
         return out
 
     def expect_end(self) -> None:
-        """FormatError if a byte is left. Reading past the end also makes gzip compare its checksum."""
+        """Raise FormatError if bytes are left. Reading past the end also makes gzip compare its checksum."""
         end = self._position
         if self._read(1):
             raise FormatError(self._source, end, f"trailing bytes: the data should end after {end} bytes")

@@ -1,13 +1,14 @@
-"""SHD and SSC, the spoken digits and commands of Cramer et al. 2020 ("The Heidelberg spiking data sets"): HDF5.
+"""SHD and SSC, spoken digits and commands as spikes, in HDF5.
 
     /spikes/times   [N] lists of float, seconds
     /spikes/units   [N] lists of int, 0 to 699: channels of a model of the cochlea
     /labels         [N]
     /extra/keys     [K] names of the classes
 
-Lists of varying length are the part of HDF5 that damage can send into an endless loop, so files are read in a process
-apart (see `hdf5_apart`), a few recordings at a time, as the largest has 4.5 GB unpacked. HDF5 says itself where a file
-is damaged, but not at which byte: the offset of such an error is 0.
+Damaged lists of varying length can send the HDF5 library into an endless loop. Files are therefore read in a separate
+process (see `hdf5_apart`), a few recordings at a time, because the largest file takes 4.5 GB unpacked. HDF5 reports
+that a file is damaged, but not at which byte: the offset of such an error is 0. Source: Cramer et al. 2020, "The
+Heidelberg spiking data sets for the systematic evaluation of spiking neural networks".
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from .hdf5_apart import read_apart
 
 CHANNELS = 700
 _LONGEST = 1000.0
-"""Seconds: a time beyond is no recording of a spoken word."""
+"""Seconds: no recording of a spoken word is longer."""
 
 
 def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
-    """Labels ``[N]`` int64 in a file of SHD or SSC. Raises as `read_spikes`."""
+    """Return the labels ``[N]`` int64 in a file of SHD or SSC; errors as for `read_spikes`."""
     [(_, [labels])] = read_apart(path, "labels")
     if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
         raise FormatError(os.fspath(path), 0, f"labels must be whole numbers of at least 0; found {labels.dtype}")
@@ -35,18 +36,21 @@ def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def read_spike_names(path: str | os.PathLike[str], classes: int) -> list[str]:
-    """Names of the classes in a file of SHD or SSC, or numbers where it has none. Raises as `read_spikes`."""
+    """Return the names of the classes in a file of SHD or SSC, or numbers; errors as for `read_spikes`."""
     [(header, _)] = read_apart(path, "names")
     names = header["names"]
     return names if len(set(names)) == classes else [str(label) for label in range(classes)]
 
 
 def read_spikes(path: str | os.PathLike[str], first: int = 0, last: int | None = None) -> Iterator[Events]:
-    """Recordings first to last - 1 (default: all) of a file of SHD or SSC.
+    """Return the recordings first to last - 1 (default: all) of a file of SHD or SSC.
 
-    A recording is a row of 700 pixels without polarity. Times are rounded to microseconds. Raises OSError if the file
-    cannot be opened, `FormatError` if it is not HDF5, lacks an array, has one of another kind, a spike is out of range,
-    or the HDF5 library hangs, crashes or runs out of memory over it.
+    A recording has one row of 700 pixels without polarity. Times are rounded to microseconds.
+
+    Raises:
+        OSError: the file cannot be opened.
+        FormatError: the file is not HDF5, an array is missing or of another kind, a spike is out of range, or the HDF5
+            library hangs, crashes or runs out of memory while it reads the file.
     """
     k = first
     for _, (lengths, times, units) in read_apart(path, "spikes", first, last):

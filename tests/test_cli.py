@@ -64,13 +64,13 @@ def test_resume_of_a_finished_run_reports_again(run_folder, capsys):
 def test_a_run_is_not_overwritten(run_folder, capsys):
     before = (run_folder / "last.h5").read_bytes()
     assert cli.main(["train", "digits", "--out", str(run_folder), "--quiet"]) == 2
-    assert "already holds a run; go on with --resume, or choose another --out" in capsys.readouterr().err
+    assert "already holds a run; continue it with --resume, or choose another --out" in capsys.readouterr().err
     assert (run_folder / "last.h5").read_bytes() == before
 
 
 def test_resume_refuses_another_length(run_folder, capsys):
     assert cli.main(["train", "digits", "--out", str(run_folder), "--resume", "--epochs", "5", "--quiet"]) == 2
-    assert "laid out for 2 epochs; it cannot go on as one of 5" in capsys.readouterr().err
+    assert "has a length of 2 epochs; it cannot continue with 5" in capsys.readouterr().err
 
 
 def test_options_override_the_file(few_digits, tmp_path, monkeypatch):
@@ -134,7 +134,7 @@ def test_ctrl_c_says_how_to_go_on(few_digits, tmp_path, capsys, monkeypatch):
         (["train", "none.toml"], "none.toml: no such configuration"),
         (["train", "digits", "--epochs", "0"], "epochs must be a whole number of at least 1; got 0"),
         (["train", "digits", "--threads", "-2"], "n must be a positive whole number; got -2"),
-        (["train", "mnist"], "option 'dir' is needed; set data.dir in the configuration, or --data FOLDER"),
+        (["train", "mnist"], "option 'dir' is missing; set data.dir in the configuration, or use --data FOLDER"),
         (["train", "mnist", "--data", "nowhere"], "nowhere"),
         (["eval", "none.h5", "digits"], "none.h5: no such checkpoint"),
     ],

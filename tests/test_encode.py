@@ -66,7 +66,7 @@ def test_what_goes_in_may_have_any_rank_and_real_type(encoder):
         (np.array([[0.5, 0.5], [0.5, 1.5]]), "x must lie in [0, 1]; got 1.5 at index (1, 1). Scale it first"),
         (np.array([-0.25]), "x must lie in [0, 1]; got -0.25 at index (0,). Scale it first"),
         (np.array([[17, 0]], np.uint8), "x must lie in [0, 1]; got 17 at index (0, 0). Scale it first"),
-        (np.array([np.nan]), "x must be finite; got NaN or inf in it"),
+        (np.array([np.nan]), "x must be finite; it holds NaN or inf"),
         (np.array(["a"]), "x must be an array of real numbers, samples first; got <U1 of shape (1,)"),
         (np.zeros((0, 3)), "x is empty: shape (0, 3)"),
         (0.5, "x must be an array of real numbers, samples first; got float64 of shape ()"),
@@ -115,8 +115,8 @@ def test_poisson_is_a_function_of_the_seed():
     [
         ({"steps": 0}, "steps must be a whole number of at least 1; got 0"),
         ({"steps": 2, "seed": -1}, "seed must be a whole number of at least 0; got -1"),
-        ({"steps": 2, "indices": [1]}, "indices must be 2 whole numbers, one a sample; got int64 of shape (1,)"),
-        ({"steps": 2, "indices": [0.0]}, "indices must be 2 whole numbers, one a sample; got float64 of shape (1,)"),
+        ({"steps": 2, "indices": [1]}, "indices must be 2 whole numbers, one per sample; got int64 of shape (1,)"),
+        ({"steps": 2, "indices": [0.0]}, "indices must be 2 whole numbers, one per sample; got float64 of shape (1,)"),
         ({"steps": 2, "indices": [0, -3]}, "indices must lie in 0..16777215; got -3..0"),
         ({"steps": 2, "indices": [0, 2**24]}, "indices must lie in 0..16777215; got 0..16777216"),
     ],
@@ -239,7 +239,7 @@ def test_delta_of_pictures():
             {"off_spikes": "channels"},
             "off_spikes='channels' needs x as [T, N, ..., C]; got shape (5, 1)",
         ),
-        (np.where(SEQUENCE == 0, np.inf, SEQUENCE), {}, "x must be finite; got NaN or inf in it"),
+        (np.where(SEQUENCE == 0, np.inf, SEQUENCE), {}, "x must be finite; it holds NaN or inf"),
     ],
 )
 def test_delta_refuses(x, options, message):

@@ -115,7 +115,7 @@ def test_is_short_and_opens_with_what_it_shows(example):
     assert len(example.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
     text = docstring(example)
     assert f"python examples/{example.name}" in text
-    assert re.search(r"[Tt]akes about|[Ii]t takes|about .* an epoch", text), "the docstring says no run time"
+    assert re.search(r"[Tt]akes? about|about .* per epoch", text), "the docstring says no run time"
     assert promised(example), "the docstring does not say what is printed"
 
 

@@ -56,7 +56,7 @@ def test_channels(tmp_path, capsys):
     assert "ON" not in show(capsys, path, "--out", tmp_path)
     assert (tmp_path / "made-train-0.png").is_file()
     assert cli.main(["show", path, "--out", str(tmp_path / "none"), "--gif"]) == 2
-    assert "frames of channels are no pictures" in capsys.readouterr().err
+    assert "the frames have one row of channels and are not pictures" in capsys.readouterr().err
     assert list((tmp_path / "none").iterdir()) == []
 
 
@@ -83,7 +83,7 @@ def test_a_configuration(tmp_path, capsys):
         (["digits", "--index", "1437"], "--index must be in 0..1436; got 1437"),
         (["digits", "--index", "-1"], "--index must be in 0..1436; got -1"),
         (["digits", "--steps", "0"], "--steps must be a whole number of at least 1; got 0"),
-        (["mnist"], "option 'dir' is needed; say where with --data FOLDER"),
+        (["mnist"], "option 'dir' is missing; give the folder with --data FOLDER"),
         (["absent.h5"], "absent.h5"),
     ],
 )

@@ -83,4 +83,4 @@ def test_summary():
     assert lines[1].split() == ["repeat1.linear1", "Linear", *["1", "x", "2", "x", "5"], "35"]
     assert lines[-1] == "54 parameters"  # 6 5 + 5, one width, 5 3 + 3
     x = np.random.default_rng(0).random((2, 6)).astype(np.float32)
-    assert "multiply-accumulates a sample" in models.summary(net, x)
+    assert "multiply-accumulates per sample" in models.summary(net, x)

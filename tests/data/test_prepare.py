@@ -261,7 +261,7 @@ def test_cifar10_dvs_split_is_by_index(tmp_path):
     raw.mkdir()
     layout("cifar10_dvs", raw)
     shown = script("cifar10_dvs", raw, tmp_path / "out.h5", "--quiet").stdout
-    assert "no official split: recordings from 900 of every class on are for testing" in shown
+    assert "no official split: recordings 900 and above of every class are for testing" in shown
 
 
 def test_a_broken_recording_is_named(tmp_path):

@@ -325,7 +325,7 @@ def test_divergence_of_potentials_that_are_held(neuron, device, v_reset):
         net.forward(draw(shape, seed), TRAINING)
     x = draw(shape, seed=9)
     assert_agrees(net, x, device=device)
-    held = neurons.kept.held
+    held = neurons.kept.parts["held"]
     assert 0.05 < held.mean() < 0.9 and (held[:-1] & (1 - held[1:])).any(), "no neuron wakes up again"
 
 

@@ -1,4 +1,4 @@
-"""Dropout with one mask for all time steps, compiled; `reference.dropout` is the text it equals."""
+"""Dropout with one mask for all time steps, compiled. `reference.dropout` documents it."""
 
 import numpy as np
 

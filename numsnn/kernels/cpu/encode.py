@@ -1,4 +1,4 @@
-"""Encoding by chance, compiled; `reference.encode` is the text it equals."""
+"""Encoding by random spikes, compiled. `reference.encode` documents it."""
 
 import numpy as np
 

@@ -1,5 +1,8 @@
-"""Optimiser updates, in place, compiled; `reference.optim` is the text it equals. A tile is a block of the vectors'
-elements, taken segment by segment."""
+"""Optimiser updates in place, compiled. `reference.optim` documents them.
+
+A tile is a block of elements of the parameter vector. The kernels go through it segment by segment, so that learning
+rate, weight decay and bounds are constants of the inner loop.
+"""
 
 import numpy as np
 from numba.extending import register_jitable
@@ -11,7 +14,7 @@ from .run.launch import TILE_ELEMENTS, count_tiles, launch
 
 @register_jitable
 def _first_segment(ends, element):
-    """The segment that an element belongs to."""
+    """The index of the segment that contains an element."""
     p = 0
     while ends[p] <= element:
         p += 1
@@ -114,7 +117,7 @@ def adam_update(value, grad, first, second, segments, factor, adam, step):
 @kernel
 def _square_tiles(x, parts, size, lo, hi):
     for tile in range(lo, hi):
-        total = 0.0  # float64 on purpose: the norm decides about clipping and about divergence
+        total = 0.0  # float64, because clipping and the detection of divergence depend on this norm
         for k in range(tile * size, min(len(x), (tile + 1) * size)):
             total += x[k] * np.float64(x[k])
         parts[tile] = total

@@ -1,4 +1,4 @@
-"""Joins, copies along time and channels, and delays; `reference.elementwise` is the text it equals."""
+"""Joins, copies along time and channels, and delays, as CUDA kernels. `reference.elementwise` documents them."""
 
 from .inline.rows import launch_rows
 from .run.api import cuda
@@ -6,11 +6,11 @@ from .run.compile import device, kernel
 from .run.launch import ceil_div, launch_flat
 
 ELEMENTS = 4
-"""Elements a thread takes: it reads all of them before it writes (see `rows.ROWS_PER_THREAD`), and prepares once."""
+"""Elements per thread. A thread reads all of them before it writes; `rows.ROWS_PER_THREAD` says why."""
 
 
 def _join_kernel(function):
-    """y[k] = function(a[k], s[k]), both in the type of y."""
+    """The kernel of y[k] = function(a[k], s[k]), where a and s are converted to the type of y."""
 
     @kernel
     def join(a, s, y, threads):
@@ -31,7 +31,7 @@ def _join_kernel(function):
 
 
 def _join_backward_kernel(function):
-    """da[k], ds[k] = function(dy[k], a[k], s[k]), all in the type of dy."""
+    """The kernel of da[k], ds[k] = function(dy[k], a[k], s[k]), where a and s are converted to the type of dy."""
 
     @kernel
     def join_backward(dy, a, s, da, ds, count):
@@ -159,8 +159,10 @@ def split(dy, first, dx):
 
 @kernel
 def _delay_forward(x, steps, reach, past, y):
-    """A thread goes through all steps of a row and channel: it alone reads and writes the past there. Nothing of past
-    is touched where reach is 0."""
+    """Delay x. A thread goes through all steps of a row and channel, and no other thread uses past there.
+
+    past is not touched if reach is 0.
+    """
     length, rows, channels = x.shape
     value = y.dtype.type
     c, row = cuda.grid(2)

@@ -16,6 +16,7 @@ UNIT_BLOCK = 2048
 
 @kernel
 def _count_tiles(s, parts, rows, units, lo, hi):
+    # A tile is one slice of rows and one block of units, whose counts stay in the cache.
     total, width = s.shape
     across = -(-width // units)
     for tile in range(lo, hi):

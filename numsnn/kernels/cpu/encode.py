@@ -11,6 +11,7 @@ def _poisson_kernel():
 
     @kernel
     def poisson_tiles(x, indices, first, seed, s, rows, lo, hi):
+        # place is the index of the row's first random number, which depends on the sample and the step only.
         steps, samples, features = s.shape
         for row in range(lo * rows, min(steps * samples, hi * rows)):
             t, n = row // samples, row % samples

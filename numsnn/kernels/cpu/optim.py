@@ -23,6 +23,7 @@ def _first_segment(ends, element):
 
 @kernel
 def _sgd_tiles(value, grad, velocity, ends, settings, factor, momentum, nesterov, size, lo, hi):
+    # One segment of the tile per turn: its settings are scalars in registers, and the inner loop is vectorised.
     begin, stop = lo * size, min(len(value), hi * size)
     p = _first_segment(ends, begin)
     while begin < stop:
@@ -82,6 +83,7 @@ def _adam_tiles(
         end = min(stop, ends[p])
         x, g, m, v = value[begin:end], grad[begin:end], first[begin:end], second[begin:end]
         lr, low, high = settings[0, p] * factor, settings[2, p], settings[3, p]
+        # All factors that are equal for the segment are computed before the loop.
         added, taken = steps.split_decay(lr, settings[1, p], decoupled)
         rate = lr * correction1
         for k in range(len(x)):

@@ -14,6 +14,7 @@ def _dropout_kernel():
 
     @kernel
     def drop_features(x, least, factor, seed, y, count):
+        # The mask is drawn once per feature, in a register, and applied to all steps.
         real = y.dtype.type
         for f in range(cuda.grid(1), count, cuda.gridsize(1)):
             kept = factor if uniform_bits(seed, np.uint64(f)) >= least else real(0)

@@ -16,6 +16,7 @@ def _join_kernel(function):
     def join(a, s, y, threads):
         real, count = y.dtype.type, y.shape[0]
         k, stride = cuda.grid(1), cuda.gridsize(1)
+        # Four elements are in registers before the first one is written, so that their reads wait together.
         while k + 3 * stride < count:
             second, third, fourth = k + stride, k + 2 * stride, k + 3 * stride
             a_1, a_2, a_3, a_4 = real(a[k]), real(a[second]), real(a[third]), real(a[fourth])

@@ -33,6 +33,7 @@ def _merge_steps(mean, var, total_mean, total_var, count):
     inverse = real(1) / real(steps)
     for c in range(cuda.grid(1), count, cuda.gridsize(1)):
         first = mean[0, c]
+        # The mean of the means, the mean of the variances, and then the variance of the means.
         drift = within = between = real(0)
         for t in range(steps):
             drift += mean[t, c] - first

@@ -87,6 +87,7 @@ def _max_forward(source, target, window, stride, padding, x, y, index, pixels):
     if m < pixels:
         image, row, column = cut(m, target[0], target[1])
         c = cuda.threadIdx.x
+        # winner is -1 until the window's first position inside of the picture, so that no start value can win.
         while c < channels:
             best, winner = x.dtype.type(0), -1
             for ky in range(window[0]):
@@ -116,6 +117,7 @@ def _max_backward(source, target, window, stride, padding, dy, index, dx, pixels
         top, bottom = windows(row, window[0], stride[0], padding[0], source[0])
         left, right = windows(column, window[1], stride[1], padding[1], source[1])
         c = cuda.threadIdx.x
+        # Each window that contains this position adds its gradient if its maximum was taken here.
         while c < channels:
             total = dx.dtype.type(0)
             for oy in range(top, bottom):

@@ -1,4 +1,4 @@
-"""Reads and writes of arrays of which the compiler is told that they do not overlap.
+"""Reads and writes that tell the compiler which arrays do not overlap.
 
 Without this, LLVM vectorises a loop over slices of ten arrays behind a test, made for every row, of whether the arrays
 that it writes overlap those that it reads. For short rows, these tests and slices take longer than the loop. Here every

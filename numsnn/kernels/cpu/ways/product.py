@@ -37,6 +37,7 @@ def padded_rows(rows):
 
 @kernel
 def _pack_panels(w, packed, lo, hi):
+    # A panel is written from one end to the other; its columns beyond the last one of w are 0.
     width = packed.shape[2]
     taps_y, taps_x, inner, columns = w.shape
     for panel in range(lo, hi):
@@ -292,6 +293,7 @@ def _weight_gradient_owners(
                     for strip in range(len(patches)):
                         copy_row(left, (strip * len(patches[0]) + n) * STRIP, line, strip * STRIP, STRIP)
                     n += 1
+            # The patches are multiplied with the rows of dy; the sums of all positions stay in total.
             for panel in range(len(panels)):
                 for m in range(0, end - begin, TILE_ROWS):
                     at_strip = m // STRIP * len(patches[0]) * STRIP + m % STRIP

@@ -164,7 +164,7 @@ def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batc
                             pitch,
                             start == 0,
                         )
-        # The products are transformed back into y; at the border by way of tile, because only a part of it is in y.
+        # The products are transformed back into y. At the border they go to tile first, as only a part of it is in y.
         for k in range(count):
             image, position = (first + k) // (down * across), (first + k) % (down * across)
             top, left = position // across * TILE, position % across * TILE

@@ -133,6 +133,7 @@ def _weight_elements(
     """Compute partial sums of dw. Element [s, ky, kx, i, o] of y is the sum over the pixels of slice s."""
     real = dy.dtype.type
     for e in range(cuda.grid(1), count, cuda.gridsize(1)):
+        # The index of the element says its slice, tap and channels; the sum over the slice's pixels is in a register.
         o, rest = e % channels, e // channels
         i, rest = rest % inputs, rest // inputs
         kx, rest = rest % kernel_size[1], rest // kernel_size[1]

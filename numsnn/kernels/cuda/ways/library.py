@@ -42,7 +42,7 @@ REAL_32, DEFAULT_ALGORITHM, MAJOR_VERSION = 0, -1, 0
 """The library's constants CUDA_R_32F, CUBLAS_GEMM_DEFAULT and MAJOR_VERSION."""
 
 SECTOR = 8
-"""Number of threads that take neighbouring channels of a patch, as many as a sector of memory has float32 numbers. Each
+"""Number of threads that take neighbouring channels of a patch: one per float32 number of a sector of memory. Each
 thread takes several channels in turn, so that the position of a patch is computed a few times only."""
 
 _FACTORS = np.array([0, 1], np.float32)  # the library reads its factors from the host's memory

@@ -171,6 +171,7 @@ def _correlate_kernel(tile, real, turned, biased):
             if k < terms:
                 store(left, right, k // depth % 2, ahead_left, ahead_right)
             cuda.syncthreads()
+        # Each thread writes its part of the tile; if turned, the rows of a class are a stride apart.
         for i in range(height):
             m = top + row_of(i)
             written = m < images * high * wide
@@ -242,6 +243,7 @@ def _weight_kernel(tile, real):
         at_y, at_x = np.int32(line * stride[0] - padding[0]), np.int32(column * stride[1] - padding[1])
         place = ((image * source[0] + at_y) * source[1] + at_x) * pitch
         clear(sums)
+        # As in `correlate`, a slice is read while the one before it is multiplied; advance avoids divisions.
         slices = (end - begin + depth - 1) // depth
         for k in range(slices + 1):
             if k < slices:

@@ -1,11 +1,12 @@
-"""Machine code that Numba keeps on disk: found again only where nothing that it was compiled from has changed.
+"""Keeps machine code on disk, and loads it only if nothing that it was compiled from has changed.
 
-Numba's own cache looks at the file of a kernel and at its closure. A kernel also depends on functions of other files
-that are compiled into it, on the numbers of modules that these read, and on LLVM instructions that other files write.
-All of this is part of the key here: after any edit the next process compiles what the edit concerns, and nothing else.
+Numba's own cache checks the file of a kernel and its closure. A kernel also depends on functions of other files that
+are compiled into it, on the numbers of modules that these read, and on LLVM instructions that other files write. The
+cache key of this module contains all of this. After an edit, the next process compiles what the edit concerns, and
+nothing else.
 
-Where no folder can be written, or the disk is full, the machine code of this process is kept in memory alone, and a
-warning says so once. A damaged file of the cache is compiled anew.
+If no folder can be written, or the disk is full, machine code is kept in memory only, and a warning says so once. If a
+file of the cache is damaged, the kernel is compiled again.
 """
 
 import atexit
@@ -21,27 +22,27 @@ import numpy as np
 from numba.core import caching
 
 KERNELS = []
-"""Every kernel of the package in the order of its making: Numba's dispatchers, see `keep`."""
+"""Numba's dispatchers of all kernels of the package, in the order in which `keep` registered them."""
 
 NUMBERS = bool | int | float | complex | np.generic
 
 MOST_DEPTH = 40
-"""How far functions are followed into the functions they call. The package's own reach about ten."""
+"""The depth to which a digest follows functions into the functions they call. The package itself needs about ten."""
 
 
 def keep(dispatcher, cache_class=caching.FunctionCache, sources=()):
-    """Keep a kernel's machine code on disk, under a key that covers all that it is compiled from.
+    """Keep the machine code of a kernel on disk, under a key that covers everything that it is compiled from.
 
     Args:
-        dispatcher: what Numba's decorator returned, made without a cache.
-        cache_class: Numba's cache of this target.
-        sources: files whose whole text belongs to the key: those that write LLVM instructions or declare overloads,
-            which cannot be seen from a kernel.
+        dispatcher: result of Numba's decorator without a cache.
+        cache_class: Numba's cache class for the device.
+        sources: files whose whole text belongs to the key. They write LLVM instructions or declare overloads, which
+            the kernel's own code does not show.
 
     Returns:
         the dispatcher.
     """
-    if hasattr(dispatcher, "_cache"):  # with NUMBA_DISABLE_JIT=1 it is the Python function itself
+    if hasattr(dispatcher, "_cache"):  # with NUMBA_DISABLE_JIT=1 the dispatcher is the Python function itself
         dispatcher._cache = _fresh(cache_class)(dispatcher.py_func, tuple(sources))
         KERNELS.append(dispatcher)
     return dispatcher
@@ -49,7 +50,7 @@ def keep(dispatcher, cache_class=caching.FunctionCache, sources=()):
 
 @cache
 def _fresh(base):
-    """Numba's cache of one target with this module's key, places and way to fail."""
+    """A subclass of Numba's cache class with the key, the folders and the error handling of this module."""
 
     class Implementation(base._impl_class):
         _locator_classes = (*base._impl_class._locator_classes, _PrivateFolder)
@@ -63,14 +64,14 @@ def _fresh(base):
 
         def _index_key(self, signature, codegen):
             own = digest(self._py_func), *map(_text_digest, self._sources)
-            extra = super()._index_key(signature, codegen)[3:]  # of launches, where a target has such keys
+            extra = super()._index_key(signature, codegen)[3:]  # CUDA's cache adds launch settings to the key
             return signature, codegen.magic_tuple(), own, *extra
 
         def load_overload(self, signature, target_context):
-            self._index_key(signature, target_context.codegen())  # an error of its own is not a damaged file
+            self._index_key(signature, target_context.codegen())  # an error in the key must not count as a damaged file
             try:
                 return super().load_overload(signature, target_context)
-            except Exception as error:  # whatever a damaged pickle raises
+            except Exception as error:  # a damaged pickle can raise exceptions of any type
                 _say_once("damaged", f"machine code in {self.cache_path} cannot be read and is compiled anew", error)
                 return None
 
@@ -80,7 +81,7 @@ def _fresh(base):
                     super().save_overload(signature, data)
                 except OSError:
                     raise
-                except Exception:  # a damaged index: begin a new one
+                except Exception:  # the index is damaged: start a new one
                     self.flush()
                     super().save_overload(signature, data)
             except OSError as error:
@@ -91,7 +92,7 @@ def _fresh(base):
 
 
 class _PrivateFolder(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):
-    """The last place to keep machine code: a temporary folder of this process."""
+    """The folder for machine code if no other can be written: a temporary folder of this process."""
 
     def __init__(self, function, file):
         self._py_file, self._lineno = file, function.__code__.co_firstlineno
@@ -132,15 +133,18 @@ def _text_digest(path):
 
 
 def digest(function) -> str:
-    """A hash of all that Python can see of what a function is compiled from: its code, what it closes over, the numbers
-    of modules that it reads, and the same of every function that it calls."""
+    """A hash of what a function is compiled from, as far as Python can see it.
+
+    It covers the code, the closure, the numbers of modules that the function reads, and the same for every function
+    that it calls.
+    """
     found = hashlib.sha256()
     _add(found, function, {}, 0)
     return found.hexdigest()
 
 
 def _add(found, value, seen, depth):
-    """Feed one value to the hash. seen: the functions that were fed before -> their number, so that circles end."""
+    """Add one value to the hash. `seen` maps functions already added to their numbers, so that recursion ends."""
     if isinstance(value, NUMBERS | str | bytes | np.dtype | None):
         found.update(f"{type(value).__name__} {value!r};".encode())
         return
@@ -164,7 +168,7 @@ def _add(found, value, seen, depth):
     elif isinstance(value, types.ModuleType):
         found.update(f"module {value.__name__};".encode())
     else:
-        inner = getattr(value, "py_func", None) or getattr(value, "_defn", None)  # a kernel, or an intrinsic
+        inner = getattr(value, "py_func", None) or getattr(value, "_defn", None)  # of a kernel or of an intrinsic
         if isinstance(inner, types.FunctionType):
             _add_function(found, inner, seen, depth)
         else:
@@ -173,7 +177,8 @@ def _add(found, value, seen, depth):
 
 
 def _add_function(found, function, seen, depth):
-    """The code of a function, its defaults and closure, and what it names of its module and of modules it names."""
+    """Add a function to the hash: code, defaults, closure, and the values that it reads from its own module and from
+    the modules that it names."""
     if function in seen:
         found.update(f"again {seen[function]};".encode())
         return
@@ -194,11 +199,11 @@ def _add_function(found, function, seen, depth):
 
 
 def _ours(module):
-    """Whether a module's name is that of this package or of a module of it."""
+    """Whether `module` is the name of this package or of one of its modules."""
     return (module or "").partition(".")[0] == __package__
 
 
 def _names(code):
-    """Names of globals and attributes that a code object and the functions in it mention."""
+    """The names of globals and attributes in a code object, including those in its inner functions."""
     inner = (part for part in code.co_consts if isinstance(part, types.CodeType))
     return set(code.co_names).union(*map(_names, inner))

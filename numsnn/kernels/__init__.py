@@ -1,7 +1,8 @@
-"""The numbers: plain functions over arrays, one set a target, all with the same names and arguments.
+"""The kernels: functions over arrays that do all numerical work. There is one set of them per device.
 
-`reference` is plain NumPy, the text to read; `cpu` is compiled with Numba and multi-threaded; `cuda` is compiled with
-Numba for a GPU, and is imported only where it is asked for.
+All devices have functions of the same names and arguments. `reference` is plain NumPy and documents them. `cpu` is
+compiled with Numba and uses several threads. `cuda` is compiled with Numba for a GPU, and is imported only when it is
+used.
 """
 
 from functools import cache
@@ -16,14 +17,14 @@ DEVICES = ("reference", "cpu", "cuda")
 
 
 def for_device(device: str) -> Target:
-    """The kernels of one target, imported when they are first asked for.
+    """The kernels of one device. They are imported at the first call.
 
     Args:
         device: "reference", "cpu" or "cuda".
 
     Raises:
-        ValueError: for any other name.
-        DeviceError: there is no CUDA device, or what is needed to use it is not installed.
+        ValueError: `device` is any other name.
+        DeviceError: there is no CUDA device, or a package that CUDA needs is not installed.
     """
     choice("device", device, DEVICES)
     if device == "cuda":
@@ -35,5 +36,5 @@ _target = cache(Target)
 
 
 def zeros_like(x):
-    """Zeros of the shape and dtype of an array of any target, on the same one."""
+    """An array of zeros with the shape and dtype of x, on the same device as x."""
     return np.zeros_like(x) if isinstance(x, np.ndarray) else for_device("cuda").zeros(x.shape, x.dtype)

@@ -1,4 +1,4 @@
-"""The one place that says how kernels are compiled, and what their machine code is keyed by."""
+"""How kernels are compiled, and which files belong to the cache key of their machine code."""
 
 from pathlib import Path
 
@@ -7,13 +7,17 @@ from numba import njit
 from ..machine_code import keep
 
 FASTMATH = {"contract", "nsz"}
-"""Fused multiply-adds, and -0 = +0. Never `nnan` (isnan would lie) and never `reassoc` (sums keep their order)."""
+"""Products and sums may be fused, and -0 equals +0. `nnan` is never used, because a test for NaN would then be wrong.
+`reassoc` is never used, because sums must keep their order."""
 
 _HERE = Path(__file__).parent
 
 
 def shared_sources(target: str) -> tuple[Path, ...]:
-    """The files whose functions are compiled into kernels of other files: their whole text is part of every key."""
+    """The files whose functions are compiled into kernels of other files. Their whole text is part of every cache key.
+
+    target is "cpu" or "cuda".
+    """
     return (
         _HERE / "compile.py",
         _HERE / "equations.py",
@@ -26,8 +30,9 @@ _CPU_SOURCES = shared_sources("cpu")
 
 
 def kernel(function):
-    """Compile a range kernel ``f(..., lo, hi)`` for the CPU: it works on the tiles lo to hi - 1 and holds no lock.
+    """Compile a range kernel ``f(..., lo, hi)`` for the CPU. It computes the tiles lo to hi - 1 and releases the GIL.
 
-    ``error_model="numpy"`` leaves out the test for a zero divisor, which costs a vectorised loop most of its speed.
+    ``error_model="numpy"`` omits the test for a zero divisor, because this test costs a vectorised loop most of its
+    speed.
     """
     return keep(njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function), sources=_CPU_SOURCES)

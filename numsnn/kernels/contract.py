@@ -1,6 +1,7 @@
-"""What every target has: the names of its functions, room by room. A room is a file of the same name in every target.
+"""The contract: the names of the functions that every device must have, by room.
 
-`reference` documents each function; `for_device` builds a target's face from this list and says what is missing.
+A room is a module of the same name on every device. The modules of `reference` document the functions. `for_device`
+collects the functions of one device by this list, and raises an error if one of them is missing.
 """
 
 from importlib import import_module
@@ -68,17 +69,19 @@ ROOMS = {
     "pool": ("avg_pool2d_backward", "avg_pool2d_forward", "max_pool2d_backward", "max_pool2d_forward"),
     "recurrent": ("recurrent_backward", "recurrent_forward"),
 }
-"""Room -> names of its functions."""
+"""Name of a room -> names of its functions."""
 
 
 class Target:
-    """The functions of one target, by name: ``target.neuron_forward`` and so on. Copies and pickles by its name.
+    """The functions of one device as attributes: ``target.neuron_forward`` and so on.
 
-    Attributes:
+    Copying or pickling a `Target` stores its name only.
+
+    Args:
         name: "reference", "cpu" or "cuda".
 
     Raises:
-        ImportError: on construction, a room or function of the contract that the target does not have.
+        ImportError: the device lacks a room or a function of the contract.
     """
 
     def __init__(self, name: str):

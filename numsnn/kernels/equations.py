@@ -1,11 +1,10 @@
-"""The scalar equations of the method, written once and compiled into every target.
+"""The scalar equations of the method, written once and compiled into the kernels of the CPU and of CUDA.
 
-Each function is one equation, and its docstring begins with the id that the equation has in docs/method.md. Functions
-take and return plain scalars; the loops around them live in ``kernels/cpu`` (and any further compiled target).
-``kernels/reference`` states the same equations a second time as NumPy text, on purpose: it is the oracle these are
-tested against.
+Each function is one equation, and its docstring begins with the id of this equation in docs/method.md. The functions
+take and return scalars. The loops around them are in ``kernels/cpu`` and ``kernels/cuda``. ``kernels/reference`` states
+the same equations a second time in NumPy, on purpose, because the tests compare these functions with it.
 
-Constants take the type of the argument (``type(z)(1)``): a bare Python float would silently turn float32 arithmetic
+A constant takes the type of the argument (``type(z)(1)``), because a bare Python float would turn float32 arithmetic
 into float64.
 """
 
@@ -20,13 +19,13 @@ from numba.extending import overload, register_jitable
 
 @register_jitable
 def charge(v, i, beta, gain):
-    """N1: the charge, beta v[t-1] + gain i[t]; gain is 1, or 1 - beta with ``decay_input``."""
+    """N1: the charged potential, beta v[t-1] + gain i[t]. gain is 1, or 1 - beta with ``decay_input``."""
     return beta * v + gain * i
 
 
 @register_jitable
 def correct(u, d):
-    """N1: the correction, taken off the charged potential: u[t] = u - d[t]."""
+    """N1: the correction is subtracted from the charged potential: u[t] = u - d[t]."""
     return u - d
 
 
@@ -50,25 +49,25 @@ def reset_soft(u, s, theta):
 
 @register_jitable
 def spike_gradient_hard(g, e, u, v_reset):
-    """N5: q[t] = g[t] + e[t] (v_reset - u[t]), the reset attached."""
+    """N5: q[t] = g[t] + e[t] (v_reset - u[t]), where the spike in the hard reset has a gradient."""
     return g + e * (v_reset - u)
 
 
 @register_jitable
 def spike_gradient_soft(g, e, theta):
-    """N6: q[t] = g[t] - e[t] theta, the reset attached."""
+    """N6: q[t] = g[t] - e[t] theta, where the spike in the soft reset has a gradient."""
     return g - e * theta
 
 
 @register_jitable
 def potential_gradient(q, e, s, density, p):
-    """N7: delta[t] = q[t] phi(x[t]) + e[t] (1 - s[t]) + p[t]; s is 0 where the reset is not a hard one."""
+    """N7: delta[t] = q[t] phi(x[t]) + e[t] (1 - s[t]) + p[t]. Without a hard reset the caller passes 0 for s."""
     return q * density + e * (type(s)(1) - s) + p
 
 
 @register_jitable
 def normalise(x, centre, factor, offset):
-    """B4: a channel's normalisation, its statistics and scale in one factor: (x - centre) factor + offset."""
+    """B4: the normalisation of one channel, (x - centre) factor + offset. factor contains variance and scale."""
     return (x - centre) * factor + offset
 
 
@@ -94,13 +93,16 @@ def adaptation(a, s, rho):
 
 
 # --- the surrogate families ---------------------------------------------------------------------------------------
-# phi(z) is the density, Phi(z) its distribution function, both at width 1. Comparisons are arranged so that a NaN
-# comes out as a NaN wherever the family's formula contains z.
+# phi(z) is the density and Phi(z) its distribution function, both at width 1. Comparisons are written so that a NaN
+# gives a NaN wherever the formula of the family contains z.
 
 
 def decaying_exp(z):
-    """S9: exp(z) for z <= 0, of the type of z. Compiled for float32 it is a polynomial, which vectorises: within 1e-7
-    of the true value relative to it, and exactly 0 below -87, where exp(z) < 1.7e-38."""
+    """S9: exp(z) for z <= 0, in the type of z.
+
+    Compiled code for float32 uses a polynomial, because a polynomial vectorises. Its relative error is at most 1e-7.
+    Below z = -87, where exp(z) < 1.7e-38, the result is exactly 0.
+    """
     return math.exp(z)
 
 
@@ -115,7 +117,8 @@ C2, C3, C4, C5, C6, C7 = (np.float32(1 / math.factorial(k)) for k in range(2, 8)
 
 
 def _float32_exp(z):
-    """S9: 2^n exp(r) with z = n ln 2 + r and |r| <= ln 2 / 2; exp(r) by its series, whose eighth term is below 6e-9."""
+    """S9: 2^n exp(r) with z = n ln 2 + r and |r| <= ln 2 / 2. exp(r) is its series up to r^7 / 7!; the next term is
+    below 6e-9."""
     shifted = max(z, np.float32(-87)) * LOG2_E + ROUND  # adding 1.5 * 2^23 leaves n in the low bits
     n = shifted - ROUND
     r = z - n * LN2_HIGH - n * LN2_LOW
@@ -249,7 +252,7 @@ CDF = {
 
 @register_jitable
 def width_gradient(q, density, z):
-    """P1: one potential's share of dL/d alpha, -q phi_alpha(x) x / alpha, with z = x / alpha."""
+    """P1: the term of one potential in dL/dalpha, -q phi_alpha(x) x / alpha, with z = x / alpha."""
     return -q * density * z
 
 
@@ -266,14 +269,14 @@ def normal_divergence(mean, var, target_mean, target_var):
 
 @register_jitable
 def normal_divergence_offset(mean, var, target_mean, target_var):
-    """D5: n dJ/du_k at u_k = mean, that is gap (1/w + 1/v)."""
+    """D5: the constant part of n dJ/du_k, its value at u_k = mean: gap (1/w + 1/v)."""
     one = type(mean)(1)
     return (mean - target_mean) * (one / target_var + one / var)
 
 
 @register_jitable
 def normal_divergence_slope(mean, var, target_mean, target_var):
-    """D6: the factor of (u_k - mean) in n dJ/du_k, that is 1/w - (w + gap^2) / v^2."""
+    """D6: the factor of (u_k - mean) in n dJ/du_k: 1/w - (w + gap^2) / v^2."""
     gap = (mean - target_mean) * (mean - target_mean)
     return type(mean)(1) / target_var - (target_var + gap) / (var * var)
 
@@ -283,10 +286,11 @@ def normal_divergence_slope(mean, var, target_mean, target_var):
 
 @register_jitable
 def uniform_bits(seed, index):
-    """C1: 24 random bits, a whole number, that depend on nothing but (seed, index): the upper ones of the SplitMix64
-    output function (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) of the index-th state.
+    """C1: 24 random bits as a whole number that depends on (seed, index) alone.
 
-    seed and index are uint64. No thread, call order or target changes what comes out.
+    They are the upper 24 bits of SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) at the state
+    number `index`. seed and index are uint64. The result is the same on every device, for any number of threads and in
+    any order of calls.
     """
     z = seed + (index + type(seed)(1)) * type(seed)(0x9E3779B97F4A7C15)
     z = (z ^ (z >> type(seed)(30))) * type(seed)(0xBF58476D1CE4E5B9)
@@ -297,5 +301,5 @@ def uniform_bits(seed, index):
 
 @register_jitable
 def uniform(seed, index):
-    """C2: a number in [0, 1), `uniform_bits` / 2^24, exact in float32."""
+    """C2: a random number in [0, 1), `uniform_bits` / 2^24, which float32 represents exactly."""
     return uniform_bits(seed, index) / 16777216.0

@@ -1,4 +1,4 @@
-"""Surrogate families that a user adds to those of `equations` and `reference.surrogate`."""
+"""Adds surrogate families of a user to those of `equations` and `reference.surrogate`."""
 
 import sys
 from inspect import signature
@@ -10,14 +10,14 @@ from .reference import surrogate as reference
 
 
 def add_family(name: str, density, cdf) -> None:
-    """Make a family known to all targets by its name; one of the same name gives way.
+    """Add a surrogate family on all devices. It replaces a family of the same name.
 
-    Kernels that were made with other functions under this name are forgotten, so that the next pass makes them anew.
-    Where the functions are the same as before, nothing happens.
+    If the functions of this name change, kernels that were compiled for a surrogate are discarded, and the next pass
+    compiles them again. If the functions are the same as before, nothing happens.
 
     Args:
-        name: of the family.
-        density, cdf: phi(z) and Phi(z) at width 1, Python functions of a number, see `own.in_precision`.
+        name: name of the family.
+        density, cdf: phi(z) and Phi(z) at width 1, Python functions of one number, as `own.in_precision` accepts them.
     """
     scalar = by_precision(density), by_precision(cdf)
     known = eq.DENSITY.get(name), eq.CDF.get(name)
@@ -29,7 +29,7 @@ def add_family(name: str, density, cdf) -> None:
 
 
 def forget_kernels() -> None:
-    """Empty the factories of kernels that look up a family: those with an argument called ``surrogate``."""
+    """Empty the caches of all functions that make kernels for a surrogate, those with an argument ``surrogate``."""
     for name, module in list(sys.modules.items()):
         if name.startswith(f"{__package__}."):
             for made in list(vars(module).values()):

@@ -1,8 +1,9 @@
-"""Scalar functions that a user writes, made fit to be compiled into kernels.
+"""Prepares scalar functions that a user writes for compilation into kernels.
 
-A user writes ordinary Python: ``1.5 * z`` and ``math.pi``. Numba takes every Python float as float64, and one of them
-turns the float32 arithmetic around it into float64, which costs a CPU kernel half of its speed and a GPU kernel most of
-it. `in_precision` replaces such numbers, `need_single_precision` refuses what float64 is left.
+A user writes ordinary Python, such as ``1.5 * z`` and ``math.pi``. Numba treats every Python float as float64, and a
+single one turns the float32 arithmetic around it into float64. This costs a CPU kernel half of its speed and a GPU
+kernel most of it. `in_precision` replaces such numbers, and `need_single_precision` refuses a function that still
+computes in float64.
 """
 
 import types
@@ -15,23 +16,24 @@ from numba.extending import overload, register_jitable
 from ..machine_code import digest
 
 FIT_ALREADY = ("numba", "numpy", "numsnn", "math", "builtins")
-"""Packages whose functions are taken as they are."""
+"""Packages whose functions are used without change."""
 
 
 def in_precision(function, real):
-    """A copy of a function whose float constants have the precision of ``real``, ready to be called in a kernel.
+    """A copy of a function whose float constants have the precision of ``real``. Kernels can call the copy.
 
-    Constants in the code, in default arguments, in the closure and among the globals of its module (also ``math.pi``)
-    are replaced, and so are those of the Python functions that it calls. Whole numbers stay as they are. The copy has
-    the values of globals at the time of this call, as compiled code would have.
+    Float constants are replaced in the code, in default arguments, in the closure and among the globals of the module
+    (also ``math.pi``), and likewise in the Python functions that the function calls. Whole numbers are not changed. As
+    in compiled code, the copy has the values that globals had at the time of this call.
 
     Args:
-        function: Python function of scalars, also one that a notebook or ``exec`` defined, or one under ``numba.njit``.
+        function: Python function of scalars. It may be defined in a notebook or by ``exec``, or be compiled by
+            ``numba.njit``.
         real: NumPy scalar type, for example ``np.float32``.
 
     Returns:
-        the copy, a Python function that compiled functions may call. Equal text and equal constants give equal
-        `machine_code.digest`.
+        the copy, a Python function that compiled functions may call. Copies of functions with the same text and the
+        same constants have the same `machine_code.digest`.
 
     Raises:
         TypeError: ``function`` is not a Python function.
@@ -43,7 +45,8 @@ def in_precision(function, real):
 
 
 def _copy(function, real, made):
-    """made: functions that were copied before -> their copies, so that circles end."""
+    """Copy a function and the functions it calls. `made` maps functions already copied to their copies, so that
+    functions which call each other are copied once."""
     if function in made:
         return made[function]
     names = {"__name__": __name__, "__builtins__": __builtins__}  # importable, so that machine code can be found again
@@ -66,7 +69,7 @@ def _copy(function, real, made):
 
 
 def _value(value, mentioned, real, made):
-    """One value that a function reads. mentioned: the names in its code, among them attributes of modules."""
+    """The copy's version of one value that a function reads. `mentioned` holds all names in the function's code."""
     if isinstance(value, types.ModuleType):
         return _module(value, mentioned, real, made)
     plain = getattr(value, "py_func", value)
@@ -76,7 +79,7 @@ def _value(value, mentioned, real, made):
 
 
 def _module(module, mentioned, real, made):
-    """The module itself where the code reads no number of it and calls no user's function, else a copy."""
+    """The module itself if the code uses no float and no user function of it, else a copy with these replaced."""
     seen = {name: vars(module)[name] for name in sorted(mentioned & vars(module).keys())}
     own = {
         name: _value(value, (), real, made) for name, value in seen.items() if not isinstance(value, types.ModuleType)
@@ -93,7 +96,7 @@ def _code(code, real):
 
 
 def _number(value, real):
-    """Python floats, also in tuples and in the code of inner functions, as numbers of type real; the rest as it is."""
+    """`value` with Python floats converted to the type `real`, also in tuples and in the code of inner functions."""
     if isinstance(value, float):
         return real(value)
     if isinstance(value, tuple):
@@ -107,10 +110,10 @@ def _mentioned(code):
 
 
 def by_precision(function):
-    """A function of one number that computes in the number's own precision, in Python and in compiled code.
+    """A version of a function of one number that computes in the precision of its argument, in Python and compiled.
 
     Args:
-        function: see `in_precision`.
+        function: Python function of one number, as `in_precision` accepts it.
 
     Returns:
         a Python function that compiled functions may call.
@@ -128,7 +131,7 @@ def by_precision(function):
 
 
 def elementwise(function, count=1):
-    """A function of ``count`` arrays of one shape and float dtype that applies a scalar function to their elements."""
+    """A function that applies a scalar function to the elements of ``count`` arrays of equal shape and float dtype."""
     apply = np.frompyfunc(function, count, 1)
 
     def over(*arrays):
@@ -138,20 +141,20 @@ def elementwise(function, count=1):
 
 
 def need_single_precision(what, function, count):
-    """Refuse a scalar function that computes in float64 where its numbers are float32, or that cannot be compiled.
+    """Check that a scalar function can be compiled and computes in float32 if its arguments are float32.
 
     Args:
-        what: names the function in the error.
-        function: see `in_precision`.
-        count: how many numbers it takes.
+        what: name of the function in the error message.
+        function: Python function, as `in_precision` accepts it.
+        count: number of arguments of the function.
 
     Raises:
-        ValueError: with the line of the function where float64 comes from.
+        ValueError: it cannot be compiled, or computes in float64. The message names the first line with float64.
     """
     compiled = njit(error_model="numpy")(in_precision(function, np.float32))
     try:
         compiled.compile((numba_types.float32,) * count)
-    except Exception as error:  # Numba has many: of what it does not know, and of what it stumbles over
+    except Exception as error:  # Numba raises exceptions of many types for code that it cannot compile
         lines = [line.strip() for line in str(error).splitlines() if line.strip() and "Failed in" not in line]
         raise ValueError(f"{what} cannot be compiled: {lines[0] if lines else type(error).__name__}") from None
     (overload,) = compiled.overloads.values()

@@ -1,15 +1,16 @@
-"""N16, N17: rules, which say how a neuron's potential is charged, as two scalar functions.
+"""N16, N17: rules. A rule says how the potential of a neuron is charged, by two scalar functions.
 
-Firing, surrogate, reset, correction, memory and threads are the kernels', the same for every rule. A step of a neuron
-is: the rule charges the potential, the correction is taken off, the neuron fires, the reset acts. So a rule sees a
-step's input current, the potential and its own states as the step before left them, and its values:
+The kernels do everything else in the same way for every rule: firing, surrogate, reset, correction, memory and threads.
+In each time step the rule charges the potential, the kernel subtracts the correction, the neuron fires, and the reset
+acts. A rule therefore gets the input current of the step, the potential and its own states at the end of the step
+before, and its parameter values:
 
     step(i, v, states, values) -> u, states
     step_back(du, dstates, i, v, states, values) -> di, dv, dstates, dvalues
 
-states and values are tuples of numbers in the order in which the rule names them, also where there is one or none.
-step_back gets dL/du and dL/dstates behind the step, and what step was given; it returns dL/di, dL/dv, dL/dstates before
-the step, and the step's share of dL/dvalues.
+states and values are always tuples of numbers, in the order in which the rule names them; they may have one element or
+none. step_back gets dL/du, dL/dstates after the step, and the arguments of step. It returns dL/di, dL/dv, dL/dstates
+before the step, and this step's term of dL/dvalues.
 """
 
 from collections.abc import Callable
@@ -21,13 +22,13 @@ from .own import in_precision
 
 
 class Rule(NamedTuple):
-    """How a neuron's potential is charged.
+    """How the potential of a neuron is charged.
 
     Attributes:
-        name: shown in errors and reports.
-        states: names of what the neuron carries from step to step beside its potential; all zero at rest.
-        values: names of its parameters, one number of each per channel.
-        step, step_back: the functions.
+        name: name of the rule, shown in errors and reports.
+        states: names of the states that the neuron carries from step to step besides its potential. At rest all are 0.
+        values: names of the neuron's parameters. Each parameter has one number per channel.
+        step, step_back: the two scalar functions, as the module's docstring describes them.
     """
 
     name: str
@@ -51,6 +52,9 @@ SCALED_SYNAPTIC = Rule(
 
 @cache
 def compiled(rule: Rule, real) -> tuple[Callable, Callable]:
-    """step and step_back of a rule for kernels of a float type; those of the package fit every type already."""
+    """step and step_back of a rule, with float constants of the type `real`.
+
+    The functions of this package have no constants of a fixed type and are returned unchanged.
+    """
     own = rule.step.__module__ != steps.__name__
     return tuple(in_precision(function, real) if own else function for function in (rule.step, rule.step_back))

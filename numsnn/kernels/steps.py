@@ -1,7 +1,10 @@
-"""Whole scalar steps, written once and compiled into every target: what a neuron, an optimiser or a sum of moments does
-in one step. Numbers in, numbers out; targets keep the loops, the memory and the order of sums.
+"""Whole scalar steps, written once and compiled into the kernels of the CPU and of CUDA.
 
-Flags are known when a kernel is compiled, so that what a neuron does not have leaves no trace in its machine code.
+A step is what a neuron does in one time step, what an optimiser does to one parameter value, or how two sets of moments
+are merged. The functions take scalars and return scalars. The kernels own the loops, the memory and the order of sums.
+
+Flags are constants when a kernel is compiled. The machine code therefore contains nothing for the parts that a neuron
+does not have.
 """
 
 import math
@@ -10,39 +13,42 @@ from numba.extending import register_jitable
 
 from . import equations as eq
 
-# --- neurons: how the potential is charged; see `rules` -------------------------------------------------------------
+# --- neurons: how the potential is charged, one pair of functions per rule of `rules` -------------------------------
 
 
 @register_jitable
 def leaky_step(i, v, states, values):
-    """N1: the potential before the correction is taken off. values: beta."""
+    """N1: the potential before the correction is subtracted. values holds beta."""
     one = type(v)(1)
     return eq.charge(v, i, values[0], one), states
 
 
 @register_jitable
 def leaky_step_back(du, dstates, i, v, states, values):
-    """N8, N9, N10: dL/di, dL/dv[t-1] and dL/dbeta of N1."""
+    """N8, N9, N10: the backward step of `leaky_step`. It returns dL/di, dL/dv[t-1], dL/dstates and dL/dbeta."""
     return du, values[0] * du, dstates, (du * v,)
 
 
 @register_jitable
 def scaled_step(i, v, states, values):
-    """N1 with `decay_input`: the current is scaled by 1 - beta. values: beta."""
+    """N1 with `decay_input`: the current is scaled by 1 - beta. values holds beta."""
     one = type(v)(1)
     return eq.charge(v, i, values[0], one - values[0]), states
 
 
 @register_jitable
 def scaled_step_back(du, dstates, i, v, states, values):
-    """N8, N9, N10 with `decay_input`."""
+    """N8, N9, N10 with `decay_input`: the backward step of `scaled_step`."""
     one = type(v)(1)
     return (one - values[0]) * du, values[0] * du, dstates, (du * (v - i),)
 
 
 @register_jitable
 def synaptic_step(i, v, states, values):
-    """X4, N1: the current goes through a synapse with a decay of its own. values: beta, gamma; states: j."""
+    """X4, N1: the current passes through a synapse, which decays by gamma, before it charges the potential.
+
+    values holds beta and gamma. states holds the synaptic current j.
+    """
     one = type(v)(1)
     j = eq.synapse(states[0], i, values[1])
     return eq.charge(v, j, values[0], one), (j,)
@@ -50,7 +56,10 @@ def synaptic_step(i, v, states, values):
 
 @register_jitable
 def synaptic_step_back(du, dstates, i, v, states, values):
-    """X5, X6, N8, N10: through is dL/dj[t], by way of the potential and of the next step's current."""
+    """X5, X6, N8, N10: the backward step of `synaptic_step`.
+
+    The local variable `through` is dL/dj[t]: the part through the potential plus the part through j[t+1].
+    """
     through = du + dstates[0]
     return through, values[0] * du, (values[1] * through,), (du * v, through * states[0])
 
@@ -65,7 +74,7 @@ def scaled_synaptic_step(i, v, states, values):
 
 @register_jitable
 def scaled_synaptic_step_back(du, dstates, i, v, states, values):
-    """X5, X6, N8, N10 with `decay_input`."""
+    """X5, X6, N8, N10 with `decay_input`: the backward step of `scaled_synaptic_step`."""
     one = type(v)(1)
     through = (one - values[0]) * du + dstates[0]
     j = eq.synapse(states[0], i, values[1])
@@ -77,7 +86,7 @@ def scaled_synaptic_step_back(du, dstates, i, v, states, values):
 
 @register_jitable
 def after_reset(u, s, theta, v_reset, soft, hard):
-    """N3, N4: the potential after the reset; neither soft nor hard leaves it as it is."""
+    """N3, N4: the potential after the reset. If neither soft nor hard is set, the potential is unchanged."""
     v = u
     if soft:
         v = eq.reset_soft(u, s, theta)
@@ -88,18 +97,18 @@ def after_reset(u, s, theta, v_reset, soft, hard):
 
 @register_jitable
 def fire_back(g, e, u, s, theta, phi, p, v_reset, soft, hard, attached):
-    """N5, N6, N7, N11: through the reset and the spike to the potential.
+    """N5, N6, N7, N11: the gradient goes back through the reset and the spike to the potential.
 
     Args:
-        g, e: dL/ds from above and dL/dv[t].
-        u, s, theta: potential after charging, spike, threshold.
+        g, e: dL/ds[t] from the next layer, and dL/dv[t] from the next time step.
+        u, s, theta: potential after charging, spike and threshold.
         phi: density of the surrogate at the potential.
-        p: dL/du of a loss on the potential itself.
-        v_reset, soft, hard: the reset.
-        attached: the spike in the reset has a gradient.
+        p: gradient by u of a loss that acts on the potential itself.
+        v_reset, soft, hard: value of the hard reset, and which kind of reset the neuron has.
+        attached: whether the gradient also flows through the spike in the reset.
 
     Returns:
-        q, dL/ds with what comes by way of the reset; dL/du; and dL/dtheta.
+        q, which is dL/ds including the path through the reset; delta, which is dL/du; this step's term of dL/dtheta.
     """
     q = g
     if soft and attached:
@@ -116,14 +125,18 @@ def extended_step(cdf, arriving, state, d, values, v_reset, steps_held, flags):
     """N1, N2, X4, X7, X8, X14: one step of a neuron with extensions: charge, fire and reset.
 
     Args:
-        arriving: input, lateral one included.
-        state: potential, synaptic current, adaptation and remaining refractory steps before the step.
-        d, values: correction, and (beta, gamma, rho, kappa, theta, alpha) of the channel.
-        flags: whether the neuron is relaxed, its reset soft, or hard, its input scaled; whether it has a synapse, an
-            adapting threshold, a refractory time.
+        cdf: distribution function of the surrogate. It is used in relaxed mode only.
+        arriving: input current, including the lateral input.
+        state: (potential, synaptic current, adaptation, remaining refractory steps) before the step.
+        d: PDA correction.
+        values: (beta, gamma, rho, kappa, theta, alpha) of the channel.
+        v_reset: value of the hard reset.
+        steps_held: number of refractory steps after a spike.
+        flags: seven booleans: relaxed mode, soft reset, hard reset, scaled input, synapse, adaptive threshold,
+            refractory time.
 
     Returns:
-        potential after charging, spike, whether the neuron rested, and the state behind the step.
+        the potential after charging, the spike, whether the neuron was refractory, and the state after the step.
     """
     v, current, adapted, rest = state
     beta, gamma, rho, kappa, theta, alpha = values
@@ -146,7 +159,7 @@ def extended_step(cdf, arriving, state, d, values, v_reset, steps_held, flags):
 
 
 def reset_kind(v_reset, dtype):
-    """What the argument v_reset stands for, "hard", "soft" or "none", and the value of a hard reset."""
+    """The kind of reset that v_reset asks for ("hard", "soft" or "none"), and the value of a hard reset, else 0."""
     if v_reset is None or v_reset == "none":
         return v_reset or "soft", dtype.type(0)
     return "hard", dtype.type(v_reset)
@@ -157,8 +170,15 @@ def reset_kind(v_reset, dtype):
 
 @register_jitable
 def softmax_term(logit, top, log_total, smoothing, classes, labelled):
-    """L1: one class of a softmax row: its share of the cross-entropy against the smoothed label, and the gradient on
-    its logit. top is the row's maximum, log_total the logarithm of the sum of exp(logit - top)."""
+    """L1: one class's term of the cross-entropy against the smoothed label, and its derivative by the class's logit.
+
+    Args:
+        logit: logit of the class.
+        top: largest logit of the row.
+        log_total: logarithm of the sum of exp(logit - top) over the row.
+        smoothing, classes: label smoothing and number of classes.
+        labelled: whether this class is the label.
+    """
     real = type(logit)
     target = smoothing / real(classes) + (real(1) - smoothing if labelled else real(0))
     log_p = logit - top - log_total
@@ -167,20 +187,26 @@ def softmax_term(logit, top, log_total, smoothing, classes, labelled):
 
 @register_jitable
 def squared_distance(z, wanted):
-    """L3, L4, L6: the squared distance of two numbers, and its derivative by the first."""
+    """L3, L4, L6: the squared distance between z and wanted, and its derivative by z."""
     distance = z - wanted
     return distance * distance, type(distance)(2) * distance
 
 
 @register_jitable
 def silent_on(silent, z):
-    """L7: the probability that no spike came up to a step, from that of the step before; z is that of a spike now."""
+    """L7: the probability that no spike has come up to and including this step.
+
+    silent is the same probability for the step before, and z is the probability of a spike at this step.
+    """
     return silent * (type(z)(1) - z)
 
 
 @register_jitable
 def wait_back(wait, z):
-    """L7: the expected time to the first spike from one step on, 1 + (1 - z) wait, from that of the step after."""
+    """L7: the expected time from this step to the first spike, 1 + (1 - z) wait.
+
+    wait is the same time for the step after, and z is the probability of a spike at this step.
+    """
     return type(z)(1) + (type(z)(1) - z) * wait
 
 
@@ -189,7 +215,7 @@ def wait_back(wait, z):
 
 @register_jitable
 def band_penalty(rate, low, high):
-    """A2: squared distance of a rate from the band low to high, and its derivative."""
+    """A2: the squared distance of a rate from the band between low and high, and its derivative by the rate."""
     zero = type(rate)(0)
     below, above = max(low - rate, zero), max(rate - high, zero)
     return below * below + above * above, type(rate)(2) * (above - below)
@@ -197,7 +223,7 @@ def band_penalty(rate, low, high):
 
 @register_jitable
 def power_penalty(rate, square):
-    """A3: a rate, or its square, and its derivative."""
+    """A3: the rate, or its square if `square` is set, and the derivative of this by the rate."""
     return (rate * rate, type(rate)(2) * rate) if square else (rate, type(rate)(1))
 
 
@@ -206,19 +232,19 @@ def power_penalty(rate, square):
 
 @register_jitable
 def bounded(x, low, high):
-    """O7: x within its bounds; NaN stays NaN."""
+    """O7: x limited to the range from low to high. A NaN stays a NaN."""
     return low if x < low else high if x > high else x
 
 
 @register_jitable
 def sgd_step(x, g, rate, decay, low, high):
-    """O1: the value after one step of gradient descent; the decay is added to the gradient."""
+    """O1: the value after one update by gradient descent. Weight decay is added to the gradient."""
     return bounded(x - rate * (g + decay * x), low, high)
 
 
 @register_jitable
 def momentum_step(x, g, v, rate, decay, momentum, nesterov, low, high):
-    """O2, O3: value and velocity after one step of gradient descent with momentum."""
+    """O2, O3: the value and the velocity after one update by gradient descent with momentum."""
     step = g + decay * x
     v = momentum * v + step
     return bounded(x - rate * (step + momentum * v if nesterov else v), low, high), v
@@ -226,17 +252,25 @@ def momentum_step(x, g, v, rate, decay, momentum, nesterov, low, high):
 
 @register_jitable
 def split_decay(rate, decay, decoupled):
-    """O4, O6: what a weight decay adds to the gradient, and what share of the value it takes off; one of them is 0."""
+    """O4, O6: the factor of the value that weight decay adds to the gradient, and the share of the value that it
+    subtracts directly. The first one is 0 for decoupled decay, and the second one otherwise."""
     none = type(rate)(0)
     return none if decoupled else decay, rate * decay if decoupled else none
 
 
 @register_jitable
 def adam_step(x, g, m, v, rate, added, taken, keep1, keep2, correction2, eps, low, high):
-    """O4, O5, O6: value and both moments after one step of Adam.
+    """O4, O5, O6: the value and both moments after one update by Adam.
 
-    rate is the learning rate times the first moment's bias correction, correction2 that of the second moment's root;
-    keep1 and keep2 are 1 - beta1 and 1 - beta2; added and taken are those of `split_decay`.
+    Args:
+        x, g: value and gradient.
+        m, v: first and second moment before the update.
+        rate: learning rate times the bias correction of the first moment.
+        added, taken: weight decay as `split_decay` returns it.
+        keep1, keep2: 1 - beta1 and 1 - beta2.
+        correction2: bias correction of the second moment's root.
+        eps: number added to that root.
+        low, high: bounds of the value.
     """
     slope = g + added * x
     m = m + keep1 * (slope - m)
@@ -250,8 +284,10 @@ def adam_step(x, g, m, v, rate, added, taken, keep1, keep2, correction2, eps, lo
 
 @register_jitable
 def merge(count, mean, square, other_count, other_mean, other_square):
-    """M1: count, mean and sum of squared distances from it of two samples together (Chan, Golub and LeVeque 1979);
-    either may be empty."""
+    """M1: the count, the mean and the sum of squared distances from the mean of two samples merged into one.
+
+    The formula is that of Chan, Golub and LeVeque (1979). One of the samples may be empty.
+    """
     total = count + other_count
     share = other_count / max(total, type(total)(1))
     gap = other_mean - mean
@@ -260,13 +296,21 @@ def merge(count, mean, square, other_count, other_mean, other_square):
 
 @register_jitable
 def spread_about(middle, count, mean, square):
-    """M2: one sample's part of the sum of squared distances from `middle`; square is the sum of those from its mean."""
+    """M2: the sum of squared distances of one sample from `middle`.
+
+    square is the sum of the sample's squared distances from its own mean.
+    """
     gap = mean - middle
     return square + count * gap * gap
 
 
 @register_jitable
 def settle_moments(near, drift, square, inverse):
-    """M4: mean, and sum of squared distances from it, of a sample measured as distances from a number near its mean:
-    their sum is drift, that of their squares square, and inverse is 1 / count."""
+    """M4: the mean of a sample and the sum of squared distances from it, from distances to a nearby number.
+
+    Args:
+        near: a number near the mean, from which the distances were measured.
+        drift, square: sum of these distances, and sum of their squares.
+        inverse: 1 / count.
+    """
     return near + drift * inverse, max(square - drift * drift * inverse, type(drift)(0))

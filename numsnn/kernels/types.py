@@ -1,4 +1,8 @@
-"""What goes through the door of the kernels together: small named tuples in the place of long trains of arguments."""
+"""Named tuples of values that are passed to kernels together, so that kernels need fewer arguments.
+
+In this module ``[C]`` is the shape of an array with one number per channel, T the number of time steps and M the number
+of rows.
+"""
 
 from typing import Any, NamedTuple
 
@@ -6,13 +10,14 @@ from typing import Any, NamedTuple
 
 
 class Firing(NamedTuple):
-    """Where and how neurons fire (N2, S1). theta and alpha are ``[C]``.
+    """Where neurons fire, and the surrogate of the spike (N2, S1).
 
     Attributes:
-        theta: threshold.
-        alpha: width of the surrogate.
-        family: of the surrogate.
-        reach: distance from the threshold, in widths, from which on the surrogate is zero, or taken to be.
+        theta: threshold, ``[C]``.
+        alpha: width of the surrogate, ``[C]``.
+        family: name of the surrogate's family.
+        reach: distance from the threshold, in widths, beyond which the surrogate's density is zero or is treated as
+            zero.
     """
 
     theta: Any
@@ -25,8 +30,8 @@ class Reset(NamedTuple):
     """What a spike does to the potential.
 
     Attributes:
-        value: of a hard reset (N3); None for a soft one (N4), "none" for none at all (N13).
-        detached: the backward pass treats the spike in the reset as a constant (N12).
+        value: potential after a hard reset (N3); None for a soft reset (N4); "none" for no reset (N13).
+        detached: whether the backward pass treats the spike in the reset as a constant (N12).
     """
 
     value: float | str | None = 0.0
@@ -34,7 +39,7 @@ class Reset(NamedTuple):
 
 
 class Norm(NamedTuple):
-    """A normalisation in front of a neuron, as its kernels apply it (B4): (x - centre) factor + offset, all ``[C]``."""
+    """A normalisation that the neuron kernels apply to the input (B4): (x - centre) factor + offset, all ``[C]``."""
 
     centre: Any
     factor: Any
@@ -42,25 +47,25 @@ class Norm(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Mean and (biased) variance; the shapes are told where they are asked for."""
+    """Mean and biased variance. Each function that takes or returns moments states their shapes."""
 
     mean: Any
     var: Any
 
 
 class Direct(NamedTuple):
-    """The gradient of a loss that acts on u itself (D5, D6): p = offset + slope u, both ``[C]``."""
+    """The gradient of a loss that acts on the potential u itself (D5, D6): p = offset + slope u, both ``[C]``."""
 
     offset: Any
     slope: Any
 
 
 class Wanted(NamedTuple):
-    """Gradients of a neuron's parameters, out, each ``[C]``; None where it is not learned.
+    """Output arrays for the gradients of a neuron's parameters, each ``[C]``, or None for a parameter that is fixed.
 
     Attributes:
-        values: one for each value of the neuron's rule.
-        theta, alpha: of threshold and width.
+        values: one array per parameter value of the neuron's rule.
+        theta, alpha: arrays for the gradients of the threshold and of the width.
     """
 
     values: tuple
@@ -69,13 +74,13 @@ class Wanted(NamedTuple):
 
 
 class Extensions(NamedTuple):
-    """What neurons with extensions have beside the potential (X1, X4, X7, X14); None, or 0, for what they have not.
+    """The extensions of a neuron (X1, X4, X7, X14). A part that the neuron does not have is None, or 0 for refractory.
 
     Attributes:
-        lateral: weights ``[C, C]`` (from, to).
-        gamma: decay of the synaptic current ``[C]``.
-        rho, kappa: decay and strength of the threshold's adaptation ``[C]``.
-        refractory: whole steps.
+        lateral: lateral weights, ``[C, C]`` (from, to).
+        gamma: decay of the synaptic current, ``[C]``.
+        rho, kappa: decay and strength of the threshold's adaptation, ``[C]``.
+        refractory: refractory time, a whole number of steps.
     """
 
     lateral: Any = None
@@ -86,8 +91,14 @@ class Extensions(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What a forward pass of neurons with extensions leaves, ``[T, M, C]``: potentials and spikes, and, None where the
-    neuron has no such part, synaptic current, adaptation and (uint8) whether it was refractory."""
+    """Arrays ``[T, M, C]`` that a forward pass of neurons with extensions fills and its backward pass reads.
+
+    Attributes:
+        u, s: potentials after charging, and spikes.
+        j: synaptic current, or None without a synapse.
+        a: adaptation, or None without an adaptive threshold.
+        held: uint8, 1 where the neuron is refractory, or None without a refractory time.
+    """
 
     u: Any
     s: Any
@@ -100,11 +111,11 @@ class Stored(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """How the kernel of a convolution moves over its input (W4).
+    """How the filter of a convolution moves over its input (W4).
 
     Attributes:
-        stride, padding: pairs (vertical, horizontal).
-        groups: groups of channels that do not mix.
+        stride, padding: pairs (vertical, horizontal), in pixels.
+        groups: number of groups of channels. A filter reads the channels of its own group only.
     """
 
     stride: tuple[int, int] = (1, 1)
@@ -116,7 +127,8 @@ class Window(NamedTuple):
     """The filter window of a pooling, which slides over pictures (W7, W8).
 
     Attributes:
-        kernel, stride, padding: pairs (vertical, horizontal).
+        kernel: kernel size, a pair (vertical, horizontal) in pixels.
+        stride, padding: pairs (vertical, horizontal), in pixels.
     """
 
     kernel: tuple[int, int]
@@ -125,13 +137,13 @@ class Window(NamedTuple):
 
 
 class Affine(NamedTuple):
-    """What a normalisation does beside centring (B3, B12): scale gamma (x - mean) / sqrt(var + eps) + beta.
+    """The numbers of a normalisation (B3, B12): scale gamma (x - mean) / sqrt(var + eps) + beta.
 
     Attributes:
-        gamma, beta: ``[C]``.
-        eps: added to the variance.
-        scale: 1, or the threshold of the neuron behind it in the threshold-dependent form. Group normalisation has
-            no scale.
+        gamma, beta: scale and offset of the normalisation, ``[C]``.
+        eps: number added to the variance.
+        scale: 1, or in the threshold-dependent form the threshold of the neuron that follows. Group normalisation
+            has no scale.
     """
 
     gamma: Any
@@ -151,19 +163,19 @@ class Affine(NamedTuple):
 
 
 class Band(NamedTuple):
-    """The firing rates that cost nothing (A2), spikes per step."""
+    """The band of firing rates without a penalty (A2), in spikes per step."""
 
     low: float
     high: float
 
 
 class Objective(NamedTuple):
-    """How the divergence objective counts (D4).
+    """The numbers of the divergence objective (D4).
 
     Attributes:
         weight: factor of the objective in the loss.
-        eps: added to both variances, so that a silent channel stays finite.
-        potentials: how many there are per channel.
+        eps: number added to both variances, so that the divergence of a silent channel stays finite.
+        potentials: number of potentials per channel.
     """
 
     weight: float
@@ -178,9 +190,9 @@ class Temporal(NamedTuple):
     """The numbers of `temporal_cross_entropy` (L3).
 
     Attributes:
-        smoothing: of the labels.
-        regulariser: share of the squared distance, between 0 and 1; the rest is the cross-entropy's.
-        target: what that distance is measured from.
+        smoothing: label smoothing.
+        regulariser: weight of the squared distance, from 0 to 1. The cross-entropy has the weight 1 - regulariser.
+        target: value from which the squared distance of every output is measured.
     """
 
     smoothing: float
@@ -189,7 +201,7 @@ class Temporal(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Firing rates that `spike_count_mse` wants (L4): of the labelled class, and of each other one."""
+    """The firing rates that `spike_count_mse` aims at (L4): of the labelled class, and of every other class."""
 
     correct: float
     incorrect: float
@@ -199,8 +211,8 @@ class Timing(NamedTuple):
     """The numbers of `first_spike_cross_entropy` (L7).
 
     Attributes:
-        smoothing: of the labels.
-        temperature: what spike times are divided by, in steps.
+        smoothing: label smoothing.
+        temperature: number of steps by which spike times are divided.
     """
 
     smoothing: float
@@ -211,11 +223,11 @@ class Timing(NamedTuple):
 
 
 class Segments(NamedTuple):
-    """How the parameters of a network lie in one vector, each a segment of it.
+    """How the P parameters of a network lie in one vector. Each parameter is a segment of the vector.
 
     Attributes:
-        ends: ``[P]`` int64, where each segment ends and the next one begins.
-        settings: ``[4, P]``: learning rate, weight decay, lower and upper bound of each.
+        ends: ``[P]`` int64, the index at which each segment ends and the next one begins.
+        settings: ``[4, P]``, the learning rate, weight decay, lower bound and upper bound of each segment.
     """
 
     ends: Any
@@ -223,11 +235,11 @@ class Segments(NamedTuple):
 
 
 class Momentum(NamedTuple):
-    """How stochastic gradient descent goes on in its last direction (O2, O3).
+    """The momentum of stochastic gradient descent (O2, O3).
 
     Attributes:
-        share: of the last step that is kept, in [0, 1).
-        nesterov: look ahead along it.
+        share: factor of the last velocity, in [0, 1).
+        nesterov: whether to use Nesterov momentum.
     """
 
     share: float
@@ -238,9 +250,9 @@ class Adam(NamedTuple):
     """The numbers of Adam (O4, O5, O6).
 
     Attributes:
-        beta1, beta2: decay of the first and of the second moment.
-        eps: added to the root of the second moment.
-        decoupled: weight decay is taken off the value, instead of being added to the gradient.
+        beta1, beta2: decay rates of the first and of the second moment.
+        eps: number added to the root of the second moment.
+        decoupled: whether weight decay is subtracted from the value instead of added to the gradient.
     """
 
     beta1: float
@@ -252,18 +264,18 @@ class Adam(NamedTuple):
 # --- ways to compute products ---
 
 ROUTES = ("auto", "events", "winograd", "dense", "library")
-"""Ways to compute a convolution or matrix product that can be asked for: see `cpu.route` and `cuda.route`."""
+"""The routes that a user can ask for in a convolution or matrix product. See `cpu.route` and `cuda.route`."""
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
-"""What the factors of products may be rounded to. "float32" rounds nothing more than the network's own numbers are."""
+"""Formats that the factors of a product may be rounded to. With "float32" they keep the network's own dtype."""
 
 
 class Way(NamedTuple):
     """How convolutions and matrix products are to be computed.
 
     Attributes:
-        route: one of `ROUTES`; "auto" leaves the choice to the target.
-        precision: one of `PRECISIONS`, of the factors; sums keep the network's dtype.
+        route: one of `ROUTES`. With "auto" the device chooses.
+        precision: one of `PRECISIONS`, the precision of the factors. Sums keep the network's dtype.
     """
 
     route: str = "auto"
@@ -271,4 +283,4 @@ class Way(NamedTuple):
 
 
 AUTO = Way()
-"""The target's choice, at full precision."""
+"""The device chooses the route, and factors are not rounded."""

@@ -1,5 +1,5 @@
-"""The CPU target: kernels compiled with Numba, spread over all cores; `kernels.contract` lists its functions.
+"""The kernels of the CPU, compiled with Numba and distributed over all cores. `kernels.contract` lists the functions.
 
-`inline` holds what is compiled into kernels, `run` starts them and cuts their work into tiles, `ways` has the different
-ways to compute a convolution or matrix product. None of these has a twin in other targets.
+`inline` has the functions that are compiled into kernels, `run` launches kernels and cuts their work into tiles, and
+`ways` has the routes of convolutions and matrix products. These folders have no twins on other devices.
 """

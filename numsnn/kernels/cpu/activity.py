@@ -1,4 +1,4 @@
-"""Penalties on the activity of a layer, compiled; `reference.activity` is the text it equals."""
+"""Penalties on the activity of a layer, compiled. `reference.activity` documents them."""
 
 import numpy as np
 
@@ -8,14 +8,15 @@ from .run.launch import count_tiles, launch, rows_per_tile, scratch
 from .run.reduce import sum_tiles
 
 ROW_BLOCKS = 16
-"""Blocks the rows are summed in: enough to share out where units are few."""
+"""Number of slices of rows that are summed separately, so that threads have work even if there are few units."""
 
 UNIT_BLOCK = 2048
-"""Units a tile sums: where units are many, they are shared out as well, and the blocks' sums stay small."""
+"""Number of units per tile. Many units are divided among tiles too, so that a tile's sums stay small."""
 
 
 @kernel
 def _count_tiles(s, parts, rows, units, lo, hi):
+    # A tile is one slice of rows and one block of units, whose counts stay in the cache.
     total, width = s.shape
     across = -(-width // units)
     for tile in range(lo, hi):
@@ -28,7 +29,7 @@ def _count_tiles(s, parts, rows, units, lo, hi):
 
 
 def _rates(s):
-    """Mean of every column ``[F]`` in float64."""
+    """The mean of every column of s ``[M, F]``, in float64: ``[F]``."""
     rows = count_tiles(len(s), ROW_BLOCKS)
     parts = scratch.get("counts", (count_tiles(len(s), rows), s.shape[1]), np.float64)
     total = np.empty(s.shape[1])

@@ -1,4 +1,4 @@
-"""Memory of the CPU target: NumPy arrays that begin at a cache line; `reference.array` is the text it equals."""
+"""Memory of the CPU: NumPy arrays that begin at a cache line. `reference.array` documents the functions."""
 
 from math import prod
 

@@ -1,7 +1,7 @@
-"""Convolution: picks the way that is fastest for what came (`route`); `reference.conv` is the text all ways equal.
+"""Convolution, by the route that `route` chooses. `reference.conv` documents it.
 
-The input gradient is the convolution of dy with the turned kernel. With a stride, input pixels fall into classes by
-their remainder, each of which is read by some of the taps: every class is a convolution of stride 1 of its own.
+The input gradient is the convolution of dy with the rotated filter. With a stride, input pixels fall into classes by
+their remainder. The pixels of one class are read by the same taps, so that each class is a convolution of stride 1.
 """
 
 import numpy as np
@@ -21,10 +21,10 @@ __all__ = [
 ]
 
 PREPARED = {"events": events.PACKED, "winograd": winograd.PACKED}
-"""Route -> what weights prepared for it are kept as."""
+"""Route -> the key under which its prepared weights are kept."""
 
 MOST_COLUMNS = 256
-"""Columns of weights that events sum at a time, at most."""
+"""Largest number of columns of weights that the route events sums at a time."""
 
 
 def active_inputs(x, dtype, memory=None):
@@ -35,12 +35,12 @@ def active_inputs(x, dtype, memory=None):
 
 
 def _density(active, x, y):
-    """Share of active inputs, or None where there are more numbers than the lists' 32-bit indices reach."""
+    """The share of active inputs, or None if the arrays are too large for the 32-bit indices of the lists."""
     return active.density if max(x.size, y.size, MOST_COLUMNS * x[0, 0].size) < 1 << 31 else None
 
 
 def _taps(kernel_size, padding):
-    """Offsets of the taps from the pixel an output position starts at: vertical, horizontal."""
+    """The offsets of the taps from the pixel at which an output position starts, as arrays (vertical, horizontal)."""
     vertical, horizontal = (np.arange(k) - p for k, p in zip(kernel_size, padding, strict=True))
     return np.repeat(vertical, kernel_size[1]), np.tile(horizontal, kernel_size[0])
 
@@ -109,7 +109,7 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
 
 
 def _backward_input_class(dy, w, geometry, dx, origin):
-    """dx of the pixels origin, origin + stride, ... each way."""
+    """Compute dx of one class of pixels: origin, origin + stride and so on, vertically and horizontally."""
     stride, padding, groups = geometry
     taps = [
         [k for k in range(size) if (first + pad - k) % step == 0]
@@ -126,7 +126,7 @@ def _backward_input_class(dy, w, geometry, dx, origin):
     )
     offsets = np.repeat(vertical, len(horizontal)), np.tile(horizontal, len(vertical))
     inputs, outputs = w.shape[2], w.shape[3] // groups
-    turned = w[taps[0][0] :: stride[0], taps[1][0] :: stride[1]]  # the kept taps lie a stride apart
+    turned = w[taps[0][0] :: stride[0], taps[1][0] :: stride[1]]  # the taps of a class are a stride apart
     nothing = np.zeros(inputs, dx.dtype)
     for g in range(groups):
         packed = product.pack(turned[..., g * outputs : (g + 1) * outputs], transposed=True)

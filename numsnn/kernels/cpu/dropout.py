@@ -1,4 +1,4 @@
-"""Dropout with one mask for all time steps, compiled; `reference.dropout` is the text it equals."""
+"""Dropout with one mask for all time steps, compiled. `reference.dropout` documents it."""
 
 import numpy as np
 
@@ -11,6 +11,7 @@ def _dropout_kernel():
 
     @kernel
     def dropout_tiles(x, p, inverse, seed, y, size, lo, hi):
+        # The mask is drawn once per feature, in a register, and applied to all steps.
         steps, features = x.shape
         for f in range(lo * size, min(features, hi * size)):
             factor = inverse if eq.uniform(seed, np.uint64(f)) >= p else type(inverse)(0)

@@ -1,4 +1,4 @@
-"""Encoding by chance, compiled; `reference.encode` is the text it equals."""
+"""Encoding by random spikes, compiled. `reference.encode` documents it."""
 
 import numpy as np
 
@@ -11,6 +11,7 @@ def _poisson_kernel():
 
     @kernel
     def poisson_tiles(x, indices, first, seed, s, rows, lo, hi):
+        # place is the index of the row's first random number, which depends on the sample and the step only.
         steps, samples, features = s.shape
         for row in range(lo * rows, min(steps * samples, hi * rows)):
             t, n = row // samples, row % samples

@@ -1,7 +1,7 @@
-"""Group normalisation, compiled; `reference.groupnorm` is the text it equals.
+"""Group normalisation, compiled. `reference.groupnorm` documents it.
 
-A tile is several whole samples, or a block of the positions of one where it is larger than a tile. Sums run over
-positions first, channel by channel, which vectorises, and then over a group's channels.
+A tile is several whole samples, or some of the positions of a sample that is larger than a tile. Sums run over
+positions first, with one sum per channel, which is vectorised, and then over the channels of a group.
 """
 
 import numpy as np
@@ -13,7 +13,10 @@ from .run.reduce import sum_tiles
 
 
 def _tiling(shape):
-    """(samples a tile, positions a tile, blocks of positions a sample, tiles) for x ``[B, M, C]``."""
+    """The tiles of x ``[B, M, C]``: (samples per tile, positions per tile, tiles per sample, number of tiles).
+
+    A tile has either several samples or some positions of one sample.
+    """
     samples, positions, channels = shape
     rows = min(positions, rows_per_tile(channels))
     together = max(1, rows_per_tile(channels) // positions)
@@ -23,11 +26,12 @@ def _tiling(shape):
 
 @kernel
 def _moment_tiles(x, tile_mean, tile_square, together, rows, lo, hi):
-    """Per block, sample and group: the mean, and the sum of squared distances from it."""
+    """Compute the mean and the sum of squared distances from it, per block of positions, sample and group."""
     samples, positions, channels = x.shape
     blocks, _, groups = tile_mean.shape
     size = channels // groups
     real = type(tile_mean[0, 0, 0])
+    # One number per channel: the group's mean, a sum over positions, and the sum of distances from the mean.
     centre = np.empty(channels, tile_mean.dtype)
     total, drift = np.empty_like(centre), np.empty_like(centre)
     for tile in range(lo, hi):
@@ -48,7 +52,7 @@ def _moment_tiles(x, tile_mean, tile_square, together, rows, lo, hi):
                     distance = x[b, m, c] - centre[c]
                     drift[c] += distance
                     total[c] += distance * distance
-            for g in range(groups):  # what rounding left in the mean is the mean distance from it
+            for g in range(groups):  # left is the rounding error that is left in the mean, times the count
                 left, square = drift[g * size : (g + 1) * size].sum(), total[g * size : (g + 1) * size].sum()
                 settled = steps.settle_moments(tile_mean[block, b, g], left, square, inverse)
                 tile_mean[block, b, g], tile_square[block, b, g] = settled
@@ -58,6 +62,7 @@ def _moment_tiles(x, tile_mean, tile_square, together, rows, lo, hi):
 def _affine_tiles(x, mean, inverse, gamma, beta, y, together, rows, blocks, lo, hi):
     samples, positions, channels = x.shape
     size = channels // mean.shape[1]
+    # The numbers of each group, repeated for its channels, so that the loop over channels is vectorised.
     centre, factor = np.empty_like(gamma), np.empty_like(gamma)
     for tile in range(lo, hi):
         block = tile % blocks
@@ -71,7 +76,7 @@ def _affine_tiles(x, mean, inverse, gamma, beta, y, together, rows, blocks, lo, 
 
 
 def groupnorm_forward(x, affine, moments, y):
-    """See `reference.groupnorm.groupnorm_forward`. Blocks of a sample are merged as in `norm.moments`."""
+    """See `reference.groupnorm.groupnorm_forward`. The moments of a sample's tiles are merged as in `norm.moments`."""
     (gamma, beta, eps), (mean, var) = affine.unscaled(), moments
     _, positions, channels = x.shape
     together, rows, blocks, tiles = _tiling(x.shape)
@@ -90,13 +95,17 @@ def groupnorm_forward(x, affine, moments, y):
 
 @kernel
 def _projection_tiles(dy, x, gamma, mean, inverse, slopes, projections, dgamma, dbeta, together, rows, lo, hi):
-    """Per block, sample and group: the sums of gamma dy, and of that times the normalised x. Per tile and channel: the
-    gradients of gamma and beta."""
+    """Compute two sets of sums.
+
+    slopes and projections are the sums of gamma dy and of gamma dy times the normalised x, per block of positions,
+    sample and group. dgamma and dbeta are the partial sums of these gradients, per tile and channel.
+    """
     samples, positions, channels = x.shape
     blocks, _, groups = slopes.shape
     size = channels // groups
     real = type(gamma[0])
     centre, factor = np.empty_like(gamma), np.empty_like(gamma)
+    # One sum over positions per channel, from which the sums of groups and of parameters are made.
     total, projection = np.empty_like(gamma), np.empty_like(gamma)
     for tile in range(lo, hi):
         block = tile % blocks
@@ -128,6 +137,7 @@ def _input_gradient_tiles(dy, x, gamma, mean, inverse, slope, projection, dx, to
     samples, positions, channels = x.shape
     size = channels // mean.shape[1]
     centre, factor = np.empty_like(gamma), np.empty_like(gamma)
+    # The numbers of each group are repeated for its channels, as in `_affine_tiles`.
     mean_slope, mean_projection = np.empty_like(gamma), np.empty_like(gamma)
     for tile in range(lo, hi):
         block = tile % blocks

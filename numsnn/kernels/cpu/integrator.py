@@ -1,4 +1,4 @@
-"""The leaky integrator, compiled; `reference.integrator` is the text it equals."""
+"""The leaky integrator, compiled. `reference.integrator` documents it."""
 
 import numpy as np
 
@@ -15,6 +15,7 @@ def _kernels():
         steps, total, channels = u.shape
         real = type(beta[0])
         first, last = lo * rows, min(total, hi * rows)
+        # The potential of the step before is read from u itself.
         for t in range(steps):
             for m in range(first, last):
                 for c in range(channels):
@@ -30,6 +31,7 @@ def _kernels():
     def integrator_backward_tiles(du, i, u, beta, decay_input, di, dbeta, start, carry, rows, lo, hi):
         steps, total, channels = u.shape
         real = type(beta[0])
+        # e holds the tile's delta of the step after; dL/dv is beta times it.
         e = np.empty((rows, channels), u.dtype)
         for tile in range(lo, hi):
             first = tile * rows

@@ -1,5 +1,7 @@
-"""Losses on the readout, compiled; `reference.loss` is the text it equals. A tile is a sample: it owns its loss and
-its row of the gradient."""
+"""Losses on the readout, compiled. `reference.loss` documents them.
+
+A tile is one sample. It writes the loss and the gradient of this sample.
+"""
 
 import math
 from functools import cache
@@ -14,7 +16,10 @@ from .run.launch import launch
 
 @kernel
 def _cross_entropy_row(logits, label, smoothing, factor, dlogits):
-    """Cross-entropy of one row against its smoothed label; dlogits += factor times its gradient."""
+    """L1: return the cross-entropy of one row against its smoothed label, and add factor times its gradient to dlogits.
+
+    The largest logit is subtracted first, so that exp cannot overflow.
+    """
     classes = len(logits)
     real = type(logits[0])
     top = logits[0]
@@ -36,6 +41,7 @@ def _cross_entropy_row(logits, label, smoothing, factor, dlogits):
 def _rate_samples(z, labels, smoothing, loss, dz, lo, hi):
     length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
+    # Of one sample: the mean output over time, and the gradient, which is the same at all steps.
     mean = np.empty(classes, dz.dtype)
     gradient = np.empty(classes, dz.dtype)
     for n in range(lo, hi):
@@ -61,6 +67,8 @@ def rate_cross_entropy(z, labels, smoothing, loss, dz):
 def _temporal_samples(z, labels, smoothing, keep, pull, target, loss, dz, lo, hi):
     length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
+    # row holds the outputs of one step as real numbers. dz gets the squared distance's gradient first, and then the
+    # cross-entropy's is added.
     row = np.empty(classes, dz.dtype)
     for n in range(lo, hi):
         loss[n] = real(0)
@@ -110,6 +118,7 @@ def spike_count_mse(z, labels, rates, loss, dz):
 def _max_membrane_samples(z, labels, smoothing, loss, dz, lo, hi):
     length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
+    # Of one sample and per class: the largest potential, its gradient, and the step at which it occurs.
     top = np.empty(classes, dz.dtype)
     gradient = np.empty(classes, dz.dtype)
     winner = np.empty(classes, np.int64)
@@ -119,7 +128,7 @@ def _max_membrane_samples(z, labels, smoothing, loss, dz, lo, hi):
             top[k], winner[k] = z[0, n, k], 0
             for t in range(1, length):
                 value = real(z[t, n, k])
-                if not value <= top[k] and top[k] == top[k]:  # the first NaN wins, so that it is not overlooked
+                if not value <= top[k] and top[k] == top[k]:  # the first NaN becomes the maximum and stays it
                     top[k], winner[k] = value, t
         loss[n] = _cross_entropy_row(top, labels[n], smoothing, real(1) / real(samples), gradient)
         for t in range(length):
@@ -160,6 +169,7 @@ def _first_spike_samples(z, labels, smoothing, temperature, loss, dz, lo, hi):
     gradient = np.empty(classes, dz.dtype)
     for n in range(lo, hi):
         gradient[:] = real(0)
+        # Upwards in time the expected time to the first spike; downwards dz keeps the expected wait from each step on.
         for k in range(classes):
             time = real(0)
             silent = wait = real(1)
@@ -172,6 +182,7 @@ def _first_spike_samples(z, labels, smoothing, temperature, loss, dz, lo, hi):
             logits[k] = -time / temperature
         scale = real(1) / (temperature * real(samples))
         loss[n] = _cross_entropy_row(logits, labels[n], smoothing, scale, gradient)
+        # dz is the product of that wait, the probability of no earlier spike and the gradient of the class's logit.
         for k in range(classes):
             before = gradient[k]
             for t in range(length):
@@ -187,7 +198,10 @@ def first_spike_cross_entropy(z, labels, timing, loss, dz):
 
 @cache
 def _pointwise_kernel(value, slope, over_mean, dtype):
-    """The range kernel of a user's functions."""
+    """The range kernel of a loss that a user defines by two functions, its value and its slope per output.
+
+    over_mean says whether the functions take the mean output over time instead of the output of every step.
+    """
     value, slope = in_precision(value, dtype), in_precision(slope, dtype)
 
     @kernel

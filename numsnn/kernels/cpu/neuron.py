@@ -1,9 +1,9 @@
-"""Neurons that follow a rule (`kernels.rules`) over all time steps, compiled; `reference.neuron` is the text it equals.
+"""Neurons that follow a rule (`kernels.rules`) over all time steps, compiled. `reference.neuron` documents them.
 
-A tile is a block of rows and channels with all time steps: the potential carried from step to step stays in cache,
-memory streams through once, and channels are the inner, vectorised loop. Potentials are not stored: the backward pass
-computes a tile's potentials again, into scratch that stays in cache. Gradients of per-channel parameters are summed a
-tile at a time and the tiles' sums in order.
+A tile is a block of rows and channels with all its time steps. The potential of the tile stays in the cache from step
+to step, memory is read once, and the inner loop runs over channels and is vectorised. Potentials are not stored: the
+backward pass computes the potentials of a tile again, into a work array that stays in the cache. The gradient of a
+parameter is first summed over each tile, and then the tiles' partial sums are added in order.
 """
 
 from functools import cache
@@ -30,12 +30,13 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
     """The forward range kernel of one kind of neuron.
 
     Args:
-        rule, real: of the neuron, and the float type.
-        cdf: of the surrogate in relaxed mode; None for spikes.
+        rule, real: rule of the neuron, and float type.
+        cdf: distribution function of the surrogate in relaxed mode, or None for spikes.
         reset: "hard", "soft" or "none".
-        normed: the current is what a normalisation makes of the input.
-        looked_at: a row of potentials is stored, measured or compared with the surrogate's reach, see the kernel's last
-            arguments. What is asked for then is known when it runs, so that one kernel serves all of it.
+        normed: whether the kernel normalises the input before it charges the potential.
+        looked_at: whether the kernel stores or measures the potentials, or compares them with the surrogate's reach.
+            The kernel's arguments store, measured and visibility select these at run time, so that one kernel is
+            compiled for all of them.
     """
     relaxed, soft, hard = cdf is not None, reset == "soft", reset == "hard"
     fires = eq.CDF["rectangle"] if cdf is None else cdf
@@ -74,7 +75,8 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
     ):
         steps, total, channels = i.shape
         real = type(v_reset)
-        # of a tile: the potential behind the last step, the rule's states, and a row of potentials
+        # v and x hold the tile's potential after the reset and the rule's states; u_m holds one row of potentials.
+        # shift and drift hold the first row and the summed distances from it, for the moments.
         v, x, u_m = np.empty((rows, width), i.dtype), np.empty((count, rows, width), i.dtype), np.empty(width, i.dtype)
         shift, drift = np.empty((2, width), i.dtype)
         for tile in range(lo, hi):
@@ -87,6 +89,7 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
                 v[: last - first, :n] = carried[0, first:last, left:right]
                 x[:, : last - first, :n] = carried[1:, first:last, left:right]
             in_reach = 0
+            # Time is the outer loop, so that v and x stay in the cache; the channel loop is the vectorised one.
             for t in range(steps):
                 for m in range(first, last):
                     ahead(i, t, m, first, last, left, n, 1)
@@ -106,6 +109,7 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
                         write_all(x, "state", (r, c), after)
                         if looked_at:
                             write(u_m, "potential", c, u_t)
+                    # Potentials are examined row by row, while u_m is in the first-level cache.
                     if looked_at and store:
                         u[t, m, left:right] = u_m[:n]
                     if record:
@@ -142,7 +146,7 @@ def neuron_forward(
     shape = (2, plan.row_blocks, steps, channels * plan.joined) if moments is not None else (2, 1, 1, 1)
     tile_mean, tile_square = np.empty(shape, i.dtype)
     seen = np.empty(plan.count, np.int64)
-    # the kernel never touches the stand-ins of what is not there
+    # An argument that is None is replaced by some array of the right type, which the kernel does not touch.
     arrays = i, i if u is None else u, s, i[None] if states is None else states, i if carried is None else carried
     i, u, s, states, carried = plan.wide(*arrays)
     marks = _NOWHERE if visible is None else plan.wide(visible)[0]
@@ -168,13 +172,17 @@ def neuron_forward(
 
 
 def _charge_again(rule, real, normed, soft, hard):
-    """A function that computes all steps of a tile again: potentials u[1:] after charging, states x behind each step,
-    v from before the first step to after the last."""
+    """A function that computes all steps of a tile again for the backward pass.
+
+    It fills u[t + 1] with the potential of step t after charging and x[:, t + 1] with the rule's states after step t.
+    It updates v from the potential before the first step to the potential after the last one.
+    """
     (step, _), count, many = compiled(rule, real), len(rule.states), len(rule.values)
 
     @register_jitable(inline="always")
     def charge_again(i, s, values, theta, d, centre, factor, offset, v_reset, first, last, left, n, width, u, x, v):
         real = type(v_reset)
+        # The spikes come from the forward pass, so that the same potentials are reset as there.
         for t in range(len(i)):
             for m in range(first, last):
                 ahead(i, t, m, first, last, left, n, 1)
@@ -202,14 +210,14 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
     """The backward range kernel of one kind of neuron.
 
     Args:
-        rule, real: of the neuron, and the float type.
-        density: of the surrogate.
+        rule, real: rule of the neuron, and float type.
+        density: density of the surrogate.
         reset: "hard", "soft" or "none".
-        attached: the spike in the reset has a gradient.
-        normed: the current is what a normalisation makes of the input.
-        learned: whether each of the rule's values, the threshold and the width are.
-        direct: a loss acts on the potential itself.
-        in_place: di takes the place of ds.
+        attached: whether the spike in the reset has a gradient.
+        normed: whether the kernel normalises the input before it charges the potential.
+        learned: one boolean per value of the rule, one for the threshold and one for the width: whether it is learned.
+        direct: whether a loss acts on the potential itself.
+        in_place: whether di overwrites ds.
     """
     soft, hard = reset == "soft", reset == "hard"
     *learned_values, learn_theta, learn_alpha = learned
@@ -245,9 +253,10 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
     ):
         steps, total, channels = i.shape
         real = type(v_reset)
-        dx = ds if in_place else di  # one place must be one array for the compiler, too
-        # of a tile: u[t + 1] is the potential at step t, x[:, t] the states before it; e is v on the way up, and dL/dv
-        # on the way down; h is dL/dstates; quiet stands for the spikes before the first step
+        dx = ds if in_place else di  # arrays that share memory must be one array for the compiler, too
+        # u[t + 1] holds the tile's potential of step t, and x[:, t] the rule's states before step t. e holds the
+        # potential after the reset while they are computed, and then dL/dv. h holds dL/dstates. quiet stands for the
+        # spikes before the first step.
         u, e = np.empty((steps + 1, rows, width), i.dtype), np.empty((rows, width), i.dtype)
         x, h = np.empty((count, steps + 1, rows * width), i.dtype), np.empty((count, rows, width), i.dtype)
         quiet = np.zeros(width, s.dtype)
@@ -255,6 +264,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
             block, left = tile // blocks, tile % blocks * width
             first, right = block * rows, min(channels, left + width)
             last, n = min(total, first + rows), right - left
+            # First the potentials of all steps are computed again, upwards in time.
             sums[:, block, left:right] = real(0)
             u[0] = e[:] = real(0)
             x[:, 0] = real(0)
@@ -264,6 +274,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                     for m in range(first, last):
                         x[j, 0, (m - first) * width : (m - first) * width + n] = start[j + 1, m, left:right]
             charge_again(i, s, values, theta, d, centre, factor, offset, v_reset, first, last, left, n, width, u, x, e)
+            # Then the gradients go downwards in time, with dL/dv and dL/dstates of the step after in e and h.
             e[:] = real(0)
             h[:] = real(0)
             for t in range(steps - 1, -1, -1):
@@ -289,7 +300,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                         if learn_alpha:
                             change = read(sums, "dalpha", (many + 1, block, k)) + eq.width_gradient(q, phi, z)
                             write(sums, "dalpha", (many + 1, block, k), change)
-                        # the step itself, from the potential and states that it started from
+                        # The rule's backward step starts from the input, potential and states that its step had.
                         current = read(i, "current", (t, m, k))
                         if normed:
                             ce, fa, off = read(centre, "value", k), read(factor, "value", k), read(offset, "value", k)
@@ -308,7 +319,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                         write(e, "state", (r, c), real(dv))
                         write_all(h, "state", (r, c), slopes_before)
                         add_all(sums, "dvalue", (block, k), changes, wanted)
-                        if normed:
+                        if normed:  # the two sums that the backward pass of a batch normalisation needs
                             write(sums, "sum", (many + 2, block, k), read(sums, "sum", (many + 2, block, k)) + di_t)
                             share = read(sums, "projection", (many + 3, block, k)) + di_t * distance
                             write(sums, "projection", (many + 3, block, k), share)
@@ -345,6 +356,7 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
 
 @cache
 def _reset_kernel(reset):
+    """The range kernel of the reset alone; reset is "hard", "soft" or "none"."""
     soft, hard = reset == "soft", reset == "hard"
 
     @kernel

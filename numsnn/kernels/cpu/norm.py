@@ -1,5 +1,7 @@
-"""Moments over samples, batch normalisation, and scales that differ from step to step, compiled; `reference.norm` is
-the text it equals."""
+"""Moments over samples, batch normalisation, and scales that differ from step to step, compiled.
+
+`reference.norm` documents the functions.
+"""
 
 from functools import cache
 
@@ -28,7 +30,7 @@ __all__ = [
 
 @kernel
 def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
-    """Per tile and channel: the mean, and the sum of squared distances from it."""
+    """Compute the mean and the sum of squared distances from it, per tile and channel."""
     _, total, channels = x.shape
     real = type(x[0, 0, 0])
     drift = np.empty(channels, x.dtype)
@@ -37,6 +39,7 @@ def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
         first = (item % tiles) * rows
         last = min(total, first + rows)
         inverse = real(1) / real(last - first)
+        # Two passes over the tile, which is in the cache for the second one: the mean, then distances from it.
         mean = tile_mean[item]
         mean[:] = real(0)
         for m in range(first, last):
@@ -53,7 +56,7 @@ def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
                 write(drift, "drift", c, read(drift, "drift", c) + distance)
                 spread = read(tile_square, "square", (item, c)) + distance * distance
                 write(tile_square, "square", (item, c), spread)
-        for c in range(channels):  # what rounding left in the mean is the mean distance from it
+        for c in range(channels):  # drift is the rounding error that is left in the mean, times the count
             mean[c], square[c] = steps.settle_moments(mean[c], drift[c], square[c], inverse)
 
 
@@ -76,6 +79,7 @@ def _merge_groups(tile_mean, tile_square, counts, mean, var, lo, hi):
     tiles, channels = tile_mean.shape[1:]
     merged, spread = np.empty((2, channels))
     for group in range(lo, hi):
+        # The mean of the group first, then the tiles' squared distances moved to it, both in float64.
         merged[:] = spread[:] = 0.0
         total = 0.0
         for tile in range(tiles):
@@ -95,9 +99,16 @@ def _merge_groups(tile_mean, tile_square, counts, mean, var, lo, hi):
 
 
 def merge_moments(tile_mean, tile_square, counts, mean, var):
-    """Tiles of so many rows (counts ``[tiles]``), their means and sums of squared distances from them ``[G, tiles,
-    C]``, merged: mean, var ``[G, C]``. In float64 by the pairwise formula of Chan, Golub and LeVeque (1979;
-    docs/method.md, M2), so that a large mean does not swallow a small variance."""
+    """Merge the moments of tiles into the moments of groups.
+
+    The sums are made in float64 by the pairwise formula of Chan, Golub and LeVeque (1979; docs/method.md, M2), so that
+    a large mean does not swallow a small variance.
+
+    Args:
+        tile_mean, tile_square: ``[G, tiles, C]``, means and sums of squared distances from them.
+        counts: ``[tiles]``, number of rows of each tile.
+        mean, var: ``[G, C]``, output.
+    """
     launch(_merge_groups, len(mean), tile_mean, tile_square, counts, mean, var)
 
 
@@ -108,7 +119,7 @@ def running_update(running, value, momentum):
 
 @kernel
 def _affine_tiles(x, centre, factor, offset, y, rows, lo, hi):
-    """y = (x - centre) factor + offset, per channel."""
+    """Compute y = (x - centre) factor + offset, with one centre, factor and offset per channel."""
     total, channels = x.shape
     for m in range(lo * rows, min(total, hi * rows)):
         for c in range(channels):
@@ -126,7 +137,7 @@ def batchnorm_forward(x, affine, moments, y):
 
 @kernel
 def _projection_tiles(dy, x, mean, sums, projections, rows, lo, hi):
-    """Per tile and channel: the sum of dy, and of dy times the distance of x from its mean."""
+    """Compute the sum of dy and the sum of dy times (x - mean), per tile and channel."""
     total, channels = x.shape
     real = type(x[0, 0])
     for tile in range(lo, hi):
@@ -142,8 +153,11 @@ def _projection_tiles(dy, x, mean, sums, projections, rows, lo, hi):
 
 @cache
 def _input_gradient_kernel(in_place):
-    """dx = factor dy + slope (x - mean) + offset, per channel. What is written over must be one array for the compiler,
-    or it finds that the two overlap and does one element at a time."""
+    """The range kernel of dx = factor dy + slope (x - mean) + offset, with one number of each per channel.
+
+    If dx overwrites dy, the kernel must read and write one and the same array. With two arrays, the compiled code finds
+    that they overlap, and computes one element at a time.
+    """
     above = "input gradient" if in_place else "gradient"
 
     @kernel
@@ -200,7 +214,10 @@ def scale_steps_forward(x, p, y):
 
 @kernel
 def _scale_steps_backward_tiles(dy, x, p, dx, parts, rows, lo, hi):
-    """Per tile and step also the sum of dy x, added up channel by channel first, which vectorises."""
+    """Compute dx = p dy, and the sum of dy x per tile and step.
+
+    products holds one partial sum per channel, so that the sum over rows is vectorised.
+    """
     steps, total, channels = x.shape
     products = np.empty(channels, x.dtype)
     for tile in range(lo, hi):

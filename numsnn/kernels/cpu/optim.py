@@ -1,5 +1,8 @@
-"""Optimiser updates, in place, compiled; `reference.optim` is the text it equals. A tile is a block of the vectors'
-elements, taken segment by segment."""
+"""Optimiser updates in place, compiled. `reference.optim` documents them.
+
+A tile is a block of elements of the parameter vector. The kernels go through it segment by segment, so that learning
+rate, weight decay and bounds are constants of the inner loop.
+"""
 
 import numpy as np
 from numba.extending import register_jitable
@@ -11,7 +14,7 @@ from .run.launch import TILE_ELEMENTS, count_tiles, launch
 
 @register_jitable
 def _first_segment(ends, element):
-    """The segment that an element belongs to."""
+    """The index of the segment that contains an element."""
     p = 0
     while ends[p] <= element:
         p += 1
@@ -20,6 +23,7 @@ def _first_segment(ends, element):
 
 @kernel
 def _sgd_tiles(value, grad, velocity, ends, settings, factor, momentum, nesterov, size, lo, hi):
+    # One segment of the tile per turn: its settings are scalars in registers, and the inner loop is vectorised.
     begin, stop = lo * size, min(len(value), hi * size)
     p = _first_segment(ends, begin)
     while begin < stop:
@@ -79,6 +83,7 @@ def _adam_tiles(
         end = min(stop, ends[p])
         x, g, m, v = value[begin:end], grad[begin:end], first[begin:end], second[begin:end]
         lr, low, high = settings[0, p] * factor, settings[2, p], settings[3, p]
+        # All factors that are equal for the segment are computed before the loop.
         added, taken = steps.split_decay(lr, settings[1, p], decoupled)
         rate = lr * correction1
         for k in range(len(x)):
@@ -114,7 +119,7 @@ def adam_update(value, grad, first, second, segments, factor, adam, step):
 @kernel
 def _square_tiles(x, parts, size, lo, hi):
     for tile in range(lo, hi):
-        total = 0.0  # float64 on purpose: the norm decides about clipping and about divergence
+        total = 0.0  # float64, because clipping and the detection of divergence depend on this norm
         for k in range(tile * size, min(len(x), (tile + 1) * size)):
             total += x[k] * np.float64(x[k])
         parts[tile] = total

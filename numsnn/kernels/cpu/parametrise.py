@@ -1,4 +1,4 @@
-"""Constrained parameters are a handful of numbers: the reference's own functions do."""
+"""Constrained parameters. They are so few that the functions of the reference are fast enough."""
 
 from ..reference.parametrise import (
     free_backward,

@@ -1,5 +1,7 @@
-"""Potential distribution adjustment, compiled; `reference.pda` is the text it equals. The arrays are a few hundred
-numbers: one thread does."""
+"""Potential distribution adjustment, compiled. `reference.pda` documents it.
+
+The arrays have a few hundred elements, for which one thread is enough.
+"""
 
 from .. import equations as eq
 from ..compile import kernel

@@ -1,19 +1,22 @@
-"""Average and max pooling, compiled; `reference.pool` is the text it equals. A tile is a block of rows of what it
-writes: the output going forward, the input going back, where every position collects from the windows that hold it."""
+"""Average and max pooling, compiled. `reference.pool` documents them.
+
+A tile is a number of rows of the array that is written: of the output in the forward pass, and of the input in the
+backward pass, where every position sums the gradients of the filter windows that contain it.
+"""
 
 from ..compile import kernel
 from .run.launch import count_tiles, launch, rows_per_tile
 
 
 def _launch_rows(range_kernel, written, *arguments):
-    """Over blocks of the rows (image and vertical position) of the written array ``[B, H, W, C]``."""
+    """Launch a kernel over the rows (image and vertical position) of the array that it writes, ``[B, H, W, C]``."""
     images, height, width, channels = written.shape
     rows = rows_per_tile(width * channels)
     launch(range_kernel, count_tiles(images * height, rows), *arguments, rows)
 
 
 def _share(window, dtype):
-    """Share of a window's mean that each of its positions has."""
+    """The weight of each position in the mean over a filter window."""
     return dtype.type(1 / (window.kernel[0] * window.kernel[1]))
 
 
@@ -50,6 +53,7 @@ def _avg_backward(dy, kernel_size, stride, padding, inverse, dx, rows, lo, hi):
     for row in range(lo * rows, min(images * source_height, hi * rows)):
         image, iy = row // source_height, row % source_height
         for ix in range(source_width):
+            # Output (oy, ox) reads this input through tap (ky, kx) if the stride divides the distance.
             for c in range(channels):
                 dx[image, iy, ix, c] = type(inverse)(0)
             for ky in range(kernel_size[0]):
@@ -73,6 +77,7 @@ def _max_forward(x, kernel_size, stride, padding, y, index, rows, lo, hi):
     images, height, width, _ = y.shape
     for row in range(lo * rows, min(images * height, hi * rows)):
         image, oy = row // height, row % height
+        # index is -1 until a window's first position, so that no start value of y can win.
         for ox in range(width):
             for c in range(channels):
                 index[image, oy, ox, c] = -1
@@ -102,6 +107,7 @@ def _max_backward(dy, index, kernel_size, stride, padding, dx, rows, lo, hi):
     for row in range(lo * rows, min(images * source_height, hi * rows)):
         image, iy = row // source_height, row % source_height
         for ix in range(source_width):
+            # Output (oy, ox) reads this input through tap (ky, kx) if the stride divides the distance.
             for c in range(channels):
                 dx[image, iy, ix, c] = type(dy[0, 0, 0, 0])(0)
             for ky in range(kernel_size[0]):

@@ -1,9 +1,9 @@
-"""Neurons with memory beyond the potential, compiled; `reference.recurrent` is the text it equals.
+"""Neurons with memory beyond the potential, compiled. `reference.recurrent` documents them.
 
-A tile is a block of rows (samples, or samples and positions); a row goes through all its steps with its state in cache.
-Lateral weights are driven by what comes along them: going forward a neuron that was silent costs nothing, going back
-one without a gradient, and of the others four rows of weights are added at a time. The weights' gradient is one matrix
-product at the end.
+A tile is a block of rows (samples, or samples and positions). The kernel takes one row through all time steps, while
+the state of the row stays in the cache. Lateral weights are only read for neurons that contribute: forward for neurons
+that fired, backward for neurons with a gradient. Their rows of weights are added four at a time. The gradient of the
+lateral weights is one matrix product after the kernel.
 """
 
 from functools import cache
@@ -19,22 +19,25 @@ from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
 
 ROW_TILES = 16
-"""Tiles a batch of lateral rows is cut into: a row of them is work enough for a thread."""
+"""Number of tiles with lateral weights, where a single row is already enough work for a thread."""
 
 
 def _rows(total, channels, lateral):
+    """The number of rows per tile."""
     limit = max(1, total // ROW_TILES) if lateral else rows_per_tile(channels)
     return min(total, limit)
 
 
 @register_jitable(inline="always")
 def _add_rows(factors, w, active, y):
-    """y += factors w, by the rows of w whose factor is not zero; active is room for their numbers."""
+    """y += factors w, with the rows of w whose factor is not zero. active is a work array for the indices of these."""
+    # Active rows are listed first, so that the sums below have no branch in their inner loop.
     count = 0
     for k in range(len(factors)):
         if factors[k] != type(factors[k])(0):
             active[count] = k
             count += 1
+    # Four rows per pass over y: y is read and written a quarter as often.
     for first in range(0, count - 3, 4):
         k0, k1, k2, k3 = active[first], active[first + 1], active[first + 2], active[first + 3]
         f0, f1, f2, f3 = factors[k0], factors[k1], factors[k2], factors[k3]
@@ -49,7 +52,15 @@ def _add_rows(factors, w, active, y):
 
 @cache
 def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, refractory, carry):
-    """The forward range kernel of one kind of neuron; surrogate is None for spikes, reset is "hard", "soft", "none"."""
+    """The forward range kernel of one kind of neuron.
+
+    Args:
+        surrogate: family of the surrogate in relaxed mode, or None for spikes.
+        reset: "hard", "soft" or "none".
+        decay_input: whether the current is scaled by 1 - beta.
+        lateral, synapse, adaptive, refractory: which extensions the neuron has.
+        carry: whether the state of an earlier pass is carried on.
+    """
     cdf = eq.CDF[surrogate or "rectangle"]
     flags = surrogate is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
 
@@ -78,6 +89,8 @@ def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, r
     ):
         steps, total, channels = i.shape
         real = type(v_reset)
+        # The state of one row: potential, synaptic current, adaptation, spikes of the step before and remaining
+        # refractory steps. arriving is the input of the step, lateral input included.
         v, current, adapted, fired, rest, arriving = np.empty((6, channels), i.dtype)
         active = np.empty(channels, np.uint32)
         for m in range(lo * rows, min(total, hi * rows)):
@@ -88,7 +101,7 @@ def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, r
             for t in range(steps):
                 for c in range(channels):
                     arriving[c] = i[t, m, c]
-                if lateral:
+                if lateral:  # all channels need the spikes of the step before, hence a loop of its own
                     _add_rows(fired, w, active, arriving)
                 for c in range(channels):
                     values = beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]
@@ -149,7 +162,7 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
 
 
 def _stand_ins(like, w, gamma, rho, kappa, j, a, held):
-    """Arrays of the right type for parts the neuron does not have; its kernel never touches them."""
+    """The same arrays, where each None is replaced by some array of the right type, which the kernel does not touch."""
     vector = like[0, 0]
     real = (like if x is None else x for x in (j, a))
     held = np.empty((1, 1, 1), np.uint8) if held is None else held
@@ -158,8 +171,11 @@ def _stand_ins(like, w, gamma, rho, kappa, j, a, held):
 
 @register_jitable(inline="always")
 def _leak_gradient(delta, u, u_before, s_before, a_earlier, first, beta, theta, kappa, d, v_reset, kind, dbeta):
-    """Add a row's share of dL/d beta. kind: whether the input is scaled, the reset soft, hard, and the threshold
-    adapts; at the first step the potential before it stands as it is."""
+    """N10: add one row's term of dL/dbeta at one step to dbeta.
+
+    kind says whether the input is scaled, the reset is soft, the reset is hard, and the threshold is adaptive. At the
+    first step, u_before is already a potential after the reset and is not reset again.
+    """
     decay_input, soft, hard, adaptive = kind
     real = type(v_reset)
     for c in range(len(delta)):
@@ -177,8 +193,17 @@ def _leak_gradient(delta, u, u_before, s_before, a_earlier, first, beta, theta, 
 def _backward_kernel(
     surrogate, reset, detach_reset, decay_input, lateral, synapse, adaptive, refractory, direct, carry, learned
 ):
-    """The backward range kernel of one kind of neuron; direct: a loss acts on the potential itself; learned: for which
-    of beta, gamma, rho, kappa, theta and alpha a gradient is wanted."""
+    """The backward range kernel of one kind of neuron.
+
+    Args:
+        surrogate: family of the surrogate.
+        reset, detach_reset: "hard", "soft" or "none", and whether the spike in the reset is a constant.
+        decay_input: whether the current is scaled by 1 - beta.
+        lateral, synapse, adaptive, refractory: which extensions the neuron has.
+        direct: whether a loss acts on the potential itself.
+        carry: whether the forward pass started from a carried state.
+        learned: six booleans: whether the gradients of beta, gamma, rho, kappa, theta and alpha are needed.
+    """
     density = eq.DENSITY[surrogate]
     soft, hard = reset == "soft", reset == "hard"
     learn_beta, learn_gamma, learn_rho, learn_kappa, learn_theta, learn_alpha = learned
@@ -213,6 +238,8 @@ def _backward_kernel(
         steps, total, channels = u.shape
         real = type(v_reset)
         zero = real(0)
+        # Gradients of one row, all from the step after: e = dL/dv, f = dL/da, h = gamma dL/dj, through = dL/dj. Of
+        # the present step: q = dL/ds, delta = dL/du, share = dL/dtheta[t].
         e, f, h, through, q, delta, share = np.empty((7, channels), u.dtype)
         v_start, j_start, a_start = np.zeros((3, channels), u.dtype)
         active = np.empty(channels, np.uint32)
@@ -225,12 +252,14 @@ def _backward_kernel(
                 for t in range(steps - 1, -1, -1):
                     u_t, s_t, active_t = u[t, m], s[t, m], held[t, m] if refractory else held[0, 0]
                     a_t = a[t - 1, m] if adaptive and t > 0 else a_start
+                    # All paths to the spike: the next layer, the lateral weights and the adaptation.
                     q[:] = ds[t, m]
-                    if lateral:  # through is dL/dj of the step behind, zero behind the last
+                    if lateral:  # through still holds dL/dj of the step after, which is zero after the last step
                         _add_rows(through, w, active, q)
                     if adaptive:
                         for c in range(channels):
                             q[c] += (real(1) - rho[c]) * f[c]
+                    # Through the spike and the reset to the potential; a refractory neuron passes e on unchanged.
                     for c in range(channels):
                         threshold = eq.adapted_threshold(theta[c], kappa[c], a_t[c]) if adaptive else theta[c]
                         z = (u_t[c] - threshold) * inverse_width[c]
@@ -246,6 +275,7 @@ def _backward_kernel(
                         delta[c] = delta_t if awake else zero
                         share[c] = share_t if awake else zero
                         e[c] = beta[c] * delta_t if awake else e[c] + p
+                    # The adaptation, whose f changes to this step's value only after its old value was used.
                     if learn_theta:
                         sums[4, tile] += share
                     if adaptive:
@@ -255,6 +285,7 @@ def _backward_kernel(
                             if learn_rho:
                                 sums[2, tile, c] += f[c] * (a_t[c] - real(s_t[c]))
                             f[c] = rho[c] * f[c] + kappa[c] * share[c]
+                    # The current: through the charge, and through the synapse of the step after.
                     for c in range(channels):
                         gain = real(1) - beta[c] if decay_input else real(1)
                         through[c] = gain * delta[c] + (h[c] if synapse else zero)

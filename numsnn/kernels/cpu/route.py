@@ -1,15 +1,15 @@
-"""Which way a convolution or a matrix product is computed: chosen for every call from what was measured, never guessed.
+"""Chooses the route of every convolution and matrix product.
 
-    events     active inputs alone, work in proportion to their share (`events`); in gradients of inputs, those alone
-               that the neuron in front can see (`visible`)
-    winograd   3x3 kernels of stride 1, a quarter of the multiplications (`winograd`)
-    dense      gathered patches times packed weights (`product`)
-    grouped    many small groups, depthwise among them (`grouped`)
+    events     computes with active inputs only (`events`); for input gradients, computes visible elements only
+               (`visible`)
+    winograd   for 3x3 filters of stride 1, with a quarter of the multiplications (`winograd`)
+    dense      multiplies gathered patches with packed weights (`product`)
+    grouped    for many small groups, such as in a depthwise convolution (`grouped`)
 
-A route that a layer cannot take (Winograd's for a 1x1 kernel) stands for the next one below it that it can. What each
-would cost is estimated from the share of active inputs and the shapes. The estimates are in nanoseconds of one core of
-the machine the kernels were tuned on; only their ratios matter, and those follow from how many numbers a way reads and
-multiplies.
+If the user asks for a route that a layer cannot take (such as Winograd's for a 1x1 filter), another route takes its
+place. The cost of each route is estimated from the shapes and from the share of active inputs, with the constants of
+this module. They were measured in nanoseconds of one core of the machine on which the kernels were tuned. Only their
+ratios matter, and these follow from how many numbers a route reads and multiplies.
 """
 
 from math import ceil
@@ -18,45 +18,49 @@ from ..types import AUTO
 from .ways import grouped
 
 ROUTES = ("auto", "events", "winograd", "dense")
-"""Those of `types.ROUTES` that this target has."""
+"""The routes of `types.ROUTES` that the CPU has."""
 
 DENSE_PRODUCT = 1 / 110
-"""Of a multiplication in a block of a matrix product."""
+"""Cost of one multiplication in a register block of a matrix product."""
 
 EVENT_PRODUCT = {"forward": 1 / 45, "weight": 1 / 40, "input": 1 / 42}
-"""Of a multiplication of one active (visible) input, bound by reading rows from the second-level cache."""
+"""Pass -> cost of one multiplication of an active (or visible) input. Reading rows from the second-level cache limits
+its speed."""
 
 EVENT_ROW = {"forward": 25, "weight": 1.5, "input": 1.2}
-"""On top: forward of an output pixel (and block of columns), in the weight gradient of an active input (and tap), in
-the input gradient of a channel, visible or not."""
+"""Pass -> further cost of the route events: forward per output pixel and block of columns, for the weight gradient per
+active input and tap, for the input gradient per channel, visible or not."""
 
 PATCH_TAP, PATCH_NUMBER = 8, 0.1
-"""Of gathering what a tap reads, and of every number of it."""
+"""Cost of gathering the inputs of one tap, and further cost per number of them."""
 
 TRANSFORM_TILE = {"forward": 250, "weight": 1000, "input": 250}
 TRANSFORM_NUMBER = {"forward": 0.25, "weight": 0.45, "input": 0.25}
-"""Of a tile of Winograd's filtering, and of one of the 36 numbers it makes of every channel of a tile."""
+"""Pass -> cost per Winograd tile, and per transformed number. A tile has 36 of these per channel."""
 
 
 LEAST_CHANNELS = 8
-"""Input and output channels from which on Winograd's way is chosen unasked: narrow layers gain little by it, and keep
-the rounding of plain sums."""
+"""Least number of input and output channels for which the route "auto" may choose Winograd's. Narrower layers gain
+little, and keep the rounding of the plain sum."""
 
 PREPARE = {"events": 0.1, "winograd": 1.2, "dense": 0.1}
-"""Of a weight, before the first output: packing, or Winograd's transform. It counts where there are few outputs."""
+"""Route -> cost per weight of packing or transforming it before the first output. It matters for few outputs."""
 
 
 def choose(asked, passing, density, w, stride, groups, extent, ready=()):
-    """The route of one call.
+    """Choose the route of one call.
 
     Args:
         asked: one of `ROUTES`.
-        passing: "forward", "weight" or "input", the pass.
-        density: share of active inputs, for gradients of inputs of visible ones; None where nothing was counted.
-        w: weights ``[kh, kw, I/groups, O]`` (or their gradient).
-        stride, groups: of the convolution.
-        extent: images, height and width of the output.
-        ready: routes for which the weights are there already, prepared by an earlier call.
+        passing: the pass, "forward", "weight" or "input".
+        density: share of active inputs, or for "input" of visible elements; None if they were not counted.
+        w: weights ``[kh, kw, I/groups, O]``, or their gradient.
+        stride, groups: stride and number of groups of the convolution.
+        extent: (number of images, height, width) of the output.
+        ready: routes for which an earlier call has prepared the weights.
+
+    Returns:
+        "events", "winograd", "dense" or "grouped".
     """
     if grouped.worth_it(w, groups):
         return "grouped"
@@ -77,7 +81,7 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=()):
 
 
 def costs(passing, density, weights, extent, ready=()):
-    """Estimated cost of an output pixel by every route; arguments as for `choose`."""
+    """The estimated cost per output pixel, by route. The arguments are those of `choose`; weights is the shape of w."""
     kh, kw, inputs, outputs = weights
     taps = kh * kw * inputs
     images, height, width = extent

@@ -1,5 +1,5 @@
-"""The CUDA target: the CPU target's twins by name and argument, as Numba CUDA kernels; see `kernels.contract`.
+"""The CUDA kernels, compiled with Numba, with the names and arguments of the CPU's. `kernels.contract` lists them.
 
-`inline` holds what is compiled into kernels, `run` starts them and owns the device's memory and streams, `ways` has the
-different ways to compute a convolution or matrix product. None of these has a twin in other targets.
+`inline` has the functions that are compiled into kernels, `run` launches kernels and owns the GPU's memory and streams,
+and `ways` has the routes of convolutions and matrix products. These folders have no twins on other devices.
 """

@@ -1,4 +1,4 @@
-"""Penalties on the activity of a layer; `reference.activity` is the text it equals."""
+"""Penalties on the activity of a layer, as CUDA kernels. `reference.activity` documents them."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from .run.launch import scratch
 def _count_kernel(dtype):
     @kernel
     def count_parts(s, counts, parts, part_rows, across):
-        """Per part and unit the sum of s: counts ``[P, F]``."""
+        """Compute the sum of s per slice of rows and unit: counts ``[P, F]``."""
         room = cuda.shared.array(THREADS, dtype)
         rows, units = s.shape
         real = counts.dtype.type
@@ -46,7 +46,7 @@ def _squared_rate(rate, low, high):
 def _penalty_kernel(penalty, dtype):
     @kernel
     def penalise_units(counts, inverse_rows, low, high, share, value, pull):
-        """value and pull from the parts' counts."""
+        """Compute value and pull from the counts of the slices of rows."""
         room = cuda.shared.array(THREADS, dtype)
         parts, units = counts.shape
         f, lane = cuda.grid(2)

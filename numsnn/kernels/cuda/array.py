@@ -1,5 +1,4 @@
-"""Arrays of the device: how they come from the host and go back to it, are filled and copied; and a training run's
-batches on their way."""
+"""Arrays on the GPU: copies from and to the host, filling, copying, and the transfer of batches during training."""
 
 from itertools import cycle
 from math import prod
@@ -25,12 +24,12 @@ def from_host(x, dtype):
 def put(x, array):
     """See `reference.array.put`."""
     if array.size:
-        flat = np.ascontiguousarray(x, array.dtype).reshape(-1)  # without strides of 0, that Numba takes for fewer axes
+        flat = np.ascontiguousarray(x, array.dtype).reshape(-1)  # Numba mistakes strides of 0 for missing axes
         array.reshape(-1).handle.copy_to_device(flat, stream=work_stream())
 
 
 def to_host(x):
-    """See `reference.array.to_host`; of an array that is on the host already, a copy."""
+    """See `reference.array.to_host`. A host array is copied."""
     if isinstance(x, np.ndarray):
         return np.array(x)
     host = np.empty(x.shape, x.dtype)
@@ -70,36 +69,36 @@ def copy(x, y):
 
 
 class _Slot:
-    """Room for one batch: in memory of the host that the device can read by itself, and in the device's."""
+    """Memory for one batch: in pinned memory of the host, which the GPU can read by itself, and on the GPU."""
 
     def __init__(self):
         self.host = self.device = None
         self.arrived, self.used = cuda.event(), cuda.event()
 
     def send(self, x, dtype):
-        """Start to copy x, while kernels work; `arrive` has to be called before a kernel may read it."""
+        """Start to copy x to the GPU while kernels run. `arrive` must be called before a kernel reads the copy."""
         dtype, size = np.dtype(dtype), prod(x.shape)
         if self.host is None or self.host.nbytes < size * dtype.itemsize:
             self.host = cuda.pinned_array(size * dtype.itemsize, np.uint8)
             self.device = empty((size * dtype.itemsize,), np.uint8)
         else:
-            self.arrived.synchronize()  # what was sent from here before
+            self.arrived.synchronize()  # wait until the batch before has left the pinned memory
         host = self.host[: size * dtype.itemsize].view(dtype).reshape(x.shape)
         host[...] = x
         batch = DeviceArray(self.device.base, 0, x.shape, dtype)
-        self.used.record(work_stream())  # of what was here before, the last kernel
+        self.used.record(work_stream())  # the copy waits for the last kernel that reads the batch before
         self.used.wait(copy_stream())
         batch.handle.copy_to_device(host, stream=copy_stream())
         self.arrived.record(copy_stream())
         return batch
 
     def arrive(self):
-        """Have kernels launched from now on wait until the batch is there."""
+        """Make all kernels that are launched from now on wait until the batch has arrived."""
         self.arrived.wait(work_stream())
 
 
 def feed(batches, dtype):
-    """See `reference.array.feed`. While one batch is worked on the next one is on its way."""
+    """See `reference.array.feed`. While kernels use one batch, the next one is copied."""
     slots = _Slot(), _Slot()
     ahead = None
     try:
@@ -110,7 +109,7 @@ def feed(batches, dtype):
             ahead = coming
         if ahead is not None:
             yield _arrived(*ahead)
-    finally:  # the slots' memory is used again for something else
+    finally:  # the memory of the slots will be used for other arrays, so that no copy may still be running
         for slot in slots:
             slot.arrive()
 

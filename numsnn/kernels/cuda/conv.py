@@ -1,4 +1,4 @@
-"""Convolution: picks the way for what came (`route`); `reference.conv` is the text all ways equal."""
+"""Convolution, by the route that `route` chooses. `reference.conv` documents it."""
 
 from ..types import AUTO
 from .route import choose, lacks, name_of, visible_limit
@@ -15,7 +15,7 @@ __all__ = [
 
 
 def active_inputs(x, dtype, memory=None):
-    """See `reference.conv.active_inputs`: nothing, as counting would cost more than it saves."""
+    """See `reference.conv.active_inputs`. It returns None, because on a GPU counting would cost more than it saves."""
 
 
 def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):

@@ -1,4 +1,4 @@
-"""Joins, copies along time and channels, and delays; `reference.elementwise` is the text it equals."""
+"""Joins, copies along time and channels, and delays, as CUDA kernels. `reference.elementwise` documents them."""
 
 from .inline.rows import launch_rows
 from .run.api import cuda
@@ -6,16 +6,17 @@ from .run.compile import device, kernel
 from .run.launch import ceil_div, launch_flat
 
 ELEMENTS = 4
-"""Elements a thread takes: it reads all of them before it writes (see `rows.ROWS_PER_THREAD`), and prepares once."""
+"""Elements per thread. A thread reads all of them before it writes; `rows.ROWS_PER_THREAD` says why."""
 
 
 def _join_kernel(function):
-    """y[k] = function(a[k], s[k]), both in the type of y."""
+    """The kernel of y[k] = function(a[k], s[k]), where a and s are converted to the type of y."""
 
     @kernel
     def join(a, s, y, threads):
         real, count = y.dtype.type, y.shape[0]
         k, stride = cuda.grid(1), cuda.gridsize(1)
+        # Four elements are in registers before the first one is written, so that their reads wait together.
         while k + 3 * stride < count:
             second, third, fourth = k + stride, k + 2 * stride, k + 3 * stride
             a_1, a_2, a_3, a_4 = real(a[k]), real(a[second]), real(a[third]), real(a[fourth])
@@ -31,7 +32,7 @@ def _join_kernel(function):
 
 
 def _join_backward_kernel(function):
-    """da[k], ds[k] = function(dy[k], a[k], s[k]), all in the type of dy."""
+    """The kernel of da[k], ds[k] = function(dy[k], a[k], s[k]), where a and s are converted to the type of dy."""
 
     @kernel
     def join_backward(dy, a, s, da, ds, count):
@@ -159,8 +160,10 @@ def split(dy, first, dx):
 
 @kernel
 def _delay_forward(x, steps, reach, past, y):
-    """A thread goes through all steps of a row and channel: it alone reads and writes the past there. Nothing of past
-    is touched where reach is 0."""
+    """Delay x. A thread goes through all steps of a row and channel, and no other thread uses past there.
+
+    past is not touched if reach is 0.
+    """
     length, rows, channels = x.shape
     value = y.dtype.type
     c, row = cuda.grid(2)

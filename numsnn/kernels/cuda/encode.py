@@ -1,4 +1,4 @@
-"""Encoding by chance; `reference.encode` is the text it equals."""
+"""Encoding by random spikes, as CUDA kernels. `reference.encode` documents it."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def _poisson_kernel(dtype):
 
     @kernel
     def draw_spikes(x, indices, first, seed, s):
-        """Random numbers of 24 bits are exact in any float type, and so is their comparison."""
+        """Draw the spikes s. A random number of 24 bits is exact in both float types, and so is its comparison."""
         steps, samples, features = s.shape
         f, row = cuda.grid(2)
         _, stride = cuda.gridsize(2)

@@ -1,7 +1,7 @@
-"""Group normalisation; `reference.groupnorm` is the text it equals.
+"""Group normalisation, as CUDA kernels. `reference.groupnorm` documents it.
 
-Blocks take a sample's positions channel by channel, so that threads read neighbouring numbers; a group's channels meet
-when the blocks' sums do.
+A block sums over positions of one sample, with one sum per channel, so that neighbouring threads read neighbouring
+numbers. The sums of the channels of a group are added when the blocks' sums are.
 """
 
 import math
@@ -19,7 +19,7 @@ from .run.reduce import column_sum
 
 @device
 def _inverse(var, eps):
-    """1 / sqrt(var + eps)"""
+    """Return 1 / sqrt(var + eps)."""
     return type(var)(1) / type(var)(math.sqrt(var + eps))
 
 
@@ -51,7 +51,10 @@ def groupnorm_forward(x, affine, moments, y):
 def _projection_kernel(dtype):
     @kernel
     def projection_parts(dy, x, mean, var, eps, totals, projections, parts, part_rows, across):
-        """Per part and channel ``[B, P, C]``: the sum of dy, and of dy times the normalised x."""
+        """Compute the sum of dy and the sum of dy times the normalised x, per slice of positions and channel.
+
+        totals and projections are ``[B, P, C]``.
+        """
         room = cuda.shared.array(THREADS, dtype)
         _, rows, channels = x.shape
         b, part, c = place(parts, across)
@@ -74,7 +77,7 @@ def _projection_kernel(dtype):
 def _group_kernel(dtype):
     @kernel
     def group_means(totals, projections, gamma, inverse_members, slope, projection):
-        """Per sample and group ``[B, G]``: the means of gamma dy, and of that times the normalised x."""
+        """Compute the means of gamma dy and of gamma dy times the normalised x, per sample and group: ``[B, G]``."""
         room = cuda.shared.array(THREADS, dtype)
         samples, parts, channels = totals.shape
         groups = slope.shape[1]
@@ -102,7 +105,7 @@ _projection_parts, _group_means = (
 
 @device
 def _pull(constants, dy, x):
-    """An element of the input's gradient."""
+    """One element of the input gradient."""
     centre, inverse, weight, mean_slope, pull = constants
     return inverse * (weight * dy - mean_slope - (x - centre) * inverse * pull)
 
@@ -112,7 +115,7 @@ _transform_pull = transform_two(_pull)
 
 @kernel
 def _input_gradient(dy, x, gamma, mean, var, eps, slope, projection, dx, parts, part_rows, across):
-    """dx may be dy."""
+    """Compute dx from dy, x and the means per group. dx may be dy."""
     _, rows, channels = x.shape
     b, part, c = place(parts, across)
     if c < channels:

@@ -1,5 +1,7 @@
-"""The leaky integrator, as CUDA kernels; `reference.integrator` is the text it equals. A thread takes one neuron
-through all its steps."""
+"""The leaky integrator, as CUDA kernels. `reference.integrator` documents it.
+
+A thread takes one neuron through all time steps, with its potential, or delta in the backward pass, in a register.
+"""
 
 from functools import cache
 

@@ -1,9 +1,9 @@
-"""Neurons with lateral weights, as CUDA kernels: a block takes a sample through all steps.
+"""Neurons with lateral weights, as CUDA kernels. A block of threads takes one sample through all time steps.
 
-The block lists what comes along the lateral weights, going forward the spikes of the step before, going back the
-gradients of the step behind; then every thread adds the listed rows of weights for its channels. Silent neurons cost
-nothing, threads of a block read neighbouring weights, and any number of channels goes: what a neuron keeps from step
-to step stays in device memory, which the block alone touches.
+In each step, the block lists the numbers that are not zero and pass through the lateral weights: forward the spikes of
+the step before, and backward the gradients of the step after. Then each thread adds the listed rows of weights for its
+channels. Silent neurons therefore cost nothing, and neighbouring threads read neighbouring weights. The state of the
+neurons is in device memory, which only this block uses, so that there may be any number of channels.
 """
 
 from functools import cache
@@ -18,24 +18,27 @@ from .run.api import cuda
 from .run.compile import device, kernel
 
 THREADS = 256
-"""Of a block, at most; as many can be started however many registers a thread takes."""
+"""Largest number of threads per block. Blocks of this size can be launched for any number of registers per thread."""
 
 MOST_BLOCKS = 528
-"""Of a launch: four per multiprocessor of a large device."""
+"""Largest number of blocks per launch: four per multiprocessor of a large GPU."""
 
 LIST = 1024
-"""Neurons that are listed at a time."""
+"""Number of neurons whose numbers are listed at a time."""
 
 RESIDUES = 64
-"""Threads that list: each has every 64th neuron, so that they read neighbouring memory."""
+"""Number of threads that list. Each one takes every 64th neuron, so that they read neighbouring memory."""
 
 COUNTS = RESIDUES + 1
-"""Of each of them, and of all."""
+"""Number of counters: one per listing thread, and one for all."""
 
 
 @device
 def count_factors(values, at, count, thread, threads, counts):
-    """counts[r] = how many of values[at], ... values[at + count - 1] are not zero, by residues r."""
+    """Count the numbers that are not zero in values[at], ... values[at + count - 1].
+
+    counts[r] gets the count of the elements at + k whose k has the remainder r when divided by RESIDUES.
+    """
     residues = min(RESIDUES, count)
     for residue in range(thread, residues, threads):
         found = 0
@@ -46,10 +49,13 @@ def count_factors(values, at, count, thread, threads, counts):
 
 @device
 def list_factors(values, at, count, thread, threads, counts, index, factors):
-    """index, factors = those that were counted, residue by residue; counts[RESIDUES] = how many there are. Synchronise
-    in front of it and behind it."""
+    """List the numbers that `count_factors` counted, ordered by remainder, and their total in counts[RESIDUES].
+
+    index gets their offsets from `at`, and factors their values. Synchronise the block before and after the call.
+    """
     residues = min(RESIDUES, count)
     for residue in range(thread, residues, threads):
+        # Each thread begins after the entries of the remainders before its own, so that the order is fixed.
         place = 0
         for other in range(residue):
             place += counts[other]
@@ -64,7 +70,8 @@ def list_factors(values, at, count, thread, threads, counts, index, factors):
 
 @device
 def add_rows(count, index, factors, w, base, channels, c, total):
-    """total plus the listed factors times column c of their rows of weights."""
+    """Return total plus the sum of the listed factors times column c of their rows of weights."""
+    # Four rows at a time, whose reads wait for memory together.
     at = base * channels + c
     for n in range(0, count - 3, 4):
         a = factors[n] * w[index[n] * channels + at] + factors[n + 1] * w[index[n + 1] * channels + at]
@@ -77,7 +84,11 @@ def add_rows(count, index, factors, w, base, channels, c, total):
 
 @cache
 def forward_kernel(dtype, list_most, surrogate, reset, decay_input, synapse, adaptive, refractory):
-    """The forward kernel of one kind of neuron; surrogate is None for spikes, reset is "hard", "soft", "none"."""
+    """The forward kernel of one kind of neuron with lateral weights.
+
+    list_most is the number of neurons that are listed at a time. The other arguments are those of the forward kernel in
+    `cuda.recurrent`.
+    """
     cdf = eq.CDF[surrogate or "rectangle"]
     flags = surrogate is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
 
@@ -112,6 +123,7 @@ def forward_kernel(dtype, list_most, surrogate, reset, decay_input, synapse, ada
         mine = cuda.blockIdx.x * channels
         for m in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
             for t in range(steps):
+                # arriving starts as the input of the step, to which the lateral input is added, list by list.
                 row, at = m * channels, (t * rows + m) * channels
                 for c in range(thread, channels, threads):
                     arriving[mine + c] = i[at + c]
@@ -126,6 +138,7 @@ def forward_kernel(dtype, list_most, surrogate, reset, decay_input, synapse, ada
                             counts[RESIDUES], index, factors, w, base, channels, c, arriving[mine + c]
                         )
                     cuda.syncthreads()
+                # Then each thread takes the step for its channels; state holds v, j, a, spikes and refractory steps.
                 for c in range(thread, channels, threads):
                     k, own = at + c, row + c
                     before = state[own], state[stride + own], state[2 * stride + own], state[4 * stride + own]
@@ -152,8 +165,11 @@ def forward_kernel(dtype, list_most, surrogate, reset, decay_input, synapse, ada
 def backward_kernel(
     dtype, list_most, surrogate, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
 ):
-    """The backward kernel of one kind of neuron; direct: a loss acts on the potential itself; learned: for which of
-    beta, gamma, rho, kappa, theta and alpha a gradient is wanted."""
+    """The backward kernel of one kind of neuron with lateral weights.
+
+    list_most is the number of neurons that are listed at a time. The other arguments are those of the backward kernel
+    in `cuda.recurrent`.
+    """
     density, soft, hard = eq.DENSITY[surrogate], reset == "soft", reset == "hard"
     there = soft, hard, synapse, adaptive, refractory, carry
     flags = soft, hard, not detach_reset, decay_input, synapse, adaptive, direct
@@ -199,6 +215,7 @@ def backward_kernel(
                 for n in range(4):
                     state[n, block, c] = real(0)
             for t in range(steps - 1, -1, -1):
+                # state[3] is dL/ds: that of the next layer, plus di of the step after through the lateral weights.
                 row, at = m * channels, (t * rows + m) * channels
                 for c in range(thread, channels, threads):
                     state[3, block, c] = ds[at + c]
@@ -241,13 +258,13 @@ def backward_kernel(
 
 @kernel
 def transpose(x, y, size, count):
-    """y ``[size, size]`` = x transposed, both flat."""
+    """Copy x ``[size, size]``, transposed, to y. Both arrays are flat."""
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[k] = x[k % size * size + k // size]
 
 
 @kernel
 def add(x, y, count):
-    """y += x, both flat."""
+    """Add x to y. Both arrays are flat."""
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[k] += x[k]

@@ -1,4 +1,4 @@
-"""Fully connected layer: a convolution of single pixels; `reference.linear` is the text it equals."""
+"""The linear layer, computed as a convolution of single pixels. `reference.linear` documents it."""
 
 from ..types import AUTO, Geometry
 from .conv import conv2d_backward_input, conv2d_backward_weight, conv2d_forward
@@ -8,7 +8,7 @@ _GEOMETRY = Geometry()
 
 
 def _pixels(x):
-    """``[M, C]`` -> ``[M, 1, 1, C]``."""
+    """x ``[M, C]`` as an array of single pixels, ``[M, 1, 1, C]``."""
     return x.reshape(len(x), 1, 1, x.shape[1])
 
 

@@ -1,5 +1,7 @@
-"""Losses on the readout; `reference.loss` is the text it equals. A block is a sample: it owns its loss and its row of
-the gradient, and its lanes share the classes. The rows of dz hold logits until their gradients take their place.
+"""Losses on the readout, as CUDA kernels. `reference.loss` documents them.
+
+A block computes one sample: it writes the sample's loss and gradient. The lanes of the block share the classes. Rows of
+dz hold logits until their gradients replace them.
 """
 
 import math
@@ -19,8 +21,11 @@ REALS = (np.float32, np.float64)
 
 @device
 def _cross_entropy(room, row, label, smoothing, factor):
-    """Turn a row of logits into factor times the gradient of their cross-entropy against the smoothed label; the
-    result is a lane's share of the cross-entropy. A lane touches no other numbers of the row than its own."""
+    """L1: replace a row of logits by factor times the gradient of its cross-entropy against the smoothed label.
+
+    Returns a lane's partial sum of the cross-entropy. A lane reads and writes its own elements of the row only, so that
+    no synchronisation is needed.
+    """
     lane, lanes, classes = cuda.threadIdx.y, cuda.blockDim.y, row.shape[0]
     real = row.dtype.type
     top = row[lane]
@@ -40,7 +45,7 @@ def _cross_entropy(room, row, label, smoothing, factor):
 
 
 def _launch(kernels, z, dz, *arguments):
-    """One block per sample; classes are at least as many as lanes."""
+    """Launch a kernel with one block per sample. There are never more lanes than classes."""
     _launch_samples(kernels[dz.dtype], z, *arguments)
 
 
@@ -55,6 +60,7 @@ def _rate_kernel(dtype):
         length, samples, classes = z.shape
         real = dz.dtype.type
         n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
+        # The mean outputs are kept in the first row of dz, whose gradient is then copied to the other steps.
         row = dz[0, n]
         for k in range(lane, classes, lanes):
             total = real(0)
@@ -153,7 +159,7 @@ def spike_count_mse(z, labels, rates, loss, dz):
 
 @device
 def _largest(z, n, k, real):
-    """The maximum over time and its step, the first of equal ones; the first NaN wins, so that it is not overlooked."""
+    """The maximum over time and its step, the first of several equal ones. The first NaN becomes the maximum."""
     top, winner = real(z[0, n, k]), 0
     for t in range(1, z.shape[0]):
         value = real(z[t, n, k])
@@ -240,6 +246,7 @@ def _first_spike_kernel(dtype):
         value = sum_lanes(room, _cross_entropy(room, row, labels[n], smoothing, scale))
         if lane == 0:
             loss[n] = value
+        # Downwards dz gets the expected wait from each step on, and upwards the other factors of the gradient.
         for k in range(lane, classes, lanes):
             before, wait = row[k], real(1)
             for t in range(length - 1, -1, -1):
@@ -263,7 +270,10 @@ def first_spike_cross_entropy(z, labels, timing, loss, dz):
 
 @cache
 def _pointwise_kernel(value, slope, over_mean, dtype):
-    """The kernel of a user's functions."""
+    """The kernel of a loss that a user defines by two functions, its value and its slope per output.
+
+    over_mean says whether the functions take the mean output over time instead of the output of every step.
+    """
     value, slope = in_precision(value, dtype), in_precision(slope, dtype)
 
     @kernel

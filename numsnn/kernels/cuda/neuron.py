@@ -1,10 +1,9 @@
-"""Neurons that follow a rule (`kernels.rules`) over all time steps, as CUDA kernels; `reference.neuron` is the text it
-equals.
+"""Neurons that follow a rule (`kernels.rules`) over all time steps, as CUDA kernels. `reference.neuron` documents them.
 
-A thread takes one channel, or four neighbouring ones, of a row through all steps with the potentials and the rule's
-states in registers. What it reads does not depend on them, so that the reads of several steps are under way at a time.
-The backward pass goes through time in segments whose potentials it computes again and keeps in registers; of a longer
-sequence, a sweep before leaves the potential and states at the start of every segment.
+A thread takes one channel, or four neighbouring channels, of a row through all time steps. It keeps the potentials and
+the rule's states in registers. No read depends on these, so that the currents of several steps are read at once.
+The backward pass goes through time in segments. It computes the potentials of a segment again and keeps them in
+registers. For a longer sequence, a sweep before this stores the potential and states at the start of every segment.
 """
 
 from functools import cache
@@ -36,26 +35,26 @@ from .run.reduce import add_up
 from .run.tiles import FILL, HEAVY_THREADS, THREADS, cut, lay_out, leave_share
 
 CHUNK = {1: 8, WIDTH: 4}
-"""Width -> steps of the forward pass whose currents are read at a time."""
+"""Channels per thread -> steps of the forward pass whose currents are read at once."""
 
 SEGMENT = {1: 8, WIDTH: 4}
-"""Width -> steps whose potentials the backward pass keeps in registers."""
+"""Channels per thread -> steps per segment, whose potentials the backward pass keeps in registers."""
 
 WHOLE = 8, 10, 16
-"""Longer segments, each for sequences that it takes whole, so that no sweep has to read them before."""
+"""Lengths of longer segments. Each is used for sequences that fit into one segment, which need no sweep."""
 
 MOST_KEPT = 64
-"""Numbers of such a segment that a thread keeps: inputs, potentials, gradients and states."""
+"""Largest number of inputs, potentials, gradients and states of such a segment that a thread keeps."""
 
 WIDE_STATES, WIDE_VALUES = 1, 4
-"""States and values of a rule up to which a thread of the backward pass takes four channels. More of them do not fit
-into registers."""
+"""Largest number of states and of values of a rule for which a thread of the backward pass takes four channels. More
+of them do not fit into registers."""
 
 MEASURED_CHANNELS = 32
-"""That a block takes where it measures potentials: whole cache lines, and many rows, for few shares of moments."""
+"""Channels per block if moments are measured: whole cache lines, and many rows, so that there are few partial sums."""
 
 LEAST_WIDE = 4 * FILL
-"""Elements of a layer and step from which on threads take four channels."""
+"""Least number of elements per layer and step for which threads take four channels."""
 
 
 @cache
@@ -63,15 +62,15 @@ def _forward_kernel(rule, real, width, surrogate, reset, normed, store, record, 
     """The forward kernel of one kind of neuron.
 
     Args:
-        rule, real: of the neuron, and the float type.
-        width: channels that a thread takes.
-        surrogate: in relaxed mode; None for spikes.
+        rule, real: rule of the neuron, and float type.
+        width: number of channels per thread.
+        surrogate: family of the surrogate in relaxed mode, or None for spikes.
         reset: "hard", "soft" or "none".
-        normed: the current is what a normalisation makes of the input.
-        store, record: potentials, and states, are stored.
-        carry: the pass goes on from another one.
-        measured: moments of the potentials are wanted.
-        visibility: the potentials that the surrogate can see are marked.
+        normed: whether the kernel normalises the input before it charges the potential.
+        store, record: whether potentials are stored, and whether states are.
+        carry: whether the state of an earlier pass is carried on.
+        measured: whether moments of the potentials are computed.
+        visibility: whether visible potentials are marked.
     """
     relaxed, soft, hard = surrogate is not None, reset == "soft", reset == "hard"
     cdf = eq.CDF[surrogate or "rectangle"]
@@ -103,6 +102,8 @@ def _forward_kernel(rule, real, width, surrogate, reset, normed, store, record, 
         rows,
         channels,
     ):
+        # Registers of the thread: the parameters of its channels, which all rows use; now, the potential and states;
+        # x and drop, the inputs (then potentials) and corrections of a chunk of steps.
         own_values, th, inv = (
             cuda.local.array(numbers, real),
             cuda.local.array(width, real),
@@ -129,6 +130,7 @@ def _forward_kernel(rule, real, width, surrogate, reset, normed, store, record, 
             for t in range(0, steps, chunk):
                 at, at_drop = (t * rows + m) * channels + first, t * channels + first
                 at_output = at
+                # All reads of the chunk are issued first, and wait for memory together.
                 for k in range(chunk):
                     if active and t + k < steps:
                         load(i, at, x, k * width)
@@ -151,7 +153,7 @@ def _forward_kernel(rule, real, width, surrogate, reset, normed, store, record, 
                             count += see(x, k * width, width, th, inv, reach, fired)
                             save_spikes(fired, visible, at_output)
                         at_output = step(at_output, stride)
-                if measured:
+                if measured:  # the rows of a channel meet in shared memory, and one lane per step and channel merges
                     lay_out_potentials(x, size, lane * columns + column, threads, room)
                     cuda.syncthreads()
                     height, earlier = min(lanes, rows - tile * lanes), (tile - block) // blocks * lanes
@@ -163,7 +165,7 @@ def _forward_kernel(rule, real, width, surrogate, reset, normed, store, record, 
             if carry and active:
                 save_all(save, now, 0, parts, width, carried, m * channels + first, stride)
         if visibility:
-            cuda.atomic.add(seen, 0, count)  # whole numbers, whose sum does not depend on their order
+            cuda.atomic.add(seen, 0, count)  # a sum of whole numbers does not depend on their order
 
     return neuron_forward
 
@@ -184,7 +186,7 @@ def neuron_forward(
     seen = scratch.get("visible potentials", (1,), np.int64)
     if visible is not None:
         fill(seen, 0)
-    # the kernel never touches the stand-ins of what is not there
+    # An argument that is None is replaced by some array of the right type, which the kernel does not touch.
     outs = i if u is None else u, s, i if states is None else states, i if carried is None else carried
     launch(
         _forward_kernel(rule, real, width, firing.family if relaxed else None, kind, norm is not None, *parts),
@@ -212,7 +214,7 @@ def neuron_forward(
 
 
 def segment_of(steps: int, width: int, states: int) -> int:
-    """How many steps make a segment, for a rule with so many states."""
+    """The number of steps per segment, for `width` channels per thread and a rule with `states` states."""
     whole = (length for length in WHOLE if steps <= length and length * width * (3 + states) <= MOST_KEPT)
     return next(whole, SEGMENT[width])
 
@@ -223,11 +225,11 @@ def _backward_kernel(rule, real, width, segment, surrogate, reset, attached, nor
 
     Args:
         rule, real, width, reset, normed, carry: as for the forward kernel.
-        segment: steps whose potentials a thread keeps in registers.
-        surrogate: whose density is taken.
-        attached: the spike in the reset has a gradient.
-        learned: whether each of the rule's values, the threshold and the width are.
-        direct: a loss acts on the potential itself.
+        segment: number of steps whose potentials a thread keeps in registers.
+        surrogate: family of the surrogate.
+        attached: whether the spike in the reset has a gradient.
+        learned: one boolean per value of the rule, one for the threshold and one for the width: whether it is learned.
+        direct: whether a loss acts on the potential itself.
     """
     density, parts, many = eq.DENSITY[surrogate], 1 + len(rule.states), len(rule.values)
     charge_again = recharger(rule, real, width, segment, reset, normed)
@@ -259,6 +261,9 @@ def _backward_kernel(rule, real, width, segment, surrogate, reset, attached, nor
         rows,
         channels,
     ):
+        # Registers of the thread. Parameters of its channels; now and opening, the potential at the present step and
+        # at the start of the segment; slopes, dL/dv and dL/dstates; total, the thread's sums of gradients. Of a
+        # segment: inputs x, potentials u, gradients g, spikes fired and states history.
         own_values, th, inv = (
             cuda.local.array(numbers, real),
             cuda.local.array(width, real),
@@ -285,11 +290,13 @@ def _backward_kernel(rule, real, width, segment, surrogate, reset, attached, nor
         for m in range(block * lanes + lane, rows if first < channels else 0, blocks * lanes):
             row, last = m * channels + first, (steps - 1) // segment
             begin(load, start, row, stride, width, parts, carry, now)
+            # The sweep: up to the last segment, whose start stays in registers; the first one's is known.
             for j in range(last):
                 if j > 0:
                     save_all(save, now, 0, parts, width, kept, (j - 1) * parts * stride + row, stride)
                 t, at = j * segment, j * segment * stride + row
                 charge_again(i, s, d, t, at, stride, steps, first, channels, own, v_reset, x, fired, now, history, u)
+            # Downwards: each segment is charged again from its start, and then its steps are taken back.
             for n in range(parts * width):
                 slopes[n] = real(0)
             for j in range(last, -1, -1):
@@ -307,6 +314,7 @@ def _backward_kernel(rule, real, width, segment, surrogate, reset, attached, nor
                         gradient_step(k, own, inv, po, ps, v_reset, x, fired, opening, history, u, g, slopes, total)
                         place = step(place, -stride)
                         save(g, k * width, di, place)
+        # The block adds up the sums of its threads, one gradient at a time, in order.
         for n in range(count):
             lay_out(total, n, width, column, columns, lane, room)
             cuda.syncthreads()
@@ -359,6 +367,7 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
 
 @cache
 def _reset_kernel(reset):
+    """The kernel of the reset alone; reset is "hard", "soft" or "none"."""
     soft, hard = reset == "soft", reset == "hard"
 
     @kernel

@@ -1,5 +1,7 @@
-"""Moments over samples, batch normalisation, and scales that differ from step to step; `reference.norm` is the text it
-equals."""
+"""Moments over samples, batch normalisation, and scales that differ from step to step, as CUDA kernels.
+
+`reference.norm` documents the functions.
+"""
 
 import math
 from functools import cache
@@ -32,7 +34,7 @@ def running_update(running, value, momentum):
 
 @device
 def _channel_factor(gamma, var, eps, scale):
-    """scale gamma / sqrt(var + eps)"""
+    """B4: return scale gamma / sqrt(var + eps)."""
     return scale * gamma / math.sqrt(var + eps)
 
 
@@ -84,7 +86,10 @@ def batchnorm_forward(x, affine, moments, y):
 def _projection_kernel(dtype, threads):
     @kernel
     def projection_parts(dy, x, mean, shares, parts, part_rows, across):
-        """Per part and channel the sum of dy, and of dy times the distance of x from its mean: shares ``[2, P, C]``."""
+        """Compute the sums of dy and of dy times (x - mean), per slice of rows and channel: shares ``[2, P, C]``.
+
+        Each thread sums its rows in registers, and the lanes of the block are added in order.
+        """
         room = cuda.shared.array(threads, dtype)
         rows, channels = x.shape
         _, part, c = place(parts, across)
@@ -107,8 +112,10 @@ def _projection_kernel(dtype, threads):
 def _coefficient_kernel(dtype, threads):
     @kernel
     def coefficients(shares, gamma, var, eps, scale, inverse_rows, coefficient, dgamma, dbeta):
-        """The gradients of gamma and beta from the parts' sums ``[2, P, C]``, and the factor, slope and offset
-        ``[3, C]`` of `input_gradient`. inverse_rows is 0 where the statistics are frozen."""
+        """Compute dgamma and dbeta from the sums shares ``[2, P, C]``, and the coefficients of `_input_gradient`.
+
+        coefficient ``[3, C]`` holds factor, slope and offset. inverse_rows is 0 if the moments are frozen.
+        """
         room = cuda.shared.array(threads, dtype)
         _, parts, channels = shares.shape
         real = shares.dtype.type
@@ -132,7 +139,7 @@ def _coefficient_kernel(dtype, threads):
 
 @device
 def _pull(constants, dy, x):
-    """An element of the input's gradient."""
+    """One element of the input gradient."""
     centre, factor, slope, offset = constants
     return factor * dy + (slope * (x - centre) + offset)
 
@@ -142,7 +149,7 @@ _transform_pull = transform_two(_pull)
 
 @kernel
 def _input_gradient(dy, x, mean, coefficient, dx):
-    """dx = factor dy + slope (x - mean) + offset, per channel; dx may be dy."""
+    """Compute dx = factor dy + slope (x - mean) + offset, with one number of each per channel. dx may be dy."""
     rows, channels = x.shape
     c, first = cuda.grid(2)
     _, stride = cuda.gridsize(2)
@@ -196,8 +203,7 @@ def _fold_rows(w, b, has_bias, gamma, beta, mean, var, eps, scale, folded_w, fol
 
 
 def batchnorm_fold(w, b, affine, moments, folded_w, folded_b):
-    """See `reference.norm.batchnorm_fold`. Computed in the weights' own precision: a folded weight is two roundings
-    from the product of what it is made of."""
+    """See `reference.norm.batchnorm_fold`. It is computed in the weights' own precision, not in float64."""
     (gamma, beta, eps, scale), (mean, var) = affine, moments
     real, shape = w.dtype.type, (-1, w.shape[-1])
     rows, channels = w.reshape(shape).shape
@@ -220,25 +226,25 @@ def batchnorm_fold(w, b, affine, moments, folded_w, folded_b):
     )
 
 
-# --- a scale a step -------------------------------------------------------------------------------------------------
+# --- one scale per step ---------------------------------------------------------------------------------------------
 
 MOST_STEP_BLOCKS = 512
-"""Blocks that a step's numbers are shared out to at most, each with a partial sum."""
+"""Largest number of blocks per step. Each block has a partial sum."""
 
 ELEMENTS_PER_LANE = 4
-"""Numbers that a lane takes at least, if there are as many."""
+"""Least number of elements per lane, if a step has enough of them."""
 
 
 @device
 def _own_elements():
-    """The elements of a step that a thread takes: first, stride."""
+    """The elements of a step that a thread takes, as (first, stride)."""
     lanes = cuda.blockDim.y
     return cuda.blockIdx.x * lanes + cuda.threadIdx.y, cuda.gridDim.x * lanes
 
 
 @kernel
 def _scale_steps(x, p, y):
-    """x, y ``[T, F]``"""
+    """Compute y[t] = p[t] x[t], for x and y ``[T, F]``."""
     t, count = cuda.blockIdx.y, x.shape[1]
     factor = p[t]
     first, stride = _own_elements()
@@ -250,7 +256,7 @@ def _scale_steps(x, p, y):
 def _backward_kernel(dtype, threads):
     @kernel
     def scale_steps_backward(dy, x, p, dx, shares):
-        """dx, and per block and step the sum of dy x: shares ``[P, T]``."""
+        """Compute dx, and the sum of dy x per block and step: shares ``[P, T]``."""
         room = cuda.shared.array(threads, dtype)
         t, count = cuda.blockIdx.y, x.shape[1]
         factor, total = p[t], x.dtype.type(0)
@@ -267,7 +273,7 @@ def _backward_kernel(dtype, threads):
 
 
 def _step_blocks(count):
-    """Blocks a step, and their lanes, for so many numbers."""
+    """The number of blocks per step and of lanes per block, for `count` elements per step."""
     lanes = min(THREADS, ceil_div(count, ELEMENTS_PER_LANE))
     return min(MOST_STEP_BLOCKS, ceil_div(count, lanes * ELEMENTS_PER_LANE)), lanes
 

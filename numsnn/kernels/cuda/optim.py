@@ -1,4 +1,4 @@
-"""Optimiser updates, in place, one launch for all parameters; `reference.optim` is the text it equals."""
+"""Optimiser updates in place, with one launch for all parameters. `reference.optim` documents them."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from .run.launch import BLOCK, ceil_div, launch, launch_flat, scratch
 
 @device
 def _segment(ends, element):
-    """The segment that an element belongs to, found by halving."""
+    """The index of the segment that contains an element, found by bisection."""
     low, high = 0, len(ends) - 1
     while low < high:
         middle = (low + high) // 2
@@ -97,13 +97,16 @@ def adam_update(value, grad, first, second, segments, factor, adam, step):
 
 
 SQUARE_PARTS = 256
-"""Sums of squares that are left for the host to add up."""
+"""Largest number of partial sums of squares, which the host adds up."""
 
 
 @kernel
 def _square_parts(x, parts):
-    """parts[b] = sum of the squares of block b's elements. In float64 on purpose, unlike everything else here: the norm
-    decides about clipping and about divergence, and must not overflow."""
+    """Compute parts[b], the sum of the squares of block b's elements.
+
+    It is computed in float64, because clipping and the detection of divergence depend on this norm, and it must not
+    overflow.
+    """
     partial = cuda.shared.array(BLOCK, np.float64)
     total = np.float64(0)
     for k in range(cuda.grid(1), len(x), cuda.gridsize(1)):
@@ -117,7 +120,7 @@ def _square_parts(x, parts):
 
 
 def sum_squares(x):
-    """See `reference.optim.sum_squares`. The host waits for it."""
+    """See `reference.optim.sum_squares`. The host waits for the result."""
     blocks = min(SQUARE_PARTS, ceil_div(x.size, BLOCK))
     parts = scratch.get("squares", (blocks,), np.float64)
     launch(_square_parts, blocks, min(BLOCK, x.size), x.reshape(-1), parts)

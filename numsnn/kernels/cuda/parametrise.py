@@ -1,4 +1,4 @@
-"""Constrained parameters; `reference.parametrise` is the text it equals."""
+"""Constrained parameters, as CUDA kernels. `reference.parametrise` documents them."""
 
 import math
 
@@ -33,7 +33,7 @@ def _channel_kernel(slope):
 def _layer_kernel(slope, dtype):
     @kernel
     def draw_layer(dnatural, natural, draw):
-        """One block sums over all channels."""
+        """Compute the gradient of one raw value per layer. A single block sums over all channels."""
         room = cuda.shared.array(THREADS, dtype)
         total = natural.dtype.type(0)
         for c in range(cuda.threadIdx.y, natural.shape[0], cuda.blockDim.y):
@@ -57,24 +57,24 @@ def _same(raw):
 
 @device
 def _positive_slope(natural):
-    """d natural / d raw, of what natural is."""
+    """P2: the derivative of natural by raw, as a function of natural."""
     return natural
 
 
 @device
 def _unit_slope(natural):
-    """d natural / d raw, of what natural is."""
+    """N14: the derivative of natural by raw, as a function of natural."""
     return natural * (type(natural)(1) - natural)
 
 
 @device
 def _free_slope(natural):
-    """d natural / d raw."""
+    """N15: the derivative of natural by raw."""
     return type(natural)(1)
 
 
 class _Constraint:
-    """The kernels of one constraint, by its function and its slope."""
+    """The kernels of one constraint, made from its function of raw and its slope."""
 
     def __init__(self, function, slope):
         self._natural, self._channels = _forward_kernel(function), _channel_kernel(slope)

@@ -1,4 +1,7 @@
-"""Potential distribution adjustment; `reference.pda` is the text it equals. The arrays are a few hundred numbers."""
+"""Potential distribution adjustment, as CUDA kernels. `reference.pda` documents it.
+
+The arrays have a few hundred elements, so that the kernels are kept simple.
+"""
 
 from .. import equations as eq
 from .run.api import cuda
@@ -21,12 +24,16 @@ def shift_update(d, mean, target, momentum):
 
 @kernel
 def _merge_steps(mean, var, total_mean, total_var, count):
-    """As distances from the first step's mean, so that what steps differ by is not rounded away."""
+    """M3: merge the moments of all steps, per channel.
+
+    Means are taken as distances from the first step's mean, so that the differences between steps are not rounded away.
+    """
     steps = mean.shape[0]
     real = mean.dtype.type
     inverse = real(1) / real(steps)
     for c in range(cuda.grid(1), count, cuda.gridsize(1)):
         first = mean[0, c]
+        # The mean of the means, the mean of the variances, and then the variance of the means.
         drift = within = between = real(0)
         for t in range(steps):
             drift += mean[t, c] - first

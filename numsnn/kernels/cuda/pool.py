@@ -1,6 +1,9 @@
-"""Average and max pooling; `reference.pool` is the text it equals. A thread owns a number of what is written: of the
-output going forward, of the input going back, where it collects from the windows that hold it. Neighbouring threads own
-neighbouring channels."""
+"""Average and max pooling, as CUDA kernels. `reference.pool` documents them.
+
+A thread computes elements of the array that is written: of the output in the forward pass, and of the input's gradient
+in the backward pass, where it sums the gradients of the filter windows that contain its position. Neighbouring threads
+take neighbouring channels.
+"""
 
 from math import prod
 
@@ -12,12 +15,13 @@ from .run.compile import kernel
 
 
 def _share(window, dtype):
-    """Share of a window's mean that each of its positions has."""
+    """The weight of each position in the mean over a filter window."""
     return dtype.type(1 / (window.kernel[0] * window.kernel[1]))
 
 
 def _launch(kernel, written, read, window, *arguments):
-    """A thread for every number of the array that is written; kernels get the extents of it and of the other one."""
+    """Launch a kernel over the elements of the array that it writes. It gets the extents of both arrays, read and
+    written."""
     launch_pixels(
         kernel,
         prod(written.shape[:3]),
@@ -83,6 +87,7 @@ def _max_forward(source, target, window, stride, padding, x, y, index, pixels):
     if m < pixels:
         image, row, column = cut(m, target[0], target[1])
         c = cuda.threadIdx.x
+        # winner is -1 until the window's first position inside of the picture, so that no start value can win.
         while c < channels:
             best, winner = x.dtype.type(0), -1
             for ky in range(window[0]):
@@ -112,6 +117,7 @@ def _max_backward(source, target, window, stride, padding, dy, index, dx, pixels
         top, bottom = windows(row, window[0], stride[0], padding[0], source[0])
         left, right = windows(column, window[1], stride[1], padding[1], source[1])
         c = cuda.threadIdx.x
+        # Each window that contains this position adds its gradient if its maximum was taken here.
         while c < channels:
             total = dx.dtype.type(0)
             for oy in range(top, bottom):

@@ -1,7 +1,8 @@
-"""Neurons with memory beyond the potential, as CUDA kernels; `reference.recurrent` is the text it equals.
+"""Neurons with memory beyond the potential, as CUDA kernels. `reference.recurrent` documents them.
 
-Without lateral weights a thread takes one neuron through all its steps, its state in registers; with them a block takes
-a sample (`lateral`). The lateral weights' gradient is one matrix product at the end.
+Without lateral weights, a thread takes one neuron through all time steps, with the neuron's state in registers. With
+lateral weights, a block of threads takes one sample (`lateral`). The gradient of the lateral weights is one matrix
+product after the kernel.
 """
 
 from functools import cache
@@ -21,7 +22,15 @@ from .run.tiles import HEAVY_THREADS, cut, lay_out, leave_share
 
 @cache
 def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory, carry):
-    """The forward kernel of one kind of neuron; surrogate is None for spikes, reset is "hard", "soft", "none"."""
+    """The forward kernel of one kind of neuron without lateral weights.
+
+    Args:
+        surrogate: family of the surrogate in relaxed mode, or None for spikes.
+        reset: "hard", "soft" or "none".
+        decay_input: whether the current is scaled by 1 - beta.
+        synapse, adaptive, refractory: which extensions the neuron has.
+        carry: whether the state of an earlier pass is carried on.
+    """
     cdf = eq.CDF[surrogate or "rectangle"]
     flags = surrogate is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
 
@@ -52,6 +61,7 @@ def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory
         first = cuda.blockIdx.x * lanes + cuda.threadIdx.y
         for m in range(first, rows if c < channels else 0, cuda.gridDim.x * lanes):
             row = m * channels + c
+            # The whole state of the neuron is in registers while the thread goes through time.
             values = beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]
             v = current = adapted = fired = rest = type(v_reset)(0)
             if carry:
@@ -135,8 +145,18 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
 def _backward_kernel(
     dtype, surrogate, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
 ):
-    """The backward kernel of one kind of neuron; direct: a loss acts on the potential itself; learned: for which of
-    beta, gamma, rho, kappa, theta and alpha a gradient is wanted."""
+    """The backward kernel of one kind of neuron without lateral weights.
+
+    Args:
+        dtype: float type.
+        surrogate: family of the surrogate.
+        reset, detach_reset: "hard", "soft" or "none", and whether the spike in the reset is a constant.
+        decay_input: whether the current is scaled by 1 - beta.
+        synapse, adaptive, refractory: which extensions the neuron has.
+        direct: whether a loss acts on the potential itself.
+        carry: whether the forward pass started from a carried state.
+        learned: six booleans: whether the gradients of beta, gamma, rho, kappa, theta and alpha are needed.
+    """
     density, soft, hard = eq.DENSITY[surrogate], reset == "soft", reset == "hard"
     there = soft, hard, synapse, adaptive, refractory, carry
     flags = soft, hard, not detach_reset, decay_input, synapse, adaptive, direct
@@ -175,6 +195,7 @@ def _backward_kernel(
             total[n] = real(0)
         for m in range(block * lanes + lane, rows if c < channels else 0, cuda.gridDim.x * lanes):
             row = m * channels + c
+            # slopes holds dL/dv and dL/da of the step after, and gamma dL/dj.
             slopes = real(0), real(0), real(0)
             for t in range(steps - 1, -1, -1):
                 at = t * stride + row
@@ -194,6 +215,7 @@ def _backward_kernel(
                 )
                 di[at], slopes, changes = step_back(density, ds[at], slopes, now, before, values, v_reset, flags)
                 add_changes(total, 0, 1, changes)
+        # The block adds up the sums of its threads, one gradient at a time, in order.
         for n in range(count):
             lay_out(total, n, 1, column, columns, lane, room)
             cuda.syncthreads()
@@ -270,7 +292,10 @@ def recurrent_backward(
 
 
 def _weight_gradient(s, di, dlateral, start):
-    """dlateral = the spikes before each step times dL/di of the step; before the first those carried on from."""
+    """X3: dlateral = sum over steps of the spikes of the step before, transposed, times dL/di of the step.
+
+    Before the first step, the spikes are those of the carried state `start`.
+    """
     from .linear import linear_backward_weight
 
     steps, _, channels = di.shape

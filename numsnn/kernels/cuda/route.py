@@ -1,13 +1,13 @@
-"""Which way a convolution or a matrix product is computed on the device.
+"""Chooses the route of every convolution and matrix product on the GPU.
 
-    library    NVIDIA's library, cuBLAS (`library`); its precision says how it rounds the factors: not at all
-               ("float32"), for tensor cores to 10 bits behind the point ("tf32"), to 7 ("bfloat16"), or to 10 and
-               infinite beyond 65504 ("float16"); sums are float32
-    dense      our own tiles (`product`)
-    grouped    groups of few channels, depthwise among them (`grouped`)
+    library    uses NVIDIA's library cuBLAS (`library`). The precision says how the factors are rounded: not at all
+               ("float32"), or for tensor cores to 10 bits of the fraction ("tf32"), to 7 bits ("bfloat16"), or to 10
+               bits, where numbers beyond 65504 become infinite ("float16"). Sums are float32.
+    dense      uses numsnn's own tiles (`product`)
+    grouped    for groups of few channels, such as in a depthwise convolution (`grouped`)
 
-The library multiplies float32 numbers in one group; whatever else comes, and everything where it is not installed, is
-computed by our own tiles. Nothing is counted on the device, so that it has no route "events".
+The library is used for float32 arrays in one group. All other arrays are multiplied by numsnn's own tiles, and so is
+everything if the library is not installed. There is no route "events", because active inputs are not counted on a GPU.
 """
 
 import numpy as np
@@ -16,11 +16,20 @@ from ..types import AUTO
 from .ways import grouped, library
 
 ROUTES = ("auto", "dense", "library")
-"""Those of `types.ROUTES` that this target has."""
+"""The routes of `types.ROUTES` that the GPU has."""
 
 
 def choose(way, w, groups) -> str:
-    """The route of one call: way is what is asked for, w the weights ``[kh, kw, I/groups, O]`` or their gradient."""
+    """Choose the route of one call.
+
+    Args:
+        way: the `types.Way` that the user asks for.
+        w: weights ``[kh, kw, I/groups, O]``, or their gradient.
+        groups: number of groups.
+
+    Returns:
+        "library", "dense" or "grouped".
+    """
     if grouped.worth_it(w, groups):
         return "grouped"
     if way.route == "dense" or groups > 1 or w.dtype != np.float32 or not library.available():
@@ -29,7 +38,7 @@ def choose(way, w, groups) -> str:
 
 
 def name_of(route, way) -> str:
-    """A route as it is reported: that of the library with its precision."""
+    """The name of a route in reports. The name of the library's route includes the precision."""
     return f"library, {way.precision}" if route == "library" else route
 
 
@@ -49,5 +58,5 @@ def lacks(way, dtype):
 
 
 def visible_limit(w, geometry, way=AUTO):
-    """See `reference.conv.visible_limit`: a mask saves a device nothing."""
+    """See `reference.conv.visible_limit`. It is 0, because a visible mask makes nothing faster on a GPU."""
     return 0.0

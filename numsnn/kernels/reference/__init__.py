@@ -1,2 +1,5 @@
-"""The reference target: every kernel in plain NumPy, for any float dtype. The text to read first, and the oracle the
-compiled targets are tested against; `kernels.contract` lists its functions."""
+"""The reference kernels: plain NumPy, for any float dtype. `kernels.contract` lists the functions.
+
+Read these first. Their docstrings document the functions of every device, and the tests compare the compiled kernels
+with them. In all docstrings, "output" means that the function writes the result to this argument.
+"""

@@ -1,16 +1,20 @@
-"""Penalties on the activity of a layer: value, and the gradient on what they act on.
+"""Penalties on the activity of a layer, and their gradients.
 
-s ``[M, F]`` holds spikes (uint8, or the numbers that relaxed mode has in their place): M rows are all that a unit's
-firing rate r is averaged over, F the units. What the loss gains is the mean over units, times the weight: value is out,
-every unit's share ``[F]``, and pull is out, the gradient of their sum on each of the unit's M spikes ``[F]``.
+s ``[M, F]`` holds the spikes (uint8, or real numbers in relaxed mode) of F units in M rows. The firing rate r of a unit
+is the mean over the M rows. The loss gains weight times the mean penalty over units.
+
+The outputs are value ``[F]``, each unit's term in the loss, and pull ``[F]``, the gradient of the loss by each of the M
+spikes of the unit.
 """
 
 import numpy as np
 
 
 def rate_band(s, band, weight, value, pull):
-    """A1, A2: squared distance of every unit's rate from a band (a `types.Band`): max(low - r, 0)^2 +
-    max(r - high, 0)^2."""
+    """A1, A2: the squared distance of each unit's rate from a band: max(low - r, 0)^2 + max(r - high, 0)^2.
+
+    band is a `types.Band`.
+    """
     rows, units = s.shape
     rate = s.mean(0, dtype=np.float64)  # A1
     below, above = np.maximum(band.low - rate, 0), np.maximum(rate - band.high, 0)
@@ -19,7 +23,7 @@ def rate_band(s, band, weight, value, pull):
 
 
 def rate_power(s, power, weight, value, pull):
-    """A1, A3: every unit's rate (power 1) or squared rate (power 2)."""
+    """A1, A3: each unit's rate (power is 1) or squared rate (power is 2)."""
     rows, units = s.shape
     rate = s.mean(0, dtype=np.float64)  # A1
     value[...] = weight / units * rate**power
@@ -27,10 +31,11 @@ def rate_power(s, power, weight, value, pull):
 
 
 def add_row(x, row, y):
-    """A4: y[m] = x[m] + row for every row m: x, y ``[M, F]``, row ``[F]``."""
+    """A4: y[m] = x[m] + row for every row m. x and y, the output, are ``[M, F]``, and row is ``[F]``."""
     y[...] = x + row
 
 
 def add_affine(x, u, direct, y):
-    """A4: y = x + slope u + offset: x, u, y ``[M, C]``, direct a `types.Direct`."""
+    """A4: y = x + slope u + offset. x, u and y, the output, are ``[M, C]``. direct, a `types.Direct`, has slope and
+    offset, ``[C]``."""
     y[...] = x + direct.slope * u + direct.offset

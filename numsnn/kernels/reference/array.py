@@ -1,4 +1,4 @@
-"""Memory of the reference target: NumPy arrays."""
+"""Memory of the reference kernels: NumPy arrays."""
 
 import numpy as np
 
@@ -14,22 +14,22 @@ def zeros(shape, dtype):
 
 
 def from_host(x, dtype):
-    """A C-contiguous copy of the host array x as dtype."""
+    """A C-contiguous copy of the host array x on the device, converted to dtype."""
     return np.array(x, dtype=dtype, order="C")
 
 
 def put(x, array):
-    """Copy the host array x into an array of the target of the same shape."""
+    """Copy the host array x to an array of the device that has the same shape."""
     array[...] = x
 
 
 def to_host(x):
-    """A NumPy copy of x."""
+    """A copy of the device's array x as a NumPy array."""
     return np.array(x)
 
 
 def copy(x, y):
-    """y = x, of one shape, as y's dtype."""
+    """Copy x to y, which has the same shape, and convert it to the dtype of y."""
     y[...] = x
 
 
@@ -39,14 +39,14 @@ def fill(x, value):
 
 
 def feed(batches, dtype):
-    """Bring batches to the target, one after the other.
+    """Copy batches to the device, one after the other.
 
     Args:
         batches: pairs (x, y) of host arrays.
-        dtype: x's on the target.
+        dtype: dtype of x on the device.
 
     Yields:
-        x on the target and y; x may be written over once the next pair is asked for.
+        pairs of x on the device and y. The memory of x may be overwritten when the next pair is requested.
     """
     for x, y in batches:
         yield from_host(x, dtype), y

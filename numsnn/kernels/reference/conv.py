@@ -1,8 +1,11 @@
 """Two-dimensional convolution (cross-correlation), channels last.
 
-x ``[B, H, W, I]``, w ``[kh, kw, I/groups, O]``, b ``[O]`` or None, y ``[B, Ho, Wo, O]`` with
-Ho = (H + 2 ph - kh) // sh + 1; geometry is a `types.Geometry`. Written as a sum over the taps of the kernel: every tap
-is one matrix product between a shifted, strided view of the input and that tap's weights.
+The arrays are x ``[B, H, W, I]``, w ``[kh, kw, I/groups, O]``, b ``[O]`` or None, and y ``[B, Ho, Wo, O]`` with
+Ho = (H + 2 ph - kh) // sh + 1, and Wo likewise. geometry is a `types.Geometry`, and way a `types.Way`. The convolution
+is written as a sum over the taps of the filter. Each tap is one matrix product of a shifted, strided view of the input
+and the weights of this tap.
+
+Each function returns the name of the route that it took.
 """
 
 import numpy as np
@@ -16,31 +19,43 @@ def _padded(x, padding, dtype):
 
 
 def _tap(padded, ky, kx, stride, height, width):
-    """The view of the padded input that tap (ky, kx) sees, one entry an output position."""
+    """The view of the padded input that tap (ky, kx) reads, with one entry per output position."""
     (sh, sw) = stride
     return padded[:, ky : ky + sh * height : sh, kx : kx + sw * width : sw][:, :height, :width]
 
 
 def _groups(groups, channels_in, channels_out):
-    """Pairs of channel slices (input, output), one a group."""
+    """Pairs of channel slices (input, output), one pair per group."""
     i, o = channels_in // groups, channels_out // groups
     return [(slice(g * i, (g + 1) * i), slice(g * o, (g + 1) * o)) for g in range(groups)]
 
 
 def active_inputs(x, dtype, memory=None):
-    """What a target wants to know of an input ``[B, H, W, I]`` (or ``[M, I]``) before it computes with it, once for the
-    forward pass and the weight gradient: where it is not zero. Here, nothing.
+    """Find the active inputs of x ``[B, H, W, I]`` or ``[M, I]``, for the forward pass and the weight gradient.
 
-    memory is an earlier answer, to be used again; dtype the weights'.
+    A device that has no use for them returns None, as the reference does.
+
+    Args:
+        x: input of one or several layers.
+        dtype: dtype of the weights.
+        memory: an earlier result, whose memory is used again, or None.
     """
 
 
 def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
-    """W4: y[b, oy, ox] = sum over taps of x[b, oy sh + ky - ph, ox sw + kx - pw] w[ky, kx] + b; x may be uint8.
+    """W4: y[b, oy, ox] = sum over taps of x[b, oy sh + ky - ph, ox sw + kx - pw] w[ky, kx] + b.
 
-    Targets that know several ways to compute this choose one, or take the one asked for (a `types.Way`); all give its
-    name back. active is what `active_inputs` said of x; kept a dict for weights that never change, in which a target
-    may keep what it makes of them.
+    Args:
+        x: input, real or uint8.
+        w, b: weights and bias.
+        geometry: stride, padding and groups.
+        y: output.
+        active: the result of `active_inputs` for x, or None.
+        way: the route that the user asks for. With "auto", a device with several routes chooses one.
+        kept: a dict for weights that never change, in which a device may keep prepared weights; or None.
+
+    Returns:
+        the name of the route.
     """
     stride, padding, groups = geometry
     padded = _padded(x, padding, w.dtype)
@@ -53,7 +68,7 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
 
 
 def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
-    """W5: dw[ky, kx] = sum over positions of x's tap view^T dy."""
+    """W5: dw[ky, kx] = sum over positions of view^T dy, the output. view is what tap (ky, kx) reads of x."""
     stride, padding, groups = geometry
     padded = _padded(x, padding, dy.dtype)
     for ky, kx in np.ndindex(dw.shape[:2]):
@@ -64,24 +79,32 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
 
 
 def lacks(way, dtype):
-    """What this target has instead of a way that it lacks for networks of this dtype, in words; None where it has it.
+    """A message if this device lacks the route or precision of `way` for networks of this dtype, else None.
 
-    Every route is a way to compute what this target computes, so that it has them all."""
+    The reference accepts every route, because all routes compute the same result.
+    """
     return None if way.precision == "float32" else "device 'reference' has precision 'float32' only"
 
 
 def visible_limit(w, geometry, way=AUTO):
-    """Share of visible elements up to which `conv2d_backward_input` leaves out the others; 0 where it never does."""
+    """The share of visible elements up to which `conv2d_backward_input` skips the others. It is 0 if it never does."""
     return 1.0
 
 
 def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
-    """W6: every tap adds dy w[ky, kx]^T back onto the positions of dx that it has read.
+    """W6: each tap adds dy w[ky, kx]^T to the positions of dx that it has read.
 
-    It is also the forward pass of the transposed convolution; dy may be uint8 spikes.
+    This is also the forward pass of the transposed convolution, for which dy may be uint8 spikes.
 
-    visible is uint8 of dx's shape, 0 where nobody looks at dx and 1 elsewhere; None looks everywhere. Where nobody
-    looks, dx is 0, or what it would be without: a target leaves out what makes it faster.
+    Args:
+        dy: gradient of the output.
+        w, geometry, way: as in the forward pass.
+        dx: output, gradient of the input.
+        visible: uint8, shape of dx, 1 for the elements of dx that are needed, or None if all are. The other elements
+            become either 0 or their true value, because a device skips them only if this makes it faster.
+
+    Returns:
+        the name of the route.
     """
     stride, (ph, pw), groups = geometry
     batch, height, width, channels = dx.shape

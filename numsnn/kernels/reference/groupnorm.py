@@ -1,27 +1,29 @@
-"""Group normalisation: statistics of every sample and step by itself, hence any batch size (Wu and He 2018,
-arXiv:1803.08494). One group makes it layer normalisation (Ba et al. 2016, arXiv:1607.06450).
+"""Group normalisation (Wu and He 2018, arXiv:1803.08494). Each sample and step has moments of its own, so that the
+result does not depend on the batch. With one group it is layer normalisation (Ba et al. 2016, arXiv:1607.06450).
 
-x ``[B, M, C]``: B samples and steps of M positions; the C channels are cut into G groups. moments is a
-`types.Moments` ``[B, G]``, affine a `types.Affine` without a scale.
+x is ``[B, M, C]``: B samples times steps, M positions, and C channels in G groups. moments is a `types.Moments` of
+shape ``[B, G]``, and affine a `types.Affine` without a scale.
 """
 
 import numpy as np
 
 
 def _grouped(x, groups):
-    """``[B, M, C]`` -> ``[B, M, G, C/G]``."""
+    """x ``[B, M, C]`` with its channels in groups, ``[B, M, G, C/G]``."""
     return x.reshape(*x.shape[:2], groups, -1)
 
 
 def _normalised(x, mean, var, eps):
-    """B12: (x - mean) / sqrt(var + eps), and the second factor, both ``[B, M, G, C/G]`` or broadcast to it."""
+    """B12: (x - mean) / sqrt(var + eps), ``[B, M, G, C/G]``, and 1 / sqrt(var + eps), ``[B, 1, G, 1]``."""
     inverse = 1 / np.sqrt(var + var.dtype.type(eps))[:, None, :, None]
     return (_grouped(x, mean.shape[1]) - mean[:, None, :, None]) * inverse, inverse
 
 
 def groupnorm_forward(x, affine, moments, y):
-    """B12: y = gamma (x - mean) / sqrt(var + eps) + beta; the moments, over positions and the group's channels, are
-    results too."""
+    """B12: y = gamma (x - mean) / sqrt(var + eps) + beta. The outputs are y and moments.
+
+    Mean and variance are taken over the positions and the group's channels.
+    """
     (gamma, beta, eps), (mean, var) = affine.unscaled(), moments
     parts = _grouped(x, mean.shape[1])
     mean[...] = parts.mean((1, 3))
@@ -30,7 +32,7 @@ def groupnorm_forward(x, affine, moments, y):
 
 
 def groupnorm_backward(dy, x, affine, moments, dx, dgamma, dbeta):
-    """B13: gradients of `groupnorm_forward`, the moments being functions of x; dx is None where nobody needs it."""
+    """B13: gradients of `groupnorm_forward`, whose moments depend on x. dx is None if it is not needed."""
     (gamma, _, eps), (mean, var) = affine.unscaled(), moments
     normalised, inverse = _normalised(x, mean, var, eps)
     dbeta[...] = dy.sum((0, 1))  # B13

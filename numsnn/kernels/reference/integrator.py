@@ -4,9 +4,15 @@ import numpy as np
 
 
 def integrator_forward(i, beta, decay_input, u, carried=None):
-    """X16: u from i, both ``[T, M, C]``; beta ``[C]``; decay_input scales the current by 1 - beta.
+    """X16: compute the potentials u from the current i.
 
-    carried is in and out, the potential ``[M, C]`` before the first and after the last step; None starts from 0.
+    Args:
+        i: input current, ``[T, M, C]``.
+        beta: leak, ``[C]``.
+        decay_input: whether the current is scaled by 1 - beta.
+        u: output, potentials, ``[T, M, C]``.
+        carried: ``[M, C]``, the potential before the first step, replaced by that after the last step. With None, the
+            integrator starts from 0.
     """
     gain = 1 - beta if decay_input else np.ones_like(beta)
     before = np.zeros_like(u[0]) if carried is None else carried
@@ -18,8 +24,15 @@ def integrator_forward(i, beta, decay_input, u, carried=None):
 
 
 def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
-    """X17, X18, X19: di ``[T, M, C]`` and, where it is not None, dbeta ``[C]`` from du; start ``[M, C]`` is what
-    the forward pass was carried on from, a constant."""
+    """X17, X18, X19: gradients of `integrator_forward`.
+
+    Args:
+        du: gradient of the potentials, ``[T, M, C]``.
+        i, u, beta, decay_input: arguments of the forward pass.
+        di: output, gradient of the current, ``[T, M, C]``.
+        dbeta: output, gradient of beta, ``[C]``, or None.
+        start: the carried potential that the forward pass started from, ``[M, C]``, a constant; None for 0.
+    """
     gain = 1 - beta if decay_input else np.ones_like(beta)
     e = np.zeros_like(di[0])
     if dbeta is not None:

@@ -1,7 +1,7 @@
-"""Losses on the readout z ``[T, N, K]``, value a sample and gradient in one pass.
+"""Losses on the readout z ``[T, N, K]``: T steps, N samples, K classes. Each function computes loss and gradient.
 
-labels is int64 ``[N]``; loss is out ``[N]``, its mean over samples is the batch's loss; dz is out, the gradient of
-that mean.
+labels is ``[N]`` int64. The outputs are loss ``[N]``, one loss per sample, whose mean is the loss of the batch, and
+dz ``[T, N, K]``, the gradient of this mean.
 """
 
 import numpy as np
@@ -10,7 +10,10 @@ from ..own import elementwise, in_precision
 
 
 def _cross_entropy(logits, labels, smoothing):
-    """L1: cross-entropy ``[N]`` and its gradient ``[N, K]`` against labels smoothed to (1 - a) onehot + a / K."""
+    """L1: the cross-entropy ``[N]`` against labels smoothed to (1 - a) onehot + a / K, and its gradient ``[N, K]``.
+
+    a is `smoothing`, and logits is ``[N, K]``.
+    """
     n, k = logits.shape
     shifted = logits - logits.max(1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
@@ -20,15 +23,18 @@ def _cross_entropy(logits, labels, smoothing):
 
 
 def rate_cross_entropy(z, labels, smoothing, loss, dz):
-    """L2: cross-entropy of the readout's mean over time."""
+    """L2: the cross-entropy of the readout's mean over time."""
     loss[...], dlogits = _cross_entropy(z.astype(dz.dtype).mean(0), labels, smoothing)
     dz[...] = dlogits / (z.shape[0] * z.shape[1])
 
 
 def temporal_cross_entropy(z, labels, temporal, loss, dz):
-    """L3: temporal efficient training (TET, Deng et al. 2022, arXiv:2202.11946): the mean over time of the
-    cross-entropy of every step, mixed with the squared distance of the readout from target:
-    (1 - regulariser) mean_t CE(z[t]) + regulariser mean_{t,k} (z - target)^2; temporal is a `types.Temporal`."""
+    """L3: (1 - regulariser) mean_t CE(z[t]) + regulariser mean_{t,k} (z - target)^2.
+
+    This is temporal efficient training (TET, Deng et al. 2022, arXiv:2202.11946). The loss mixes the cross-entropy of
+    every step, averaged over time, with the squared distance of the readout from a fixed value. temporal is a
+    `types.Temporal`.
+    """
     smoothing, regulariser, target = temporal
     steps, n, k = z.shape
     real = dz.dtype.type
@@ -42,8 +48,10 @@ def temporal_cross_entropy(z, labels, temporal, loss, dz):
 
 
 def spike_count_mse(z, labels, rates, loss, dz):
-    """L4: squared distance of the firing rate of every class from the wanted one, mean over classes:
-    mean_k (sum_t z / T - rate_k)^2 with rate_k = rates.correct for the label, rates.incorrect for the others."""
+    """L4: mean_k (sum_t z / T - rate_k)^2, the squared distance of the firing rates from wanted rates.
+
+    rate_k is rates.correct for the labelled class, and rates.incorrect for the others. rates is a `types.Rates`.
+    """
     steps, n, k = z.shape
     wanted = np.full((n, k), rates.incorrect, dz.dtype)
     wanted[np.arange(n), labels] = rates.correct
@@ -53,8 +61,10 @@ def spike_count_mse(z, labels, rates, loss, dz):
 
 
 def max_membrane_cross_entropy(z, labels, smoothing, loss, dz):
-    """L5: cross-entropy of the readout's maximum over time; the gradient goes to the step of the maximum, the first of
-    equal ones."""
+    """L5: the cross-entropy of the readout's maximum over time.
+
+    The gradient goes to the step of the maximum, or to the first one of several equal maxima.
+    """
     winner = z.argmax(0)[None]
     top = np.take_along_axis(z, winner, 0)[0].astype(dz.dtype)
     loss[...], dlogits = _cross_entropy(top, labels, smoothing)
@@ -63,8 +73,10 @@ def max_membrane_cross_entropy(z, labels, smoothing, loss, dz):
 
 
 def membrane_mse(z, target, loss, dz):
-    """L6: squared distance of the readout from its target, mean over steps and classes: target is ``[T, N, K]``, or
-    ``[1, N, K]`` for the same one at every step."""
+    """L6: the squared distance of the readout from wanted values, as a mean over steps and classes.
+
+    target, the wanted values, is ``[T, N, K]``, or ``[1, N, K]`` if they are the same at every step.
+    """
     steps, n, k = z.shape
     distance = z.astype(dz.dtype) - target
     loss[...] = (distance**2).mean((0, 2))
@@ -72,12 +84,13 @@ def membrane_mse(z, target, loss, dz):
 
 
 def pointwise(z, target, functions, over_mean, loss, dz):
-    """L8: the mean of value(z, y) over classes, of every readout number z and its target number y.
+    """L8: a loss that a user defines, the mean of value(z, y) over classes, for outputs z and wanted values y.
 
     Args:
-        target: ``[T, N, K]``, or ``[1, N, K]`` for the same one at every step.
-        functions: value(z, y) and slope(z, y), its derivative by z: functions of two numbers, see `own.in_precision`.
-        over_mean: whether z is the readout's mean over time; otherwise every step counts, and their mean is taken.
+        target: wanted values, ``[T, N, K]``, or ``[1, N, K]`` if they are the same at every step.
+        functions: value(z, y) and slope(z, y), its derivative by z. They are functions of two numbers, as
+            `own.in_precision` accepts them.
+        over_mean: whether z is the readout's mean over time. Otherwise the loss is the mean over all steps.
     """
     steps, n, k = z.shape
     value, slope = (elementwise(in_precision(function, dz.dtype.type), 2) for function in functions)
@@ -89,15 +102,17 @@ def pointwise(z, target, functions, over_mean, loss, dz):
 
 
 def first_spike_cross_entropy(z, labels, timing, loss, dz):
-    """L7: cross-entropy of -t1 / temperature, t1 being the expected time of the first spike; timing is a
-    `types.Timing`. With z[t] in [0, 1] the probability that a class fires at step t = 0..T-1 if it has not done so
-    before, and T standing for silence,
+    """L7: the cross-entropy of the logits -t1 / temperature, where t1 is the expected time of the first spike.
+
+    z[t] in [0, 1] is the probability that a class fires at step t = 0..T-1 if it has not fired before. A class that
+    never fires has the time T. timing is a `types.Timing`.
 
         t1       = sum_t t z[t] prod_{t'<t} (1 - z[t'])  +  T prod_t (1 - z[t])  =  sum_t prod_{t'<=t} (1 - z[t'])
         dt1/dz[t] = - before[t] wait[t]
         before[t] = prod_{t'<t} (1 - z[t']),   wait[t] = 1 + (1 - z[t+1]) wait[t+1],   wait[T-1] = 1
 
-    For spikes t1 is the time of the first one, and its derivative is what another spike at t would change."""
+    For spikes, t1 is the time of the first spike, and -dt1/dz[t] says how much earlier t1 would be with a spike at t.
+    """
     smoothing, temperature = timing
     quiet = 1 - z.astype(dz.dtype)
     survival = quiet.cumprod(0)

@@ -1,7 +1,7 @@
 """Neurons that follow a rule over all time steps, forward and backward (docs/method.md, groups N, S and P).
 
-Arrays are ``[T, M, C]``: time, everything that shares parameters (samples and positions), channels. How the potential
-is charged, and the way back through it, are the rule's: `rules` has N1 and N8 to N10 for the leaky neuron.
+Arrays are ``[T, M, C]``: T steps, M rows (samples and positions, which share parameters), and C channels. The rule of
+the neuron says how the potential is charged, forward and backward. For the leaky neuron, `rules` has N1 and N8 to N10.
 """
 
 import numpy as np
@@ -16,25 +16,25 @@ def neuron_forward(
     """N16, N2, N3, N4, N13: charge, fire and reset for t = 1..T.
 
     Args:
-        rule: a `kernels.rules.Rule`.
-        i: input current ``[T, M, C]``, or with `norm` what is to be normalised to it.
-        values: of the rule, ``[P, C]``.
+        rule: a `kernels.rules.Rule` with P values and S states.
+        i: input current, ``[T, M, C]``; with `norm`, the input that is normalised to give the current.
+        values: parameter values of the rule, ``[P, C]``.
         firing: a `kernels.types.Firing`.
         reset: a `kernels.types.Reset`.
-        d: PDA correction ``[T, C]``, taken off the potential.
-        relaxed: fire Phi((u - theta) / alpha) instead of H(u - theta).
-        u: out, potentials after charging ``[T, M, C]``; None where they are not needed (inference).
-        s: out, spikes ``[T, M, C]``, uint8, or i's dtype in relaxed mode.
-        states: out, the rule's states behind every step ``[S, T, M, C]``; None where they are not needed.
-        carried: in and out, ``[1 + S, M, C]``: the potential and the rule's states before the first and behind the last
-            step; None starts from rest, where all are 0.
-        norm: a `kernels.types.Norm`, the normalisation in front of the neuron; None for none.
-        moments: out, a `kernels.types.Moments` of u over the rows, ``[T, C]`` each; None where they are not needed.
-        visible: out, uint8 ``[T, M, C]``: 1 where |u - theta| <= reach alpha, that is where a surrogate that is zero
-            further out can see the potential, and where u is NaN; None where it is not needed.
+        d: PDA correction, ``[T, C]``, which is subtracted from the potential.
+        relaxed: whether the neuron fires Phi((u - theta) / alpha) instead of H(u - theta).
+        u: output, potentials after charging, ``[T, M, C]``; None if they are not needed.
+        s: output, spikes, ``[T, M, C]``, uint8, or of the dtype of i in relaxed mode.
+        states: output, the rule's states after every step, ``[S, T, M, C]``; None if they are not needed.
+        carried: ``[1 + S, M, C]``, the potential and the rule's states before the first step, replaced by those after
+            the last step. With None, the neuron starts from rest, where all are 0.
+        norm: a `kernels.types.Norm`, the normalisation of the input; None for no normalisation.
+        moments: output, a `kernels.types.Moments` of u over the rows, ``[T, C]``; None if they are not needed.
+        visible: output, uint8, ``[T, M, C]``, 1 where |u - theta| <= reach alpha or u is NaN, else 0. A surrogate of
+            this reach passes a gradient to these potentials only. None if it is not needed.
 
     Returns:
-        the share of ones in visible; None without it.
+        the share of ones in visible, or None without visible.
     """
     step, _ = functions(rule, i.dtype.type)
     theta, alpha = firing.theta, firing.alpha
@@ -64,7 +64,7 @@ def neuron_forward(
 
 
 def normalised(x, norm):
-    """B4: the input current, x as it is, or (x - centre) factor + offset."""
+    """B4: the input current, which is (x - centre) factor + offset, or x itself if norm is None."""
     if norm is None:
         return x
     centre, factor, offset = norm
@@ -72,8 +72,10 @@ def normalised(x, norm):
 
 
 def fall(u, theta, v_reset):
-    """N3, N4, N13: by how much a spike lowers the potential, to v_reset (hard), by theta (soft, None), or not at
-    all ("none")."""
+    """N3, N4, N13: the amount by which a spike lowers the potential u.
+
+    It is u - v_reset for a hard reset, theta for a soft reset (v_reset is None), and 0 if v_reset is "none".
+    """
     if v_reset == "none":
         return u.dtype.type(0)
     return theta if v_reset is None else u - u.dtype.type(v_reset)
@@ -84,14 +86,16 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
 
     Args:
         rule, values, firing, reset, d: as in the forward pass.
-        ds: dL/ds ``[T, M, C]``.
-        i, s: input and spikes of the forward pass; the potentials between them are computed again.
-        direct: a `kernels.types.Direct`, a loss that acts on the potential itself; or None.
-        di: out, dL/d current ``[T, M, C]``; may be ds itself.
-        wanted: out, a `kernels.types.Wanted`.
-        start: what the forward pass was carried on from, ``[1 + S, M, C]``, constants; None for rest.
-        norm: as in the forward pass; di is then the gradient of what comes out of the normalisation.
-        dnorm: out ``[2, C]``, with `norm`: the sums of di and of di (i - centre), which its own backward pass needs.
+        ds: dL/ds, ``[T, M, C]``.
+        i, s: input and spikes of the forward pass. The potentials are computed again from them.
+        direct: a `kernels.types.Direct`, the gradient of a loss that acts on the potential itself; or None.
+        di: output, the gradient of the current, ``[T, M, C]``. It may be ds itself.
+        wanted: output, a `kernels.types.Wanted`.
+        start: the carried potential and states that the forward pass started from, ``[1 + S, M, C]``. They are
+            constants. None for rest.
+        norm: as in the forward pass. di is the gradient of the normalised input.
+        dnorm: output, ``[2, C]``, only with `norm`: the sums of di and of di (i - centre) over rows and steps, which
+            the backward pass of the normalisation needs.
     """
     _, step_back = functions(rule, i.dtype.type)
     values, theta, alpha = tuple(values), firing.theta, firing.alpha
@@ -131,8 +135,11 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
 
 
 def potentials(rule, i, s, values, theta, d, v_reset, start):
-    """N16, N3, N4, N13: the potentials u of a forward pass that fired s, and what each step started from: potential and
-    states, ``[T, 1 + S, M, C]``."""
+    """N16, N3, N4, N13: compute the potentials of a forward pass again, from its input and spikes.
+
+    Returns:
+        the potentials u, ``[T, M, C]``, and the potential and states before each step, ``[T, 1 + S, M, C]``.
+    """
     step, _ = functions(rule, i.dtype.type)
     u, before = np.empty_like(i), np.empty((len(i), 1 + len(rule.states), *i[0].shape), i.dtype)
     now = np.zeros_like(before[0]) if start is None else start
@@ -145,6 +152,8 @@ def potentials(rule, i, s, values, theta, d, v_reset, start):
 
 
 def neuron_reset(u, s, theta, reset, v):
-    """N3, N4, N13: the potential after the reset, from what the forward pass stored: u, s and out v, all
-    ``[..., M, C]``."""
+    """N3, N4, N13: compute v, the potential after the reset, from the potentials u and spikes s of a forward pass.
+
+    u, s and v, the output, are ``[..., M, C]``.
+    """
     v[...] = u - s.astype(u.dtype) * fall(u, theta, reset.value)

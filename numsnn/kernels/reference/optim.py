@@ -1,8 +1,8 @@
-"""Optimiser updates, in place, of all parameters of a network at once.
+"""Updates by the optimiser, in place, of all parameters of a network at once.
 
-value, grad and the optimiser's moments are vectors of one length, cut into segments, one per parameter (a
-`types.Segments`); factor is the schedule's, of every learning rate. A value is brought back into its bounds after the
-update.
+value, grad and the optimiser's moments are vectors of the same length. segments, a `types.Segments`, cuts them into one
+segment per parameter. factor comes from the schedule and multiplies every learning rate. After the update, each value
+is limited to its bounds.
 """
 
 from itertools import pairwise
@@ -11,15 +11,17 @@ import numpy as np
 
 
 def _parts(segments, factor, *vectors):
-    """Views of the vectors' parts and, for every segment, its rate, decay and bounds."""
+    """For each segment: views of the vectors, the learning rate, the weight decay and the two bounds."""
     ends, settings = segments
     for (first, last), (lr, decay, low, high) in zip(pairwise((0, *ends)), settings.T, strict=True):
         yield [None if x is None else x[first:last] for x in vectors], lr * lr.dtype.type(factor), decay, low, high
 
 
 def sgd_update(value, grad, velocity, segments, factor, momentum):
-    """O1, O2, O3, O7: stochastic gradient descent; decay is added to the gradient; momentum is a `types.Momentum`,
-    whose velocity is None without one."""
+    """O1, O2, O3, O7: stochastic gradient descent. Weight decay is added to the gradient.
+
+    momentum is a `types.Momentum`. velocity is None for gradient descent without momentum.
+    """
     share = value.dtype.type(momentum.share)
     for (x, g, v), lr, decay, low, high in _parts(segments, factor, value, grad, velocity):
         step = g + decay * x  # O1
@@ -30,9 +32,12 @@ def sgd_update(value, grad, velocity, segments, factor, momentum):
 
 
 def adam_update(value, grad, first, second, segments, factor, adam, step):
-    """O4, O5, O6, O7: Adam (Kingma and Ba 2015, arXiv:1412.6980) with bias correction at step = 1, 2, ...; adam is a
-    `types.Adam`. Decay is added to the gradient, or where adam.decoupled is set (AdamW, Loshchilov and Hutter 2019,
-    arXiv:1711.05101) taken off the value."""
+    """O4, O5, O6, O7: Adam (Kingma and Ba 2015, arXiv:1412.6980) with bias correction.
+
+    first and second are the moments, and step = 1, 2, ... counts updates. adam is a `types.Adam`. Weight decay is added
+    to the gradient. With adam.decoupled, it is subtracted from the value instead (AdamW, Loshchilov and Hutter 2019,
+    arXiv:1711.05101).
+    """
     real, (beta1, beta2, eps, decoupled) = value.dtype.type, adam
     correction1, correction2 = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
     for (x, g, m, v), lr, decay, low, high in _parts(segments, factor, value, grad, first, second):
@@ -46,10 +51,10 @@ def adam_update(value, grad, first, second, segments, factor, adam, step):
 
 
 def sum_squares(x):
-    """O8: sum of squares of x as a Python float."""
+    """O8: the sum of the squares of x, computed in float64, as a Python float."""
     return float((x.astype(np.float64) ** 2).sum())
 
 
 def scale(x, factor):
-    """O8: x *= factor."""
+    """O8: multiply x by factor, in place."""
     x *= x.dtype.type(factor)

@@ -1,6 +1,7 @@
-"""Constrained parameters: what is trained is unbounded, what the neuron uses is not.
+"""Constrained parameters. The optimiser trains an unbounded raw value; the neuron uses a natural value within bounds.
 
-raw is ``[1]`` (one a layer) or ``[C]`` (one a channel), natural is always ``[C]``.
+raw is ``[1]`` (one value per layer) or ``[C]`` (one per channel). natural is always ``[C]``. dnatural and draw are the
+gradients of natural and raw.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ def positive_forward(raw, natural):
 
 
 def positive_backward(dnatural, natural, draw):
-    """P2: draw = dnatural natural, summed over channels where raw is one a layer."""
+    """P2: draw = dnatural natural, summed over channels if raw is one value per layer."""
     share = dnatural * natural
     draw[...] = share.sum() if draw.size == 1 else share
 
@@ -24,16 +25,16 @@ def unit_forward(raw, natural):
 
 
 def unit_backward(dnatural, natural, draw):
-    """N14: draw = dnatural natural (1 - natural), summed over channels where raw is one a layer."""
+    """N14: draw = dnatural natural (1 - natural), summed over channels if raw is one value per layer."""
     share = dnatural * natural * (1 - natural)
     draw[...] = share.sum() if draw.size == 1 else share
 
 
 def free_forward(raw, natural):
-    """N15: natural = raw, the same for every channel where raw is one per layer."""
+    """N15: natural = raw, the same for every channel if raw is one value per layer."""
     natural[...] = raw
 
 
 def free_backward(dnatural, natural, draw):
-    """N15: draw = dnatural, summed over channels where raw is one per layer."""
+    """N15: draw = dnatural, summed over channels if raw is one value per layer."""
     draw[...] = dnatural.sum() if draw.size == 1 else dnatural

@@ -4,34 +4,42 @@ import numpy as np
 
 
 def shift_update(d, mean, target, momentum):
-    """D3: d[t, c] <- d[t, c] + momentum (mean[t, c] - target[c]), in place."""
+    """D3: d[t, c] <- d[t, c] + momentum (mean[t, c] - target[c]), in place.
+
+    d and mean are ``[T, C]``, and target is ``[C]``.
+    """
     d += d.dtype.type(momentum) * (mean - target)
 
 
 def merge_steps(moments, total):
-    """M3: moments over all steps, ``[C]``, from those of every step, ``[T, C]``; both are `types.Moments`."""
+    """M3: compute the moments over all steps, total ``[C]``, from those of each step, moments ``[T, C]``.
+
+    Both arguments are `types.Moments`; total is the output.
+    """
     mean, var = moments
     total.mean[...] = mean.mean(0, dtype=np.float64)
     total.var[...] = var.mean(0, dtype=np.float64) + ((mean - mean.mean(0, dtype=np.float64)) ** 2).mean(0)
 
 
 def normalised_moments(moments, norm, normalised):
-    """B10: mean and variance of (x - centre) factor + offset (a `types.Norm`), for x of these moments; all ``[C]``.
-    normalised is out, and may be in the memory of the moments."""
+    """B10: the moments of (x - centre) factor + offset, if x has the given moments. All arrays are ``[C]``.
+
+    norm is a `types.Norm`. normalised, a `types.Moments`, is the output. It may use the arrays of `moments`.
+    """
     centre, factor, offset = norm
     normalised.mean[...] = (moments.mean - centre) * factor + offset
     normalised.var[...] = moments.var * factor**2
 
 
 def divergence(moments, target, objective, value, direct):
-    """D4, D5, D6: the divergence objective and its gradient on the potentials, per channel.
+    """D4, D5, D6: the divergence objective and its gradient by the potentials, per channel.
 
     Args:
-        moments: a `types.Moments` of a channel's potentials over time, samples and positions; ``[C]``.
-        target: a `types.Moments` of the normal distribution that is aimed at; ``[C]``.
-        objective: a `types.Objective`; the objective is the mean of J over channels.
-        value: out, weight J / C ``[C]``; its sum is what the loss gains.
-        direct: out, a `types.Direct`, its gradient dL/du = offset + slope u; ``[C]``.
+        moments: a `types.Moments` ``[C]`` of the potentials over steps, samples and positions.
+        target: a `types.Moments` ``[C]`` of the normal distribution that PDA aims at.
+        objective: a `types.Objective`. The objective is weight times the mean of J over channels.
+        value: output, weight J / C, ``[C]``. The loss gains the sum of these.
+        direct: output, a `types.Direct` ``[C]``, the gradient dL/du = offset + slope u.
     """
     (mean, var), (target_mean, target_var), (weight, eps, n) = moments, target, objective
     v, w = var + mean.dtype.type(eps), target_var + mean.dtype.type(eps)

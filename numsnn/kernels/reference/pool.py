@@ -1,7 +1,7 @@
-"""Average and max pooling, channels last: x ``[B, H, W, C]`` -> y ``[B, Ho, Wo, C]``.
+"""Average and max pooling, channels last, of x ``[B, H, W, C]`` to y ``[B, Ho, Wo, C]``.
 
-window is a `types.Window`; Ho = (H + 2 ph - kh) // sh + 1. An average counts padded
-zeros (as PyTorch's default does); a maximum never picks a padded position.
+Ho = (H + 2 ph - kh) // sh + 1, and Wo likewise. window is a `types.Window`. An average includes padded zeros, as
+PyTorch's default does. A maximum is never taken at a padded position.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from .conv import _tap
 
 
 def avg_pool2d_forward(x, window, y):
-    """W7: mean over each window; x may be uint8 spikes."""
+    """W7: y is the mean over each filter window. x may be uint8 spikes."""
     kernel, stride, (ph, pw) = window
     padded = np.pad(x.astype(y.dtype), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     y[...] = 0
@@ -20,7 +20,7 @@ def avg_pool2d_forward(x, window, y):
 
 
 def avg_pool2d_backward(dy, window, dx):
-    """W7: every position of a window gets an equal share of the window's gradient."""
+    """W7: each position of a filter window gets an equal share of the window's gradient. dx is the output."""
     kernel, stride, (ph, pw) = window
     batch, height, width, channels = dx.shape
     padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)
@@ -30,8 +30,11 @@ def avg_pool2d_backward(dy, window, dx):
 
 
 def max_pool2d_forward(x, window, y, index):
-    """W8: maximum over each window, y in x's dtype; index (int16) is the winning tap ky kw + kx, the first of
-    equals."""
+    """W8: y is the maximum over each filter window, in the dtype of x.
+
+    index, the second output, is int16 of the shape of y: the tap ky kw + kx of the maximum, or the first one of several
+    equal maxima.
+    """
     kernel, stride, (ph, pw) = window
     padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     inside = np.pad(np.ones(x.shape, bool), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
@@ -45,7 +48,7 @@ def max_pool2d_forward(x, window, y, index):
 
 
 def max_pool2d_backward(dy, index, window, dx):
-    """W8: the winner of a window gets the window's gradient."""
+    """W8: the position of the maximum gets the gradient of its filter window. dx is the output."""
     kernel, stride, (ph, pw) = window
     batch, height, width, channels = dx.shape
     padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)

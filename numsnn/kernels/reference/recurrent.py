@@ -1,13 +1,15 @@
 """Neurons with memory beyond the potential, over all time steps, forward and backward.
 
-To the leaky integrate-and-fire neuron of `neuron.py` any of four parts may be added (docs/method.md, group X):
+The leaky integrate-and-fire neuron of `neuron.py` can have four extensions, in any combination (docs/method.md, group
+X):
 
     lateral      i'[t] = i[t] + s[t-1] W                          dense weights from the layer's own spikes
     synapse      j[t] = gamma j[t-1] + i'[t]                      the current has a decay of its own
     adaptation   a[t] = rho a[t-1] + (1 - rho) s[t],   theta[t] = theta + kappa a[t-1]
-    refractory   for R steps after a spike the potential is held and cannot fire
+    refractory   for R steps after a spike the potential is held and the neuron cannot fire
 
-Arrays are ``[T, M, C]``: time, everything that shares parameters, channels. With lateral weights M counts samples.
+Arrays are ``[T, M, C]``: T steps, M rows (which share parameters), and C channels. With lateral weights a row is a
+sample.
 """
 
 import numpy as np
@@ -20,16 +22,16 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
     """N1, N2, N3, N4, N13, X1, X4, X7, X8, X14: charge, fire and reset for t = 1..T.
 
     Args:
-        i: input current ``[T, M, C]``.
-        beta: leak ``[C]``.
+        i: input current, ``[T, M, C]``.
+        beta: leak, ``[C]``.
         extensions: a `kernels.types.Extensions`.
         firing, reset: a `kernels.types.Firing` and a `kernels.types.Reset`.
-        d: PDA correction ``[T, C]``.
-        decay_input: scale the current by 1 - beta.
-        relaxed: fire the surrogate's distribution function instead of H(u - theta[t]).
-        stored: out, a `kernels.types.Stored`.
-        carried: in and out, ``[5, M, C]``: potential, synaptic current, adaptation, spikes and remaining refractory
-            steps before the first and after the last step; None starts from 0.
+        d: PDA correction, ``[T, C]``.
+        decay_input: whether the current is scaled by 1 - beta.
+        relaxed: whether the neuron fires the surrogate's distribution function instead of H(u - theta[t]).
+        stored: output, a `kernels.types.Stored`.
+        carried: ``[5, M, C]``, the potential, synaptic current, adaptation, spikes and remaining refractory steps
+            before the first step, replaced by those after the last step. With None, all start from 0.
     """
     w, gamma, rho, kappa, refractory = extensions
     u, s, j, a, held = stored
@@ -68,14 +70,14 @@ def recurrent_backward(
     of `recurrent_forward`, from t = T down to 1.
 
     Args:
-        ds: dL/ds ``[T, M, C]``.
-        stored: what the forward pass left.
+        ds: dL/ds, ``[T, M, C]``.
+        stored: the arrays that the forward pass filled.
         beta, extensions, firing, reset, d, decay_input: as in the forward pass.
-        direct: a `kernels.types.Direct`, a loss that acts on the potential itself; or None.
-        di: out, dL/di ``[T, M, C]``.
-        dlateral: out ``[C, C]``; None without lateral weights.
-        wanted: out, a `kernels.types.Wanted` with the values beta, gamma, rho and kappa.
-        start: what the forward pass was carried on from, ``[5, M, C]``, constants; None for 0.
+        direct: a `kernels.types.Direct`, the gradient of a loss that acts on the potential itself; or None.
+        di: output, dL/di, ``[T, M, C]``.
+        dlateral: output, the gradient of the lateral weights, ``[C, C]``; None without lateral weights.
+        wanted: output, a `kernels.types.Wanted` with the values beta, gamma, rho and kappa.
+        start: the carried state that the forward pass started from, ``[5, M, C]``, a constant; None for 0.
     """
     w, gamma, rho, kappa, _ = extensions
     u, s, j, a, held = stored
@@ -85,7 +87,7 @@ def recurrent_backward(
     gain = 1 - beta if decay_input else np.ones_like(beta)
     zero = np.zeros_like(u[0])
     v_start, j_start, a_start, s_start, _ = (zero,) * 5 if start is None else start
-    e, f, h, lateral = zero, zero, zero, zero  # dL/dv[t], dL/da[t], gamma dL/dj[t+1], dL/ds[t] by way of W
+    e, f, h, lateral = zero, zero, zero, zero  # dL/dv[t], dL/da[t], gamma dL/dj[t+1], dL/ds[t] through W
     for total in (dlateral, *wanted.values, wanted.theta, wanted.alpha):
         if total is not None:
             total[...] = 0

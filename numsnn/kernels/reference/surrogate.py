@@ -1,5 +1,7 @@
-"""The seven surrogate families as NumPy text (docs/method.md, S1): density phi and distribution function Phi at
-width 1, for arrays of any float dtype."""
+"""The seven surrogate families in NumPy (docs/method.md, S1), for arrays of any float dtype.
+
+Each family has a density phi and a distribution function Phi at width 1.
+"""
 
 import numpy as np
 from scipy.special import erf, expit

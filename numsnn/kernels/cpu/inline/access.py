@@ -1,12 +1,12 @@
-"""Reads and writes of arrays that the compiler is told not to overlap.
+"""Reads and writes that tell the compiler which arrays do not overlap.
 
-A loop over slices of ten arrays is vectorised behind a test, on every row, of whether what it writes overlaps what it
-reads; on short rows the tests and slices take longer than the loop. Here every array of a kernel has a role, and
-elements of different roles are promised to lie apart: one array has one role, also where it is both input and output,
-unless its roles are different rows.
+Without this, LLVM vectorises a loop over slices of ten arrays behind a test, made for every row, of whether the arrays
+that it writes overlap those that it reads. For short rows, these tests and slices take longer than the loop. Here every
+array of a kernel has a role, and the kernel promises that elements of different roles do not share memory. An array
+has one role, even if it is both input and output, unless its roles are different rows.
 
 An array whose first axis counts the numbers of a tuple (a rule's states, values, or gradients of values) is read and
-written with `read_all`, `write_all` and `add_all`: each number has a role of its own, "state 0", "state 1" and so on.
+written with `read_all`, `write_all` and `add_all`. Each number has a role of its own: "state 0", "state 1" and so on.
 """
 
 from llvmlite import ir
@@ -16,7 +16,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 MOST_STATES, MOST_VALUES = 4, 8
-"""States and values that the rule of a neuron may have."""
+"""Largest number of states and of values that the rule of a neuron may have."""
 
 ROLES = (
     "value",
@@ -39,11 +39,11 @@ ROLES = (
     *(f"history {n}" for n in range(MOST_STATES)),
     *(f"dvalue {n}" for n in range(MOST_VALUES)),
 )
-"""What the arrays of a kernel may be. Any number of arrays may be a "value", which is only read."""
+"""The roles that the arrays of a kernel may have. Arrays with the role "value" are only read, and may overlap."""
 
 
 def _element(context, builder, kind, array, index):
-    """The address of array[index], an index of one dimension or a tuple; not counted from the end."""
+    """The address of array[index]. index is one number or a tuple; a negative index is not counted from the end."""
     view = context.make_array(kind)(context, builder, array)
     index = cgutils.unpack_tuple(builder, index) if kind.ndim > 1 else [index]
     first = builder.bitcast(view.data, cgutils.voidptr_t)
@@ -55,7 +55,7 @@ def _element(context, builder, kind, array, index):
 
 
 def _mark(builder, instruction, role):
-    """Say that a load or store touches arrays of this role only."""
+    """Tell LLVM that a load or store touches arrays of this role only."""
     module = builder.module
     domain = module.add_metadata(["numsnn"])
     scopes = {name: module.add_metadata([name, domain]) for name in ROLES}
@@ -72,7 +72,7 @@ def _known(role):
 
 @intrinsic(prefer_literal=True)
 def read(typingctx, array, role, index):
-    """array[index], an element."""
+    """Return the element array[index]. role is a literal string of `ROLES`."""
     name = _known(role)
     place = types.UniTuple(types.intp, array.ndim) if array.ndim > 1 else types.intp
 
@@ -86,7 +86,7 @@ def read(typingctx, array, role, index):
 
 @intrinsic(prefer_literal=True)
 def write(typingctx, array, role, index, value):
-    """array[index] = value."""
+    """Set array[index] = value. role is a literal string of `ROLES`."""
     name = _known(role)
     place = types.UniTuple(types.intp, array.ndim) if array.ndim > 1 else types.intp
 
@@ -99,7 +99,7 @@ def write(typingctx, array, role, index, value):
 
 
 def _place(axes):
-    """The type of an index of so many axes."""
+    """The Numba type of an index with this number of axes."""
     return types.UniTuple(types.intp, axes) if axes > 1 else types.intp
 
 
@@ -116,8 +116,11 @@ def _role(kind, number):
 
 @intrinsic(prefer_literal=True)
 def read_all(typingctx, array, kind, index, count):
-    """(array[0, *index], ..., array[count - 1, *index]); kind is "value", for arrays that are only read, or the word in
-    front of the numbers' roles. count is known when the kernel is compiled."""
+    """Return the tuple (array[0, *index], ..., array[count - 1, *index]).
+
+    kind is "value" for arrays that are only read, or the word before the number in the roles, such as "state". count is
+    a constant when the kernel is compiled.
+    """
     many, word = count.literal_value, kind.literal_value
 
     def generate(context, builder, signature, arguments):
@@ -132,7 +135,10 @@ def read_all(typingctx, array, kind, index, count):
 
 
 def _write_numbers(array, kind, index, numbers, wanted, combine):
-    """Signature and generator of a function that writes a tuple of numbers, those that are wanted."""
+    """The signature and the code generator of a function that writes those numbers of a tuple that are wanted.
+
+    combine(builder, address, value, role) returns the value to store.
+    """
     word = kind.literal_value
 
     def generate(context, builder, signature, arguments):
@@ -151,7 +157,7 @@ def _write_numbers(array, kind, index, numbers, wanted, combine):
 
 @intrinsic(prefer_literal=True)
 def write_all(typingctx, array, kind, index, numbers):
-    """array[n, *index] = numbers[n] for every n."""
+    """Set array[n, *index] = numbers[n] for every n. kind is that of `read_all`."""
     arguments, generate = _write_numbers(
         array, kind, index, numbers, lambda number: True, lambda builder, address, value, role: value
     )
@@ -160,8 +166,11 @@ def write_all(typingctx, array, kind, index, numbers):
 
 @intrinsic(prefer_literal=True)
 def add_all(typingctx, array, kind, index, numbers, wanted):
-    """array[n, *index] += numbers[n] for every n that is wanted: a string with a 1 for each that is, and a 0 for each
-    that is not, known when the kernel is compiled."""
+    """Add numbers[n] to array[n, *index] for every n that is wanted.
+
+    wanted is a string with the character 1 for each number that is wanted, and 0 for each other one. It is a constant
+    when the kernel is compiled.
+    """
 
     def add(builder, address, value, role):
         before = builder.load(address)

@@ -1,8 +1,8 @@
 """The inner loops of convolutions and matrix products: sums of rows, dot products, blocks of a matrix product and small
-transforms, with their partial sums in vector registers (`vector`).
+transforms. They keep their partial sums in vector registers (`vector`).
 
-Measured on one Zen 5 core, `multiply_tile` runs at 250 GFLOP/s, all that the core has, and `sum_rows` reads weights as
-fast as the second-level cache delivers them, 1.8 times as fast as the best plain loop found.
+Measured on one Zen 5 core, `multiply_tile` runs at 250 GFLOP/s, which is the core's peak. `sum_rows` reads weights as
+fast as the second-level cache delivers them, 1.8 times as fast as the best plain loop that was found.
 """
 
 import functools
@@ -14,17 +14,17 @@ from numba.extending import intrinsic
 from .vector import REGISTER_BYTES, REGISTERS, Emitter
 
 TILE_ROWS = 8 if REGISTERS == 32 else 6
-"""Rows of the block of a matrix product whose sums are kept in registers."""
+"""Rows of the register block of a matrix product."""
 
 TILE_VECTORS = 2
-"""Vectors that block is wide. 8 x 2 of 32 registers, or 6 x 2 of 16, leave room for what is multiplied."""
+"""Vectors per row of the register block. 8 x 2 of 32 registers, or 6 x 2 of 16, leave registers for the factors."""
 
 MOST_VECTORS = REGISTERS // 2
-"""Vectors of a row of sums that `sum_rows` keeps in registers at most."""
+"""Largest number of vectors of partial sums that `sum_rows` keeps in registers."""
 
 
 def panel_columns(dtype):
-    """Columns of the block of a matrix product whose sums are kept in registers, hence of a panel."""
+    """Columns of the register block of a matrix product, and therefore of a panel of packed weights."""
     return TILE_VECTORS * REGISTER_BYTES // np.dtype(dtype).itemsize
 
 
@@ -32,11 +32,13 @@ def panel_columns(dtype):
 def sum_rows(
     typingctx, out, at, initial, initial_at, table, column, columns, index, value, base, first, last, segments
 ):
-    """out[at + c] = initial[initial_at + c] + sum of value[k] table[base[g] + index[k] + column + c] over the entries
+    """Sum scaled rows of a table into one row of out.
+
+    out[at + c] = initial[initial_at + c] + sum of value[k] table[base[g] + index[k] + column + c], over the entries
     k = first[g]..last[g]-1 of all segments g = 0..segments-1, for c = 0..columns-1.
 
-    All arrays are flat; out, initial, table and value are of one real type. initial may be out itself. Sixteen vectors
-    of a row are summed at a time, then eight, four, two, one, and a masked one.
+    All arrays are flat. out, initial, table and value have the same real type, and initial may be out itself. The row
+    is summed in blocks of 16 vectors, then of 8, 4, 2 and 1, and at last in one vector with a mask.
     """
     size = types.intp
     signature = types.void(out, size, initial, size, table, size, size, index, value, base, first, last, size)
@@ -60,14 +62,18 @@ def sum_rows(
 
 
 def _sum_block(emit, kinds, arguments, done, vectors, mask=None):
-    """One block of columns of `sum_rows`. Narrow blocks take several entries at a time, each with sums of its own: one
-    sum after the other would wait for the addition before it."""
+    """Write the code for one block of columns of `sum_rows`.
+
+    A narrow block takes several entries at a time, each with partial sums of its own. With a single sum, every addition
+    would wait for the one before it.
+    """
     builder = emit.builder
     out, at, initial, initial_at, table, column, _, index, value, base, *_, segments = arguments
     target = emit.pointer(kinds[0], out, builder.add(at, done))
     source = emit.pointer(kinds[2], initial, builder.add(initial_at, done))
     rows = emit.pointer(kinds[4], table, builder.add(column, done))
     ways = max(1, 4 // vectors)
+    # totals[way][j] is a register: the partial sum of vector j over every ways-th entry; initial goes to the first way.
     totals = [[emit.variable() for _ in range(vectors)] for _ in range(ways)]
     for j in range(vectors):
         builder.store(emit.load(source, j, mask), totals[0][j])
@@ -92,6 +98,7 @@ def _sum_block(emit, kinds, arguments, done, vectors, mask=None):
             start = whole
         with emit.steps(start, stop) as (k, _):
             add(lowest, k, 0)
+    # The partial sums of the ways are added in order, and the row is stored once.
     for j in range(vectors):
         for way in range(1, ways):
             emit.accumulate(totals[0][j], builder.load(totals[way][j]))
@@ -100,11 +107,14 @@ def _sum_block(emit, kinds, arguments, done, vectors, mask=None):
 
 @intrinsic
 def dot_rows(typingctx, out, at, index, first, last, a, a_base, b, b_base, b_row, columns, segments):
-    """out[at + index[k]] = sum of a[a_base[g] + c] b[b_base[g] + index[k] b_row + c] over c < columns and the segments
+    """Compute dot products of rows of b with a row of a.
+
+    out[at + index[k]] = sum of a[a_base[g] + c] b[b_base[g] + index[k] b_row + c] over c < columns and the segments
     g = 0..segments-1, for the entries k = first..last-1.
 
-    All arrays are flat; out, a and b are of one real type. Eight rows of b share what is read of a, then four, two,
-    one; a row's products are added lane by lane, and the lanes at the end, in one order however many rows there are.
+    All arrays are flat. out, a and b have the same real type. Eight rows of b share one read of a, then four, two and
+    one. The products of a row are added lane by lane, and the lanes at the end, so that the order of a row's sum does
+    not depend on the number of rows.
     """
     size = types.intp
     signature = types.void(out, size, index, size, size, a, a_base, b, b_base, size, size, size)
@@ -125,11 +135,12 @@ def dot_rows(typingctx, out, at, index, first, last, a, a_base, b, b_base, b_row
 
 
 def _dot_block(emit, kinds, arguments, k, ways):
-    """So many entries of `dot_rows`, from k on."""
+    """Write the code for `ways` entries of `dot_rows`, beginning with entry k."""
     builder = emit.builder
     out, at, index, _, _, a, a_base, b, b_base, b_row, columns, segments = arguments
     numbers = [emit.read_index(kinds[2], index, builder.add(k, emit.number(way))) for way in range(ways)]
     offsets = [builder.mul(number, b_row) for number in numbers]
+    # One register per row of b holds that row's sums, one per lane.
     totals = [emit.variable() for _ in range(ways)]
     for total in totals:
         builder.store(emit.nothing, total)
@@ -155,11 +166,12 @@ def _dot_block(emit, kinds, arguments, k, ways):
 
 @intrinsic
 def multiply_tile(typingctx, a, a_at, a_row, a_step, b, b_at, depth, c, c_at, c_row, fresh):
-    """c[r, j] (+)= sum over k < depth of a[r, k] b[k, j] for a block of TILE_ROWS rows and `panel_columns` columns.
+    """Compute one register block of a matrix product: TILE_ROWS rows by `panel_columns` columns.
 
-    All arrays are flat, of one real type. a[r, k] stands at a_at + r a_row + k a_step, b[k, j] at b_at +
-    k panel_columns + j (a panel, its rows one behind the other), c[r, j] at c_at + r c_row + j. Where fresh is true, c
-    is overwritten.
+    c[r, j] = sum over k < depth of a[r, k] b[k, j] if fresh is true; otherwise this sum is added to c[r, j].
+
+    All arrays are flat and have the same real type. a[r, k] is at a_at + r a_row + k a_step. b is a panel, whose rows
+    are contiguous: b[k, j] is at b_at + k panel_columns + j. c[r, j] is at c_at + r c_row + j.
     """
     size = types.intp
     signature = types.void(a, size, size, size, b, size, size, c, size, size, types.boolean)
@@ -173,6 +185,7 @@ def multiply_tile(typingctx, a, a_at, a_row, a_step, b, b_at, depth, c, c_at, c_
         width = emit.number(TILE_VECTORS * emit.lanes)
         row_of = [builder.mul(a_row, emit.number(r)) for r in range(TILE_ROWS)]
         target = [builder.gep(out, [builder.mul(c_row, emit.number(r))]) for r in range(TILE_ROWS)]
+        # One register per row r and vector j of the block; they are loaded before and stored after the loop over k.
         block = [(r, j, emit.variable()) for r in range(TILE_ROWS) for j in range(TILE_VECTORS)]
         with builder.if_else(fresh) as (overwrite, add):
             with overwrite:
@@ -181,6 +194,7 @@ def multiply_tile(typingctx, a, a_at, a_row, a_step, b, b_at, depth, c, c_at, c_
             with add:
                 for r, j, total in block:
                     builder.store(emit.load(target[r], j), total)
+        # Each k reads TILE_VECTORS vectors of b and one number per row of a, and uses each of them in several products.
         with emit.steps(emit.number(0), depth) as (k, _):
             row = builder.gep(panel, [builder.mul(k, width)])
             right = [emit.load(row, j) for j in range(TILE_VECTORS)]
@@ -196,14 +210,14 @@ def multiply_tile(typingctx, a, a_at, a_row, a_step, b, b_at, depth, c, c_at, c_
 
 
 def square_transform(matrix):
-    """An intrinsic for Y = M X M^T, where M is a constant matrix and every entry of X and Y a row of numbers.
+    """An intrinsic that computes Y = M X M^T for a constant matrix M, where each entry of X and Y is a row of numbers.
 
     Args:
-        matrix: M, rows of numbers.
+        matrix: M, a sequence of rows.
 
     Returns:
-        transform(y, y_at, y_down, y_right, x, x_at, x_down, x_right, columns), for flat arrays of one real type:
-        entry (i, j) of X begins at x_at + i x_down + j x_right, likewise for Y, and is `columns` numbers long.
+        transform(y, y_at, y_down, y_right, x, x_at, x_down, x_right, columns) for flat arrays of the same real type.
+        Entry (i, j) of X is the `columns` numbers from x_at + i x_down + j x_right on, and likewise for Y.
     """
     tall, wide = len(matrix), len(matrix[0])
 
@@ -220,6 +234,7 @@ def square_transform(matrix):
                 source = emit.pointer(signature.args[4], x, builder.add(x_at, column))
                 target = emit.pointer(signature.args[0], y, builder.add(y_at, column))
                 step = functools.partial(emit.step, source, x_down, x_right)
+                # One vector of columns of all entries is in registers; half holds M X.
                 entries = [[emit.load(step(i, j), 0, mask) for j in range(wide)] for i in range(wide)]
                 half = [emit.combine(matrix, [entries[k][j] for k in range(wide)]) for j in range(wide)]
                 for i in range(tall):

@@ -1,4 +1,4 @@
-"""What is found out about a row of potentials while it is computed: where the surrogate sees it, and its moments."""
+"""Measurements of a row of potentials while it is in the cache: which potentials are visible, and their moments."""
 
 from numba.extending import register_jitable
 
@@ -7,7 +7,10 @@ from ...steps import settle_moments
 
 @register_jitable(inline="always")
 def see(u, theta, inverse_width, reach, visible):
-    """Mark the potentials within reach of the surrogate, and count them; a NaN is marked."""
+    """D7: set visible to 1 for each potential within the surrogate's reach and to 0 for others, and return the count.
+
+    A NaN counts as visible. The two loops are separate, because each of them is then vectorised.
+    """
     count = 0
     for c in range(len(visible)):
         visible[c] = not abs((u[c] - theta[c]) * inverse_width[c]) > reach
@@ -18,7 +21,11 @@ def see(u, theta, inverse_width, reach, visible):
 
 @register_jitable(inline="always")
 def measure(u, shift, drift, square, opening):
-    """Add a row of potentials to the sums of distances, and of squared distances, from the tile's first row."""
+    """Add one row's distances from the tile's first row to drift, and their squares to square.
+
+    opening is true for the first row itself, which is stored in shift. Distances from a number near the mean keep a
+    large mean from swallowing a small variance.
+    """
     if opening:
         for c in range(len(square)):
             shift[c] = u[c]
@@ -32,7 +39,7 @@ def measure(u, shift, drift, square, opening):
 
 @register_jitable(inline="always")
 def finish(shift, drift, rows, mean, square):
-    """M4: turn these sums into the mean, and the sum of squared distances from it."""
+    """M4: turn the sums of `measure` into the mean and the sum of squared distances from it, per channel."""
     for c in range(len(mean)):
         inverse = type(shift[c])(1) / type(shift[c])(rows)
         mean[c], square[c] = settle_moments(shift[c], drift[c], square[c], inverse)

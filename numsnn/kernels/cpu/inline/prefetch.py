@@ -1,7 +1,8 @@
-"""Asks the processor for memory ahead of its use.
+"""Asks the processor to load memory before it is used.
 
-It follows a long run of addresses by itself. A kernel that takes a tile through all time steps reads short runs, each
-a new one to the processor, which then waits for its first lines: a third to two thirds of the time, measured.
+A processor recognises a long run of consecutive addresses and loads it ahead by itself. A kernel that takes a tile
+through all time steps reads many short runs, and the processor waits for the first cache lines of each. This waiting
+was measured to take one to two thirds of the time.
 """
 
 from llvmlite import ir
@@ -11,14 +12,14 @@ from numba.extending import intrinsic, register_jitable
 
 LINE_BYTES = 64
 AHEAD_BYTES = 8192
-"""How far ahead rows are asked for."""
+"""How many bytes of rows ahead memory is loaded."""
 
 FLAG = ir.IntType(32)
 
 
 @intrinsic
 def _ask(typingctx, array, t, m, c, count):
-    """Ask for array[t, m, c : c + count]; no harm where that lies outside of the array."""
+    """Ask for array[t, m, c : c + count]. Addresses outside of the array do no harm."""
     size = types.intp
     signature = types.void(array, size, size, size, size)
 
@@ -37,7 +38,7 @@ def _ask(typingctx, array, t, m, c, count):
         index = context.get_value_type(size)
         stop, step = builder.mul(count, view.itemsize), ir.Constant(index, LINE_BYTES)
         with cgutils.for_range_slice(builder, ir.Constant(index, 0), stop, step, index) as (byte_at, _):
-            # to be read, kept close, data
+            # the flags mean: for reading, keep in all caches, data
             builder.call(ask, [builder.gep(first, [byte_at]), FLAG(0), FLAG(3), FLAG(1)])
         return context.get_dummy_value()
 
@@ -46,8 +47,11 @@ def _ask(typingctx, array, t, m, c, count):
 
 @register_jitable(inline="always")
 def ahead(array, t, m, first, last, left, n, direction):
-    """Ask for the row of the tile that comes AHEAD_BYTES after array[t, m, left : left + n], in order of rows and then
-    of steps, the steps upwards (direction 1) or downwards (-1)."""
+    """Ask for the row of the tile that is used AHEAD_BYTES after array[t, m, left : left + n].
+
+    A kernel goes through the rows first to last - 1 of a step, and then through the next step, upwards in time
+    (direction 1) or downwards (direction -1).
+    """
     rows = max(1, AHEAD_BYTES // (n * array.itemsize)) + m - first
     t += direction * (rows // (last - first))
     if 0 <= t < len(array):

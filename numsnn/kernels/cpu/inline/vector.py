@@ -1,10 +1,11 @@
 """Vectors in the processor's registers, written as LLVM instructions.
 
-Numba vectorises a loop but keeps no block of partial sums in registers across the loop around it, and that is what
-convolutions and matrix products live on. So their inner loops (`blocks`) are written as LLVM instructions on vectors,
-with `llvmlite`'s builder; LLVM turns them into the machine's own: no assembly, no build step, any processor.
+Numba vectorises an inner loop, but does not keep a block of partial sums in registers across the loop around it.
+Convolutions and matrix products need this to be fast. Their inner loops (`blocks`) are therefore written as LLVM
+instructions on vectors, with the builder of `llvmlite`. LLVM translates them for any processor, so that numsnn needs
+neither assembly nor a build step.
 
-How many numbers a register holds, and how many registers there are, is asked of Numba's own target once, on import.
+On import, this module asks Numba's code generator for the size and the number of the registers.
 """
 
 from llvmlite import ir
@@ -17,7 +18,7 @@ SHORT = ir.IntType(32)
 
 
 def _registers():
-    """Bytes of a vector register, and how many there are, on the processor Numba compiles for."""
+    """The bytes per vector register and the number of registers of the processor that Numba compiles for."""
     features = cpu_target.target_context.codegen()._tm_features.split(",")
     if "+avx512f" in features:
         return 64, 32
@@ -31,12 +32,18 @@ REGISTER_BYTES, REGISTERS = _registers()
 
 @register_jitable
 def lanes(array):
-    """Numbers of the array's type that one register holds."""
+    """How many numbers of the array's type one register holds."""
     return REGISTER_BYTES // array.itemsize
 
 
 class Emitter:
-    """Writes LLVM instructions on vectors of one real type."""
+    """Writes LLVM instructions on vectors of one real type.
+
+    Attributes:
+        lanes: numbers per vector.
+        bytes: bytes per number.
+        nothing: a vector of zeros.
+    """
 
     def __init__(self, context, builder, real):
         self.context, self.builder = context, builder
@@ -48,6 +55,7 @@ class Emitter:
         self.nothing = ir.Constant(self.vector, None)
 
     def number(self, value):
+        """A constant index."""
         return ir.Constant(self.index, value)
 
     def pointer(self, kind, array, first):
@@ -56,7 +64,7 @@ class Emitter:
         return self.builder.gep(data, [first])
 
     def load(self, pointer, vectors=0, mask=None):
-        """The vector that lies so many vectors behind the pointer; of the mask's lanes alone, the others zero."""
+        """Load the vector at the pointer plus `vectors` whole vectors. Lanes outside of the mask are 0."""
         at = self._at(pointer, vectors)
         if mask is None:
             return self.builder.load(at, align=self.bytes)
@@ -64,6 +72,7 @@ class Emitter:
         return self.builder.call(load, [at, SHORT(self.bytes), mask, self.nothing])
 
     def store(self, value, pointer, vectors=0, mask=None):
+        """Store a vector at the pointer plus `vectors` whole vectors. Lanes outside of the mask are not written."""
         at = self._at(pointer, vectors)
         if mask is None:
             self.builder.store(value, at, align=self.bytes)
@@ -76,12 +85,12 @@ class Emitter:
         return self.builder.bitcast(at, self.vector.as_pointer())
 
     def _masked(self, what, result, *arguments):
-        """LLVM's masked load or store of this type of vector."""
+        """LLVM's function for a masked load or store of this type of vector."""
         name = f"llvm.masked.{what}.v{self.lanes}f{8 * self.bytes}.p0"
         return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, arguments), name)
 
     def first_lanes(self, count):
-        """A mask of the first so many lanes."""
+        """A mask that selects the first `count` lanes."""
         lane = ir.Constant(ir.VectorType(self.index, self.lanes), list(range(self.lanes)))
         most = self.builder.insert_element(ir.Constant(lane.type, ir.Undefined), count, SHORT(0))
         zeros = ir.Constant(ir.VectorType(SHORT, self.lanes), None)
@@ -93,7 +102,7 @@ class Emitter:
         return self.builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(SHORT, self.lanes), None))
 
     def accumulate(self, total, a, b=None):
-        """total += a, or a b with one rounding; total is a variable that LLVM keeps in a register."""
+        """Add a, or the product a b with a single rounding, to total, a variable that LLVM keeps in a register."""
         if b is not None:
             a = self.builder.fmul(a, b, flags=["contract"])
         self.builder.store(self.builder.fadd(a, self.builder.load(total), flags=["contract"]), total)
@@ -104,7 +113,7 @@ class Emitter:
         return self.builder.gep(pointer, [self.builder.add(*moved)])
 
     def combine(self, matrix, vectors):
-        """The constant matrix times a column of vectors; zeros and ones cost nothing."""
+        """The product of a constant matrix and a column of vectors. Entries 0, 1 and -1 need no multiplication."""
         sums = []
         for row in matrix:
             total = None
@@ -126,14 +135,15 @@ class Emitter:
         return sums
 
     def variable(self):
+        """A vector variable, which LLVM keeps in a register."""
         return cgutils.alloca_once(self.builder, self.vector)
 
     def steps(self, first, last, step=1):
-        """A loop over first, first + step, ... below last; gives the index."""
+        """A context manager that writes a loop over first, first + step, ... below last. It yields the index first."""
         return cgutils.for_range_slice(self.builder, first, last, self.number(step), self.index)
 
     def add_lanes(self, vector):
-        """The sum of a vector's lanes: halves are added until one number is left."""
+        """The sum of a vector's lanes. The halves are added until one number is left."""
         width = self.lanes
         while width > 1:
             width //= 2
@@ -143,7 +153,7 @@ class Emitter:
         return self.builder.extract_element(vector, SHORT(0))
 
     def read_index(self, kind, array, k):
-        """array[k] of an integer array, as an index."""
+        """The element array[k] of an integer array, converted to an index."""
         value = self.builder.load(self.pointer(kind, array, k))
         widen = self.builder.sext if kind.dtype.signed else self.builder.zext
         return value if value.type == self.index else widen(value, self.index)
@@ -151,7 +161,7 @@ class Emitter:
 
 @intrinsic
 def nonzero_bits(typingctx, x, at):
-    """Which of the `lanes(x)` numbers of the flat array x from x[at] on are not zero, as the bits of a uint64."""
+    """A uint64 whose bit k is 1 where x[at + k] is not zero, for k < lanes(x). x is a flat array."""
     signature = types.uint64(x, types.intp)
 
     def generate(context, builder, signature, arguments):
@@ -171,7 +181,7 @@ def nonzero_bits(typingctx, x, at):
 
 @intrinsic
 def lowest_bit(typingctx, bits):
-    """The number of the lowest bit that is set, as an index; bits are a uint64 that is not zero."""
+    """The position of the lowest bit that is set, as an index. bits is a uint64 that is not zero."""
     signature = types.intp(types.uint64)
 
     def generate(context, builder, signature, arguments):
@@ -182,8 +192,11 @@ def lowest_bit(typingctx, bits):
 
 @intrinsic
 def copy_row(typingctx, target, at, source, source_at, count):
-    """target[at + k] = source[source_at + k] for k < count: flat arrays, target of a real type, source of the same or
-    uint8. Unlike a slice of an array it costs nothing but the copying, which short rows are all about."""
+    """Set target[at + k] = source[source_at + k] for k < count.
+
+    Both arrays are flat. target has a real type, and source the same type or uint8. A slice assignment would also
+    create array views, which takes longer than copying a short row.
+    """
     size = types.intp
     signature = types.void(target, size, source, size, size)
 
@@ -212,7 +225,7 @@ def copy_row(typingctx, target, at, source, source_at, count):
 
 @intrinsic
 def clear_row(typingctx, target, at, count):
-    """target[at + k] = 0 for k < count, in a flat array of a real type."""
+    """Set target[at + k] = 0 for k < count, in a flat array of a real type."""
     signature = types.void(target, types.intp, types.intp)
 
     def generate(context, builder, signature, arguments):

@@ -1,1 +1,1 @@
-"""How kernels are started, and how their work is cut."""
+"""Launches kernels, and cuts their work into tiles."""

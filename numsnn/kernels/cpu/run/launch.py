@@ -1,9 +1,9 @@
-"""Spreads tiles over threads. The one owner of threads in the CPU target.
+"""Distributes tiles over threads. All threads of the CPU kernels are started here.
 
-Every kernel divides its work into tiles whose borders depend on shapes alone, and every tile writes what no other
-writes; sums over tiles are made afterwards, in order. Threads take tiles as they come free, so results do not depend
-on how many there are. The range kernels release the interpreter lock, hence ordinary Python threads do: they start in
-microseconds, may be used from several threads at once, and survive a fork.
+Every kernel divides its work into tiles whose borders depend on shapes alone, and no two tiles write the same elements.
+Sums over tiles are made afterwards, in order. Threads take tiles as they become free, and results do not depend on the
+number of threads. The range kernels release Python's interpreter lock, so the threads are ordinary Python threads. They
+start in microseconds, may be used from several threads at once, and survive a fork.
 """
 
 import itertools
@@ -17,13 +17,14 @@ import numpy as np
 from . import roles
 
 TILE_ELEMENTS = 32768
-"""Elements of a tile: 128 KiB of float32, so that a tile's state stays in a core's second-level cache."""
+"""Elements per tile: 128 KiB of float32, so that the state of a tile stays in a core's second-level cache."""
 
 CHUNKS_PER_THREAD = 4
-"""Chunks a thread gets on average: enough that an interrupted thread leaves little to wait for."""
+"""Average number of chunks of tiles per thread. With several chunks, the others wait little for a thread that was
+interrupted."""
 
 CHECK_ROLES = os.environ.get("NUMSNN_CHECK_ROLES") == "1"
-"""Whether every launch checks that arrays of different roles do not overlap (`roles`), as the tests ask for."""
+"""Whether every launch checks that arrays of different roles do not overlap (`roles`). The tests set this."""
 
 
 def _available_cores():
@@ -47,12 +48,15 @@ _pool_lock = threading.Lock()
 
 
 def get_num_threads() -> int:
-    """Threads the CPU kernels use: NUMSNN_NUM_THREADS if set, else the cores this process may run on."""
+    """The number of threads that the CPU kernels use.
+
+    The default is NUMSNN_NUM_THREADS if it is set, else the number of cores that the process may use.
+    """
     return _threads
 
 
 def set_num_threads(n: int) -> None:
-    """Set the number of threads the CPU kernels use. Results do not depend on it.
+    """Set the number of threads that the CPU kernels use. Results do not depend on it.
 
     Raises:
         ValueError: n is not a positive whole number.
@@ -73,10 +77,10 @@ def _workers():
 
 
 def parallel_for(body, tiles: int, chunks_per_thread: int = CHUNKS_PER_THREAD) -> None:
-    """Call body(lo, hi) for ranges that cover 0..tiles-1, on all threads, and wait for the end.
+    """Call body(lo, hi) on all threads, for ranges that together cover 0..tiles-1, and wait until all have ended.
 
-    One chunk a thread where every range reads the same memory from one end to the other. The first exception of any
-    range is raised here.
+    Use one chunk per thread if every range reads the same memory from one end to the other. If body raises an
+    exception, the first one is raised here.
     """
     threads = min(_threads, tiles)
     if threads <= 1:
@@ -97,8 +101,8 @@ def parallel_for(body, tiles: int, chunks_per_thread: int = CHUNKS_PER_THREAD) -
     try:
         work()
     finally:
-        started = [helper for helper in helpers if not helper.cancel()]  # small work is done before a helper wakes up
-        wait(started)  # also after an exception nobody may still be writing when the caller goes on
+        started = [helper for helper in helpers if not helper.cancel()]  # small work ends before the threads wake up
+        wait(started)  # also after an exception, so that no thread still writes when the caller continues
     for helper in started:
         helper.result()
 
@@ -107,7 +111,7 @@ def launch(range_kernel, tiles: int, *arguments, chunks_per_thread: int = CHUNKS
     """Run a range kernel over all its tiles.
 
     Raises:
-        RuntimeError: where roles are checked (`CHECK_ROLES`), arrays of different roles that overlap.
+        RuntimeError: roles are checked (`CHECK_ROLES`), and arrays of different roles overlap.
     """
     if CHECK_ROLES:
         roles.check(range_kernel, arguments)
@@ -115,17 +119,17 @@ def launch(range_kernel, tiles: int, *arguments, chunks_per_thread: int = CHUNKS
 
 
 def rows_per_tile(row_elements: int) -> int:
-    """Rows of `row_elements` elements that make one tile."""
+    """The number of rows per tile, for rows of `row_elements` elements."""
     return max(1, TILE_ELEMENTS // row_elements)
 
 
 def count_tiles(rows: int, rows_a_tile: int) -> int:
-    """Tiles that cover so many rows."""
+    """The number of tiles that cover `rows` rows."""
     return -(-rows // rows_a_tile)
 
 
 def _after_fork():
-    """A forked child inherits no threads, only what they held: it makes its own pool and lock."""
+    """Give a forked child process its own pool and lock, because it inherits the objects but not the threads."""
     global _pool, _pool_lock
     _pool, _pool_lock = None, threading.Lock()
 
@@ -135,12 +139,12 @@ if hasattr(os, "register_at_fork"):
 
 
 ALIGNMENT = 64
-"""Bytes that arrays are aligned to: a vector that straddles two cache lines costs two reads (measured: it doubles the
-time of sums of rows)."""
+"""Alignment of arrays in bytes. A vector that lies in two cache lines needs two reads; this was measured to double the
+time of sums of rows."""
 
 
 def aligned(size, dtype):
-    """An uninitialised flat array that begins at a multiple of ALIGNMENT."""
+    """An uninitialised flat array of `size` elements whose address is a multiple of ALIGNMENT."""
     dtype = np.dtype(dtype)
     memory = np.empty(size * dtype.itemsize + ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % ALIGNMENT
@@ -148,13 +152,13 @@ def aligned(size, dtype):
 
 
 class _Scratch(threading.local):
-    """Work arrays a thread keeps and reuses, by purpose."""
+    """Work arrays that a thread keeps and uses again, by purpose."""
 
     def __init__(self):
         self.arrays = {}
 
     def get(self, purpose, shape, dtype):
-        """An uninitialised array; valid until this thread asks for the same purpose again."""
+        """An uninitialised array. It is valid until this thread asks for an array for the same purpose again."""
         size = 1
         for extent in shape:
             size *= extent
@@ -165,8 +169,11 @@ class _Scratch(threading.local):
 
 
 def made_once(kept, key, shape, dtype, make):
-    """An array that `make` fills: in scratch memory and made anew at every call, or where a dict `kept` is given made
-    once and kept there."""
+    """An array that is filled by `make(array)`.
+
+    With a dict `kept`, the array is made once and stored there under `key`. Without one, it is made at every call, in
+    scratch memory.
+    """
     if kept is None:
         array = scratch.get(key, shape, dtype)
         make(array)

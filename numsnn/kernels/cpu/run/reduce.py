@@ -1,4 +1,4 @@
-"""Sums over rows that come out the same for any number of threads."""
+"""Sums over rows whose result does not depend on the number of threads."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from .launch import count_tiles, launch, rows_per_tile
 
 
 def sum_tiles(parts, total):
-    """total = the tiles' sums added in order, in float64: parts ``[tiles, C]``, total ``[C]``."""
+    """Add the tiles' partial sums in order, in float64. parts is ``[tiles, C]``, and total, the output, is ``[C]``."""
     total[...] = np.add.reduce(parts, axis=0, dtype=np.float64)
 
 
@@ -22,7 +22,7 @@ def _column_sum_tiles(x, parts, rows, lo, hi):
 
 
 def column_sum(x, total):
-    """total[c] = sum of x[m, c] over m: x ``[M, C]``."""
+    """Compute total[c] = sum of x[m, c] over m, for x ``[M, C]`` and total ``[C]``."""
     rows = rows_per_tile(x.shape[1])
     parts = np.empty((count_tiles(len(x), rows), x.shape[1]), x.dtype)
     launch(_column_sum_tiles, len(parts), x, parts, rows)

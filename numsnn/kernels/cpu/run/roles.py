@@ -1,9 +1,9 @@
-"""Checks what kernels promise to the compiler: arrays of different roles do not overlap (see `inline.access`).
+"""Checks a promise of kernels to the compiler: arrays of different roles do not overlap (see `inline.access`).
 
-A kernel names an array's role where it reads or writes an element. Which of its arguments have which roles is found in
-its text, so that it is written down once: names are followed through assignments, slices and the package's own helpers,
-and branches that a kernel's closure rules out are left aside. `check` compares the roles with where the arrays of a
-launch lie.
+A kernel names the role of an array where it reads or writes an element. This module finds the roles of the kernel's
+arguments in its source text, so that roles are stated only once. It follows names through assignments, slices and the
+package's own functions, and skips branches that the values in the kernel's closure exclude. `check` then compares the
+roles with the addresses of the arrays of a launch.
 """
 
 import ast
@@ -25,10 +25,10 @@ WRITES = {
     access.write_all: True,
     access.add_all: True,
 }
-"""Functions that name a role -> whether they write."""
+"""Functions that take a role -> whether they write to the array."""
 
 ALLOCATES = (np.empty, np.empty_like, np.zeros, np.zeros_like)
-"""What kernels make arrays of their own with: these overlap with nothing."""
+"""Functions by which kernels make local arrays. A local array overlaps with no argument."""
 
 PACKAGE = __package__.partition(".")[0]
 
@@ -42,10 +42,10 @@ class Use(NamedTuple):
 
 
 def check(range_kernel, arguments) -> None:
-    """Refuse arguments of a compiled kernel that overlap where it says that they do not.
+    """Check the arguments of a compiled kernel for arrays of different roles that overlap.
 
     Raises:
-        RuntimeError: two arrays of different roles share memory, and one of them is written.
+        RuntimeError: two arrays of different roles share memory, and the kernel writes to one of them.
     """
     function = getattr(range_kernel, "py_func", None)
     if function is None:
@@ -64,7 +64,7 @@ def check(range_kernel, arguments) -> None:
 
 @cache
 def uses(function, arrays: tuple[str, ...]) -> tuple[Use, ...]:
-    """How a kernel uses those of its arguments that are arrays, in alphabetical order."""
+    """How a kernel uses its arguments `arrays`, which are names of array arguments. The result is sorted by name."""
     found: set[Use] = set()
     _follow(function, {name: {name} for name in arrays}, found)
     return tuple(sorted(found))
@@ -82,10 +82,12 @@ def _text(function):
 
 
 def _follow(function, arrays, found):
-    """Add what a function does with its parameters to found; arrays: parameter -> the kernel's arguments that it may
-    be, or be a part of."""
+    """Add the uses in one function to `found`.
+
+    arrays maps each parameter of the function to the set of the kernel's arguments that it may be, or be a part of.
+    """
     reader = _Reader(function, arrays, found)
-    for _ in range(2):  # a name that is bound at the end of a loop is read at its beginning
+    for _ in range(2):  # twice, because a name bound at the end of a loop may be read at the loop's beginning
         for statement in _text(function):
             reader.visit(statement)
 
@@ -126,7 +128,7 @@ class _Reader(ast.NodeVisitor):
                 _follow(called, dict(zip(_parameters(called), given, strict=True)), self.found)
 
     def _branches(self, test, body, otherwise):
-        """The parts that may run: where the test reads nothing but the closure, one of the two."""
+        """The branches that may run. If the test reads values of the closure only, it is one of the two."""
         try:
             known = eval(compile(ast.Expression(test), "<test>", "eval"), {"__builtins__": {}}, self.names)
         except NameError:
@@ -161,7 +163,7 @@ class _Reader(ast.NodeVisitor):
         return set()
 
     def _value(self, node):
-        """What a name of the closure stands for, also one of a module; None for everything else."""
+        """The value of a name of the closure, or of an attribute of a module; None for every other expression."""
         if isinstance(node, ast.Name):
             return self.names.get(node.id)
         if isinstance(node, ast.Attribute) and isinstance(module := self._value(node.value), ModuleType):

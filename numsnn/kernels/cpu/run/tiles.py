@@ -1,7 +1,7 @@
-"""How ``[T, M, C]`` arrays are cut for kernels that take a tile through all time steps.
+"""Cuts arrays ``[T, M, C]`` for kernels that take a tile through all time steps.
 
-A tile is a block of rows and a block of channels, so small that what the kernel keeps of it for every step stays in a
-core's second-level cache, however long the sequence. Cuts depend on shapes alone.
+A tile is a number of rows and columns with all time steps. It is so small that the data the kernel keeps for the tile,
+over all steps, stays in a core's second-level cache. A cut depends on shapes alone.
 """
 
 from typing import NamedTuple
@@ -12,26 +12,33 @@ from .launch import count_tiles
 from .reduce import sum_tiles
 
 ROW_ELEMENTS = 512
-"""Neighbouring rows are taken as one up to this length: an inner loop over 16 channels would hardly start."""
+"""Neighbouring rows are joined into one up to this length, because an inner loop over few channels is slow."""
 
 STATE_ELEMENTS = 32768
-"""Of a tile of which one value a neuron is kept."""
+"""Elements per tile, if the kernel keeps one number per neuron of the tile."""
 
 SCRATCH_ELEMENTS = 131072
-"""Of a tile of which one value a neuron and step is kept: 512 KiB of float32, half of a cache of 1 MiB."""
+"""Neurons times steps per tile, if the kernel keeps one number for each: 512 KiB of float32, half of a 1 MiB cache."""
 
 LEAST_ELEMENTS = 512
-"""A tile is not cut smaller than this to have more of them."""
+"""Tiles are not made smaller than this number of elements in order to have more of them."""
 
 WIDTH_GRAIN = 64
-"""Channels are cut at multiples of this: whole cache lines."""
+"""Channels are cut at multiples of this number, so that tiles are made of whole cache lines."""
 
 LEAST_TILES = 16
-"""As many tiles are made of anything that is large enough: a few for every thread."""
+"""Arrays that are large enough are cut into at least this number of tiles, so that every thread gets a few."""
 
 
 class Cut(NamedTuple):
-    """One way to cut ``[T, M, C]``: `joined` rows are one, a tile is `rows` of those by `width` of their channels."""
+    """A cut of arrays ``[T, M, C]`` into tiles.
+
+    Attributes:
+        joined: number of neighbouring rows that are joined into one.
+        rows, width: rows and columns per tile, both counted after joining.
+        blocks: number of tiles side by side that cover the columns.
+        count: number of tiles.
+    """
 
     joined: int
     rows: int
@@ -40,27 +47,30 @@ class Cut(NamedTuple):
     count: int
 
     def wide(self, *arrays):
-        """Views of arrays ``[..., M, C]`` whose joined rows are one."""
+        """Views of arrays ``[..., M, C]`` with joined rows: ``[..., M / joined, C joined]``."""
         return tuple(x.reshape(*x.shape[:-2], x.shape[-2] // self.joined, x.shape[-1] * self.joined) for x in arrays)
 
     def repeated(self, *arrays):
-        """Arrays ``[..., C]`` of numbers a channel, repeated for every row that was joined."""
+        """Arrays ``[..., C]`` repeated for each joined row: ``[..., C joined]``."""
         if self.joined == 1:
             return arrays
         return tuple(np.concatenate([x] * self.joined, axis=-1) for x in arrays)
 
     @property
     def row_blocks(self):
-        """Blocks of rows there are."""
+        """The number of tiles on top of each other that cover the rows."""
         return self.count // self.blocks
 
     def add_up(self, parts, total):
-        """Sum partial sums ``[blocks of rows, joined C]`` in order: total ``[C]``."""
+        """Add partial sums ``[row_blocks, joined C]`` in order. total, the output, is ``[C]``."""
         sum_tiles(parts.reshape(-1, len(total)), total)
 
 
 def cut(rows: int, channels: int, elements: int, tall: bool = False) -> Cut:
-    """Tiles of at most about so many elements; tall ones have as many rows as that allows, for sums over rows."""
+    """Cut rows and channels into tiles of at most about `elements` elements.
+
+    Tall tiles have few columns and many rows. They are used for sums over rows.
+    """
     most = max(1, ROW_ELEMENTS // channels)
     joined = next(n for n in range(min(most, rows), 0, -1) if rows % n == 0)
     rows, channels = rows // joined, channels * joined
@@ -75,5 +85,5 @@ def cut(rows: int, channels: int, elements: int, tall: bool = False) -> Cut:
 
 
 def same_memory(a, b) -> bool:
-    """Whether two arrays of one shape are the same place."""
+    """Whether two arrays of the same shape begin at the same address."""
     return a.__array_interface__["data"] == b.__array_interface__["data"]

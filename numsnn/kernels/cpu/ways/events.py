@@ -1,9 +1,10 @@
-"""Convolution driven by its active inputs: the work is in proportion to how many there are.
+"""Convolution by active inputs. The work is proportional to their number.
 
-An active input (a spike, or any number that is not zero: a pooled spike, a sum of spikes) adds one row of weights,
-scaled, to every output it reaches; in the weight gradient it adds one row of the output's gradient to every row of
-weights it uses. Channels last makes both rows contiguous, and `blocks.sum_rows` sums them in registers; the rest is
-keeping the table that rows come from in the second-level cache.
+An active input is a spike, or any other number that is not zero, such as a pooled spike or a sum of spikes. It adds one
+scaled row of weights to every output that it reaches. In the weight gradient, it adds one scaled row of the output's
+gradient to every row of weights that it uses. Channels are the last axis, so that these rows are contiguous, and
+`blocks.sum_rows` sums them in registers. The table that the rows come from is cut so that it stays in the second-level
+cache.
 
 `Active` lists the active inputs, once for the forward pass and the weight gradient of all layers that read them.
 """
@@ -18,18 +19,18 @@ from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
 PACKED = "packed weights"
 
 PIXELS = 256
-"""Pixels of a tile, at most, where inputs are listed and outputs are summed."""
+"""Largest number of output pixels per tile."""
 
 TABLE_BYTES = 640 << 10
-"""Of the rows in use at a time so that they stay in the second-level cache."""
+"""Bytes of the table of rows that is used at a time, so that it stays in the second-level cache."""
 
 CHUNK_BYTES = 1 << 20
-"""Of the output's gradient that the weight gradient works on at a time."""
+"""Bytes of the output's gradient that the weight gradient uses at a time."""
 
 
 @kernel
 def _count_tiles(x, start, pixels, lo, hi):
-    """start[p + 1] = active inputs of pixel p; x is ``[P, C]``."""
+    """Set start[p + 1] to the number of active inputs of pixel p, for x ``[P, C]``."""
     total, channels = x.shape
     zero = type(x[0, 0])(0)
     for p in range(lo * pixels, min(total, hi * pixels)):
@@ -42,7 +43,7 @@ def _count_tiles(x, start, pixels, lo, hi):
 
 @kernel
 def _list_tiles(x, start, channel, value, pixels, lo, hi):
-    """A register of inputs at a time: most are silent altogether."""
+    """List the active inputs. One register of inputs is tested at a time, because most registers hold zeros only."""
     total, channels = x.shape
     flat = x.reshape(-1)
     real = type(value[0])
@@ -68,13 +69,15 @@ def _list_tiles(x, start, channel, value, pixels, lo, hi):
 
 
 class Active:
-    """The active inputs of ``[B, H, W, C]``, pixel by pixel.
+    """A list of the active inputs of an array ``[B, H, W, C]``, ordered by pixel.
 
     Attributes:
-        shape: of the input.
-        start: ``[B H W + 1]`` int64; the entries of pixel p are start[p]..start[p + 1]-1.
-        channel, value: of every entry; int32 and the network's real type. Longer than needed.
-        density: active inputs, as a share of all.
+        shape: shape of the input.
+        start: ``[B H W + 1]`` int64. The entries of pixel p are start[p]..start[p + 1]-1.
+        channel, value: channel (int32) and value (the network's real type) of every entry. The arrays may be longer
+            than the list.
+        density: share of active inputs.
+        listed: whether channel and value are filled.
     """
 
     def __init__(self, dtype):
@@ -85,7 +88,7 @@ class Active:
         self.listed = False
 
     def count(self, x):
-        """Count the active inputs of x; what was listed before is forgotten."""
+        """Count the active inputs of x. An earlier list becomes invalid."""
         self.shape, self.listed = x.shape, False
         rows = x.reshape(-1, x.shape[-1])
         if len(self.start) != len(rows) + 1:
@@ -97,7 +100,7 @@ class Active:
         self.density = int(self.start[-1]) / x.size
 
     def list(self, x):
-        """List the inputs that were counted."""
+        """List the active inputs of x, which `count` has counted."""
         if self.listed:
             return
         entries = int(self.start[-1])
@@ -111,12 +114,13 @@ class Active:
 
 
 def _pixels(channels):
+    """The number of input pixels per tile."""
     return max(1, 32768 // channels)
 
 
 @kernel
 def _row_index_tiles(start, channel, index, width, channels, columns, pixels, lo, hi):
-    """index = where an entry's row of a packed table begins, but for the tap's own offset: (x C + c) columns."""
+    """Set index to the start of each entry's row in a packed table, without the tap's offset: (x C + c) columns."""
     total = len(start) - 1
     for p in range(lo * pixels, min(total, hi * pixels)):
         x = p % width * channels
@@ -126,8 +130,10 @@ def _row_index_tiles(start, channel, index, width, channels, columns, pixels, lo
 
 @kernel
 def _pack_blocks(w, packed, lo, hi):
-    """packed ``[blocks, K, columns]`` = w ``[K, O]`` cut into blocks of columns: rows of a block lie close together,
-    while rows cut out of w would crowd into few sets of the cache."""
+    """Copy w ``[K, O]``, cut into blocks of columns, to packed ``[blocks, K, columns]``.
+
+    The rows of a block are then contiguous. Slices of the rows of w would use few sets of the cache only.
+    """
     _, rows, columns = packed.shape
     for block in range(lo, hi):
         first = block * columns
@@ -140,9 +146,11 @@ def _pack_blocks(w, packed, lo, hi):
 
 @kernel
 def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride, padding, y, rows, lo, hi):
-    """Tiles are blocks of output rows, for one block of columns after the other: the table's block stays in cache while
-    the lists stream by. What an output pixel sums are the entries of a run of pixels in each of the input rows it
-    reads."""
+    """Compute y. A tile is a number of output rows, for one block of columns.
+
+    All tiles of a block of columns come one after the other, so that the block's table stays in the cache while the
+    lists are read. An output pixel sums the entries of a run of pixels in each input row that it reads.
+    """
     _, height, width, channels = shape
     images, out_height, out_width, outputs = y.shape
     kh, kw = kernel_size
@@ -159,6 +167,7 @@ def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride
             for ox in range(out_width):
                 left = ox * stride[1] - padding[1]
                 from_x, to_x = max(0, left), min(width, left + kw)
+                # One segment per input row of the filter window: its entries first..last, and where its weights begin.
                 segments = 0
                 for ky in range(kh):
                     iy = oy * stride[0] - padding[0] + ky
@@ -233,7 +242,7 @@ def forward(active, w, b, stride, padding, y, kept=None):
 
 
 def _columns(rows, columns, dtype):
-    """How many columns of a table of rows to use at a time: a power of two of vectors, at least two."""
+    """The number of columns of a table that are used at a time: a power of two of vectors, and at least two."""
     lanes = REGISTER_BYTES // dtype.itemsize
     vectors = 16
     while vectors > 2 and rows * vectors * REGISTER_BYTES > TABLE_BYTES:
@@ -245,15 +254,20 @@ def _columns(rows, columns, dtype):
 def _sort_chunks(
     start, channel, value, inside, at, out_positions, outputs, images_a_chunk, first, position, origin, factor, lo, hi
 ):
-    """The entries of a chunk of images, channel by channel, and of each channel those that all taps read (inside)
-    before the others: first ``[chunks, 2 C + 1]`` is where they begin. position is the pixel in its image, origin where
-    the gradient of the image's first output pixel begins, or for those inside where that of their first tap begins."""
+    """Sort the entries of each chunk of images by channel, and within a channel into those that all taps read (inside)
+    and the others.
+
+    The results are first ``[chunks, 2 C + 1]``, where each of these groups begins, and for every entry: position, its
+    pixel in the image; factor, its value; and origin, where a row of the output's gradient begins. For inside entries
+    this row is that of the first tap, and for the others that of the image's first output pixel.
+    """
     groups = first.shape[1] - 1
     positions = len(inside)
     images = (len(start) - 1) // positions
     fill = np.empty(groups, np.int64)
     for chunk in range(lo, hi):
         begin, end = chunk * images_a_chunk, min(images, (chunk + 1) * images_a_chunk)
+        # A counting sort: the size of each group, the sums of sizes as starts, and then the entries one by one.
         count = first[chunk]
         count[:] = 0
         for image in range(begin, end):
@@ -278,8 +292,11 @@ def _sort_chunks(
 
 @kernel
 def _weight_gradient_channels(dy, at, shift, first, position, origin, factor, dw, index, weight, lo, hi):
-    """Channels lo..hi-1 over all chunks, whose dy stays in cache. at ``[taps, H W]`` says which output pixel of an
-    image reads an input pixel through a tap, or -1; shift ``[taps]`` how far from its first tap's a pixel's lies."""
+    """Compute dw of channels lo..hi-1. The loop over chunks is the outer one, so that a chunk's dy stays in the cache.
+
+    at ``[taps, H W]`` is the output pixel that reads an input pixel through a tap, or -1. shift ``[taps]`` is the
+    distance of a tap's output pixel from that of the first tap.
+    """
     taps = len(at)
     chunks, channels = first.shape[0], first.shape[1] // 2
     outputs = dy.shape[1]
@@ -292,9 +309,11 @@ def _weight_gradient_channels(dy, at, shift, first, position, origin, factor, dw
                 target = (tap * channels + c) * outputs
                 if chunk == 0:
                     clear_row(weights, target, outputs)
+                # All taps read the inside entries, so that one list serves every tap with another base.
                 if outside > inside:
                     base[0], begin[0], end[0] = shift[tap] * outputs, inside, outside
                     sum_rows(weights, target, weights, target, table, 0, outputs, origin, factor, base, begin, end, 1)
+                # Of the entries at the border, those that this tap reads are listed first.
                 n = 0
                 for k in range(outside, stop):
                     used = at[tap, position[k]]
@@ -348,7 +367,8 @@ def backward_weight(active, dy, stride, padding, dw):
 
 
 def _pixels_reading(source, target, kernel_size, stride, padding):
-    """``[taps, H W]``: the output pixel that reads an input pixel through a tap, or -1."""
+    """An array ``[taps, H W]`` of the output pixel that reads each input pixel through each tap, or -1 if there is
+    none."""
     lines = []
     for extent, out, taps, step, pad in zip(source, target, kernel_size, stride, padding, strict=True):
         line, rest = np.divmod(np.arange(extent) + pad - np.arange(taps)[:, None], step)

@@ -1,8 +1,9 @@
-"""Convolution in many small groups, depthwise among them, without patches; `reference.conv` is the text it equals.
+"""Convolution in many small groups, such as a depthwise one, without patches. `reference.conv` documents it.
 
-The products of a small group are too narrow for BLAS, but all groups do the same: with their channels taken apart,
-``[..., groups]``, a tap is a handful of multiply-adds over a whole vector of groups. Tiles are blocks of rows of what
-is written; the weight gradient is summed a tile at a time and the tiles' sums in order.
+The matrix product of a small group is too narrow for registers, but all groups compute the same. Channels are therefore
+rearranged so that groups are the last axis, ``[..., groups]``. A tap is then a few multiply-adds of vectors of groups.
+A tile is a number of rows of the array that is written. The weight gradient is summed over each tile, and then the
+tiles' partial sums are added in order.
 """
 
 import numpy as np
@@ -12,25 +13,24 @@ from ..run.launch import count_tiles, launch, rows_per_tile
 from ..run.reduce import sum_tiles
 
 WEIGHT_TILES = 64
-"""At most so many tiles for the weight gradient: each has a sum of its own, as large as the weights."""
+"""Largest number of tiles of the weight gradient. Each tile has a partial sum that is as large as the weights."""
 
 
 def worth_it(w, groups):
-    """Whether this path is the faster one: from there on the products are wide enough for BLAS (measured on 128
-    channels in 4 to 128 groups)."""
+    """Whether this route is faster than products of single groups, as measured with 128 channels in 4 to 128 groups."""
     _, _, inputs, outputs = w.shape
     return groups >= 4 and inputs * (outputs // groups) <= 4 * groups
 
 
 def _apart(w, groups):
-    """Weights ``[kh, kw, I, groups J]`` with the groups innermost: ``[kh, kw, I, J, groups]``."""
+    """A copy of weights ``[kh, kw, I, groups J]`` with groups as the last axis: ``[kh, kw, I, J, groups]``."""
     kh, kw, inputs, outputs = w.shape
     return np.ascontiguousarray(w.reshape(kh, kw, inputs, groups, outputs // groups).swapaxes(3, 4))
 
 
 @kernel
 def _take_apart(row, apart):
-    """A row of pixels ``[W, groups I]`` with the groups innermost: ``[W, I, groups]``."""
+    """Copy a row of pixels ``[W, groups I]`` to an array with groups as the last axis, ``[W, I, groups]``."""
     width, members, groups = apart.shape
     for x in range(width):
         for g in range(groups):
@@ -40,7 +40,7 @@ def _take_apart(row, apart):
 
 @kernel
 def _put_together(apart, row):
-    """The inverse of `_take_apart`."""
+    """Copy a row of pixels back: the inverse of `_take_apart`."""
     width, members, groups = apart.shape
     for x in range(width):
         for g in range(groups):
@@ -54,6 +54,8 @@ def _forward_rows(x, w, b, stride, padding, y, rows, lo, hi):
     images, height, width, _ = y.shape
     kh, kw, inputs, outputs, groups = w.shape
     real = type(w[0, 0, 0, 0, 0])
+    # One row of the input and one row of outputs, both with groups as the last axis. With one channel per group, the
+    # arrays x and y already have this order, and are used themselves.
     source = np.empty((source_width, inputs, groups), x.dtype)
     total = np.empty((width, outputs, groups), w.dtype)
     for row in range(lo * rows, min(images * height, hi * rows)):
@@ -98,6 +100,7 @@ def _input_gradient_rows(dy, w, stride, padding, dx, rows, lo, hi):
     images, source_height, source_width, _ = dx.shape
     kh, kw, inputs, outputs, groups = w.shape
     real = type(w[0, 0, 0, 0, 0])
+    # One row of dy and one row of dx, both with groups as the last axis; see `_forward_rows`.
     gradient = np.empty((width, outputs, groups), dy.dtype)
     total = np.empty((source_width, inputs, groups), dx.dtype)
     for row in range(lo * rows, min(images * source_height, hi * rows)):
@@ -137,6 +140,7 @@ def _weight_gradient_tiles(x, dy, stride, padding, parts, rows, lo, hi):
     images, height, width, _ = dy.shape
     _, kh, kw, inputs, outputs, groups = parts.shape
     real = type(parts[0, 0, 0, 0, 0, 0])
+    # One row of the input and one row of dy, both with groups as the last axis; total is the tile's partial sum.
     source = np.empty((source_width, inputs, groups), x.dtype)
     gradient = np.empty((width, outputs, groups), dy.dtype)
     for tile in range(lo, hi):

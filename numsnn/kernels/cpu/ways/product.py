@@ -1,7 +1,7 @@
-"""Matrix products and dense convolutions: gathered patches of the input times packed weights, in registers.
+"""Matrix products and dense convolutions: gathered patches of the input times packed weights, summed in registers.
 
-A product c = a b is cut into blocks of `blocks.TILE_ROWS` rows by `blocks.panel_columns` columns. b is packed into
-panels of so many columns, so that a block reads it from one end to the other; a is read where it lies, or gathered.
+A product c = a b is cut into register blocks of `blocks.TILE_ROWS` rows by `blocks.panel_columns` columns. b is packed
+into panels of `blocks.panel_columns` columns, which a block reads from one end to the other. a holds gathered patches.
 """
 
 import numpy as np
@@ -13,30 +13,31 @@ from ..run.launch import count_tiles, launch, parallel_for, scratch
 from ..run.reduce import sum_tiles
 
 PATCH_ELEMENTS = 131072
-"""Gathered elements of a tile: 512 KiB of float32."""
+"""Elements of patches and sums per tile: 512 KiB of float32."""
 
 DEPTH = 256
-"""Rows of a panel that are multiplied at a time: 32 KiB of float32 at 32 columns, so that they stay in the first-level
-cache."""
+"""Rows of a panel that are multiplied at a time. With 32 columns of float32 these are 32 KiB, which stay in the
+first-level cache."""
 
 OWNER_ROWS = 128
-"""Rows of the weights' gradient that are summed at a time, at most."""
+"""Largest number of rows of the weight gradient per owner."""
 
 
 FEW_OWNERS, PARTS = 4, 16
-"""With fewer owners than this, the positions that the weights' gradient is summed over are cut into so many parts."""
+"""With fewer than FEW_OWNERS owners, the positions that the weight gradient sums over are cut into PARTS slices."""
 
 STRIP = 2 * TILE_ROWS
-"""Rows of the weights' gradient whose patches lie side by side."""
+"""Number of rows of the weight gradient whose patches lie side by side in memory."""
 
 
 def padded_rows(rows):
-    """The next whole number of blocks of rows."""
+    """`rows` rounded up to a multiple of TILE_ROWS."""
     return count_tiles(rows, TILE_ROWS) * TILE_ROWS
 
 
 @kernel
 def _pack_panels(w, packed, lo, hi):
+    # A panel is written from one end to the other; its columns beyond the last one of w are 0.
     width = packed.shape[2]
     taps_y, taps_x, inner, columns = w.shape
     for panel in range(lo, hi):
@@ -55,7 +56,7 @@ def _pack_panels(w, packed, lo, hi):
 
 @kernel
 def _pack_transposed_panels(w, packed, lo, hi):
-    """The same for weights whose last two axes are swapped: w is read along its last axis."""
+    """Like `_pack_panels`, for weights whose last two axes are swapped. w is read along its last axis."""
     width = packed.shape[2]
     taps_y, taps_x, columns, inner = w.shape
     for panel in range(lo, hi):
@@ -74,8 +75,10 @@ def _pack_transposed_panels(w, packed, lo, hi):
 
 
 def pack(w, transposed=False):
-    """Panels ``[panels, taps K, width]`` of weights ``[ty, tx, K, N]`` (transposed: ``[ty, tx, N, K]``) of any strides,
-    in scratch memory; columns are filled up with zeros."""
+    """Pack weights ``[ty, tx, K, N]`` of any strides into panels ``[panels, taps K, width]`` in scratch memory.
+
+    With transposed, the weights are ``[ty, tx, N, K]``. The last panel is filled up with columns of zeros.
+    """
     taps_y, taps_x, inner, columns = w.shape
     if transposed:
         inner, columns = columns, inner
@@ -87,8 +90,11 @@ def pack(w, transposed=False):
 
 @kernel
 def _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, patch, at, begin, end):
-    """patch[at + r - begin] = what row r = (tap, channel) of the weights is multiplied with, for r = begin..end-1,
-    where position (at_y, at_x) of the image is looked at."""
+    """Gather the inputs that rows begin..end-1 of the weights are multiplied with, at one position of an image.
+
+    Row r of the weights stands for a tap and a channel. Its input goes to patch[at + r - begin]. The position is
+    (at_y, at_x); inputs outside of the image are 0.
+    """
     _, height, width, pitch = x.shape
     flat = x.reshape(-1)
     tap, c = begin // channels, begin % channels
@@ -127,14 +133,17 @@ def _correlate_tiles(
     lo,
     hi,
 ):
-    """Tiles are blocks of rows of height x width positions an image, position (i, j) being pixel origin + step (i, j)
-    of y."""
+    """Compute tiles of `correlate`. A tile is a number of rows of positions.
+
+    An image has height x width positions, and position (i, j) is pixel origin + step (i, j) of y.
+    """
     panels, depth, columns = packed.shape
     pitch = panels * columns
     outputs = len(bias)
     row_pitch = patches.shape[1]
     left, right, total = patches.reshape(-1), packed.reshape(-1), sums.reshape(-1)
     for tile in range(lo, hi):
+        # left gets one patch per position of the tile.
         start, stop = tile * rows, min(len(x) * height, (tile + 1) * rows)
         n = 0
         for row in range(start, stop):
@@ -143,6 +152,7 @@ def _correlate_tiles(
                 at_y, at_x = i * stride[0], j * stride[1]
                 _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, left, n * row_pitch, 0, depth)
                 n += 1
+        # A slice of a panel stays in the first-level cache while it is multiplied with all patches.
         for k in range(0, depth, DEPTH):
             block = min(DEPTH, depth - k)
             for panel in range(panels):
@@ -160,6 +170,7 @@ def _correlate_tiles(
                         pitch,
                         k == 0,
                     )
+        # The sums go to y without the columns that fill up the last panel.
         n = 0
         for row in range(start, stop):
             image, i = row // height, row % height
@@ -172,14 +183,18 @@ def _correlate_tiles(
 
 
 def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, origin=(0, 0), step=(1, 1)):
-    """y[origin + step (i, j)] = bias + sum over taps of x[stride (i, j) + tap] w[tap], wherever that is in y.
+    """Compute y[origin + step (i, j)] = bias + sum over taps of x[stride (i, j) + tap] w[tap] for all pixels in y.
 
     Args:
-        x: ``[B, H, W, C]``, real or uint8; zero outside. Channels from first_channel on are read.
-        taps: offsets, (vertical, horizontal).
-        packed: the weights' panels, see `pack`.
+        x: ``[B, H, W, C]``, real or uint8. Outside of the image it counts as 0.
+        first_channel: first channel of x that is read.
+        taps: offsets of the taps in pixels, a pair of arrays (vertical, horizontal).
+        stride: pair (vertical, horizontal).
+        packed: panels of the weights, as `pack` makes them.
         bias: ``[O]``.
-        y: ``[B, Ho, Wo, ...]``; written are O channels from first_output on.
+        y: output, ``[B, Ho, Wo, ...]``. O channels from first_output on are written.
+        first_output: first channel of y that is written.
+        origin, step: pairs (vertical, horizontal): the first pixel of y, and the distance between pixels.
     """
     _, depth, columns = packed.shape
     height, width = (
@@ -240,9 +255,11 @@ def _weight_gradient_owners(
     lo,
     hi,
 ):
-    """Owners are blocks of `size` rows of dw ``[taps C, O]``, summed over rows opening..closing-1 of dy, a block after
-    the other. Their patches lie in strips ``[strips, pixels, STRIP]``, so that a block of the product reads one from
-    end to end."""
+    """Compute owners of `weight_gradient`. An owner is a number of `size` rows of dw ``[taps C, O]``.
+
+    The sum runs over rows opening..closing-1 of dy, a few of them at a time. The patches lie in strips
+    ``[strips, pixels, STRIP]``, which a register block of the product reads from one end to the other.
+    """
     _, height, width, _ = dy.shape
     taps, outputs = dw.shape
     columns = panels.shape[2]
@@ -251,6 +268,7 @@ def _weight_gradient_owners(
     for start in range(opening, closing, rows):
         stop = min(closing, start + rows)
         pixels = (stop - start) * width
+        # right gets the rows of dy as panels, which all owners use.
         n = 0
         for row in range(start, stop):
             for j in range(width):
@@ -265,6 +283,7 @@ def _weight_gradient_owners(
         for owner in range(lo, hi):
             begin = owner * size
             end = min(taps, begin + size)
+            # left gets the owner's patches, one position after the other, cut into strips.
             n = 0
             for row in range(start, stop):
                 image, i = row // height, row % height
@@ -274,6 +293,7 @@ def _weight_gradient_owners(
                     for strip in range(len(patches)):
                         copy_row(left, (strip * len(patches[0]) + n) * STRIP, line, strip * STRIP, STRIP)
                     n += 1
+            # The patches are multiplied with the rows of dy; the sums of all positions stay in total.
             for panel in range(len(panels)):
                 for m in range(0, end - begin, TILE_ROWS):
                     at_strip = m // STRIP * len(patches[0]) * STRIP + m % STRIP
@@ -297,8 +317,10 @@ def _weight_gradient_owners(
 
 
 def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
-    """dw[tap] = sum over positions of x[stride position + tap]^T dy[position], for dw ``[taps C, O]``; arguments as for
-    `correlate`."""
+    """Compute dw[tap] = sum over positions of x[stride position + tap]^T dy[position], for dw ``[taps C, O]``.
+
+    The other arguments are those of `correlate`, with dy in the place of y.
+    """
     depth, outputs = dw.shape
     images, height, width, _ = dy.shape
     rows = max(1, DEPTH // width)
@@ -338,7 +360,7 @@ def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
     if owners >= FEW_OWNERS:
         parallel_for(lambda lo, hi: add_up(lo, hi, dw, 0, images * height), owners, chunks_per_thread=1)
         return
-    # a handful of rows to sum, as behind the first layer: the positions are shared out instead
+    # dw has few rows, as in the first layer of a network: threads share the positions instead of the rows.
     share = count_tiles(count_tiles(images * height, rows), PARTS) * rows
     parts = scratch.get("gradient parts", (count_tiles(images * height, share), depth, outputs), dw.dtype)
 

@@ -1,9 +1,8 @@
-"""The input gradient of a convolution where the neuron in front can see it: the work is in proportion to how many such
-inputs there are.
+"""The input gradient of a convolution for visible elements only. The work is proportional to their number.
 
-A surrogate that ends somewhere passes no gradient on to potentials far from the threshold, and what stands in dL/ds
-there is multiplied by 0. Only the other elements are computed, each by itself: the sum over the taps of the products of
-a row of dy, which all elements of a pixel share, with a row of weights, by `blocks.dot_rows`.
+A surrogate of limited reach passes no gradient to potentials far from the threshold: dL/ds is multiplied by 0 there.
+Only the other elements, the visible ones, are computed. Each of them is a sum over the taps of dot products of a row of
+dy, which all elements of a pixel share, and a row of weights (`blocks.dot_rows`).
 """
 
 import numpy as np
@@ -14,23 +13,26 @@ from ..inline.vector import lanes, lowest_bit, nonzero_bits
 from ..run.launch import count_tiles, launch, scratch
 
 TABLE_BYTES = 640 << 10
-"""Of the weights in use at a time, so that they stay in the second-level cache."""
+"""Bytes of weights that are used at a time, so that they stay in the second-level cache."""
 
 TILE_BYTES = 128 << 10
-"""Of the output's gradient that goes with a tile's pixels; it is read again for every block of weights."""
+"""Bytes of the output's gradient per tile. They are read again for every block of weights."""
 
 MOST_PIXELS = 256
-"""Pixels of a tile, at most."""
+"""Largest number of pixels per tile."""
 
 
 def share(visible) -> float:
-    """Share of the elements that are visible."""
+    """The share of visible elements."""
     return np.count_nonzero(visible.view(np.bool_)) / visible.size
 
 
 @kernel
 def _list(visible, first, last, index):
-    """The numbers, counted from first, of the elements first..last-1 that are visible; returns how many there are."""
+    """Write the offsets from `first` of the visible elements among first..last-1 to index, and return their number.
+
+    One register of marks is tested at a time, because most elements are not visible.
+    """
     n, at = 0, first
     width = lanes(visible)
     while at + width <= last:
@@ -49,7 +51,7 @@ def _list(visible, first, last, index):
 
 @kernel
 def _pack_channels(w, packed, lo, hi):
-    """packed ``[I, taps, O]`` = w ``[taps, I, O]``: what an element is multiplied with lies in one piece."""
+    """Copy w ``[taps, I, O]`` to packed ``[I, taps, O]``, where the weights of an input channel are contiguous."""
     taps, _, outputs = w.shape
     for c in range(lo, hi):
         for tap in range(taps):
@@ -60,7 +62,10 @@ def _pack_channels(w, packed, lo, hi):
 
 @kernel
 def _tiles(visible, dy, packed, kernel_size, stride, padding, dx, block, pixels, lo, hi):
-    """Tiles are blocks of input pixels. A block of input channels after the other, whose weights stay in cache."""
+    """Compute dx for tiles of input pixels.
+
+    Input channels are processed in blocks, so that the weights of a block stay in the cache for all pixels of the tile.
+    """
     images, height, width, channels = dx.shape
     _, out_height, out_width, outputs = dy.shape
     kh, kw = kernel_size
@@ -77,6 +82,7 @@ def _tiles(visible, dy, packed, kernel_size, stride, padding, dx, block, pixels,
                 count = _list(seen, at, at + min(block, channels - channel), index)
                 if count == 0:
                     continue
+                # Of each tap that reads this pixel: where its row of dy and its weights begin.
                 row, x = p // width, p % width
                 image, y = row // height, row % height
                 taps = 0
@@ -93,7 +99,7 @@ def _tiles(visible, dy, packed, kernel_size, stride, padding, dx, block, pixels,
 
 
 def backward_input(visible, dy, w, stride, padding, dx):
-    """See `reference.conv.conv2d_backward_input`, for one group; dx is 0 where it is not visible."""
+    """See `reference.conv.conv2d_backward_input`, for one group. dx is 0 for elements that are not visible."""
     kh, kw, channels, outputs = w.shape
     images, height, width, _ = dx.shape
     taps = kh * kw

@@ -1,8 +1,8 @@
-"""Winograd's minimal filtering for 3x3 convolutions of stride 1: a quarter of the multiplications.
+"""Winograd's minimal filtering for 3x3 convolutions of stride 1, with a quarter of the multiplications.
 
-F(4x4, 3x3) of Lavin and Gray 2016 (arXiv:1509.09308): a tile of 4x4 outputs of one channel pair takes 36
-multiplications instead of 144. Input tiles of 6x6 pixels and the weights are transformed, their 36 entries multiplied
-channel by channel, 36 matrix products, and the products transformed back. In float32 the result is exact to about
+It is F(4x4, 3x3) of Lavin and Gray 2016 (arXiv:1509.09308). A Winograd tile of 4x4 outputs takes 36 multiplications per
+pair of channels instead of 144. Inputs of 6x6 pixels and the weights are transformed into 36 entries each. The entries
+are multiplied by 36 matrix products over channels, and the products are transformed back. In float32 the error is about
 1e-6 by norm, five times the rounding of the plain sum.
 """
 
@@ -20,21 +20,21 @@ from .product import DEPTH, padded_rows
 PACKED = "transformed weights"
 
 TILE = 4
-"""Outputs of a tile, each way."""
+"""Outputs of a Winograd tile, vertically and horizontally."""
 
 REACH = TILE + 2
-"""Inputs of a tile, each way."""
+"""Inputs of a Winograd tile, vertically and horizontally."""
 
 BATCH_BYTES = 2 << 20
-"""Of transformed inputs and products that are worked on at a time."""
+"""Bytes of transformed inputs and products that are used at a time."""
 
 POINTS = tuple(map(Fraction, ("0", "2/3", "-2/3", "3/2", "-3/2")))
-"""Where the polynomials behind the filtering are evaluated, besides infinity. With these the error is half as large as
-with the usual 0, 1, -1, 2, -2 and its extremes a fifth (measured on normal numbers)."""
+"""Points at which the polynomials of the filtering are evaluated, besides infinity. With these points the mean error is
+half, and the largest error a fifth, of that with the usual points 0, 1, -1, 2, -2 (measured on normal numbers)."""
 
 
 def _polynomial(roots):
-    """Coefficients of the polynomial with these roots, the constant one first."""
+    """The coefficients of the polynomial with these roots, beginning with the constant."""
     coefficients = [1]
     for root in roots:
         coefficients = [a - root * b for a, b in zip([0, *coefficients], [*coefficients, 0], strict=True)]
@@ -42,7 +42,10 @@ def _polynomial(roots):
 
 
 def _matrices(points):
-    """B^T, G and A^T of the paper, by Toom and Cook's construction: y = A^T [(G g) (B^T d)] in one dimension."""
+    """The matrices B^T, G and A^T of the paper, by the construction of Toom and Cook.
+
+    In one dimension, y = A^T [(G g) (B^T d)].
+    """
     others = [[q for q in points if q != p] for p in points]
     inputs = [[*_polynomial(rest), 0] for rest in others] + [_polynomial(points)]
     weights = [[p**k / prod(p - q for q in rest) for k in range(3)] for p, rest in zip(points, others, strict=True)]
@@ -53,8 +56,8 @@ def _matrices(points):
 INPUT, WEIGHTS, PRODUCTS = _matrices(POINTS)
 
 GRADIENT_BATCH_BYTES = 3 << 20, 24 << 20
-"""Of transformed inputs and gradients that the weight gradient works on at a time: as much as the sums they go to, but
-within these bounds."""
+"""Bounds of the bytes of transformed inputs and gradients that the weight gradient uses at a time. Within these bounds
+they are as large as the sums that they are added to."""
 
 _transform_input, _transform_weights, _transform_products = map(square_transform, (INPUT, WEIGHTS, PRODUCTS))
 _transform_gradient, _transform_sums = (square_transform(tuple(zip(*m, strict=True))) for m in (PRODUCTS, WEIGHTS))
@@ -62,7 +65,7 @@ _transform_gradient, _transform_sums = (square_transform(tuple(zip(*m, strict=Tr
 
 @kernel
 def _weight_panels(w, packed, lo, hi):
-    """packed ``[36, panels, K, width]`` of w ``[3, 3, K, N]``; work is shared out by panels and rows k."""
+    """Transform w ``[3, 3, K, N]`` to packed ``[36, panels, K, width]``. An item of the work is one panel and one k."""
     _, panels, depth, width = packed.shape
     outputs = w.shape[3]
     flat, source = packed.reshape(-1), w.reshape(-1)
@@ -89,7 +92,7 @@ def _weight_panels(w, packed, lo, hi):
 
 @kernel
 def _flip(w, flipped, lo, hi):
-    """flipped ``[3, 3, O, I]`` = w ``[3, 3, I, O]`` turned around and transposed, by blocks of eight of O."""
+    """Copy w ``[3, 3, I, O]`` to flipped ``[3, 3, O, I]``, rotated by 180 degrees and transposed, eight O at a time."""
     kh, kw, inputs, outputs = w.shape
     for item in range(lo, hi):
         tap, block = item // (-(-outputs // 8)), item % (-(-outputs // 8))
@@ -101,7 +104,10 @@ def _flip(w, flipped, lo, hi):
 
 @kernel
 def _cut_out(x, image, top, left, extent, tile):
-    """extent x extent pixels of an image from (top, left) on, zero outside: tile ``[extent, extent, C]``, flat."""
+    """Copy extent x extent pixels of an image from (top, left) on to tile ``[extent, extent, C]``, which is flat.
+
+    Pixels outside of the image are 0.
+    """
     _, height, width, channels = x.shape
     flat = x.reshape(-1)
     for i in range(extent):
@@ -116,8 +122,11 @@ def _cut_out(x, image, top, left, extent, tile):
 
 @kernel
 def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batch, lo, hi):
-    """Batches of tiles lo..hi-1. tile ``[36 max(I, O)]`` takes tiles that stick out, or are spikes; inputs and products
-    are ``[36, batch, channels]``."""
+    """Compute batches lo..hi-1 of Winograd tiles.
+
+    The work arrays are tile ``[36 max(I, O)]``, for the pixels of one Winograd tile, and inputs and products
+    ``[36, batch, channels]``, for the transformed inputs and the products of a batch.
+    """
     images, _, _, channels = x.shape
     _, out_height, out_width, outputs = y.shape
     down, across = -(-out_height // TILE), -(-out_width // TILE)
@@ -128,6 +137,7 @@ def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batc
     for number in range(lo, hi):
         first = number * batch
         count = min(batch, images * down * across - first)
+        # First the inputs of the batch are cut out, which also converts spikes, and transformed.
         for k in range(count):
             image, position = (first + k) // (down * across), (first + k) % (down * across)
             top, left = position // across * TILE - padding[0], position % across * TILE - padding[1]
@@ -135,6 +145,7 @@ def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batc
             _transform_input(
                 flat_v, k * channels, REACH * entry_v, entry_v, tile, 0, REACH * channels, channels, channels
             )
+        # One matrix product per entry, by slices of DEPTH channels that stay in the first-level cache.
         for e in range(REACH * REACH):
             for start in range(0, depth, DEPTH):
                 block = min(DEPTH, depth - start)
@@ -153,6 +164,7 @@ def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batc
                             pitch,
                             start == 0,
                         )
+        # The products are transformed back into y. At the border they go to tile first, as only a part of it is in y.
         for k in range(count):
             image, position = (first + k) // (down * across), (first + k) % (down * across)
             top, left = position // across * TILE, position % across * TILE
@@ -178,7 +190,7 @@ def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batc
 
 
 def convolve(x, w, b, padding, y, kept=None):
-    """y = x convolved with w ``[3, 3, I, O]``, stride 1, plus b or None; x may be uint8."""
+    """Compute y, the convolution of x with w ``[3, 3, I, O]`` at stride 1, plus b if it is not None. x may be uint8."""
     images, out_height, out_width, outputs = y.shape
     channels = x.shape[3]
     columns = panel_columns(w.dtype)
@@ -206,7 +218,7 @@ def convolve(x, w, b, padding, y, kept=None):
 
 
 def convolve_backward_input(dy, w, padding, dx):
-    """dx of `convolve`: dy convolved with the weights turned around."""
+    """Compute dx of `convolve`, the convolution of dy with the rotated and transposed weights."""
     kh, kw, inputs, outputs = w.shape
     flipped = scratch.get("flipped weights", (kh, kw, outputs, inputs), w.dtype)
     launch(_flip, kh * kw * count_tiles(outputs, 8), w, flipped)
@@ -215,8 +227,10 @@ def convolve_backward_input(dy, w, padding, dx):
 
 @kernel
 def _transform_tiles(x, dy, padding, tile, inputs, gradients, first, count, lo, hi):
-    """Tiles first + lo..first + hi-1 of both, into the batch's places lo..hi-1: inputs ``[36, blocks, batch, size]``,
-    gradients ``[36, panels, batch, width]``."""
+    """Transform Winograd tiles first + lo..first + hi-1 of x and dy to the places lo..hi-1 of the batch.
+
+    inputs is ``[36, blocks, batch, size]``, and gradients is ``[36, panels, batch, width]``.
+    """
     _, height, width, outputs = dy.shape
     channels = x.shape[3]
     down, across = -(-height // TILE), -(-width // TILE)
@@ -259,7 +273,7 @@ def _transform_tiles(x, dy, padding, tile, inputs, gradients, first, count, lo, 
 
 @kernel
 def _multiply_tiles(inputs, gradients, count, sums, fresh, lo, hi):
-    """sums ``[36, blocks size, pitch]`` += inputs^T gradients over a batch; items are entries and channel blocks."""
+    """Add inputs^T gradients of a batch to sums ``[36, blocks size, pitch]``. An item is an entry and channel block."""
     _, blocks, batch, size = inputs.shape
     panels, columns = gradients.shape[1], gradients.shape[3]
     pitch = panels * columns
@@ -287,7 +301,7 @@ def _multiply_tiles(inputs, gradients, count, sums, fresh, lo, hi):
 
 @kernel
 def _collect(sums, dw, lo, hi):
-    """Rows lo..hi-1 (input channels) of dw."""
+    """Transform the sums back into dw, for input channels lo..hi-1."""
     _, rows, pitch = sums.shape
     _, _, channels, outputs = dw.shape
     flat, total = dw.reshape(-1), sums.reshape(-1)
@@ -306,7 +320,7 @@ def _collect(sums, dw, lo, hi):
 
 
 def weight_gradient(x, dy, padding, dw):
-    """dw of `convolve`: x may be uint8."""
+    """Compute dw of `convolve`. x may be uint8."""
     images, height, width, outputs = dy.shape
     channels = x.shape[3]
     size, columns = 2 * TILE_ROWS, panel_columns(dw.dtype)

@@ -1,1 +1,1 @@
-"""Functions that are compiled into kernels of other files; see the package."""
+"""Functions that are compiled into the kernels of other files. The docstring of `cuda` describes the folders."""

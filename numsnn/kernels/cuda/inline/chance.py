@@ -1,4 +1,4 @@
-"""Random numbers of the method, a function of seed and index, in kernels."""
+"""The random numbers of the method, as a function of seed and index, for kernels."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from ..run.api import SIMULATED
 if SIMULATED:
 
     def uniform_bits(seed, index):
-        """`equations.uniform_bits`; NumPy's whole numbers warn of the overflow that is meant."""
+        """C1: `equations.uniform_bits` without NumPy's warning about the intended overflow."""
         with np.errstate(over="ignore"):
             return eq.uniform_bits(seed, index)
 

@@ -1,8 +1,8 @@
-"""Mean and variance over rows, in two stages: blocks measure parts, whose moments are merged.
+"""Mean and variance over rows, in two stages: blocks measure slices of rows, and then their moments are merged.
 
-Two measured samples are merged by the formula of Chan, Golub and LeVeque (1979; docs/method.md, M1, M4), pair by pair
-in an order that depends on shapes alone. Everything is measured as distance from the first row, so that a large mean
-leaves single precision enough digits for a small variance: no double precision is needed on the way.
+Two samples are merged by the formula of Chan, Golub and LeVeque (1979; docs/method.md, M1, M4), pair by pair, in an
+order that depends on shapes alone. All numbers are measured as distances from the first row. Single precision then has
+enough digits for a small variance beside a large mean, and float64 is not needed.
 """
 
 from functools import cache
@@ -14,13 +14,16 @@ from ..run.launch import scratch
 from .rows import THREADS, cut_rows, launch_finish, place
 
 AHEAD = 8
-"""Rows a thread reads at once: their loads wait for memory together, and one merge does for all of them."""
+"""Rows that a thread reads at once. Their reads wait for memory together, and all of them need only one merge."""
 
 
 @device
 def merge_lanes(rooms, count, mean, square):
-    """The lanes' samples together, column by column, in pairs and pairs of pairs; what lane 0 gets is the whole. rooms
-    is shared memory ``[3, threads]``, used once."""
+    """Merge the samples of a block's lanes, column by column, in pairs and pairs of pairs.
+
+    Lane 0 gets the moments of the whole. rooms is shared memory ``[3, threads]``, which must not be used again without
+    synchronisation.
+    """
     columns, left = cuda.blockDim.x, cuda.blockDim.y
     column, lane = cuda.threadIdx.x, cuda.threadIdx.y
     own = lane * columns + column
@@ -40,8 +43,11 @@ def merge_lanes(rooms, count, mean, square):
 def _part_kernel(dtype, threads, ahead_most):
     @kernel
     def measure_parts(x, size, means, squares, parts, part_rows, across):
-        """Per part and channel, the mean distance from the first number of the group, and the sum of squared distances
-        from that mean: x ``[G, M, C]``, means and squares ``[G, P, C]``. `size` neighbouring channels share a shift."""
+        """Compute the mean distance from the first row of the group, and the sum of squared distances from that mean.
+
+        x is ``[G, M, C]``, and means and squares are ``[G, P, C]``, one number per slice of rows and channel. `size`
+        neighbouring channels are measured from the same number, shift.
+        """
         rooms = cuda.shared.array((3, threads), dtype)
         ahead = cuda.local.array(ahead_most, dtype)
         real = x.dtype.type
@@ -52,6 +58,7 @@ def _part_kernel(dtype, threads, ahead_most):
         if c < channels:
             shift = x[group, 0, c // size * size]
             m, last = part * part_rows + cuda.threadIdx.y, min(rows, (part + 1) * part_rows)
+            # ahead holds several rows in registers, whose moments are computed and then merged with the others.
             while m + (ahead_most - 1) * lanes < last:
                 middle = spread = real(0)
                 for k in range(ahead_most):
@@ -76,7 +83,7 @@ def _part_kernel(dtype, threads, ahead_most):
 def _merge_kernel(dtype, threads):
     @kernel
     def merge_parts(x, size, part_rows, means, squares, mean, var):
-        """mean, var ``[G, C / size]`` of what `measure_parts` left."""
+        """Merge the results of `measure_parts` into mean and var ``[G, C / size]``."""
         rooms = cuda.shared.array((3, threads), dtype)
         real = x.dtype.type
         rows, parts, wide = x.shape[1], means.shape[1], mean.shape[1]
@@ -99,8 +106,10 @@ def _merge_kernel(dtype, threads):
 
 
 def measure(x, size: int, mean, var) -> None:
-    """Mean and (biased) variance over rows and `size` neighbouring channels: x ``[G, M, C]``, mean, var
-    ``[G, C / size]``."""
+    """Compute mean and biased variance over rows and `size` neighbouring channels.
+
+    x is ``[G, M, C]``, and the outputs mean and var are ``[G, C / size]``.
+    """
     groups, rows, channels = x.shape
     cut = cut_rows(groups, rows, channels)
     shares = scratch.get("moments", (2, groups, cut.parts, channels), x.dtype)

@@ -1,7 +1,8 @@
-"""Mean and variance of potentials, per step and channel, while they are computed.
+"""Mean and variance of potentials, per step and channel, measured while the potentials are computed.
 
-Every block leaves, of its rows, the mean and the sum of squared distances from it; merging these, not sums of squares,
-keeps a large mean from swallowing a small variance. One launch merges the blocks' in two passes: the mean first.
+Each block stores the mean of its rows and the sum of squared distances from it. These are merged, instead of sums of
+squares, so that a large mean does not swallow a small variance. One launch merges the results of all blocks: first the
+mean, and then the squared distances from it.
 """
 
 from functools import cache
@@ -12,21 +13,26 @@ from ..run.compile import device, kernel
 from ..run.launch import ceil_div, launch
 
 COLUMNS, LANES = 32, 8
-"""Threads of a block that merges: neighbouring steps and channels, and blocks' shares side by side."""
+"""Extents of a block that merges: COLUMNS neighbouring steps and channels, and LANES results of blocks side by side."""
 
 
 @device
 def lay_out_potentials(u, size, thread, threads, room):
-    """room = the thread's potentials of a few steps, size of them: shared memory for as many per thread. Synchronise
-    behind it, as in front of the next time."""
+    """Copy the thread's `size` potentials to shared memory, where room has `size` numbers per thread.
+
+    Synchronise the block after the call, and before the next one.
+    """
     for k in range(size):
         room[k * threads + thread] = u[k]
 
 
 @device
 def merge_tile(room, at, columns, count, earlier, block, step, c, shares):
-    """One step and channel of a tile of `count` rows, found from room[at] on: merge their moments with those of the
-    `earlier` rows of the block. shares ``[2, blocks, T, C]``: means, and sums of squared distances."""
+    """M1, M4: merge the moments of one step and channel of a tile with those of the block's earlier rows.
+
+    The tile has `count` rows, whose potentials begin at room[at]. The block has measured `earlier` rows before. shares
+    ``[2, blocks, T, C]`` holds the means, and the sums of squared distances.
+    """
     shift = room[at]
     real = type(shift)
     drift = square = real(0)
@@ -44,7 +50,7 @@ def merge_tile(room, at, columns, count, earlier, block, step, c, shares):
 
 @device
 def _rows_of(block, blocks, lanes, rows):
-    """Rows of the tiles block, block + blocks, ...; the very last tile may be cut short."""
+    """The number of rows of the tiles block, block + blocks and so on. The last tile of all may have fewer rows."""
     tiles = (rows + lanes - 1) // lanes
     whole = (tiles - block + blocks - 1) // blocks * lanes
     return whole - (tiles * lanes - rows) if (tiles - 1) % blocks == block else whole
@@ -54,13 +60,14 @@ def _rows_of(block, blocks, lanes, rows):
 def _merge_kernel(dtype, lanes_most, columns_most):
     @kernel
     def merge_moments(shares, lanes, rows, mean, var):
-        """mean, var ``[n]`` of the blocks' shares ``[2, blocks, n]``, whose tiles had `lanes` lanes."""
+        """M2: merge the blocks' results shares ``[2, blocks, n]`` into mean and var ``[n]``. Tiles had `lanes` rows."""
         partial = cuda.shared.array((lanes_most, columns_most), dtype)
         real = shares.dtype.type
         _, blocks, n = shares.shape
         column, lane, height = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         k = cuda.blockIdx.x * cuda.blockDim.x + column
         inverse = real(1) / real(rows)
+        # First the mean, as a distance from the first block's; all lanes need the whole sum.
         total = shift = real(0)
         if k < n:
             shift = shares[0, 0, k]
@@ -73,6 +80,7 @@ def _merge_kernel(dtype, lanes_most, columns_most):
             total += partial[other, column]
         middle = shift + total * inverse
         cuda.syncthreads()
+        # Then the squared distances from this mean.
         total = real(0)
         if k < n:
             for block in range(lane, blocks, height):
@@ -89,7 +97,7 @@ def _merge_kernel(dtype, lanes_most, columns_most):
 
 
 def merge(shares, lanes: int, rows: int, mean, var) -> None:
-    """mean, var ``[T, C]`` of the shares ``[2, blocks, T, C]`` that `merge_tile` left."""
+    """Merge the results of `merge_tile`, shares ``[2, blocks, T, C]``, into mean and var ``[T, C]``."""
     shares = shares.reshape(2, shares.shape[1], -1)
     block = min(COLUMNS, mean.size), min(LANES, shares.shape[1])
     launch(

@@ -1,9 +1,8 @@
-"""What a thread does with the neurons that it holds: `width` neighbouring channels of one row, whose numbers are in its
-registers. `cuda.neuron` has the kernels.
+"""What a thread of `cuda.neuron` computes for its neurons: `width` neighbouring channels of one row.
 
-A thread keeps the rule's values in one array, and the potential and the rule's states, the potential first, in another:
-the n-th of them for channel c is at n width + c. Of a segment of steps, the number of step k and channel c is at
-k width + c.
+The thread keeps their numbers in registers, in local arrays. One array holds the rule's values. Another one holds the
+potential and then the rule's states. In both, the n-th number of channel c is at n width + c. In an array of a segment
+of steps, the number of step k and channel c is at k width + c.
 """
 
 from functools import cache
@@ -18,21 +17,21 @@ from .vector import NUMBERS, SPIKES, step
 
 @device
 def keep(a, b, first, width, own_a, own_b):
-    """The numbers of the thread's channels, in registers."""
+    """Copy the numbers of the thread's channels from a and b ``[C]`` to registers."""
     for c in range(width):
         own_a[c], own_b[c] = a[first + c], b[first + c]
 
 
 @device
 def keep_inverse(x, first, width, own):
-    """The inverses of them."""
+    """Copy the inverses of the numbers of the thread's channels from x ``[C]`` to registers."""
     for c in range(width):
         own[c] = type(x[first + c])(1) / x[first + c]
 
 
 @device
 def keep_all(x, count, channels, first, width, own):
-    """The numbers of the thread's channels, of `count` parameters ``[count, C]``."""
+    """Copy the numbers of the thread's channels from `count` parameters, x ``[count, C]``, to registers."""
     for n in range(count):
         for c in range(width):
             own[n * width + c] = x[n * channels + first + c]
@@ -40,7 +39,7 @@ def keep_all(x, count, channels, first, width, own):
 
 @device
 def begin(load, start, at, stride, width, parts, carry, now):
-    """now = potential and states before the first step: zero, or what the pass is carried on from."""
+    """Set now to the potential and states before the first step: to 0, or with carry to the carried state."""
     for n in range(parts * width):
         now[n] = type(start[0])(0)
     if carry:
@@ -49,21 +48,24 @@ def begin(load, start, at, stride, width, parts, carry, now):
 
 @device
 def load_all(load, x, at, stride, width, parts, now):
-    """now = potential and states, of which the first are at x[at]."""
+    """Load the potential and states from x to now. The first number is at x[at]."""
     for n in range(parts):
         load(x, at + n * stride, now, n * width)
 
 
 @device
 def save_all(save, now, first, parts, width, x, at, stride):
-    """Store the numbers from the one at place `first` on, the first of them to x[at]."""
+    """Store `parts` numbers per channel of now, beginning with number `first`, to x. The first one goes to x[at]."""
     for n in range(parts):
         save(now, (first + n) * width, x, at + n * stride)
 
 
 @device
 def see(u, n, width, theta, inverse_width, reach, marks):
-    """Mark the potentials u[n + ...] within reach of the surrogate, and count them; a NaN is marked."""
+    """D7: set marks to 1 for visible potentials among u[n], ... u[n + width - 1], else to 0, and return their number.
+
+    A NaN counts as visible.
+    """
     count = 0
     for c in range(width):
         unseen = abs((u[n + c] - theta[c]) * inverse_width[c]) > reach
@@ -74,8 +76,11 @@ def see(u, n, width, theta, inverse_width, reach, marks):
 
 @cache
 def charger(rule, real, width, normed):
-    """A function ``f(i, drop, c, own, now)`` that charges channel c by a step: the rule's states in `now` move on, and
-    the potential after charging is returned. own: the rule's values, threshold, and what normalises."""
+    """A function ``f(i, drop, c, own, now)`` that charges channel c in one step and returns the potential.
+
+    It updates the rule's states in now. drop is the PDA correction. own is (the rule's values, threshold, and the
+    centre, factor and offset of the normalisation).
+    """
     advance, _ = compiled(rule, real)
     read_states, read_values = reader(len(rule.states)), reader(len(rule.values))
     write_states = writer(len(rule.states), real)
@@ -94,7 +99,7 @@ def charger(rule, real, width, normed):
 
 @device
 def read_segment(load, x, t, at, stride, steps, segment, width, own):
-    """own = x of the steps t ... t + segment - 1, as far as there are; returns where the next one would be."""
+    """Read x of the steps t ... t + segment - 1, as far as they exist, to own. Returns the place of the step after."""
     for k in range(segment):
         if t + k < steps:
             load(x, at, own, k * width)
@@ -104,12 +109,12 @@ def read_segment(load, x, t, at, stride, steps, segment, width, own):
 
 @cache
 def recharger(rule, real, width, segment, reset, normed):
-    """A function that charges a segment again, by the spikes that were fired.
+    """A function that computes the steps of a segment again, with the spikes of the forward pass.
 
-    ``f(i, s, d, t, at, stride, steps, first, channels, own, v_reset, x, fired, now, history, u)``: of the steps t ...
-    t + segment - 1, as far as there are, the first of which is found at `at`, it leaves the inputs x, the spikes fired,
-    the states before each of them in `history`, and the potentials u after charging; `now` goes from before the first
-    to behind the last.
+    ``f(i, s, d, t, at, stride, steps, first, channels, own, v_reset, x, fired, now, history, u)`` takes the steps
+    t ... t + segment - 1, as far as they exist, of which the first is at `at`. It fills x with the inputs, fired with
+    the spikes, history with the rule's states before each step, and u with the potentials after charging. It updates
+    now from the state before the first step to that after the last one.
     """
     charge, count, size = charger(rule, real, width, normed), len(rule.states), segment * width
     soft, hard = reset == "soft", reset == "hard"
@@ -119,6 +124,7 @@ def recharger(rule, real, width, segment, reset, normed):
     def charge_again(i, s, d, t, at, stride, steps, first, channels, own, v_reset, x, fired, now, history, u):
         _, theta, _, _, _ = own
         at_drop = t * channels + first
+        # All reads of the segment are issued first, and wait for memory together. u holds corrections until charging.
         for k in range(segment):
             if t + k < steps:
                 load(i, at, x, k * width)
@@ -139,11 +145,11 @@ def recharger(rule, real, width, segment, reset, normed):
 
 @cache
 def back_stepper(rule, real, width, segment, density, reset, attached, normed, learned, direct):
-    """A function that goes back through step k of a segment.
+    """A function that computes the backward pass of step k of a segment.
 
-    ``f(k, own, inverse_width, p_offset, p_slope, v_reset, x, fired, opening, history, u, g, slopes, total)``: g goes
-    from dL/ds to dL/di; slopes, dL/dv and dL/dstates, from behind the step to before it; the step's share of the
-    gradients of what is learned is added to the thread's sums. opening: the potential before the segment.
+    ``f(k, own, inverse_width, p_offset, p_slope, v_reset, x, fired, opening, history, u, g, slopes, total)`` replaces
+    dL/ds in g by dL/di, and dL/dv and dL/dstates after the step in slopes by those before it. It adds the step's terms
+    of the gradients of learned parameters to total, the thread's sums. opening is the potential before the segment.
     """
     _, backward = compiled(rule, real)
     *learned_values, learn_theta, learn_alpha = learned
@@ -167,6 +173,7 @@ def back_stepper(rule, real, width, segment, density, reset, attached, normed, l
                 total[place_theta + c] += dtheta
             if learn_alpha:
                 total[place_alpha + c] += eq.width_gradient(q, phi, z)
+            # The rule's backward step starts from the input, potential and states that its step had.
             v = opening[c]
             if k > 0:
                 v = after_reset(u[n - width], real(spike_of(fired[k - 1], c)), edge, v_reset, soft, hard)

@@ -1,12 +1,12 @@
-"""Tiles of matrix products: slices in shared memory, sums in registers.
+"""Tiles of matrix products: slices of the factors in shared memory, sums in registers.
 
-A block of threads owns a tile of a result. What it multiplies comes in slices of a few terms. While a slice is
-multiplied the next one is on its way, in registers; two slices take turns in shared memory, so that threads wait for
-each other once a slice. Rows of a slice are padded by four numbers: threads that store into it, and those that read
-four numbers at a time from it, meet in no bank of shared memory.
+A block of threads computes a tile of the result. It multiplies the factors in slices of a few terms. While one slice is
+multiplied, the next one is read from memory into registers. Shared memory has two slots for slices, which are used in
+turn, so that the threads synchronise once per slice. Rows of a slice are padded by four numbers, so that threads that
+write to it, or read four numbers at a time from it, use different banks of shared memory.
 
-A thread sums ``height x width`` numbers and reads ``height + width`` for every term: in the wide tile 128 operations
-for 64 bytes of shared memory.
+A thread sums ``height x width`` numbers and reads ``height + width`` numbers per term. In the wide tile, these are 128
+operations for 64 bytes of shared memory.
 """
 
 from functools import cache
@@ -21,7 +21,13 @@ from .vector import WIDTH, load_narrow, load_wide
 
 
 class Tile(NamedTuple):
-    """What a block computes: rows and columns of the result, terms of a slice, and a thread's part of the result."""
+    """The extents of a tile.
+
+    Attributes:
+        rows, columns: rows and columns of the result per block.
+        depth: terms per slice.
+        height, width: rows and columns of the result per thread.
+    """
 
     rows: int
     columns: int
@@ -35,12 +41,12 @@ class Tile(NamedTuple):
 
     @property
     def pitches(self):
-        """Numbers from one term of a slice to the next: of the left factor, of the right."""
+        """The distance from one term of a slice to the next in shared memory, of the left and of the right factor."""
         return self.rows + WIDTH, self.columns + WIDTH
 
     @property
     def loads(self):
-        """Numbers of a slice that a thread brings: of the left factor, of the right."""
+        """How many numbers of a slice each thread reads from memory, of the left and of the right factor."""
         return self.rows * self.depth // self.threads, self.columns * self.depth // self.threads
 
 
@@ -48,17 +54,18 @@ TILES = {
     np.dtype(np.float32): (Tile(128, 64, 8, 8, 8), Tile(64, 32, 8, 4, 4)),
     np.dtype(np.float64): (Tile(64, 32, 8, 4, 4), Tile(64, 32, 8, 4, 4)),
 }
-"""Type -> the wide tile, and the one for narrow or small results. Threads are a multiple of rows, columns and depth."""
+"""Type -> the wide tile, and the small tile for narrow or small results. The number of threads is a multiple of rows,
+columns and depth."""
 
 ENOUGH_BLOCKS = 256
-"""Blocks of wide tiles that fill a device, about two for every multiprocessor; with fewer the small tile is taken."""
+"""Number of blocks that fill a GPU, about two per multiprocessor. With fewer wide tiles, the small tile is used."""
 
 ALIGNMENT = None if SIMULATED else 16
-"""Of shared memory, in bytes; the simulator takes none."""
+"""Alignment of shared memory in bytes. The simulator does not support one."""
 
 
 def choose_tile(rows: int, columns: int, count: int, dtype) -> Tile:
-    """The tile for `count` results of so many rows and columns."""
+    """Choose the tile for `count` results of `rows` rows and `columns` columns."""
     wide, small = TILES[np.dtype(dtype)]
     blocks = ceil_div(rows, wide.rows) * ceil_div(columns, wide.columns) * count
     return wide if columns > small.columns and blocks >= ENOUGH_BLOCKS else small
@@ -66,8 +73,12 @@ def choose_tile(rows: int, columns: int, count: int, dtype) -> Tile:
 
 @cache
 def parts(tile, real):
-    """The device functions of a tile: ``clear(sums)``, ``multiply(left, right, slot, sums)``, and where in the tile the
-    numbers lie that a thread sums, ``row_of(i)`` and ``column_of(j)``."""
+    """The device functions of a tile.
+
+    Returns:
+        ``clear(sums)``, ``multiply(left, right, slot, sums)``, and ``row_of(i)`` and ``column_of(j)``, the row and
+        column in the tile of the thread's number sums[i, j].
+    """
     depth, height, width = tile[2:]
     across, down = tile.columns // width, tile.rows // height
     left_pitch, right_pitch = tile.pitches
@@ -82,7 +93,8 @@ def parts(tile, real):
 
     @device
     def multiply(left, right, slot, sums):
-        """sums += this thread's part of left^T right, over the slice in a slot."""
+        """Add this thread's part of left^T right, over the slice in a slot, to sums."""
+        # a and b hold one term's numbers in registers; each is used in several products.
         a, b = cuda.local.array(height, real), cuda.local.array(width, real)
         from_left = slot * depth * left_pitch + np.uint32(cuda.threadIdx.x) // across * tall
         from_right = slot * depth * right_pitch + np.uint32(cuda.threadIdx.x) % across * broad

@@ -1,7 +1,7 @@
-"""One step of one neuron with memory beyond the potential, back; `reference.recurrent` is the text it equals.
+"""The backward pass of one step of a neuron with memory beyond the potential. `reference.recurrent` documents it.
 
-`step_before` reads what the step needs, `step_back` computes with numbers alone. Flags are known when a kernel is
-compiled: what a neuron does not have leaves no trace in its machine code.
+`step_before` reads the numbers of the step from memory, and `step_back` computes with scalars only. Flags are constants
+when a kernel is compiled. The machine code therefore contains nothing for the parts that a neuron does not have.
 """
 
 from ... import equations as eq
@@ -11,16 +11,19 @@ from ..run.compile import device
 
 @device
 def step_before(stored, start, at, row, stride, t, theta, kappa, v_reset, flags):
-    """What the step t made, and what it started from.
+    """Read the results of step t, and the state before it.
 
     Args:
-        stored, start: (u, s, j, a, held) of all steps, and what the forward pass was carried on from; flat.
-        at, row, stride: places of this step and of the neuron's row, and how far apart steps are.
-        flags: whether the reset is soft, or hard; whether the neuron has a synapse, an adapting threshold, a
-            refractory time; whether the pass was carried on.
+        stored: flat arrays (u, s, j, a, held) of all steps.
+        start: flat array of the carried state that the forward pass started from.
+        at, row, stride: index of this step's element, index of the neuron in one step, and distance between steps.
+        t: number of the step.
+        theta, kappa, v_reset: parameters of the neuron.
+        flags: six booleans: soft reset, hard reset, synapse, adaptive threshold, refractory time, and whether the
+            forward pass started from a carried state.
 
     Returns:
-        (u, s, whether the neuron was awake), and (v, j, a) before the step.
+        (u, s, whether the neuron was not refractory) of the step, and (v, j, a) before the step.
     """
     u, s, j, a, held = stored
     soft, hard, synapse, adaptive, refractory, carry = flags
@@ -43,18 +46,20 @@ def step_before(stored, start, at, row, stride, t, theta, kappa, v_reset, flags)
 
 @device
 def step_back(density, q, slopes, now, before, values, v_reset, flags):
-    """A step, back.
+    """Compute the backward pass of one step.
 
     Args:
-        q: dL/ds, what comes along lateral weights included.
-        slopes: dL/dv and dL/da behind the step, and gamma times dL/dj of the next one.
-        now, before: what `step_before` returns.
+        density: density of the surrogate.
+        q: dL/ds, including the part through lateral weights.
+        slopes: dL/dv and dL/da after the step, and gamma times dL/dj of the next step.
+        now, before: results of `step_before`.
         values: (beta, gamma, rho, kappa, theta, 1 / alpha, d, p_offset, p_slope) of the channel.
-        flags: whether the reset is soft, or hard, or attached, the input scaled; whether the neuron has a synapse, an
-            adapting threshold; whether a loss acts on the potential.
+        v_reset: value of the hard reset.
+        flags: seven booleans: soft reset, hard reset, whether the spike in the reset has a gradient, scaled input,
+            synapse, adaptive threshold, and whether a loss acts on the potential.
 
     Returns:
-        dL/di of the step, the slopes before it, and what it adds to the gradients of beta, gamma, rho, kappa, theta and
+        dL/di of the step, the slopes before it, and its terms of the gradients of beta, gamma, rho, kappa, theta and
         alpha.
     """
     e, f, h = slopes

@@ -1,5 +1,6 @@
-"""How threads share out rows of channels ``[M, C]``: neighbouring threads take neighbouring channels, which lie side by
-side in memory, and the lanes of a block take rows. All of it depends on shapes alone, and so do sums' orders.
+"""Divides rows of channels ``[M, C]`` among threads. Neighbouring threads take neighbouring channels, which are
+neighbours in memory, and the lanes of a block take rows. All of it depends on shapes alone, and so does the order of
+sums.
 """
 
 from typing import NamedTuple
@@ -9,33 +10,36 @@ from ..run.compile import device
 from ..run.launch import ceil_div, launch
 
 COLUMNS = 32
-"""Threads of a block that take neighbouring channels, at most."""
+"""Largest number of threads per block that take neighbouring channels."""
 
 THREADS = 256
-"""Threads of a block at most: shared memory has room for a number of each."""
+"""Largest number of threads per block. Shared memory has room for one number per thread."""
 
 ROWS_PER_THREAD = 4
-"""Rows a thread takes where none is summed, so that it prepares a channel's factors once for several, and reads them
-all before it writes: for all the compiler knows what is written could change what is read next, and one read at a time
-leaves memory idle."""
+"""Rows per thread in kernels without sums. A thread prepares the factors of its channel once for several rows. It reads
+all of these rows before it writes, because the compiler does not move a read before a write that might change it, and
+one read at a time leaves memory idle."""
 
 ROWS_PER_LANE = 16
-"""Rows a lane sums at least, if there are as many."""
+"""Least number of rows per lane in sums, if there are enough rows."""
 
 SUM_BLOCKS = 1024
-"""Blocks that leave partial sums: a few for every multiprocessor of a large device."""
+"""Number of blocks that compute partial sums: a few per multiprocessor of a large GPU."""
 
 MOST_ROW_BLOCKS = 65535
 """CUDA's limit on the second extent of a grid."""
 
 FINISH_COLUMNS = 8
-"""Threads of a block that take neighbouring channels where parts are added up: fewer, so that more blocks share a few
-hundred channels."""
+"""Threads per block that take neighbouring channels when partial sums are added. There are fewer than COLUMNS, so that
+a few hundred channels are divided among more blocks."""
 
 
 def launch_rows(kernel, rows: int, channels: int, *arguments) -> None:
-    """Start a kernel whose threads take the channel ``cuda.grid(2)[0]``, if there is one, and the rows from
-    ``cuda.grid(2)[1]`` on in strides of ``cuda.gridsize(2)[1]``."""
+    """Launch a kernel over rows and channels.
+
+    A thread takes channel ``cuda.grid(2)[0]``, if it exists, and the rows from ``cuda.grid(2)[1]`` on in strides of
+    ``cuda.gridsize(2)[1]``.
+    """
     if rows and channels:
         columns = min(COLUMNS, channels)
         lanes = min(THREADS // columns, ceil_div(rows, ROWS_PER_THREAD))
@@ -44,8 +48,13 @@ def launch_rows(kernel, rows: int, channels: int, *arguments) -> None:
 
 
 class Cut(NamedTuple):
-    """Rows of several groups ``[G, M, C]``, cut into parts that one block each sums: a group has `parts` of `rows`
-    rows, `across` blocks lie side by side, and each has `columns` times `lanes` threads."""
+    """A cut of arrays ``[G, M, C]`` into slices of rows for sums. A block of threads sums one slice.
+
+    Attributes:
+        columns, lanes: extents of a block: channels, and rows that are summed side by side.
+        across: number of blocks side by side that cover the channels.
+        parts, rows: number of slices per group, and rows per slice.
+    """
 
     columns: int
     lanes: int
@@ -54,13 +63,13 @@ class Cut(NamedTuple):
     rows: int
 
     def launch(self, kernel, groups: int, *arguments) -> None:
-        """Start a kernel ``f(..., parts, rows, across)`` with a block for every part; see `place`."""
+        """Launch a kernel ``f(..., parts, rows, across)`` with one block per slice, which `place` tells apart."""
         grid = groups * self.parts * self.across
         launch(kernel, grid, (self.columns, self.lanes), *arguments, self.parts, self.rows, self.across)
 
 
 def cut_rows(groups: int, rows: int, channels: int) -> Cut:
-    """The cut of arrays ``[G, M, C]``."""
+    """Choose the cut of arrays ``[G, M, C]``."""
     columns = min(COLUMNS, channels)
     across = ceil_div(channels, columns)
     lanes = min(THREADS // columns, ceil_div(rows, ROWS_PER_LANE))
@@ -70,22 +79,25 @@ def cut_rows(groups: int, rows: int, channels: int) -> Cut:
 
 
 def launch_finish(kernel, channels: int, parts: int, *arguments) -> None:
-    """Start a kernel whose columns take the channels ``cuda.grid(2)[0]`` and whose lanes share the parts."""
+    """Launch a kernel that adds partial sums. A column takes channel ``cuda.grid(2)[0]``; lanes share the slices."""
     columns = min(FINISH_COLUMNS, channels)
     launch(kernel, ceil_div(channels, columns), (columns, min(THREADS // columns, parts)), *arguments)
 
 
 @device
 def place(parts, across):
-    """The group, part and channel that a thread of a `Cut` works for."""
+    """The group, slice and channel of a thread in a launch by `Cut`."""
     block = cuda.blockIdx.x // across
     return block // parts, block % parts, cuda.blockIdx.x % across * cuda.blockDim.x + cuda.threadIdx.x
 
 
 @device
 def sum_lanes(room, value):
-    """The sum over a block's lanes, column by column, of their values in order. All lanes get it, and all have to call.
-    room is shared memory for one number per thread, free again afterwards."""
+    """The sum of the values of a block's lanes, in order, for each column.
+
+    All lanes must call this, and all get the sum. room is shared memory with one number per thread, and may be used
+    again after the call.
+    """
     columns, column = cuda.blockDim.x, cuda.threadIdx.x
     room[cuda.threadIdx.y * columns + column] = value
     cuda.syncthreads()
@@ -98,7 +110,7 @@ def sum_lanes(room, value):
 
 @device
 def max_lanes(room, value):
-    """The largest of a block's lanes' values; otherwise as `sum_lanes`."""
+    """The largest value of a block's lanes, for each column. It is called like `sum_lanes`."""
     columns, column = cuda.blockDim.x, cuda.threadIdx.x
     room[cuda.threadIdx.y * columns + column] = value
     cuda.syncthreads()
@@ -110,8 +122,11 @@ def max_lanes(room, value):
 
 
 def transform(function):
-    """A device function ``f(constants, x, y, c, m, last, stride)``: y[m, c] = function(constants, x[m, c]) for the rows
-    m, m + stride, ... below last; y may be x."""
+    """A device function ``f(constants, x, y, c, m, last, stride)`` that applies a function to elements of a channel.
+
+    It sets y[m, c] = function(constants, x[m, c]) for the rows m, m + stride, ... below last. Four rows are read before
+    they are written. y may be x.
+    """
 
     @device
     def transform_rows(constants, x, y, c, m, last, stride):
@@ -131,7 +146,7 @@ def transform(function):
 
 
 def transform_two(function):
-    """As `transform`, of two arrays: y[m, c] = function(constants, u[m, c], x[m, c]); y may be one of them."""
+    """Like `transform`, for two arrays: y[m, c] = function(constants, u[m, c], x[m, c]). y may be u or x."""
 
     @device
     def transform_rows(constants, u, x, y, c, m, last, stride):

@@ -1,7 +1,9 @@
-"""Tuples of numbers that a thread keeps in registers: a rule's states and values, whose count is known when a kernel is
-compiled. The numbers of one tuple lie in an array at equal distances: y[at], y[at + stride], and so on.
+"""Tuples of numbers that a thread keeps in registers, such as a rule's states and values.
 
-The function for a count of numbers calls the one for one number less. Numba compiles them all into plain reads and
+The number of elements is a constant when a kernel is compiled. The elements of a tuple are in an array at equal
+distances: y[at], y[at + stride], and so on.
+
+Each function calls the function for a tuple with one element less. Numba compiles all of them into plain reads and
 writes of registers.
 """
 
@@ -32,7 +34,7 @@ def reader(count):
 
 @cache
 def writer(count, real):
-    """A function ``f(y, at, stride, numbers)`` that keeps the tuple of `count` numbers, as numbers of a float type."""
+    """A function ``f(y, at, stride, numbers)`` that writes a tuple of `count` numbers to y, in the type `real`."""
     if count == 0:
 
         @device
@@ -53,8 +55,11 @@ def writer(count, real):
 
 @cache
 def adder(wanted, real):
-    """A function ``f(y, at, stride, numbers)`` that adds those numbers of a tuple that are wanted, one truth value for
-    each, to y: the first of these to y[at], the second to y[at + stride], and so on."""
+    """A function ``f(y, at, stride, numbers)`` that adds those numbers of a tuple that are wanted to y.
+
+    wanted has one boolean per number. The first wanted number is added to y[at], the second one to y[at + stride], and
+    so on.
+    """
     if not any(wanted):
 
         @device

@@ -1,16 +1,17 @@
-"""Reads and writes of device memory by one element, or by four of a kind in one instruction.
+"""Reads and writes of GPU memory, one element or four elements per instruction.
 
-A thread that reads 16 bytes at a time asks for the same memory with a quarter of the instructions. CUDA C has `float4`
-for it; Numba has neither that nor a cast of pointers, so that this file, and no other, writes the load and the store
-as LLVM instructions, by Numba's extension interface. Addresses are not counted from the end of an array either, which
-costs Numba's own indexing five instructions per access. In the simulator all of it is plain indexing.
+A thread that reads 16 bytes at a time needs a quarter of the instructions for the same memory. CUDA C has `float4` for
+this. Numba has neither such a type nor a cast of pointers. This file therefore writes loads and stores as LLVM
+instructions, by Numba's extension interface. It also omits Numba's test for a negative index, which costs five
+instructions per access. In the simulator, all of this is plain indexing.
 
-`step` leads from one step's elements to the next one's. Written as an addition, LLVM turns it into an address of every
-array and every step of an unrolled loop, all of them in registers: 128 per thread where 70 are enough.
+`step` adds the distance between two time steps to an index. If it were a plain addition, LLVM would keep the addresses
+of all arrays and all steps of an unrolled loop in registers: 128 registers per thread where 70 are enough.
 
-Arrays are flat. Of the width 4 are float32 arrays that begin, and are read, at multiples of 16 bytes, and spikes
-(uint8) at multiples of four; a thread holds four spikes in one word, one byte for each. What kernels close over are
-plain functions, as in `equations`: with a compiled one in its closure a kernel is not found again on disk.
+Arrays are flat. Four elements can be read at once from float32 arrays at multiples of 16 bytes, and from spikes (uint8)
+at multiples of four. A thread keeps four spikes in one word, one byte per spike. Kernels have plain functions in their
+closure, as those of `equations` are, because a kernel with a compiled function in its closure is not found again on
+disk.
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..run.api import SIMULATED, intrinsic
 from ..run.compile import device
 
 WIDTH = 4
-"""Elements of a wide access."""
+"""Elements per wide access."""
 
 
 if SIMULATED:
@@ -46,7 +47,7 @@ if SIMULATED:
             x[at + c] = word >> 8 * c & 255
 
     def step(at, stride):
-        """at + stride"""
+        """Return at + stride."""
         return at + stride
 
 else:
@@ -120,7 +121,7 @@ else:
 
     @intrinsic
     def step(typingctx, at, stride):
-        """at + stride, by an instruction that LLVM does not look into."""
+        """Return at + stride, by an assembly instruction, which LLVM does not rearrange."""
 
         def generate(context, builder, signature, arguments):
             index = context.get_value_type(types.intp)
@@ -130,69 +131,69 @@ else:
         return types.intp(types.intp, types.intp), generate
 
 
-# --- numbers: registers y[k] ... y[k + width - 1] of a thread, from and to memory ------------------------------------
+# --- numbers: between memory and a thread's registers y[k] ... y[k + width - 1] --------------------------------------
 
 
 @device
 def load_narrow(x, at, y, k):
-    """y[k] = x[at]"""
+    """Set y[k] = x[at]."""
     y[k] = _load_1(x, at)
 
 
 @device
 def load_wide(x, at, y, k):
-    """y[k + c] = x[at + c] for four c."""
+    """Set y[k + c] = x[at + c] for c = 0..3."""
     y[k], y[k + 1], y[k + 2], y[k + 3] = _load_4(x, at)
 
 
 @device
 def store_narrow(y, k, x, at):
-    """x[at] = y[k]"""
+    """Set x[at] = y[k]."""
     _store_1(x, at, y[k])
 
 
 @device
 def store_wide(y, k, x, at):
-    """x[at + c] = y[k + c] for four c."""
+    """Set x[at + c] = y[k + c] for c = 0..3."""
     _store_4(x, at, (y[k], y[k + 1], y[k + 2], y[k + 3]))
 
 
-# --- spikes: what is kept of a thread's in one variable -------------------------------------------------------------
+# --- spikes: a thread keeps its spikes of one step in one variable --------------------------------------------------
 
 
 @device
 def load_spike(x, at):
-    """x[at], as it is stored."""
+    """Return x[at] in the type of x."""
     return _load_1(x, at)
 
 
 @device
 def load_spikes(x, at):
-    """Four spikes as one word."""
+    """Return the four spikes from x[at] on as one word."""
     return _load_word(x, at)
 
 
 @device
 def spike_of_one(spike, c):
-    """The spike, which in relaxed mode is a real number."""
+    """Return the spike itself. In relaxed mode it is a real number."""
     return spike
 
 
 @device
 def spike_of_word(word, c):
-    """The c-th of four."""
+    """Return the spike of channel c in a word of four spikes."""
     return (word >> np.uint32(8 * c)) & np.uint32(1)
 
 
 @device
 def store_spike(y, x, at):
-    """x[at] = y[0], in the type of x."""
+    """Set x[at] = y[0], converted to the type of x."""
     _store_1(x, at, x.dtype.type(y[0]))
 
 
 @device
 def store_spikes(y, x, at):
-    """Four numbers y, 0 or 1, as four spikes."""
+    """Store four numbers y, each 0 or 1, as four spikes from x[at] on."""
     word = 0
     for c in range(WIDTH):
         if y[c] != 0:
@@ -201,20 +202,22 @@ def store_spikes(y, x, at):
 
 
 NUMBERS = {1: (load_narrow, store_narrow), WIDTH: (load_wide, store_wide)}
-"""Width -> how numbers are loaded and stored."""
+"""Channels per thread -> the functions that load and store numbers."""
 
 SPIKES = {1: (load_spike, spike_of_one, store_spike), WIDTH: (load_spikes, spike_of_word, store_spikes)}
-"""Width -> how spikes are loaded, read and stored."""
+"""Channels per thread -> the functions that load spikes, return one of them, and store spikes."""
 
 
 def width_of(numbers, spikes, least: int) -> int:
-    """How many neighbouring channels a thread takes: four where every array allows it and has so many elements that
-    the fewer threads still fill a device.
+    """The number of neighbouring channels per thread, 4 or 1.
+
+    It is 4 if the type and alignment of all arrays allow wide access, and if there are enough elements for a quarter of
+    the threads to fill a GPU.
 
     Args:
-        numbers: arrays ``[..., C]`` that are read or written four at a time.
-        spikes: arrays of spikes likewise.
-        least: elements from which on wide access pays.
+        numbers: arrays ``[..., C]`` of real numbers that the kernel reads or writes.
+        spikes: arrays of spikes that it reads or writes.
+        least: least number of elements for wide access.
     """
     channels = numbers[0].shape[-1]
     fits = (

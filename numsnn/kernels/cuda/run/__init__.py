@@ -1,1 +1,1 @@
-"""How kernels are started, and how their work is cut."""
+"""Launches kernels, cuts their work into tiles, and owns the GPU's memory and streams."""

@@ -1,6 +1,6 @@
-"""The one place that imports Numba's CUDA target, and that finds out whether it can be used.
+"""Imports Numba's CUDA support, and finds out whether it can be used.
 
-Everything else of this package takes `cuda` from here: a successor of numba-cuda is a change of this file.
+All other modules take `cuda` from here, so that a successor of numba-cuda changes this file only.
 """
 
 import os
@@ -16,7 +16,7 @@ INSTALL = "pip install 'numsnn[cuda]'"
 
 
 def _import():
-    """Numba's CUDA target, and what emits instructions of one's own."""
+    """Numba's modules `cuda` and `cuda.extending`."""
     if find_spec("numba_cuda") is None:
         raise DeviceError(f"device 'cuda': numba-cuda is not installed; install it: {INSTALL}")
     from numba import cuda
@@ -28,14 +28,17 @@ def _import():
 cuda, extending = _import()
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") == "1"
-"""Whether kernels run in Python, thread by thread: Numba's simulator, for tests without a GPU."""
+"""Whether kernels run in Numba's simulator, in Python and thread by thread, for tests without a GPU."""
 
 if SIMULATED:
     from numba.cuda.simulator.kernel import _get_kernel_context
 
     class _Shared:
-        """Shared memory of the kernel at work, known by the line that asks for it. Two of the simulator's own threads
-        that ask at once may be given one piece each. It knows no alignment."""
+        """Shared memory of the running kernel. An array is identified by the source line that asks for it.
+
+        The lock is needed because the simulator itself can give two threads that ask at the same time two different
+        arrays. Alignment is ignored.
+        """
 
         _lock = threading.Lock()
 
@@ -51,9 +54,11 @@ if SIMULATED:
                 return self._pieces[place]
 
     class _Simulated:
-        """What kernels and the functions they call know as `cuda`: of the kernel at work, if there is one. By itself
-        the simulator puts it into every function's globals for as long as one of its threads is in there, and takes it
-        away from the others."""
+        """The module `cuda` for kernels and the functions they call. It finds the running kernel, if there is one.
+
+        The simulator itself puts this into the globals of a function while one thread runs the function. When that
+        thread returns, it is missing for the other threads.
+        """
 
         def __init__(self, module):
             self._module = module
@@ -66,22 +71,22 @@ if SIMULATED:
 
     cuda = _Simulated(cuda)
 
-cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a sum over a handful of channels is a small grid, and meant to be
+cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # the grid of a sum over a few channels is small on purpose
 
 LEAST_CAPABILITY = (7, 5)
 """Compute capability of the oldest devices that CUDA 13 compiles for (Turing)."""
 
 
 def intrinsic(function):
-    """Numba's `intrinsic` for the CUDA target: a function that writes LLVM instructions."""
+    """Numba's decorator `intrinsic` for CUDA, for functions that write LLVM instructions."""
     return extending.intrinsic(function)
 
 
 def require_device() -> None:
-    """Find out whether there is a device to compute on.
+    """Check that there is a GPU that numsnn can use.
 
     Raises:
-        DeviceError: there is no driver, no device, or an older one than CUDA 13 compiles for.
+        DeviceError: there is no driver or no GPU, or the GPU is too old for CUDA 13.
     """
     if SIMULATED:
         return
@@ -102,7 +107,7 @@ def _one_line(error):
 
 
 def device_info() -> dict:
-    """Name, compute capability, multiprocessors and bytes of memory (free, total) of the device in use."""
+    """The name, compute capability, multiprocessors and memory (bytes free, bytes in total) of the current GPU."""
     if SIMULATED:
         return {"name": "Numba's CUDA simulator", "capability": (0, 0), "multiprocessors": 1, "memory": (0, 0)}
     device = cuda.get_current_device()

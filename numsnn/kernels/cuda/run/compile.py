@@ -1,4 +1,4 @@
-"""How CUDA kernels are compiled; what their machine code is keyed by stands in `kernels.compile`."""
+"""How CUDA kernels are compiled. `kernels.compile` says which files belong to the key of their machine code."""
 
 from numba.extending import register_jitable
 
@@ -10,8 +10,11 @@ _SOURCES = shared_sources("cuda")
 
 
 def kernel(function):
-    """Compile a kernel. Multiplications and additions may be fused; nothing else is rounded otherwise than written:
-    no approximate division, root or exponential, no flushing of denormals. Machine code is kept on disk."""
+    """Compile a kernel, and keep its machine code on disk.
+
+    Products and sums may be fused. All else is rounded as written: there is no approximate division, root or
+    exponential, and denormal numbers are not flushed.
+    """
     made = cuda.jit(fastmath=False)(function)
     if SIMULATED:
         return made
@@ -21,5 +24,5 @@ def kernel(function):
 
 
 def device(function):
-    """Compile a function that kernels call, with each of them; to Python it stays what it is."""
+    """Mark a function that is compiled into the kernels that call it. It remains an ordinary Python function."""
     return register_jitable(function)

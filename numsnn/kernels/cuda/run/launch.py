@@ -1,4 +1,4 @@
-"""Starts kernels: the one place that knows how many threads make a block, and in which stream work is done."""
+"""Launches kernels in the stream of all kernels."""
 
 import threading
 from math import prod
@@ -13,22 +13,22 @@ from .stream import work_stream
 WARP = 32
 
 BLOCK = 256
-"""Threads of a block whose threads do not work together."""
+"""Threads per block in kernels whose threads do not share memory."""
 
 MOST_BLOCKS = 1 << 20
-"""Blocks of a launch at most: beyond it threads take several elements each, in strides of the whole grid."""
+"""Largest number of blocks per launch. With more elements, each thread takes several, in strides of the whole grid."""
 
 
 def launch(kernel, grid, block, *arguments) -> None:
-    """Start a kernel and come back at once.
+    """Launch a kernel, and return at once.
 
     Args:
-        kernel: compiled by `compile.kernel`.
-        grid, block: their extents, a number or a tuple of up to three.
-        arguments: `DeviceArray`s, NumPy scalars, whole numbers, truth values and tuples of those.
+        kernel: kernel that `compile.kernel` has compiled.
+        grid, block: extents of the grid and of a block, each a number or a tuple of up to three numbers.
+        arguments: `DeviceArray`s, NumPy scalars, whole numbers, booleans and tuples of these.
 
     Raises:
-        DeviceError: an array that is not on the device.
+        DeviceError: an array is in the host's memory.
     """
     kernel[grid, block, work_stream()](*(_argument(argument) for argument in arguments))
 
@@ -42,7 +42,7 @@ def _argument(x):
 
 
 def launch_flat(kernel, count: int, *arguments) -> None:
-    """Start a kernel ``f(..., count)`` whose threads take the elements ``grid(1), grid(1) + gridsize(1), ...`` below
+    """Launch a kernel ``f(..., count)``, whose threads take the elements ``grid(1), grid(1) + gridsize(1), ...`` below
     count."""
     if count:
         block = min(BLOCK, ceil_div(count, WARP) * WARP) if not SIMULATED else min(BLOCK, count)
@@ -50,19 +50,21 @@ def launch_flat(kernel, count: int, *arguments) -> None:
 
 
 def ceil_div(a: int, b: int) -> int:
-    """a / b, rounded up."""
+    """Return a / b, rounded up."""
     return -(-a // b)
 
 
 class _Scratch(threading.local):
-    """Work arrays a thread keeps and reuses, by purpose. Kernels run one after the other, so that the next one may
-    write over what the last one read."""
+    """Work arrays that a thread keeps and uses again, by purpose.
+
+    Kernels run one after another, so that a kernel may overwrite what the one before it has read.
+    """
 
     def __init__(self):
         self.arrays = {}
 
     def get(self, purpose, shape, dtype) -> DeviceArray:
-        """An uninitialised array; valid until this thread asks for the same purpose again."""
+        """An uninitialised array. It is valid until this thread asks for an array for the same purpose again."""
         size, key = prod(shape), (purpose, np.dtype(dtype))
         flat = self.arrays.get(key)
         if flat is None or flat.size < size:

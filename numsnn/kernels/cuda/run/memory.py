@@ -1,4 +1,4 @@
-"""Memory of the device: where it comes from, and the arrays that live in it."""
+"""Memory of the GPU: its allocation, and the arrays in it."""
 
 from collections import defaultdict
 from math import prod
@@ -10,13 +10,15 @@ from .api import cuda
 from .stream import work_stream
 
 GRAIN = 512
-"""Pieces of memory are cut at multiples of so many bytes, large ones at multiples of a 16th of their size, so that one
-that is given back fits the next that is asked for, though it be a little smaller."""
+"""Sizes of pieces of memory are rounded up to multiples of this number of bytes, and those of large pieces to coarser
+multiples, at most an eighth of the size. A piece that is given back can then be used for a slightly smaller one."""
 
 
 class _Piece:
-    """Device memory, and the arrays that Numba makes of it: making them takes longer than a launch, and a training step
-    asks for the same ones each time."""
+    """A piece of GPU memory, and Numba's arrays in it.
+
+    The arrays are kept, because making one takes longer than a launch, and every training step needs the same ones.
+    """
 
     def __init__(self, nbytes):
         self._bytes = cuda.device_array(nbytes, np.uint8)
@@ -36,15 +38,16 @@ class _Piece:
 
 
 class Store:
-    """Device memory in use, and what was given back and waits to be used again: a training step like the one before
-    allocates nothing.
+    """All GPU memory that numsnn has allocated. Memory that is given back is used again, so that a training step with
+    the same shapes as the one before allocates nothing.
 
-    Kernels run one after the other, so that memory may be handed on while the last kernel that uses it still runs.
+    Kernels run one after another, so that memory may be used again while the last kernel that uses it still runs.
 
     Attributes:
-        used, held: bytes of arrays that are in use, and of all memory taken from the device.
-        peak: the most that was ever in use; may be set back.
-        allocations: how often the device was asked for memory.
+        used: bytes of memory in use.
+        held: bytes of memory allocated on the GPU.
+        peak: largest value of used so far. It may be reset.
+        allocations: number of allocations on the GPU.
     """
 
     def __init__(self):
@@ -52,7 +55,7 @@ class Store:
         self._free = defaultdict(list)
 
     def take(self, nbytes):
-        """A piece of memory of at least so many bytes, and its size."""
+        """Return a piece of memory of at least `nbytes` bytes, and its size."""
         grain = max(GRAIN, 1 << max(0, nbytes.bit_length() - 4))
         size = -(-max(1, nbytes) // grain) * grain
         piece = self._free[size].pop() if self._free[size] else self._allocate(size)
@@ -61,7 +64,7 @@ class Store:
         return piece, size
 
     def give(self, piece, size):
-        """It is used no more."""
+        """Take back a piece of memory that is no longer used."""
         self.used -= size
         self._free[size].append(piece)
 
@@ -85,7 +88,7 @@ class Store:
         return piece
 
     def release(self):
-        """Give back to the device what is not in use."""
+        """Return all memory that is not in use to the GPU."""
         work_stream().synchronize()
         self.held -= sum(size * len(pieces) for size, pieces in self._free.items())
         self._free.clear()
@@ -95,7 +98,7 @@ store = Store()
 
 
 class Block:
-    """A lease of device memory, which arrays share that are parts of one another; ends with the last of them."""
+    """A piece of GPU memory that several arrays may share. It is given back when the last of these is deleted."""
 
     def __init__(self, nbytes: int):
         self._piece, self._bytes = store.take(nbytes)
@@ -105,7 +108,7 @@ class Block:
         return self._piece.handle(first, shape, dtype)
 
     def __del__(self, give=store.give):
-        if hasattr(self, "_piece"):  # not where there was no memory
+        if hasattr(self, "_piece"):  # it is missing if the allocation failed
             give(self._piece, self._bytes)
 
 
@@ -114,15 +117,16 @@ def _size(nbytes):
 
 
 class DeviceArray:
-    """A C-contiguous array in device memory, as much of NumPy's as networks need: reshaping, and parts along the first
-    axis, which share its memory. Arithmetic is the kernels' alone, and nothing is copied unasked.
+    """A C-contiguous array in GPU memory.
 
-    Other libraries take it without a copy by its ``__cuda_array_interface__``.
+    It has the part of NumPy's interface that networks need: reshaping, and slices along the first axis, both without a
+    copy. Only kernels do arithmetic, and nothing is copied implicitly. Other libraries can use the array without a copy
+    by its ``__cuda_array_interface__``.
 
     Attributes:
-        shape, dtype, size, ndim, nbytes: as NumPy's.
-        base: the `Block` whose memory it is.
-        first: the byte of the block at which it begins.
+        shape, dtype, size, ndim, nbytes: as in NumPy.
+        base: the `Block` whose memory the array uses.
+        first: first byte of the array in the block.
     """
 
     __slots__ = ("base", "dtype", "first", "shape", "size")
@@ -146,7 +150,7 @@ class DeviceArray:
         return self.base.handle(self.first, self.shape, self.dtype)
 
     def reshape(self, *shape) -> "DeviceArray":
-        """The same numbers in another shape; one extent may be -1."""
+        """The same memory as an array of another shape. One extent may be -1."""
         shape = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
         known = prod(extent for extent in shape if extent != -1)
         if shape.count(-1) == 1 and known and self.size % known == 0:
@@ -156,7 +160,7 @@ class DeviceArray:
         return DeviceArray(self.base, self.first, tuple(int(extent) for extent in shape), self.dtype)
 
     def __getitem__(self, key) -> "DeviceArray":
-        """A part along the first axis: one index, a range without steps, or None for a new axis."""
+        """A view of one element or a slice (of step 1) along the first axis. None adds a new first axis."""
         if key is None:
             return DeviceArray(self.base, self.first, (1, *self.shape), self.dtype)
         if not self.shape:

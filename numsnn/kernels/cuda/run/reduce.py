@@ -1,6 +1,7 @@
-"""Sums over rows in two stages, without atomics: the same order, and with it the same bits, at every run.
+"""Sums over rows in two stages, without atomic operations, so that the order and the bits are the same in every run.
 
-Blocks of rows leave partial sums, which one block adds up. How rows are cut depends on shapes alone.
+Each block of threads computes partial sums over its rows, which another launch adds in order. The cut of the rows
+depends on shapes alone.
 """
 
 from functools import cache
@@ -10,20 +11,20 @@ from .compile import kernel
 from .launch import ceil_div, launch, scratch
 
 COLUMNS, LANES = 32, 8
-"""Threads of a block: neighbouring columns, and rows that are summed side by side."""
+"""Extents of a block: COLUMNS neighbouring columns, and LANES rows that are summed side by side."""
 
 ROWS_PER_LANE = 16
-"""A lane has at least so many rows to sum, if there are as many."""
+"""Least number of rows per lane, if there are enough rows."""
 
 MOST_PARTS = 512
-"""Blocks of rows at most; a few for every multiprocessor."""
+"""Largest number of blocks that divide the rows: a few per multiprocessor."""
 
 
 @cache
 def _rows_kernel(dtype, lanes_most, columns_most):
     @kernel
     def sum_rows(x, y):
-        """y[b, c] = sum of x[m, c] over the rows m of block b: x ``[M, C]``, y ``[B, C]``."""
+        """Compute y[b, c] = sum of x[m, c] over the rows m of block b, for x ``[M, C]`` and y ``[B, C]``."""
         partial = cuda.shared.array((lanes_most, columns_most), dtype)
         rows, channels = x.shape
         column, lane = cuda.threadIdx.x, cuda.threadIdx.y
@@ -43,17 +44,18 @@ def _rows_kernel(dtype, lanes_most, columns_most):
 
 
 SUM_COLUMNS, SUM_LANES = 32, 16
-"""Threads of a block that adds up shares."""
+"""Extents of a block that adds partial sums."""
 
 MOST_SUMS = 6
-"""Sums of one launch."""
+"""Largest number of totals per launch."""
 
 
 @cache
 def _shares_kernel(dtype, lanes_most, columns_most):
     @kernel
     def sum_shares(shares, a, b, c, d, e, f):
-        """Every total ``[C]`` is the sum of its shares ``[blocks, C]``, in an order that depends on shapes alone."""
+        """Compute each total ``[C]`` as the sum of its partial sums ``[blocks, C]``, in an order that depends on shapes
+        alone."""
         partial = cuda.shared.array((lanes_most, columns_most), dtype)
         _, blocks, channels = shares.shape
         column, lane, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.y
@@ -84,7 +86,7 @@ def _shares_kernel(dtype, lanes_most, columns_most):
 
 
 def add_up(shares, totals) -> None:
-    """totals[n] ``[C]`` = the sum of shares[n] over blocks: shares ``[N, blocks, C]``, as many totals."""
+    """Compute totals[n] ``[C]``, the sum of shares[n] over blocks, for shares ``[N, blocks, C]`` and N totals."""
     if totals:
         count, blocks, channels = shares.shape
         block = min(SUM_COLUMNS, channels), min(SUM_LANES, blocks)
@@ -94,12 +96,12 @@ def add_up(shares, totals) -> None:
 
 
 def sum_parts(parts, total):
-    """total = the parts added in order: parts ``[P, C]``, total ``[C]``."""
+    """Add partial sums in order. parts is ``[P, C]``, and total, the output, is ``[C]``."""
     add_up(parts[None], (total,))
 
 
 def column_sum(x, total):
-    """total[c] = sum of x[m, c] over m: x ``[M, C]``."""
+    """Compute total[c] = sum of x[m, c] over m, for x ``[M, C]`` and total ``[C]``."""
     rows, channels = x.shape
     block = min(COLUMNS, channels), min(LANES, rows)
     parts = scratch.get("column sums", (min(MOST_PARTS, ceil_div(rows, LANES * ROWS_PER_LANE)), channels), x.dtype)

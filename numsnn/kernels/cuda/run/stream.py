@@ -1,5 +1,5 @@
-"""The streams: all kernels run in one, one after the other as they were launched; what is copied to the device for the
-next step travels in another meanwhile."""
+"""The streams. All kernels run in one stream, one after another, in the order of their launches. The batch for the next
+training step is copied to the GPU in a second stream at the same time."""
 
 from functools import cache
 
@@ -14,5 +14,5 @@ def work_stream():
 
 @cache
 def copy_stream():
-    """The stream of copies that kernels need not wait for."""
+    """The stream of copies that run while kernels work."""
     return cuda.stream()

@@ -1,9 +1,9 @@
-"""How ``[T, M, C]`` arrays are shared out among threads that go through all time steps.
+"""Divides arrays ``[T, M, C]`` among threads that go through all time steps.
 
-A thread owns one channel, or a few neighbouring ones, of a row; a block is channels by rows, so that its warps read
-one piece of memory also where rows are short. Blocks go over tiles, as many rows as a block has lanes, in strides of
-the whole grid: a thread keeps its channels, and with them their parameters and sums in registers. All of it depends on
-shapes alone.
+A thread takes one channel, or a few neighbouring channels, of a row. A block of threads covers channels and rows, so
+that its warps read contiguous memory even if rows are short. A tile has one row per lane of the block. A block takes
+several tiles, in strides of the whole grid. A thread therefore keeps the same channels, with their parameters and sums
+in registers. All of it depends on shapes alone.
 """
 
 from typing import NamedTuple
@@ -12,24 +12,29 @@ from .compile import device
 from .launch import WARP, ceil_div
 
 THREADS = 256
-"""Of a block, where there is work for a whole device."""
+"""Threads per block, if there is work for a whole GPU."""
 
 HEAVY_THREADS = 128
-"""Of a block of threads that hold many registers."""
+"""Threads per block, if threads need many registers."""
 
 FEW_THREADS = 64
-"""Of a block, where there is less work: more blocks to share out."""
+"""Threads per block, if there is less work, so that there are more blocks."""
 
 FILL = 132 * 512
-"""Threads that keep a large device (132 multiprocessors) busy with reading memory."""
+"""Number of threads that keep the memory of a large GPU (132 multiprocessors) busy."""
 
 MOST_BLOCKS = 1056
-"""Of a launch: eight a multiprocessor, of which each leaves a share of every sum."""
+"""Largest number of blocks per launch: eight per multiprocessor. Each block leaves a partial sum of every gradient."""
 
 
 class Cut(NamedTuple):
-    """One way to share out ``[T, M, C]``: `width` channels a thread; a block is `columns` threads by `lanes` rows; a
-    grid is `row_blocks` by `channel_blocks`."""
+    """A cut of arrays ``[T, M, C]`` into blocks of threads.
+
+    Attributes:
+        width: channels per thread.
+        columns, lanes: extents of a block: threads side by side, and rows.
+        row_blocks, channel_blocks: extents of the grid.
+    """
 
     width: int
     columns: int
@@ -47,13 +52,13 @@ class Cut(NamedTuple):
 
 
 def cut(rows: int, channels: int, width: int, heavy: bool = False, most_columns: int | None = None) -> Cut:
-    """How threads share out the work.
+    """Choose the cut of arrays ``[T, rows, channels]``.
 
     Args:
-        rows, channels: of the arrays.
-        width: channels a thread takes; a divisor of them.
-        heavy: whether threads hold many registers.
-        most_columns: threads of a block that may take neighbouring channels.
+        rows, channels: extents of the arrays.
+        width: channels per thread, a divisor of `channels`.
+        heavy: whether threads need many registers.
+        most_columns: largest number of threads side by side; None for no limit.
     """
     groups = channels // width
     most = HEAVY_THREADS if heavy else THREADS
@@ -70,20 +75,20 @@ def cut(rows: int, channels: int, width: int, heavy: bool = False, most_columns:
     return Cut(width, columns, lanes, ceil_div(tiles, passes), channel_blocks)
 
 
-# --- sums over rows of what every thread has added up ---------------------------------------------------------------
+# --- sums over the rows of a block, from the sums of its threads ----------------------------------------------------
 
 
 @device
 def lay_out(total, n, width, column, columns, lane, room):
-    """room = the n-th of the sums that every thread has added up, total[n width + ...]: a number a thread and channel
-    in shared memory. Synchronise behind it, as in front of the next one."""
+    """Copy the thread's n-th sum, total[n width + ...], to shared memory, where room has one number per thread and
+    channel. Synchronise the block after the call, and before the next one."""
     for c in range(width):
         room[(lane * width + c) * columns + column] = total[n * width + c]
 
 
 @device
 def leave_share(room, n, width, column, columns, lane, lanes, block, first, channels, shares):
-    """shares[n, block, c] = the sum of what a block's lanes laid out: shares ``[N, blocks, C]``."""
+    """Set shares[n, block, c] to the sum of the numbers that the lanes laid out, for shares ``[N, blocks, C]``."""
     for c in range(lane, width, lanes):
         if first + c < channels:
             whole = room[c * columns + column]

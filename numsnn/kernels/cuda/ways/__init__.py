@@ -1,1 +1,1 @@
-"""Ways to compute a convolution or matrix product; `route` chooses among them."""
+"""The algorithms for convolutions and matrix products. `route` chooses one for each call."""

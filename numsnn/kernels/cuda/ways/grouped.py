@@ -1,8 +1,8 @@
-"""Convolution in groups of few channels, depthwise among them, without tiles; `reference.conv` is the text it equals.
+"""Convolution in groups of few channels, such as a depthwise one, without tiles. `reference.conv` documents it.
 
-A tile of a product would be mostly empty. A thread owns a number of the result and sums it from memory; neighbouring
-threads own neighbouring channels, so that what they read lies side by side or is the same. The weights' gradient is
-summed over a share of the output pixels at a time, and the shares in order.
+A tile of a matrix product would be mostly empty. Each thread computes elements of the result, and reads the factors
+from memory. Neighbouring threads take neighbouring channels, so that they read neighbouring or the same numbers. The
+weight gradient is summed over slices of the output pixels, and then the partial sums are added in order.
 """
 
 from math import prod
@@ -16,20 +16,23 @@ from ..run.launch import ceil_div, launch_flat, scratch
 from ..run.reduce import sum_parts
 
 LEAST_CHANNELS = 8
-"""Channels of a group, in and out, from which on tiles are filled well enough."""
+"""Least number of input and of output channels per group that fill the tiles of a matrix product well enough."""
 
 SHARE_PIXELS, MOST_SHARES = 128, 512
-"""Output pixels that a thread sums for the gradient of weights, if there are as many; the shares at most."""
+"""Output pixels per thread in the weight gradient, if there are enough, and the largest number of slices of pixels."""
 
 
 def worth_it(w, groups) -> bool:
-    """Whether this path is the faster one."""
+    """Whether this route is faster than the others for weights w ``[kh, kw, I/groups, O]``."""
     return groups > 1 and min(w.shape[2], w.shape[3] // groups) < LEAST_CHANNELS
 
 
 @kernel
 def _forward_pixels(x, w, b, biased, source, target, kernel_size, stride, padding, groups, inputs, outputs, y, pixels):
-    """biased is 1 or 0; without an offset b is any array. inputs, outputs: channels of a group."""
+    """Compute y. A thread takes one pixel, and some channels in turn.
+
+    biased is 1, or 0 if there is no bias; then b is any array. inputs and outputs are channels per group.
+    """
     real = w.dtype.type
     channels = groups * outputs
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
@@ -76,7 +79,10 @@ def forward(x, w, b, stride, padding, groups, y):
 
 @kernel
 def _input_pixels(dy, w, source, target, kernel_size, stride, padding, groups, inputs, outputs, dx, pixels):
-    """source is the extent of dy, target that of dx."""
+    """Compute dx. A thread takes one pixel, and some channels in turn.
+
+    source is the extent of dy, and target that of dx. inputs and outputs are channels per group.
+    """
     real = w.dtype.type
     channels = groups * inputs
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
@@ -124,9 +130,10 @@ def backward_input(dy, w, stride, padding, groups, dx):
 def _weight_elements(
     x, dy, pixels, share, source, target, kernel_size, stride, padding, groups, inputs, channels, y, count
 ):
-    """Element [s, ky, kx, i, o] of y is the sum over the pixels of share s."""
+    """Compute partial sums of dw. Element [s, ky, kx, i, o] of y is the sum over the pixels of slice s."""
     real = dy.dtype.type
     for e in range(cuda.grid(1), count, cuda.gridsize(1)):
+        # The index of the element says its slice, tap and channels; the sum over the slice's pixels is in a register.
         o, rest = e % channels, e // channels
         i, rest = rest % inputs, rest // inputs
         kx, rest = rest % kernel_size[1], rest // kernel_size[1]

@@ -1,12 +1,12 @@
 """Convolutions and matrix products by NVIDIA's cuBLAS, through nvmath-python's bindings, for float32 in one group.
 
-A convolution is a product of patches with the weights. Patches are gathered for as many pictures at a time as fit a
-piece of memory that stays in the device's cache (`PATCH_BYTES`), and multiplied at once; a fully connected layer and a
-1x1 convolution of real numbers need none. The gradient of the input goes the other way: products first, then every
-input pixel gathers what belongs to it. The library counts columns first, so that it sees all matrices transposed and
-computes the transpose of what is asked.
+A convolution is the product of patches and weights. Patches are gathered for several pictures at a time, whose patches
+fit into the GPU's cache (`PATCH_BYTES`), and are multiplied at once. A linear layer and a 1x1 convolution of real
+numbers need no patches. The input gradient goes the other way: first the products are computed, and then each input
+pixel sums the products that belong to it. The library expects columns to be contiguous. It therefore sees all matrices
+transposed, and computes the transpose of the product.
 
-Spikes become float32 on the way into the patches.
+Spikes are converted to float32 when patches are gathered.
 """
 
 import threading
@@ -25,30 +25,32 @@ from ..run.launch import launch_flat, scratch
 from ..run.stream import work_stream
 
 PATCH_BYTES = 32 << 20
-"""Of patches at a time, unless one picture has more: less than the second-level cache of large devices."""
+"""Bytes of patches at a time, unless a single picture has more. This is less than the second-level cache of large
+GPUs."""
 
 WORKSPACE_BYTES = 32 << 20
-"""Of the library's own work memory, as NVIDIA recommends. With memory and stream fixed, sums are the same each time."""
+"""Bytes of the library's work memory, as NVIDIA recommends. With a fixed work memory and stream, sums are the same in
+every run."""
 
 COMPUTE = {"float32": 68, "tf32": 77, "bfloat16": 75, "float16": 74}
-"""Precision -> cublasComputeType_t: CUBLAS_COMPUTE_32F, and FAST_TF32, FAST_16BF, FAST_16F of it."""
+"""Precision -> cublasComputeType_t: CUBLAS_COMPUTE_32F, and its variants FAST_TF32, FAST_16BF and FAST_16F."""
 
 AS_IT_IS, TRANSPOSED = 0, 1
-"""cublasOperation_t"""
+"""Values of cublasOperation_t."""
 
 REAL_32, DEFAULT_ALGORITHM, MAJOR_VERSION = 0, -1, 0
-"""CUDA_R_32F, CUBLAS_GEMM_DEFAULT and MAJOR_VERSION"""
+"""The library's constants CUDA_R_32F, CUBLAS_GEMM_DEFAULT and MAJOR_VERSION."""
 
 SECTOR = 8
-"""Neighbouring threads that take neighbouring channels of a patch: float32 of a sector of memory. Each takes several
-channels in turn, so that the place of a patch is computed a few times only."""
+"""Number of threads that take neighbouring channels of a patch: one per float32 number of a sector of memory. Each
+thread takes several channels in turn, so that the position of a patch is computed a few times only."""
 
 _FACTORS = np.array([0, 1], np.float32)  # the library reads its factors from the host's memory
 
 
 @cache
 def _load():
-    """NVIDIA's bindings of the library, or None and the reason why they, the library or the driver cannot be used."""
+    """(NVIDIA's bindings of the library, None), or (None, the reason why the library cannot be used)."""
     if SIMULATED:
         return None, "the device is simulated"
     if find_spec("nvmath") is None:
@@ -57,7 +59,7 @@ def _load():
         from nvmath.bindings import cublas
 
         cublas.get_property(MAJOR_VERSION)  # loads the library
-    except Exception as error:  # whatever is missing or broken, our own kernels compute instead
+    except Exception as error:  # if anything is missing or broken, numsnn's own kernels are used
         return None, f"{type(error).__name__}: {' '.join(str(error).split())}"
     return cublas, None
 
@@ -68,7 +70,7 @@ def _bindings():
 
 
 def reason() -> str | None:
-    """Why the library cannot be used; None where it can."""
+    """The reason why the library cannot be used, or None if it can."""
     return _load()[1]
 
 
@@ -78,7 +80,7 @@ def available() -> bool:
 
 
 def version() -> str | None:
-    """The library's version, None where it cannot be used."""
+    """The library's version, or None if it cannot be used."""
     if not available():
         return None
     number = _call("get_version", _handle())
@@ -89,7 +91,7 @@ def _call(name, *arguments):
     """Call a function of the library.
 
     Raises:
-        DeviceError: it refuses.
+        DeviceError: the function reports an error.
     """
     try:
         return getattr(_bindings(), name)(*arguments)
@@ -111,7 +113,7 @@ def _handle():
         handle = _call("create")
         _own.workspace = empty((WORKSPACE_BYTES,), np.uint8)
         _call("set_stream", handle, 0 if SIMULATED else int(work_stream()))
-        _call("set_workspace", handle, _pointer(_own.workspace), WORKSPACE_BYTES)  # set_stream takes it away
+        _call("set_workspace", handle, _pointer(_own.workspace), WORKSPACE_BYTES)  # after set_stream, which resets it
         _own.handle = handle
     return _own.handle
 
@@ -122,7 +124,14 @@ def _pointer(x) -> int:
 
 
 def multiply(a, b, c, precision, transpose_a=False, transpose_b=False, accumulate=False):
-    """c = a b, or c += a b: a ``[m, k]`` (transposed ``[k, m]``), b ``[k, n]`` (transposed ``[n, k]``)."""
+    """Compute c = a b, or with `accumulate` add a b to c.
+
+    Args:
+        a: ``[m, k]``, or ``[k, m]`` with transpose_a.
+        b: ``[k, n]``, or ``[n, k]`` with transpose_b.
+        c: output, ``[m, n]``.
+        precision: one of `COMPUTE`, the precision of the factors.
+    """
     (m, n), k = c.shape, a.shape[0 if transpose_a else 1]
     factors = _FACTORS.ctypes.data
     operations = [TRANSPOSED if turned else AS_IT_IS for turned in (transpose_b, transpose_a)]
@@ -154,7 +163,10 @@ def multiply(a, b, c, precision, transpose_a=False, transpose_b=False, accumulat
 
 @kernel
 def _gather(x, source, target, kernel_size, stride, padding, channels, patches, pixels):
-    """patches[m, ky, kx, c] = what tap (ky, kx) sees of channel c at output pixel m; pixels counts their taps."""
+    """Set patches[m, ky, kx, c] to the input that tap (ky, kx) reads of channel c at output pixel m.
+
+    pixels is the number of output pixels times taps.
+    """
     p = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if p < pixels:
         m, ky, kx = cut(p, kernel_size[0], kernel_size[1])
@@ -170,8 +182,10 @@ def _gather(x, source, target, kernel_size, stride, padding, channels, patches, 
 
 @kernel
 def _collect(patches, source, target, kernel_size, stride, padding, channels, dx, pixels):
-    """dx[pixel, c] = sum of the patches' entries that are of this pixel; source is the extent of the output, target
-    that of dx."""
+    """Set dx[pixel, c] to the sum of the entries of patches that belong to this pixel.
+
+    source is the extent of the output, and target that of dx.
+    """
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if m < pixels:
         image, row, column = cut(m, target[0], target[1])
@@ -208,11 +222,15 @@ def _add_offset(b, y, pixels):
 
 
 class _Patches:
-    """A convolution's patches, of some pictures at a time. Of single pixels as they are (`plain`) the input itself is
-    the patches."""
+    """The patches of a convolution, for some pictures at a time.
+
+    Attributes:
+        plain: whether the convolution reads single pixels, so that the input itself is used as patches.
+        parts: slices of pictures that are processed one after another.
+    """
 
     def __init__(self, x, y, w, stride, padding):
-        """x ``[B, H, W, I]`` and y ``[B, Ho, Wo, O]``: input and output, or their gradients."""
+        """x ``[B, H, W, I]`` and y ``[B, Ho, Wo, O]`` are input and output, or their gradients."""
         self.window = tuple(w.shape[:2]), tuple(stride), tuple(padding)
         self.plain = self.window == ((1, 1), (1, 1), (0, 0))
         self.channels, self.depth = x.shape[3], prod(w.shape[:3])
@@ -223,11 +241,11 @@ class _Patches:
         self.parts = [slice(first, first + size) for first in range(0, len(x), size)]
 
     def room(self, pictures):
-        """Where patches of so many pictures are kept: ``[pixels, taps I]``."""
+        """A work array ``[pixels, taps I]`` for the patches of `pictures` pictures."""
         return scratch.get("patches", (pictures * self.pixels, self.depth), np.float32)
 
     def gather(self, x):
-        """The patches of some pictures."""
+        """Gather the patches of some pictures, x, and return them."""
         if self.plain:
             return _real(x)
         patches = self.room(len(x))
@@ -246,7 +264,7 @@ class _Patches:
         return patches
 
     def collect(self, patches, dx):
-        """Add patches up to the pictures they are of."""
+        """Sum patches into dx, the pictures that they belong to."""
         launch_pixels(
             _collect,
             prod(dx.shape[:3]),
@@ -260,12 +278,12 @@ class _Patches:
 
 
 def _rows(x):
-    """``[..., C]`` -> ``[M, C]``."""
+    """x ``[..., C]`` as rows, ``[M, C]``."""
     return x.reshape(-1, x.shape[-1])
 
 
 def _real(x):
-    """Pictures as rows of float32: themselves, or what spikes are as numbers."""
+    """Pictures as rows of float32. Spikes are converted."""
     if x.dtype == np.float32:
         return _rows(x)
     numbers = scratch.get("spikes as numbers", x.shape, np.float32)
@@ -286,7 +304,7 @@ def forward(x, w, b, stride, padding, y, precision):
 
 
 def backward_weight(x, dy, stride, padding, dw, precision):
-    """See `reference.conv.conv2d_backward_weight`. Parts are added in order."""
+    """See `reference.conv.conv2d_backward_weight`. The sums of slices of pictures are added in order."""
     patches = _Patches(x, dy, dw, stride, padding)
     for part in patches.parts:
         multiply(

@@ -1,9 +1,10 @@
 """Dense convolutions and matrix products without a library, in tiles (see `product_tiles`).
 
-A row of the left factor is an output pixel, a term a tap and a channel; both are gathered from where they lie, and no
-patch is written to memory. The input gradient is the same with the turned kernel: its rows are input pixels, in classes
-by their remainder by the stride, each of which is read by some of the taps. In the gradient of weights rows are taps
-and channels, and terms are output pixels, which blocks share out; their sums are added in order.
+A row of the left factor is an output pixel, and a term is a tap and a channel. The kernel reads them directly from the
+input, and writes no patches to memory. The input gradient is the same with the rotated filter ("turned"). Its rows are
+input pixels, in classes by their remainder when divided by the stride; the pixels of a class are read by the same taps.
+In the weight gradient, rows are taps and channels, and terms are output pixels. Blocks of threads share the output
+pixels, and their partial sums are added in order.
 """
 
 from functools import cache
@@ -19,22 +20,26 @@ from ..run.launch import ceil_div, launch, scratch
 from ..run.reduce import sum_parts
 
 LEAST_PIXELS = 512
-"""Output pixels that a block sums for the gradient of weights, if there are as many."""
+"""Least number of output pixels per block in the weight gradient, if there are enough."""
 
 MOST_PARTS = 256
-"""Blocks at most that share the output pixels of one tile of the gradient of weights."""
+"""Largest number of blocks that share the output pixels of one tile of the weight gradient."""
 
 NEEDED_BLOCKS = 512
-"""Blocks that share the gradient of weights, if there are pixels enough."""
+"""Number of blocks that share the weight gradient, if there are enough pixels."""
 
 NOWHERE = -(1 << 30)
-"""A position beyond every picture, whichever tap is added."""
+"""A position outside of every picture, for every tap."""
 
 
 @device
 def _axis(turned, remainder, kernel_size, stride, padding):
-    """Of the rows at remainder, remainder + stride, ...: the first tap that matters, how many do, a stride apart, and
-    the position that the first tap reads for the first row. Rows that are not turned are all of one class."""
+    """The taps of one class of rows, along one axis. The rows of the class are remainder, remainder + stride and so on.
+
+    Returns:
+        the first tap that reads these rows, the number of taps, which are a stride apart, and the position that the
+        first tap reads for the first row. If not turned, all rows are in one class.
+    """
     if turned:
         first = (remainder + padding) % stride
         return first, max(0, (kernel_size - first + stride - 1) // stride), (remainder + padding - first) // stride
@@ -43,14 +48,16 @@ def _axis(turned, remainder, kernel_size, stride, padding):
 
 @device
 def _count(turned, extent, remainder, stride):
-    """Rows of a class along one axis."""
+    """The number of rows of a class along one axis."""
     return (extent - remainder + stride - 1) // stride if turned else extent
 
 
 @cache
 def _slices(tile, real, turned):
-    """The device functions that bring slices of a convolution into registers, and from there into shared memory. A
-    thread brings one term of the left factor, for several rows."""
+    """The device functions that read slices of a convolution into registers, and copy them to shared memory.
+
+    A thread reads one term of the left factor for several rows.
+    """
     depth, columns, threads = tile.depth, tile.columns, tile.threads
     loads_left, loads_right = tile.loads
     pitch_left, pitch_right = tile.pitches
@@ -59,7 +66,7 @@ def _slices(tile, real, turned):
 
     @device
     def locate(top, images, high, wide, stride, shift_y, shift_x, source, pitch, at_y, at_x, place):
-        """What the first tap reads for this thread's rows: a position, and the element of x it begins at."""
+        """Set at_y, at_x and place to the position that the first tap reads, and its first element of x, per row."""
         for i in range(loads_left):
             image, row, column = cut(top + np.uint32(cuda.threadIdx.x) // depth + i * step, high, wide)
             y, x = shift_y + row * stride[0], shift_x + column * stride[1]
@@ -75,8 +82,10 @@ def _slices(tile, real, turned):
 
     @device
     def fetch_right(w, first, terms, edge, outputs, pitch, ahead):
-        """From rows of w: turned, of the term at element `first`, `pitch` apart; else from element `first` on, `pitch`
-        from term to term."""
+        """Read numbers of w. `first` is the first element of the slice.
+
+        `pitch` is the distance between columns of the slice if turned, and otherwise the distance between terms.
+        """
         t = np.uint32(cuda.threadIdx.x)
         for i in range(loads_right):
             if turned:
@@ -104,7 +113,10 @@ def _slices(tile, real, turned):
 
 @cache
 def _correlate_kernel(tile, real, turned, biased):
-    """y = bias + sum over taps of x w. Turned, x is the gradient of a convolution's output and y that of its input."""
+    """The kernel of y = bias + sum over taps of x w.
+
+    If turned, x is the gradient of a convolution's output, and y that of its input.
+    """
     rows, columns, depth, height, width = tile
     clear, multiply, row_of, column_of = parts(tile, real)
     locate, fetch_left, fetch_right, store = _slices(tile, real, turned)
@@ -113,8 +125,10 @@ def _correlate_kernel(tile, real, turned, biased):
 
     @kernel
     def correlate(x, w, b, y, images, source, target, kernel_size, stride, padding, inputs, outputs):
-        """Blocks: tiles, groups, and classes where it is turned."""
-        left = cuda.shared.array(size_left, real, ALIGNMENT)  # of its own line: by it the simulator knows an array
+        """Compute one tile per block. The extents of the grid are tiles, groups, and, if turned, classes."""
+        # The simulator tells shared arrays apart by their lines, so that each needs a line of its own. Registers: sums
+        # is the thread's part of the tile; ahead_* hold the next slice while the present one is multiplied.
+        left = cuda.shared.array(size_left, real, ALIGNMENT)
         right = cuda.shared.array(size_right, real, ALIGNMENT)
         sums = cuda.local.array((height, width), real)
         ahead_left, ahead_right = cuda.local.array(loads_left, real), cuda.local.array(loads_right, real)
@@ -134,7 +148,7 @@ def _correlate_kernel(tile, real, turned, biased):
         tap_y, tap_x = tap // max(1, taps_x), tap % max(1, taps_x)
         clear(sums)
         terms = taps_y * taps_x * inputs
-        for k in range(0, terms + depth, depth):  # a slice is fetched while the one before it is multiplied
+        for k in range(0, terms + depth, depth):  # a slice is read while the one before it is multiplied
             if k < terms:
                 within = source if tap_y < taps_y else (0, 0)
                 fetch_left(x, tap_y, tap_x, channel, within, inputs * groups, at_y, at_x, place, ahead_left)
@@ -157,6 +171,7 @@ def _correlate_kernel(tile, real, turned, biased):
             if k < terms:
                 store(left, right, k // depth % 2, ahead_left, ahead_right)
             cuda.syncthreads()
+        # Each thread writes its part of the tile; if turned, the rows of a class are a stride apart.
         for i in range(height):
             m = top + row_of(i)
             written = m < images * high * wide
@@ -174,7 +189,7 @@ def _correlate_kernel(tile, real, turned, biased):
 
 @cache
 def _weight_kernel(tile, real):
-    """Sums of x^T dy over the output pixels of a block's share; rows are taps and channels."""
+    """The kernel of the sums of x^T dy over a block's slice of the output pixels. Rows are taps and channels."""
     rows, columns, depth, height, width = tile
     clear, multiply, row_of, column_of = parts(tile, real)
     threads = tile.threads
@@ -185,7 +200,7 @@ def _weight_kernel(tile, real):
 
     @device
     def advance(steps, y, x, place, source, target, stride, padding, pitch):
-        """The corner of the window `steps` output pixels on, and the element of x it begins at."""
+        """The corner of the filter window `steps` output pixels further, and the element of x at this corner."""
         x += steps * stride[1]
         place += steps * stride[1] * pitch
         while x + padding[1] >= target[1] * stride[1]:
@@ -208,8 +223,9 @@ def _weight_kernel(tile, real):
 
     @kernel
     def weight_gradient(x, dy, y, pixels, share, source, target, kernel_size, stride, padding, inputs, outputs):
-        """Blocks: tiles, groups, shares of the pixels."""
-        left = cuda.shared.array(size_left, real, ALIGNMENT)  # of its own line: by it the simulator knows an array
+        """Compute one tile per block. The extents of the grid are tiles, groups, and slices of the pixels."""
+        # Shared memory and registers as in `correlate`.
+        left = cuda.shared.array(size_left, real, ALIGNMENT)
         right = cuda.shared.array(size_right, real, ALIGNMENT)
         sums = cuda.local.array((height, width), real)
         ahead_left, ahead_right = cuda.local.array(loads_left, real), cuda.local.array(loads_right, real)
@@ -227,6 +243,7 @@ def _weight_kernel(tile, real):
         at_y, at_x = np.int32(line * stride[0] - padding[0]), np.int32(column * stride[1] - padding[1])
         place = ((image * source[0] + at_y) * source[1] + at_x) * pitch
         clear(sums)
+        # As in `correlate`, a slice is read while the one before it is multiplied; advance avoids divisions.
         slices = (end - begin + depth - 1) // depth
         for k in range(slices + 1):
             if k < slices:
@@ -268,7 +285,7 @@ def backward_input(dy, w, stride, padding, groups, dx):
 
 
 def _correlate(turned, x, w, b, stride, padding, groups, y, inputs, outputs):
-    """inputs, outputs: channels of x and of y in a group."""
+    """Launch the kernel of `_correlate_kernel`. inputs and outputs are the channels per group of x and of y."""
     classes = prod(stride) if turned else 1
     largest = [ceil_div(extent, step) for extent, step in zip(y.shape[1:3], stride, strict=True)]
     rows = len(y) * (prod(largest) if turned else prod(y.shape[1:3]))

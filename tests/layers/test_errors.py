@@ -218,7 +218,7 @@ SHAPES = [
     (
         snn.Concat(snn.AvgPool2d(2), None),
         (4, 2, 4, 4, 1),
-        "concat (Concat): input must be such that all branches agree but for channels; they give (4, 2, 2, 2, 1), "
+        "concat (Concat): input must be such that all branches agree except in channels; they give (4, 2, 2, 2, 1), "
         "(4, 2, 4, 4, 1); got (4, 2, 4, 4, 1)",
     ),
     (snn.AvgPool2d(2), (4, 2, 8), f"avgpool2d (AvgPool2d): input {PICTURES} (4, 2, 8)"),

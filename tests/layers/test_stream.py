@@ -88,7 +88,7 @@ def test_memory_does_not_grow():
 def test_errors():
     stream = network("LIF").stream()
     stream.step(sequence(1)[0])
-    with pytest.raises(snn.ShapeError, match=r"the stream is of 3 samples; got 2\. Call reset\(\)"):
+    with pytest.raises(snn.ShapeError, match=r"the stream has 3 samples; got 2\. Call reset\(\)"):
         stream.step(sequence(1, samples=2)[0])
     with pytest.raises(ValueError, match="every number must be finite"):
         stream.step(np.full((3, 6), np.nan, np.float32))

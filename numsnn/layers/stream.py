@@ -60,9 +60,7 @@ class Stream:
         x = self.net.admit(x)
         samples = x.shape[0 if self.net.takes_pictures else 1]
         if self._samples not in (None, samples):
-            raise ShapeError(
-                f"{title(self.net)}: the stream has {self._samples} samples; got {samples}. Call reset()"
-            )
+            raise ShapeError(f"{title(self.net)}: the stream has {self._samples} samples; got {samples}. Call reset()")
         y = self.net.kernels.to_host(self.net.forward(x, self._mode))
         self._samples = samples
         self.steps += len(y)

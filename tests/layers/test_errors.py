@@ -83,7 +83,7 @@ CONSTRUCTORS = [
     (lambda: snn.LayerNorm(0), f"LayerNorm: channels {WHOLE} 1; got 0"),
     (lambda: snn.Delay(-1), f"Delay: steps {WHOLE} 0; got -1"),
     (lambda: snn.Delay((1, 0.5)), f"Delay: steps {WHOLE} 0; got 0.5"),
-    (lambda: snn.Delay((1, 2), channels=3), "Delay: steps must be one a channel; got 2 for 3 channels"),
+    (lambda: snn.Delay((1, 2), channels=3), "Delay: steps must hold one number per channel; got 2 for 3 channels"),
     (lambda: snn.LIF(tau=2.0, beta=0.5), "LIF: give tau or beta, not both; got tau=2.0, beta=0.5"),
     (lambda: snn.LIF(tau=0.5), "LIF: tau must be at least 1 (steps); got 0.5"),
     (lambda: snn.LIF(tau=[2.0, 0.9]), "LIF: tau must be at least 1 (steps); got [2.0, 0.9]"),

@@ -313,7 +313,7 @@ def test_sums_that_make_no_sense(make):
 
 # --- what is refused ------------------------------------------------------------------------------------------------
 
-COUNT = "labels must be 3 whole numbers, one a sample; got"
+COUNT = "labels must be 3 whole numbers, one per sample; got"
 RANGE = "labels must lie in 0..4 for a readout of 5; got"
 
 
@@ -362,7 +362,7 @@ def test_readouts_that_are_no_spikes():
     z[1, 2, 3] = 1.25
     message = (
         "TimeToFirstSpike: the readout must be spikes, between 0 and 1; got 1.25 at index (1, 2, 3). "
-        "End the network in neurons"
+        "The last layer must be a neuron"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         TimeToFirstSpike()(reference, z, LABELS)
@@ -391,8 +391,8 @@ def test_readouts_that_are_refused(shape):
         (lambda: MembraneMSE(math.inf), "MembraneMSE: correct must be a finite number; got inf"),
         (lambda: MembraneMSE(incorrect="0"), "MembraneMSE: incorrect must be a finite number; got '0'"),
         (lambda: LossSum(), "LossSum: needs at least one loss"),
-        (lambda: LossSum(TET(), 3), "LossSum: is made of losses; got 3"),
-        (lambda: LossSum(TET(), weights=(1, 2)), "LossSum: needs 1 weights, one a loss; got 2"),
+        (lambda: LossSum(TET(), 3), "LossSum: every argument must be a loss; got 3"),
+        (lambda: LossSum(TET(), weights=(1, 2)), "LossSum: needs 1 weights, one per loss; got 2"),
         (lambda: LossSum(TET(), weights=(None,)), "LossSum: weights must be a finite number; got None"),
         (lambda: math.nan * TET(), "a loss's weight must be a finite number; got nan"),
         (lambda: SpikeCountMSE("0.9"), "SpikeCountMSE: correct_rate must be a finite number; got '0.9'"),

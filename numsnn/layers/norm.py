@@ -75,7 +75,7 @@ class BatchNorm(AffineNorm):
     float dtype. Source: Ioffe and Szegedy 2015 (arXiv:1502.03167). If ``v_threshold`` is the threshold of the neuron
     behind the layer, this is the threshold-dependent form (tdBN, Zheng et al. 2021, arXiv:2011.05280).
 
-    The layer is fused with a neuron without extensions directly behind it (see `layers.fused`); ``output`` is then None.
+    The layer is fused with a neuron without extensions directly behind it (see `layers.fused`), and ``output`` is None.
 
     Args:
         channels: C, the number of channels.

@@ -59,7 +59,7 @@ class Loss(Described):
         raise TypeError(f"{type(self).__name__} has no evaluate(kernels, z, labels, loss, dz)")
 
     def decide(self, z: np.ndarray) -> np.ndarray:
-        """Return the classes ``[N]`` of a host readout ``[T, N, K]``; by default those with the largest mean over time."""
+        """Return the classes ``[N]`` of a host readout ``[T, N, K]``; by default the largest mean over time decides."""
         return z.mean(0, dtype=np.float64).argmax(1)
 
     def pieces(self, kernels, z) -> np.ndarray | None:
@@ -160,9 +160,9 @@ def check_targets(what: str, labels, shapes, correct: float, incorrect: float) -
         targets = np.where(np.arange(classes) == labels[:, None], correct, incorrect)
     if targets.shape not in shapes:
         wanted = f"the readout's shape {shapes[0]}, or {shapes[1]}" if len(shapes) > 1 else f"shape {shapes[0]}"
-        raise ShapeError(f"{what}: targets must have {wanted}; got {targets.shape}")
+        raise ShapeError(f"{what}: wanted values must have {wanted}; got {targets.shape}")
     if not np.isfinite(targets).all():
-        raise ValueError(f"{what}: targets must be finite; got NaN or inf among them")
+        raise ValueError(f"{what}: wanted values must be finite; got NaN or inf among them")
     return targets.reshape(-1, samples, classes)
 
 

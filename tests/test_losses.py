@@ -347,9 +347,9 @@ def test_labels_that_are_refused(loss, labels, message):
     [
         (LABELS == 1, f"{COUNT} bool of shape (3,)"),
         ([1, 5, 0], f"{RANGE} 5 at index 1"),
-        (LABELS.astype(float), "targets must have the readout's shape (4, 3, 5), or (3, 5); got (3,)"),
-        (np.zeros((1, N, K)), "targets must have the readout's shape (4, 3, 5), or (3, 5); got (1, 3, 5)"),
-        (np.full((N, K), np.nan), "targets must be finite; got NaN or inf among them"),
+        (LABELS.astype(float), "wanted values must have the readout's shape (4, 3, 5), or (3, 5); got (3,)"),
+        (np.zeros((1, N, K)), "wanted values must have the readout's shape (4, 3, 5), or (3, 5); got (1, 3, 5)"),
+        (np.full((N, K), np.nan), "wanted values must be finite; got NaN or inf among them"),
     ],
 )
 def test_targets_that_are_refused(targets, message):
@@ -456,6 +456,6 @@ def test_own_losses_that_are_refused(kernels):
     doubled = type("Doubled", (LogCosh,), {"value": staticmethod(lambda z, y: 1 / (2 + z * y))})
     with pytest.raises(ValueError, match=r"^Doubled: value must return float32 .*, got float64 \(line \d+"):
         doubled()
-    message = re.escape(f"LogCosh: targets must have shape {(N, K)}; got {(T, N, K)}")
+    message = re.escape(f"LogCosh: wanted values must have shape {(N, K)}; got {(T, N, K)}")
     with pytest.raises(snn.ShapeError, match=f"^{message}$"):
         LogCosh()(kernels, readout(), readout())

@@ -1,4 +1,4 @@
-"""Losses: closed forms, gradients of them, and the labels and readouts they refuse."""
+"""Losses: closed forms, gradients, and refused labels and readouts."""
 
 import json
 import math

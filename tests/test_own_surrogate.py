@@ -1,4 +1,4 @@
-"""A surrogate of one's own: what is checked, that it reaches every kernel, and that nothing of it is ever stale."""
+"""Registered surrogates: they are checked, reach every kernel, and never use outdated machine code."""
 
 import ast
 import json

@@ -1,6 +1,6 @@
-"""Whole networks on the CUDA target against the CPU's, in float64, where no spike is left to rounding.
+"""Whole networks on the CUDA device compared with the CPU, in float64, in which rounding does not change spikes.
 
-Without a GPU they run in Numba's simulator, hence the few and small shapes.
+Without a GPU they run in Numba's simulator, so there are few shapes, and they are small.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""What layers refuse, and what they say then: one line that names the layer, what came and what was expected."""
+"""Errors of layers: one line that names the layer, the given value and what was expected."""
 
 import re
 

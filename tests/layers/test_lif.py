@@ -1,4 +1,4 @@
-"""LIF against the equations of the method, neuron by neuron and step by step."""
+"""LIF compared with the equations of the method, for every neuron and step."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Memory of a training step: gradients that go round, potentials and normalised currents that are nowhere."""
+"""Memory of a training step: gradients reuse arrays; potentials and normalised currents are not stored."""
 
 import tracemalloc
 from dataclasses import replace

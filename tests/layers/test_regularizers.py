@@ -1,4 +1,4 @@
-"""Penalties on activity as layers: what they pass on, what they cost, and which way they pull."""
+"""Penalties as layers: they return their input, add a penalty, and their gradients have the right sign."""
 
 import json
 import re

@@ -1,7 +1,7 @@
-"""A step at a time: the same output as the whole sequence at once.
+"""Streams: one step at a time gives the same output as the whole sequence at once.
 
-Matrix products of other sizes may round otherwise, so that readouts are equal to a few roundings; a single spike more
-or less would show a thousand times as much.
+Matrix products of different sizes may round differently, so readouts agree up to a few roundings. One spike more or
+less would change them a thousand times as much.
 """
 
 import numpy as np

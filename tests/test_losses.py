@@ -214,7 +214,7 @@ def test_membrane_mse_of_labels(kernels):
 
 
 def test_membrane_mse_of_a_target(kernels):
-    """One for all steps, or one a step."""
+    """One wanted value for all steps, or one per step."""
     z, target = readout(), np.random.default_rng(4).normal(size=(T, N, K))
     losses, dz = MembraneMSE()(kernels, z, target)
     np.testing.assert_allclose(losses, ((z - target) ** 2).mean((0, 2)), rtol=CLOSE)

@@ -76,8 +76,8 @@ class Neuron(Layer):
         unused = [name for name in ("step", "step_back", "charge", "fire", "density", "cdf") if name in vars(cls)]
         if unused and not cls.takes_steps:
             raise TypeError(
-                f"{cls.__name__}.{unused[0]} would not be used: derive a neuron with a step of its own from "
-                "snn.CustomNeuron; a surrogate of your own is snn.register_surrogate"
+                f"{cls.__name__}.{unused[0]} would not be used: derive a neuron with its own step from "
+                "snn.CustomNeuron, and add a surrogate with snn.register_surrogate"
             )
 
     def __init__(

@@ -46,16 +46,16 @@ class Trainer:
         seed: determines the initial weights, the order of samples and dropout. All random numbers are a function of the
             seed and the position in the run, so that a run can be repeated, stopped and resumed bit for bit. Default 0.
         batch_size: samples per training step. Default 64.
-        truncate: number of steps per chunk (truncated BPTT). Each chunk has its own loss, backward pass and update, and
-            the states are carried to the next chunk. Needs inputs with a time axis. Default None: gradients go back
-            through all steps.
+        truncate: number of steps per chunk (truncated BPTT). Each chunk has its own loss, backward pass and update;
+            states are carried to the next chunk, but gradients do not go back to the one before. Needs inputs with a
+            time axis. Default None: gradients go back through all steps.
         clip_norm: largest global norm of the gradients. Default None: gradients are not clipped.
         out: folder of the run, made if it is missing, for metrics.jsonl, checkpoint.h5 (best epoch) and last.h5.
             Default None: nothing is written.
         save_every: seconds between writings of last.h5 within an epoch; 0 writes it after every batch. It is also
             written after every epoch. Default 60.
         on_batch: function that is called with the trainer after every training step.
-        on_epoch: function that is called with trainer and metrics after every epoch; if it returns True, the run ends.
+        on_epoch: function called with the trainer and the epoch's metrics after every epoch; True ends the run.
 
     Raises:
         ValueError: an argument is out of range.

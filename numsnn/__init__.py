@@ -2,8 +2,8 @@
 
     import numsnn as snn
 
-Layers, PSG and PDA stand here; losses, optimisers, schedules, models and data in modules of their own. Names are loaded
-when they are first used, so that importing numsnn is quick and loads neither Numba nor HDF5.
+This module holds layers, PSG and PDA; losses, optimisers, schedules, models and data have their own modules. A name is
+loaded when it is first used, so that importing numsnn is fast and loads neither Numba nor HDF5.
 """
 
 from importlib import import_module

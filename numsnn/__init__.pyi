@@ -1,4 +1,4 @@
-"""The names of `numsnn` as type checkers and editors see them; `__init__.py` loads each when it is first used."""
+"""The names of `numsnn` for type checkers and editors; `__init__.py` loads each name when it is first used."""
 
 from . import data as data
 from . import diagnostics as diagnostics

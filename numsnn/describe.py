@@ -1,6 +1,7 @@
-"""Objects that can say what they are in plain data, and be built again from it.
+"""Objects that can be described as plain data and rebuilt from the description.
 
-This is what a checkpoint stores instead of a pickle: the name of a class and the arguments of its constructor.
+A description holds the name of a class and the arguments of its constructor. A checkpoint stores it in place of a
+pickle.
 """
 
 import inspect
@@ -12,10 +13,10 @@ from .names import argument, nearest
 
 
 class Described:
-    """Base of everything a model description may hold.
+    """Base of all objects that a description may contain.
 
-    A subclass stores every constructor argument under the argument's own name (a ``*args`` as a sequence); that is all
-    it takes to be described, printed and rebuilt.
+    A subclass must store every argument of its constructor in an attribute of the same name (``*args`` as a sequence).
+    Its objects can then be described, printed and rebuilt.
     """
 
     _registry: ClassVar[dict[str, type]] = {}
@@ -32,16 +33,16 @@ class Described:
         cls.__signature__ = _full_signature(cls)
 
     def description(self) -> dict[str, Any]:
-        """The class's name under "type" and its constructor's arguments, as data that JSON can hold."""
+        """Return the name of the class under "type" and the constructor's arguments, as data that JSON can hold."""
         values = {name: _encode(getattr(self, name)) for name in inspect.signature(type(self)).parameters}
         return {"type": type(self).__name__, **values}
 
     @staticmethod
     def from_description(data: dict[str, Any]) -> Any:
-        """Build the object that `description` described.
+        """Build an object from the data that `description` returned.
 
         Raises:
-            ValueError: a class nobody has registered, or arguments its constructor does not take.
+            ValueError: the class is unknown, or its constructor does not take an argument or lacks one.
         """
         data = dict(data)
         kind = data.pop("type", None)
@@ -65,7 +66,7 @@ class Described:
         return cls(*map(_decode, positional), **{name: _decode(value) for name, value in data.items()})
 
     def __repr__(self):
-        """The constructor call, arguments at their defaults left out."""
+        """Return the call of the constructor, without arguments that have their default values."""
         arguments: list[str] = []
         for name, parameter in inspect.signature(type(self)).parameters.items():
             value = getattr(self, name)
@@ -79,7 +80,7 @@ class Described:
 
 
 def _full_signature(cls):
-    """The constructor's signature, where ``**options`` stands for the keyword arguments of the next class up."""
+    """Return the constructor's signature, with the keyword arguments of the base class in place of ``**options``."""
     definer = next(base for base in cls.__mro__ if "__init__" in vars(base))
     if definer is object:
         return inspect.Signature()
@@ -101,7 +102,7 @@ def _before_varargs(name, parameters):
 
 
 def _same(value, default):
-    """Equal, where a pair of equal whole numbers may also be written as one."""
+    """Return whether a value equals a default; a default of one whole number equals a pair of this number."""
     if isinstance(value, tuple) and isinstance(default, int):
         return value == (default, default)
     return type(value) is type(default) and bool(np.all(value == default))

@@ -1,25 +1,25 @@
-"""The errors numsnn raises on purpose. Every message is one line that names what came and what was expected."""
+"""The errors that numsnn raises. Every message is one line that names the given value and what was expected."""
 
 
 class ShapeError(ValueError):
-    """An array whose shape or dtype does not fit the layer it was given to."""
+    """The shape or dtype of an array does not fit the layer, loss or method that takes it."""
 
 
 class ConfigError(ValueError):
-    """A configuration file or option that names something unknown or of the wrong type."""
+    """A configuration file or option holds an unknown name or a value of the wrong type."""
 
 
 class CheckpointError(ValueError):
-    """A file that is not a numsnn checkpoint, is damaged, or belongs to another architecture."""
+    """A file is not a numsnn checkpoint, is damaged, or belongs to another network."""
 
 
 class DivergenceError(ArithmeticError):
-    """A number that is not finite where training needs one."""
+    """A number is NaN or infinite, so that training cannot continue."""
 
 
 class DeviceError(RuntimeError):
-    """A device that is not there, cannot be used, or holds something that was looked for on another."""
+    """A device does not exist or cannot be used, or an array is on another device than expected."""
 
 
 class DeviceMemoryError(DeviceError, MemoryError):
-    """The device has not enough memory."""
+    """The device does not have enough memory."""

@@ -1,11 +1,12 @@
-"""Losses on the readout ``[T, N, K]``: mean over the samples of a batch, value and gradient in one pass.
+"""Losses on the readout ``[T, N, K]``. One call computes the losses of all samples and the gradient of their mean.
 
-Losses add up and may be weighted: ``TET() + 0.1 * MembraneMSE()``. What acts on the activity inside a network instead
-(`numsnn.RateBand`, `numsnn.SpikePenalty`, `numsnn.Divergence`) is a layer, and goes with any loss.
+Losses can be added and weighted: ``TET() + 0.1 * MembraneMSE()``. Penalties on the activity inside a network
+(`numsnn.RateBand`, `numsnn.SpikePenalty`, `numsnn.Divergence`) are layers and can be combined with any loss. The
+constructor of a loss raises a ValueError if an argument is not a number or is out of range.
 
-snnTorch's names for the same ideas: ce_rate_loss is ``TET(regulariser=0)``, ce_max_membrane_loss is
-`MaxMembraneCrossEntropy`, mse_count_loss `SpikeCountMSE`, mse_membrane_loss `MembraneMSE` and ce_temporal_loss
-`TimeToFirstSpike`. The cross-entropy of the mean potential, or of spikes' mean rate, is `RateCrossEntropy`.
+The corresponding names in snnTorch are ce_rate_loss for ``TET(regulariser=0)``, ce_max_membrane_loss for
+`MaxMembraneCrossEntropy`, mse_count_loss for `SpikeCountMSE`, mse_membrane_loss for `MembraneMSE` and ce_temporal_loss
+for `TimeToFirstSpike`. `RateCrossEntropy` is the cross-entropy of the mean potential or of the mean firing rate.
 """
 
 from functools import cache
@@ -26,19 +27,19 @@ class Loss(Described):
     __array_ufunc__ = None  # NumPy's scalars leave `np.float64(0.1) * loss` to `__rmul__`
 
     def __call__(self, kernels, z, labels, dtype=np.float32) -> tuple:
-        """Loss of every sample and the gradient of their mean.
+        """Return the loss of every sample and the gradient of their mean.
 
         Args:
-            kernels: functions of the target z lives on.
-            z: readout ``[T, N, K]``, float or uint8 spikes.
-            labels: ``[N]`` whole numbers from 0 to K - 1 (`MembraneMSE` also takes targets).
-            dtype: of the gradient where z holds spikes; otherwise it is z's. Default float32.
+            kernels: kernels of the device that holds z.
+            z: readout ``[T, N, K]``, float or spikes (uint8).
+            labels: whole numbers ``[N]`` from 0 to K - 1 (`MembraneMSE` and `Pointwise` also take wanted values).
+            dtype: dtype of the gradient if z holds spikes; otherwise the gradient has z's dtype. Default float32.
 
         Returns:
-            losses ``[N]`` and dL/dz ``[T, N, K]``, both on the target: nobody waits for them.
+            The losses ``[N]`` and dL/dz ``[T, N, K]``, both on the device. The call does not wait for the device.
 
         Raises:
-            ShapeError: the readout is not ``[T, N, K]``, or the labels do not go with it.
+            ShapeError: the readout is not ``[T, N, K]``, or the labels do not fit it.
         """
         if z.ndim != 3:
             raise ShapeError(f"{type(self).__name__}: the readout must be [T, N, K]; got {z.shape}")
@@ -50,21 +51,20 @@ class Loss(Described):
         return loss, dz
 
     def prepare(self, kernels, labels, shape, dtype):
-        """What `evaluate` gets as labels, on the target: checked, int64 ``[N]``."""
+        """Check the labels and return them in the form that `evaluate` takes: int64 ``[N]``, on the device."""
         return kernels.from_host(check_labels(type(self).__name__, labels, shape[1], shape[2]), np.int64)
 
     def evaluate(self, kernels, z, labels, loss, dz):
-        """Fill loss ``[N]`` and dz ``[T, N, K]``."""
+        """Fill loss ``[N]`` and its gradient dz ``[T, N, K]``."""
         raise TypeError(f"{type(self).__name__} has no evaluate(kernels, z, labels, loss, dz)")
 
     def decide(self, z: np.ndarray) -> np.ndarray:
-        """The class ``[N]`` that a readout ``[T, N, K]`` on the host stands for: the largest mean over time, unless the
-        loss trains another answer."""
+        """Return the classes ``[N]`` of a host readout ``[T, N, K]``; by default the largest mean over time decides."""
         return z.mean(0, dtype=np.float64).argmax(1)
 
     def pieces(self, kernels, z) -> np.ndarray | None:
-        """For a loss with kinks or choices: on which smooth piece every number of this readout lies, as an integer
-        array; None otherwise. Finite differences hold only where it does not change."""
+        """Return the smooth piece of the loss on which each number of the readout lies, as an integer array; None for
+        a loss without kinks and jumps. Finite differences are valid only where no number moves to another piece."""
         return None
 
     def __add__(self, other):
@@ -87,11 +87,11 @@ class LossSum(Loss):
     """A weighted sum of losses, usually written with operators: ``a + 0.1 * b``.
 
     Args:
-        losses: at least one.
-        weights: one number a loss; None (default) stands for ones.
+        losses: at least one loss.
+        weights: one number per loss. Default None: every weight is 1.
 
     Raises:
-        ValueError: no loss, something that is not a loss, or weights that do not go with them.
+        ValueError: there is no loss, an argument is not a loss, or the number of weights differs from that of losses.
     """
 
     def __init__(self, *losses: Loss, weights=None):
@@ -99,15 +99,15 @@ class LossSum(Loss):
             raise ValueError("LossSum: needs at least one loss")
         for loss in losses:
             if not isinstance(loss, Loss):
-                raise ValueError(f"LossSum: is made of losses; got {loss!r}")
+                raise ValueError(f"LossSum: every argument must be a loss; got {loss!r}")
         weights = (1.0,) * len(losses) if weights is None else tuple(weights)
         if len(weights) != len(losses):
-            raise ValueError(f"LossSum: needs {len(losses)} weights, one a loss; got {len(weights)}")
+            raise ValueError(f"LossSum: needs {len(losses)} weights, one per loss; got {len(weights)}")
         self.losses = losses
         self.weights = tuple(number("LossSum: weights", weight) for weight in weights)
 
     def __call__(self, kernels, z, labels, dtype=np.float32):
-        """As `Loss.__call__`; labels have to suit every one of the losses."""
+        """Return losses and gradient as `Loss.__call__` does; the labels must be valid for every loss."""
         total, gradient = None, None
         for part, weight in _parts(self):
             losses, dz = part(kernels, z, labels, dtype)
@@ -121,7 +121,7 @@ class LossSum(Loss):
         return total, gradient
 
     def decide(self, z):
-        """The first loss decides."""
+        """Return the classes according to the first loss."""
         return self.losses[0].decide(z)
 
     def pieces(self, kernels, z):
@@ -130,16 +130,17 @@ class LossSum(Loss):
 
 
 def _parts(loss):
-    """Losses and weights a loss is the sum of."""
+    """Return pairs (loss, weight) whose sum a loss is."""
     return list(zip(loss.losses, loss.weights, strict=True)) if isinstance(loss, LossSum) else [(loss, 1.0)]
 
 
 def check_labels(what: str, labels, samples: int, classes: int) -> np.ndarray:
-    """Labels as int64 ``[N]``, refused with one line where they do not fit."""
+    """Return labels as int64 ``[N]``; refuse labels that do not fit the readout."""
     labels = np.asarray(labels)
     if labels.shape != (samples,) or labels.dtype.kind not in "iu":
         raise ShapeError(
-            f"{what}: labels must be {samples} whole numbers, one a sample; got {labels.dtype} of shape {labels.shape}"
+            f"{what}: labels must be {samples} whole numbers, one per sample; "
+            f"got {labels.dtype} of shape {labels.shape}"
         )
     bad = np.flatnonzero((labels < 0) | (labels >= classes))
     if bad.size:
@@ -151,8 +152,7 @@ def check_labels(what: str, labels, samples: int, classes: int) -> np.ndarray:
 
 
 def check_targets(what: str, labels, shapes, correct: float, incorrect: float) -> np.ndarray:
-    """Target numbers ``[T, N, K]`` or ``[1, N, K]``: those given as floats of one of these shapes, the last of which is
-    ``[N, K]``, or made of labels."""
+    """Return wanted values ``[T, N, K]`` or ``[1, N, K]``, made of labels or of floats of one of the given shapes."""
     targets = np.asarray(labels)
     samples, classes = shapes[-1]
     if targets.dtype.kind != "f":
@@ -160,9 +160,9 @@ def check_targets(what: str, labels, shapes, correct: float, incorrect: float) -
         targets = np.where(np.arange(classes) == labels[:, None], correct, incorrect)
     if targets.shape not in shapes:
         wanted = f"the readout's shape {shapes[0]}, or {shapes[1]}" if len(shapes) > 1 else f"shape {shapes[0]}"
-        raise ShapeError(f"{what}: targets must have {wanted}; got {targets.shape}")
+        raise ShapeError(f"{what}: wanted values must have {wanted}; got {targets.shape}")
     if not np.isfinite(targets).all():
-        raise ValueError(f"{what}: targets must be finite; got NaN or inf among them")
+        raise ValueError(f"{what}: wanted values must be finite; got NaN or inf among them")
     return targets.reshape(-1, samples, classes)
 
 
@@ -174,11 +174,11 @@ def _smoothing(what, label_smoothing):
 
 
 class RateCrossEntropy(Loss):
-    """Cross-entropy of the readout's mean over time: of the mean membrane potential of an integrator, of the mean of a
-    Linear's output, or of spikes' rates.
+    """Cross-entropy of the mean of the readout over time: the mean potential of an integrator, the mean output of a
+    `Linear`, or the firing rates of neurons.
 
     Args:
-        label_smoothing: a in [0, 1); targets are (1 - a) onehot + a / K. Default 0.
+        label_smoothing: a in [0, 1); the wanted distribution is (1 - a) onehot + a / K. Default 0.
     """
 
     def __init__(self, label_smoothing: float = 0.0):
@@ -189,13 +189,13 @@ class RateCrossEntropy(Loss):
 
 
 class TET(Loss):
-    """Temporal efficient training (Deng et al. 2022, arXiv:2202.11946): the mean over time of every step's cross-
-    entropy, mixed with the readout's squared distance from a target.
+    """Temporal efficient training (Deng et al. 2022, arXiv:2202.11946): the mean over steps of the cross-entropy of
+    each step, plus the mean squared distance of the readout from a target.
 
     Args:
-        label_smoothing: a in [0, 1); targets are (1 - a) onehot + a / K. Default 0.
-        regulariser: weight of the squared distance, in [0, 1]; the cross-entropy gets the rest. Default 0.05.
-        target: readout the distance is measured from; usually the threshold. Default 1.
+        label_smoothing: a in [0, 1); the wanted distribution is (1 - a) onehot + a / K. Default 0.
+        regulariser: weight of the squared distance in [0, 1]; the cross-entropy has the rest. Default 0.05.
+        target: value from which the distance of the readout is measured, usually the threshold. Default 1.
     """
 
     def __init__(self, label_smoothing: float = 0.0, regulariser: float = 0.05, target: float = 1.0):
@@ -209,11 +209,11 @@ class TET(Loss):
 
 
 class SpikeCountMSE(Loss):
-    """Squared distance of every class's firing rate from the one that is wanted, mean over classes.
+    """Mean over classes of the squared distance between the firing rate of a class and its wanted rate.
 
     Args:
-        correct_rate: wanted rate (spikes a step) of the label's class. Default 0.9.
-        incorrect_rate: wanted rate of the others. Default 0.1.
+        correct_rate: wanted rate of the class of the label, in spikes per step. Default 0.9.
+        incorrect_rate: wanted rate of the other classes, in spikes per step. Default 0.1.
     """
 
     def __init__(self, correct_rate: float = 0.9, incorrect_rate: float = 0.1):
@@ -228,13 +228,13 @@ class SpikeCountMSE(Loss):
 
 
 class MaxMembraneCrossEntropy(Loss):
-    """Cross-entropy of the readout's maximum over time, in every class its own ("max over time": Cramer et al. 2022,
-    arXiv:1910.07407): a class may answer at any moment of a sequence, and the others do not have to wait for it.
+    """Cross-entropy of the maximum of the readout over time, taken for every class ("max over time": Cramer et al.
+    2022, arXiv:1910.07407). A class may reach its maximum at any step of a sequence.
 
-    The gradient goes to the step of the maximum alone, to the first of equal ones.
+    Only the step of the maximum receives a gradient; of several equal maxima it is the first one.
 
     Args:
-        label_smoothing: a in [0, 1); targets are (1 - a) onehot + a / K. Default 0.
+        label_smoothing: a in [0, 1); the wanted distribution is (1 - a) onehot + a / K. Default 0.
     """
 
     def __init__(self, label_smoothing: float = 0.0):
@@ -244,7 +244,7 @@ class MaxMembraneCrossEntropy(Loss):
         kernels.max_membrane_cross_entropy(z, labels, self.label_smoothing, loss, dz)
 
     def decide(self, z):
-        """The largest maximum over time."""
+        """Return the class with the largest maximum over time."""
         return z.max(0).argmax(1)
 
     def pieces(self, kernels, z):
@@ -252,21 +252,21 @@ class MaxMembraneCrossEntropy(Loss):
 
 
 class MembraneMSE(Loss):
-    """Squared distance of the readout from its target, mean over steps and classes.
+    """Squared distance of the readout z from wanted values y, mean over steps and classes.
 
-        L = mean_{t,k} (z[t,k] - target[t,k])^2
+        L = mean_{t,k} (z[t,k] - y[t,k])^2
 
-    With labels ``[N]`` the target is `correct` for the label's class and `incorrect` for the others, at every step.
-    Called with an array of floats in the labels' place, ``[N, K]`` (the same target at every step) or ``[T, N, K]``,
-    it is that array: a regression.
+    For labels ``[N]``, the wanted value is `correct` for the class of the label and `incorrect` for the other classes,
+    at every step. For a regression, pass the wanted values as floats in place of the labels: ``[N, K]`` (the same
+    values at every step) or ``[T, N, K]``.
 
     Args:
-        correct: wanted readout of the label's class; usually the threshold. Default 1.
-        incorrect: wanted readout of the others. Default 0.
+        correct: wanted readout of the class of the label, usually the threshold. Default 1.
+        incorrect: wanted readout of the other classes. Default 0.
 
     Raises:
-        ShapeError: on the call, targets that are neither labels nor floats of one of these shapes.
-        ValueError: NaN or inf among the targets.
+        ShapeError: in a call, the wanted values are neither labels nor floats of one of these shapes.
+        ValueError: an argument or a wanted value is NaN or inf.
     """
 
     def __init__(self, correct: float = 1.0, incorrect: float = 0.0):
@@ -274,7 +274,7 @@ class MembraneMSE(Loss):
         self.incorrect = number("MembraneMSE: incorrect", incorrect)
 
     def prepare(self, kernels, labels, shape, dtype):
-        """The target ``[T, N, K]``, or ``[1, N, K]`` for one that does not change."""
+        """Return the wanted values on the device: ``[T, N, K]``, or ``[1, N, K]`` if they are equal at every step."""
         targets = check_targets("MembraneMSE", labels, (shape, shape[1:]), self.correct, self.incorrect)
         return kernels.from_host(targets, dtype)
 
@@ -286,12 +286,12 @@ class MembraneMSE(Loss):
 
 
 class Pointwise(Loss):
-    """Base of a loss of your own that compares every readout number z with a target number y:
+    """Base of losses that users define and that compare every number z of the readout with a wanted value y:
 
         over "steps"    L = mean_{t,k} value(z[t,k], y[t,k])
         over "mean"     L = mean_k value(mean_t z[t,k], y[k])
 
-    A subclass brings two functions of two numbers, the value and its derivative by z. They are compiled into the
+    A subclass defines two functions of two numbers, the value and its derivative by z. They are compiled into the
     kernels of the CPU and of CUDA devices; `numsnn.register_surrogate` says what they may use.
 
         class LogCosh(snn.losses.Pointwise):
@@ -305,19 +305,19 @@ class Pointwise(Loss):
 
         snn.Trainer(net, loss=LogCosh(over="steps"))
 
-    `numsnn.check_gradients` finds a slope that is not the derivative of the value. As with `MembraneMSE`, labels
-    ``[N]`` stand for the targets `correct` and `incorrect`, and an array of floats in their place is the target itself:
-    ``[N, K]``, over steps also ``[T, N, K]``.
+    `numsnn.check_gradients` detects a slope that is not the derivative of the value. As for `MembraneMSE`, labels
+    ``[N]`` stand for the wanted values `correct` and `incorrect`, and floats ``[N, K]`` (over "steps" also
+    ``[T, N, K]``) in place of the labels are the wanted values themselves.
 
     Args:
-        over: "mean" for the readout's mean over time (default), or "steps" for every step.
-        correct: target of the label's class. Default 1.
-        incorrect: target of the others. Default 0.
+        over: "mean" (default) compares the mean of the readout over time, "steps" compares every step.
+        correct: wanted value of the class of the label. Default 1.
+        incorrect: wanted value of the other classes. Default 0.
 
     Raises:
-        TypeError: a subclass without value or slope.
-        ValueError: functions that cannot be compiled in single precision, or, on the call, targets that are not finite.
-        ShapeError: on the call, targets that are neither labels nor floats of one of these shapes.
+        TypeError: a subclass does not define value or slope.
+        ValueError: a function cannot be compiled in single precision or, in a call, a wanted value is not finite.
+        ShapeError: in a call, the wanted values are neither labels nor floats of one of these shapes.
     """
 
     value = slope = None
@@ -333,7 +333,7 @@ class Pointwise(Loss):
         self.incorrect = number(f"{what}: incorrect", incorrect)
 
     def prepare(self, kernels, labels, shape, dtype):
-        """The target ``[T, N, K]``, or ``[1, N, K]`` for one that does not change."""
+        """Return the wanted values on the device: ``[T, N, K]``, or ``[1, N, K]`` if they are equal at every step."""
         shapes = (shape[1:],) if self.over == "mean" else (shape, shape[1:])
         targets = check_targets(type(self).__name__, labels, shapes, self.correct, self.incorrect)
         return kernels.from_host(targets, dtype)
@@ -353,25 +353,25 @@ def _need_single_precision(what, function):
 
 
 class TimeToFirstSpike(Loss):
-    """Cross-entropy of the first spikes' times: the label's class is to fire before the others.
+    """Cross-entropy of the times of first spikes: it trains the class of the label to fire before the others.
 
         logits_k = -t1_k / temperature
         t1       = sum_t t z[t] prod_{t'<t} (1 - z[t'])  +  T prod_t (1 - z[t])          t = 0..T-1, silence counts as T
 
     A softmax over negative first-spike times is the usual loss of temporally coded networks (Mostafa 2018,
-    arXiv:1606.08165; Göltz et al. 2021, arXiv:1912.11443). There a spike's time is continuous and has a gradient of its
-    own. The definition of t1 for discrete steps is this project's: the expected time of the first spike, if z[t] is the
-    probability to fire at t. For spikes it is the first one's time, and dt1/dz[t] is exactly the difference that a
-    spike at t makes, so that a silent class also learns when to fire. In relaxed mode it is a smooth function.
+    arXiv:1606.08165; Göltz et al. 2021, arXiv:1912.11443). In those networks the time of a spike is continuous and has
+    a gradient. The definition of t1 for discrete steps is this project's own: the expected time of the first spike if
+    z[t] is the probability of firing at step t. If z holds spikes, t1 is the time of the first one, and dt1/dz[t] is
+    exactly the change of t1 by a spike at t, so a silent class also learns when to fire. In relaxed mode t1 is smooth.
 
-    The readout has to be spikes (or numbers between 0 and 1): end the network in neurons.
+    The readout must hold spikes, or numbers between 0 and 1: the last layer of the network must be a neuron.
 
     Args:
-        temperature: steps by which a class must be ahead for its odds to grow by e. Default 1.
-        label_smoothing: a in [0, 1); targets are (1 - a) onehot + a / K. Default 0.
+        temperature: lead, in steps, by which the odds of a class grow by the factor e. Default 1.
+        label_smoothing: a in [0, 1); the wanted distribution is (1 - a) onehot + a / K. Default 0.
 
     Raises:
-        ValueError: on the call, a readout that leaves [0, 1].
+        ValueError: an argument is out of range or, in a call, the readout leaves [0, 1].
     """
 
     def __init__(self, temperature: float = 1.0, label_smoothing: float = 0.0):
@@ -385,16 +385,16 @@ class TimeToFirstSpike(Loss):
         kernels.first_spike_cross_entropy(z, labels, timing, loss, dz)
 
     def decide(self, z):
-        """The class that fires first, of equal ones the first; class 0 where all are silent."""
+        """Return the class that fires first: the lowest class if several fire first, and class 0 if none fires."""
         return (1.0 - z).cumprod(0).sum(0).argmin(1)
 
 
 def _need_probabilities(z):
-    """Refuse a readout that is not spikes; NaN passes, so that a run that diverged is reported as such."""
+    """Refuse a readout outside [0, 1]; accept NaN, so that a diverged run is reported as diverged."""
     outside = (z < 0) | (z > 1)
     if outside.any():
         at = tuple(int(k) for k in np.argwhere(outside)[0])
         raise ValueError(
             f"TimeToFirstSpike: the readout must be spikes, between 0 and 1; got {z[at]} at index {at}. "
-            "End the network in neurons"
+            "The last layer must be a neuron"
         )

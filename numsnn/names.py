@@ -1,8 +1,8 @@
-"""Names that a user writes: how a name is looked up, and what the error says of a name that is not known.
+"""Looking up names that a user writes, and the errors for unknown names.
 
-The tables from names to things stand where the things are: surrogate families in `psg`, datasets in `data.builtin`,
-neurons, losses, optimisers and schedules of a configuration in `experiment`, and so on. This module imports nothing of
-the package, so that every part of it may use it.
+Each table of names is in the module of the named objects: surrogate families in `psg`, datasets in `data.builtin`,
+neurons, losses, optimisers and schedules of a configuration in `experiment`, and so on. This module imports nothing
+from the package, so that every module may use it.
 """
 
 import difflib
@@ -20,17 +20,19 @@ def choice(
     other: str = "",
     error: type[Exception] = ValueError,
 ) -> Choice:
-    """The value, which has to be one of those that are known.
+    """Return the value if it is one of the known values.
 
     Args:
-        what: whose choice it is, such as "PSG: per"; the message begins with it.
+        what: the argument, such as "PSG: per"; the message begins with it.
         value: what the user wrote.
-        known: all that may be written.
-        other: what else is allowed and is looked up elsewhere, such as "a TOML file"; the message names it.
+        known: all allowed values.
+        other: another allowed form that is handled elsewhere, such as "a TOML file"; the message names it. Default:
+            none.
         error: class of the error. Default ValueError.
 
     Raises:
-        ValueError, or the error given: one line with the value, everything that is known and the nearest of it.
+        ValueError, or the given error: the value is unknown. The message holds the value, all known values and the one
+            that is nearest to it.
     """
     known = list(known)
     if value not in known:
@@ -40,24 +42,25 @@ def choice(
 
 
 def look_up(what: str, name: Any, table: Mapping[str, Entry], other: str = "") -> Entry:
-    """The entry of a table under a name; arguments and errors as for `choice`."""
+    """Return the entry of a table under a name; arguments and errors are those of `choice`."""
     return table[choice(what, name, table, other)]
 
 
 def argument(
     what: str, name: str, known: Iterable[str], kind: str = "argument", error: type[Exception] = TypeError
 ) -> None:
-    """Refuse the name of an argument that is not known.
+    """Refuse an unknown name of an argument.
 
     Args:
-        what: whose argument it is; the message begins with it.
+        what: the function or class that takes the argument; the message begins with it.
         name: what the user wrote.
-        known: names of all arguments there are.
-        kind: what the message calls an argument, such as "option". Default "argument".
+        known: names of all arguments.
+        kind: word for an argument in the message, such as "option". Default "argument".
         error: class of the error. Default TypeError.
 
     Raises:
-        TypeError, or the error given: one line with the name and the nearest one, or all of them where none is near.
+        TypeError, or the given error: the name is unknown. The message holds the name and the nearest known name, or
+            all known names if none is near.
     """
     known = list(known)
     if name not in known:
@@ -66,6 +69,6 @@ def argument(
 
 
 def nearest(name: Any, known: Iterable) -> str:
-    """ ". Did you mean ...?" for the nearest of the names that are known, or nothing where none is near."""
+    """Return ". Did you mean ...?" with the known name that is nearest, or an empty string if none is near."""
     close = difflib.get_close_matches(str(name), [one for one in known if isinstance(one, str)], n=1)
     return f". Did you mean {close[0]!r}?" if close else ""

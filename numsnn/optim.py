@@ -17,15 +17,19 @@ from .validate import flag, positive, two, within
 class Optimizer(Described, Portable):
     """Base of the optimisers.
 
-    Every parameter belongs to a group ("weight", "bias", "norm", "width", "threshold", "leak"). Its learning rate is
-    the group's where ``groups`` names one, else the parameter's own (a `PSG` brings one for its width), else the
-    optimiser's; the schedule scales all of them. Weight decay acts on the group "weight" alone unless ``groups`` says
-    otherwise.
+    Every parameter belongs to a group ("weight", "bias", "norm", "width", "threshold" or "leak"). Its learning rate is
+    the one that ``groups`` gives its group, otherwise its own (a `PSG` sets one for its width), otherwise that of the
+    optimiser. The schedule scales all learning rates. Weight decay acts on the group "weight" only, unless ``groups``
+    gives another group a weight decay.
 
     Args:
-        lr: learning rate.
-        weight_decay: factor of the value in the gradient. Default 0.
-        groups: {group: {"lr": ..., "weight_decay": ...}}, either key optional.
+        lr: learning rate, a positive number.
+        weight_decay: factor with which the value of a parameter enters its gradient, at least 0. Default 0.
+        groups: {group: {"lr": ..., "weight_decay": ...}}; both keys are optional. Default None: no group has settings
+            of its own.
+
+    Raises:
+        ValueError: a value is out of range, or a group or key is unknown.
     """
 
     slots: tuple[str, ...] = ()
@@ -51,22 +55,22 @@ class Optimizer(Described, Portable):
         return super().__getstate__() | {"_saved": self._saved | self._moments()}
 
     def rate_of(self, parameter) -> float:
-        """A parameter's learning rate before the schedule."""
+        """Return the learning rate of a parameter before the schedule scales it."""
         own = self.lr if parameter.lr is None else parameter.lr
         return self.groups.get(parameter.group, {}).get("lr", own)
 
     def decay_of(self, parameter) -> float:
-        """A parameter's weight decay."""
+        """Return the weight decay of a parameter."""
         own = self.weight_decay if parameter.group == "weight" else 0.0
         return self.groups.get(parameter.group, {}).get("weight_decay", own)
 
     def step(self, kernels, parameters, factor: float = 1.0) -> None:
-        """Update all parameters from their gradients, and bring bounded ones back into their bounds.
+        """Update all parameters from their gradients, and limit bounded parameters to their bounds.
 
         Args:
-            kernels: functions of the parameters' target.
-            parameters: (name, `Parameter`) pairs; they become parts of one `FlatParameters`.
-            factor: the schedule's, of every learning rate.
+            kernels: kernels of the parameters' device.
+            parameters: pairs (name, `Parameter`); they become parts of one `FlatParameters`.
+            factor: factor of the schedule, which scales every learning rate. Default 1.
         """
         self.steps += 1
         if not parameters:
@@ -77,12 +81,12 @@ class Optimizer(Described, Portable):
         self.update(kernels, flat, self._memory, self._settings_of(parameters), factor)
 
     def update(self, kernels, flat, memory, settings, factor):
-        """Update all parameters: flat is their `FlatParameters`, memory a vector a slot, settings as kernels take
-        them."""
+        """Update all parameters. flat is their `FlatParameters`, memory holds one vector per slot, and settings are in
+        the form that the kernels take."""
         raise TypeError(f"{type(self).__name__} has no update(kernels, flat, memory, settings, factor)")
 
     def _settle(self, flat):
-        """Make vectors for the moments of these parameters, and fill in what is known of them."""
+        """Make vectors for the moments of these parameters, and fill in the moments that are known."""
         known = self._moments()
         self._saved |= known
         self._flat, self._settings = flat, None
@@ -93,7 +97,7 @@ class Optimizer(Described, Portable):
                     flat.kernels.put(saved, part)
 
     def _settings_of(self, parameters):
-        """Rates, decays and bounds as kernels take them; copied to the target when they change."""
+        """Return rates, decays and bounds as the kernels take them; copy them to the device if they changed."""
         bounds = [(-math.inf, math.inf) if p.bounds is None else p.bounds for _, p in parameters]
         lows, highs = zip(*bounds, strict=True)
         rows = [self.rate_of(p) for _, p in parameters], [self.decay_of(p) for _, p in parameters], lows, highs
@@ -102,7 +106,7 @@ class Optimizer(Described, Portable):
         return self._settings[1]
 
     def _moments(self):
-        """Host copies of the moments of all parameters that were ever updated, by "parameter/slot"."""
+        """Return host copies of the moments of all parameters that were updated so far, by "parameter/slot"."""
         if self._flat is None:
             return {}
         to_host = self._flat.kernels.to_host
@@ -113,23 +117,26 @@ class Optimizer(Described, Portable):
         }
 
     def state(self) -> dict:
-        """Host copies of all moments by "parameter/slot", and the number of steps."""
+        """Return {"steps": number of updates, "arrays": host copies of all moments by "parameter/slot"}."""
         return {"steps": self.steps, "arrays": self._saved | self._moments()}
 
     def load_state(self, state) -> None:
-        """Set what `state` returned."""
+        """Restore a state that `state` returned."""
         self.steps, self._saved = int(state["steps"]), dict(state["arrays"])
         self._flat, self._memory = None, {}
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent.
+    """Stochastic gradient descent with momentum (docs/method.md, O2, O3).
 
     Args:
         lr: learning rate. Default 0.1.
-        momentum: share of the last step that is kept, in [0, 1). Default 0.9.
-        nesterov: look ahead along the momentum. Default False.
+        momentum: share of the velocity that is kept from one update to the next, in [0, 1). Default 0.9.
+        nesterov: whether to use Nesterov momentum. Default False.
         weight_decay, groups: see `Optimizer`.
+
+    Raises:
+        ValueError: a value is out of range, nesterov is set without momentum, or a group or key is unknown.
     """
 
     def __init__(
@@ -159,13 +166,16 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015, arXiv:1412.6980), weight decay added to the gradient.
+    """Adam (Kingma and Ba 2015, arXiv:1412.6980); the weight decay is added to the gradient.
 
     Args:
         lr: learning rate. Default 1e-3.
-        betas: decay of the first and second moment, each in [0, 1). Default (0.9, 0.999).
+        betas: decay rates of the first and the second moment, each in [0, 1). Default (0.9, 0.999).
         eps: added to the root of the second moment. Default 1e-8.
         weight_decay, groups: see `Optimizer`.
+
+    Raises:
+        ValueError: a value is out of range, or a group or key is unknown.
     """
 
     slots = ("first", "second")
@@ -202,8 +212,11 @@ class AdamW(Adam):
 
     Args:
         lr, betas, eps: as for `Adam`.
-        weight_decay: share of lr times the value that is taken off at every step. Default 0.01.
+        weight_decay: every update subtracts lr times weight_decay times the value. Default 0.01.
         groups: see `Optimizer`.
+
+    Raises:
+        ValueError: a value is out of range, or a group or key is unknown.
     """
 
     decoupled = True
@@ -220,12 +233,12 @@ class AdamW(Adam):
 
 
 def global_norm(kernels, parameters) -> float:
-    """Euclidean norm of all gradients together; 0 without parameters."""
+    """Return the Euclidean norm of all gradients together; 0 without parameters."""
     return math.sqrt(kernels.sum_squares(FlatParameters.of(kernels, parameters).grad)) if parameters else 0.0
 
 
 def clip_global_norm(kernels, parameters, limit: float | None) -> float:
-    """Scale all gradients so that their common norm is at most limit (None: leave them); returns the norm before."""
+    """Scale all gradients so that their common norm is at most limit (None: do not scale); return the norm before."""
     norm = global_norm(kernels, parameters)
     if limit is not None and math.isfinite(norm) and norm > limit:
         kernels.scale(FlatParameters.of(kernels, parameters).grad, limit / norm)

@@ -1,4 +1,4 @@
-"""Surrogate families of your own: two functions of one number, checked, and compiled into the kernels."""
+"""Surrogate families that users define: two functions of one number, which are checked and compiled into kernels."""
 
 import math
 import warnings
@@ -10,13 +10,13 @@ from .validate import number, positive
 BUILT_IN = tuple(FAMILIES)
 
 TOLERANCE = 1e-6
-"""Of the checks, in units of the peak (of a density), or absolute (of probabilities)."""
+"""Tolerance of the checks: relative to the peak for densities, absolute for probabilities."""
 
 FAR = 1e12
-"""A |z| at which a distribution function has arrived at 0 or 1 within the tolerance, heavy tails included."""
+"""A value of |z| at which every distribution function, even with heavy tails, is 0 or 1 within the tolerance."""
 
 POINTS = tuple(sign * z for z in (0.013, 0.11, 0.31, 0.63, 1.17, 1.9, 3.3, 7.1, 23.0) for sign in (-1, 1))
-"""Where symmetry, sign and slope are looked at; round numbers, where densities like to have kinks, are left out."""
+"""Values of z at which symmetry, sign and slope are checked. They are not round, because kinks are often at round z."""
 
 
 def register_surrogate(
@@ -27,7 +27,7 @@ def register_surrogate(
     compact: bool = False,
     breaks: tuple[float, ...] = (),
 ) -> Family:
-    """Make a surrogate family of your own known by its name, for `Surrogate`, `PSG` and configuration files.
+    """Register a surrogate family under a name, for use by `Surrogate`, `PSG` and configuration files.
 
         def density(z):
             decay = math.exp(-4.0 * abs(z))
@@ -40,36 +40,39 @@ def register_surrogate(
         snn.register_surrogate("sigmoid4", density, cdf)
         snn.LIF(surrogate=snn.PSG("sigmoid4"))
 
-    Both functions are compiled into the kernels of the CPU and of CUDA devices; the reference target calls them for
-    every element. They take one number and use what Numba can compile: arithmetic, comparisons, ``math``, and functions
-    of your own. Floats take the precision of the network; whole numbers in sums and quotients have to be written as
-    floats (1.0, not 1). On the CPU ``math.exp`` computes one number at a time;
-    `numsnn.kernels.equations.decaying_exp`, for z <= 0, computes several at once. A name that is registered again, as
-    when a notebook's cell runs twice, stands for the new functions from the next pass on. A saved network holds the
-    name alone: register the family before you load it.
+    Both functions are compiled into the kernels of the CPU and of CUDA devices; the device "reference" calls them for
+    every element. They take one number and may use what Numba can compile: arithmetic, comparisons, ``math``, and
+    functions that keep to these rules. Floats take the precision of the network; write whole numbers in sums and
+    quotients as floats (1.0, not 1). On the CPU, ``math.exp`` computes one number at a time, and
+    `numsnn.kernels.equations.decaying_exp`, for z <= 0, computes several at once. If a name is registered again, for
+    example by running a notebook cell twice, the next pass uses the new functions. A saved network holds only the name:
+    register the family before you load the network.
 
     Args:
-        name: of the family; not one of the built-in ones.
-        density: phi(z), the density of a symmetric distribution at width 1, which takes the place of a spike's
-            derivative.
-        cdf: Phi(z), its distribution function, by which neurons fire in relaxed mode. `check_gradients` needs it.
-        reach: |z| from which on the surrogate cannot see a potential. Default None: where the density falls to 1 % of
-            its peak. A compact family needs the edge of its support.
-        compact: whether the density is exactly 0 beyond the reach, so that gradients beyond are not computed. Default
+        name: name of the family; it must not be the name of a built-in family.
+        density: phi(z), the density of a symmetric distribution at width 1, which takes the place of the derivative of
+            a spike.
+        cdf: Phi(z), the distribution function, with which neurons fire in relaxed mode. `check_gradients` needs it.
+        reach: |z| beyond which the surrogate cannot see a potential. Default None: the point at which the density falls
+            to 1 % of its peak. For a compact family, give the edge of the support.
+        compact: whether the density is exactly 0 beyond the reach, so that gradients there are not computed. Default
             False.
-        breaks: the z at which the density or its slope jumps; finite differences do not cross them. Default none.
+        breaks: values of z at which the density or its slope jumps; finite differences do not cross them. Default:
+            none.
 
     Returns:
-        what numsnn knows of the family.
+        The registered properties of the family.
 
     Raises:
-        TypeError: a density or cdf that is not a Python function.
-        ValueError: a name that is taken, a density that is negative, not symmetric or does not integrate to 1, a cdf
-            that is not its integral, functions that cannot be compiled in single precision, or a reach that does not
-            go with the density.
+        TypeError: density or cdf is not a Python function.
+        ValueError: the name is built in; the density is negative, not symmetric or does not integrate to 1; cdf is not
+            the integral of the density; a function cannot be compiled in single precision; or the reach does not fit
+            the density.
     """
     if not isinstance(name, str) or not name or name in BUILT_IN:
-        raise ValueError(f"register_surrogate: name must be a text and not one of {', '.join(BUILT_IN)}; got {name!r}")
+        raise ValueError(
+            f"register_surrogate: name must be a string and not one of {', '.join(BUILT_IN)}; got {name!r}"
+        )
     what = f"register_surrogate: {name}"
     breaks = tuple(sorted(number(f"{what}: breaks", z) for z in breaks))
     if breaks != tuple(sorted(-z for z in breaks)):
@@ -96,12 +99,12 @@ def register_surrogate(
 
 
 def _called(what, function):
-    """The function as one from a float to a float, with one-line errors."""
+    """Return the function as a function from float to float that raises errors of one line."""
 
     def scalar(z):
         try:
             value = float(function(z))
-        except Exception as error:  # whatever a user's function raises
+        except Exception as error:  # a user's function may raise any exception
             raise ValueError(f"{what}({z:g}) raises {type(error).__name__}: {error}") from None
         if not math.isfinite(value):
             raise ValueError(f"{what}({z:g}) must be finite; got {value}")
@@ -133,12 +136,12 @@ def _check_support(what, phi, edge):
 
 
 def _check_integral(what, phi, distribution, peak, edge, breaks):
-    """The density integrates to 1, and the cdf is its integral."""
+    """Check that the density integrates to 1 and that the cdf is its integral."""
     from scipy.integrate import quad
 
     def integral(low, high):
         inner = [z for z in breaks if low < z < high]
-        with warnings.catch_warnings(action="ignore"):  # the comparison says what matters
+        with warnings.catch_warnings(action="ignore"):  # the comparison below reports a failed integration
             return sum(quad(phi, a, b, limit=200)[0] for a, b in pairwise((low, *inner, high)))
 
     if edge is None:
@@ -161,7 +164,7 @@ def _check_integral(what, phi, distribution, peak, edge, breaks):
 
 
 def _visible_until(phi, peak):
-    """The z at which the density has fallen to 1 % of its peak, by halving."""
+    """Find the z at which the density has fallen to 1 % of its peak, by bisection."""
     low, high = 0.0, 1.0
     while phi(high) > peak / 100:
         low, high = high, 2 * high

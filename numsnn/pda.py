@@ -1,17 +1,18 @@
-"""PDA, potential distribution adjustment: the shift of the membrane potentials is tracked and taken out.
+"""PDA, potential distribution adjustment: it tracks the shift of the membrane potentials and subtracts it.
 
-With hard reset what is carried over to the next step is truncated from above (what fired was removed), so the
-potentials' mean slides below what the normalisation in front of the neuron prescribes. PDA tracks that shift for every
-step t and channel c and subtracts it (docs/method.md, D1, D2, D3):
+With a hard reset, the potentials of neurons that fired are not carried to the next step. The mean of the potentials
+therefore falls below the mean that the normalisation in front of the neuron gives the current. PDA tracks this shift
+for every step t and channel c, and subtracts it (docs/method.md, D1, D2, D3):
 
     m[t,c] = mean of u[t] over batch and positions        m*[c] = mean of the input current over t, batch, positions
     d[t,c] <- d[t,c] + momentum (m[t,c] - m*[c])           in training; u[t] = beta v[t-1] + i[t] - d[t]
 
-d is constant in the backward pass, frozen at inference and saved with the model. A second, optional form adds the
-symmetric Kullback-Leibler divergence between the potentials' normal approximation and the target's to the loss.
+The backward pass treats d as a constant; inference does not change it, and checkpoints store it. A second, optional
+form adds to the loss the symmetric Kullback-Leibler divergence between the normal distributions that have the moments
+of the potentials and of the target.
 
-Measuring the potential shift and adjusting the distribution is the idea of Wang, Cheng and Lim (arXiv:2304.13289); both
-formulas are this project's own formulation of it.
+Wang, Cheng and Lim (arXiv:2304.13289) proposed to measure the shift of the potentials and to adjust their distribution;
+both formulas are this project's own formulation of the idea.
 """
 
 from typing import Any, ClassVar
@@ -27,20 +28,21 @@ from .validate import flag, number, positive, within
 class PDA(Described):
     """Settings of the potential distribution adjustment of one neuron layer.
 
-    For layers that feed forward. Where neurons feed their spikes back the shift is part of what the network computes,
-    and taking it out cost accuracy (benchmarks/RESULTS.md).
+    Use it for feed-forward layers. In recurrent neurons the shift is part of the computation of the network, and
+    subtracting it reduced the accuracy (benchmarks/RESULTS.md).
 
     Args:
-        momentum: share of a batch's shift that goes into the correction, in (0, 1]. Default 0.1.
-        correct: subtract the tracked shift. Default True; False leaves the divergence objective alone at work.
-        target: the mean potential that is aimed at; None (default) takes the mean of the input current. A target just
-            below the threshold keeps a deep network awake that has no normalisation (benchmarks/RESULTS.md).
-        divergence: weight of the divergence objective in the loss; 0 (default) leaves it out. The objective is the mean
-            over channels of J, with target mean and variance the tracked ones of the input current.
-        eps: added to both variances of the objective, so that silent channels stay finite. Default 1e-3.
+        momentum: share of the shift of a batch that is added to the correction, in (0, 1]. Default 0.1.
+        correct: whether to subtract the tracked shift. Default True. With False only the divergence objective acts.
+        target: mean potential that PDA aims at. Default None: the mean of the input current. In a deep network without
+            normalisation, a target just below the threshold keeps neurons firing (benchmarks/RESULTS.md).
+        divergence: weight of the divergence objective in the loss, at least 0. Default 0: no objective. The objective
+            is the mean over channels of J (docs/method.md, D4), with the tracked mean and variance of the input current
+            as target.
+        eps: added to both variances of the objective, so that it is finite for silent channels. Default 1e-3.
 
     Raises:
-        ValueError: a momentum outside (0, 1], a negative weight, a non-positive eps.
+        ValueError: momentum is outside (0, 1], divergence is negative, eps is not positive, or target is not finite.
     """
 
     def __init__(
@@ -59,13 +61,13 @@ class PDA(Described):
 
 
 class ShiftTracker(Portable):
-    """The state of PDA in one neuron layer, and what it does around the neuron's kernels.
+    """The state of PDA in one neuron layer, with its computations before and after the kernels of the neuron.
 
     Attributes:
-        settings: the layer's `PDA`.
-        correction: d ``[T, C]`` for as many steps as were ever tracked.
-        target: tracked mean and variance of the input current ``[2, C]``, what the divergence objective aims at.
-        batches: how many batches have been tracked, ``[1]``.
+        settings: the `PDA` of the layer.
+        correction: d ``[T, C]``, where T is the largest number of steps that was tracked.
+        target: tracked mean and variance of the input current, ``[2, C]``; the target of the divergence objective.
+        batches: number of batches that were tracked, ``[1]``.
     """
 
     transient: ClassVar = {"_direct": nothing, "_shares": nothing}
@@ -80,12 +82,12 @@ class ShiftTracker(Portable):
 
     @property
     def penalty(self) -> float:
-        """The divergence objective of the last forward pass, weight included; where it lives elsewhere, the host waits
-        for it."""
+        """The divergence objective of the last forward pass, times its weight. On a CUDA device, reading it waits for
+        the device."""
         return 0.0 if self._shares is None else float(self.kernels.to_host(self._shares).sum(dtype=np.float64))
 
     def correction_for(self, steps: int, first: int = 0):
-        """d ``[steps, C]`` from step `first` on: beyond the steps that were tracked the last one's value goes on."""
+        """Return d ``[steps, C]`` from step `first` on. Steps beyond the tracked ones use the last tracked value."""
         known = len(self.correction)
         if first + steps <= known:
             return self.correction[first : first + steps]
@@ -98,19 +100,20 @@ class ShiftTracker(Portable):
         return longer
 
     def wants_potentials(self, mode) -> bool:
-        """Whether `observe` needs the moments of a pass's potentials."""
+        """Return whether `observe` needs the moments of the potentials in a pass of this mode."""
         settings = self.settings
         return bool((mode.track and settings.correct) or ((mode.track or mode.store) and settings.divergence))
 
     def observe(self, current, mean, var, rows, mode, first: int = 0) -> None:
-        """After a forward pass that is tracked or can be gone back through: track, and prepare the objective.
+        """Update the tracked values and prepare the objective, after a forward pass that is tracked or stored.
 
         Args:
-            current: mean and variance of the input current, each ``[C]``; None where nothing is tracked.
-            mean, var: moments of the potentials over samples and positions, each ``[T, C]``, where they are wanted.
-            rows: samples times positions.
-            mode: the pass's mode; with ``mode.track`` correction and targets are updated.
-            first: number of the pass's first step, where it goes on from an earlier one.
+            current: mean and variance of the input current, each ``[C]``; None if the pass is not tracked.
+            mean, var: mean and variance of the potentials over samples and positions, each ``[T, C]``; None if
+                `wants_potentials` returns False.
+            rows: number of samples times number of positions.
+            mode: mode of the pass; ``mode.track`` updates correction and target.
+            first: number of the first step of the pass, if it continues an earlier one. Default 0.
         """
         self._shares = self._direct = None
         if mode.track:
@@ -136,12 +139,12 @@ class ShiftTracker(Portable):
         if settings.correct:
             end = first + len(mean)
             before = self.correction_for(max(end, len(self.correction)))
-            correction = kernels.empty(before.shape, self.dtype)  # the backward pass still needs what was there before
+            correction = kernels.empty(before.shape, self.dtype)  # the backward pass still needs the old array
             kernels.copy(before, correction)
             kernels.shift_update(correction[first:end], mean, current[0], settings.momentum)
             self.correction = correction
 
     @property
     def direct_gradient(self) -> Direct | None:
-        """The gradient of the objective in the last pass; None where there was none."""
+        """The gradient of the objective in the last pass; None if the pass had no objective."""
         return self._direct

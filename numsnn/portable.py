@@ -1,4 +1,4 @@
-"""Copies and pickles of objects that hold arrays of a device, and the modules that compute with them."""
+"""Copies and pickles of objects that hold arrays on a device and kernels, which are a module."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -10,13 +10,13 @@ from .kernels import for_device
 
 
 class Portable:
-    """Base of objects that `copy.deepcopy` and `pickle` take along, whatever device their arrays are on.
+    """Base of objects that `copy.deepcopy` and `pickle` can copy, with arrays on any device.
 
-    A copy has arrays of its own. An object that was on "cuda" can only be unpickled where there is a CUDA device.
+    A copy has its own arrays. An object that was on "cuda" can be unpickled only if there is a CUDA device.
 
     Attributes:
-        transient: attributes that are not taken along, with the function that makes what a copy begins with: working
-            memory, and what only belongs to a pass that is under way.
+        transient: names of attributes that are not copied (working memory, and results of a pass), each with a function
+            that makes the value of the attribute in a copy.
     """
 
     transient: ClassVar[dict[str, Callable[[], Any]]] = {}
@@ -30,28 +30,28 @@ class Portable:
 
 
 def on_device(value) -> bool:
-    """Whether this is an array on a CUDA device."""
+    """Return whether this is an array on a CUDA device."""
     return hasattr(type(value), "__cuda_array_interface__")
 
 
 def nothing() -> None:
-    """What a copy begins with where an attribute is None until it is needed."""
+    """Return None: the value in a copy of an attribute that is made when it is needed."""
 
 
 class _Kernels(NamedTuple):
-    """Stands for the kernels of a device, which are a module and cannot be pickled."""
+    """The kernels of a device in a pickle; a module itself cannot be pickled."""
 
     device: str
 
 
 class _OnDevice(NamedTuple):
-    """Stands for an array on a CUDA device."""
+    """An array on a CUDA device in a pickle, as its host copy."""
 
     array: np.ndarray
 
 
 def _pack(value):
-    """A value in which nothing is left that cannot be pickled, containers of it included."""
+    """Replace kernels and CUDA arrays, also inside containers, by objects that can be pickled."""
     if isinstance(value, ModuleType):
         return _Kernels(value.name)
     if on_device(value):
@@ -60,7 +60,7 @@ def _pack(value):
 
 
 def _unpack(value):
-    """What `_pack` was given."""
+    """Restore what `_pack` has replaced."""
     if isinstance(value, _Kernels):
         return for_device(value.device)
     if isinstance(value, _OnDevice):
@@ -69,7 +69,7 @@ def _unpack(value):
 
 
 def _each(value, change):
-    """A plain dict, list or tuple with every entry changed; anything else as it is."""
+    """Return a plain dict, list or tuple with every entry changed, and any other value unchanged."""
     if type(value) is dict:
         return {key: change(entry) for key, entry in value.items()}
     return type(value)(map(change, value)) if type(value) in (list, tuple) else value

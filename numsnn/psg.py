@@ -1,19 +1,19 @@
-"""PSG, the parametric surrogate gradient: the width of the surrogate is a parameter like any other.
+"""PSG, the parametric surrogate gradient: the width of the surrogate is a trained parameter.
 
-A spike's derivative does not exist; training uses the density phi of a symmetric distribution in its place, stretched
-to the width alpha (docs/method.md, S1, P1, P2, P3):
+A spike has no derivative. Training uses the density phi of a symmetric distribution in its place, scaled to the width
+alpha (docs/method.md, S1, P1, P2, P3):
 
     Phi_alpha(x) = Phi(x / alpha)        phi_alpha(x) = phi(x / alpha) / alpha        x = u - theta
 
-Because every family is a location-scale family, the gradient of the width is explicit and the same for all:
+Because every family is a location-scale family, the gradient of the width has the same explicit form for all of them:
 
     dL/d alpha = - sum over t and neurons of q[t] phi_alpha(x[t]) x[t] / alpha
 
-with q the gradient that reaches the spike. What is trained is rho = log alpha (so alpha stays positive), bounded, with
-its own learning rate. The width touches the backward pass only: inference never sees it.
+Here q is the gradient that reaches the spike. The trained number is rho = log alpha, so that alpha stays positive; it
+has bounds and its own learning rate. The width acts in the backward pass only and has no influence on inference.
 
-The idea of an iteratively updated surrogate parameter is that of Wang, Cheng and Lim (arXiv:2304.13289); this formula
-is this project's own formulation of it.
+Wang, Cheng and Lim (arXiv:2304.13289) proposed a surrogate parameter that is updated iteratively; this formula is this
+project's own formulation of the idea.
 """
 
 import math
@@ -26,14 +26,14 @@ from .validate import positive, two
 
 @dataclass(frozen=True)
 class Family:
-    """What is known of a surrogate family beside its equations.
+    """Properties of a surrogate family in addition to its equations.
 
     Attributes:
-        peak: phi(0), so that the slope at the threshold is peak / alpha.
-        reach: the |z| from which on the surrogate cannot see a potential: the edge of the support, or for unbounded
-            families where phi(z) falls below 1 % of phi(0).
+        peak: phi(0); the slope at the threshold is peak / alpha.
+        reach: |z| beyond which the surrogate cannot see a potential: the edge of the support or, for densities without
+            such an edge, the point at which phi(z) falls below 1 % of phi(0).
         compact: whether the density is exactly zero beyond the reach.
-        breaks: the z at which the density or its slope jumps; finite differences must not cross them.
+        breaks: values of z at which the density or its slope jumps; finite differences must not cross them.
     """
 
     peak: float
@@ -53,32 +53,32 @@ FAMILIES = {
 }
 
 STEEPEST = 1.0
-"""Slope at the threshold, in units of 1 / threshold, beyond which a width does not narrow by default.
+"""Largest slope at the threshold, in units of 1 / threshold; it sets the smallest width by default.
 
-The explicit gradient is that of a network whose spikes are smooth. Firing itself does not change with the width, so
-that in the last layer in front of the readout nothing stops it from asking for ever narrower surrogates, which see
-hardly any potential: training ended with a higher loss for every lower bound that was tried (benchmarks/RESULTS.md)."""
+The explicit gradient is the gradient of a network with smooth spikes. The width does not change when neurons fire, so
+in the last layer in front of the readout the gradient can make the surrogate ever narrower, until it sees hardly any
+potential. Training ended with a higher loss for every smaller width bound that was tried (benchmarks/RESULTS.md)."""
 
 STEEPEST_RECURRENT = 2.0
-"""The same for neurons that feed their spikes back: their gradients come back at every step and grow less where a
-surrogate sees less. Over 100 steps networks with fast sigmoids trained from every start with this bound, less reliably
-with the other, and badly without one (benchmarks/RESULTS.md)."""
+"""The same for recurrent neurons. Their gradients return at every step, and they grow less if the surrogate sees less.
+Networks of fast sigmoids with 100 steps trained from every start with this bound, less reliably with the other bound,
+and badly without a bound (benchmarks/RESULTS.md)."""
 
 WIDEST = 20.0
-"""Largest width by default, in thresholds."""
+"""Largest width by default, as a multiple of the threshold."""
 
 
 class Surrogate(Described):
     """A surrogate of fixed width.
 
     Args:
-        family: "rectangle", "triangle", "logistic", "arctan", "gaussian", "laplace", "fast_sigmoid", or the name of a
-            family of your own, see `numsnn.register_surrogate`.
+        family: "rectangle", "triangle" (default), "logistic", "arctan", "gaussian", "laplace", "fast_sigmoid", or the
+            name of a family that `numsnn.register_surrogate` has registered.
         width: alpha, in units of the membrane potential. Default 1.
 
     Raises:
-        TypeError: a subclass that defines a density or a cdf: kernels know families by their names.
-        ValueError: an unknown family, or a width that is not a positive number.
+        TypeError: a subclass defines density or cdf, which the kernels would not use: they find families by name.
+        ValueError: the family is unknown, or the width is not a positive number.
     """
 
     learned = False
@@ -87,7 +87,7 @@ class Surrogate(Described):
         for name in ("density", "cdf"):
             if name in vars(cls):
                 raise TypeError(
-                    f"{cls.__name__}: a subclass cannot bring its own {name}, which kernels would not call; "
+                    f"{cls.__name__}: a subclass cannot define {name}, because kernels would not call it; "
                     "use numsnn.register_surrogate(name, density, cdf)"
                 )
         super().__init_subclass__(**kwargs)
@@ -98,7 +98,7 @@ class Surrogate(Described):
 
     @property
     def reach(self) -> float:
-        """Distance from the threshold, in widths, from which on a potential is undesired (docs/method.md, D7)."""
+        """Distance from the threshold, in widths, beyond which a potential is undesired (docs/method.md, D7)."""
         return FAMILIES[self.family].reach
 
 
@@ -106,16 +106,16 @@ class PSG(Surrogate):
     """A surrogate whose width is learned.
 
     Args:
-        family, width: as for `Surrogate`; the width is where learning starts.
-        per: "layer" for one width a layer (default), "channel" for one a channel.
-        lr: learning rate of log alpha, scaled by the schedule like every other. Default 0.1.
-        bounds: smallest and largest width. Default None: from where the slope at the threshold is 1 / threshold (width
-            1 for a triangle and a threshold of 1; half of it for recurrent neurons) to 20 thresholds; a start outside
-            is brought inside by the first update.
+        family, width: as for `Surrogate`; the width is the start value.
+        per: "layer" (default; one width per layer) or "channel" (one width per channel).
+        lr: learning rate of log alpha; the schedule scales it. Default 0.1.
+        bounds: (smallest width, largest width). Default None: at the smallest width, the slope at the threshold is 1 /
+            threshold (width 1 for a triangle and a threshold of 1), and recurrent neurons use half of this width; the
+            largest width is 20 thresholds. If the start value lies outside the default bounds, the first update moves
+            it inside.
 
     Raises:
-        ValueError: an unknown family or granularity, a width that is not positive or lies outside bounds that are
-            given.
+        ValueError: the family or per is unknown, a number is not positive, or the width is outside the given bounds.
     """
 
     learned = True
@@ -139,7 +139,7 @@ class PSG(Surrogate):
                 raise ValueError(f"PSG: width must lie within bounds {self.bounds}; got {width}")
 
     def bounds_at(self, threshold: float, recurrent: bool = False) -> tuple[float, float]:
-        """Smallest and largest width of neurons with this threshold."""
+        """Return the smallest and the largest width for neurons with this threshold."""
         if self.bounds is not None:
             return self.bounds
         steepest = STEEPEST_RECURRENT if recurrent else STEEPEST

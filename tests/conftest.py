@@ -1,4 +1,4 @@
-"""What every test shares: a folder for machine code, no windows, a thread count that is put back, CUDA devices."""
+"""Fixtures of all tests: a folder for machine code, no windows, a restored thread count, CUDA devices."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""What tests of several folders share: the neurons that example 12 shows, as a user's own file has them."""
+"""Neurons that tests of several folders share: those of example 12, defined as a user would define them."""
 
 import runpy
 from functools import cache

@@ -1,4 +1,4 @@
-"""Copies, pickles and processes: every public object survives, and computes the same bits."""
+"""Copies, pickles and processes: every public object can be copied, and a copy computes the same bits."""
 
 import copy
 import multiprocessing

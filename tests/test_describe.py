@@ -1,4 +1,4 @@
-"""Described objects: what they say they are, and what is built again from it."""
+"""Described objects: their descriptions, and the objects that are rebuilt from them."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The pages: links lead somewhere, what they name exists, and their snippets run."""
+"""The pages of the documentation: links and names exist, and the snippets run."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Encoders: what every step holds, and that no sample's spikes depend on the batch it is in."""
+"""Encoders: the content of every step, and spikes of a sample that do not depend on its batch."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Importing numsnn is quick, loads nothing heavy, and every name it promises is there."""
+"""Importing numsnn is fast and loads no large library, and every public name exists."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Losses: closed forms, gradients of them, and the labels and readouts they refuse."""
+"""Losses: closed forms, gradients, and refused labels and readouts."""
 
 import json
 import math
@@ -214,7 +214,7 @@ def test_membrane_mse_of_labels(kernels):
 
 
 def test_membrane_mse_of_a_target(kernels):
-    """One for all steps, or one a step."""
+    """One wanted value for all steps, or one per step."""
     z, target = readout(), np.random.default_rng(4).normal(size=(T, N, K))
     losses, dz = MembraneMSE()(kernels, z, target)
     np.testing.assert_allclose(losses, ((z - target) ** 2).mean((0, 2)), rtol=CLOSE)
@@ -313,7 +313,7 @@ def test_sums_that_make_no_sense(make):
 
 # --- what is refused ------------------------------------------------------------------------------------------------
 
-COUNT = "labels must be 3 whole numbers, one a sample; got"
+COUNT = "labels must be 3 whole numbers, one per sample; got"
 RANGE = "labels must lie in 0..4 for a readout of 5; got"
 
 
@@ -347,9 +347,9 @@ def test_labels_that_are_refused(loss, labels, message):
     [
         (LABELS == 1, f"{COUNT} bool of shape (3,)"),
         ([1, 5, 0], f"{RANGE} 5 at index 1"),
-        (LABELS.astype(float), "targets must have the readout's shape (4, 3, 5), or (3, 5); got (3,)"),
-        (np.zeros((1, N, K)), "targets must have the readout's shape (4, 3, 5), or (3, 5); got (1, 3, 5)"),
-        (np.full((N, K), np.nan), "targets must be finite; got NaN or inf among them"),
+        (LABELS.astype(float), "wanted values must have the readout's shape (4, 3, 5), or (3, 5); got (3,)"),
+        (np.zeros((1, N, K)), "wanted values must have the readout's shape (4, 3, 5), or (3, 5); got (1, 3, 5)"),
+        (np.full((N, K), np.nan), "wanted values must be finite; got NaN or inf among them"),
     ],
 )
 def test_targets_that_are_refused(targets, message):
@@ -362,7 +362,7 @@ def test_readouts_that_are_no_spikes():
     z[1, 2, 3] = 1.25
     message = (
         "TimeToFirstSpike: the readout must be spikes, between 0 and 1; got 1.25 at index (1, 2, 3). "
-        "End the network in neurons"
+        "The last layer must be a neuron"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         TimeToFirstSpike()(reference, z, LABELS)
@@ -391,8 +391,8 @@ def test_readouts_that_are_refused(shape):
         (lambda: MembraneMSE(math.inf), "MembraneMSE: correct must be a finite number; got inf"),
         (lambda: MembraneMSE(incorrect="0"), "MembraneMSE: incorrect must be a finite number; got '0'"),
         (lambda: LossSum(), "LossSum: needs at least one loss"),
-        (lambda: LossSum(TET(), 3), "LossSum: is made of losses; got 3"),
-        (lambda: LossSum(TET(), weights=(1, 2)), "LossSum: needs 1 weights, one a loss; got 2"),
+        (lambda: LossSum(TET(), 3), "LossSum: every argument must be a loss; got 3"),
+        (lambda: LossSum(TET(), weights=(1, 2)), "LossSum: needs 1 weights, one per loss; got 2"),
         (lambda: LossSum(TET(), weights=(None,)), "LossSum: weights must be a finite number; got None"),
         (lambda: math.nan * TET(), "a loss's weight must be a finite number; got nan"),
         (lambda: SpikeCountMSE("0.9"), "SpikeCountMSE: correct_rate must be a finite number; got '0.9'"),
@@ -456,6 +456,6 @@ def test_own_losses_that_are_refused(kernels):
     doubled = type("Doubled", (LogCosh,), {"value": staticmethod(lambda z, y: 1 / (2 + z * y))})
     with pytest.raises(ValueError, match=r"^Doubled: value must return float32 .*, got float64 \(line \d+"):
         doubled()
-    message = re.escape(f"LogCosh: targets must have shape {(N, K)}; got {(T, N, K)}")
+    message = re.escape(f"LogCosh: wanted values must have shape {(N, K)}; got {(T, N, K)}")
     with pytest.raises(snn.ShapeError, match=f"^{message}$"):
         LogCosh()(kernels, readout(), readout())

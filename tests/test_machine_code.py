@@ -1,4 +1,4 @@
-"""Machine code on disk: never stale, found again otherwise, and never the reason that a run fails."""
+"""Machine code on disk: it is never outdated, is found again, and never makes a run fail."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How a name is looked up, and that every table of names is asked in the same way."""
+"""Looking up names: every table of names is used in the same way."""
 
 import pytest
 

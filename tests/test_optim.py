@@ -1,4 +1,4 @@
-"""Optimisers: which parameter gets which rate and decay, bounds, clipping, and going on from a saved state."""
+"""Optimisers: rates and decays per parameter, bounds, clipping, and continuing from a saved state."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""PDA: what is tracked, step by step and channel by channel, where it is taken off, and what the divergence adds."""
+"""PDA: values tracked per step and channel, the correction, and the divergence objective."""
 
 import re
 

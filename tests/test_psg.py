@@ -1,4 +1,4 @@
-"""PSG: the families against the method's table, the width's gradient, where it acts, and its bounds."""
+"""PSG: the families compared with the table of the method, the gradient of the width, its effect and its bounds."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""What type checkers and editors see is what is there: the lazily loaded names, and the neurons' keyword arguments."""
+"""The names and keyword arguments that type checkers and editors see are those that exist."""
 
 import ast
 import inspect

@@ -1,4 +1,4 @@
-"""Checks of arguments: what passes comes back as a plain number, what does not is named in one line."""
+"""Checks of arguments: a valid argument becomes a plain number; an invalid one gives an error of one line."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Layers: each owns its parameters and buffers and calls kernels; none holds maths of its own."""
+"""Layers. A layer owns its parameters and buffers and calls kernels, which do all the numerical work."""
 
 from .base import Layer
 from .container import Concat, Repeat, Residual, Sequential

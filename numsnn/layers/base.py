@@ -1,4 +1,4 @@
-"""What every layer is: four methods that its author writes, and the tools that they are written with."""
+"""The base of all layers: four methods that the author of a layer writes, and the tools for writing them."""
 
 from math import prod
 from typing import Any, ClassVar
@@ -17,37 +17,39 @@ from .plan import need_stored, plan_of
 class Layer(Described, Network):
     """Base of all layers.
 
-    A layer is constructed without knowing sizes of time, batch or pictures, built for a shape (`build`, or by the first
-    call), and then takes any shape with the same channels. All T steps go through at once. Every forward pass starts
-    from rest: nothing but parameters and tracked statistics survives it.
+    A layer is constructed without the sizes of time, batch and pictures. `build`, or the first call, builds it for a
+    shape; from then on it takes every shape with the same channels. All T steps go through the layer at once. Every
+    forward pass starts from rest: only parameters and tracked statistics remain after it.
 
-    A subclass writes
+    A subclass writes these methods:
 
-    - ``infer(shape)``: the output's shape for an input's shape, or a ShapeError by `self.refuse`;
-    - ``create(shape, rng)``: make parameters (`self.add_parameter`), if there are any;
-    - ``compute(x, mode)``: the forward pass. If ``mode.store``, it leaves in ``self.kept`` a record (a NamedTuple or
-      another object) of what the backward pass needs, otherwise None;
-    - ``propagate(dy, need_dx)``: the backward pass: fill ``parameter.grad``, return dx (ignored if need_dx is false).
+    - ``infer(shape)`` returns the output's shape for an input's shape, or raises a ShapeError with `self.refuse`;
+    - ``create(shape, rng)`` makes the parameters with `self.add_parameter`, if the layer has any;
+    - ``compute(x, mode)`` is the forward pass. If ``mode.store`` is true, it stores in ``self.kept`` what the backward
+      pass needs (a NamedTuple or another object), otherwise None;
+    - ``propagate(dy, need_dx)`` is the backward pass. It fills ``parameter.grad`` of every parameter and returns dx,
+      which is ignored if need_dx is false.
 
-    It declares
+    A subclass declares these attributes:
 
-    - ``carries``: whether it has a memory that goes on from one time step to the next. True: `compute` uses
-      `self.carried_state`. False: every step is computed by itself. None (default): not said, and `Stream` and
-      truncated BPTT refuse the layer;
+    - ``carries``: whether the layer carries a state from one time step to the next. True: `compute` uses
+      `self.carried_state`. False: every step is computed independently of the others. None (default): unknown, and
+      `Stream` and truncated BPTT refuse the layer;
     - ``passes``, ``reads_spikes`` (optional): see `layers.plan`. By default every gradient is computed everywhere.
 
-    It may use
+    A subclass may use
 
-    - ``kernels``, ``device``, ``dtype``, ``input_shape``, ``output_shape``, and ``path``, its name in the network of
-      the last pass (or in the first one it was put into);
-    - `buffer`, for arrays of its own that the next pass reuses; `gradient` and `overwrite`, for the gradient it
-      returns; `as_real`; `add_parameter`; `carried_state` and `keep_start`; `refuse`.
+    - ``kernels``, ``device``, ``dtype``, ``input_shape``, ``output_shape``, and ``path``, which is the layer's name in
+      the network of the last pass (before the first pass: in the first network that it was put into);
+    - `buffer` for arrays that the next pass reuses; `gradient` and `overwrite` for the gradient that it returns;
+      `as_real`; `add_parameter`; `carried_state` and `keep_start`; `refuse`.
 
-    What `compute` and `propagate` return is converted to the layer's dtype and C order where that is needed. `__call__`
-    returns a copy; ``output`` is what the last pass returned. ``input_gradient`` is what the last `backward` returned:
-    of the outermost network, or of all layers after a pass with ``Mode(inspect=True)``; None elsewhere.
+    What `compute` and `propagate` return is converted to the layer's dtype and to C order if necessary. `__call__`
+    returns a copy, and ``output`` holds what the last pass returned. ``input_gradient`` holds what the last `backward`
+    returned for the outermost network, and for every layer after a pass with ``Mode(inspect=True)``; otherwise it is
+    None.
 
-    Layers can be copied with `copy.deepcopy` and pickled. Buffers and what a pass has left are not taken along.
+    Layers can be copied with `copy.deepcopy` and pickled. A copy contains neither buffers nor results of a pass.
     """
 
     transient: ClassVar = {
@@ -71,7 +73,7 @@ class Layer(Described, Network):
     takes_over: str | None = None
 
     foreign = False
-    """Whether the class is not the package's own, so that what it returns is checked."""
+    """Whether the class is defined outside the package, so that what it returns is checked."""
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -89,44 +91,46 @@ class Layer(Described, Network):
     # --- to be written by a subclass ---
 
     def infer(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The output's shape for an input of this shape; the same by default."""
+        """Return the output's shape for an input of this shape; by default the same shape."""
         return shape
 
     def create(self, shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Make the parameters for an input of this shape; none by default."""
+        """Make the parameters for an input of this shape; by default there are none."""
 
     def compute(self, x, mode: Mode):
-        """The forward pass: the output for x."""
+        """Run the forward pass and return the output for x."""
         raise TypeError(f"{type(self).__name__} has no compute(x, mode)")
 
     def propagate(self, dy, need_dx: bool):
-        """The backward pass: dL/dx for dL/dy, parameters' gradients on the way."""
+        """Run the backward pass: fill the gradients of the parameters and return dL/dx for dL/dy."""
         raise TypeError(f"{type(self).__name__} has no propagate(dy, need_dx)")
 
     def own_parameters(self) -> list[Parameter]:
-        """This layer's trained arrays."""
+        """Return the trained arrays of this layer."""
         return self._parameters
 
     def own_statistics(self) -> dict:
-        """This layer's tracked arrays; none by default."""
+        """Return the tracked arrays of this layer by name; by default there are none."""
         return {}
 
     def set_statistic(self, name: str, value: np.ndarray) -> None:
-        """Set one of this layer's tracked arrays from a host array."""
+        """Set one of the tracked arrays of this layer from a host array."""
         raise KeyError(f"{self.path} has no statistic {name!r}")
 
     def move(self, kernels, dtype) -> None:
-        """Bring this layer's parameters and statistics to another target or dtype."""
+        """Move the parameters and statistics of this layer to another device or dtype."""
         moving.move(self, kernels, dtype)
 
     def pieces(self):
-        """For a layer with kinks or choices: on which smooth piece everything lay in the last stored pass, as an
-        integer array; None otherwise. Finite differences hold only where it does not change."""
+        """Return the smooth piece of the layer's function on which each number lay in the last stored pass.
+
+        The result is an integer array for a layer whose function has kinks or jumps, and None for any other layer.
+        Finite differences are valid only where no number moves to another piece."""
         return None
 
     def signals(self) -> list:
-        """What the last pass made: arrays in which a number that is not finite shows first, None for one that is
-        nowhere."""
+        """Return the arrays that the last pass made, to be searched for numbers that are not finite. An entry is None
+        if its array was not stored."""
         return [self.output]
 
     # --- passes ---
@@ -138,7 +142,7 @@ class Layer(Described, Network):
         self.input_shape, self.output_shape = shape, output_shape
 
     def enter(self, x, mode: Mode):
-        """Before a pass: build for x or take its shape, and forget what the last pass left."""
+        """Prepare a pass: build the layer for x or take x's shape, and discard what the last pass stored."""
         if not self.built:
             self.construct(x.shape, np.random.default_rng(0))
         if x.shape != self.input_shape:
@@ -155,30 +159,30 @@ class Layer(Described, Network):
         return y
 
     def backward(self, dy, need_dx: bool = True):
-        """dL/dx for dL/dy of the last stored forward pass; sets the gradients of all parameters on the way.
+        """Return dL/dx for dL/dy of the last stored forward pass, and set the gradients of all parameters.
 
-        The array is the network's own and is overwritten by the next pass. dy is left as it is, unless it is such an
-        array itself: a gradient within a network is used up.
+        The network owns the returned array, and its next pass overwrites it. dy is not changed, unless it is such an
+        array itself: within a network, the memory of a gradient is reused after its last use.
 
         Args:
-            dy: dL/dy.
-            need_dx: whether dL/dx is needed at all; None is returned where it is not.
+            dy: dL/dy, of the output's shape.
+            need_dx: whether dL/dx is needed. Default True; if False, None is returned.
 
         Raises:
-            RuntimeError: no forward pass with ``Mode(store=True)`` came before, or another network has used a layer of
-                this one since.
+            RuntimeError: there was no forward pass with ``Mode(store=True)``, or another network has used one of the
+                layers since that pass.
         """
         if self.plan is None or not self.plan.running:  # from outside a pass
             return plan_of(self).backward(dy, need_dx)
         need_stored(self)
         dx = self.propagate(dy, need_dx)
-        if not self.container:  # whose children have done the rest
+        if not self.container:  # the children of a container have settled their gradients themselves
             dx = self._settle(dy, dx, need_dx)
         self.input_gradient = dx if self.plan.inspected else None
         return dx
 
     def _settle(self, dy, dx, need_dx):
-        """dx, checked; memory of gradients that nothing needs any more is given back."""
+        """Return dx after a check, and give back the memory of gradients that are no longer needed."""
         pool = self.plan.pool
         if need_dx:
             dx = borders.handed_back(self, dx) if self.foreign else dx
@@ -191,13 +195,13 @@ class Layer(Described, Network):
     # --- tools for subclasses ---
 
     def add_parameter(self, parameter: Parameter) -> Parameter:
-        """Register a trained array, in the layer's dtype, and return it."""
+        """Register a trained array, convert it to the layer's dtype, and return it."""
         parameter.belong_to(self)
         self._parameters.append(parameter)
         return parameter
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype=None):
-        """An uninitialised array of this layer's own, allocated once and reused while it is large enough."""
+        """Return an uninitialised array that belongs to this layer; its memory is reused while it is large enough."""
         dtype = np.dtype(self.dtype if dtype is None else dtype)
         size = prod(shape)
         flat = self._buffers.get((name, dtype))
@@ -206,28 +210,31 @@ class Layer(Described, Network):
         return flat[:size].reshape(shape)
 
     def gradient(self, shape: tuple[int, ...], name: str = "dx"):
-        """An uninitialised array for a gradient, lent by the network until the gradient has been used."""
+        """Return an uninitialised array for a gradient; the network lends it until the gradient has been used."""
         if self.plan.inspected:
             return self.buffer(name, shape)
         return self.plan.pool.take(shape, self.dtype, self.kernels.empty)
 
     def overwrite(self, dy):
-        """An array for a gradient of dy's shape: dy's own memory where nothing else needs it."""
+        """Return an array for a gradient of dy's shape: dy itself if nothing else needs it, otherwise a new one."""
         return dy if self.plan.pool.alone(dy) and not self.plan.inspected else self.gradient(dy.shape)
 
     def carried_state(self, mode: Mode, shape: tuple[int, ...], steps: int):
-        """The state to carry on from and to leave behind (change it in place), zeros at first, and the number of the
-        pass's first step; (None, 0) where every pass starts from rest.
+        """Return the carried state and the number of the first step of the pass.
+
+        The state is zero at first. The layer starts from it and overwrites it in place with the state at the end of the
+        pass. If every pass starts from rest, the result is (None, 0).
 
         Args:
-            mode: the pass's mode.
-            shape: of the state.
-            steps: of the pass.
+            mode: the mode of the pass.
+            shape: shape of the state.
+            steps: number of steps in the pass.
         """
         return carry.carried_state(self, mode, shape, steps)
 
     def keep_start(self, state, mode: Mode):
-        """A copy of the state a stored pass is carried on from, for the backward pass; None from rest."""
+        """Return a copy of the state that a stored pass starts from, for the backward pass; None for a pass that starts
+        from rest or is not stored."""
         if state is None or not mode.store:
             return None
         start = self.buffer("start", state.shape)
@@ -235,7 +242,7 @@ class Layer(Described, Network):
         return start
 
     def as_real(self, x):
-        """x in the layer's dtype: spikes are copied into a buffer."""
+        """Return x in the layer's dtype; spikes are converted into a buffer."""
         if x.dtype == self.dtype:
             return x
         real = self.buffer("real", x.shape)
@@ -243,5 +250,5 @@ class Layer(Described, Network):
         return real
 
     def refuse(self, shape, expected: str):
-        """Raise the ShapeError of an input that does not fit."""
+        """Raise the ShapeError for an input whose shape does not fit."""
         shapes.refuse(self, shape, expected)

@@ -1,7 +1,8 @@
-"""Borders: what arrives at a network, and what goes from layer to layer.
+"""Checks of arrays that enter a network or go from one layer to the next.
 
-Kernels take arrays in C order of the network's float dtype or, going forward, of uint8. The package's own layers hand
-on nothing else, and are not checked; what a user's layer returns is converted here, or refused with the layer's name.
+Kernels take arrays in C order, of the network's float dtype or, in a forward pass, of uint8. The layers of the package
+return only such arrays and are not checked. What a user's layer returns is converted here, or refused with the name of
+the layer.
 """
 
 import numpy as np
@@ -14,11 +15,11 @@ SPIKES = np.dtype(np.uint8)
 
 
 def admit(net, x):
-    """Check an input at the network's door and bring it to the target's memory.
+    """Check an input from outside and copy it to the network's device.
 
     Raises:
-        ShapeError: x is no NumPy array, is empty, or is of another dtype than uint8 and the network's.
-        ValueError: NaN or inf in x.
+        ShapeError: x is not a NumPy array, is empty, or is neither uint8 nor of the network's dtype.
+        ValueError: x holds NaN or inf.
     """
     name = title(net)
     if not isinstance(x, np.ndarray):
@@ -36,24 +37,24 @@ def admit(net, x):
 
 
 def arriving(net, x):
-    """What a pass through a network begins with; bool becomes uint8, other real numbers the network's dtype."""
+    """Convert the input of a pass: bool becomes uint8, and other real numbers take the network's dtype."""
     if _fits(net, x, spikes=True):
         return x
     if on_device(x) != (net.device == "cuda"):
         raise DeviceError(
-            f"{net.path}: the layer is on {net.device!r}, its input is not. Call the network itself with a NumPy "
-            "array, or bring the input there: net.kernels.from_host(x, net.dtype)"
+            f"{net.path}: the layer is on {net.device!r}, but its input is not. Call the network itself with a NumPy "
+            "array, or copy the input there: net.kernels.from_host(x, net.dtype)"
         )
     return _converted(net, x, "the input", spikes=True)
 
 
 def handed_on(layer, y, carried: bool):
-    """What ``compute`` returned, as the next layer takes it: bool becomes uint8, other real numbers the layer's dtype.
+    """Convert what ``compute`` returned: bool becomes uint8, and other real numbers take the layer's dtype.
 
     Args:
-        layer: that returned y.
-        y: its output.
-        carried: the pass is one of several: it may have fewer steps than `Layer.infer` says.
+        layer: the layer that returned y.
+        y: the output of the layer.
+        carried: whether the pass is one of several, so that it may have fewer steps than `Layer.infer` says.
     """
     if not _fits(layer, y, spikes=True):
         y = _converted(layer, y, "what compute returns", spikes=True)
@@ -63,8 +64,7 @@ def handed_on(layer, y, carried: bool):
 
 
 def handed_back(layer, dx, what: str = "what propagate returns", shape: tuple[int, ...] | None = None):
-    """A gradient, as the layer before takes it: in the layer's dtype. Its shape is that of the layer's input, unless
-    another one is given."""
+    """Convert a gradient to the layer's dtype. Its shape must be that of the layer's input, or shape if it is given."""
     shape = layer.input_shape if shape is None else shape
     if not _fits(layer, dx, spikes=False):
         dx = _converted(layer, dx, what, spikes=False)
@@ -74,11 +74,11 @@ def handed_back(layer, dx, what: str = "what propagate returns", shape: tuple[in
 
 
 def alike(layers) -> tuple[str, np.dtype]:
-    """The device and dtype that all these layers share.
+    """Return the device and dtype that all these layers share.
 
     Raises:
-        DeviceError: they are not on one device.
-        ValueError: they do not have one dtype.
+        DeviceError: the layers are on different devices.
+        ValueError: the layers have different dtypes.
     """
     devices, dtypes = {layer.device for layer in layers}, {layer.dtype for layer in layers}
     if len(devices) > 1:
@@ -89,7 +89,7 @@ def alike(layers) -> tuple[str, np.dtype]:
 
 
 def _fits(layer, x, spikes):
-    """Whether kernels take x as it is, also to write over it, as they do with gradients."""
+    """Return whether kernels can take x without a conversion. They also overwrite gradients."""
     if type(x) is np.ndarray:
         flags = x.flags
         if layer.device == "cuda" or not flags.c_contiguous or not flags.writeable:
@@ -100,7 +100,7 @@ def _fits(layer, x, spikes):
 
 
 def _converted(layer, x, what, spikes):
-    """x as kernels take it, or the ShapeError that says what it is."""
+    """Return x in the form that kernels take, or raise a ShapeError that says what x is."""
     wanted = f"{layer.dtype} or uint8" if spikes else str(layer.dtype)
     expected = f"{layer.path} ({type(layer).__name__}): {what} must be an array of {wanted} on {layer.device!r}"
     if layer.device == "cuda":
@@ -116,7 +116,7 @@ def _converted(layer, x, what, spikes):
 
 
 def _told(x):
-    """An object in words."""
+    """Describe an object for a message."""
     kind = type(x).__name__
     return f"{kind} of shape {x.shape} and dtype {x.dtype}" if hasattr(x, "dtype") else kind
 

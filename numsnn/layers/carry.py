@@ -1,4 +1,4 @@
-"""What layers carry from one pass to the next, where a sequence goes through in pieces (`Stream`, truncated BPTT)."""
+"""State that layers carry from one pass to the next when a sequence is divided (`Stream`, truncated BPTT)."""
 
 from ..errors import ShapeError
 from .mode import Mode
@@ -27,11 +27,11 @@ def carried_state(layer, mode: Mode, shape: tuple[int, ...], steps: int):
 
 
 def need_declarations(net, who: str) -> None:
-    """Refuse a network with a layer that does not say whether it carries something from step to step.
+    """Refuse a network with a layer that does not declare whether it carries a state from step to step.
 
     Args:
         net: the network.
-        who: what needs to know, for the message.
+        who: the operation that needs the declarations; the message begins with it.
 
     Raises:
         TypeError: ``carries`` of a layer is None.
@@ -45,14 +45,14 @@ def need_declarations(net, who: str) -> None:
 
 
 def need_states(net, carried: dict) -> None:
-    """After a pass that is carried on: refuse a layer that declares ``carries = True`` and has left no state.
+    """Refuse, after a pass with carried states, a layer that declares ``carries = True`` but has left no state.
 
     Args:
         net: the network.
-        carried: the pass's `Mode.carried`.
+        carried: `Mode.carried` of the pass.
 
     Raises:
-        TypeError: such a layer has not called `Layer.carried_state`.
+        TypeError: such a layer did not call `Layer.carried_state`.
     """
     for name, layer in net.named():
         if layer.carries and not layer.container and name not in carried:

@@ -1,4 +1,4 @@
-"""Layers made of layers. They hold no arithmetic: children's backward passes are called in reverse."""
+"""Containers: layers that are made of other layers. In a backward pass they call their layers in reverse order."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from .plan import settle_in
 
 
 def _name_children(layers):
-    """Names of children, see `children_names`; refuses what is no layer."""
+    """Return names and layers as `children_names` does; refuse an object that is not a layer."""
     for layer in layers:
         if not isinstance(layer, Layer):
             raise TypeError(f"a network is made of layers; got {layer!r}")
@@ -20,22 +20,22 @@ def _name_children(layers):
 
 
 class _Container(Layer):
-    """What containers share: named children. A subclass calls `contain` at the end of its constructor, and declares for
-    the plan how its parts go together:
+    """Base of the containers. A subclass calls `contain` at the end of its constructor, and declares for the plan how
+    its parts are combined:
 
-    - ``joins``: "chain", one after the other; "sum", side by side and joined element by element; or "channels", side by
-      side and put together along the channels;
-    - ``parts()``: the layers; None among them stands for the input itself.
+    - ``joins``: "chain" (one after the other), "sum" (side by side, outputs joined element by element) or "channels"
+      (side by side, outputs concatenated along the channels);
+    - ``parts()``: the layers; an entry None stands for the input itself.
 
-    Children are built for the container's own input, side by side, unless a subclass says otherwise.
+    By default all children are built for the container's input, side by side.
     """
 
     container = True
     sums_steps = False
-    """Of a chain: whether its layers see the input once, so that gradients are sums over the steps."""
+    """Whether the layers of a chain process the input once for all steps, so that gradients are sums over the steps."""
 
     def contain(self, named: list[tuple[str, Layer]]):
-        """Take these layers in, by these names."""
+        """Make these layers the children, under these names."""
         self._named = named
         if named:
             self.device, self.dtype = borders.alike([layer for _, layer in named])
@@ -46,7 +46,7 @@ class _Container(Layer):
         settle_in(self)
 
     def parts(self) -> tuple:
-        """The layers that go together; None among them stands for the input itself."""
+        """Return the layers that are combined; an entry None stands for the input itself."""
         return tuple(layer for _, layer in self._named)
 
     def children(self):
@@ -60,17 +60,24 @@ class _Container(Layer):
 
 
 class _Stages(NamedTuple):
-    """What a pass through layers that follow one another went through: layers, and pairs that are run as one."""
+    """What a chain keeps for its backward pass: its layers, with a `Pair` in place of two fused ones."""
 
     passed: Sequence[Any]
 
 
 class Sequential(_Container):
-    """Layers one after the other. A `BatchNorm` and the neuron directly behind it are run as one (see `layers.fused`).
+    """Layers that follow one another. A `BatchNorm` and the neuron directly behind it are fused (see `layers.fused`).
+
+    The first layer determines the shape of the input, the last one that of the output.
 
     Args:
-        layers: at least one.
-        name: shown in reports and errors.
+        layers: at least one layer.
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ValueError: there is no layer, two layers have one name, or a layer appears twice.
+        TypeError: an argument is not a layer.
+        ShapeError: on building, a layer does not fit the output of the layer before it.
     """
 
     joins = "chain"
@@ -83,7 +90,8 @@ class Sequential(_Container):
         self.contain(_name_children(layers))
 
     def rebuild(self, chain, part):
-        """A container like this one: chain makes copies of layers that follow one another, part of a single layer."""
+        """Return a container like this one, with layers copied by chain (layers that follow one another) or part (a
+        single layer)."""
         return Sequential(*chain(self.layers), name=self.name)
 
     @property
@@ -91,7 +99,7 @@ class Sequential(_Container):
         return self.layers[0].takes_pictures
 
     def construct(self, shape, rng):
-        Sequential.infer(self, shape)  # a shape that does not fit is refused before anything is made
+        Sequential.infer(self, shape)  # refuses a shape that does not fit before any parameter is made
         current = shape
         for layer in self.layers:
             layer.construct(current, rng)
@@ -120,13 +128,18 @@ class Sequential(_Container):
 class Repeat(Sequential):
     """Direct encoding: a picture without a time axis becomes a sequence of ``steps`` equal inputs.
 
-    ``[N, H, W, C]`` or ``[N, F]`` -> ``[T, N, ...]``. Layers inside see the picture once (as a single step), not T
-    times: put the first convolution and its normalisation here. Their backward pass gets the sum over the steps.
+    ``[N, H, W, C]`` or ``[N, F]`` -> ``[T, N, ...]``. The layers inside process the picture once, as a single step, and
+    not T times: put the first convolution and its normalisation here. Their backward pass gets the sum of the gradients
+    over the steps.
 
     Args:
-        steps: T.
-        layers: what is computed once, before repeating; may be none.
-        name: shown in reports and errors; by default the class's name and a number.
+        steps: T, the number of steps.
+        layers: layers that are computed once, before the repetition. There may be none.
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ValueError: steps is not a whole number of at least 1.
+        ShapeError: on building, the input has a time axis or does not fit the layers.
     """
 
     takes_pictures = sums_steps = True
@@ -152,7 +165,7 @@ class Repeat(Sequential):
 
     def compute(self, x, mode):
         once = super().compute(x[None], mode)
-        if mode.carried is not None:  # fed a step at a time: this step is the picture's next one
+        if mode.carried is not None:  # a stream gives one step at a time, so the picture is repeated once
             return once
         y = self.buffer("y", (self.steps, *once.shape[1:]), once.dtype)
         self.kernels.repeat(once.reshape(-1), y.reshape(self.steps, -1))
@@ -167,14 +180,14 @@ class Repeat(Sequential):
 
 
 class _Paths(NamedTuple):
-    """What a pass left of both paths of a `Residual`: their outputs."""
+    """What a `Residual` keeps for its backward pass: the outputs of both paths."""
 
     main: object
     side: object
 
 
 class Residual(_Container):
-    """A branch and a shortcut around it, joined.
+    """A branch and a shortcut around it, whose outputs are joined element by element.
 
     With a = branch(x) and s = shortcut(x), the joins are those of SEW ResNet (Fang et al. 2021, arXiv:2102.04159):
 
@@ -182,16 +195,18 @@ class Residual(_Container):
         and    y = a s           both fire
         iand   y = (1 - a) s     the shortcut fires and the branch does not
 
-    Spikes joined by "and" or "iand" are spikes (uint8); everything else gives the network's float type.
+    The result has the shape of a and s. Spikes that are joined by "and" or "iand" give spikes (uint8); everything else
+    gives the network's float dtype.
 
     Args:
         branch: layers of the branch, at least one.
-        shortcut: a layer or Sequential in the other path; None (default) passes the input on as it is.
+        shortcut: a layer or Sequential in the other path. Default None: the input itself.
         join: "add" (default), "and" or "iand".
-        name: shown in reports and errors; by default the class's name and a number.
+        name: shown in reports and errors. Default: the class's name and a number.
 
     Raises:
-        ShapeError: on building, paths of different output shapes.
+        ValueError: the branch has no layer, or the join is unknown.
+        ShapeError: on building, the two paths have different output shapes.
     """
 
     joins = "sum"
@@ -237,7 +252,7 @@ class Residual(_Container):
         pool = self.plan.pool
         main = side = dy
         if self.join == "add":
-            pool.hold(dy)  # both paths use it
+            pool.hold(dy)  # both paths use dy
         else:
             backward = self.kernels.and_backward if self.join == "and" else self.kernels.iand_backward
             main, side = self.gradient(dy.shape, "da"), self.gradient(dy.shape, "ds")
@@ -255,24 +270,26 @@ class Residual(_Container):
 
 
 class _Widths(NamedTuple):
-    """What a pass left of the branches of a `Concat`: the shapes of their outputs."""
+    """What a `Concat` keeps for its backward pass: the shapes of its branches' outputs."""
 
     shapes: list
 
 
 class Concat(_Container):
-    """Give the input to every branch and put their outputs together along the channels.
+    """Give the input to every branch and concatenate the outputs along the channels.
 
-    ``[..., C]`` -> ``[..., C1 + C2 + ...]``, all other extents alike. With None as a branch the input itself is part of
-    the output, as in DenseNet (Huang et al. 2017, arXiv:1608.06993): ``Concat(None, Sequential(...))``. Spikes stay
-    spikes where every part is.
+    ``[..., C]`` -> ``[..., C1 + C2 + ...]``; all other extents of the outputs must be equal. If a branch is None, the
+    input itself is part of the output, as in DenseNet (Huang et al. 2017, arXiv:1608.06993):
+    ``Concat(None, Sequential(...))``. The result holds spikes (uint8) if every branch gives spikes, otherwise numbers
+    of the network's float dtype.
 
     Args:
         branches: layers, or None for the input itself; at least one layer.
-        name: shown in reports and errors; by default the class's name and a number.
+        name: shown in reports and errors. Default: the class's name and a number.
 
     Raises:
-        ShapeError: on building, branches whose outputs differ in more than channels.
+        ValueError: there is no layer among the branches.
+        ShapeError: on building, the outputs of the branches differ in more than the number of channels.
     """
 
     joins = "channels"
@@ -295,7 +312,7 @@ class Concat(_Container):
         shapes = [shape if branch is None else branch.infer(shape) for branch in self.branches]
         if len({part[:-1] for part in shapes}) > 1:
             forms = ", ".join(map(str, shapes))
-            self.refuse(shape, f"such that all branches agree but for channels; they give {forms}")
+            self.refuse(shape, f"such that all branches agree except in channels; they give {forms}")
         return (*shapes[0][:-1], sum(part[-1] for part in shapes))
 
     def compute(self, x, mode):

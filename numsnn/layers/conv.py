@@ -1,4 +1,4 @@
-"""Convolutions: over pictures, along sequences (pictures of height 1), and transposed."""
+"""Convolutions over pictures and along sequences (pictures of height 1), and transposed convolutions."""
 
 from math import prod
 
@@ -11,7 +11,7 @@ from .shapes import need_channels, pictures, rows, window_extent
 
 
 class _Convolution(Routed):
-    """What convolutions share: sizes, weights and bias. A subclass sets ``window``, a `kernels.types.Window`."""
+    """Base of the convolutions: sizes, weight and bias. A subclass sets ``window``, a `kernels.types.Window`."""
 
     window: Window
 
@@ -28,7 +28,7 @@ class _Convolution(Routed):
             )
 
     def create_weight(self, shape, fan_in, rng):
-        """Make the weight of this shape, and a bias of zeros where there is one."""
+        """Make the weight of this shape, and a bias of zeros if the layer has a bias."""
         weight = self.kernels.from_host(initial_weight(rng, shape, fan_in), self.dtype)
         self.weight = self.add_parameter(Parameter("weight", weight, "weight"))
         self.offset = None
@@ -38,16 +38,16 @@ class _Convolution(Routed):
 
     @property
     def geometry(self):
-        """Stride, padding and groups, as kernels take them."""
+        """Stride, padding and groups in the form that the kernels take."""
         return Geometry(self.window.stride, self.window.padding, self.groups)
 
     def taps(self, weight):
-        """A weight, or its gradient, as kernels take it: ``[kh, kw, channels, channels]``."""
+        """Return a weight or its gradient in the form that the kernels take: ``[kh, kw, channels, channels]``."""
         return weight.reshape(*self.window.kernel, *weight.shape[-2:])
 
 
 class _Direct(_Convolution):
-    """Conv1d and Conv2d: they differ in the rank of what they take."""
+    """Base of `Conv1d` and `Conv2d`, which differ in the rank of their inputs."""
 
     def create(self, shape, rng):
         positions = self.window.kernel[5 - len(shape) :]
@@ -92,22 +92,26 @@ class _Direct(_Convolution):
 
 
 class Conv1d(_Direct):
-    """Convolution along sequences, at every step. ``[T, N, L, in_channels]`` -> ``[T, N, Lo, out_channels]`` with
-    Lo = (L + 2 padding - kernel_size) // stride + 1. L is a position within a step (a frequency band, a sensor, a place
-    on a string), not time.
+    """Convolution along sequences, at every step.
+
+    ``[T, N, L, in_channels]`` -> ``[T, N, Lo, out_channels]`` with Lo = (L + 2 padding - kernel_size) // stride + 1.
+    L counts positions within a step (frequency bands or sensors, for example), not time.
 
     Args:
-        in_channels, out_channels: sizes.
-        kernel_size, stride, padding: whole numbers. Defaults: stride 1, padding 0.
-        groups: input and output channels are cut into so many groups that do not mix. Default 1.
-        bias: add an offset a channel. Default False, as a normalisation usually follows.
-        name: shown in reports and errors; by default the class's name and a number.
+        in_channels, out_channels: numbers of channels.
+        kernel_size, stride, padding: whole numbers, in positions. Defaults: stride 1, padding 0.
+        groups: number of groups into which the channels are divided; each output channel depends on the input channels
+            of its group only. Default 1.
+        bias: whether to add one offset per channel. Default False, because a normalisation usually follows.
+        name: shown in reports and errors. Default: the class's name and a number.
 
-    Parameters: weight ``[k, in/groups, out]`` uniform with variance 2 / (k in/groups), bias ``[out]`` zero.
+    Parameters: weight ``[k, in/groups, out]``, uniform with variance 2 / (k in/groups) at the start (He et al. 2015,
+    arXiv:1502.01852), and bias ``[out]``, zero at the start.
 
     Raises:
-        ValueError: channels that the groups do not divide, and values that are not whole numbers.
-        ShapeError: on building, a kernel larger than the padded sequence.
+        ValueError: groups does not divide both numbers of channels, or a value is not a whole number.
+        ShapeError: on building, the input has another rank or number of channels, or the kernel is larger than the
+            padded sequence.
     """
 
     absorbs = "normalisation"
@@ -135,22 +139,27 @@ class Conv1d(_Direct):
 
 
 class Conv2d(_Direct):
-    """Convolution at every step. ``[T, N, H, W, in_channels]`` -> ``[T, N, Ho, Wo, out_channels]`` with
-    Ho = (H + 2 padding - kernel_size) // stride + 1.
+    """Convolution over pictures, at every step.
+
+    ``[T, N, H, W, in_channels]`` -> ``[T, N, Ho, Wo, out_channels]`` with
+    Ho = (H + 2 padding - kernel_size) // stride + 1, and Wo in the same way.
 
     Args:
-        in_channels, out_channels: sizes.
-        kernel_size, stride, padding: whole numbers, or pairs (vertical, horizontal). Defaults: stride 1, padding 0.
-        groups: input and output channels are cut into so many groups that do not mix; as many as input channels make
-            it a depthwise convolution. Default 1.
-        bias: add an offset a channel. Default False, as a normalisation usually follows.
-        name: shown in reports and errors; by default the class's name and a number.
+        in_channels, out_channels: numbers of channels.
+        kernel_size, stride, padding: whole numbers, or pairs (vertical, horizontal), in pixels. Defaults: stride 1,
+            padding 0.
+        groups: number of groups into which the channels are divided; each output channel depends on the input channels
+            of its group only. If it equals in_channels, the convolution is depthwise. Default 1.
+        bias: whether to add one offset per channel. Default False, because a normalisation usually follows.
+        name: shown in reports and errors. Default: the class's name and a number.
 
-    Parameters: weight ``[kh, kw, in/groups, out]`` uniform with variance 2 / (kh kw in/groups), bias ``[out]`` zero.
+    Parameters: weight ``[kh, kw, in/groups, out]``, uniform with variance 2 / (kh kw in/groups) at the start (He et
+    al. 2015, arXiv:1502.01852), and bias ``[out]``, zero at the start.
 
     Raises:
-        ValueError: channels that the groups do not divide, and values that are not whole numbers.
-        ShapeError: on building, a kernel larger than the padded picture.
+        ValueError: groups does not divide both numbers of channels, or a value is not a whole number.
+        ShapeError: on building, the input has another rank or number of channels, or the kernel is larger than the
+            padded picture.
     """
 
     absorbs = "normalisation"
@@ -178,32 +187,34 @@ class Conv2d(_Direct):
 
 
 class ConvTranspose2d(_Convolution):
-    """Transposed convolution at every step: the input gradient of a `Conv2d` as a layer, which makes pictures larger.
+    """Transposed convolution at every step: it computes the input gradient of a `Conv2d` and enlarges pictures.
+
     ``[T, N, H, W, in_channels]`` -> ``[T, N, Ho, Wo, out_channels]`` with
-    Ho = (H - 1) stride - 2 padding + kernel_size + output_padding, as in PyTorch.
+    Ho = (H - 1) stride - 2 padding + kernel_size + output_padding, as in PyTorch, and Wo in the same way.
 
     Args:
-        in_channels, out_channels: sizes.
-        kernel_size, stride, padding: of the convolution that is transposed; whole numbers, or pairs (vertical,
-            horizontal). Defaults: stride 1, padding 0.
-        output_padding: rows and columns more at the end, less than stride: which of the sizes that the convolution maps
-            onto H by W is meant. Default 0.
-        groups: input and output channels are cut into so many groups that do not mix. Default 1.
-        bias: add an offset a channel. Default False, as a normalisation usually follows.
-        name: shown in reports and errors; by default the class's name and a number.
+        in_channels, out_channels: numbers of channels.
+        kernel_size, stride, padding: those of the convolution that is transposed; whole numbers, or pairs (vertical,
+            horizontal), in pixels. Defaults: stride 1, padding 0.
+        output_padding: additional pixels at the lower and right border, less than stride. The convolution maps several
+            sizes onto H by W, and this number selects one of them. Default 0.
+        groups: number of groups into which the channels are divided; each output channel depends on the input channels
+            of its group only. Default 1.
+        bias: whether to add one offset per channel. Default False, because a normalisation usually follows.
+        name: shown in reports and errors. Default: the class's name and a number.
 
-    Parameters: weight ``[kh, kw, out/groups, in]``, that of the convolution from out to in channels which is
-    transposed, uniform with variance 2 / n, n = max(1, kh/sh) max(1, kw/sw) in/groups being the inputs that an output
-    sums on average; bias ``[out]`` zero.
+    Parameters: weight ``[kh, kw, out/groups, in]``, the weight of the convolution from out to in channels that is
+    transposed. At the start it is uniform with variance 2 / n, where n = max(1, kh/sh) max(1, kw/sw) in/groups is the
+    mean number of inputs that enter one output. Bias ``[out]``, zero at the start.
 
     Raises:
-        ValueError: channels that the groups do not divide, an output_padding not less than stride, and values that are
-            not whole numbers.
-        ShapeError: on building, more padding than there is picture.
+        ValueError: groups does not divide both numbers of channels, output_padding is not less than stride, or a value
+            is not a whole number.
+        ShapeError: on building, the input has another rank or number of channels, or the padding leaves no pixels.
     """
 
     reads_spikes = False
-    """The gradient of the input is a convolution, which is computed everywhere."""
+    """The gradient of the input is itself a convolution, which is computed everywhere."""
 
     def __init__(
         self,
@@ -253,7 +264,7 @@ class ConvTranspose2d(_Convolution):
         if self.offset is not None:
             self.kernels.add_row(rows(y), self.offset.value, rows(y))
         if mode.store:
-            self.keep(self.as_real(x), mode)  # in the place of a gradient, which is never spikes
+            self.keep(self.as_real(x), mode)  # takes the place of a gradient, which is never uint8
         return y
 
     def propagate(self, dy, need_dx):

@@ -1,4 +1,4 @@
-"""Neurons of your own: a declaration and two scalar functions make a layer at full speed."""
+"""Neurons that users define: a declaration and two scalar functions make a layer at full speed."""
 
 import inspect
 from collections.abc import Callable
@@ -15,21 +15,21 @@ from .neuron_arguments import granularity, numbers
 from .parameter import ConstrainedValue
 
 MOST_STATES, MOST_VALUES = 4, 8
-"""States and values that the kernels have room for."""
+"""The largest numbers of states and values that the kernels support."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """One parameter of a neuron of your own: one number per channel, constant or learned.
+    """One parameter of a `CustomNeuron`: one number per channel, constant or learned.
 
     Args:
-        start: where it starts: a number, or one per channel.
+        start: start value: one number, or one number per channel.
         constraint: "free" (default; any number), "positive" (trained as its logarithm), or "unit" (between 0 and 1,
             trained as its logit).
-        learn: False (default), True or "layer" (one number per layer), "channel" (one per channel).
+        learn: False (default), True or "layer" (one number per layer), or "channel" (one number per channel).
 
     Raises:
-        ValueError: an unknown constraint, or a start that it does not allow.
+        ValueError: the constraint is unknown or does not allow the start value.
     """
 
     start: float = 0.0
@@ -41,7 +41,7 @@ class Value:
         self.check("Value: start", self.start, self.learn)
 
     def check(self, what, start, learn):
-        """Refuse a start value that the constraint does not allow."""
+        """Refuse a start value or a choice of learn that the declaration does not allow."""
         array = numbers(what, start)
         granularity(f"{what}: learn", learn, start)
         if self.constraint == "positive" and (array <= 0).any():
@@ -53,7 +53,7 @@ class Value:
 
 
 class CustomNeuron(Neuron):
-    """Base of neurons of your own. A subclass is a declaration and two functions of numbers:
+    """Base of neurons that users define. A subclass consists of a declaration and two functions of numbers:
 
         class Quadratic(snn.CustomNeuron):
             values = {"a": snn.Value(0.3, "positive", learn=True), "c": snn.Value(0.5)}
@@ -67,34 +67,35 @@ class CustomNeuron(Neuron):
                 a, c = values
                 return du, du * (1.0 + a * (2.0 * v - c)), (), (du * v * (v - c), -du * a * v)
 
-    ``step`` charges the potential: it gets the step's input current, the potential and the states as the step before
-    left them (behind the reset), and the values; it returns the charged potential and the new states. ``step_back``
-    gets dL/du and dL/dstates, and what step was given; it returns dL/di, dL/dv, dL/dstates before the step, and the
-    step's share of dL/dvalues. states and values are tuples in the order of the declaration, also where there is one or
-    none.
+    ``step`` charges the potential. It takes the input current of the step, the potential after the reset and the
+    states, both of the step before, and the values; it returns the charged potential and the new states. ``step_back``
+    takes dL/du and dL/dstates, followed by the arguments of ``step``. It returns dL/di, dL/dv, dL/dstates before the
+    step, and the term that this step adds to dL/dvalues. States and values are always tuples, in the order of the
+    declaration, even if there is only one or none.
 
-    Everything else is done by the layer, as for `LIF`: firing, surrogates, PSG, PDA, resets, recording, streaming,
-    truncated BPTT, saving and loading, float64, gradient checks and diagnosis. The functions are compiled into the
-    kernels of the CPU and of CUDA, and the machine code is kept on disk. They may branch, and call `math` functions,
-    ``abs``, ``min``, ``max`` and functions of your own of the same kind. Numbers written with a decimal point take the
-    layer's dtype; whole numbers in sums and products turn float32 into float64, which costs time: write 2.0 * v.
+    The layer does everything else, as for `LIF`: firing, surrogates, PSG, PDA, resets, recording, streaming, truncated
+    BPTT, saving and loading, float64, gradient checks and diagnosis. The functions are compiled into the kernels of the
+    CPU and of CUDA, and the machine code is stored on disk. They may branch, and may call functions of `math`, ``abs``,
+    ``min``, ``max`` and other functions that keep to these rules. Numbers with a decimal point take the layer's dtype.
+    Whole numbers in sums and products turn float32 into float64, which costs time: write 2.0 * v.
 
-    ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]`` in, spikes of the same shape out.
+    The input is ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]``; the output holds spikes (uint8) of the same
+    shape.
 
     Args:
-        learn: None (default) learns what the declaration says; otherwise the names of the values that are learned, each
-            one per layer, or a mapping from names to "layer" or "channel".
-        options: a start for each declared value, by its name; and those of `Neuron`, but ``refractory``.
+        learn: names of the values that are learned, with one number per layer, or a mapping from names to "layer" or
+            "channel". Default None: the declaration says what is learned.
+        options: start values of declared values, by name; and the arguments of `Neuron`, except ``refractory``.
 
     Class attributes:
-        values: name -> `Value`, at least one and at most eight.
-        states: names of what the neuron carries beside its potential, at most four; zero at rest. They can be recorded.
-        kinks: charged potentials at which `step` bends or jumps, if there are any: `check_gradients` does not let its
-            differences cross them.
+        values: mapping from names to `Value`, with one to eight entries.
+        states: names of the states beside the potential, at most four. They are zero at rest and can be recorded.
+        kinks: charged potentials at which `step` has a kink or a jump, if there are any. The finite differences of
+            `check_gradients` do not cross them.
 
     Raises:
-        TypeError: on the definition of a subclass, a declaration that is not complete.
-        ValueError: a start that the constraint does not allow, an unknown name.
+        TypeError: on defining a subclass, the declaration is not complete.
+        ValueError: the constraint does not allow a start value, or a name is unknown.
     """
 
     values: ClassVar[dict[str, Value]] = {}
@@ -140,7 +141,7 @@ class CustomNeuron(Neuron):
         return tuple(type(self).states)
 
     def pieces(self):
-        charged = self.potentials() + self.kernels.to_host(self.kept.d)[:, None]  # before the correction was taken off
+        charged = self.potentials() + self.kernels.to_host(self.kept.d)[:, None]  # before subtracting d
         return np.stack([super().pieces(), np.searchsorted(type(self).kinks, charged)])
 
     def create_values(self):
@@ -154,7 +155,7 @@ class CustomNeuron(Neuron):
 
 
 def _neuron_options():
-    """The arguments of `Neuron` that neurons of your own take as well."""
+    """Return the arguments of `Neuron` that a `CustomNeuron` takes, too."""
     return [
         p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for p in inspect.signature(Neuron).parameters.values()
@@ -163,7 +164,7 @@ def _neuron_options():
 
 
 def _learned(kind, declared, learn):
-    """Name -> False, "layer" or "channel"."""
+    """Return False, "layer" or "channel" for the name of every declared value."""
     if learn is None:
         return {name: granularity(f"{kind}: learn", value.learn, 0.0) for name, value in declared.items()}
     asked = learn if isinstance(learn, dict) else dict.fromkeys((learn,) if isinstance(learn, str) else learn, "layer")
@@ -173,7 +174,7 @@ def _learned(kind, declared, learn):
 
 
 def _check_declaration(cls):
-    """Refuse a subclass whose declaration is not complete, in one line that says what is missing."""
+    """Refuse a subclass whose declaration is not complete, with an error that says what is missing."""
     kind = cls.__name__
     if not isinstance(cls.values, dict) or not all(isinstance(one, Value) for one in cls.values.values()):
         raise TypeError(f"{kind}.values must be a dict from names to snn.Value; got {cls.values!r}")
@@ -196,7 +197,7 @@ def _check_declaration(cls):
 
 
 def _try_once(cls):
-    """Call both functions with plain numbers, so that a wrong structure is told here and not by a compiler."""
+    """Call both functions with plain numbers, so that a wrong structure is reported here and not by the compiler."""
     kind, zero = cls.__name__, number("0", 0.0)
     states = (zero,) * len(cls.states)
     values = tuple(float(np.ravel(value.start)[0]) for value in cls.values.values())

@@ -10,23 +10,26 @@ from .base import Layer
 
 
 class _Delays(NamedTuple):
-    """What a pass left: the delay of every channel, on the layer's device."""
+    """What a pass keeps: the delay of every channel, on the layer's device."""
 
     steps: object
 
 
 class Delay(Layer):
-    """Pass every channel on some steps later, zeros in front: y[t] = x[t - steps]. Shape and dtype kept, so spikes stay
-    spikes; what is delayed beyond the last step is lost, unless the pass is carried on.
+    """Delay every channel by a number of steps: y[t] = x[t - steps], and zero for t < steps.
+
+    The output has the shape and dtype of the input, so spikes stay spikes. What is delayed beyond the last step is
+    lost, except in a stream or in truncated BPTT, where the next pass receives it.
 
     Args:
-        steps: whole number of at least 0, or a sequence of them, one a channel.
-        channels: C; by default the length of steps, or any number of channels.
-        name: shown in reports and errors; by default the class's name and a number.
+        steps: delay in steps: one whole number of at least 0, or a sequence with one number per channel.
+        channels: C, the number of channels. Default None: the length of steps if it is a sequence; otherwise any number
+            of channels is allowed.
+        name: shown in reports and errors. Default: the class's name and a number.
 
     Raises:
-        ValueError: steps that are not whole numbers of at least 0, or not one a channel.
-        ShapeError: another number of channels.
+        ValueError: steps are not whole numbers of at least 0, or their number is not channels.
+        ShapeError: on building, the input has another rank or number of channels.
     """
 
     carries = True
@@ -40,7 +43,9 @@ class Delay(Layer):
             self.steps = whole("Delay: steps", steps, 0)
         self.channels = None if channels is None else whole("Delay: channels", channels)
         if np.ndim(steps) and channels not in (None, len(self.steps)):
-            raise ValueError(f"Delay: steps must be one a channel; got {len(self.steps)} for {channels} channels")
+            raise ValueError(
+                f"Delay: steps must hold one number per channel; got {len(self.steps)} for {channels} channels"
+            )
         self._expected = len(self.steps) if np.ndim(steps) else self.channels
 
     def infer(self, shape):

@@ -10,20 +10,25 @@ from .shapes import need_channels, rows
 
 
 def initial_weight(rng, shape, fan_in):
-    """Uniform with variance 2 / fan_in (He et al. 2015, arXiv:1502.01852)."""
+    """Draw a weight, uniform with variance 2 / fan_in (He et al. 2015, arXiv:1502.01852)."""
     bound = np.sqrt(6 / fan_in)
     return rng.uniform(-bound, bound, shape)
 
 
 class Linear(Routed):
-    """Fully connected: y = x w + b at every step. ``[T, N, in_features]`` -> ``[T, N, out_features]``.
+    """Fully connected layer: y = x w + b at every step. ``[T, N, in_features]`` -> ``[T, N, out_features]``.
 
     Args:
-        in_features, out_features: sizes.
-        bias: add b. Default True.
-        name: shown in reports and errors; by default the class's name and a number.
+        in_features, out_features: numbers of input and output features.
+        bias: whether to add b. Default True.
+        name: shown in reports and errors. Default: the class's name and a number.
 
-    Parameters: weight ``[in, out]`` uniform with variance 2 / in, bias ``[out]`` zero.
+    Parameters: weight ``[in, out]``, uniform with variance 2 / in at the start (He et al. 2015, arXiv:1502.01852), and
+    bias ``[out]``, zero at the start.
+
+    Raises:
+        ValueError: a number of features is not a whole number of at least 1.
+        ShapeError: on building, the input has another rank or number of features.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, name: str | None = None):
@@ -36,7 +41,7 @@ class Linear(Routed):
     absorbs = "normalisation"
 
     def taps(self, weight):
-        """The weight as that of a convolution of single pixels."""
+        """Return the weight in the form of a 1x1 convolution."""
         return weight.reshape(1, 1, *weight.shape)
 
     def infer(self, shape):

@@ -1,4 +1,4 @@
-"""Encoding inside the network: what stands at its door and turns numbers into spikes."""
+"""Encoding inside a network: a first layer that turns numbers into spikes."""
 
 import zlib
 from typing import NamedTuple
@@ -10,26 +10,32 @@ from .base import Layer
 
 
 class _Fired(NamedTuple):
-    """What a pass left: its spikes."""
+    """What a pass keeps: its spikes."""
 
     spikes: object
 
 
 class Poisson(Layer):
-    """Rate coding: at every step a feature fires with its value as probability. ``[N, H, W, C]`` or ``[N, F]`` in,
-    spikes (uint8) ``[T, N, ...]`` out.
+    """Rate coding: at every step, each feature fires with a probability that equals its value.
 
-    In training the noise is new in every pass: a function of the pass's seed, the sample's place in the batch, the step
-    and the feature. At inference it is fixed and the same for every sample: what becomes of a sample then depends on
-    nothing but the sample, and is what `numsnn.encode.poisson` with this seed makes of sample 0.
+    ``[N, H, W, C]`` or ``[N, F]`` -> spikes (uint8) ``[T, N, ...]``.
 
-    Values below 0 never fire, values above 1 always do. Firing is a step function of the value, so no gradient passes:
-    the layer belongs at the network's door.
+    In training the random numbers change in every pass: they depend on the seed of the pass, the index of the sample in
+    the batch, the step and the feature. At inference they are fixed and the same for every sample, so that the spikes
+    of a sample do not depend on the batch. They equal the spikes of sample 0 from `numsnn.encode.poisson` with this
+    seed.
+
+    Values below 0 never fire, and values above 1 always fire. Firing is a step function of the value, so the gradient
+    of the input is zero: use this layer as the first layer of a network.
 
     Args:
-        steps: T.
-        seed: of the noise at inference. Default 0.
-        name: shown in reports and errors; by default the class's name and a number.
+        steps: T, the number of steps.
+        seed: seed of the random numbers at inference. Default 0.
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ValueError: steps is not a whole number of at least 1, or the seed is not a whole number of at least 0.
+        ShapeError: on building, the input has a time axis.
     """
 
     takes_pictures = True
@@ -46,7 +52,7 @@ class Poisson(Layer):
         return (self.steps, *shape)
 
     def compute(self, x, mode):
-        samples, steps = len(x), self.steps if mode.carried is None else 1  # fed a step at a time: the next one
+        samples, steps = len(x), self.steps if mode.carried is None else 1  # a stream: one step per pass
         _, first = self.carried_state(mode, (samples,), steps)
         s = self.buffer("s", (steps, *x.shape), np.uint8)
         place = self.kernels.from_host(np.arange(samples) if mode.training else np.zeros(samples), np.int64)

@@ -1,22 +1,22 @@
-"""All parameters of a network in one piece of memory."""
+"""All parameters of a network in one contiguous array."""
 
 from itertools import accumulate
 
 import numpy as np
 
 ALIGNMENT = 16
-"""Every parameter begins at a multiple of so many numbers: at a cache line, as if it had memory of its own."""
+"""Every parameter begins at a multiple of this number of elements, hence at the beginning of a cache line."""
 
 
 class FlatParameters:
-    """Values and gradients of all parameters, one behind the other, so that an optimiser, or the gradients' norm, takes
-    one pass over them. The parameters' own arrays become views of it. Gradients in
-    the gaps between them are zero.
+    """Values and gradients of all parameters, one after the other, so that an optimiser or the norm of the gradients
+    reads them in one loop. The arrays of the parameters become views of these vectors. Gradients in the gaps between
+    the parameters are zero.
 
     Attributes:
-        value, grad: vectors of all values and gradients.
-        ends: ``[P]`` int64: where each parameter ends and the next one begins, the gap behind it included.
-        names: the parameters' full names.
+        value, grad: vectors of all values and of all gradients.
+        ends: int64 ``[P]``: the index at which the gap behind each parameter ends and the next parameter begins.
+        names: full names of the parameters.
     """
 
     def __init__(self, kernels, parameters):
@@ -38,27 +38,27 @@ class FlatParameters:
 
     @classmethod
     def of(cls, kernels, parameters) -> "FlatParameters":
-        """Those that these parameters are part of already, or new ones, which they are made part of.
+        """Return the `FlatParameters` that already hold exactly these parameters, or new ones.
 
         Args:
-            kernels: functions of the parameters' target.
-            parameters: (name, `Parameter`) pairs, at least one.
+            kernels: kernels of the parameters' device.
+            parameters: pairs (name, `Parameter`), at least one.
         """
         flat = parameters[0][1].flat
         return flat if flat is not None and flat._hold(parameters) else cls(kernels, parameters)
 
     def _hold(self, parameters):
-        """Whether these parameters, and no others, are views of this memory."""
+        """Return whether exactly these parameters are views of these vectors."""
         if len(parameters) != len(self._views):
             return False
         pairs = zip(parameters, self._views, strict=True)
         return all(p.value is value and p.grad is grad for (_, p), (value, grad) in pairs)
 
     def vector(self, dtype):
-        """A vector of zeros with room for every parameter."""
+        """Return a vector of zeros with space for every parameter."""
         return self.kernels.zeros((self._places[-1][1] + -self._places[-1][1] % ALIGNMENT,), dtype)
 
     def parts(self, vector) -> list:
-        """Views of a vector's parts, one a parameter and of its shape."""
+        """Return one view of the vector per parameter, of the shape of the parameter."""
         pairs = zip(self._places, self._shapes, strict=True)
         return [vector[first:last].reshape(shape) for (first, last), shape in pairs]

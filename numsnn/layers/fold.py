@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the weights before it, for inference."""
+"""Folding batch normalisations into the weights in front of them, for inference."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ from .names import title
 
 
 def fold(net):
-    """A new network for inference, without the batch normalisations that can be part of weights.
+    """Return a new network for inference in which batch normalisations are folded into weights.
 
     Every `BatchNorm` that directly follows a `Conv2d`, `Conv1d` or `Linear` in the same `Sequential`, `Repeat` or
-    branch is folded into that layer's weight and bias (a bias is added where there is none), with its running
-    statistics. The network itself is not touched. What the passes make of the weights is kept from one to the next, so
-    the weights of the new network are not to be changed: fold again instead.
+    branch is folded, with its running statistics, into the weight and bias of that layer; a layer without a bias gets
+    one. The original network is not changed. The new network prepares its weights once and keeps the result from pass
+    to pass, so do not change its weights: fold the original network again instead.
 
     Args:
         net: a built network.
 
     Returns:
-        a built network of the same target and dtype that gives the same potentials but for rounding, hence the same
-        spikes but where a potential meets its threshold to within rounding.
+        A built network on the same device and of the same dtype. Its potentials equal those of the original up to
+        rounding. Its spikes are the same, except where a potential equals its threshold to within rounding.
 
     Raises:
         RuntimeError: the network has not been built.
@@ -37,9 +37,10 @@ def fold(net):
 
 
 def _copy(layer, sources):
-    """A layer like this one, without what is folded. For every layer in it that is no container, in the order of
-    `Layer.walk`, sources gets the layer it stands for and the normalisation behind it, or None."""
-    rebuild = vars(type(layer)).get("rebuild")  # a class derived from a container may be constructed in another way
+    """Return a layer like this one, without the normalisations that are folded. For every layer in the copy that is not
+    a container, in the order of `Layer.walk`, append to sources the pair (original layer, the normalisation that is
+    folded into it, or None)."""
+    rebuild = vars(type(layer)).get("rebuild")  # not inherited: a derived class may have another constructor
     if rebuild is None:
         sources.extend((leaf, None) for leaf in layer.walk())
         return Described.from_description(layer.description())
@@ -47,7 +48,7 @@ def _copy(layer, sources):
 
 
 def _chain(layers, sources):
-    """Copies of layers that follow one another."""
+    """Return copies of layers that follow one another, without the normalisations that are folded."""
     copies, layers = [], list(layers)
     while layers:
         layer = layers.pop(0)
@@ -60,13 +61,14 @@ def _chain(layers, sources):
 
 
 def _folds(layer, behind):
-    """Whether the layer's own class says that it can do the arithmetic that the class of the one behind hands over."""
+    """Return whether the class of the layer declares (``absorbs``) that it can do the arithmetic that the class of the
+    layer behind it hands over (``hands_over``). Inherited declarations do not count."""
     handed = vars(type(behind)).get("hands_over")
     return handed is not None and handed == vars(type(layer)).get("absorbs")
 
 
 def _take_over(layer, source, norm):
-    """Give a layer its source's parameters and statistics, folded with those of a normalisation."""
+    """Give a layer the parameters and statistics of its source, and fold a normalisation into them if there is one."""
     kernels = layer.kernels
     if norm is None:
         for own, other in zip(layer.own_parameters(), source.own_parameters(), strict=True):

@@ -1,13 +1,13 @@
-"""Neighbours that are run as one: a batch normalisation and the neuron behind it."""
+"""Fusing two neighbouring layers: a batch normalisation and the neuron behind it run as one kernel."""
 
 
 class Pair:
-    """A pass through two layers at once: the second one's kernels also do the first one's arithmetic, and what would
-    lie between them is never in memory. The layers stay what they are, with their parameters, statistics and names;
-    but the first one's ``output`` is None, as there is none.
+    """Two layers that are fused: the kernels of the second layer also do the arithmetic of the first one, so that the
+    signal between them is never written to memory. Both layers keep their parameters, statistics and names, but
+    ``output`` of the first one is None, because this array does not exist.
 
     Args:
-        first, second: neighbours for which `fits` holds.
+        first, second: neighbouring layers for which `fits` returns True.
     """
 
     def __init__(self, first, second):
@@ -15,13 +15,13 @@ class Pair:
 
     @staticmethod
     def fits(first, second) -> bool:
-        """Whether these neighbours can be run as one: the first one's own class, and not one it inherits from, says
-        that it hands over what the second one takes over."""
+        """Return whether these neighbours can be fused: ``hands_over`` of the first one equals ``takes_over`` of the
+        second one. The class of the first one must define ``hands_over`` itself and not inherit it."""
         handed = vars(type(first)).get("hands_over")
         return handed is not None and handed == second.takes_over
 
     def forward(self, x, mode):
-        """The second layer's output for x."""
+        """Return the output of the second layer for x."""
         self.first.enter(x, mode)
         self.first.output = None
         x, handed = self.first.hand_over(x, mode)
@@ -30,12 +30,12 @@ class Pair:
         return self.second.output
 
     def backward(self, dy, need_dx):
-        """dL/dx for dL/dy. The second layer leaves with what it was handed the sums that the first one needs."""
+        """Return dL/dx for dL/dy. The second layer stores the sums that the first one needs in what it took over."""
         return self.first.backward(self.second.backward(dy), need_dx)
 
 
 def stages(layers) -> list:
-    """Layers that follow one another, those that can be run as one put together."""
+    """Return the layers of a chain, with a `Pair` in place of every two neighbours that can be fused."""
     found: list = []
     for layer in layers:
         if found and Pair.fits(found[-1], layer):

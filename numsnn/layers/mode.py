@@ -1,4 +1,4 @@
-"""How a pass through a network is made."""
+"""The settings of one pass through a network."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,19 @@ from ..portable import Portable
 
 @dataclass(frozen=True)
 class Mode(Portable):
-    """How a pass through the network is made.
+    """The settings of one pass through a network.
 
     Attributes:
-        training: normalise with the batch's statistics, and drop out.
-        store: keep what the backward pass needs.
-        track: update running statistics and PDA corrections.
-        relaxed: spikes are Phi((u - theta) / alpha) instead of H(u - theta), the reset attached (docs/method.md, R1).
-        inspect: go layer by layer and leave everything behind: every layer's output, potentials and, after the backward
-            pass, input gradient. Takes more memory and time.
-        seed: what dropout masks are a function of; a trainer gives every step its own.
-        carried: where layers with a memory leave their state for the next pass, by full name; None starts from rest and
-            leaves nothing. `Stream` and truncated BPTT use it.
+        training: normalise with the statistics of the batch, and apply dropout. Default False.
+        store: keep what the backward pass needs. Default False.
+        track: update running statistics and PDA corrections. Default False.
+        relaxed: spikes are Phi((u - theta) / alpha) instead of H(u - theta), and gradients pass through the reset
+            (docs/method.md, R1). Default False.
+        inspect: run the layers one by one and keep the output, the potentials and, after the backward pass, the input
+            gradient of every layer. This takes more memory and time. Default False.
+        seed: seed of the dropout masks; a trainer uses a different seed for every training step. Default 0.
+        carried: dictionary in which layers that carry a state leave it for the next pass, by full name. Default None:
+            the pass starts from rest and leaves no state. `Stream` and truncated BPTT use it.
     """
 
     training: bool = False

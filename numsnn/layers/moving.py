@@ -1,4 +1,4 @@
-"""Moving a network to another target or float dtype."""
+"""Moving a network to another device or float dtype."""
 
 import numpy as np
 

@@ -1,11 +1,11 @@
-"""Names of layers. They belong to the network that is asked: a layer may stand in several networks."""
+"""Names of layers. A layer may be part of several networks and has a name in each of them."""
 
 
 def children_names(layers) -> list[tuple]:
-    """Pairs (name, layer): a layer's own name, or the class's name and a number counted by class.
+    """Return pairs (name, layer). A layer without a name is called after its class, with a number per class.
 
     Raises:
-        ValueError: a name is used twice, or a layer stands in the network twice.
+        ValueError: a name is used twice, or a layer appears in the network twice.
     """
     counts: dict[str, int] = {}
     named: list[tuple] = []
@@ -24,7 +24,7 @@ def children_names(layers) -> list[tuple]:
 
 
 def title(net) -> str:
-    """The name of a network that is asked, or used, as a whole."""
+    """Return the name of a network that is used as a whole."""
     return net.name or type(net).__name__.lower()
 
 

@@ -1,4 +1,4 @@
-"""What a network, which may be a single layer, offers to its user."""
+"""The methods of a network that its user calls; a single layer is a network, too."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Network(Portable):
-    """The user's side of every layer; `Layer`, which is derived from it, is the side of a layer's author.
+    """The methods of every layer for the user of a network; the derived `Layer` has those for the author of a layer.
 
-    Names belong to the network that is asked: a layer may stand in several networks, such as a feature extractor and
-    each of the networks that have it in common.
+    The full names of layers are those in the network whose method is called. A layer may be part of several networks,
+    such as a feature extractor and the networks that share it.
     """
 
     path: str
@@ -38,14 +38,14 @@ class Network(Portable):
 
     @property
     def kernels(self) -> Any:
-        """The functions of this layer's target."""
+        """The kernels of this layer's device."""
         if self._kernels is None:
             self._kernels = for_device(self.device)
         return self._kernels
 
     @property
     def takes_pictures(self) -> bool:
-        """Whether the input has no time axis, as that of a network that begins with a `Repeat`."""
+        """Whether the input has no time axis. This holds for a network that begins with a `Repeat`."""
         return False
 
     @property
@@ -54,30 +54,31 @@ class Network(Portable):
         return self.input_shape is not None
 
     def children(self) -> list[tuple[str, Layer]]:
-        """Names and layers directly inside this one; none for a layer that is not a container."""
+        """Return pairs (name, layer) of the layers directly inside this one; none if it is not a container."""
         return []
 
     def construct(self, shape, rng) -> None:
-        """`build` with the generator that the whole network shares."""
+        """Build the layer with the random number generator that the whole network shares."""
         raise NotImplementedError
 
     def forward(self, x, mode: Mode = INFERENCE) -> Any:
-        """The output for x; the array is the layer's own and is overwritten by the next pass."""
+        """Return the output for x. The layer owns the array, and the next pass overwrites it."""
         raise NotImplementedError
 
     def build(self, shape: tuple[int, ...], seed: int = 0) -> Self:
-        """Work out all shapes and make the parameters.
+        """Determine all shapes and make the parameters.
 
         Args:
-            shape: of the input, ``[T, N, C]`` or ``[T, N, H, W, C]``; without T where the network begins with a
+            shape: shape of the input, ``[T, N, C]`` or ``[T, N, H, W, C]``; without T if the network begins with a
                 `Repeat`.
-            seed: of the initial weights.
+            seed: seed of the initial weights. Default 0.
 
         Returns:
-            the layer itself.
+            The layer itself.
 
         Raises:
-            ShapeError: the shape does not fit; the layer, what came and what was expected are named.
+            ShapeError: the shape does not fit a layer; the message names the layer, the shape and the expected form.
+            ValueError: an extent of the shape or the seed is not a whole number of the allowed range.
         """
         plan_of(self).enter()
         shape = tuple(whole(f"{self.path}.build: every extent of shape {tuple(shape)}", n) for n in shape)
@@ -85,80 +86,86 @@ class Network(Portable):
         return self
 
     def __call__(self, x, training: bool = False):
-        """The output for x, as a new NumPy array.
+        """Return the output for x, as a new NumPy array.
 
         Args:
-            x: ``[T, N, C]`` or ``[T, N, H, W, C]``, uint8 or the network's float dtype; without T where the network
+            x: ``[T, N, C]`` or ``[T, N, H, W, C]``, uint8 or the network's float dtype; without T if the network
                 begins with a `Repeat`.
-            training: batch statistics and dropout, as in training; running statistics stay as they are.
+            training: whether to use batch statistics and dropout, as in training. Running statistics are not changed in
+                either case. Default False.
 
         Raises:
-            ShapeError: wrong rank, channels or dtype.
-            ValueError: NaN or inf in x.
+            ShapeError: the rank, the number of channels or the dtype of x is wrong.
+            ValueError: x holds NaN or inf.
         """
         return self.kernels.to_host(self.forward(self.admit(x), Mode(training=training)))
 
     def admit(self, x):
-        """Check an input at the network's door and bring it to the target's memory; errors as for `__call__`."""
+        """Check an input from outside and copy it to the network's device; the errors are those of `__call__`."""
         return borders.admit(self, x)
 
     def stream(self) -> Stream:
-        """The network as a `Stream`, to be fed one time step at a time.
+        """Return a `Stream` of this network, which takes one time step at a time.
 
         Raises:
-            TypeError: a layer does not declare whether it carries something from step to step.
+            TypeError: a layer does not declare whether it carries a state from step to step.
         """
         return Stream(self)
 
     def fold(self) -> Layer:
-        """A new network for inference, batch normalisations folded into the weights before them: see `layers.fold`."""
+        """Return a new network for inference with batch normalisations folded into weights: see `layers.fold`."""
         return fold(self)
 
     def tree(self) -> Iterator[Any]:
-        """This layer and all layers inside it, in the order the data passes them."""
+        """Yield this layer and all layers inside it, in the order in which data pass through them."""
         yield self
         for _, child in self.children():
             yield from child.tree()
 
     def walk(self) -> Iterator[Layer]:
-        """All layers that are not containers, in the order the data passes them."""
+        """Yield all layers that are not containers, in the order in which data pass through them."""
         return (layer for layer in self.tree() if not layer.container)
 
     def named(self) -> list[tuple[str, Layer]]:
-        """Pairs (full name, layer) of this network and everything in it, in the order of `tree`. The names are those in
-        this network, whatever others a layer stands in."""
+        """Return pairs (full name, layer) of this network and of all layers in it, in the order of `tree`. The names
+        are those in this network, even if a layer is also part of other networks."""
         return plan_of(self).named
 
     def parameters(self) -> list[tuple[str, Parameter]]:
-        """All trained arrays with their full names in this network, such as "conv2d1.weight"."""
+        """Return pairs (full name, `Parameter`) of all trained arrays, with names such as "conv2d1.weight"."""
         return arrays.parameters(self)
 
     def statistics(self) -> dict[str, np.ndarray]:
-        """All tracked, untrained arrays (running moments, PDA corrections) with their full names, as host copies."""
+        """Return host copies of all tracked arrays (running moments, PDA corrections) by full name."""
         return arrays.statistics(self)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Host copies of all parameters and statistics, by full name: what a checkpoint stores."""
+        """Return host copies of all parameters and statistics by full name, as a checkpoint stores them."""
         return arrays.state(self)
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Set all parameters and statistics.
 
+        Args:
+            state: arrays by full name, as `state` returns them.
+
         Raises:
-            ShapeError: a name is missing, unknown, or its array has another shape; nothing is changed then.
+            ShapeError: a name is missing or unknown, or its array has another shape; the network is then unchanged.
         """
         arrays.load_state(self, state)
 
     def to(self, device: str | None = None, dtype=None) -> Self:
-        """Move the network to another target or float dtype, in place.
+        """Move the network to another device or float dtype, in place, and return it.
 
         Args:
-            device: "reference", "cpu" or "cuda"; None leaves it.
-            dtype: "float32" (default of a new network) or "float64" (gradient checks); None leaves it.
+            device: "reference", "cpu" or "cuda". Default None: the device stays.
+            dtype: "float32" (the dtype of a new network) or "float64" (for gradient checks). Default None: the dtype
+                stays.
 
         Raises:
-            ValueError: another device or dtype.
-            DeviceError: "cuda" where there is no CUDA device, or what is needed to use it is not installed.
+            ValueError: the device or dtype is unknown.
+            DeviceError: the device is "cuda" but there is no CUDA device, or the software that it needs is not
+                installed.
         """
         moving.to(self, device, dtype)
         return self

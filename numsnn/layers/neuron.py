@@ -1,4 +1,4 @@
-"""What all spiking neurons share: where PSG and PDA act, and the kernels are called."""
+"""The base of all spiking neurons: it applies PSG and PDA and calls the kernels."""
 
 from __future__ import annotations
 
@@ -21,41 +21,44 @@ from .parameter import ConstrainedValue, Parameter
 from .shapes import keep_channels
 
 LEAK_BOUNDS = (1e-4, 1 - 1e-4)
-"""Of a learned decay: nearer to 1 the float32 logistic function rounds to 1, and the decay stops moving."""
+"""Bounds of a learned decay. Nearer to 1 the logistic function rounds to 1 in float32, and the decay stops changing."""
 
 VISIBLE_DENSITY = 0.2
-"""Share of the potentials in a window around the threshold that is one threshold wide, as expected: measured behind a
-batch normalisation, where it is 0.21."""
+"""Expected share of the potentials that lie in a window around the threshold whose width is one threshold. Behind a
+batch normalisation 0.21 was measured."""
 
 MARGIN = 1e-3
-"""A learned threshold stays at least this far above 0 and above v_reset, and below its inverse."""
+"""A learned threshold stays above 0 and above v_reset by at least this number, and below the inverse of this number."""
 
 
 class Neuron(Layer):
-    """Base of the spiking neurons: threshold, reset, surrogate, PDA. Use `LIF` and its relatives.
+    """Base of the spiking neurons: threshold, reset, surrogate and PDA. Use `LIF` and the other derived classes.
 
     Args:
-        v_threshold: potential from which on the neuron fires; a number or one a channel. Default 1.
-        v_reset: potential after a spike (hard reset, default 0), None: the threshold is subtracted (soft reset), or
-            "none": a spike leaves the potential as it is.
-        detach_reset: the backward pass treats the reset's spikes as constants. Default False.
-        learn_threshold: False (default), True or "layer" (one a layer), "channel" (one a channel); trained as a
-            logarithm, so that it stays positive.
-        refractory: steps after a spike for which the potential is held and cannot fire. Default 0.
-        surrogate: a `PSG` (width learned; the default is ``PSG("triangle")``), a `Surrogate` (fixed), or a family's
-            name for a fixed one of width 1.
-        pda: a `PDA`, True for its defaults, or None or False (default) for none.
-        record: which of "u" (potential after charging), "v" (after reset), "s" (spikes), "j" (synaptic current) and
-            "a" (adaptation) every pass leaves as copies in ``recorded``.
-        name: shown in reports and errors; by default the class's name and a number.
+        v_threshold: potential from which on the neuron fires; one number, or one number per channel. Default 1.
+        v_reset: a number is the potential after a spike (hard reset). None: a spike subtracts the threshold (soft
+            reset). "none": a spike does not change the potential. Default 0.
+        detach_reset: whether the backward pass treats the spikes in the reset as constants. Default False.
+        learn_threshold: False (default), True or "layer" (one threshold per layer), or "channel" (one threshold per
+            channel). The logarithm is trained, so that the threshold stays positive.
+        refractory: number of steps after a spike during which the potential is held and cannot fire. Default 0.
+        surrogate: a `PSG` (the width is learned), a `Surrogate` (the width is fixed), or the name of a family (fixed
+            width 1). Default None: ``PSG("triangle")``.
+        pda: a `PDA`, or True for a `PDA` with its defaults. Default None: no PDA, as with False.
+        record: name or names of what every pass copies into ``recorded``: "u" (potential after charging), "v"
+            (potential after the reset), "s" (spikes), "j" (synaptic current) or "a" (adaptation). Default: nothing.
+        name: shown in reports and errors. Default: the class's name and a number.
 
     Attributes:
-        want_visible: find out in every stored pass where the surrogate sees (`visible`). False (default) leaves that to
-            the layers that compute dL/ds: it is done where the width lets expect that they save more than it costs.
-        visible_share: the share of the potentials it saw, between 0 and 1; None where that was not asked for.
+        recorded: what the last pass recorded, by name: NumPy arrays of the shape of the output.
+        want_visible: whether every stored pass computes the visible mask (`visible`). Default False: the mask is
+            computed only if the width of the surrogate suggests that it saves the layers that compute dL/ds more time
+            than it costs.
+        visible_share: share of the potentials that the surrogate saw in the last pass, between 0 and 1; None if the
+            mask was not computed.
 
     Raises:
-        ValueError: a threshold that is not positive or does not exceed v_reset, values out of range.
+        ValueError: a threshold is not positive or does not exceed v_reset, or a value is out of range.
     """
 
     transient = Layer.transient | {"recorded": dict}
@@ -73,8 +76,8 @@ class Neuron(Layer):
         unused = [name for name in ("step", "step_back", "charge", "fire", "density", "cdf") if name in vars(cls)]
         if unused and not cls.takes_steps:
             raise TypeError(
-                f"{cls.__name__}.{unused[0]} would not be used: derive a neuron with a step of its own from "
-                "snn.CustomNeuron; a surrogate of your own is snn.register_surrogate"
+                f"{cls.__name__}.{unused[0]} would not be used: derive a neuron with its own step from "
+                "snn.CustomNeuron, and add a surrogate with snn.register_surrogate"
             )
 
     def __init__(
@@ -124,7 +127,7 @@ class Neuron(Layer):
             )
 
     def check_record(self):
-        """Refuse to record what this neuron does not have; subclasses call it when they know what they have."""
+        """Refuse names in ``record`` that this neuron cannot record; subclasses call it at the end of construction."""
         kind = type(self).__name__
         known = ["u", "v", "s", *self.recordable()]
         if unknown := [key for key in self.record if key not in known]:
@@ -132,30 +135,30 @@ class Neuron(Layer):
         if "v" in self.record and self.v_reset is None and self.adaptive:
             raise ValueError(f"{kind}: 'v' cannot be recorded with a soft reset by an adapting threshold; got 'v'")
 
-    # --- what a kind of neuron says of itself ---
+    # --- what a kind of neuron declares ---
 
     def rule(self) -> Rule | None:
-        """How the potential is charged; None for a neuron with extensions (docs/method.md, group X), whose kernels are
-        others."""
+        """Return the rule by which the potential is charged, or None for a neuron with extensions (docs/method.md,
+        group X), which uses other kernels."""
         raise TypeError(f"{type(self).__name__} has no rule()")
 
     @property
     def run(self) -> ByRule | Extended:
-        """How the kernels are called."""
+        """The object that calls the kernels for this neuron."""
         rule = self.rule()
         return Extended(self) if rule is None else ByRule(self, rule)
 
     def recordable(self) -> tuple[str, ...]:
-        """Names of what the neuron carries from step to step beside its potential, as far as it can be recorded."""
+        """Return the names of the states beside the potential that can be recorded."""
         return ()
 
     def create_values(self) -> dict[str, ConstrainedValue]:
-        """The values of its charge, by the names of the rule, made with `decay` and `scale`."""
+        """Return the values of the charge by the names in the rule; they are made with `decay` and `scale`."""
         raise TypeError(f"{type(self).__name__} has no create_values()")
 
-    @property  # of the other layers it is a constant of the class
+    @property  # in other layers this is a constant of the class
     def takes_over(self):  # type: ignore[override]
-        """What the neuron's kernels can do for the layer in front: see `layers.fused`."""
+        """What the kernels of the neuron can compute for the layer in front of it: see `layers.fused`."""
         return "normalisation" if self.rule() is not None and type(self).compute is Neuron.compute else None
 
     def infer(self, shape):
@@ -168,7 +171,7 @@ class Neuron(Layer):
         return shape
 
     def width_bounds(self) -> tuple[float, float]:
-        """Smallest and largest width of a surrogate that is learned."""
+        """Return the smallest and the largest width of a learned surrogate."""
         psg: Any = self.surrogate
         return psg.bounds_at(float(np.min(self.v_threshold)), self.recurrent)
 
@@ -199,17 +202,17 @@ class Neuron(Layer):
             self.tracker = ShiftTracker(self.pda, channels, self.kernels, self.dtype)
 
     def decay(self, name, value, learn):
-        """A decay factor between 0 and 1, one a channel."""
+        """Return a decay factor between 0 and 1, one number per channel."""
         return ConstrainedValue(name, "leak", value, "unit", learn, *self._shared, bounds=LEAK_BOUNDS)
 
     def scale(self, name, group, value, learn, **options):
-        """A positive value, one a channel."""
+        """Return a positive value, one number per channel."""
         return ConstrainedValue(name, group, value, "positive", learn, *self._shared, **options)
 
     # --- forward ---
 
     def compute(self, x, mode, norm: Normalisation | None = None):
-        """The spikes for x, or for what norm makes of x."""
+        """Return the spikes for the input current x or, if norm is given, for x normalised by it."""
         steps, channels = x.shape[0], x.shape[-1]
         current = self.as_real(x).reshape(steps, -1, channels)
         for value in self.constrained:
@@ -239,11 +242,11 @@ class Neuron(Layer):
         return s.reshape(x.shape)
 
     def firing(self) -> Firing:
-        """Where and how the neuron fires, as the kernels take it."""
+        """Return threshold, width and surrogate in the form that the kernels take."""
         return Firing(self.threshold.natural, self.width.natural, self.surrogate.family, self.surrogate.reach)
 
     def _current_moments(self, trace):
-        """Mean and variance ``[C]`` of the input current."""
+        """Return mean and variance of the input current, each ``[C]``."""
         channels = trace.current.shape[-1]
         mean, var = self.kernels.empty((2, 1, channels), self.dtype)
         norm = trace.norm
@@ -258,8 +261,8 @@ class Neuron(Layer):
         return moments
 
     def potentials(self) -> np.ndarray:
-        """Potentials after charging of the last stored pass, ``[T, M, C]``, on the host; computed again, unless the
-        pass kept them."""
+        """Return the potentials after charging of the last stored pass, ``[T, M, C]``, on the host. They are computed
+        again unless the pass kept them."""
         trace = self.kept
         if trace.u is None:
             start = None
@@ -293,11 +296,11 @@ class Neuron(Layer):
 
     @property
     def penalty(self) -> float:
-        """What the divergence objective added to the loss in the last pass that stored its potentials."""
+        """The term that the divergence objective of PDA added to the loss in the last stored pass; 0 without it."""
         return 0.0 if self.tracker is None else self.tracker.penalty
 
     def thresholds(self) -> np.ndarray:
-        """The threshold in the last stored pass: ``[C]``, or ``[T, M, C]`` where it adapts; on the host."""
+        """Return the threshold in the last stored pass, on the host: ``[C]``, or ``[T, M, C]`` if it adapts."""
         theta = self.kernels.to_host(self.threshold.natural)
         if not self.adaptive:
             return theta
@@ -306,12 +309,12 @@ class Neuron(Layer):
         return theta + self.kernels.to_host(self.own_values["kappa"].natural) * np.concatenate([start, a[:-1]])
 
     def spikes(self) -> np.ndarray:
-        """Spikes of the last stored pass, ``[T, M, C]``, on the host."""
+        """Return the spikes of the last stored pass, ``[T, M, C]``, on the host."""
         return self.kernels.to_host(self.kept.s)
 
     def currents(self) -> np.ndarray:
-        """Input currents of the last stored pass, ``[T, M, C]``, on the host; normalised, where the normalisation in
-        front was run as one with the neuron."""
+        """Return the input currents of the last stored pass, ``[T, M, C]``, on the host. If the neuron was fused with
+        a normalisation, they are the normalised currents."""
         current, norm = self.kernels.to_host(self.kept.current), self.kept.norm
         if norm is None:
             return current
@@ -324,25 +327,25 @@ class Neuron(Layer):
         return [self.output, self.potentials(), *vars(self.kept).values(), *self.kept.parts.values()]
 
     def _sees(self):
-        """Whether to find out in this pass where the surrogate sees."""
+        """Return whether this pass computes the visible mask."""
         return self.rule() is not None and FAMILIES[self.surrogate.family].compact and self.plan.asks(self)
 
     def expected_share(self) -> float:
-        """The share of the potentials that the surrogate is expected to see, without looking at them; above 1 where it
-        sees farther than they spread."""
+        """Return the share of the potentials that the surrogate is expected to see, estimated from its width alone. The
+        estimate exceeds 1 if the surrogate reaches beyond the spread of the potentials."""
         widths = self.kernels.to_host(self.width.natural) / self.kernels.to_host(self.threshold.natural)
         return VISIBLE_DENSITY * 2 * self.surrogate.reach * float(widths.mean(dtype=np.float64))
 
     def visible(self):
-        """Where the surrogate saw the potentials of the last stored pass, so that dL/ds matters: uint8 of the output's
-        shape; None where that was not found out."""
+        """Return the visible mask of the last stored pass: uint8 of the output's shape, 1 where the surrogate saw the
+        potential and dL/ds matters. The result is None if the pass did not compute the mask."""
         return None if self.kept.visible is None else self.kept.visible.reshape(self.output_shape)
 
     def pieces(self):
         breaks = FAMILIES[self.surrogate.family].breaks
         x = self.potentials() - self.thresholds()
         pieces = np.searchsorted(breaks, x / self.kernels.to_host(self.width.natural))
-        if self.refractory:  # who rests is a matter of who has crossed the threshold; at rest nothing depends on x
+        if self.refractory:  # crossing the threshold changes what is held later; a held potential does not depend on x
             pieces = np.where(self.kernels.to_host(self.kept.parts["held"]), -1, 2 * pieces + (x >= 0))
         return pieces
 

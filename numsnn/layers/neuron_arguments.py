@@ -1,7 +1,7 @@
-"""What neurons are constructed with: the types of their keyword arguments, and checks of the values.
+"""The keyword arguments of neurons: their types, and checks of their values.
 
-`Neuron` and its relatives pass the keyword arguments of the class above on as ``**options``. The classes of options
-here tell a type checker their names and types; defaults stand in the constructors.
+`Neuron` and its derived classes pass the keyword arguments of their base class on as ``**options``. The classes of
+options in this module tell a type checker the names and types; the constructors hold the defaults.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from ..pda import PDA
 from ..psg import Surrogate
 
 Numbers = float | Sequence[float] | NDArray[Any]
-"""One number, or one per channel."""
+"""One number, or one number per channel."""
 
 Learned = bool | Literal["layer", "channel"]
-"""Whether a value is trained, and whether there is one per layer or one per channel; True stands for "layer"."""
+"""Whether a value is trained, with one number per layer ("layer" or True) or one number per channel ("channel")."""
 
 
 class NeuronOptions(TypedDict, total=False):
@@ -44,31 +44,31 @@ class LIFOptions(NeuronOptions, total=False):
 
 
 class PLIFOptions(NeuronOptions, total=False):
-    """The keyword arguments that `PLIF` passes on to `LIF`; it takes no beta, so that beta may only be None."""
+    """The keyword arguments that `PLIF` passes on to `LIF`. `PLIF` takes no beta, so beta may only be None."""
 
     beta: None
 
 
 def granularity(what, value, start):
-    """False, "layer" or "channel"; True stands for "layer", which needs one start value for all channels."""
+    """Return False, "layer" or "channel" for a valid argument. True means "layer", which needs a single start value."""
     value = "layer" if value is True else value
     if value not in (False, "layer", "channel"):
         raise ValueError(f"{what} must be False, True, 'layer' or 'channel'; got {value!r}")
     if value == "layer" and np.ndim(start):
-        raise ValueError(f"{what} must be 'channel' where there is one value per channel; got {value!r}")
+        raise ValueError(f"{what} must be 'channel' if there is one start value per channel; got {value!r}")
     return value
 
 
 def numbers(what, value):
-    """A finite number, or one a channel, as an array."""
+    """Return a finite number, or one finite number per channel, as an array."""
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.ndim > 1 or not np.isfinite(array).all():
-        raise ValueError(f"{what} must be a finite number or one a channel; got {value!r}")
+        raise ValueError(f"{what} must be one finite number or one per channel; got {value!r}")
     return array.astype(np.float64)
 
 
 def decay_of(what, tau, beta, learn):
-    """The decay factor of a time constant in steps (1 - 1/tau), or the factor itself; checked."""
+    """Check tau or beta and return the decay factor: 1 - 1/tau for a time constant in steps, or beta itself."""
     if beta is None:
         tau = numbers(f"{what}tau", tau)
         if (tau < 1).any():

@@ -1,4 +1,4 @@
-"""How a neuron calls its kernels: neurons that follow a rule, and neurons with extensions."""
+"""Calls of the neuron kernels: for neurons that follow a rule, and for neurons with extensions."""
 
 from dataclasses import dataclass, field
 
@@ -11,19 +11,19 @@ from .norm import Normalisation
 
 @dataclass
 class Trace:
-    """What a stored pass leaves for the backward pass and for those who look inside. Arrays are ``[T, M, C]``.
+    """What a stored pass keeps for the backward pass and for diagnosis. Arrays are ``[T, M, C]``.
 
     Attributes:
-        current: input current, or what `norm` makes it of.
-        norm: the `Normalisation` in front, where both are run as one, or None.
-        u: potentials after charging; None where they were not asked for: see `Neuron.potentials`.
+        current: input current or, if norm is given, the input of the normalisation.
+        norm: the `Normalisation` that is fused with the neuron, or None.
+        u: potentials after charging, or None if they were not stored: see `Neuron.potentials`.
         s: spikes.
-        d: PDA correction ``[T, C]``.
-        relaxed: whether spikes are those of the relaxed mode.
-        start: the state the pass was carried on from, or None.
-        visible: where the surrogate can see the potentials (uint8), or None.
-        parts: what the neuron has beside its potential, by name: the states of its rule, or synaptic current "j",
-            adaptation "a" and refractoriness "held"; those that were asked for.
+        d: PDA correction, ``[T, C]``.
+        relaxed: whether the spikes are those of the relaxed mode.
+        start: the state that the pass started from; None for a start from rest.
+        visible: the visible mask (uint8), or None.
+        parts: stored states beside the potential, by name: the states of the rule, or the synaptic current "j", the
+            adaptation "a" and the refractory state "held".
     """
 
     current: np.ndarray
@@ -38,8 +38,8 @@ class Trace:
 
 
 class ByRule:
-    """The passes of a neuron whose charge is a rule's: potentials are not stored, and a normalisation in front can be
-    part of the same kernel."""
+    """The passes of a neuron whose charge follows a rule. Potentials are not stored, and the kernel can include a
+    normalisation in front of the neuron."""
 
     def __init__(self, neuron, rule: Rule):
         self.neuron, self.rule = neuron, rule
@@ -47,18 +47,18 @@ class ByRule:
     stores_potentials = False
 
     def state_shape(self, rows: tuple[int, int]) -> tuple[int, ...]:
-        """Of what is carried from pass to pass, for ``[M, C]`` rows."""
+        """Return the shape of the carried state for an array of rows ``[M, C]``."""
         return (1 + len(self.rule.states), *rows)
 
     def parts(self, shape) -> dict:
-        """Arrays for the states that are to be recorded: all of them, as the kernels store all or none."""
+        """Return arrays for the states if any state is recorded. The kernels store either all states or none."""
         names = self.rule.states
         if set(names).isdisjoint(self.neuron.record):
             return {}
         return dict(zip(names, self.neuron.buffer("states", (len(names), *shape)), strict=True))
 
     def forward(self, trace: Trace, carried, moments=None):
-        """Fill the trace; returns the share of visible potentials, where that is asked for."""
+        """Fill the trace; return the share of visible potentials, or None if it is not computed."""
         neuron = self.neuron
         states = neuron.buffer("states", (len(trace.parts), *trace.s.shape)) if trace.parts else None
         return neuron.kernels.neuron_forward(
@@ -79,7 +79,7 @@ class ByRule:
         )
 
     def backward(self, trace: Trace, ds, direct, dx):
-        """dx from ds, and the natural gradients of all parameters."""
+        """Fill dx, given ds, and the gradients of the natural values of all parameters."""
         neuron = self.neuron
         neuron.kernels.neuron_backward(
             self.rule,
@@ -99,7 +99,7 @@ class ByRule:
         )
 
     def _values(self):
-        """The rule's values ``[P, C]``."""
+        """Return the values of the rule, ``[P, C]``."""
         neuron = self.neuron
         naturals = [neuron.own_values[name].natural for name in self.rule.values]
         if len(naturals) == 1:
@@ -111,7 +111,8 @@ class ByRule:
 
 
 class Extended:
-    """The passes of a neuron with lateral weights, an adapting threshold or a refractory time: everything is stored."""
+    """The passes of a neuron with lateral weights, an adapting threshold or a refractory time. Potentials and states
+    are stored."""
 
     def __init__(self, neuron):
         self.neuron = neuron
@@ -119,11 +120,11 @@ class Extended:
     stores_potentials = True
 
     def state_shape(self, rows: tuple[int, int]) -> tuple[int, ...]:
-        """Of what is carried from pass to pass, for ``[M, C]`` rows."""
+        """Return the shape of the carried state for an array of rows ``[M, C]``."""
         return (5, *rows)
 
     def parts(self, shape) -> dict:
-        """Arrays for synaptic current, adaptation and refractoriness, as far as the neuron has them."""
+        """Return arrays for the synaptic current, the adaptation and the refractory state, if the neuron has them."""
         neuron, found = self.neuron, {}
         if "gamma" in neuron.own_values:
             found["j"] = neuron.buffer("j", shape)
@@ -152,7 +153,7 @@ class Extended:
             neuron.kernels.moments(trace.u, *moments)
 
     def backward(self, trace: Trace, ds, direct, dx):
-        """dx from ds, and the natural gradients of all parameters."""
+        """Fill dx, given ds, and the gradients of the natural values of all parameters."""
         neuron = self.neuron
         values = [neuron.own_values.get(name) for name in ("beta", "gamma", "rho", "kappa")]
         neuron.kernels.recurrent_backward(
@@ -189,7 +190,7 @@ def _norm(trace):
 
 
 def _wanted(neuron, values):
-    """Where the gradients of learned values go."""
+    """Return the arrays for the gradients of the learned values."""
     gradients = [
         None if value is None or value.parameter is None else value.gradient
         for value in (*values, neuron.threshold, neuron.width)

@@ -1,4 +1,4 @@
-"""The neurons: IF, LIF, PLIF, ALIF, CubaLIF, their recurrent versions, and the leaky integrator LI."""
+"""The neurons IF, LIF, PLIF, ALIF and CubaLIF, their recurrent versions, and the leaky integrator LI."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .shapes import keep_channels
 
 
 class _Leaky(Neuron):
-    """What neurons share whose potential leaks: beta and, as far as they have no extensions, the rules."""
+    """Base of the neurons whose potential leaks: the leak beta and, for neurons without extensions, the rules."""
 
     decay_input = learn_tau = False
 
@@ -39,34 +39,37 @@ class _Leaky(Neuron):
 
     @property
     def leak(self) -> ConstrainedValue:
-        """beta, the leak factor."""
+        """The leak factor beta."""
         return self.own_values["beta"]
 
 
 class LIF(_Leaky):
-    """Leaky integrate-and-fire neurons, one a feature; all T steps in one pass, starting from rest.
+    """Leaky integrate-and-fire neurons, one neuron per feature. One pass computes all T steps and starts from rest.
 
         charge   u[t] = beta v[t-1] + i[t] - d[t]        beta = 1 - 1/tau, d = PDA correction
         fire     s[t] = H(u[t] - v_threshold)
         reset    v[t] = u[t] - s[t] (u[t] - v_reset)     hard;  v[t] = u[t] - s[t] v_threshold  soft
 
-    ``[T, N, C]`` or ``[T, N, H, W, C]`` in, spikes (uint8) of the same shape out. Source:
-    docs/method.md, N1, N2, N3, N4.
+    The input is ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]``; the output holds spikes (uint8) of the same
+    shape. Source: docs/method.md, N1, N2, N3, N4.
 
     Args:
-        tau: time constant in steps, at least 1; a number or one a channel. Default 2.
-        beta: leak factor in [0, 1] instead of tau; 1 does not leak (see `IF`).
-        decay_input: scale the input current by 1/tau, as SpikingJelly does by default. Default False.
-        learn_tau: False (default), True or "layer" (one a layer), "channel" (one a channel). What is trained is the
-            logit of beta, so that it stays between 0 and 1.
+        tau: time constant in steps, at least 1; one number, or one number per channel. Default 2.
+        beta: leak factor in [0, 1], given instead of tau; the potential does not leak if it is 1 (see `IF`). Default
+            None: beta follows from tau.
+        decay_input: whether to scale the input current by 1/tau, as SpikingJelly does by default. Default False.
+        learn_tau: False (default), True or "layer" (one time constant per layer), or "channel" (one time constant per
+            channel). The logit of beta is trained, so that beta stays between 0 and 1.
         options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record and name, see
             `Neuron`.
 
-    Parameters, where learned: logit_beta, log_threshold, log_width, each ``[1]`` or ``[C]``. Statistics, with PDA:
-    correction ``[T, C]``, target ``[2, C]``, batches ``[1]``.
+    Parameters, if they are learned: logit_beta, log_threshold and log_width, each ``[1]`` or ``[C]``. Statistics, with
+    PDA: correction ``[T, C]``, target ``[2, C]``, batches ``[1]``.
 
     Raises:
-        ValueError: tau and beta together, tau below 1, beta outside [0, 1], a learned beta of 0 or 1.
+        ValueError: tau and beta are given together, tau is below 1, beta is outside [0, 1], or a learned beta starts at
+            0 or 1.
+        ShapeError: on building, the input has another rank, or the values per channel do not fit its channels.
     """
 
     def __init__(
@@ -93,7 +96,7 @@ class LIF(_Leaky):
 
 
 class IF(_Leaky):
-    """Integrate-and-fire neurons: `LIF` without a leak (beta = 1).
+    """Integrate-and-fire neurons: `LIF` without a leak (beta = 1). Shapes and errors are those of `LIF`.
 
     Args:
         options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record and name, see
@@ -107,13 +110,15 @@ class IF(_Leaky):
 
 
 class PLIF(LIF):
-    """`LIF` with a learned time constant (Fang et al. 2021, arXiv:2007.05785), which scales the input by 1/tau.
+    """`LIF` with a learned time constant that also scales the input by 1/tau (Fang et al. 2021, arXiv:2007.05785).
+
+    Shapes and errors are those of `LIF`.
 
     Args:
-        tau: where the time constant starts, in steps. Default 2.
-        learn_tau: "layer" (default) or "channel".
-        decay_input: scale the input current by 1/tau. Default True, as in the paper.
-        options: as for `LIF`, all but beta.
+        tau: start value of the time constant, in steps. Default 2.
+        learn_tau: "layer" (default; one time constant per layer) or "channel" (one time constant per channel).
+        decay_input: whether to scale the input current by 1/tau. Default True, as in the paper.
+        options: as for `LIF`, except beta.
     """
 
     def __init__(
@@ -131,17 +136,21 @@ class ALIF(LIF):
 
         a[t] = rho a[t-1] + (1 - rho) s[t]        theta[t] = v_threshold + strength a[t-1]
 
-    A soft reset subtracts theta[t].
+    A soft reset subtracts theta[t]. Shapes are those of `LIF`.
 
     Args:
-        tau_adaptation: time constant of a in steps, rho = 1 - 1/tau_adaptation; a number or one a channel. Default 20.
-        strength: by how much a neuron that fires at every step raises its threshold in the end, in units of the
-            potential; a positive number or one a channel. Default 1.
-        learn_adaptation: False (default), True or "layer", "channel": train the logit of rho and the logarithm of
-            strength.
+        tau_adaptation: time constant of a in steps, rho = 1 - 1/tau_adaptation; one number, or one number per channel.
+            Default 20.
+        strength: limit of the rise of the threshold for a neuron that fires at every step, in units of the potential;
+            one positive number, or one positive number per channel. Default 1.
+        learn_adaptation: False (default), True or "layer" (one rho and one strength per layer), or "channel" (one of
+            both per channel). The logit of rho and the logarithm of strength are trained.
         options: as for `LIF`.
 
-    Parameters, where learned, beside those of `LIF`: logit_rho, log_strength.
+    Parameters, if they are learned, in addition to those of `LIF`: logit_rho and log_strength, each ``[1]`` or ``[C]``.
+
+    Raises:
+        ValueError: as for `LIF`; also if tau_adaptation is below 1, or strength is not positive.
     """
 
     adaptive = True
@@ -176,18 +185,24 @@ class ALIF(LIF):
 
 
 class CubaLIF(LIF):
-    """`LIF` behind a synaptic current with a decay of its own (current-based; "Synaptic" in snnTorch).
+    """`LIF` that is charged by a synaptic current with its own decay (current-based; "Synaptic" in snnTorch).
 
         j[t] = gamma j[t-1] + i[t]        u[t] = beta v[t-1] + j[t] - d[t]
 
+    Shapes are those of `LIF`.
+
     Args:
-        tau_synapse: time constant of the current in steps, gamma = 1 - 1/tau_synapse; a number or one a channel.
-            Default 2.
-        gamma_synapse: gamma in [0, 1] instead of tau_synapse.
-        learn_tau_synapse: False (default), True or "layer", "channel": train the logit of gamma.
+        tau_synapse: time constant of the synaptic current in steps, gamma = 1 - 1/tau_synapse; one number, or one
+            number per channel. Default 2.
+        gamma_synapse: gamma in [0, 1], given instead of tau_synapse. Default None: gamma follows from tau_synapse.
+        learn_tau_synapse: False (default), True or "layer" (one gamma per layer), or "channel" (one gamma per channel).
+            The logit of gamma is trained.
         options: as for `LIF`.
 
-    Parameters, where learned, beside those of `LIF`: logit_gamma.
+    Parameters, if they are learned, in addition to those of `LIF`: logit_gamma, ``[1]`` or ``[C]``.
+
+    Raises:
+        ValueError: as for `LIF`; also if tau_synapse and gamma_synapse are given together or are out of range.
     """
 
     def __init__(
@@ -225,31 +240,35 @@ class CubaLIF(LIF):
 
 
 class RecurrentLIF(LIF):
-    """`LIF` with dense lateral weights: i[t] + s[t-1] W enters the charge. ``[T, N, C]`` only.
+    """`LIF` with dense lateral weights: the current of a step is i[t] + s[t-1] W.
+
+    The input must be ``[T, N, C]``; the output holds spikes (uint8) of the same shape.
 
     Args:
         options: as for `LIF`.
 
-    Parameters, beside those of `LIF`: lateral ``[C, C]`` (from, to), uniform with variance 1 / C.
+    Parameters, in addition to those of `LIF`: lateral ``[C, C]`` (from, to), uniform with variance 1 / C.
     """
 
     recurrent = True
 
 
 class RecurrentALIF(ALIF):
-    """`ALIF` with dense lateral weights, as `RecurrentLIF`: the neuron of LSNNs. ``[T, N, C]`` only."""
+    """`ALIF` with the dense lateral weights of `RecurrentLIF`: the neuron of LSNNs (Bellec et al. 2018,
+    arXiv:1803.09574). The input must be ``[T, N, C]``; the arguments are those of `ALIF`."""
 
     recurrent = True
 
 
 class RecurrentCubaLIF(CubaLIF):
-    """`CubaLIF` with dense lateral weights, which feed the synaptic current. ``[T, N, C]`` only."""
+    """`CubaLIF` with dense lateral weights, which act on the synaptic current. The input must be ``[T, N, C]``; the
+    arguments are those of `CubaLIF`, and the lateral weights are those of `RecurrentLIF`."""
 
     recurrent = True
 
 
 class _Integrated(NamedTuple):
-    """What a pass left: its input, the potentials, and the state it was carried on from, or None."""
+    """What a pass keeps: its input, the potentials, and the state that it started from (None: from rest)."""
 
     x: np.ndarray
     u: np.ndarray
@@ -257,14 +276,25 @@ class _Integrated(NamedTuple):
 
 
 class LI(Layer):
-    """Leaky integrator: u[t] = beta u[t-1] + i[t], a readout that does not spike. Shape kept, potentials out.
+    """Leaky integrator: u[t] = beta u[t-1] + i[t], a readout that does not spike.
+
+    The input is ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]``; the output holds the potentials u, of the same
+    shape.
 
     Args:
-        tau: time constant in steps, at least 1; a number or one a channel. Default 2.
-        beta: leak factor in [0, 1] instead of tau; 1 does not leak: the sum over time.
-        decay_input: scale the input by 1/tau, so that the output is a running mean. Default False.
-        learn_tau: False (default), True or "layer", "channel": train the logit of beta.
-        name: shown in reports and errors; by default the class's name and a number.
+        tau: time constant in steps, at least 1; one number, or one number per channel. Default 2.
+        beta: leak factor in [0, 1], given instead of tau; 1 means no leak, so that the output is the sum over time.
+            Default None: beta follows from tau.
+        decay_input: whether to scale the input by 1/tau, so that the output is a running mean. Default False.
+        learn_tau: False (default), True or "layer" (one beta per layer), or "channel" (one beta per channel). The logit
+            of beta is trained.
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Parameter, if it is learned: logit_beta, ``[1]`` or ``[C]``.
+
+    Raises:
+        ValueError: tau and beta are given together, or a value is out of range.
+        ShapeError: on building, the input has another rank, or the values per channel do not fit its channels.
     """
 
     carries = True

@@ -1,4 +1,4 @@
-"""Batch normalisation over time, samples and positions, and its threshold-scaled form."""
+"""Batch normalisation over time, samples and positions, also scaled by the threshold."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,8 @@ from .shapes import need_channels
 
 
 class AffineNorm(Layer):
-    """What normalisations with one scale and one shift a channel share; a subclass sets ``channels`` and ``affine``."""
+    """Base of the normalisations with gamma and beta, one of both per channel. A subclass sets ``channels`` and
+    ``affine``."""
 
     carries = False
     channels: int
@@ -38,12 +39,13 @@ class AffineNorm(Layer):
 
 
 class Normalisation(NamedTuple):
-    """One pass of a batch normalisation, as the kernels of the neuron behind it take it; arrays are ``[C]``.
+    """One pass of a batch normalisation, in the form that the kernels of the neuron behind it take. Arrays are ``[C]``.
 
     Attributes:
         centre, factor, offset: the normalised x is (x - centre) factor + offset.
-        var: of x, whose mean the centre then is; None where both are the running ones.
-        sums: ``[2, C]``, for the backward pass: the neuron leaves there the sums of dL/dy and of dL/dy (x - centre).
+        var: variance of x in the batch, if the pass uses the statistics of the batch (centre is then their mean); None
+            if it uses the running statistics.
+        sums: ``[2, C]``; the backward pass of the neuron writes the sums of dL/dy and of dL/dy (x - centre) here.
     """
 
     centre: np.ndarray
@@ -54,8 +56,8 @@ class Normalisation(NamedTuple):
 
 
 class _Normalised(NamedTuple):
-    """What a pass left: its input, the moments it was normalised with, whether these were the running ones, and where
-    the neuron behind leaves its sums (see `Normalisation`; None where the layer was run by itself)."""
+    """What a pass keeps: its input, the mean and variance that it used, whether these were the running ones, and the
+    array for the sums of the neuron behind it (see `Normalisation`; None if the layers were not fused)."""
 
     x: np.ndarray
     mean: np.ndarray
@@ -65,26 +67,31 @@ class _Normalised(NamedTuple):
 
 
 class BatchNorm(AffineNorm):
-    """Normalise every channel over T, N (and positions), then scale and shift it. Shape kept; channels last.
+    """Normalise every channel over steps, samples and positions, then multiply it by gamma and add beta.
 
-    y = v_threshold gamma (x - mean) / sqrt(var + eps) + beta
+        y = v_threshold gamma (x - mean) / sqrt(var + eps) + beta
 
-    Directly in front of a neuron that is no more than integrate-and-fire both are run as one (see `layers.fused`), and
-    ``output`` is None.
+    The input is ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]``; the output has the same shape and the network's
+    float dtype. Source: Ioffe and Szegedy 2015 (arXiv:1502.03167). If ``v_threshold`` is the threshold of the neuron
+    behind the layer, this is the threshold-dependent form (tdBN, Zheng et al. 2021, arXiv:2011.05280).
 
-    With ``v_threshold`` set to the threshold of the neuron behind it this is the threshold-dependent form (tdBN, Zheng
-    et al. 2021, arXiv:2011.05280).
+    The layer is fused with a neuron without extensions directly behind it (see `layers.fused`), and ``output`` is None.
 
     Args:
-        channels: C.
-        v_threshold: factor of the normalised value, in units of the membrane potential. Default 1 (plain
-        normalisation).
+        channels: C, the number of channels.
+        v_threshold: factor of the normalised value, in units of the membrane potential. Default 1 (plain batch
+            normalisation).
         eps: added to the variance. Default 1e-5.
-        momentum: share of a batch in the running statistics that inference uses. Default 0.1.
-        affine: learn gamma and beta. Default True.
-        name: shown in reports and errors; by default the class's name and a number.
+        momentum: share of a batch in the running statistics, which inference uses; in (0, 1]. Default 0.1.
+        affine: whether to learn gamma and beta. Default True.
+        name: shown in reports and errors. Default: the class's name and a number.
 
-    Parameters: gamma ``[C]`` one, beta ``[C]`` zero, both without weight decay. Statistics: mean, var ``[C]``.
+    Parameters: gamma ``[C]``, one at the start, and beta ``[C]``, zero at the start; weight decay does not act on them.
+    Statistics: mean ``[C]`` and var ``[C]``.
+
+    Raises:
+        ValueError: a value is out of range.
+        ShapeError: on building, the input has another rank or number of channels.
     """
 
     hands_over = "normalisation"
@@ -115,7 +122,7 @@ class BatchNorm(AffineNorm):
         }
 
     def own_affine(self) -> Affine:
-        """What the layer does beside centring, as kernels take it."""
+        """Return scale, offset and eps in the form that the kernels take."""
         return Affine(self.gamma.value, self.beta.value, self.eps, self.v_threshold)
 
     def compute(self, x, mode):
@@ -127,7 +134,8 @@ class BatchNorm(AffineNorm):
         return y
 
     def hand_over(self, x, mode):
-        """The forward pass, left to the neuron behind: what it reads, and the `Normalisation` of it."""
+        """Prepare a forward pass that the neuron behind computes: return the array that the neuron reads, and its
+        `Normalisation`."""
         x = self.as_real(x)
         mean, var = self._statistics(x, mode)
         factor, sums = self.buffer("factor", (self.channels,)), self.buffer("sums", (2, self.channels))
@@ -137,7 +145,7 @@ class BatchNorm(AffineNorm):
         return x, Normalisation(mean, factor, self.beta.value, var if mode.training else None, sums)
 
     def _statistics(self, x, mode):
-        """Mean and variance that a pass normalises with."""
+        """Return the mean and the variance that the pass uses."""
         mean, var = self.running["mean"], self.running["var"]
         if mode.training:
             mean, var = self.buffer("mean", (1, self.channels)), self.buffer("var", (1, self.channels))
@@ -169,7 +177,7 @@ class BatchNorm(AffineNorm):
 
     def signals(self):
         arrays = [self.output]
-        if self.output is None and self.kept is not None:  # run as one with the neuron behind it
+        if self.output is None and self.kept is not None:  # fused with the neuron behind it
             arrays += [self.kept.x, self.kept.mean, self.kept.var, self.kept.sums]
         return arrays
 

@@ -1,4 +1,4 @@
-"""Normalisation of every sample and step by itself: group and layer normalisation."""
+"""Group and layer normalisation, which treat every sample and step independently."""
 
 from typing import NamedTuple
 
@@ -8,31 +8,33 @@ from .norm import AffineNorm
 
 
 class _Groups(NamedTuple):
-    """What a pass left: samples and steps ``[T N, positions, C]``, and the moments of their groups."""
+    """What a pass keeps: its input ``[T N, positions, C]``, and the moments of the groups."""
 
     samples: object
     moments: Moments
 
 
 class GroupNorm(AffineNorm):
-    """Normalise every sample at every step by itself, over its positions and the channels of a group, then scale and
-    shift every channel. Shape kept; channels last. Training and inference compute the same, for any batch size.
+    """Normalise every sample and step independently, over its positions and the channels of a group, then multiply
+    every channel by gamma and add beta. Training and inference give the same result, for any batch size.
 
-        y = gamma (x - mean) / sqrt(var + eps) + beta        mean, var: one for each sample, step and group
+        y = gamma (x - mean) / sqrt(var + eps) + beta        one mean and one var per sample, step and group
 
-    Source: Wu and He 2018 (arXiv:1803.08494).
+    The input is ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]``; the output has the same shape and the network's
+    float dtype. Source: Wu and He 2018 (arXiv:1803.08494).
 
     Args:
-        groups: into how many groups the channels are cut.
-        channels: C, a multiple of groups.
+        groups: number of groups into which the channels are divided.
+        channels: C, the number of channels, a multiple of groups.
         eps: added to the variance. Default 1e-5.
-        affine: learn gamma and beta. Default True.
-        name: shown in reports and errors; by default the class's name and a number.
+        affine: whether to learn gamma and beta. Default True.
+        name: shown in reports and errors. Default: the class's name and a number.
 
-    Parameters: gamma ``[C]`` one, beta ``[C]`` zero, both without weight decay.
+    Parameters: gamma ``[C]``, one at the start, and beta ``[C]``, zero at the start; weight decay does not act on them.
 
     Raises:
-        ValueError: groups that do not divide the channels, values out of range.
+        ValueError: groups does not divide channels, or a value is out of range.
+        ShapeError: on building, the input has another rank or number of channels.
     """
 
     def __init__(self, groups: int, channels: int, eps: float = 1e-5, affine: bool = True, name: str | None = None):
@@ -74,18 +76,19 @@ class GroupNorm(AffineNorm):
 
 
 class LayerNorm(GroupNorm):
-    """Normalise every sample at every step by itself, over all its positions and channels: `GroupNorm` with one group.
+    """Normalise every sample and step independently, over all positions and channels: `GroupNorm` with one group.
 
-    Where there are positions, this is the layer normalisation of convolutional networks; PyTorch's ``LayerNorm(C)``
-    would take every position by itself. Source: Ba, Kiros and Hinton 2016 (arXiv:1607.06450).
+    For inputs with positions, this is the layer normalisation of convolutional networks; PyTorch's ``LayerNorm(C)``
+    would normalise every position independently. Shapes and errors are those of `GroupNorm`. Source: Ba, Kiros and
+    Hinton 2016 (arXiv:1607.06450).
 
     Args:
-        channels: C.
+        channels: C, the number of channels.
         eps: added to the variance. Default 1e-5.
-        affine: learn gamma and beta, one a channel. Default True.
-        name: shown in reports and errors; by default the class's name and a number.
+        affine: whether to learn gamma and beta, one of both per channel. Default True.
+        name: shown in reports and errors. Default: the class's name and a number.
 
-    Parameters: gamma ``[C]`` one, beta ``[C]`` zero, both without weight decay.
+    Parameters: gamma ``[C]``, one at the start, and beta ``[C]``, zero at the start; weight decay does not act on them.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5, affine: bool = True, name: str | None = None):

@@ -1,4 +1,4 @@
-"""Batch normalisation that knows the time step: BNTT and TEBN. Both have parameters for a fixed number of steps."""
+"""Batch normalisation with parameters for each time step: BNTT and TEBN. The number of steps is fixed."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from .shapes import need_channels
 
 
 class _Steps(NamedTuple):
-    """What a pass left: its input ``[T, M, C]``, the moments of every step, and whether these were the running ones."""
+    """What a pass keeps: its input ``[T, M, C]``, the moments per step, and whether these were the running ones."""
 
     x: object
     mean: object
@@ -28,7 +28,7 @@ def _check_steps(layer, shape):
 
 
 def _check_start(layer, mode):
-    """Refuse a pass that is carried on from another: its steps would be beyond those there are parameters for."""
+    """Refuse a pass of a stream whose steps are beyond the last step that has parameters."""
     _, first = layer.carried_state(mode, (0,), layer.steps)
     if first:
         raise ValueError(
@@ -37,31 +37,32 @@ def _check_start(layer, mode):
 
 
 class BNTT(Layer):
-    """Batch normalisation through time: every step has its own statistics and scale. Shape kept; channels last.
+    """Batch normalisation through time: every step has its own statistics and its own gamma.
 
         y[t] = gamma[t] (x[t] - mean[t]) / sqrt(var[t] + eps) + beta[t]
 
-    with mean and variance over N and positions of the step alone. Source: Kim and Panda 2021, "Revisiting batch
-    normalization for training low-latency deep spiking neural networks from scratch" (arXiv:2010.01729), which learns
-    gamma and has no beta. T is fixed.
+    Mean and variance are taken over the samples and positions of one step. The input is ``[T, N, C]``,
+    ``[T, N, L, C]`` or ``[T, N, H, W, C]`` with fixed T; the output has the same shape and the network's float dtype.
+    Source: Kim and Panda 2021, "Revisiting batch normalization for training low-latency deep spiking neural networks
+    from scratch" (arXiv:2010.01729), which learns gamma and has no beta.
 
     Args:
-        channels: C.
-        steps: T.
+        channels: C, the number of channels.
+        steps: T, the number of steps.
         eps: added to the variance. Default 1e-5.
-        momentum: share of a batch in the running statistics that inference uses. Default 0.1.
-        bias: learn beta as well. Default False, as in the paper.
-        name: shown in reports and errors; by default the class's name and a number.
+        momentum: share of a batch in the running statistics, which inference uses; in (0, 1]. Default 0.1.
+        bias: whether to learn beta. Default False, as in the paper: beta stays 0.
+        name: shown in reports and errors. Default: the class's name and a number.
 
-    Parameters: gamma ``[T, C]`` one, beta ``[T, C]`` zero (with ``bias``), without weight decay. Statistics: mean, var
-    ``[T, C]``.
+    Parameters: gamma ``[T, C]``, one at the start, and with ``bias`` also beta ``[T, C]``, zero at the start; weight
+    decay does not act on them. Statistics: mean ``[T, C]`` and var ``[T, C]``.
 
     Raises:
-        ShapeError: another number of steps.
-        ValueError: values out of range; steps beyond T of a stream.
+        ShapeError: the input has another number of steps or channels, or another rank.
+        ValueError: a value is out of range, or a stream goes beyond step T.
     """
 
-    carries = True  # the number of the step
+    carries = True  # carries the number of the step
 
     def __init__(
         self,
@@ -146,29 +147,31 @@ class BNTT(Layer):
 
 
 class TEBN(BatchNorm):
-    """Temporal effective batch normalisation: `BatchNorm` over all steps, then a learned scale a step. Shape kept.
+    """Temporal effective batch normalisation: `BatchNorm` over all steps, then one learned factor per step.
 
         y[t] = p[t] (gamma (x[t] - mean) / sqrt(var + eps) + beta)
 
-    with mean and variance over T, N and positions, and one p[t] for all channels. Source: Duan, Ding, Chen, Yu and
-    Huang 2022, "Temporal effective batch normalization in spiking neural networks" (NeurIPS 35). T is fixed.
+    Mean and variance are taken over steps, samples and positions, and p[t] is the same for all channels. The input is
+    ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]`` with fixed T; the output has the same shape and the network's
+    float dtype. Source: Duan, Ding, Chen, Yu and Huang 2022, "Temporal effective batch normalization in spiking neural
+    networks" (NeurIPS 35).
 
     Args:
-        channels: C.
-        steps: T.
+        channels: C, the number of channels.
+        steps: T, the number of steps.
         eps: added to the variance. Default 1e-5.
-        momentum: share of a batch in the running statistics that inference uses. Default 0.1.
-        name: shown in reports and errors; by default the class's name and a number.
+        momentum: share of a batch in the running statistics, which inference uses; in (0, 1]. Default 0.1.
+        name: shown in reports and errors. Default: the class's name and a number.
 
-    Parameters, without weight decay: gamma ``[C]`` one, beta ``[C]`` zero, p ``[T]`` one. Statistics: mean, var
-    ``[C]``.
+    Parameters: gamma ``[C]``, one at the start, beta ``[C]``, zero at the start, and p ``[T]``, one at the start;
+    weight decay does not act on them. Statistics: mean ``[C]`` and var ``[C]``.
 
     Raises:
-        ShapeError: another number of steps.
-        ValueError: values out of range; steps beyond T of a stream.
+        ShapeError: the input has another number of steps or channels, or another rank.
+        ValueError: a value is out of range, or a stream goes beyond step T.
     """
 
-    carries = True  # the number of the step
+    carries = True  # carries the number of the step
 
     def __init__(self, channels: int, steps: int, eps: float = 1e-5, momentum: float = 0.1, name: str | None = None):
         super().__init__(channels, eps=eps, momentum=momentum, name=name)
@@ -192,7 +195,7 @@ class TEBN(BatchNorm):
         return y
 
     def propagate(self, dy, need_dx):
-        normalised = self.buffer("y", dy.shape)  # as the forward pass left it
+        normalised = self.buffer("y", dy.shape)  # the buffer that the forward pass filled
         slope = self.buffer("slope", dy.shape)
         self.kernels.scale_steps_backward(
             self._steps(dy), self._steps(normalised), self.p.value, self._steps(slope), self.p.grad

@@ -1,4 +1,4 @@
-"""Trained arrays, and the constrained values neurons derive from them."""
+"""Trained arrays, and the constrained values that neurons derive from them."""
 
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ from ..kernels import for_device, zeros_like
 from ..portable import Portable, nothing, on_device
 
 GROUPS = ("weight", "bias", "norm", "width", "threshold", "leak")
-"""Kinds of parameters an optimiser may treat apart. Weight decay acts on "weight" alone."""
+"""Groups of parameters that an optimiser may treat differently. By default weight decay acts on "weight" only."""
 
 
 class Parameter(Portable):
@@ -18,19 +18,19 @@ class Parameter(Portable):
     An array that is assigned to ``value`` or ``grad`` is copied and converted to the parameter's dtype and C order.
 
     Args:
-        name: the array's name within its layer.
-        value: where training starts, a NumPy array or an array on the layer's device.
+        name: name of the array within its layer.
+        value: start value for training, a NumPy array or an array on the layer's device.
         group: one of `GROUPS`.
-        lr: a learning rate of its own, or None for the optimiser's.
-        bounds: (low, high) the value is kept in, or None.
+        lr: learning rate of this parameter. Default None: the optimiser's learning rate.
+        bounds: (low, high), the bounds of the value. Default None: no bounds.
 
     Attributes:
-        value, grad: arrays of one shape and dtype.
-        flat: the `FlatParameters` whose memory value and gradient were last made part of, or None.
+        value, grad: the trained array and its gradient, of equal shape and dtype.
+        flat: the `FlatParameters` that last took value and gradient into its memory, or None.
 
     Raises:
-        ShapeError: on assigning, another shape, or what is no array of real numbers.
-        ValueError: on assigning a value, NaN or inf.
+        ShapeError: the assigned object has another shape or is not an array of real numbers.
+        ValueError: the assigned value holds NaN or inf.
     """
 
     transient: ClassVar = {"flat": nothing}
@@ -57,7 +57,7 @@ class Parameter(Portable):
 
     @value.setter
     def value(self, given):
-        new = zeros_like(self._value)  # of its own: what was made of the old array is then known to be outdated
+        new = zeros_like(self._value)  # a new array shows that whatever was derived from the old one is outdated
         self._fill(new, given, "value", finite=True)
         self._value = new
 
@@ -71,23 +71,23 @@ class Parameter(Portable):
         self._fill(self._grad, given, "grad", finite=False)
 
     def place(self, value, grad):
-        """Take these arrays as they are, without a check or a copy: for arrays that the package has made itself."""
+        """Use these arrays without a check or a copy; only for arrays that the package itself has made."""
         self._value, self._grad = value, grad
 
     def belong_to(self, layer):
-        """Become a parameter of a layer, in the layer's dtype."""
+        """Make this a parameter of a layer and convert it to the layer's dtype."""
         self._layer = layer
         strided = isinstance(self._value, np.ndarray) and not self._value.flags.c_contiguous
         if strided or self._value.dtype != layer.dtype:
             self.move(layer.kernels, layer.kernels, layer.dtype)
 
     def move(self, kernels, old_kernels, dtype):
-        """Bring value and gradient to another target or dtype."""
+        """Move value and gradient to another device or dtype."""
         value, grad = (kernels.from_host(old_kernels.to_host(array), dtype) for array in (self._value, self._grad))
         self.place(value, grad)
 
     def _fill(self, array, given, what, finite):
-        """Copy what was given into an array, or refuse it in one line."""
+        """Copy the given numbers into an array, or refuse them with an error of one line."""
         full = f"{self.name}.{what}" if self._layer is None else f"{self._layer.path}.{self.name}.{what}"
         if on_device(given):
             given = to_host(given)
@@ -112,17 +112,18 @@ class Parameter(Portable):
 
 
 class ConstrainedValue(Portable):
-    """A width, threshold or leak: ``[C]`` numbers a neuron's kernels use, constant or derived from a parameter.
+    """A width, threshold or leak: ``[C]`` numbers for the kernels of a neuron, constant or derived from a parameter.
 
     Args:
-        name, group: of the parameter, where it is learned.
-        value: one number, or one a channel.
+        name, group: name and group of the parameter, if the value is learned.
+        value: one number, or one number per channel.
         kind: "positive" (trained as its logarithm), "unit" (between 0 and 1, trained as its logit) or "free" (trained
             as it is).
-        learn: False, "layer" (one parameter a layer) or "channel" (one a channel).
+        learn: False, "layer" (one number per layer) or "channel" (one number per channel).
         channels: C.
-        kernels, dtype: functions and float dtype of the target.
-        lr, bounds: of the parameter; the bounds are those of the natural value.
+        kernels, dtype: kernels of the device, and float dtype.
+        lr: learning rate of the parameter. Default None: the optimiser's.
+        bounds: bounds of the natural value, not of the trained one. Default None: no bounds.
     """
 
     def __init__(self, name, group, value, kind, learn, channels, kernels, dtype, lr=None, bounds=None):
@@ -142,28 +143,28 @@ class ConstrainedValue(Portable):
         return np.log(value) if self.kind == "positive" else np.log(value) - np.log1p(-value)
 
     def refresh(self):
-        """The natural values ``[C]``, derived anew from the parameter."""
+        """Derive the natural values ``[C]`` from the parameter again, and return them."""
         if self.parameter is not None:
             getattr(self.kernels, f"{self.kind}_forward")(self.parameter.value, self.natural)
         return self.natural
 
     def collect(self):
-        """Turn `gradient`, that of the natural values, into the parameter's."""
+        """Convert ``gradient``, the gradient of the natural values, into the gradient of the parameter."""
         if self.parameter is not None:
             getattr(self.kernels, f"{self.kind}_backward")(self.gradient, self.natural, self.parameter.grad)
 
     def move(self, kernels, old_kernels, dtype):
-        """Bring the natural values to another target or dtype; the parameter is the layer's to move."""
+        """Move the natural values to another device or dtype; the layer moves the parameter."""
         self.natural = kernels.from_host(old_kernels.to_host(self.natural), dtype)
         self.gradient = kernels.from_host(old_kernels.to_host(self.gradient), dtype)
         self.kernels = kernels
 
 
 def to_host(x):
-    """A NumPy copy of an array on a CUDA device."""
+    """Return a NumPy copy of an array on a CUDA device."""
     return for_device("cuda").to_host(x)
 
 
 def put(host, array):
-    """Copy a NumPy array into an array of any device, of the same shape and dtype."""
+    """Copy a NumPy array into an array of the same shape and dtype on any device."""
     for_device("cuda" if on_device(array) else "reference").put(host, array)

@@ -1,19 +1,19 @@
-"""The plan of a network: its names, what is run as one, where gradients matter, and the memory they take turns in.
+"""The plan of a network: names of its layers, fused layers, where gradients matter, and memory for gradients.
 
-A plan is made once for a network, from what its layers declare:
+A plan is made once per network from what the layers declare:
 
-- ``fires``: a neuron; its backward pass does not look at dL/ds where its surrogate cannot see the potential.
-- ``reads_spikes``: a layer that computes the gradient of its input and can leave out what is not needed. It says as
-  ``visible_limit`` up to which needed share that is faster, and finds in a backward pass the mask in ``needed``: uint8
-  of its input's shape, 0 where dL/dx may be any number, or None.
-- ``passes``: how a mask of needed gradients goes through a layer: "same", "reshape", "window" (of a layer with a
-  ``window``: the pairs kernel size, stride and padding), or None where the layer needs the gradient of its output
-  everywhere.
-- ``joins`` and ``parts()``, of a container: how the layers inside go together.
-- ``hands_over`` and ``takes_over``: neighbours that can be run as one (see `fused`).
+- ``fires``: the layer is a neuron. Its backward pass does not use dL/ds where its surrogate cannot see the potential.
+- ``reads_spikes``: the layer computes the gradient of its input and can skip elements that are not needed. Its
+  ``visible_limit`` is the needed share up to which skipping is faster. During a backward pass its attribute ``needed``
+  holds the mask (uint8, of the input's shape), which is 0 where dL/dx may be any number, or None.
+- ``passes``: how a mask of needed gradients goes through the layer: "same", "reshape", "window" (for a layer with a
+  ``window``, which holds the pairs kernel size, stride and padding), or None if the layer needs the gradient of its
+  output everywhere.
+- ``joins`` and ``parts()``: how a container combines the layers inside it.
+- ``hands_over`` and ``takes_over``: which neighbouring layers can be fused (see `fused`).
 
-The plan that counts in a pass is that of the outermost network of the pass. A layer may stand in several networks: when
-a pass enters through another one than the last time, that network's plan takes over.
+The plan of the outermost network applies to a pass. A layer may be part of several networks: if a pass enters through
+another network than the pass before, the plan of that network takes over.
 """
 
 from functools import cached_property
@@ -29,15 +29,15 @@ from .shapes import pictures
 
 
 class Plan:
-    """What holds for a pass through a network as a whole.
+    """The decisions and the memory that all layers of a network share in a pass.
 
     Attributes:
         net: the network.
-        named: pairs (full name, layer) of the network and everything in it.
+        named: pairs (full name, layer) of the network and of all layers in it.
         pool: memory for gradients.
-        entered: the network was built or used as a whole.
-        running: a pass is on its way.
-        inspected: the last pass leaves everything behind (`Mode.inspect`).
+        entered: whether the network was built or used as a whole.
+        running: whether a pass is running.
+        inspected: whether the last pass kept the results of every layer (`Mode.inspect`).
     """
 
     def __init__(self, net):
@@ -47,19 +47,19 @@ class Plan:
 
     @cached_property
     def stages(self) -> dict:
-        """For every container of layers that follow one another: these, neighbours that are run as one put together."""
+        """For every container whose layers follow one another: its layers, with a `Pair` for two fused ones."""
         return {layer: stages(layer.parts()) for _, layer in self.named if layer.joins == "chain"}
 
     @cached_property
     def readers(self) -> list[tuple]:
-        """Pairs (layer that reads spikes, `_Source` of the mask of its input)."""
+        """Pairs (layer that reads spikes, `_Source` of the mask for its input)."""
         found: list[tuple] = []
         behind(self.net, None, found)
         return found
 
     @cached_property
     def asked(self) -> dict:
-        """Neuron -> pairs (layer that reads its spikes, spikes that one of the layer's inputs is made of)."""
+        """For every neuron: pairs (layer that reads its spikes, number of spikes that one input element combines)."""
         found: dict = {}
         for layer, source in self.readers:
             for neuron, spikes in source.neurons():
@@ -69,7 +69,7 @@ class Plan:
     # --- passes that enter from outside ---
 
     def forward(self, x, mode: Mode):
-        """The network's output for x."""
+        """Return the network's output for x."""
         if mode.carried is not None:
             carry.need_declarations(self.net, "a pass that is carried on")
         self.enter()
@@ -84,7 +84,7 @@ class Plan:
         return y
 
     def backward(self, dy, need_dx: bool):
-        """dL/dx for dL/dy of the network's last stored pass."""
+        """Return dL/dx for dL/dy of the network's last stored pass."""
         net = self.net
         need_stored(net)
         if away := [name for name, layer in self.named if layer.plan is not self]:
@@ -104,16 +104,17 @@ class Plan:
         return net.input_gradient
 
     def enter(self) -> None:
-        """Before the network is built or used; errors as for `adopt`."""
+        """Prepare the network to be built or used; the errors are those of `adopt`."""
         self.entered = True
         self.adopt()
 
     def adopt(self) -> None:
-        """Make all layers follow this plan: their names, masks and memory are this network's. What another network's
-        pass has left in them is of no use to a backward pass of this one, and is forgotten.
+        """Give all layers this plan, with their names, masks and memory in this network. A backward pass of this
+        network cannot use what a pass of another network stored in the layers, so it is discarded.
 
         Raises:
-            DeviceError, ValueError: the layers are not all on the network's device, or not of its dtype.
+            DeviceError: the layers are not all on one device.
+            ValueError: the layers do not all have one dtype.
         """
         for _, layer in self.named:
             if layer.plan is not self:
@@ -130,10 +131,11 @@ class Plan:
     # --- where gradients matter ---
 
     def asks(self, neuron) -> bool:
-        """Whether a neuron is to find out in a stored pass where its surrogate sees: where that is asked for, or where
-        the surrogate's width lets expect that it saves a reader of the spikes more than it costs.
+        """Return whether a neuron computes its visible mask in a stored pass.
 
-        Leaving out unused gradients changes rounding, so the choice depends on nothing that a checkpoint does not hold.
+        It does if the user asks for the mask, or if the width of the surrogate suggests that the mask saves a reader of
+        the spikes more time than it costs. Skipping unused gradients changes rounding, so the choice must not depend on
+        state that a checkpoint does not hold.
         """
         limits = [(layer.visible_limit if layer.built else 0, n) for layer, n in self.asked.get(neuron, ())]
         if neuron.want_visible or not any(limit for limit, _ in limits):
@@ -149,14 +151,14 @@ def need_stored(layer) -> None:
 
 
 def plan_of(net) -> Plan:
-    """The plan of a network that is entered from outside, made when it is first asked for."""
+    """Return the plan of a network that is entered from outside; the first call makes it."""
     if net.own_plan is None:
         net.own_plan = Plan(net)
     return net.own_plan
 
 
 def settle_in(net) -> None:
-    """Give the layers of a new container its plan, but for those of a network that is in use already."""
+    """Give the layers of a new container its plan, except layers of a network that is already in use."""
     plan = plan_of(net)
     inside = {layer for _, layer in plan.named}
     for name, layer in plan.named:
@@ -168,21 +170,21 @@ def settle_in(net) -> None:
 
 
 class _Source:
-    """Where a layer's input comes from, as far as spikes can be traced: whose mask tells where its gradient matters."""
+    """The origin of a layer's input, as far as it can be traced to spikes: its mask says where the gradient matters."""
 
     def neurons(self) -> list[tuple]:
-        """Pairs (neuron, spikes that an element is made of)."""
+        """Return pairs (neuron, number of spikes that one element combines)."""
         raise NotImplementedError
 
     def mask(self, known: dict):
-        """Where the gradient matters after a stored pass: uint8, or None for everywhere. Masks of the same pass that
-        are known already are not computed again."""
+        """Return where the gradient matters after a stored pass: a mask (uint8), or None for everywhere. A mask that is
+        already in known is not computed again."""
         if self not in known:
             known[self] = self.evaluate(known)
         return known[self]
 
     def evaluate(self, known):
-        """The mask, from those of the sources before."""
+        """Compute the mask from the masks of the sources before this one."""
         raise NotImplementedError
 
 
@@ -200,7 +202,7 @@ class _Spikes(_Source):
 
 
 class _Through(_Source):
-    """The output of a layer that reshapes its input, or whose window slides over it."""
+    """The output of a layer that reshapes its input or slides a window over it."""
 
     def __init__(self, layer, before):
         self.layer, self.before = layer, before
@@ -221,7 +223,7 @@ class _Through(_Source):
 
 
 class _Joined(_Source):
-    """The output of a container whose parts lie side by side: it matters wherever one of its parts does."""
+    """The output of a container whose parts lie side by side. Its gradient matters wherever that of a part does."""
 
     def __init__(self, layer, parts):
         self.layer, self.parts = layer, parts
@@ -247,12 +249,12 @@ class _Joined(_Source):
 
 
 def behind(layer, before: _Source | None, readers: list) -> _Source | None:
-    """The source of a layer's output, None where its gradient is needed everywhere.
+    """Return the source of a layer's output, or None if the gradient of the output is needed everywhere.
 
     Args:
         layer: the layer or container.
         before: the source of its input.
-        readers: gets the pair (layer, source) of every layer on the way that reads spikes.
+        readers: list to which the pair (layer, source) of every layer that reads spikes is appended.
     """
     if layer.joins == "chain":
         source = None if layer.sums_steps else before

@@ -11,13 +11,13 @@ from .shapes import pictures, window_extent
 
 
 class _Averaged(NamedTuple):
-    """What a pass left: the shape of its input."""
+    """What a pass keeps: the shape of its input."""
 
     shape: tuple
 
 
 class _Winners(NamedTuple):
-    """What a pass left: the shape of its input, and which element of every window was the largest."""
+    """What a pass keeps: the shape of its input, and the index of the largest element of every window."""
 
     shape: tuple
     winners: object
@@ -105,14 +105,19 @@ class _Maximum(_Window):
 
 
 class AvgPool1d(_Average):
-    """Mean over windows along sequences. ``[T, N, L, C]`` -> ``[T, N, Lo, C]``,
-    Lo = (L + 2 padding - kernel) // stride + 1.
+    """Mean over windows along sequences, at every step.
+
+    ``[T, N, L, C]`` -> ``[T, N, Lo, C]`` with Lo = (L + 2 padding - kernel_size) // stride + 1.
 
     Args:
-        kernel_size: whole number.
-        stride: by default the kernel's size.
-        padding: zeros at both ends, counted in the mean; at most half the kernel. Default 0.
-        name: shown in reports and errors; by default the class's name and a number.
+        kernel_size: number of positions in a window.
+        stride: distance between windows, in positions. Default None: kernel_size.
+        padding: number of zeros at both ends, which count in the mean; at most half of kernel_size. Default 0.
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ValueError: a value is not a whole number, or the padding is too large.
+        ShapeError: on building, the input has another rank or is smaller than a window.
     """
 
     def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0, name: str | None = None):
@@ -121,13 +126,20 @@ class AvgPool1d(_Average):
 
 
 class AvgPool2d(_Average):
-    """Mean over windows. ``[T, N, H, W, C]`` -> ``[T, N, Ho, Wo, C]``, Ho = (H + 2 padding - kernel) // stride + 1.
+    """Mean over windows in pictures, at every step.
+
+    ``[T, N, H, W, C]`` -> ``[T, N, Ho, Wo, C]`` with Ho = (H + 2 padding - kernel_size) // stride + 1, and Wo in the
+    same way. All sizes are whole numbers, or pairs (vertical, horizontal), in pixels.
 
     Args:
-        kernel_size: whole number or pair (vertical, horizontal).
-        stride: by default the kernel's size.
-        padding: zeros around the picture, counted in the mean; at most half the kernel. Default 0.
-        name: shown in reports and errors; by default the class's name and a number.
+        kernel_size: size of a window.
+        stride: distance between windows. Default None: kernel_size.
+        padding: width of the border of zeros, which count in the mean; at most half of kernel_size. Default 0.
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ValueError: a value is not a whole number or a pair of them, or the padding is too large.
+        ShapeError: on building, the input has another rank or is smaller than a window.
     """
 
     def __init__(self, kernel_size, stride=None, padding=0, name: str | None = None):
@@ -136,14 +148,19 @@ class AvgPool2d(_Average):
 
 
 class MaxPool1d(_Maximum):
-    """Maximum over windows along sequences; spikes stay spikes. ``[T, N, L, C]`` -> ``[T, N, Lo, C]``, the input's
-    dtype, Lo = (L + 2 padding - kernel) // stride + 1.
+    """Maximum over windows along sequences, at every step. The dtype stays, so spikes stay spikes.
+
+    ``[T, N, L, C]`` -> ``[T, N, Lo, C]`` with Lo = (L + 2 padding - kernel_size) // stride + 1.
 
     Args:
-        kernel_size: whole number.
-        stride: by default the kernel's size.
-        padding: positions at both ends that never win; at most half the kernel. Default 0.
-        name: shown in reports and errors; by default the class's name and a number.
+        kernel_size: number of positions in a window.
+        stride: distance between windows, in positions. Default None: kernel_size.
+        padding: number of positions at both ends that are never the maximum; at most half of kernel_size. Default 0.
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ValueError: a value is not a whole number, or the padding is too large.
+        ShapeError: on building, the input has another rank or is smaller than a window.
     """
 
     def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0, name: str | None = None):
@@ -152,13 +169,20 @@ class MaxPool1d(_Maximum):
 
 
 class MaxPool2d(_Maximum):
-    """Maximum over windows; spikes stay spikes. ``[T, N, H, W, C]`` -> ``[T, N, Ho, Wo, C]``, the input's dtype.
+    """Maximum over windows in pictures, at every step. The dtype stays, so spikes stay spikes.
+
+    ``[T, N, H, W, C]`` -> ``[T, N, Ho, Wo, C]`` with Ho = (H + 2 padding - kernel_size) // stride + 1, and Wo in the
+    same way. All sizes are whole numbers, or pairs (vertical, horizontal), in pixels.
 
     Args:
-        kernel_size: whole number or pair (vertical, horizontal).
-        stride: by default the kernel's size.
-        padding: positions around the picture that never win; at most half the kernel. Default 0.
-        name: shown in reports and errors; by default the class's name and a number.
+        kernel_size: size of a window.
+        stride: distance between windows. Default None: kernel_size.
+        padding: width of the border, whose pixels are never the maximum; at most half of kernel_size. Default 0.
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ValueError: a value is not a whole number or a pair of them, or the padding is too large.
+        ShapeError: on building, the input has another rank or is smaller than a window.
     """
 
     def __init__(self, kernel_size, stride=None, padding=0, name: str | None = None):
@@ -167,12 +191,19 @@ class MaxPool2d(_Maximum):
 
 
 def _whole(shape):
-    """The window that holds a whole picture ``[T, N, H, W, C]``."""
+    """Return a window of the size of a whole picture ``[T, N, H, W, C]``."""
     return Window(shape[2:4], shape[2:4])
 
 
 class GlobalAvgPool2d(Layer):
-    """Mean over all positions. ``[T, N, H, W, C]`` -> ``[T, N, C]``."""
+    """Mean over all positions of a picture, at every step. ``[T, N, H, W, C]`` -> ``[T, N, C]``.
+
+    Args:
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ShapeError: on building, the input has another rank.
+    """
 
     carries = False
 

@@ -1,8 +1,9 @@
-"""Penalties on what goes through a network, as layers: they pass it on as it is and add their penalty to the loss.
+"""Penalties on the signals in a network, as layers. They return their input unchanged and add a penalty to the loss.
 
-A penalty is measured in passes that can be gone back through; its value is found in ``penalty``, and the backward pass
-adds its gradient to the one that comes from above. It is a mean over units, so that a weight means the same for layers,
-batches and numbers of steps of any size. Where it acts is where the layer stands: behind a neuron it acts on spikes.
+A stored pass computes the penalty, whose value is in ``penalty``. The backward pass adds the gradient of the penalty to
+the gradient from the next layer. A penalty is a mean over units, so that a weight has the same effect for layers,
+batches and numbers of steps of any size. A penalty acts on the output of the layer in front of it: behind a neuron it
+acts on spikes.
 """
 
 from collections.abc import Callable
@@ -20,20 +21,20 @@ from .base import Layer
 
 
 class _Pull(NamedTuple):
-    """What a pass left: the gradient of the penalty on each of a unit's spikes."""
+    """What a pass keeps: the gradient of the penalty by each spike of a unit."""
 
     pull: object
 
 
 class _Slopes(NamedTuple):
-    """What a pass left: its input ``[M, C]``, and the gradient's offset and slope per channel."""
+    """What a pass keeps: its input ``[M, C]``, and the offset and slope of the gradient per channel."""
 
     x: object
     direct: Direct
 
 
 class _Penalty(Layer):
-    """What penalties share. A subclass leaves every unit's share of the penalty in ``shares``."""
+    """Base of the penalties. A subclass stores the term of every unit in ``shares``."""
 
     transient = Layer.transient | {"shares": nothing}
     carries = False
@@ -41,7 +42,7 @@ class _Penalty(Layer):
 
     @property
     def penalty(self) -> float:
-        """What the last pass that was stored added to the loss; where it lives elsewhere, the host waits for it."""
+        """The term that the last stored pass added to the loss. On a CUDA device, reading it waits for the device."""
         return 0.0 if self.shares is None else float(self.kernels.to_host(self.shares).sum(dtype=np.float64))
 
     def move(self, kernels, dtype):
@@ -50,7 +51,7 @@ class _Penalty(Layer):
 
 
 class _RatePenalty(_Penalty):
-    """A function of the units' firing rates. A subclass writes ``measure(s, value, pull)``, which calls its kernel."""
+    """A penalty on firing rates of units. A subclass writes ``measure(s, value, pull)``, which calls its kernel."""
 
     passes = "same"
     measure: Callable[..., None]
@@ -82,22 +83,24 @@ class _RatePenalty(_Penalty):
 
 
 class RateBand(_RatePenalty):
-    """Keep firing rates within a band: silent neurons are pulled up, busy ones held down. Input passed on as it is.
+    """Keep firing rates within a band: raise rates that are too low and reduce rates that are too high.
 
         penalty = weight * mean over units of [ max(low - r, 0)^2 + max(r - high, 0)^2 ]
 
-    r is a unit's firing rate, spikes a step: the mean of its spikes over the batch and time (and positions, for
-    channels). Bounds of both kinds on the rates are common in surrogate-gradient training (Zenke and Vogels 2021,
-    doi:10.1162/neco_a_01367); with low = high it is the rate regularisation of Bellec et al. 2018 (arXiv:1803.09574).
+    r is the firing rate of a unit in spikes per step: the mean of its spikes over samples and steps (for channels, also
+    over positions). Lower and upper bounds on rates are common in surrogate-gradient training (Zenke and Vogels 2021,
+    doi:10.1162/neco_a_01367). With low = high, the penalty is the rate regularisation of Bellec et al. 2018
+    (arXiv:1803.09574). The input is ``[T, N, ...]`` and is returned unchanged.
 
     Args:
-        low, high: the band, 0 <= low <= high <= 1.
-        weight: of the penalty in the loss, at least 0. Default 1.
+        low, high: bounds of the band, 0 <= low <= high <= 1.
+        weight: weight of the penalty in the loss, at least 0. Default 1.
         per: what a unit is: "neuron" (default; every feature at every position) or "channel".
-        name: shown in reports and errors; by default the class's name and a number.
+        name: shown in reports and errors. Default: the class's name and a number.
 
     Raises:
-        ValueError: a band that is not one, a negative weight.
+        ValueError: low exceeds high, a bound is outside [0, 1], the weight is negative, or per is unknown.
+        ShapeError: on building, the input has fewer than three axes.
     """
 
     def __init__(self, low: float, high: float, weight: float = 1.0, per: str = "neuron", name: str | None = None):
@@ -107,7 +110,7 @@ class RateBand(_RatePenalty):
             raise ValueError(f"RateBand: low must not exceed high; got low={low!r}, high={high!r}")
 
     def measure(self, s, value, pull):
-        """Fill every unit's share of the penalty, and its gradient on each of the unit's spikes."""
+        """Fill value with the term of every unit, and pull with its gradient by each spike of the unit."""
         self.kernels.rate_band(s, Band(self.low, self.high), self.weight, value, pull)
 
     def pieces(self):
@@ -115,23 +118,24 @@ class RateBand(_RatePenalty):
 
 
 class SpikePenalty(_RatePenalty):
-    """Make spikes rare. Input passed on as it is.
+    """Reduce the number of spikes.
 
-        "l1"    penalty = weight * mean over units of r        a price for every spike
-        "l2"    penalty = weight * mean over units of r^2      a price that grows with the rate: it spreads spikes out
+        "l1"    penalty = weight * mean over units of r        equal for every spike
+        "l2"    penalty = weight * mean over units of r^2      larger for units that fire often: rates become more equal
 
-    r is a unit's firing rate, as in `RateBand`. An L2 norm of single spikes would be the L1 norm, as 1^2 = 1; what is
-    squared is the rate.
+    r is the firing rate of a unit, as in `RateBand`. The norm "l2" squares the rate and not single spikes, because
+    1^2 = 1 would give the same penalty as "l1". The input is ``[T, N, ...]`` and is returned unchanged.
 
     Args:
-        weight: of the penalty in the loss, at least 0.
+        weight: weight of the penalty in the loss, at least 0.
         norm: "l1" (default) or "l2".
-        per: what a unit is: "neuron" (default; every feature at every position) or "channel". It makes no difference
-            to "l1".
-        name: shown in reports and errors; by default the class's name and a number.
+        per: what a unit is: "neuron" (default; every feature at every position) or "channel". The result of "l1" does
+            not depend on it.
+        name: shown in reports and errors. Default: the class's name and a number.
 
     Raises:
-        ValueError: a negative weight, an unknown norm.
+        ValueError: the weight is negative, or norm or per is unknown.
+        ShapeError: on building, the input has fewer than three axes.
     """
 
     def __init__(self, weight: float, norm: str = "l1", per: str = "neuron", name: str | None = None):
@@ -139,29 +143,30 @@ class SpikePenalty(_RatePenalty):
         self.norm = choice("SpikePenalty: norm", norm, ("l1", "l2"))
 
     def measure(self, s, value, pull):
-        """Fill every unit's share of the penalty, and its gradient on each of the unit's spikes."""
+        """Fill value with the term of every unit, and pull with its gradient by each spike of the unit."""
         self.kernels.rate_power(s, 1 if self.norm == "l1" else 2, self.weight, value, pull)
 
 
 class Divergence(_Penalty):
-    """Keep the distribution of a float signal near a normal one: currents in front of a neuron, or potentials of a
-    readout. Input passed on as it is.
+    """Keep the distribution of a float signal near a normal distribution: of currents in front of a neuron, or of the
+    potentials of a readout.
 
         penalty = weight * mean over channels of J,     J = 1/2 [ (v + D^2) / w + (w + D^2) / v ] - 1
 
-    D = m - target_mean; m is a channel's mean over time, batch and positions, v its variance and w = target_var, both
-    plus eps. J is the symmetric Kullback-Leibler divergence of the two normal distributions (docs/method.md,
-    D4). A neuron's own potentials are out of a layer's reach: `numsnn.PDA` has the objective for them.
+    Here D = m - target_mean, m is the mean of a channel over steps, samples and positions, v is its variance plus eps,
+    and w is target_var plus eps. J is the symmetric Kullback-Leibler divergence of the two normal distributions
+    (docs/method.md, D4). A layer cannot reach the potentials inside a neuron; `numsnn.PDA` has this objective for them.
+    The input is ``[T, N, ...]`` and is returned unchanged.
 
     Args:
-        weight: of the penalty in the loss, at least 0.
-        target_mean, target_var: of the distribution that is aimed at. Defaults 0 and 1.
-        eps: added to both variances, so that a constant channel stays finite. Default 1e-3.
-        name: shown in reports and errors; by default the class's name and a number.
+        weight: weight of the penalty in the loss, at least 0.
+        target_mean, target_var: mean and variance of the normal distribution. Defaults 0 and 1.
+        eps: added to both variances, so that the penalty of a constant channel is finite. Default 1e-3.
+        name: shown in reports and errors. Default: the class's name and a number.
 
     Raises:
-        ValueError: a negative weight, a variance or eps that is not positive.
-        ShapeError: on the pass, an input of spikes.
+        ValueError: the weight is negative, or a variance or eps is not positive.
+        ShapeError: the input has fewer than three axes or, in a pass, holds spikes.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""How convolutions and matrix products are computed: what was asked for, and what was done.
+"""Routes and precisions of convolutions and matrix products: those that were requested and those that were taken.
 
-On the CPU the fastest way depends on how many inputs are active, which changes while a network learns. It is measured
-and chosen for every call (see `kernels/cpu/route.py`), can be forced, and is told. On a CUDA device nothing is
-measured: NVIDIA's library is used where it is installed (see `kernels/cuda/route.py`).
+On the CPU the fastest route depends on the share of active inputs, which changes during training. The route is chosen
+for every call (see `kernels/cpu/route.py`), unless the user requests one, and the layer reports it. On a CUDA device
+the share has no influence: NVIDIA's library is used if it is installed (see `kernels/cuda/route.py`).
 """
 
 from collections.abc import Callable
@@ -16,20 +16,21 @@ from .parameter import Parameter
 
 
 class _Arrived(NamedTuple):
-    """What a pass left: its input, as the gradient of the weights needs it."""
+    """What a pass keeps: its input, which the gradient of the weights needs."""
 
     x: object
 
 
 class Routed(Layer):
-    """Base of the layers that multiply with weights. A subclass says how as ``taps(weight)``, ``geometry`` and
-    ``groups``: the convolution it is.
+    """Base of the layers that multiply with weights. A subclass describes its product as a convolution with
+    ``taps(weight)``, ``geometry`` and ``groups``.
 
     Attributes:
-        way: the route and the precision that are asked for; see `set_route` and `set_precision`. A layer that moves to
-            a device, or to a dtype, that lacks them goes back to the defaults.
-        routes: the ways taken by the last passes: "forward", "weight" and "input" (their gradients) -> name.
-        density: share of active inputs of the last forward pass; None where the target does not count them.
+        way: the requested route and precision; see `set_route` and `set_precision`. If the layer moves to a device or a
+            dtype that does not support them, they return to the defaults.
+        routes: the route that the last passes took, under "forward", "weight" (gradient of the weight) and "input"
+            (gradient of the input).
+        density: active share of the inputs in the last forward pass; None if the device does not count them.
     """
 
     transient = Layer.transient | {"_active": nothing, "_kept_of": nothing}
@@ -46,21 +47,21 @@ class Routed(Layer):
         self._active = self._kept = self._kept_of = None
 
     def keep(self, x, mode):
-        """Leave the input of a stored pass for the backward pass."""
+        """Keep the input of a stored pass for the backward pass."""
         self.kept = _Arrived(x) if mode.store else None
 
     def arrived(self):
-        """The input of the last stored pass, on the layer's device; spikes as uint8 where the layer takes them so."""
+        """Return the input of the last stored pass, on the layer's device; spikes may be uint8."""
         return self.kept.x
 
     @property
     def reads_spikes(self) -> bool:
-        """Whether the gradient of the input can be left out where a neuron does not look at it."""
+        """Whether the layer can skip elements of the input gradient that the neuron in front does not need."""
         return self.groups == 1
 
     @property
     def visible_limit(self) -> float:
-        """Share of visible inputs up to which the target leaves out the gradients of the others."""
+        """Share of visible inputs up to which the device skips the gradients of the other inputs."""
         return self.kernels.visible_limit(self.taps(self.weight.value), self.geometry, self.way)
 
     @property
@@ -68,17 +69,18 @@ class Routed(Layer):
         return None if self._active is None else self._active.density
 
     def sense(self, x):
-        """What the target wants to know of this pass's input."""
+        """Return the list of active inputs of this pass, in the form that the device needs."""
         self._active = self.kernels.active_inputs(x, self.dtype, self._active)
         return self._active
 
     def freeze(self):
-        """Say that the weights will not change any more: what is made of them is kept from pass to pass, until a pass
-        is stored for training, or the weights are other arrays."""
+        """Declare that the weights will not change. What the kernels prepare from them is then kept from pass to pass,
+        until a pass is stored for training or the weight is another array."""
         self._kept = {}
 
     def kept_weights(self, mode, weight):
-        """Where the target keeps what it makes of frozen weights; None where they may change."""
+        """Return the dictionary in which the device keeps what it prepares from frozen weights; None if the weights may
+        change."""
         if mode.store:
             self._kept = None
         elif self._kept is not None and self._kept_of is not weight:
@@ -96,22 +98,22 @@ class Routed(Layer):
 
 
 def set_route(net: Layer, route: str) -> Layer:
-    """Ask all convolutions and fully connected layers of a network to compute in one way.
+    """Request one route for all convolutions and fully connected layers of a network.
 
     Args:
-        net: a network or layer, on the device that it is to compute on.
-        route: "auto", the way that is fastest on the device at the precision asked for (default of a network).
-            On the CPU also "events" (active inputs alone; in gradients of inputs, those that the neuron in front can
-            see, where its surrogate ends somewhere), "winograd" (3x3 kernels of stride 1) or "dense". On a CUDA device
-            also "dense" (kernels of our own) or "library" (NVIDIA's cuBLAS, in float32 networks). The reference target
-            takes them all and computes in its one way. A layer whose shape does not allow the way takes the nearest
-            one, see its ``routes``.
+        net: a network or layer, on the device on which it will compute.
+        route: "auto" requests the fastest route on the device at the requested precision; a new network uses it.
+            The CPU also supports "events" (active inputs only; in input gradients, only the elements that the neuron in
+            front can see, if its surrogate has a limited reach), "winograd" (3x3 kernels of stride 1) and "dense". A
+            CUDA device also supports "dense" (the package's own kernels) and "library" (NVIDIA's cuBLAS, in float32
+            networks). The device "reference" accepts every route and always computes in the same way. A layer whose
+            shape does not allow the route takes the nearest one; its ``routes`` says which one it took.
 
     Returns:
-        the network itself.
+        The network itself.
 
     Raises:
-        ValueError: another route, a precision, or a route that a layer's device lacks.
+        ValueError: the route is unknown, is the name of a precision, or is not available on the device of a layer.
     """
     if route in PRECISIONS:
         raise ValueError(f"set_route: {route!r} is a precision, not a route; use set_precision(net, {route!r})")
@@ -120,27 +122,28 @@ def set_route(net: Layer, route: str) -> Layer:
 
 
 def set_precision(net: Layer, precision: str) -> Layer:
-    """Ask all convolutions and fully connected layers of a network to round the factors of their products.
+    """Request one precision for all convolutions and fully connected layers of a network.
 
     Args:
-        net: a network or layer, on the device that it is to compute on.
-        precision: "float32", nothing is rounded (default of a network); on a CUDA device with NVIDIA's cuBLAS, for
-            float32 networks, also what tensor cores multiply: "tf32" (10 bits behind the point), "bfloat16" (7 bits)
-            or "float16" (10 bits, numbers up to 65504). Sums stay float32. Convolutions of several groups are computed
-            in float32 by kernels of our own, see a layer's ``routes``.
+        net: a network or layer, on the device on which it will compute.
+        precision: how the factors of products are rounded. "float32": they are not rounded; a new network uses this.
+            On a CUDA device with NVIDIA's cuBLAS, float32 networks also support the formats of tensor cores: "tf32" (10
+            bits after the binary point), "bfloat16" (7 bits) and "float16" (10 bits, numbers up to 65504). Sums stay in
+            float32. Convolutions with several groups always compute in float32, with the package's own kernels; the
+            ``routes`` of a layer say so.
 
     Returns:
-        the network itself.
+        The network itself.
 
     Raises:
-        ValueError: another precision, or one that a layer's device, dtype or route lacks.
+        ValueError: the precision is unknown, or the device, dtype or route of a layer does not support it.
     """
     precision = choice("set_precision: precision", precision, PRECISIONS)
     return _ask(net, "set_precision", lambda way: way._replace(precision=precision))
 
 
 def _ask(net, what, change):
-    """Change the way of all layers, or of none."""
+    """Change route or precision of all layers, or of none if one of them does not support the change."""
     layers = [layer for layer in net.walk() if isinstance(layer, Routed)]
     for layer in layers:
         missing = layer.kernels.lacks(change(layer.way), layer.dtype)

@@ -1,4 +1,4 @@
-"""Layers without arithmetic of their own: flattening and dropout."""
+"""Flattening and dropout."""
 
 import zlib
 from math import prod
@@ -9,13 +9,22 @@ from .base import Layer
 
 
 class _Shape(NamedTuple):
-    """What a pass left: the shape of its input."""
+    """What a pass keeps: the shape of its input."""
 
     shape: tuple
 
 
 class Flatten(Layer):
-    """``[T, N, H, W, C]`` -> ``[T, N, H W C]``, ``[T, N, L, C]`` -> ``[T, N, L C]``; a view, nothing is copied."""
+    """Merge positions and channels: ``[T, N, H, W, C]`` -> ``[T, N, H W C]``, ``[T, N, L, C]`` -> ``[T, N, L C]``.
+
+    The output is a view of the input; nothing is copied.
+
+    Args:
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ShapeError: on building, the input has fewer than three axes.
+    """
 
     carries = False
     passes = "reshape"
@@ -34,22 +43,27 @@ class Flatten(Layer):
 
 
 class _Mask(NamedTuple):
-    """What a pass through `Dropout` left: whether it dropped anything, and the seed that its mask is a function of."""
+    """What a pass through `Dropout` keeps: whether it dropped features, and the seed of its dropout mask."""
 
     active: bool
     seed: int
 
 
 class Dropout(Layer):
-    """Zero a share of the features and scale the others by 1 / (1 - p), in training only. Shape kept.
+    """Set a share of the features to zero and scale the others by 1 / (1 - p), in training only. ``[T, N, ...]`` of any
+    rank; the output has the same shape.
 
-    One mask serves all time steps: a connection is missing for the whole sample, as in SpikingJelly and unlike a mask a
-    step, which would only add noise to the potential. The mask is a function of the pass's seed and the feature's
-    index.
+    All time steps use the same dropout mask, so that a dropped feature is missing for the whole sequence, as in
+    SpikingJelly. One mask per step would only add noise to the potential. The mask depends on the seed of the pass, the
+    name of the layer and the index of the feature. Source: Srivastava et al. 2014 (JMLR 15).
 
     Args:
-        p: share that is dropped, in [0, 1). Default 0.5.
-        name: shown in reports and errors; by default the class's name and a number.
+        p: share of the features that is dropped, in [0, 1). Default 0.5.
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ValueError: p is outside [0, 1).
+        ShapeError: on building, the input has fewer than two axes.
     """
 
     carries = False
@@ -65,7 +79,7 @@ class Dropout(Layer):
         return shape
 
     def compute(self, x, mode):
-        seed = mode.seed ^ zlib.crc32(self.path.encode())  # layers of one pass drop different features
+        seed = mode.seed ^ zlib.crc32(self.path.encode())  # each layer of a pass drops other features
         active = mode.training and self.p > 0
         self.kept = _Mask(active, seed) if mode.store else None
         return self._drop(x, seed, self.buffer("y", x.shape)) if active else x

@@ -1,15 +1,15 @@
-"""Shapes: what layers expect of their inputs, and the forms that kernels take."""
+"""Shapes: checks of the inputs of layers, and the forms that kernels take."""
 
 from ..errors import ShapeError
 
 
 def refuse(layer, shape, expected: str):
-    """Raise the ShapeError of an input that does not fit a layer."""
+    """Raise the ShapeError for an input whose shape does not fit a layer."""
     raise ShapeError(f"{layer.path} ({type(layer).__name__}): input must be {expected}; got {tuple(shape)}")
 
 
 def need_channels(layer, shape, channels: int, ranks: tuple[int, ...]) -> None:
-    """Refuse an input of another rank, or with another number of channels."""
+    """Refuse an input whose rank is not one of ranks, or whose number of channels differs."""
     positions = {3: "", 4: "L, ", 5: "H, W, "}
     forms = " or ".join(f"[T, N, {positions[rank]}{channels}]" for rank in ranks)
     if len(shape) not in ranks or shape[-1] != channels:
@@ -19,7 +19,7 @@ def need_channels(layer, shape, channels: int, ranks: tuple[int, ...]) -> None:
 
 
 def keep_channels(layer, shape) -> None:
-    """Refuse an input with other channels than the layer was built for."""
+    """Refuse an input whose number of channels differs from the one that the layer was built for."""
     if layer.built and shape[-1] != layer.input_shape[-1]:
         refuse(layer, shape, f"[..., {layer.input_shape[-1]}], the channels the layer was built for")
 
@@ -35,8 +35,8 @@ def pictures(x):
 
 
 def window_extent(layer, shape):
-    """(Ho, Wo), or (Lo,) of sequences, of a layer with a ``window`` (kernel size, stride, padding); refuses a window
-    larger than the padded input."""
+    """Return (Ho, Wo) for pictures or (Lo,) for sequences, for a layer with a ``window`` (kernel size, stride,
+    padding). Refuse a window that is larger than the padded input."""
     positions = shape[2:-1]
     kernels, strides, paddings = (part[-len(positions) :] for part in layer.window)
     sizes = []

@@ -1,4 +1,4 @@
-"""The arrays that make up a network, by their full names: what a checkpoint stores."""
+"""The parameters and statistics of a network by their full names, as a checkpoint stores them."""
 
 from ..errors import ShapeError
 from .names import title
@@ -34,7 +34,7 @@ def load_state(net, given) -> None:
         raise ShapeError(f"{title(net)}.load_state: {sorted(unknown)[0]!r} is not part of this network")
     growing = {f"{name}.{key}" for name, layer in net.named() for key in layer.growing_statistics}
     for name, shape in expected.items():
-        free = 1 if name in growing else 0  # a correction may have been tracked for any number of steps
+        free = 1 if name in growing else 0  # the first extent of a correction is the number of tracked steps
         if len(given[name].shape) != len(shape) or given[name].shape[free:] != shape[free:]:
             raise ShapeError(f"{title(net)}.load_state: {name!r} must have shape {shape}; got {given[name].shape}")
     for name, p in trained.items():

@@ -1,4 +1,4 @@
-"""Networks fed one step at a time, for inputs that are long or never end."""
+"""Streams: networks that take one time step at a time, for long or endless inputs."""
 
 from dataclasses import replace
 
@@ -11,16 +11,17 @@ from .names import title
 
 
 class Stream:
-    """A network at inference that is given one time step after the other; made by ``net.stream()``.
+    """A network at inference that takes one time step after the other; ``net.stream()`` makes it.
 
-    The spikes are those of the whole sequence given at once. Nothing but potentials and the like is kept between steps,
-    so that memory does not grow with time. The network itself may be used otherwise meanwhile.
+    The spikes are the same as those for the whole sequence in one pass. Only the carried states, such as potentials,
+    are stored between steps, so memory does not grow with time. The network itself may be used for other passes in the
+    meantime.
 
     Args:
-        net: any network whose layers declare whether they carry something from step to step.
+        net: a network whose layers all declare whether they carry a state from step to step.
 
     Attributes:
-        steps: how many steps were fed since the start or the last `reset`.
+        steps: number of steps since the start or the last `reset`.
 
     Raises:
         TypeError: ``carries`` of a layer is None.
@@ -32,34 +33,34 @@ class Stream:
         self.reset()
 
     def reset(self) -> None:
-        """Start from rest again; the number of samples may then be another one."""
+        """Start from rest again. The next input may have another number of samples."""
         self.steps, self._samples = 0, None
         self._mode = replace(INFERENCE, carried={})
 
     def step(self, x) -> np.ndarray:
-        """The output of one time step.
+        """Return the output of one time step.
 
         Args:
             x: ``[N, C]`` or ``[N, H, W, C]``, uint8 or the network's float dtype. A network that begins with a `Repeat`
-                is given its picture at every step.
+                takes its picture at every step.
 
         Returns:
             ``[N, K]`` or ``[N, H, W, K]``, a new array.
 
         Raises:
-            ShapeError: wrong rank, channels or dtype, or another number of samples than at the step before.
-            ValueError: NaN or inf in x.
+            ShapeError: the rank, the number of channels or the dtype is wrong, or the number of samples differs from
+                that of the step before.
+            ValueError: x holds NaN or inf.
         """
         return self.feed(x if self.net.takes_pictures else np.asarray(x)[None])[0]
 
     def feed(self, x) -> np.ndarray:
-        """The output of several steps at once: ``[T, N, ...]`` in, ``[T, N, ...]`` out; errors as for `step`."""
+        """Return the output ``[T, N, ...]`` of several steps ``[T, N, ...]`` in one pass; the errors are those of
+        `step`."""
         x = self.net.admit(x)
         samples = x.shape[0 if self.net.takes_pictures else 1]
         if self._samples not in (None, samples):
-            raise ShapeError(
-                f"{title(self.net)}: the stream is of {self._samples} samples; got {samples}. Call reset()"
-            )
+            raise ShapeError(f"{title(self.net)}: the stream has {self._samples} samples; got {samples}. Call reset()")
         y = self.net.kernels.to_host(self.net.forward(x, self._mode))
         self._samples = samples
         self.steps += len(y)

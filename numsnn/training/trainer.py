@@ -46,17 +46,16 @@ class Trainer:
         seed: determines the initial weights, the order of samples and dropout. All random numbers are a function of the
             seed and the position in the run, so that a run can be repeated, stopped and resumed bit for bit. Default 0.
         batch_size: samples per training step. Default 64.
-        truncate: number of steps after which gradients are cut off (truncated BPTT): a sequence goes through in chunks
-            of this number of steps, each with its own loss, backward pass and update, and the state of the neurons is
-            carried. Needs inputs with a time axis. Default None: gradients go back through all steps.
+        truncate: number of steps per chunk (truncated BPTT). Each chunk has its own loss, backward pass and update;
+            states are carried to the next chunk, but gradients do not go back to the one before. Needs inputs with a
+            time axis. Default None: gradients go back through all steps.
         clip_norm: largest global norm of the gradients. Default None: gradients are not clipped.
         out: folder of the run, made if it is missing, for metrics.jsonl, checkpoint.h5 (best epoch) and last.h5.
             Default None: nothing is written.
         save_every: seconds between writings of last.h5 within an epoch; 0 writes it after every batch. It is also
             written after every epoch. Default 60.
         on_batch: function that is called with the trainer after every training step.
-        on_epoch: function that is called with the trainer and the epoch's metrics after every epoch. If it returns
-            True, the run ends.
+        on_epoch: function called with the trainer and the epoch's metrics after every epoch; True ends the run.
 
     Raises:
         ValueError: an argument is out of range.
@@ -331,8 +330,7 @@ class Trainer:
         return Evaluation(total / len(right), accuracy, confusion, time.perf_counter() - started)
 
     def predict(self, x) -> np.ndarray:
-        """Return the class of every sample, ``[N]`` int64, by the rule of the loss (largest mean, maximum or earliest
-        spike).
+        """Return the class of every sample, int64 ``[N]``, by the loss's rule: largest mean, maximum or first spike.
 
         Args:
             x: samples first: ``[N, H, W, C]`` or ``[N, F]``, as in a dataset.
@@ -382,8 +380,7 @@ class Trainer:
 
         Raises:
             FileNotFoundError: the file does not exist.
-            CheckpointError: the file is damaged, holds no training state, or belongs to another network, seed or
-                settings.
+            CheckpointError: the file is damaged, lacks a training state, or is of another network, seed or settings.
         """
         net, arrays, training = checkpoint.read(path)
         if training is None:

@@ -1,4 +1,4 @@
-"""The benchmarks are a package in the repository's root; helpers of these tests stand beside this file."""
+"""Setup: the benchmarks are a package in the root of the repository; helpers of these tests are in this folder."""
 
 import sys
 from pathlib import Path

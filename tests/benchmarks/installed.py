@@ -1,4 +1,4 @@
-"""The peers that are installed here."""
+"""The peers that are installed in this environment."""
 
 import importlib
 import warnings

@@ -1,4 +1,4 @@
-"""Results as `benchmarks.speed.compare` and `benchmarks.accuracy.compare` give them, small and made up."""
+"""Small made-up results in the form of `benchmarks.speed.compare` and `benchmarks.accuracy.compare`."""
 
 TIMES = {"median": 2.0, "min": 1.0, "max": 3.0, "count": 5}
 

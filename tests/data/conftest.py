@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import their writers by name."""
+"""Setup for the tests in this folder: they can import its helpers by name."""
 
 import sys
 from pathlib import Path

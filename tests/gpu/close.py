@@ -1,8 +1,9 @@
-"""How far results in float32 may lie apart where sums are added in another order and spikes may tip over.
+"""Bounds on the difference of float32 results if sums are added in another order and spikes may change.
 
-A sum of n terms errs by about sqrt(n) roundings of eps/2 of its terms' norm. The largest sums here have 16,384 terms:
-128 times 6e-8. A potential that comes that close to its threshold may fall on either side. What follows from it is as
-large as what does not, and the norm of a difference grows with the root of the share that differs.
+The error of a sum of n terms is about sqrt(n) roundings of eps/2, relative to the norm of its terms. The largest sums
+here have 16,384 terms, so the error is 128 times 6e-8. A potential this close to its threshold may lie on either side.
+Values that depend on such a spike may differ by their own size, and the norm of a difference grows with the square root
+of the share of values that differ.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Tests at real sizes, which need a CUDA device: ``pytest -m gpu``. They skip elsewhere.
 
-Memory errors and races are looked for by NVIDIA's compute-sanitizer, which makes everything many times slower:
+NVIDIA's compute-sanitizer finds memory errors and races; it makes the tests many times slower:
 
     compute-sanitizer --tool memcheck python -m pytest -m gpu tests/gpu/test_kernels.py -x
     compute-sanitizer --tool racecheck python -m pytest -m gpu tests/gpu/test_kernels.py -x

@@ -1,4 +1,4 @@
-"""Networks with everything layers can do, of any size, and steps of theirs on a device."""
+"""Networks of any size with all kinds of layers, and training steps of them on a device."""
 
 import numpy as np
 

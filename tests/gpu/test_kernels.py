@@ -1,4 +1,4 @@
-"""Every kernel of the CUDA target at real sizes, as the CPU's."""
+"""Every kernel of the CUDA device at real sizes, compared with the CPU's."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Whole training steps in float32 at real sizes, as the CPU's."""
+"""Whole training steps in float32 at real sizes, compared with the CPU's."""
 
 import numpy as np
 import pytest

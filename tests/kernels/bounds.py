@@ -1,4 +1,4 @@
-"""How far two correct computations of one number may lie apart, and what gradients are held against.
+"""Bounds on the difference of two correct computations of one number, and checks of gradients.
 
 A correctly rounded operation errs by at most eps/2 of its result. Two computations with `ops` operations each
 on the way to a result, none of whose intermediate magnitudes exceeds `scale`, therefore differ by at most
@@ -11,19 +11,19 @@ import numpy as np
 REALS = (np.float32, np.float64)
 
 PROMISE = 1e-10
-"""What compiled kernels promise in float64: this close to the reference, relative to its largest value."""
+"""Largest difference of compiled kernels from the reference in float64, relative to the largest value."""
 
 STEP = 1e-5
 """Step of central differences in float64: they err by STEP^2 / 6 = 2e-11 third derivatives (of a few hundred
 at most for widths of 1/2 and more) and by eps / STEP = 2e-11 times the loss. Both stay far below GRADIENT."""
 
 GRADIENT = 1e-6
-"""What gradients promise in float64: this close to central differences, relative to the largest entry."""
+"""Largest difference of gradients from central differences in float64, relative to the largest entry."""
 
 
 def agree(got, want, ops, scale):
-    """Assert that got lies within the rounding of `ops` operations on numbers of size `scale` from want,
-    whose type and shape it has; in float64 also within the promise."""
+    """Assert that got has the type and shape of want and differs from it by at most the rounding of `ops` operations on
+    numbers of size `scale`; in float64 also by at most the promised bound."""
     got, want = np.asarray(got), np.asarray(want)
     assert got.shape == want.shape
     assert got.dtype == want.dtype
@@ -45,7 +45,7 @@ def within(got, want, bound):
 
 
 def numeric_gradient(loss, x):
-    """Central differences of loss() by the float64 array x, which is moved in place and put back."""
+    """Return central differences of loss() by the float64 array x, which is changed in place and restored."""
     gradient = np.empty_like(x)
     for at in np.ndindex(x.shape):
         before = x[at]

@@ -1,20 +1,21 @@
-"""Compiles every CUDA kernel without a device, and tells what came out: python compile_ptx.py OUT [PROCESSES]
+"""Compile every CUDA kernel without a device and report the results: python compile_ptx.py OUT [PROCESSES]
 
-With no processes nothing is compiled, and entries end with the key.
+If PROCESSES is 0, nothing is compiled, and the entries end with the key.
 
-Writes JSON: "missing", functions that the target does not have, and "kernels", a list with an entry for every kernel,
-combination of argument types, and compute capability:
+The script writes JSON with "missing", the functions that the device does not have, and "kernels", a list with one entry
+per kernel, combination of argument types and compute capability:
 
-    module, kernel      where it stands, and its name
-    variant             the flags and equations that its factory closed over
-    callers             the functions of the target that start it
-    types               of its arguments
-    key                 of what it closes over: where its machine code is looked for on disk
-    cc                  compute capability, [9, 0] and the like
-    double              how many instructions are in float64
-    vectors             how many loads and stores move 16 bytes
-    registers, stack, spills, shared    of the machine code: registers a thread, and bytes
-    seconds             to compile and link
+    module, kernel      module and name of the kernel
+    variant             flags and equations in the closure of the kernel
+    callers             functions of the device that start the kernel
+    types               types of its arguments
+    key                 key under which its machine code is stored on disk
+    cc                  compute capability, such as [9, 0]
+    double              number of instructions in float64
+    vectors             number of loads and stores that move 16 bytes
+    registers           registers per thread in the machine code
+    stack, spills, shared    bytes of stack, of spilled registers and of shared memory in the machine code
+    seconds             time to compile and link
 """
 
 import json
@@ -40,7 +41,7 @@ CAPABILITIES = (8, 0), (9, 0)
 
 
 def variant(kernel):
-    """What a factory closed over, as text."""
+    """Return the contents of the closure of a kernel as text."""
     return _closure(kernel.py_func)
 
 
@@ -50,7 +51,7 @@ def _closure(function):
 
 
 def _text(value):
-    """A function by its name and what it closes over in turn: two rules make functions of one name."""
+    """Describe a function by its name and its own closure, because two rules make functions of the same name."""
     if isinstance(value, python_types.FunctionType):
         return f"{value.__name__}({_closure(value)})" if value.__closure__ else value.__name__
     name = getattr(value, "__name__", None)
@@ -58,12 +59,12 @@ def _text(value):
 
 
 def key(kernel):
-    """What its machine code is found by on disk."""
+    """Return the key under which the machine code of a kernel is stored on disk."""
     return machine_code.digest(kernel.py_func)
 
 
 def compiled(kernel, argument_types):
-    """A kernel's library, as a launch makes it."""
+    """Compile a kernel as a launch does, and return its library."""
     options = {name: value for name, value in kernel.targetoptions.items() if name in ("fastmath", "max_registers")}
     result = compile_cuda(
         kernel.py_func,
@@ -82,7 +83,7 @@ def compiled(kernel, argument_types):
 
 
 def described(task):
-    """What is known of one kernel and combination of types without compiling."""
+    """Return the part of an entry that is known without compiling."""
     kernel, argument_types = TASKS[task]
     return {
         "kernel": kernel.py_func.__name__,
@@ -95,7 +96,8 @@ def described(task):
 
 
 def measured(task):
-    """The entries of one kernel and combination of types; lowered once, as nothing there depends on the device."""
+    """Return the entries of one kernel and combination of types. The kernel is lowered once for all capabilities,
+    because this step does not depend on the capability."""
     common, start = described(task), time.perf_counter()
     try:
         library = compiled(*TASKS[task])
@@ -111,7 +113,7 @@ def measured(task):
 
 
 def counts(ptx):
-    """Instructions in float64, and accesses of 16 bytes."""
+    """Count the instructions in float64 and the accesses of 16 bytes."""
     body = [line for line in ptx.splitlines() if re.match(r"\s+(@\S+\s+)?[a-z]", line)]
     wide = r"(ld|st)\.\S*v(4\.[bfus]32|2\.[bfus]64)"
     return {
@@ -121,7 +123,7 @@ def counts(ptx):
 
 
 def linked(ptx, capability):
-    """What ptxas says of the machine code."""
+    """Link the code and return what ptxas reports on the machine code."""
     options = LinkerOptions(arch=f"sm_{capability[0]}{capability[1]}", ptxas_options=["-v"])
     linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
     linker.link("cubin")

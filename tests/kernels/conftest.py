@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import its helpers by name; cuts work into very small tiles on request."""
+"""Setup for the tests in this folder: they can import its helpers by name and request very small tiles."""
 
 import sys
 from importlib import import_module
@@ -44,7 +44,7 @@ machine code would go on with the size that was there when it was compiled."""
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    """Tiles of a few elements: small arrays then have dozens of them, the last one cut short."""
+    """Set tiles of a few elements, so that small arrays have dozens of tiles and an incomplete last one."""
     for module, sizes in CPU_SIZES.items():
         for name, size in sizes.items():
             monkeypatch.setattr(import_module(f"numsnn.kernels.cpu.{module}"), name, size)

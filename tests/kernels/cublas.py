@@ -1,5 +1,5 @@
-"""A stand-in for nvmath.bindings.cublas in the simulator: checks what it is called with as the library would, and
-computes with NumPy on the memory it is pointed to."""
+"""A replacement for nvmath.bindings.cublas in the simulator. It checks its arguments as the library would, and computes
+with NumPy on the memory that the pointers give."""
 
 import ctypes
 
@@ -8,7 +8,7 @@ import numpy as np
 from numsnn.kernels.cuda.ways import library
 
 ROUNDED = {"float32": 23, "tf32": 10, "bfloat16": 7, "float16": 10}
-"""Route -> bits behind the point of the factors."""
+"""Number of bits after the binary point of the factors, by route."""
 
 
 class cuBLASError(Exception):
@@ -16,14 +16,14 @@ class cuBLASError(Exception):
 
 
 def rounded(x, bits):
-    """float32 numbers with so many bits behind the point, halves away from zero."""
+    """Round float32 numbers to this number of bits after the binary point; halves are rounded away from zero."""
     drop = 23 - bits
     whole = x.view(np.uint32) + np.uint32((1 << drop) >> 1)
     return (whole & ~np.uint32((1 << drop) - 1)).view(np.float32)
 
 
 def _matrix(pointer, rows, columns, pitch):
-    """A matrix that is stored column by column, `pitch` numbers from one to the next."""
+    """Return a matrix that is stored column by column; columns begin `pitch` numbers apart."""
     assert pitch >= max(1, rows)
     count = pitch * (columns - 1) + rows
     memory = np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float)), (count,))
@@ -31,10 +31,10 @@ def _matrix(pointer, rows, columns, pitch):
 
 
 class Library:
-    """The functions that are used, with the bindings' arguments.
+    """The functions of the bindings that the package uses, with the same arguments.
 
     Attributes:
-        calls: (m, n, k, compute type, whether added to what was there) of every product.
+        calls: (m, n, k, compute type, whether the product is added to the old result) of every product.
     """
 
     HANDLE, VERSION = 4711, 131001

@@ -1,4 +1,4 @@
-"""Calls every function of the CUDA target in every way that makes another kernel of it, for `compile_ptx.py`."""
+"""Calls of every CUDA kernel function with all arguments that lead to different kernels, for `compile_ptx.py`."""
 
 from contextlib import contextmanager
 from itertools import product
@@ -19,7 +19,7 @@ from numsnn.kernels.rules import LEAKY, SCALED, SCALED_SYNAPTIC, SYNAPTIC
 from numsnn.kernels.types import Direct, Extensions, Firing, Geometry, Moments, Momentum, Norm, Reset, Stored, Wanted
 
 MISSING = []
-"""Functions that were asked for and that the target does not have."""
+"""Functions that were called and that the device does not have."""
 
 FLOAT_FOR_SPIKES = (
     "add",
@@ -35,7 +35,7 @@ FLOAT_FOR_SPIKES = (
     "rate_band",
     "repeat",
 )
-"""Whose workload feeds spikes where layers may also feed numbers."""
+"""Functions whose workload passes spikes, although layers may also pass floats."""
 
 SPIKES_FOR_FLOAT = (
     "concat",
@@ -46,7 +46,7 @@ SPIKES_FOR_FLOAT = (
     "repeat",
     "scale_steps_forward",
 )
-"""The other way round."""
+"""Functions whose workload passes floats, although layers may also pass spikes."""
 
 PRODUCTS = (
     "conv2d_backward_input",
@@ -56,23 +56,23 @@ PRODUCTS = (
     "linear_backward_weight",
     "linear_forward",
 )
-"""What NVIDIA's library does, where it is installed."""
+"""Functions that use NVIDIA's library if it is installed."""
 
 HOST_ONLY = {"active_inputs"}
-"""Whose workload looks at what is the host's."""
+"""Functions whose workload reads arrays on the host."""
 
 RESETS = 0.0, None, "none"
 
 NARROW, WIDE = (3, 70, 17), (3, 40, 32)
-"""Shapes of currents ``[T, M, C]``: channels that are no multiple of 4, and such that are."""
+"""Shapes of currents ``[T, M, C]``, with a number of channels that is not a multiple of 4, and with one that is."""
 
 LONGER = (10, 70, 17), (16, 70, 17), (9, 40, 32)
-"""Sequences of which the backward pass keeps other numbers of steps in registers, or that it sweeps."""
+"""Shapes for which the backward pass keeps another number of steps in registers, or computes segments of time."""
 
 
 def everything():
-    """All of it."""
-    neuron.LEAST_WIDE = 1  # small arrays are taken four channels at a time, too
+    """Make all calls."""
+    neuron.LEAST_WIDE = 1  # threads compute four channels at a time for small arrays, too
     library.multiply = lambda *arguments, **named: None
     library.available = lambda: False
     for name in sorted(WORKLOADS.keys() - HOST_ONLY):
@@ -104,7 +104,7 @@ def everything():
 
 @contextmanager
 def drawing(**others):
-    """In workloads these functions draw instead of those of their names."""
+    """Replace functions of the workloads that draw random arrays."""
     before = {name: getattr(workloads, name) for name in others}
     for module in (workloads, workloads_layers):
         vars(module).update(others)
@@ -114,7 +114,7 @@ def drawing(**others):
 
 
 def _as(name, work):
-    """Do it under this name."""
+    """Do the work and record the kernels that it starts under this name."""
     if not hasattr(twin, name):
         MISSING.extend([name] if name not in MISSING else [])
         return
@@ -124,7 +124,7 @@ def _as(name, work):
 
 
 def one_by_one(count):
-    """Flags: none, all, and each alone."""
+    """Return combinations of flags: none set, all set, and each one set alone."""
     yield from ((False,) * count, (True,) * count)
     yield from (tuple(k == on for k in range(count)) for on in range(count))
 
@@ -134,13 +134,13 @@ def vectors(rng, count, channels):
 
 
 def plain_descent(k, rng):
-    """Without momentum."""
+    """Call gradient descent without momentum."""
     segments = workloads.segments()
     k.sgd_update(*normal(rng, 2, segments.ends[-1]), None, segments, 0.7, Momentum(0.0, False))
 
 
 def large_products(k, rng):
-    """Such that fill a device, for which tiles are larger."""
+    """Call products that are large enough to fill a device, so that larger tiles are used."""
     w, y = normal(rng, 3, 3, 64, 64), empty(32, 32, 32, 64)
     geometry = Geometry((1, 1), (1, 1))
     for draw in (normal, spikes):

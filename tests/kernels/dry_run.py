@@ -1,5 +1,5 @@
-"""Calls of the CUDA target without a device: nothing is allocated, copied or started; what would have been compiled is
-noted down. For a process of its own: it replaces parts of Numba."""
+"""Dry runs of the CUDA device: nothing is allocated, copied or started, and the kernels that a real run would compile
+are recorded. Use this module in a separate process, because it replaces parts of Numba."""
 
 from types import SimpleNamespace
 
@@ -9,10 +9,10 @@ from numba.cuda import dispatcher
 from numba.np.numpy_support import from_dtype
 
 LAUNCHES = {}
-"""(kernel, types of its arguments) -> names of the functions that started it, in the order of their first start."""
+"""Maps (kernel, types of its arguments) to the names of the functions that started it, in the order of first starts."""
 
 CALLERS = []
-"""Filled by whoever calls functions of the target: the name of the one at work stands last."""
+"""Stack of names of functions; a caller appends the name of a function while that function runs."""
 
 DEVICE = SimpleNamespace(
     compute_capability=(9, 0), name=b"a stand-in", MULTIPROCESSOR_COUNT=132, MAX_SHARED_MEMORY_PER_BLOCK=49152
@@ -20,7 +20,7 @@ DEVICE = SimpleNamespace(
 
 
 class Memory:
-    """Stands in for Numba's arrays in device memory."""
+    """Replaces Numba's arrays in device memory."""
 
     def __init__(self, shape, dtype):
         self.shape, self.dtype = shape, np.dtype(dtype)
@@ -42,7 +42,7 @@ class Memory:
 
 
 class Stream:
-    """Stands in for streams and events."""
+    """Replaces streams and events."""
 
     handle = SimpleNamespace(value=0)
 
@@ -53,7 +53,7 @@ class Stream:
 
 
 def type_of(x):
-    """The type that Numba compiles for."""
+    """Return the type for which Numba compiles an argument."""
     if isinstance(x, Memory):
         return types.Array(from_dtype(x.dtype), len(x.shape), "C")
     if isinstance(x, bool | np.bool_):
@@ -70,7 +70,7 @@ def type_of(x):
 
 
 def note_launches():
-    """From now on calls are dry."""
+    """Turn all further calls into dry runs."""
     cuda.stream = cuda.event = lambda *arguments, **named: Stream()
     cuda.pinned_array, cuda.device_array = np.zeros, Memory
     cuda.get_current_device = dispatcher.get_current_device = lambda: DEVICE

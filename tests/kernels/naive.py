@@ -1,7 +1,7 @@
-"""An oracle in plain loops over Python numbers, written from the equations and from nothing else.
+"""An independent oracle: plain loops over Python numbers that follow the equations literally.
 
-Arguments are anything that can be indexed, results are nested lists. Nothing is fast, nothing is shared with
-the package, and no formula is rearranged.
+Arguments are objects that can be indexed, and results are nested lists. The oracle is slow, shares no code with the
+package and does not rearrange formulas.
 """
 
 import math
@@ -56,17 +56,17 @@ KINKS = {
     "fast_sigmoid": (0.0,),
     "parabola": (-1.0, 1.0),
 }
-"""Where a density is not differentiable (rectangle: not continuous). Differences must not straddle these."""
+"""Points at which a density is not differentiable (rectangle: not continuous). Differences must not cross them."""
 
 
 # --- the neuron ---------------------------------------------------------------------------------------------
 
 
 def lif_forward(i, beta, theta, d, v_reset, decay_input, surrogate, alpha, frozen=None):
-    """Potentials and spikes ``[T][M][C]`` of currents i of that shape.
+    """Return potentials and spikes ``[T][M][C]`` for currents i of the same shape.
 
-    frozen: spikes ``[T][M][C]`` that the reset uses in place of the neuron's own. Differentiating the result
-    is what back-propagation with a detached reset does.
+    frozen: spikes ``[T][M][C]`` that the reset uses in place of the neuron's own spikes. The derivative of the result
+    equals the gradient of backpropagation with a detached reset.
     """
     steps, rows, channels = len(i), len(i[0]), len(beta)
     u = [[[0.0] * channels for _ in range(rows)] for _ in range(steps)]
@@ -95,7 +95,7 @@ def lif_forward(i, beta, theta, d, v_reset, decay_input, surrogate, alpha, froze
 
 
 def zeros(*shape):
-    """Nested lists of zeros."""
+    """Return nested lists of zeros."""
     return [0.0] * shape[0] if len(shape) == 1 else [zeros(*shape[1:]) for _ in range(shape[0])]
 
 
@@ -144,7 +144,7 @@ def conv2d_forward(x, w, b, stride, padding, groups):
 
 
 def conv2d_backward(x, w, dy, stride, padding, groups):
-    """dx and dw: every product hands the output's gradient to both of its factors."""
+    """Return dx and dw: every product passes the gradient of the output to both of its factors."""
     dx, dw = zeros(*x.shape), zeros(*w.shape)
     for at_y, at_x, at_w in _products(x.shape, w.shape, stride, padding, groups):
         (n, iy, ix, i), (ky, kx, k, o) = at_x, at_w
@@ -163,7 +163,7 @@ def avg_pool2d_forward(x, kernel, stride, padding):
 
 
 def avg_pool2d_backward(dy, shape, kernel, stride, padding):
-    """Every position of a window gets an equal share."""
+    """Return dx: every position of a window receives an equal part of its gradient."""
     dx = zeros(*shape)
     for b, oy, ox, _, _, iy, ix in windows(shape, kernel, stride, padding):
         for c in range(shape[3]):
@@ -187,7 +187,7 @@ def max_pool2d_forward(x, kernel, stride, padding):
 
 
 def max_pool2d_backward(dy, index, shape, kernel, stride, padding):
-    """The winner of a window gets the window's gradient."""
+    """Return dx: the maximum of a window receives the whole gradient of the window."""
     dx = zeros(*shape)
     for b, oy, ox, ky, kx, iy, ix in windows(shape, kernel, stride, padding):
         for c in range(shape[3]):

@@ -1,4 +1,4 @@
-"""Inputs for the neuron kernels, and running bounds on what rounding may do to their results."""
+"""Inputs for the neuron kernels, and bounds on the rounding errors of their results."""
 
 from types import SimpleNamespace
 
@@ -15,12 +15,12 @@ FAMILIES = tuple(naive.DENSITY)
 RESETS = (0.0, -0.2, None)
 
 SILENT, TIED = 0, 1
-"""Two rows of a draw: one that never fires, one whose first potential in channel 0 is the threshold."""
+"""Two rows of a draw: the first never fires; in the second, the first potential in channel 0 equals the threshold."""
 
 SHAPE = (5, 37, 6)
 
 SMALL = (9, 7, 8)
-"""For targets whose threads take a while: four channels go together in float32; segments of time are more than two."""
+"""Shape for devices with slow threads: float32 takes four channels together, and there are over two time segments."""
 
 
 def leaky_forward(
@@ -42,7 +42,7 @@ def leaky_forward(
     visible=None,
     reach=0.0,
 ):
-    """The forward pass of the leaky neuron; surrogate is None for spikes, carried the potential alone."""
+    """Run the forward pass of the leaky neuron. surrogate is None for spikes; carried holds the potential only."""
     return k.neuron_forward(
         rules.SCALED if decay_input else rules.LEAKY,
         i,
@@ -84,7 +84,7 @@ def leaky_backward(
     norm=None,
     dnorm=None,
 ):
-    """The backward pass of the leaky neuron."""
+    """Run the backward pass of the leaky neuron."""
     k.neuron_backward(
         rules.SCALED if decay_input else rules.LEAKY,
         ds,
@@ -104,12 +104,12 @@ def leaky_backward(
 
 
 def shape_for(k):
-    """The shape of a draw for a target."""
+    """Return the shape of a draw for a device."""
     return SMALL if k.name == "cuda" else SHAPE
 
 
 def draw(rng, shape, dtype, decay_input=False):
-    """Currents and parameters of neurons of which some fire and some do not."""
+    """Draw currents and parameters for which some neurons fire and others do not."""
     steps, rows, channels = shape
     beta = rng.uniform(0.3, 0.9, channels)
     beta[0] = 0.5
@@ -127,7 +127,7 @@ def draw(rng, shape, dtype, decay_input=False):
 
 
 def assert_bites(u, s, theta):
-    """The draw exercises what it should: potentials on both sides, a silent row, a tie that fires."""
+    """Assert that a draw has potentials on both sides of the threshold, a silent row, and a tie that fires."""
     assert 0.05 < s.mean() < 0.60
     assert (u > theta).any() and (u < theta).any()
     assert not s[:, SILENT].any()
@@ -136,7 +136,7 @@ def assert_bites(u, s, theta):
 
 
 def forward(k, case, v_reset, decay_input, surrogate):
-    """u and s of one target; NaN and 7 where it wrote nothing."""
+    """Return u and s of one device; elements that it did not write are NaN and 7."""
     u = np.full_like(case.i, np.nan)
     s = np.full(case.i.shape, 7, np.uint8 if surrogate is None else case.i.dtype)
     leaky_forward(k, case.i, case.beta, case.theta, case.d, v_reset, decay_input, surrogate, case.alpha, u, s)
@@ -144,10 +144,10 @@ def forward(k, case, v_reset, decay_input, surrogate):
 
 
 def forward_bound(case, v_reset, decay_input, surrogate, u, s):
-    """How far apart two computations of u and of s may be, as long as both fire the same spikes.
+    """Return the largest differences of two computations of u and of s, if both fire the same spikes.
 
-    Every line repeats a line of the forward pass: the error that comes in, times the derivative, plus eps
-    times the magnitudes that the line's operations round.
+    Every line corresponds to a line of the forward pass. Its error is the incoming error times the derivative, plus eps
+    times the magnitudes of the numbers that the operations of the line round.
     """
     eps = float(np.finfo(case.i.dtype).eps)
     i, beta, theta, d, alpha, u, s = (
@@ -174,7 +174,8 @@ def forward_bound(case, v_reset, decay_input, surrogate, u, s):
 
 
 def backward(k, case, ds, u, s, v_reset, detach_reset, decay_input, surrogate, direct, learn_beta=True):
-    """di, dbeta, dtheta, dalpha of one target, the spikes s given; direct is (p_offset, p_slope) or (None, None)."""
+    """Return di, dbeta, dtheta and dalpha of one device for given spikes s. direct is (p_offset, p_slope) or (None,
+    None)."""
     di = np.full_like(u, np.nan)
     dbeta, dtheta, dalpha = np.full((3, len(case.beta)), np.nan, u.dtype)
     leaky_backward(
@@ -200,7 +201,7 @@ def backward(k, case, ds, u, s, v_reset, detach_reset, decay_input, surrogate, d
 
 
 def backward_bound(case, ds, u, s, v_reset, detach_reset, decay_input, surrogate, direct):
-    """How far apart two computations of the gradients may be, by the rule of `forward_bound`.
+    """Return the largest differences of two computations of the gradients, by the rule of `forward_bound`.
 
     Values are bounded by the same recursion over absolute values. Densities differ by a few eps of their
     peak: an exponential's relative error grows with its argument no faster than its value falls. A sum of n

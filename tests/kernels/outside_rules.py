@@ -1,10 +1,10 @@
-"""Rules as a user writes them: plain Python with float constants and branches."""
+"""Rules in the style of a user: plain Python functions with float constants and branches."""
 
 from numsnn.kernels.rules import Rule
 
 
 def quadratic_step(i, v, states, values):
-    """A charge that grows with the square of the potential above 0.1, and a leak below it."""
+    """Charge with a term that grows with the square of the potential above 0.1, and with a leak below 0.1."""
     (a,) = values
     if v > 0.1:
         return v + a * (v - 0.1) * (v - 0.7) + i, states
@@ -21,7 +21,7 @@ def quadratic_step_back(du, dstates, i, v, states, values):
 
 
 def adapting_step(i, v, states, values):
-    """A synapse, and a slow current that is fed by the potential and works against it."""
+    """Charge with a synaptic current, and with a slow current that follows the potential and reduces it."""
     j, w = states
     gamma, strength = values
     j = gamma * j + i

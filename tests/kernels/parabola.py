@@ -1,6 +1,6 @@
-"""A surrogate family of a user's own for tests: the parabola 3/4 (1 - z^2), written with plain numbers.
+"""A surrogate family as a user would define it, for tests: the parabola 3/4 (1 - z^2).
 
-It is compact and has kinks, and depends on nothing but arithmetic."""
+It is compact, has kinks and uses only plain arithmetic."""
 
 SETTINGS = {"reach": 1.0, "compact": True, "breaks": (-1.0, 1.0)}
 

@@ -1,5 +1,5 @@
-"""Run by test_blocks.py for a processor that it names: all ways to convolve agree with the reference. Prints the bytes
-and the number of the registers that were compiled for."""
+"""Script that test_blocks.py runs for a given processor. It checks that all routes of convolutions agree with the
+reference, and prints the size in bytes and the number of the vector registers that the code uses."""
 
 import numpy as np
 from targets import cpu, reference

@@ -1,5 +1,5 @@
-"""The targets as parameters of tests, the CUDA kernels among them, called with NumPy arrays (`twins.twin`): on a
-device, or in Numba's simulator, where a thread takes up to a millisecond, so that their cases are small.
+"""The devices as parameters of tests. The CUDA kernels take NumPy arrays (`twins.twin`) and run on a GPU or in Numba's
+simulator. A thread of the simulator takes up to a millisecond, so its cases are small.
 """
 
 from importlib.util import find_spec
@@ -20,12 +20,12 @@ else:
     TWIN = pytest.param(twin, id="cuda")
 
 COMPILED = pytest.mark.parametrize("k", [pytest.param(cpu, id="cpu"), TWIN])
-"""A test of kernels against the reference."""
+"""Marks a test that compares compiled kernels with the reference."""
 
 ALL = pytest.mark.parametrize("k", [pytest.param(reference, id="reference"), pytest.param(cpu, id="cpu"), TWIN])
-"""A test of what every target does."""
+"""Marks a test that holds for every device."""
 
 
 def fewer(k, count: int, least: int = 1) -> int:
-    """So many, or a fiftieth of it in the simulator."""
+    """Return count, or a fiftieth of count (but not below least) in the simulator."""
     return max(least, count // 50) if SIMULATED and k.name == "cuda" else count

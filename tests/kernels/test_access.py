@@ -1,4 +1,4 @@
-"""Reads and writes by role, and rows asked for ahead: what is read and written, and that nothing else is."""
+"""Access to arrays by role, and prefetched rows: the right elements are read and written, and no others."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Penalties on activity: rates counted by hand, gradients against differences, then compiled kernels."""
+"""Penalties on activity: rates counted by hand, gradients compared with differences, then compiled kernels."""
 
 import math
 

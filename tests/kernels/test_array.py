@@ -1,4 +1,4 @@
-"""Memory of a target."""
+"""Allocating arrays on a device, and copying them to and from the host."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The inner loops written as vector instructions, against NumPy: whole registers, remainders, both real types."""
+"""Inner loops in vector instructions compared with NumPy: whole registers, remainders, both float types."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""The CUDA target's door and memory: what is said where there is no device, arrays, and memory that is used again."""
+"""The CUDA device: messages without a GPU, arrays, and reused memory."""
 
 import gc
 import importlib

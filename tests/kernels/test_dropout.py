@@ -1,4 +1,4 @@
-"""Dropout: one mask for all steps, a function of seed and position alone."""
+"""Dropout: all steps use one mask, which depends on seed and position only."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Poisson spikes: the same for every target, and a function of seed, sample, step and feature alone."""
+"""Poisson spikes: equal on every device; they depend on seed, sample, step and feature only."""
 
 import math
 

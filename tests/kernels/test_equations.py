@@ -1,4 +1,4 @@
-"""The scalar equations: what the method says of them, and that reference and compiled text agree."""
+"""The scalar equations: properties that the method states, and agreement of the reference and the compiled text."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Group normalisation: what it normalises and differences, then the compiled kernels against the reference."""
+"""Group normalisation: moments and finite differences, then compiled kernels compared with the reference."""
 
 import numpy as np
 import pytest

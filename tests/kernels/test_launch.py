@@ -1,4 +1,4 @@
-"""Threads of the CPU target: every tile once, errors to the caller, one owner."""
+"""Threads of the CPU device: each tile is computed once, errors reach the caller, and a launch has one owner."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""NVIDIA's library: what it is asked to compute, by a stand-in that does it in NumPy, and the bindings themselves."""
+"""NVIDIA's library: the requested products, computed by a NumPy replacement, and the bindings themselves."""
 
 import inspect
 import sys

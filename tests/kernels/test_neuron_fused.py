@@ -1,5 +1,5 @@
-"""The neuron with a normalisation in front, the moments of its potentials, and where its surrogate sees; potentials
-that are computed again."""
+"""The neuron fused with a normalisation, the moments of its potentials, its visible mask, and potentials that are
+computed again."""
 
 import numpy as np
 import pytest

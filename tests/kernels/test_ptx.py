@@ -1,5 +1,5 @@
-"""Every CUDA kernel as machine code, without a device: compiled to PTX and linked in a process of its own, as this one
-may be simulating. With -s a table of registers is printed."""
+"""Every CUDA kernel as machine code, without a device. A separate process compiles to PTX and links, because this one
+may run the simulator. With -s a table of registers is printed."""
 
 import ast
 import json

@@ -1,7 +1,7 @@
 """Neurons with lateral weights, a synaptic current, an adapting threshold, a refractory time; the leaky integrator.
 
-The reference is held against plain loops over scalars, the CPU target against the reference. That the backward passes
-are the gradients is shown by finite differences on whole layers, in tests/layers.
+The reference is compared with plain loops over scalars, and the compiled kernels with the reference. Finite differences
+on whole layers, in tests/layers, show that the backward passes compute the gradients.
 """
 
 import itertools

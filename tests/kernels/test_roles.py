@@ -1,4 +1,4 @@
-"""Roles that kernels promise to keep apart: they are found in a kernel's text, and an overlap is refused at launch."""
+"""Roles of arrays that must not overlap: they are found in the text of a kernel; a launch refuses an overlap."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Every way to convolve against the reference, and how one is chosen."""
+"""Every route of a convolution compared with the reference, and the choice of a route."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
-"""Neurons of every rule, those of the package and two from outside: the reference against loops over scalars and
-against differences, compiled kernels against the reference, and against the kernels of neurons with extensions."""
+"""Neurons of every rule of the package and of two user-defined rules. The reference is compared with loops over scalars
+and with differences, compiled kernels with the reference and with the kernels of neurons with extensions."""
 
 from types import SimpleNamespace
 

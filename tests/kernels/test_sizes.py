@@ -1,4 +1,4 @@
-"""Sizes that tests change never reach machine code by themselves, so that no test can leave wrong code behind."""
+"""Sizes that tests change are not compiled into machine code, so no test can leave wrong code on disk."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What all targets share: names, arguments, and results that depend on inputs alone."""
+"""What all devices share: names, arguments, and results that depend on the inputs only."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""The scalar steps of losses, penalties, optimisers and moments: single precision, and what they owe each other."""
+"""Scalar steps of losses, penalties, optimisers and moments: single precision, and relations between them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Gradients of inputs where they are visible: compiled kernels against the reference."""
+"""Gradients of visible inputs only: compiled kernels compared with the reference."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The CUDA target as the tests of the other two call it: with NumPy arrays in, which are filled in place."""
+"""The CUDA kernels with the interface of the other devices: they take NumPy arrays and fill them in place."""
 
 import sys
 from types import SimpleNamespace
@@ -12,14 +12,14 @@ api = pytest.importorskip("numsnn.kernels.cuda.run.api", reason="numba-cuda is n
 cuda = Target("cuda")
 
 if api.SIMULATED:
-    sys.setswitchinterval(1e-5)  # its threads wait for each other at every barrier, a turn each time
+    sys.setswitchinterval(1e-5)  # simulated threads wait for each other at every barrier
 
 NOT_ADAPTED = {"empty", "zeros", "from_host", "to_host", "feed", "name", "lacks", "visible_limit"}
 
 
 def _there(x, memory):
-    """An argument on the device; tuples, also named ones, element by element. An array that is given twice has one
-    twin, found in memory: what is computed in place stays in place."""
+    """Copy an argument to the device; copy tuples, also named ones, element by element. An array that is passed twice
+    is copied once, through memory, so that computing in place has the same effect."""
     if isinstance(x, np.ndarray):
         if id(x) not in memory:
             memory[id(x)] = cuda.from_host(x, x.dtype)
@@ -30,7 +30,7 @@ def _there(x, memory):
 
 
 def _back(x, there):
-    """Bring what the kernel left in an argument's twin back into it."""
+    """Copy the result of a kernel back into an argument."""
     if isinstance(x, np.ndarray) and x.flags.writeable:
         x[...] = cuda.to_host(there)
     if isinstance(x, tuple):

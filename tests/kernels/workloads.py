@@ -1,7 +1,7 @@
-"""One call of every kernel, large enough for several tiles of the usual size: name -> f(k, rng) -> result
-arrays.
+"""One call of every kernel, on arrays that are large enough for several tiles of the usual size.
 
-Used where results are compared with themselves: across thread counts, concurrent callers and a fork.
+`WORKLOADS` maps the name of a kernel to a function f(k, rng) that returns the result arrays. Tests compare the results
+with themselves: for different numbers of threads, with several callers at once, and after a fork.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ def empty(*shape):
 
 
 WORKLOADS = {}
-"""Filled by the functions below."""
+"""Workloads by the name of their kernel; the decorator `workload` adds them."""
 
 ON_ONE_THREAD = {
     "batchnorm_factor",
@@ -58,10 +58,10 @@ ON_ONE_THREAD = {
     "unit_backward",
     "unit_forward",
 }
-"""Kernels on a handful of numbers, or one NumPy call."""
+"""Kernels that use one thread, because they compute few numbers or make a single NumPy call."""
 
 MEMORY = {"copy", "empty", "feed", "fill", "from_host", "lacks", "name", "put", "to_host", "visible_limit", "zeros"}
-"""What a target exposes that is no kernel."""
+"""Names in the contract of a device that are not kernels."""
 
 
 def workload(function):
@@ -101,7 +101,7 @@ def dropout(k, rng):
 
 
 def segments():
-    """Those of three parameters, with their rates, decays and bounds."""
+    """Return the segments of three parameters, with their rates, decays and bounds."""
     settings = [[0.1, 0.02, 0.3], [0.01, 0, 0.1], [-np.inf, -0.5, -np.inf], [np.inf, 0.7, 3]]
     return Segments(np.array([16, 90_000, 140_080]), np.array(settings, REAL))
 
@@ -137,7 +137,7 @@ def scale(k, rng):
 
 
 def neuron(rng):
-    """Currents, leak, threshold, correction and width."""
+    """Draw currents, leak, threshold, correction and width."""
     ones = np.ones(17, REAL)
     return normal(rng, 2, 6000, 17), ones / 2, ones, normal(rng, 2, 17) / 10, ones
 
@@ -336,7 +336,7 @@ def free_backward(k, rng):
 
 
 def constrained(function, *arguments, sizes=(17,)):
-    """Of one per channel; where two sizes are given of one per layer as well."""
+    """Call a kernel for one parameter per channel and, if two sizes are given, for one parameter per layer."""
     outs = [empty(size) for size in sizes]
     for out in outs:
         function(*arguments, out)
@@ -347,7 +347,7 @@ def constrained(function, *arguments, sizes=(17,)):
 
 
 def states(rng, steps=6, rows=70, channels=33):
-    """Everything the recurrent kernels take for a neuron with all parts: sized for 16 tiles of rows and more."""
+    """Return all arguments of the recurrent kernels for a neuron with all extensions, for at least 16 tiles of rows."""
     vectors = rng.uniform(0.3, 0.9, (7, channels)).astype(REAL)
     weights = (0.2 * normal(rng, channels, channels)).astype(REAL)
     d = (0.1 * normal(rng, steps, channels)).astype(REAL)

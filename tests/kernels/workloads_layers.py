@@ -24,7 +24,7 @@ def linear_backward_weight(k, rng):
 
 @workload
 def linear_backward_input(k, rng):
-    """Everywhere, and where it is visible."""
+    """Compute the gradient everywhere, and for visible inputs only."""
     found = []
     for visible in (None, spikes(rng, 1000, 40)):
         dx = empty(1000, 40)
@@ -47,7 +47,7 @@ CONVOLUTIONS = (
     (3, 2, 1, "dense"),
     (32, 48, 16, "auto"),
 )
-"""Channels in and out, groups, and the way to compute: the last has many small groups, which go a way of their own."""
+"""Input channels, output channels, groups and route. The last case has many small groups, which use their own route."""
 
 
 def geometry(groups):
@@ -85,7 +85,7 @@ def conv2d_backward_weight(k, rng):
 
 @workload
 def conv2d_backward_input(k, rng):
-    """Everywhere, and where it is visible."""
+    """Compute the gradient everywhere, and for visible inputs only."""
     found = []
     for i, o, groups, route in CONVOLUTIONS:
         for visible in (None, spikes(rng, 12, 23, 21, i)):
@@ -204,7 +204,7 @@ def scale_steps_backward(k, rng):
 
 @workload
 def groupnorm_forward(k, rng):
-    """Samples of several tiles, and several samples to a tile."""
+    """Call the kernel with several tiles per sample, and with several samples per tile."""
     found = []
     for shape in ((3, 6000, 18), (900, 7, 18)):
         y, mean, var = empty(*shape), empty(shape[0], 3), empty(shape[0], 3)

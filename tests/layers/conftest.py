@@ -1,8 +1,7 @@
-"""What the tests of layers share: every kind of layer with an input it takes, numbers for it, and a whole step.
+"""Helpers for the tests of layers: cases of every kind of layer, inputs for them, and a forward and backward pass.
 
-Numbers on a *grid* are small multiples of 1/2 or 1/4. All sums and products a layer makes of them fit into the 24 bits
-of a float32, so that nothing is rounded, and two correct computations are equal to the last bit in whatever order they
-add.
+Numbers on a *grid* are small multiples of 1/2 or 1/4. All sums and products that a layer makes of them fit into the 24
+bits of a float32. Nothing is rounded, so two correct computations agree to the last bit for every order of the sums.
 """
 
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ from numsnn.layers import TRAINING
 
 
 def _grid(shape, seed=0, unit=0.5, dtype=np.float32):
-    """Multiples of unit between -2 and 2."""
+    """Return random multiples of unit between -2 and 2."""
     steps = round(2 / unit)
     return (unit * np.random.default_rng(seed).integers(-steps, steps + 1, shape)).astype(dtype)
 
 
 def _step(layer, x, dy, mode=TRAINING, need_dx=True):
-    """A forward and a backward pass: copies of all that comes out, by name."""
+    """Run a forward and a backward pass; return copies of output, gradients and statistics by name."""
     y = np.array(layer.forward(x, mode))
     dx = layer.backward(dy, need_dx)
     found = {"y": y, "dx": None if dx is None else np.array(dx)}
@@ -35,10 +34,10 @@ class Case:
     """One kind of layer.
 
     Attributes:
-        make: constructs it.
-        shape, out: of an input and of its output.
-        exact: nothing is rounded on a grid.
-        any_steps: it takes any number of steps.
+        make: function that constructs the layer.
+        shape, out: shapes of an input and of its output.
+        exact: whether the layer rounds nothing for inputs on a grid.
+        any_steps: whether the layer takes any number of steps.
     """
 
     make: object
@@ -52,7 +51,7 @@ class Case:
         return 0 if isinstance(self.make(), snn.Repeat) else 1
 
     def with_samples(self, n, steps=None):
-        """The shapes of input and output for n samples, and another number of steps where that is free."""
+        """Return the shapes of input and output for n samples and, if the layer takes any number of them, for steps."""
         shape, out = list(self.shape), list(self.out)
         shape[self.samples_axis] = out[1] = n
         if steps and self.samples_axis == 1 and self.any_steps:
@@ -60,7 +59,7 @@ class Case:
         return tuple(shape), tuple(out)
 
     def layer(self, device="reference", dtype="float32"):
-        """Built, with weights on a grid (anything where the layer is not exact)."""
+        """Return a built layer with weights on a grid, or with other random weights if the layer is not exact."""
         layer = self.make().to(device, dtype).build(self.shape)
         rng = np.random.default_rng(7)
         for _, p in layer.parameters():
@@ -78,7 +77,7 @@ class Case:
         return _grid(shape or self.shape, seed, dtype=dtype)
 
     def rough(self, dtype="float64", shape=None, seed=1):
-        """An input whose numbers use all bits."""
+        """Return an input whose numbers use all bits."""
         return np.random.default_rng(seed).normal(0.2, 1, shape or self.shape).astype(dtype)
 
     def dy(self, dtype="float32", shape=None):
@@ -112,13 +111,13 @@ CASES = {
         lambda: snn.BatchNorm(3, v_threshold=0.5, affine=False), (2, 3, 5, 3, 3), (2, 3, 5, 3, 3), exact=False
     ),
     "normalisation of sequences": Case(lambda: snn.BatchNorm(5), (3, 4, 2, 5), (3, 4, 2, 5), exact=False),
-    "normalisation a step": Case(
+    "normalisation per step": Case(
         lambda: snn.BNTT(5, 3, bias=True), (3, 4, 2, 2, 5), (3, 4, 2, 2, 5), exact=False, any_steps=False
     ),
-    "normalisation a step without bias": Case(
+    "normalisation per step without bias": Case(
         lambda: snn.BNTT(5, 3), (3, 4, 5), (3, 4, 5), exact=False, any_steps=False
     ),
-    "normalisation and a scale a step": Case(
+    "normalisation and a scale per step": Case(
         lambda: snn.TEBN(5, 3), (3, 4, 2, 2, 5), (3, 4, 2, 2, 5), exact=False, any_steps=False
     ),
     "group normalisation": Case(lambda: snn.GroupNorm(2, 6), (2, 3, 4, 3, 6), (2, 3, 4, 3, 6), exact=False),
@@ -136,10 +135,10 @@ CASES = {
     "global average pooling": Case(snn.GlobalAvgPool2d, (2, 3, 4, 2, 5), (2, 3, 5)),
     "flatten": Case(snn.Flatten, (2, 3, 3, 5, 2), (2, 3, 30)),
     "delay": Case(lambda: snn.Delay(2), (3, 2, 5), (3, 2, 5)),
-    "delay a channel": Case(lambda: snn.Delay((0, 1, 4)), (4, 2, 3, 3), (4, 2, 3, 3)),
+    "delay per channel": Case(lambda: snn.Delay((0, 1, 4)), (4, 2, 3, 3), (4, 2, 3, 3)),
     "dropout": Case(lambda: snn.Dropout(0.5), (3, 4, 7), (3, 4, 7)),
     "neurons": Case(lambda: snn.LIF(), (3, 4, 6), (3, 4, 6)),
-    "neurons a channel": Case(
+    "neurons per channel": Case(
         lambda: snn.LIF(
             beta=(0.5, 0.25, 1.0, 0.0),
             v_threshold=(1.0, 0.5, 1.0, 2.0),
@@ -213,13 +212,13 @@ CASES = {
 
 @pytest.fixture(params=CASES.values(), ids=CASES)
 def case(request):
-    """Every kind of layer."""
+    """A case of every kind of layer."""
     return request.param
 
 
 @pytest.fixture(params=[name for name in CASES if CASES[name].exact])
 def exact_case(request):
-    """Every kind of layer that rounds nothing on a grid."""
+    """A case of every kind of layer that rounds nothing on a grid."""
     return CASES[request.param]
 
 
@@ -240,14 +239,14 @@ def step():
 
 @pytest.fixture
 def assert_same():
-    """assert_same(got, want): all arrays of two steps are equal, as numbers, to the last bit."""
+    """assert_same(got, want) checks that all arrays of two results of `step` are equal to the last bit."""
     return partial(_assert_close, promise=0.0)
 
 
 @pytest.fixture
 def assert_close():
-    """assert_close(got, want): in float64, all arrays of two steps agree to 1e-10 of their largest entry, which is what
-    every target promises."""
+    """assert_close(got, want) checks that all float64 arrays of two results of `step` agree to 1e-10 of their largest
+    entry, as every device promises."""
     return partial(_assert_close, promise=1e-10)
 
 

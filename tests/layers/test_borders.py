@@ -1,4 +1,4 @@
-"""What layers of one's own hand on and hand back: converted, or refused in one line that names the layer."""
+"""Results of user-defined layers are converted, or refused with an error of one line that names the layer."""
 
 import re
 

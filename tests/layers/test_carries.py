@@ -1,4 +1,4 @@
-"""Layers say whether they carry something from step to step; streams and truncated BPTT refuse those that do not."""
+"""Layers declare whether they carry a state; streams and truncated BPTT refuse layers without the declaration."""
 
 import re
 

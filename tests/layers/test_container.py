@@ -1,4 +1,4 @@
-"""Sequential, Repeat, Residual and Concat: names, what they compute, and whose gradients they hand on."""
+"""Sequential, Repeat, Residual and Concat: names of their layers, results and gradients."""
 
 from dataclasses import replace
 

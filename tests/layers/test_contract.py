@@ -1,4 +1,4 @@
-"""What every layer promises: shapes, targets that agree, memory that is reused, gradients on request, a description."""
+"""The contract of every layer: shapes, agreement of the devices, reused memory, optional gradients, descriptions."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Convolutions against plain loops: over pictures, along sequences, transposed; rank 4 through a whole network."""
+"""Convolutions over pictures, along sequences and transposed, compared with plain loops; sequences in a network."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""Whole networks on the CUDA target against the CPU's, in float64, where no spike is left to rounding.
+"""Whole networks on the CUDA device compared with the CPU, in float64, in which rounding does not change spikes.
 
-Without a GPU they run in Numba's simulator, hence the few and small shapes.
+Without a GPU they run in Numba's simulator, so there are few shapes, and they are small.
 """
 
 import copy
@@ -304,9 +304,9 @@ def test_arrays_of_the_host_are_not_handed_on():
 
 def test_inputs_of_the_other_side_are_refused():
     (cpu, cuda), x, _ = pair("dense")
-    with pytest.raises(DeviceError, match=r"^linear: the layer is on 'cuda', its input is not\. Call the network"):
+    with pytest.raises(DeviceError, match=r"^linear: the layer is on 'cuda', but its input is not\. Call the network"):
         cuda.layers[0].forward(x)
-    with pytest.raises(DeviceError, match=r"^sequential: the layer is on 'cpu', its input is not\."):
+    with pytest.raises(DeviceError, match=r"^sequential: the layer is on 'cpu', but its input is not\."):
         cpu.forward(cuda.kernels.from_host(x, "float64"))
     with pytest.raises(DeviceError, match=r"^layers of one network must be on one device; got cpu, cuda$"):
         snn.Sequential(snn.Linear(2, 2), snn.Linear(2, 2).to("cuda"))

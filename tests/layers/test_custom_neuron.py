@@ -1,4 +1,4 @@
-"""Neurons of your own: what a declaration has to say, and what becomes of it."""
+"""Custom neurons: requirements on the declaration, and the behaviour of the resulting layer."""
 
 import copy
 import pickle

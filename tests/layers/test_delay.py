@@ -1,4 +1,4 @@
-"""Delays: what comes when, that spikes stay spikes, and that nothing is lost between the pieces of a sequence."""
+"""Delays: the step at which each value arrives, the dtype of spikes, and streams, in which nothing is lost."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Linear against plain loops, and initial weights."""
+"""Linear compared with plain loops, and its initial weights."""
 
 import numpy as np
 import pytest

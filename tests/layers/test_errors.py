@@ -1,4 +1,4 @@
-"""What layers refuse, and what they say then: one line that names the layer, what came and what was expected."""
+"""Errors of layers: one line that names the layer, the given value and what was expected."""
 
 import re
 
@@ -83,19 +83,19 @@ CONSTRUCTORS = [
     (lambda: snn.LayerNorm(0), f"LayerNorm: channels {WHOLE} 1; got 0"),
     (lambda: snn.Delay(-1), f"Delay: steps {WHOLE} 0; got -1"),
     (lambda: snn.Delay((1, 0.5)), f"Delay: steps {WHOLE} 0; got 0.5"),
-    (lambda: snn.Delay((1, 2), channels=3), "Delay: steps must be one a channel; got 2 for 3 channels"),
+    (lambda: snn.Delay((1, 2), channels=3), "Delay: steps must hold one number per channel; got 2 for 3 channels"),
     (lambda: snn.LIF(tau=2.0, beta=0.5), "LIF: give tau or beta, not both; got tau=2.0, beta=0.5"),
     (lambda: snn.LIF(tau=0.5), "LIF: tau must be at least 1 (steps); got 0.5"),
     (lambda: snn.LIF(tau=[2.0, 0.9]), "LIF: tau must be at least 1 (steps); got [2.0, 0.9]"),
-    (lambda: snn.LIF(tau=np.inf), "LIF: tau must be a finite number or one a channel; got inf"),
-    (lambda: snn.LIF(tau="2"), "LIF: tau must be a finite number or one a channel; got '2'"),
-    (lambda: snn.LIF(tau=[[2.0]]), "LIF: tau must be a finite number or one a channel; got [[2.0]]"),
+    (lambda: snn.LIF(tau=np.inf), "LIF: tau must be one finite number or one per channel; got inf"),
+    (lambda: snn.LIF(tau="2"), "LIF: tau must be one finite number or one per channel; got '2'"),
+    (lambda: snn.LIF(tau=[[2.0]]), "LIF: tau must be one finite number or one per channel; got [[2.0]]"),
     (lambda: snn.LIF(beta=1.1), "LIF: beta must lie in [0, 1]; got 1.1"),
     (lambda: snn.LIF(beta=(0.5, -0.1)), "LIF: beta must lie in [0, 1]; got (0.5, -0.1)"),
-    (lambda: snn.LIF(beta=True), "LIF: beta must be a finite number or one a channel; got True"),
+    (lambda: snn.LIF(beta=True), "LIF: beta must be one finite number or one per channel; got True"),
     (lambda: snn.LIF(v_threshold=0.0), "LIF: v_threshold must be positive; got 0.0"),
     (lambda: snn.LIF(v_threshold=(1, -1)), "LIF: v_threshold must be positive; got (1, -1)"),
-    (lambda: snn.LIF(v_threshold=None), "LIF: v_threshold must be a finite number or one a channel; got None"),
+    (lambda: snn.LIF(v_threshold=None), "LIF: v_threshold must be one finite number or one per channel; got None"),
     (lambda: snn.LIF(v_reset=1.0), "LIF: v_reset must lie below v_threshold; got v_reset=1.0, v_threshold=1.0"),
     (
         lambda: snn.LIF(v_reset=0.5, v_threshold=(1.0, 0.5)),
@@ -105,18 +105,18 @@ CONSTRUCTORS = [
         lambda: snn.LIF(v_reset=(0.0, 0.1)),
         "LIF: v_reset must be one number, None (soft) or 'none'; got (0.0, 0.1)",
     ),
-    (lambda: snn.LIF(v_reset=np.nan), "LIF: v_reset must be a finite number or one a channel; got nan"),
+    (lambda: snn.LIF(v_reset=np.nan), "LIF: v_reset must be one finite number or one per channel; got nan"),
     (lambda: snn.LIF(detach_reset="no"), "LIF: detach_reset must be True or False; got 'no'"),
     (lambda: snn.LIF(decay_input=0), "LIF: decay_input must be True or False; got 0"),
     (lambda: snn.LIF(learn_tau="neuron"), "LIF: learn_tau must be False, True, 'layer' or 'channel'; got 'neuron'"),
     (lambda: snn.LIF(learn_threshold=2), "LIF: learn_threshold must be False, True, 'layer' or 'channel'; got 2"),
     (
         lambda: snn.LIF(tau=(2.0, 3.0), learn_tau=True),
-        "LIF: learn_tau must be 'channel' where there is one value per channel; got 'layer'",
+        "LIF: learn_tau must be 'channel' if there is one start value per channel; got 'layer'",
     ),
     (
         lambda: snn.LIF(v_threshold=(1.0, 2.0), learn_threshold="layer"),
-        "LIF: learn_threshold must be 'channel' where there is one value per channel; got 'layer'",
+        "LIF: learn_threshold must be 'channel' if there is one start value per channel; got 'layer'",
     ),
     (
         lambda: snn.LIF(beta=1.0, learn_tau=True),
@@ -218,7 +218,7 @@ SHAPES = [
     (
         snn.Concat(snn.AvgPool2d(2), None),
         (4, 2, 4, 4, 1),
-        "concat (Concat): input must be such that all branches agree but for channels; they give (4, 2, 2, 2, 1), "
+        "concat (Concat): input must be such that all branches agree except in channels; they give (4, 2, 2, 2, 1), "
         "(4, 2, 4, 4, 1); got (4, 2, 4, 4, 1)",
     ),
     (snn.AvgPool2d(2), (4, 2, 8), f"avgpool2d (AvgPool2d): input {PICTURES} (4, 2, 8)"),

@@ -1,4 +1,4 @@
-"""Folding: the same potentials and spikes with fewer layers, and a network that is left as it was."""
+"""Folding: potentials and spikes stay the same with fewer layers, and the original network is not changed."""
 
 import numpy as np
 import pytest

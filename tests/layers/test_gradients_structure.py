@@ -80,7 +80,7 @@ LAYERS = {
             *readout(48),
         ),
     ),
-    "normalisation a step": lambda: (
+    "normalisation per step": lambda: (
         PICTURES,
         (
             snn.Conv2d(2, 4, 3),
@@ -92,7 +92,10 @@ LAYERS = {
             *readout(8),
         ),
     ),
-    "normalisation and a scale a step": lambda: (PICTURES, (snn.Conv2d(2, 4, 3), snn.TEBN(4, T), lif(), *readout(48))),
+    "normalisation and a scale per step": lambda: (
+        PICTURES,
+        (snn.Conv2d(2, 4, 3), snn.TEBN(4, T), lif(), *readout(48)),
+    ),
     "group normalisation": lambda: (
         PICTURES,
         (snn.Conv2d(2, 6, 3), snn.GroupNorm(2, 6), lif(), snn.Conv2d(6, 4, 2), snn.LayerNorm(4), lif(), *readout(24)),
@@ -169,7 +172,7 @@ def test_layers(name):
     [
         "depthwise convolution",
         "transposed convolution",
-        "normalisation and a scale a step",
+        "normalisation and a scale per step",
         "group normalisation",
         "residual of one and not the other",
         "concatenation",

@@ -1,4 +1,4 @@
-"""LIF against the equations of the method, neuron by neuron and step by step."""
+"""LIF compared with the equations of the method, for every neuron and step."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ NEURONS = {
     "soft reset": ({"v_reset": None}, 0.5, 1.0),
     "soft reset, no leak": ({"v_reset": None, "beta": 1, "v_threshold": 0.5}, 1.0, 0.5),
     "decay_input": ({"decay_input": True, "v_threshold": 0.5}, 0.5, 0.5),
-    "a channel": (
+    "one per channel": (
         {"tau": (1.0, 2.0, 4.0, 2.0), "v_threshold": (0.5, 1.0, 1.5, 2.0), "v_reset": None},
         (0.0, 0.5, 0.75, 0.5),
         (0.5, 1.0, 1.5, 2.0),
@@ -65,7 +65,7 @@ def test_forward_is_the_equations(grid, device, name):
 
 def test_pictures_are_channels_last(grid, device):
     """Every position is a neuron of its own; what belongs to a channel stands on the last axis."""
-    layer = snn.LIF(**NEURONS["a channel"][0]).to(device)
+    layer = snn.LIF(**NEURONS["one per channel"][0]).to(device)
     i = grid((T, 2, 3, 5, C))
     pictures = layer(i)
     rows = layer(i.reshape(T, -1, C))

@@ -1,4 +1,4 @@
-"""Memory of a training step: gradients that go round, potentials and normalised currents that are nowhere."""
+"""Memory of a training step: gradients reuse arrays; potentials and normalised currents are not stored."""
 
 import tracemalloc
 from dataclasses import replace
@@ -135,7 +135,7 @@ def test_layer_by_layer_is_the_same(device, x):
 
 
 def test_gradients_do_not_grow_with_depth(x):
-    """The pool holds as many arrays for a deep network as for a shallow one; without it, one a layer."""
+    """The pool holds equally many arrays for a deep and a shallow network; without it there is one per layer."""
     nets = [deep(depth).build(SHAPE) for depth in (1, 12)]
     for net in nets:
         step(net, x)

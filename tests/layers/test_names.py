@@ -1,4 +1,4 @@
-"""Names belong to the network that is asked: a layer, or a network, may stand in several of them."""
+"""Full names of layers are those in the network whose method is called; a layer may be part of several networks."""
 
 import copy
 

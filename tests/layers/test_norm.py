@@ -1,4 +1,4 @@
-"""BatchNorm: what it normalises with in training and at inference, and how rounding may separate two targets."""
+"""BatchNorm: statistics in training and at inference, and the effect of rounding on the agreement of devices."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""GroupNorm and LayerNorm: what they normalise over, and that samples and steps do not meet."""
+"""GroupNorm and LayerNorm: the elements of each mean, and the independence of samples and steps."""
 
 import numpy as np
 import pytest

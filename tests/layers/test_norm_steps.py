@@ -1,4 +1,4 @@
-"""BNTT and TEBN: what differs from step to step, and what does not."""
+"""BNTT and TEBN: which of their numbers depend on the step and which do not."""
 
 import numpy as np
 import pytest

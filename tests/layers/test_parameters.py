@@ -1,4 +1,4 @@
-"""What is assigned to a parameter: converted, or refused in one line; and the memory it shares stays whole."""
+"""Values assigned to a parameter are converted or refused with one line; the memory that it shares stays intact."""
 
 import re
 from fractions import Fraction

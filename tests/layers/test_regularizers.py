@@ -1,4 +1,4 @@
-"""Penalties on activity as layers: what they pass on, what they cost, and which way they pull."""
+"""Penalties as layers: they return their input, add a penalty, and their gradients have the right sign."""
 
 import json
 import re
@@ -14,10 +14,10 @@ FEATURES, PICTURES = (3, 4, 6), (2, 3, 4, 5, 2)
 
 REGULARIZERS = {
     "band": lambda: snn.RateBand(0.3, 0.5, 2.0),
-    "band a channel": lambda: snn.RateBand(0.45, 0.55, 2.0, per="channel"),
+    "band per channel": lambda: snn.RateBand(0.45, 0.55, 2.0, per="channel"),
     "l1": lambda: snn.SpikePenalty(0.7),
     "l2": lambda: snn.SpikePenalty(0.7, "l2"),
-    "l2 a channel": lambda: snn.SpikePenalty(0.7, "l2", per="channel"),
+    "l2 per channel": lambda: snn.SpikePenalty(0.7, "l2", per="channel"),
     "divergence": lambda: snn.Divergence(0.6),
     "divergence from something": lambda: snn.Divergence(0.6, target_mean=-0.4, target_var=0.3, eps=0.1),
 }

@@ -1,4 +1,4 @@
-"""How a layer computes: asked for, told, and the same result whichever way."""
+"""Routes and precisions of layers: requests, reports, and equal results for every route."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a network keeps: initial values, state, and what happens to it when something is refused."""
+"""State of a network: initial values, saved and loaded state, and an unchanged state after a refused one."""
 
 import json
 import re

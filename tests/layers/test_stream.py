@@ -1,7 +1,7 @@
-"""A step at a time: the same output as the whole sequence at once.
+"""Streams: one step at a time gives the same output as the whole sequence at once.
 
-Matrix products of other sizes may round otherwise, so that readouts are equal to a few roundings; a single spike more
-or less would show a thousand times as much.
+Matrix products of different sizes may round differently, so readouts agree up to a few roundings. One spike more or
+less would change them a thousand times as much.
 """
 
 import numpy as np
@@ -88,7 +88,7 @@ def test_memory_does_not_grow():
 def test_errors():
     stream = network("LIF").stream()
     stream.step(sequence(1)[0])
-    with pytest.raises(snn.ShapeError, match=r"the stream is of 3 samples; got 2\. Call reset\(\)"):
+    with pytest.raises(snn.ShapeError, match=r"the stream has 3 samples; got 2\. Call reset\(\)"):
         stream.step(sequence(1, samples=2)[0])
     with pytest.raises(ValueError, match="every number must be finite"):
         stream.step(np.full((3, 6), np.nan, np.float32))

@@ -1,4 +1,4 @@
-"""How the package's modules lie to each other: no imports in a circle, and a layer's record of a pass is its own."""
+"""Structure of the package: no circular imports, and each layer's record of a pass is its own type."""
 
 import ast
 from pathlib import Path

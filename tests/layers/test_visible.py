@@ -1,4 +1,4 @@
-"""Gradients only where the neuron in front can see them: who asks, what is handed down, no gradient differs."""
+"""Visible masks: which layers use them, how they go through layers, and that they do not change any gradient."""
 
 from dataclasses import replace
 

@@ -45,17 +45,10 @@ pytest.register_assert_rewrite("bounds", "neurons")
 @pytest.fixture
 def families():
     """The tables of surrogate families are put back after the test."""
-    from numsnn import psg
-    from numsnn.kernels import equations, families
-    from numsnn.kernels.reference import surrogate
+    import tables
 
-    tables = psg.FAMILIES, equations.DENSITY, equations.CDF, surrogate.DENSITY, surrogate.CDF
-    before = [dict(table) for table in tables]
-    yield psg.FAMILIES
-    for table, content in zip(tables, before, strict=True):
-        table.clear()
-        table.update(content)
-    families.forget_kernels()
+    with tables.kept() as known:
+        yield known
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-import runpy
 import struct
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_neurons import QIF
 
 import numsnn as snn
 from numsnn import data
@@ -128,8 +128,7 @@ def test_there_are_all_of_them_and_the_page_of_examples_names_each():
 
 def test_the_own_neuron_remembers():
     """Fed step by step, or in pieces, as all at once; a neuron that began from rest at every step would be far off."""
-    example = runpy.run_path(str(ROOT / "examples" / "12_own_neuron.py"))
-    net = snn.Sequential(snn.Linear(6, 8), example["QIF"](k=0.1), snn.Linear(8, 3))
+    net = snn.Sequential(snn.Linear(6, 8), QIF(k=0.1), snn.Linear(8, 3))
     x = np.random.default_rng(0).normal(0.3, 1, (9, 4, 6)).astype(np.float32)
     whole, stream = net(x), net.stream()
     np.testing.assert_allclose(np.stack([stream.step(frame) for frame in x]), whole, rtol=1e-5, atol=1e-5)

@@ -5,34 +5,11 @@ compiled with Numba and uses several threads. `cuda` is compiled with Numba for 
 used.
 """
 
-from functools import cache
-from importlib import import_module
-
 import numpy as np
 
-from ..names import choice
-from .contract import Target
+from .contract import DEVICES, Target, for_device
 
-DEVICES = ("reference", "cpu", "cuda")
-
-
-def for_device(device: str) -> Target:
-    """The kernels of one device. They are imported at the first call.
-
-    Args:
-        device: "reference", "cpu" or "cuda".
-
-    Raises:
-        ValueError: `device` is any other name.
-        DeviceError: there is no CUDA device, or a package that CUDA needs is not installed.
-    """
-    choice("device", device, DEVICES)
-    if device == "cuda":
-        import_module(".cuda.run.api", __name__).require_device()
-    return _target(device)
-
-
-_target = cache(Target)
+__all__ = ["DEVICES", "Target", "for_device", "zeros_like"]
 
 
 def zeros_like(x):

@@ -4,8 +4,13 @@ A room is a module of the same name on every device. The modules of `reference` 
 collects the functions of one device by this list, and raises an error if one of them is missing.
 """
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from ..names import choice
+
+DEVICES = ("reference", "cpu", "cuda")
 
 ROOMS = {
     "activity": ("add_affine", "add_row", "rate_band", "rate_power"),
@@ -98,9 +103,26 @@ class Target:
         def __getattr__(self, name: str) -> Any: ...
 
     def __reduce__(self):
-        from . import for_device
-
         return for_device, (self.name,)
 
     def __repr__(self):
         return f"<kernels of {self.name!r}>"
+
+
+def for_device(device: str) -> Target:
+    """The kernels of one device. They are imported at the first call.
+
+    Args:
+        device: "reference", "cpu" or "cuda".
+
+    Raises:
+        ValueError: `device` is any other name.
+        DeviceError: there is no CUDA device, or a package that CUDA needs is not installed.
+    """
+    choice("device", device, DEVICES)
+    if device == "cuda":
+        import_module(f"{__package__}.cuda.run.api").require_device()
+    return _target(device)
+
+
+_target = cache(Target)

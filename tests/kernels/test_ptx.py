@@ -87,7 +87,7 @@ def test_every_kernel_compiles(found, kernels):
 
 def test_kernels_are_made_once(kernels):
     """Another call of the same kind finds the kernel of the first one."""
-    counts = Counter((*named([entry]), *entry["cc"]) for entry in kernels)
+    counts = Counter((entry["key"], *named([entry]), *entry["cc"]) for entry in kernels)
     assert [name for name, count in counts.items() if count > 1] == []
 
 

@@ -334,7 +334,7 @@ def test_a_batch_that_does_not_fit_is_told_which_would(monkeypatch):
     monkeypatch.setattr(array, "_Piece", piece)
     context = SimpleNamespace(get_memory_info=lambda: (0, 2**30))
     monkeypatch.setattr(array.cuda, "current_context", lambda: context, raising=False)
-    with pytest.raises(DeviceMemoryError, match=r"no memory for .*\. A step takes 16 samples; ") as caught:
+    with pytest.raises(DeviceMemoryError, match=r"no memory for .*\. The batch has 16 samples; ") as caught:
         trainer.fit((x, y), epochs=1, progress=False)
     fitting = int(re.fullmatch(r".*; (\d+) fit: batch_size=\1", str(caught.value))[1])
     assert 1 <= fitting < 16

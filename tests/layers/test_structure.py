@@ -21,9 +21,13 @@ def modules():
 
 
 def imports(name, file, package, known):
-    """The package's modules that a module imports, at its top or within its functions."""
+    """The package's modules that a module imports, at its top or within its functions; not for type checkers only."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []  # `walk` lists the children of a node after it has yielded the node
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -453,9 +453,9 @@ def test_own_losses_that_are_refused(kernels):
         Pointwise()
     with pytest.raises(ValueError, match=r"^LogCosh: over must be one of 'mean', 'steps'; got 'time'"):
         LogCosh("time")
-    doubled = type("Doubled", (LogCosh,), {"value": staticmethod(lambda z, y: 1 / (2 + z * y))})
-    with pytest.raises(ValueError, match=r"^Doubled: value must return float32 .*, got float64 \(line \d+"):
-        doubled()
+    in_double = type("InDouble", (LogCosh,), {"value": staticmethod(lambda z, y: 1 / (2 + z * y))})
+    with pytest.raises(ValueError, match=r"^InDouble: value must return float32 .*, got float64 \(line \d+"):
+        in_double()
     message = re.escape(f"LogCosh: wanted values must have shape {(N, K)}; got {(T, N, K)}")
     with pytest.raises(snn.ShapeError, match=f"^{message}$"):
         LogCosh()(kernels, readout(), readout())

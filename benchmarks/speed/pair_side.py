@@ -19,6 +19,9 @@ from pathlib import Path
 
 import numsnn
 
+# An editable install of one checkout would lend its modules to another one that lacks them.
+sys.meta_path[:] = [one for one in sys.meta_path if not getattr(one, "__module__", "").startswith("__editable__")]
+
 PACKAGE = "numsnn.measure" if find_spec("numsnn.measure") else "numsnn.bench"
 HOST = "host" if find_spec(f"{PACKAGE}.host") else "measure"
 

@@ -32,11 +32,11 @@ def progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def commit() -> str | None:
-    """The commit of the checkout that is measured; None without Git or outside a checkout."""
+def commit(checkout: Path = REPOSITORY) -> str | None:
+    """The commit of a checkout, with "-dirty" behind it if files differ from it; None without Git or outside one."""
     command = ["git", "describe", "--always", "--dirty", "--exclude", "*", "--abbrev=12"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=checkout).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -20,8 +20,9 @@ from numsnn.measure.host import machine
 from .. import datasets
 from ..common import OWN, RESULTS, append, can_plot, commit, key, need_positive, progress, read, save_figure
 from ..peers import agreement
-from ..peers.driver import Worker, WorkerError
+from ..peers.driver import Worker
 from ..peers.options import add_torch_python
+from ..process import ProcessError
 from ..tasks import PEER_TASKS
 from .numbers import VARIANTS, digest, few, numbers, pictures
 from .report import report
@@ -125,7 +126,7 @@ class Runner:
         worker = stack.enter_context(Worker(side, sys.executable if side == OWN else self.python, self.threads))
         try:
             worker.ask("hello")
-        except WorkerError as error:
+        except ProcessError as error:
             if side == OWN:
                 raise
             self.absent.add(side)

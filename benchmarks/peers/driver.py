@@ -1,15 +1,12 @@
 """The processes of the sides, and how they take turns."""
 
-import json
 import os
-import subprocess
-import tempfile
 import time
-from contextlib import suppress
 
 from numsnn.measure.host import repetitions
 
 from ..common import REPOSITORY
+from ..process import Asked
 
 WORKER = ("-m", "benchmarks.peers.worker")
 """Arguments of the interpreter that starts a side."""
@@ -24,11 +21,7 @@ WARM = 2
 """Runs of each side before the first run that counts."""
 
 
-class WorkerError(RuntimeError):
-    """A worker reported an error, or died."""
-
-
-class Worker:
+class Worker(Asked):
     """A side of the comparison in a process of its own.
 
     Args:
@@ -40,8 +33,6 @@ class Worker:
     """
 
     def __init__(self, side, python, threads, program=WORKER, device="cpu"):
-        self.side = side
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by close
         environment = os.environ | {
             "OMP_NUM_THREADS": str(threads),
             "NUMSNN_NUM_THREADS": str(threads),
@@ -52,53 +43,7 @@ class Worker:
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
         }
-        self._process = subprocess.Popen(
-            [python, *program, side, str(threads), device],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            env=environment,
-            cwd=REPOSITORY,
-        )
-
-    def ask(self, do, **arguments):
-        """Send a command and wait for its answer.
-
-        Raises:
-            WorkerError: the command failed, or the process ended.
-        """
-        try:
-            self._process.stdin.write(json.dumps({"do": do} | arguments) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise WorkerError(f"{self.side} ended during {do!r}: {self._last_words()}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise WorkerError(f"{self.side}: {do!r} failed: {answer['error']}")
-        return answer
-
-    def _last_words(self):
-        self._process.wait()
-        self._errors.seek(0)
-        return " / ".join(self._errors.read().strip().splitlines()[-3:]) or f"status {self._process.returncode}"
-
-    def close(self):
-        """End the process."""
-        with suppress(BrokenPipeError):  # it may be gone already
-            self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-        self._errors.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()
+        super().__init__(side, [python, *program, side, str(threads), device], environment, REPOSITORY)
 
 
 def alternate(workers, what, budget, least=3, most=25, pause=PAUSE):

@@ -2,21 +2,19 @@
 
     python -m benchmarks.peers.worker SIDE THREADS [DEVICE]
 
-Every line that comes in is a JSON object with the name of a command under "do"; every line that goes out is the answer,
-{"error": ...} if the command failed. Between commands the process sleeps, so that the sides can take turns on the same
-cores. Arrays travel in .npz files.
+Commands and answers are those of `benchmarks.process`. Arrays travel in .npz files.
 """
 
 import gc
-import json
 import os
 import sys
-import traceback
 from importlib import import_module
 
 import numpy as np
 
 from numsnn.measure import host
+
+from ..process import answer
 
 
 class Server:
@@ -133,23 +131,5 @@ class Server:
         return {"neurons": neurons.bandwidths(quick, turns, self.device, self.meter.seconds)}
 
 
-def serve(server, requests, answers):
-    """Answer until there is nothing more to read."""
-    for line in requests:
-        request = json.loads(line)
-        try:
-            answer = getattr(server, request.pop("do"))(**request)
-        except Exception as error:
-            traceback.print_exc()
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-def main():
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print must not come between the answers
-    serve(Server(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]), sys.stdin, answers)
-
-
 if __name__ == "__main__":
-    main()
+    answer(Server, sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -10,7 +10,8 @@ from numsnn.measure.workloads import Workload, leaves
 
 from ..common import OWN
 from ..peers import agreement
-from ..peers.driver import Worker, WorkerError, alternate
+from ..peers.driver import Worker, alternate
+from ..process import ProcessError
 
 
 class Comparison:
@@ -37,7 +38,7 @@ class Comparison:
             worker = Worker(side, python, self.threads, device=self.device)
             try:
                 answer = worker.ask("hello")
-            except WorkerError as error:
+            except ProcessError as error:
                 worker.close()
                 if side == OWN:
                     raise
@@ -131,7 +132,7 @@ class Comparison:
         numbers = found.setdefault(side, {})[what] = {}
         try:
             self._compare(side, workload, arrays, what == "train", numbers)
-        except (agreement.Disagreement, WorkerError) as error:
+        except (agreement.Disagreement, ProcessError) as error:
             numbers["error"] = str(error)
             return f"does not agree: {error}"
         return None

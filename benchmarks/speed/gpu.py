@@ -20,9 +20,9 @@ from numsnn.measure.workloads import ESSENTIAL, on_device
 from numsnn.version import __version__
 
 from ..common import OWN, RESULTS, can_plot, need_positive, progress, save_figure, write_json
-from ..peers.driver import WorkerError
 from ..peers.options import add_peers, interpreters
 from ..peers.sides import PRECISIONS
+from ..process import ProcessError
 from . import report
 from .comparison import Comparison, with_ratios
 
@@ -117,7 +117,7 @@ class Run:
                     result["memory"].setdefault(side, {})[what] = worker.ask("memory")
                 if side == OWN:
                     result["routes"] = worker.ask("routes")["routes"]
-            except WorkerError as error:
+            except ProcessError as error:
                 if side == OWN:
                     raise
                 result["left_out"].setdefault(side, {})["train"] = str(error)
@@ -145,7 +145,7 @@ class Run:
             worker.ask("build", workload={"shape": [10, 64, 32, 32, 128]}, kind="Neurons")
             found = {what: self.timed(worker, what) for what in ("forward", "inference", "backward")}
             worker.ask("drop")
-        except WorkerError as error:
+        except ProcessError as error:
             self.results["missing"]["spikingjelly's neurons alone"] = str(error)
             return
         self.results["peer_neurons"] = {f"LIF {what}": times for what, times in found.items()}

@@ -1,8 +1,8 @@
 """How much faster or slower numsnn is in this checkout than in another one: both in turns, in one run.
 
-    python benchmarks/speed/pair.py OTHER_CHECKOUT                           # everything that `numsnn bench` has
-    python benchmarks/speed/pair.py OTHER_CHECKOUT --workload small neurons  # some of them
-    python benchmarks/speed/pair.py OTHER_CHECKOUT --quick                   # tiny shapes, to see that it works
+    python -m benchmarks.speed.pair OTHER_CHECKOUT                           # everything that `numsnn bench` has
+    python -m benchmarks.speed.pair OTHER_CHECKOUT --workload small neurons  # some of them
+    python -m benchmarks.speed.pair OTHER_CHECKOUT --quick                   # tiny shapes, to see that it works
 
 Each side is a process that stays alive and is asked for one measurement at a time, in the order A B B A B A A B. So
 other work on the machine, and a processor that slows down, affect both sides alike. Each side runs every pass before
@@ -18,20 +18,22 @@ import hashlib
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-HERE = Path(__file__).resolve()
-THIS_CHECKOUT = HERE.parents[2]
+from ..common import REPOSITORY, commit
+from ..process import Asked, ProcessError
+
+SIDE = Path(__file__).resolve().with_name("pair_side.py")
+"""Started by its path, because PYTHONPATH leads to the checkout that is measured."""
 
 LASTING = 0.5
 """Seconds that a measurement should last: shorter passes are repeated."""
 
 
-class Side:
+class Side(Asked):
     """A checkout of numsnn in a process of its own.
 
     Args:
@@ -52,56 +54,21 @@ class Side:
             "NUMBA_CACHE_DIR": str(cache),
             "NUMSNN_NUM_THREADS": str(threads),
         }
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by __exit__
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE.with_name("pair_side.py")), *["--quick"] * quick],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            env=environment,
-        )
+        super().__init__(self.checkout, [sys.executable, str(SIDE), *["--quick"] * quick], environment)
 
     def ask(self, do: str, **arguments) -> dict:
-        """Send a command, wait for the answer and return it."""
+        """Send a command, wait for the answer and return it; an error ends the run."""
         try:
-            self.process.stdin.write(json.dumps({"do": do} | arguments) + "\n")
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        answer = json.loads(line) if line else {"error": "the process ended"}
-        if "error" in answer:
-            self.errors.seek(0)
-            raise SystemExit(f"{self.checkout}: {do!r} failed: {answer['error']}\n{self.errors.read()[-2000:]}")
-        return answer
+            return super().ask(do, **arguments)
+        except ProcessError as error:
+            raise SystemExit(f"{error}\n{self.printed()[-2000:]}") from None
 
     def describe(self) -> dict:
         """Versions, machine and commit; ends the run if the process has found numsnn in another place."""
         found = self.ask("hello")
         if Path(found["folder"]) != self.checkout / "numsnn":
             raise SystemExit(f"{self.checkout}: Python found numsnn in {found['folder']} instead")
-        return found | {"commit": commit(self.checkout)}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.process.kill()
-        self.process.communicate()
-        self.errors.close()
-
-
-def commit(checkout: Path) -> str:
-    """The checkout's commit, with "+" behind it if source files differ from it; "unknown" without Git."""
-
-    def git(*words):
-        return subprocess.run(["git", "-C", str(checkout), *words], capture_output=True, text=True, check=False)
-
-    head = git("rev-parse", "--short=12", "HEAD")
-    if head.returncode:
-        return "unknown"
-    return head.stdout.strip() + ("+" if git("status", "--porcelain", "--", "numsnn").stdout.strip() else "")
+        return found | {"commit": commit(self.checkout) or "unknown"}
 
 
 def compare(this: Side, other: Side, name: str, rounds: int) -> dict:
@@ -151,7 +118,7 @@ def main():
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     arguments = parser.parse_args()
     with ExitStack() as stack:
-        checkouts = THIS_CHECKOUT, arguments.other
+        checkouts = REPOSITORY, arguments.other
         this, other = (stack.enter_context(Side(c, arguments.threads, arguments.quick)) for c in checkouts)
         sides = {"this": this.describe(), "other": other.describe()}
         known = [name for name in sides["this"]["names"] if name in sides["other"]["names"]]

@@ -1,17 +1,12 @@
 """One side of `pair.py`, in a process of its own: python pair_side.py [--quick]
 
-The numsnn that it measures is the one that PYTHONPATH leads to. Every line that comes in is a JSON object with the name
-of a command under "do"; every line that goes out is the answer, {"error": ...} if the command failed. Between commands
-the process sleeps, so that the two sides can take turns on the same cores.
+The numsnn that it measures is the one that PYTHONPATH leads to. Commands and answers are those of `benchmarks.process`.
 """
 
 import gc
-import json
-import os
 import statistics
 import sys
 import time
-import traceback
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -78,19 +73,8 @@ class Side:
         return {"seconds": {name: statistics.median(values) for name, values in times.items()}}
 
 
-def main():
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print must not get between the answers
-    side = Side("--quick" in sys.argv[1:])
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = getattr(side, request.pop("do"))(**request)
-        except Exception as error:
-            traceback.print_exc()
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    sys.path.insert(0, str(Path(__file__).parents[2]))  # numsnn is imported already and stays what it is
+    from benchmarks.process import answer
+
+    answer(Side, "--quick" in sys.argv[1:])

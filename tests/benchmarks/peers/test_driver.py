@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from benchmarks.peers.driver import WARM, Worker, WorkerError, alternate
+from benchmarks.peers.driver import WARM, Worker, alternate
+from benchmarks.process import ProcessError
 
 FAKE = """
 import json, sys, time
@@ -48,16 +49,16 @@ def test_commands_and_arguments_arrive(fake):
 
 def test_errors_are_told(fake):
     worker = fake()
-    with pytest.raises(WorkerError, match="fake: 'fail' failed: ValueError: no"):
+    with pytest.raises(ProcessError, match="fake: 'fail' failed: ValueError: no"):
         worker.ask("fail")
     assert worker.ask("hello")  # it still answers
 
 
 def test_a_worker_that_dies(fake):
     worker = fake()
-    with pytest.raises(WorkerError, match="fake ended during 'die': last words"):
+    with pytest.raises(ProcessError, match="fake ended during 'die': last words"):
         worker.ask("die")
-    with pytest.raises(WorkerError, match="ended during 'hello'"):
+    with pytest.raises(ProcessError, match="ended during 'hello'"):
         worker.ask("hello")
 
 

@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.peers.worker import Server, serve
+from benchmarks.peers.worker import Server
+from benchmarks.process import serve
 from numsnn.measure import passes
 from numsnn.measure.workloads import workloads
 

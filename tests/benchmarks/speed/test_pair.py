@@ -9,12 +9,10 @@ import pytest
 from benchmarks.common import REPOSITORY
 from benchmarks.speed import pair
 
-SCRIPT = REPOSITORY / "benchmarks" / "speed" / "pair.py"
-
 
 def run(*arguments):
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=900)
+    command = [sys.executable, "-m", "benchmarks.speed.pair", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=REPOSITORY)
 
 
 def test_a_checkout_beside_itself(tmp_path):

@@ -87,7 +87,7 @@ STUDY_TASKS = {
     "recipe digits": Task("digits", recipe="digits"),
     "recipe digits-dvs": Task("digits-dvs", recipe="digits-dvs"),
 }
-"""Of the studies (`benchmarks.method`)."""
+"""The tasks of the studies (`benchmarks.method`)."""
 
 PEER_TASKS = {
     "peers-mnist8k": PeerTask("mnist", small("32c3-P2-64c3-P2-10", 4, 64), 5, 7000, 1000),
@@ -99,4 +99,4 @@ PEER_TASKS = {
         2000,
     ),
 }
-"""Of the comparison with the peers (`benchmarks.accuracy.compare`)."""
+"""The tasks of the comparison with the peers (`benchmarks.accuracy.compare`)."""

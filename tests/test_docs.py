@@ -150,7 +150,7 @@ def test_snippets_run(page, tmp_path):
 @each_page
 def test_configurations_are_read(page):
     for block in fences(page.read_text(encoding="utf-8"), "toml"):
-        config.parse(block, page.name)
+        assert isinstance(config.parse(block, page.name), config.Config)
 
 
 def test_the_command_line_page_names_every_key():

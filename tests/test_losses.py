@@ -76,7 +76,7 @@ LABELS = np.array([1, 4, 0])
 
 
 def cross_entropy(logits, label, smoothing):
-    """Of one sample, number by number."""
+    """The cross-entropy of one sample, number by number."""
     log_sum = math.log(sum(math.exp(z) for z in logits))
     targets = [(1 - smoothing) * (k == label) + smoothing / K for k in range(K)]
     return -sum(target * (z - log_sum) for target, z in zip(targets, logits, strict=True))

@@ -9,17 +9,17 @@ of the share of values that differ.
 import numpy as np
 
 ROUNDING = 1e-5
-"""Of the norm, for one kernel."""
+"""Largest difference as a share of the norm, for one kernel."""
 
 DEEP = 2e-4
-"""Of the norm, for the gradients of a network."""
+"""Largest difference as a share of the norm, for the gradients of a network."""
 
 TIPPED = 1e-3
 """Share of spikes that may differ at most."""
 
 
 def share(got, want):
-    """Of entries of arrays of whole numbers that differ."""
+    """Share of the entries of arrays of whole numbers that differ."""
     return float(np.mean(got != want)) if want.size else 0.0
 
 

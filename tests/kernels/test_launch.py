@@ -37,8 +37,9 @@ def test_range_kernel_gets_its_arguments_then_its_range(threads):
 def test_threads_work_at_the_same_time(threads):
     """Three ranges that wait for each other come to an end only on three threads."""
     threads(3)
-    meet = threading.Barrier(3)
-    launch.parallel_for(lambda lo, hi: meet.wait(timeout=30), 3)
+    meet, met = threading.Barrier(3), []
+    launch.parallel_for(lambda lo, hi: met.append(meet.wait(timeout=30)), 3)
+    assert sorted(met) == [0, 1, 2]
 
 
 def test_work_that_is_done_waits_for_nobody(threads):

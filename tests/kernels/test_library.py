@@ -62,7 +62,8 @@ def test_convolutions_are_the_reference(stand_in, monkeypatch, name, patch_bytes
 
 @pytest.mark.parametrize("name", ["3x3", "1x1"])
 def test_spikes(stand_in, monkeypatch, name):
-    """Of the input and, for the transposed convolution, of what stands for a gradient; without an offset."""
+    """The input consists of spikes, and so does what stands for a gradient in the transposed convolution. There is no
+    offset."""
     monkeypatch.setattr(library, "PATCH_BYTES", 1)
     x, w, _, dy, geometry = draw(name, np.float32)
     spikes, others = ((a > 0.5).astype(np.uint8) for a in (x, dy))
@@ -178,7 +179,7 @@ def test_what_is_missing_is_told(monkeypatch, way, real, there, missing):
 
 
 def test_the_reason_why_it_cannot_be_used_is_kept(monkeypatch):
-    """Of the bindings, or whatever they raise."""
+    """The reason is that the bindings are missing, or what they raise."""
     if SIMULATED:
         assert library.reason() == "the device is simulated"
     monkeypatch.setattr(library, "SIMULATED", False)

@@ -35,8 +35,8 @@ def draw_clear_of_kinks(family, v_reset, decay_input):
 @pytest.mark.parametrize("v_reset", RESETS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_of_the_relaxed_neuron(family, v_reset, decay_input, detach_reset):
-    """Of a loss on spikes and potentials, by currents, leak, threshold and width. A detached reset is the
-    gradient of a neuron whose reset uses the spikes of the point it is taken at."""
+    """The loss reads spikes and potentials; the gradients are those by currents, leak, threshold and width. Detaching
+    the reset gives the gradient of a neuron whose reset keeps the spikes of the point where the gradient is taken."""
     case, u, s = draw_clear_of_kinks(family, v_reset, decay_input)
     assert (u > case.theta).any() and (u < case.theta).any()
     rng = np.random.default_rng(8)

@@ -143,7 +143,7 @@ def test_merged_steps_are_the_moments_of_all_steps(k, real, steps):
 @ALL
 @pytest.mark.parametrize("real", REALS)
 def test_normalised_moments(k, real):
-    """Of (x - centre) factor + offset; also into the memory of the mean and the variance."""
+    """The moments of (x - centre) factor + offset. The result may lie in the memory of the mean and the variance."""
     rng = np.random.default_rng(5)
     u = rng.normal(0.4, 1.3, (29, CHANNELS))
     mean, var = u.mean(0).astype(real), u.var(0).astype(real)

@@ -142,3 +142,4 @@ def test_it_can_be_left_out(monkeypatch):
     monkeypatch.setattr(launch, "CHECK_ROLES", False)
     x = np.arange(4.0)
     launch.launch(_add_in_place, 4, x, x)
+    assert x.tolist() == [0, 2, 4, 6]

@@ -140,7 +140,7 @@ def test_reference_is_the_equations(name, relaxed):
 
 @pytest.mark.parametrize("name", RULES)
 def test_gradients_of_the_relaxed_neuron(name):
-    """Of a loss on spikes and potentials, by currents, values, threshold and width."""
+    """The loss reads spikes and potentials; the gradients are those by currents, values, threshold and width."""
     case = draw(RULES[name], np.float64, shape=(4, 3, 2))
 
     def loss():

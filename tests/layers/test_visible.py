@@ -303,7 +303,7 @@ def wide(width=0.5, route="auto", dtype="float32"):
 
 
 def test_pooled_spikes_are_made_of_several():
-    """Of which one suffices."""
+    """One neuron near its threshold is enough for a pooled value to need its gradient."""
 
     def net(size):
         neuron = lif(surrogate=snn.Surrogate("triangle", 0.5))

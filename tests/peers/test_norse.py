@@ -41,7 +41,7 @@ pytestmark = pytest.mark.peers
 DT = 0.001
 STEPS = (1, 5, 20)
 GAIN = 3.0
-"""Of currents, which a scales down."""
+"""What currents are multiplied by, because the factor a makes them smaller."""
 
 EXACT = {
     "logistic": ("tanh", 2.0, 0.25),

@@ -5,13 +5,14 @@ options in this module tell a type checker the names and types; the constructors
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..pda import PDA
 from ..psg import Surrogate
+from ..validate import flag
 
 Numbers = float | Sequence[float] | NDArray[Any]
 """One number, or one number per channel."""
@@ -81,3 +82,26 @@ def decay_of(what, tau, beta, learn):
     if learn and ((decay == 0) | (decay == 1)).any():
         raise ValueError(f"{what}a learned leak must start strictly between beta = 0 (tau = 1) and beta = 1")
     return decay
+
+
+class Leak(NamedTuple):
+    """The arguments of a leak, checked, and the leak factor that follows from them."""
+
+    tau: Numbers | None
+    beta: Numbers | None
+    decay_input: bool
+    learn_tau: Literal[False, "layer", "channel"]
+    factor: NDArray[np.float64]
+
+
+def leak_of(what, tau, beta, decay_input, learn_tau) -> Leak:
+    """Check the arguments of a leak. tau is 2 if neither tau nor beta is given."""
+    if tau is not None and beta is not None:
+        raise ValueError(f"{what}give tau or beta, not both; got tau={tau!r}, beta={beta!r}")
+    tau = 2.0 if tau is None and beta is None else tau
+    decay_input = flag(f"{what}decay_input", decay_input)
+    learn_tau = granularity(f"{what}learn_tau", learn_tau, tau if beta is None else beta)
+    factor = decay_of(what, tau, beta, learn_tau)
+    if decay_input and (factor == 1).any():
+        raise ValueError(f"{what}decay_input scales the input by 1 - beta, which is 0 for beta = 1")
+    return Leak(tau, beta, decay_input, learn_tau, factor)

@@ -7,7 +7,6 @@ from typing import NamedTuple, Unpack
 import numpy as np
 
 from ..kernels import rules
-from ..validate import flag
 from .base import Layer
 from .neuron import LEAK_BOUNDS, Neuron
 from .neuron_arguments import (
@@ -18,6 +17,7 @@ from .neuron_arguments import (
     PLIFOptions,
     decay_of,
     granularity,
+    leak_of,
     numbers,
 )
 from .parameter import ConstrainedValue
@@ -27,7 +27,8 @@ from .shapes import keep_channels
 class _Leaky(Neuron):
     """Base of the neurons whose potential leaks: the leak beta and, for neurons without extensions, the rules."""
 
-    decay_input = learn_tau = False
+    decay_input = False
+    learn_tau: Learned = False
 
     def rule(self):
         if self.refractory or self.recurrent or self.adaptive:
@@ -81,17 +82,9 @@ class LIF(_Leaky):
         **options: Unpack[NeuronOptions],
     ):
         super().__init__(**options)
-        kind = type(self).__name__
-        if tau is not None and beta is not None:
-            raise ValueError(f"{kind}: give tau or beta, not both; got tau={tau!r}, beta={beta!r}")
-        self.tau: Numbers | None = 2.0 if tau is None and beta is None else tau
-        self.beta: Numbers | None = beta
-        self.decay_input = flag(f"{kind}: decay_input", decay_input)
-        self.learn_tau = granularity(f"{kind}: learn_tau", learn_tau, self.tau if beta is None else beta)
-        leak = decay_of(f"{kind}: ", self.tau, self.beta, self.learn_tau)
-        if self.decay_input and (leak == 1).any():
-            raise ValueError(f"{kind}: decay_input scales the input by 1 - beta, which is 0 for beta = 1")
-        self._starts["leak"] = leak
+        self.tau, self.beta, self.decay_input, self.learn_tau, self._starts["leak"] = leak_of(
+            f"{type(self).__name__}: ", tau, beta, decay_input, learn_tau
+        )
         self.check_record()
 
 
@@ -308,15 +301,9 @@ class LI(Layer):
         name: str | None = None,
     ):
         super().__init__(name)
-        if tau is not None and beta is not None:
-            raise ValueError(f"LI: give tau or beta, not both; got tau={tau!r}, beta={beta!r}")
-        self.tau: Numbers | None = 2.0 if tau is None and beta is None else tau
-        self.beta: Numbers | None = beta
-        self.decay_input = flag("LI: decay_input", decay_input)
-        self.learn_tau = granularity("LI: learn_tau", learn_tau, self.tau if beta is None else beta)
-        self._leak = decay_of("LI: ", self.tau, self.beta, self.learn_tau)
-        if self.decay_input and (self._leak == 1).any():
-            raise ValueError("LI: decay_input scales the input by 1 - beta, which is 0 for beta = 1")
+        self.tau, self.beta, self.decay_input, self.learn_tau, self._leak = leak_of(
+            "LI: ", tau, beta, decay_input, learn_tau
+        )
 
     def infer(self, shape):
         if len(shape) not in (3, 4, 5):

@@ -21,7 +21,8 @@ from numsnn.layers import TRAINING
 EPS = float(np.finfo(np.float32).eps)
 
 TOLERANCE = 1e-4
-"""How far gradients may differ: ||difference|| <= TOLERANCE ||gradient||, and |difference| <= TOLERANCE max(|entry|, floor)."""
+"""How far gradients may differ: ||difference|| <= TOLERANCE ||gradient||, and for every entry
+|difference| <= TOLERANCE max(|entry|, floor)."""
 
 FLOOR = 0.05
 """The floor of an entry, as a share of the largest entry of its array: sums of hundreds of terms of either sign, added

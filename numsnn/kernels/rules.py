@@ -20,6 +20,9 @@ from typing import NamedTuple
 from . import steps
 from .own import in_precision
 
+MOST_STATES, MOST_VALUES = 4, 8
+"""Largest number of states and of values that a rule may have."""
+
 
 class Rule(NamedTuple):
     """How the potential of a neuron is charged.

@@ -6,6 +6,8 @@ of rows.
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 # --- neurons ---
 
 
@@ -134,6 +136,11 @@ class Window(NamedTuple):
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: tuple[int, int] = (0, 0)
+
+    def index_dtype(self):
+        """The dtype of an index of the window's taps: int16, or int32 if there are more taps than int16 can count."""
+        height, width = self.kernel
+        return np.int16 if height * width - 1 <= np.iinfo(np.int16).max else np.int32
 
 
 class Affine(NamedTuple):

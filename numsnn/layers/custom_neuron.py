@@ -7,15 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..kernels.rules import Rule
+from ..kernels.rules import MOST_STATES, MOST_VALUES, Rule
 from ..names import argument, choice
 from ..validate import number
 from .neuron import LEAK_BOUNDS, Neuron
 from .neuron_arguments import granularity, numbers
 from .parameter import ConstrainedValue
-
-MOST_STATES, MOST_VALUES = 4, 8
-"""The largest numbers of states and values that the kernels support."""
 
 
 @dataclass(frozen=True)

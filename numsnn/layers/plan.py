@@ -217,8 +217,9 @@ class _Through(_Source):
         before, shape = self.before.mask(known), self.layer.output_shape
         if before is None or self.layer.passes == "reshape":
             return None if before is None else before.reshape(shape)
-        y, index = self.layer.buffer("visible", shape, np.uint8), self.layer.buffer("any", shape, np.int16)
-        self.layer.kernels.max_pool2d_forward(pictures(before), self.layer.window, pictures(y), pictures(index))
+        window, y = self.layer.window, self.layer.buffer("visible", shape, np.uint8)
+        index = self.layer.buffer("any", shape, window.index_dtype())
+        self.layer.kernels.max_pool2d_forward(pictures(before), window, pictures(y), pictures(index))
         return y
 
 

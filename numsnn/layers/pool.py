@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..kernels.types import Window
 from ..validate import pair, whole
 from .base import Layer
@@ -87,7 +85,7 @@ class _Maximum(_Window):
 
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape, x.dtype)
-        index = self.buffer("index", self.output_shape, np.int16)
+        index = self.buffer("index", self.output_shape, self.window.index_dtype())
         self.kernels.max_pool2d_forward(pictures(x), self.window, pictures(y), pictures(index))
         self.kept = _Winners(x.shape, index) if mode.store else None
         return y

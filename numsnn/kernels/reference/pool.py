@@ -32,8 +32,8 @@ def avg_pool2d_backward(dy, window, dx):
 def max_pool2d_forward(x, window, y, index):
     """W8: y is the maximum over each filter window, in the dtype of x.
 
-    index, the second output, is int16 of the shape of y: the tap ky kw + kx of the maximum, or the first one of several
-    equal maxima.
+    index, the second output, has the shape of y and the dtype `Window.index_dtype`. It is the tap ky kw + kx of the
+    maximum, or the first one of several equal maxima.
     """
     kernel, stride, (ph, pw) = window
     padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))

@@ -15,8 +15,7 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-MOST_STATES, MOST_VALUES = 4, 8
-"""Largest number of states and of values that the rule of a neuron may have."""
+from ...rules import MOST_STATES, MOST_VALUES
 
 ROLES = (
     "value",

@@ -1,17 +1,34 @@
 """Positions in pictures ``[B, H, W, C]`` for kernels, and a launch that divides pixels and channels among threads.
 
 Integer arithmetic takes as much time in these kernels as memory does. Arrays are therefore flat and have uint64
-indices, for which Numba does not test whether an index is negative. Numbers of pixels are at most 2^31 and are divided
-in 32 bits. Loops over channels use `while`, because a range with a step divides to find its length.
+indices, for which Numba does not test whether an index is negative. Numbers of pixels are at most `MOST_PIXELS` and are
+divided in 32 bits. Loops over channels use `while`, because a range with a step divides to find its length.
 """
 
 import numpy as np
 
+from ....errors import DeviceError
 from ..run.compile import device
 from ..run.launch import WARP, ceil_div, launch
 
 THREADS = 256
 """Largest number of threads per block."""
+
+MOST_PIXELS = 2**31
+"""Largest number of pixels per launch, those of all pictures together."""
+
+
+def check_pixels(pixels: int) -> None:
+    """Refuse more than `MOST_PIXELS` pixels.
+
+    Raises:
+        DeviceError: there are more.
+    """
+    if pixels > MOST_PIXELS:
+        raise DeviceError(
+            f"device 'cuda': a kernel takes at most {MOST_PIXELS} pixels, those of all samples and steps together; "
+            f"got {pixels}; use fewer samples or fewer steps"
+        )
 
 
 def flat(x):
@@ -53,7 +70,11 @@ def launch_pixels(kernel, pixels: int, channels: int, *arguments, most: int = WA
 
     A thread takes pixel ``blockIdx.x blockDim.y + threadIdx.y``, if it exists, and every ``blockDim.x``-th of its
     channels. blockDim.x is at most `most`.
+
+    Raises:
+        DeviceError: there are more than `MOST_PIXELS` pixels.
     """
+    check_pixels(pixels)
     if pixels and channels:
         across = min(most, channels, THREADS)
         down = min(THREADS // across, pixels)

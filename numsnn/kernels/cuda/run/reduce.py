@@ -47,7 +47,7 @@ SUM_COLUMNS, SUM_LANES = 32, 16
 """Extents of a block that adds partial sums."""
 
 MOST_SUMS = 6
-"""Largest number of totals per launch."""
+"""Largest number of totals per launch. More of them take several launches."""
 
 
 @cache
@@ -87,12 +87,14 @@ def _shares_kernel(dtype, lanes_most, columns_most):
 
 def add_up(shares, totals) -> None:
     """Compute totals[n] ``[C]``, the sum of shares[n] over blocks, for shares ``[N, blocks, C]`` and N totals."""
-    if totals:
-        count, blocks, channels = shares.shape
-        block = min(SUM_COLUMNS, channels), min(SUM_LANES, blocks)
-        padded = *totals, *totals[:1] * (MOST_SUMS - count)
-        compiled = _shares_kernel(shares.dtype.type, SUM_LANES, SUM_COLUMNS)
-        launch(compiled, (ceil_div(channels, block[0]), count), block, shares, *padded)
+    _, blocks, channels = shares.shape
+    block = min(SUM_COLUMNS, channels), min(SUM_LANES, blocks)
+    compiled = _shares_kernel(shares.dtype.type, SUM_LANES, SUM_COLUMNS)
+    for first in range(0, len(totals), MOST_SUMS):
+        some = totals[first : first + MOST_SUMS]
+        padded = *some, *some[:1] * (MOST_SUMS - len(some))
+        grid = ceil_div(channels, block[0]), len(some)
+        launch(compiled, grid, block, shares[first : first + len(some)], *padded)
 
 
 def sum_parts(parts, total):

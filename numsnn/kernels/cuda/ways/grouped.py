@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from ..inline.pixels import cut, divide, flat, inside, launch_pixels, windows
+from ..inline.pixels import check_pixels, cut, divide, flat, inside, launch_pixels, windows
 from ..run.api import cuda
 from ..run.compile import kernel
 from ..run.launch import ceil_div, launch_flat, scratch
@@ -152,6 +152,7 @@ def _weight_elements(
 def backward_weight(x, dy, stride, padding, groups, dw):
     """See `reference.conv.conv2d_backward_weight`."""
     pixels, (*kernel_size, inputs, channels) = prod(dy.shape[:3]), dw.shape
+    check_pixels(pixels)
     share = ceil_div(pixels, min(MOST_SHARES, ceil_div(pixels, SHARE_PIXELS)))
     shares = ceil_div(pixels, share)
     sums = scratch.get("weight gradients", (shares, dw.size), dw.dtype) if shares > 1 else dw

@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from ..inline.pixels import cut, flat, inside
+from ..inline.pixels import check_pixels, cut, flat, inside
 from ..inline.product_tiles import ALIGNMENT, choose_tile, parts
 from ..run.api import cuda
 from ..run.compile import device, kernel
@@ -289,6 +289,7 @@ def _correlate(turned, x, w, b, stride, padding, groups, y, inputs, outputs):
     classes = prod(stride) if turned else 1
     largest = [ceil_div(extent, step) for extent, step in zip(y.shape[1:3], stride, strict=True)]
     rows = len(y) * (prod(largest) if turned else prod(y.shape[1:3]))
+    check_pixels(rows)
     tile = choose_tile(rows, outputs, groups * classes, w.dtype)
     grid = ceil_div(rows, tile.rows) * ceil_div(outputs, tile.columns), groups, classes
     launch(
@@ -314,6 +315,7 @@ def backward_weight(x, dy, stride, padding, groups, dw):
     """See `reference.conv.conv2d_backward_weight`."""
     terms, outputs = prod(dw.shape[:3]), dw.shape[3] // groups
     pixels = prod(dy.shape[:3])
+    check_pixels(pixels)
     tile = choose_tile(terms, outputs, groups * min(MOST_PARTS, ceil_div(pixels, LEAST_PIXELS)), dw.dtype)
     blocks = ceil_div(terms, tile.rows) * ceil_div(outputs, tile.columns)
     shares = min(MOST_PARTS, ceil_div(pixels, LEAST_PIXELS), ceil_div(NEEDED_BLOCKS, blocks * groups))

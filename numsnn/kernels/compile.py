@@ -21,6 +21,7 @@ def shared_sources(target: str) -> tuple[Path, ...]:
     return (
         _HERE / "compile.py",
         _HERE / "equations.py",
+        _HERE / "extended.py",
         _HERE / "steps.py",
         *sorted((_HERE / target / "inline").glob("*.py")),
     )

@@ -19,8 +19,15 @@ from numba.extending import overload, register_jitable
 
 @register_jitable
 def charge(v, i, beta, gain):
-    """N1: the charged potential, beta v[t-1] + gain i[t]. gain is 1, or 1 - beta with ``decay_input``."""
+    """N1: the charged potential, beta v[t-1] + gain i[t]. gain is that of `input_gain`."""
     return beta * v + gain * i
+
+
+@register_jitable
+def input_gain(beta, decay_input):
+    """N1: the gain of the input current, which is 1 - beta with ``decay_input`` and otherwise 1."""
+    one = type(beta)(1)
+    return one - beta if decay_input else one
 
 
 @register_jitable
@@ -66,9 +73,38 @@ def potential_gradient(q, e, s, density, p):
 
 
 @register_jitable
+def leak_gradient(delta, u, v, beta, d, decay_input):
+    """N10: this step's term of dL/dbeta, where the current was not stored. With ``decay_input`` it follows from N1."""
+    real = type(u)
+    return delta * (v - ((u - beta * v + d) / (real(1) - beta) if decay_input else real(0)))
+
+
+# --- normalisation ------------------------------------------------------------------------------------------------
+
+
+@register_jitable
+def inverse_deviation(var, eps):
+    """B3: 1 / sqrt(var + eps)."""
+    real = type(var)
+    return real(1) / real(math.sqrt(var + eps))
+
+
+@register_jitable
 def normalise(x, centre, factor, offset):
     """B4: the normalisation of one channel, (x - centre) factor + offset. factor contains variance and scale."""
     return (x - centre) * factor + offset
+
+
+@register_jitable
+def norm_pull(dy, x, centre, factor, slope, offset):
+    """B7: dL/dx, factor dy + slope (x - centre) + offset. The last two terms go through the variance and the mean."""
+    return factor * dy + (slope * (x - centre) + offset)
+
+
+@register_jitable
+def group_pull(dy, x, centre, inverse, gamma, mean_slope, mean_projection):
+    """B13: dL/dx. The last two arguments are the group's means of G and of G xn."""
+    return inverse * (gamma * dy - mean_slope - (x - centre) * inverse * mean_projection)
 
 
 # --- memory beyond the potential ----------------------------------------------------------------------------------
@@ -90,6 +126,30 @@ def adapted_threshold(theta, kappa, a):
 def adaptation(a, s, rho):
     """X8: the adaptation, a[t] = rho a[t-1] + (1 - rho) s[t]."""
     return rho * a + (type(s)(1) - rho) * s
+
+
+@register_jitable
+def current_gradient(delta, h, gain):
+    """X5: dL/dj[t] = gain delta[t] + h, where h = gamma dL/dj[t+1], or 0 without a synapse."""
+    return gain * delta + h
+
+
+@register_jitable
+def adaptation_gradient(f, dtheta, rho, kappa):
+    """X10: dL/da[t-1] = rho f[t] + kappa dL/dtheta[t]."""
+    return rho * f + kappa * dtheta
+
+
+@register_jitable
+def spike_gradient_adaptation(q, f, rho):
+    """X11: q[t] + (1 - rho) f[t], where the spike acts on the adaptation."""
+    return q + (type(f)(1) - rho) * f
+
+
+@register_jitable
+def adaptation_decay_gradient(f, a, s):
+    """X13: this step's term of dL/drho, f[t] (a[t-1] - s[t])."""
+    return f * (a - s)
 
 
 # --- the surrogate families ---------------------------------------------------------------------------------------
@@ -251,6 +311,19 @@ CDF = {
 
 
 @register_jitable
+def surrogate(density, x, inverse_width):
+    """S1: z = x / alpha and phi_alpha(x) = phi(z) / alpha, for the density phi of a family and x = u - theta."""
+    z = x * inverse_width
+    return z, density(z) * inverse_width
+
+
+@register_jitable
+def visible(x, inverse_width, reach):
+    """D7: whether a potential is within the surrogate's reach, for x = u - theta. A NaN counts as visible."""
+    return not abs(x * inverse_width) > reach
+
+
+@register_jitable
 def width_gradient(q, density, z):
     """P1: the term of one potential in dL/dalpha, -q phi_alpha(x) x / alpha, with z = x / alpha."""
     return -q * density * z
@@ -279,6 +352,24 @@ def normal_divergence_slope(mean, var, target_mean, target_var):
     """D6: the factor of (u_k - mean) in n dJ/du_k: 1/w - (w + gap^2) / v^2."""
     gap = (mean - target_mean) * (mean - target_mean)
     return type(mean)(1) / target_var - (target_var + gap) / (var * var)
+
+
+@register_jitable
+def direct_gradient(u, offset, slope):
+    """N7: p[t] = p_offset + p_slope u[t], the gradient of a loss that acts on the potential itself (D5, D6)."""
+    return offset + slope * u
+
+
+@register_jitable
+def with_direct_gradient(dy, u, offset, slope):
+    """A4: dy plus the gradient of a loss that acts on u itself. The sum begins with dy, unlike `direct_gradient`."""
+    return dy + slope * u + offset
+
+
+@register_jitable
+def tracked_correction(d, mean, target, momentum):
+    """D3: the correction after one update, d + momentum (mean - target)."""
+    return d + momentum * (mean - target)
 
 
 # --- randomness as a function of (seed, index) --------------------------------------------------------------------

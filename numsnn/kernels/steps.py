@@ -121,41 +121,21 @@ def fire_back(g, e, u, s, theta, phi, p, v_reset, soft, hard, attached):
 
 
 @register_jitable
-def extended_step(cdf, arriving, state, d, values, v_reset, steps_held, flags):
-    """N1, N2, X4, X7, X8, X14: one step of a neuron with extensions: charge, fire and reset.
+def integrator_step_back(du, delta, before, i, beta, decay_input):
+    """X17, X18, X19: the backward step of the leaky integrator.
 
     Args:
-        cdf: distribution function of the surrogate. It is used in relaxed mode only.
-        arriving: input current, including the lateral input.
-        state: (potential, synaptic current, adaptation, remaining refractory steps) before the step.
-        d: PDA correction.
-        values: (beta, gamma, rho, kappa, theta, alpha) of the channel.
-        v_reset: value of the hard reset.
-        steps_held: number of refractory steps after a spike.
-        flags: seven booleans: relaxed mode, soft reset, hard reset, scaled input, synapse, adaptive threshold,
-            refractory time.
+        du: dL/du[t] from the next layer.
+        delta: delta of the step after.
+        before, i: potential of the step before, and input current.
+        beta, decay_input: leak, and whether the current is scaled by 1 - beta.
 
     Returns:
-        the potential after charging, the spike, whether the neuron was refractory, and the state after the step.
+        delta, dL/di, and this step's term of dL/dbeta.
     """
-    v, current, adapted, rest = state
-    beta, gamma, rho, kappa, theta, alpha = values
-    relaxed, soft, hard, decay_input, synapse, adaptive, refractory = flags
-    real = type(v_reset)
-    current = eq.synapse(current, arriving, gamma) if synapse else arriving
-    threshold = eq.adapted_threshold(theta, kappa, adapted) if adaptive else theta
-    resting = refractory and rest > real(0)
-    u = v if resting else eq.correct(eq.charge(v, current, beta, real(1) - beta if decay_input else real(1)), d)
-    x = u - threshold
-    s = cdf(x / alpha) if relaxed else real(eq.fire(x))
-    if refractory:
-        if resting:
-            s, rest = real(0), rest - real(1)
-        else:
-            rest = steps_held if eq.fire(x) else real(0)
-    if adaptive:
-        adapted = eq.adaptation(adapted, s, rho)
-    return u, s, resting, (after_reset(u, s, threshold, v_reset, soft, hard), current, adapted, rest)
+    delta = du + beta * delta
+    change = delta * (before - (i if decay_input else type(i)(0)))
+    return delta, eq.input_gain(beta, decay_input) * delta, change
 
 
 def reset_kind(v_reset, dtype):
@@ -193,6 +173,15 @@ def squared_distance(z, wanted):
 
 
 @register_jitable
+def is_larger(value, top):
+    """L5: whether a value takes the place of the maximum of the steps before.
+
+    Of several equal maxima the first one stays. The first NaN becomes the maximum and stays it.
+    """
+    return not value <= top and top == top
+
+
+@register_jitable
 def silent_on(silent, z):
     """L7: the probability that no spike has come up to and including this step.
 
@@ -225,6 +214,53 @@ def band_penalty(rate, low, high):
 def power_penalty(rate, square):
     """A3: the rate, or its square if `square` is set, and the derivative of this by the rate."""
     return (rate * rate, type(rate)(2) * rate) if square else (rate, type(rate)(1))
+
+
+# --- potential distribution adjustment ---
+
+
+@register_jitable
+def divergence_term(moments, target, weight, pull):
+    """D4, D5, D6: one channel's term of the divergence objective, and its gradient by a potential, offset + slope u.
+
+    Args:
+        moments, target: (mean, variance) of the potentials, and of the normal distribution that PDA aims at.
+        weight, pull: factor of the divergence, and factor of its gradient.
+
+    Returns:
+        the term, offset and slope.
+    """
+    (mean, var), (target_mean, target_var) = moments, target
+    slope = pull * eq.normal_divergence_slope(mean, var, target_mean, target_var)
+    offset = pull * eq.normal_divergence_offset(mean, var, target_mean, target_var) - slope * mean
+    return weight * eq.normal_divergence(mean, var, target_mean, target_var), offset, slope
+
+
+# --- joins ---
+
+
+@register_jitable
+def and_join(a, s):
+    """W10: both paths fire."""
+    return a * s
+
+
+@register_jitable
+def and_join_back(dy, a, s):
+    """W10: the gradients by a and s."""
+    return dy * s, dy * a
+
+
+@register_jitable
+def iand_join(a, s):
+    """W11: the shortcut s fires and the branch a does not."""
+    return (type(a)(1) - a) * s
+
+
+@register_jitable
+def iand_join_back(dy, a, s):
+    """W11: the gradients by a and s."""
+    return -dy * s, dy * (type(a)(1) - a)
 
 
 # --- optimisers ---

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .. import equations as eq
 from .. import steps
 from ..compile import kernel
 from .run.launch import count_tiles, launch, rows_per_tile, scratch
@@ -85,7 +86,7 @@ def _affine_tiles(x, u, slope, offset, y, rows, lo, hi):
     total, width = x.shape
     for m in range(lo * rows, min(total, hi * rows)):
         for c in range(width):
-            y[m, c] = x[m, c] + slope[c] * u[m, c] + offset[c]
+            y[m, c] = eq.with_direct_gradient(x[m, c], u[m, c], offset[c], slope[c])
 
 
 def add_affine(x, u, direct, y):

@@ -1,5 +1,6 @@
 """Joins, copies along time and channels, and delays, compiled. `reference.elementwise` documents them."""
 
+from .. import steps
 from ..compile import kernel
 from .run.launch import TILE_ELEMENTS, count_tiles, launch, rows_per_tile
 
@@ -32,7 +33,7 @@ def _and_tiles(a, s, y, size, lo, hi):
     real = type(y[0])
     a, s, y = a[lo * size : hi * size], s[lo * size : hi * size], y[lo * size : hi * size]
     for k in range(len(y)):
-        y[k] = real(a[k]) * real(s[k])
+        y[k] = steps.and_join(real(a[k]), real(s[k]))
 
 
 def and_forward(a, s, y):
@@ -46,8 +47,7 @@ def _and_backward_tiles(dy, a, s, da, ds, size, lo, hi):
     first, last = lo * size, hi * size
     dy, a, s, da, ds = dy[first:last], a[first:last], s[first:last], da[first:last], ds[first:last]
     for k in range(len(dy)):
-        da[k] = dy[k] * real(s[k])
-        ds[k] = dy[k] * real(a[k])
+        da[k], ds[k] = steps.and_join_back(dy[k], real(a[k]), real(s[k]))
 
 
 def and_backward(dy, a, s, da, ds):
@@ -60,7 +60,7 @@ def _iand_tiles(a, s, y, size, lo, hi):
     real = type(y[0])
     a, s, y = a[lo * size : hi * size], s[lo * size : hi * size], y[lo * size : hi * size]
     for k in range(len(y)):
-        y[k] = (real(1) - real(a[k])) * real(s[k])
+        y[k] = steps.iand_join(real(a[k]), real(s[k]))
 
 
 def iand_forward(a, s, y):
@@ -74,8 +74,7 @@ def _iand_backward_tiles(dy, a, s, da, ds, size, lo, hi):
     first, last = lo * size, hi * size
     dy, a, s, da, ds = dy[first:last], a[first:last], s[first:last], da[first:last], ds[first:last]
     for k in range(len(dy)):
-        da[k] = -dy[k] * real(s[k])
-        ds[k] = dy[k] * (real(1) - real(a[k]))
+        da[k], ds[k] = steps.iand_join_back(dy[k], real(a[k]), real(s[k]))
 
 
 def iand_backward(dy, a, s, da, ds):

@@ -6,6 +6,7 @@ positions first, with one sum per channel, which is vectorised, and then over th
 
 import numpy as np
 
+from .. import equations as eq
 from .. import steps
 from ..compile import kernel
 from .run.launch import count_tiles, launch, rows_per_tile
@@ -72,7 +73,7 @@ def _affine_tiles(x, mean, inverse, gamma, beta, y, together, rows, blocks, lo, 
                 factor[c] = inverse[b, c // size] * gamma[c]
             for m in range(block * rows, min(positions, (block + 1) * rows)):
                 for c in range(channels):
-                    y[b, m, c] = (x[b, m, c] - centre[c]) * factor[c] + beta[c]
+                    y[b, m, c] = eq.normalise(x[b, m, c], centre[c], factor[c], beta[c])
 
 
 def groupnorm_forward(x, affine, moments, y):
@@ -149,9 +150,9 @@ def _input_gradient_tiles(dy, x, gamma, mean, inverse, slope, projection, dx, to
                 mean_projection[c] = projection[b, c // size]
             for m in range(block * rows, min(positions, (block + 1) * rows)):
                 for c in range(channels):
-                    normalised = (x[b, m, c] - centre[c]) * factor[c]
-                    centred = gamma[c] * dy[b, m, c] - mean_slope[c] - normalised * mean_projection[c]
-                    dx[b, m, c] = factor[c] * centred
+                    dx[b, m, c] = eq.group_pull(
+                        dy[b, m, c], x[b, m, c], centre[c], factor[c], gamma[c], mean_slope[c], mean_projection[c]
+                    )
 
 
 def groupnorm_backward(dy, x, affine, moments, dx, dgamma, dbeta):

@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import equations as eq
 from ..compile import kernel
+from ..steps import integrator_step_back
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
 
@@ -19,7 +20,7 @@ def _kernels():
         for t in range(steps):
             for m in range(first, last):
                 for c in range(channels):
-                    gain = real(1) - beta[c] if decay_input else real(1)
+                    gain = eq.input_gain(beta[c], decay_input)
                     before = carried[m, c] if carry else real(0)
                     if t > 0:
                         before = u[t - 1, m, c]
@@ -41,13 +42,13 @@ def _kernels():
             for t in range(steps - 1, -1, -1):
                 for m in range(first, last):
                     for c in range(channels):
-                        gain = real(1) - beta[c] if decay_input else real(1)
-                        delta = du[t, m, c] + beta[c] * e[m - first, c]
                         before = start[m, c] if carry else real(0)
                         if t > 0:
                             before = u[t - 1, m, c]
-                        dbeta[tile, c] += delta * (before - (real(i[t, m, c]) if decay_input else real(0)))
-                        di[t, m, c] = gain * delta
+                        delta, di[t, m, c], change = integrator_step_back(
+                            du[t, m, c], e[m - first, c], before, real(i[t, m, c]), beta[c], decay_input
+                        )
+                        dbeta[tile, c] += change
                         e[m - first, c] = delta
 
     return integrator_forward_tiles, integrator_backward_tiles

@@ -128,7 +128,7 @@ def _max_membrane_samples(z, labels, smoothing, loss, dz, lo, hi):
             top[k], winner[k] = z[0, n, k], 0
             for t in range(1, length):
                 value = real(z[t, n, k])
-                if not value <= top[k] and top[k] == top[k]:  # the first NaN becomes the maximum and stays it
+                if steps.is_larger(value, top[k]):
                     top[k], winner[k] = value, t
         loss[n] = _cross_entropy_row(top, labels[n], smoothing, real(1) / real(samples), gradient)
         for t in range(length):

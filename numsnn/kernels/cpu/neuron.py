@@ -289,9 +289,10 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                         u_t, e_t = read(u, "potential", (t + 1, r, c)), read(e, "state", (r, c))
                         s_t = real(read(s, "spike", (t, m, k)))
                         edge, inverse = read(theta, "value", k), read(inverse_width, "value", k)
-                        z = (u_t - edge) * inverse
-                        phi = density(z) * inverse
-                        p = read(p_offset, "value", k) + read(p_slope, "value", k) * u_t if direct else real(0)
+                        z, phi = eq.surrogate(density, u_t - edge, inverse)
+                        p = real(0)
+                        if direct:
+                            p = eq.direct_gradient(u_t, read(p_offset, "value", k), read(p_slope, "value", k))
                         q, delta, dtheta = fire_back(
                             read(ds, above, (t, m, k)), e_t, u_t, s_t, edge, phi, p, v_reset, soft, hard, attached
                         )

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 
+from .. import equations as eq
 from .. import steps
 from ..compile import kernel
 from ..reference.norm import batchnorm_factor, batchnorm_fold
@@ -123,8 +124,8 @@ def _affine_tiles(x, centre, factor, offset, y, rows, lo, hi):
     total, channels = x.shape
     for m in range(lo * rows, min(total, hi * rows)):
         for c in range(channels):
-            distance = read(x, "value", (m, c)) - read(centre, "value", c)
-            write(y, "output", (m, c), distance * read(factor, "value", c) + read(offset, "value", c))
+            ce, fa, off = read(centre, "value", c), read(factor, "value", c), read(offset, "value", c)
+            write(y, "output", (m, c), eq.normalise(read(x, "value", (m, c)), ce, fa, off))
 
 
 def batchnorm_forward(x, affine, moments, y):
@@ -166,10 +167,14 @@ def _input_gradient_kernel(in_place):
         y = dy if in_place else dx
         for m in range(lo * rows, min(total, hi * rows)):
             for c in range(channels):
-                distance = read(x, "value", (m, c)) - read(mean, "value", c)
-                pull = read(slope, "value", c) * distance + read(offset, "value", c)
-                dy_m = read(dy, above, (m, c))
-                write(y, "input gradient", (m, c), read(factor, "value", c) * dy_m + pull)
+                ce, fa, sl, off = (
+                    read(mean, "value", c),
+                    read(factor, "value", c),
+                    read(slope, "value", c),
+                    read(offset, "value", c),
+                )
+                pull = eq.norm_pull(read(dy, above, (m, c)), read(x, "value", (m, c)), ce, fa, sl, off)
+                write(y, "input gradient", (m, c), pull)
 
     return input_gradient_tiles
 

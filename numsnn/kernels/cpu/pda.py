@@ -4,6 +4,7 @@ The arrays have a few hundred elements, for which one thread is enough.
 """
 
 from .. import equations as eq
+from .. import steps
 from ..compile import kernel
 from ..reference.pda import merge_steps, normalised_moments
 
@@ -14,7 +15,7 @@ __all__ = ["divergence", "merge_steps", "normalised_moments", "shift_update"]
 def _shift_update(d, mean, target, momentum):
     for t in range(d.shape[0]):
         for c in range(d.shape[1]):
-            d[t, c] += momentum * (mean[t, c] - target[c])
+            d[t, c] = eq.tracked_correction(d[t, c], mean[t, c], target[c], momentum)
 
 
 def shift_update(d, mean, target, momentum):
@@ -22,21 +23,11 @@ def shift_update(d, mean, target, momentum):
     _shift_update(d, mean, target, d.dtype.type(momentum))
 
 
-def _divergence_kernel():
-
-    @kernel
-    def divergence_channels(mean, var, target_mean, target_var, eps, weight, n, value, p_offset, p_slope):
-        for c in range(len(mean)):
-            moments = mean[c], var[c] + eps, target_mean[c], target_var[c] + eps
-            value[c] = weight * eq.normal_divergence(*moments)
-            slope = weight / n * eq.normal_divergence_slope(*moments)
-            p_slope[c] = slope
-            p_offset[c] = weight / n * eq.normal_divergence_offset(*moments) - slope * mean[c]
-
-    return divergence_channels
-
-
-_divergence_channels = _divergence_kernel()
+@kernel
+def _divergence_channels(mean, var, target_mean, target_var, eps, weight, pull, value, p_offset, p_slope):
+    for c in range(len(mean)):
+        moments, target = (mean[c], var[c] + eps), (target_mean[c], target_var[c] + eps)
+        value[c], p_offset[c], p_slope[c] = steps.divergence_term(moments, target, weight, pull)
 
 
 def divergence(moments, target, objective, value, direct):
@@ -44,4 +35,4 @@ def divergence(moments, target, objective, value, direct):
     weight, eps, n = objective
     real = value.dtype.type
     share = real(weight / len(value))
-    _divergence_channels(*moments, *target, real(eps), share, real(n), value, *direct)
+    _divergence_channels(*moments, *target, real(eps), share, share / real(n), value, *direct)

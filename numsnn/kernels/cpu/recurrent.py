@@ -4,6 +4,9 @@ A tile is a block of rows (samples, or samples and positions). The kernel takes 
 the state of the row stays in the cache. Lateral weights are only read for neurons that contribute: forward for neurons
 that fired, backward for neurons with a gradient. Their rows of weights are added four at a time. The gradient of the
 lateral weights is one matrix product after the kernel.
+
+The backward kernel goes over the channels in several short loops. A single loop with `extended.extended_step_back` was
+measured to take up to five times as long.
 """
 
 from functools import cache
@@ -13,7 +16,8 @@ from numba.extending import register_jitable
 
 from .. import equations as eq
 from ..compile import kernel
-from ..steps import extended_step, fire_back, reset_kind
+from ..extended import extended_fire_back, extended_step
+from ..steps import after_reset, reset_kind
 from .linear import linear_backward_weight
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
@@ -179,14 +183,10 @@ def _leak_gradient(delta, u, u_before, s_before, a_earlier, first, beta, theta, 
     decay_input, soft, hard, adaptive = kind
     real = type(v_reset)
     for c in range(len(delta)):
-        v, fired = u_before[c], real(0) if first else real(s_before[c])
-        if soft:
-            fall = eq.adapted_threshold(theta[c], kappa[c], a_earlier[c]) if adaptive else theta[c]
-            v = eq.reset_soft(v, fired, fall)
-        if hard:
-            v = eq.reset_hard(v, fired, v_reset)
-        current = (u[c] - beta[c] * v + d[c]) / (real(1) - beta[c]) if decay_input else real(0)
-        dbeta[c] += delta[c] * (v - current)
+        fired = real(0) if first else real(s_before[c])
+        fall = eq.adapted_threshold(theta[c], kappa[c], a_earlier[c]) if adaptive else theta[c]
+        v = after_reset(u_before[c], fired, fall, v_reset, soft, hard)
+        dbeta[c] += eq.leak_gradient(delta[c], u[c], v, beta[c], d[c], decay_input)
 
 
 @cache
@@ -207,7 +207,7 @@ def _backward_kernel(
     density = eq.DENSITY[surrogate]
     soft, hard = reset == "soft", reset == "hard"
     learn_beta, learn_gamma, learn_rho, learn_kappa, learn_theta, learn_alpha = learned
-    kind = decay_input, soft, hard, adaptive
+    kind, flags = (decay_input, soft, hard, adaptive), (soft, hard, not detach_reset, direct)
 
     @kernel
     def recurrent_backward_tiles(
@@ -258,23 +258,18 @@ def _backward_kernel(
                         _add_rows(through, w, active, q)
                     if adaptive:
                         for c in range(channels):
-                            q[c] += (real(1) - rho[c]) * f[c]
+                            q[c] = eq.spike_gradient_adaptation(q[c], f[c], rho[c])
                     # Through the spike and the reset to the potential; a refractory neuron passes e on unchanged.
                     for c in range(channels):
                         threshold = eq.adapted_threshold(theta[c], kappa[c], a_t[c]) if adaptive else theta[c]
-                        z = (u_t[c] - threshold) * inverse_width[c]
                         awake = not (refractory and active_t[c] > 0)
-                        phi = density(z) * inverse_width[c] if awake else zero
-                        q_t, fired = q[c], real(s_t[c])
-                        p = p_offset[c] + p_slope[c] * u_t[c] if direct else zero
-                        q_t, delta_t, share_t = fire_back(
-                            q_t, e[c], u_t[c], fired, threshold, phi, p, v_reset, soft, hard, not detach_reset
+                        pull, fired = (p_offset[c], p_slope[c]), real(s_t[c])
+                        where, gradients = (density, threshold, inverse_width[c]), (q[c], e[c])
+                        delta[c], share[c], e[c], dalpha = extended_fire_back(
+                            where, gradients, u_t[c], fired, awake, beta[c], pull, v_reset, flags
                         )
                         if learn_alpha:
-                            sums[5, tile, c] += eq.width_gradient(q_t, phi, z)
-                        delta[c] = delta_t if awake else zero
-                        share[c] = share_t if awake else zero
-                        e[c] = beta[c] * delta_t if awake else e[c] + p
+                            sums[5, tile, c] += dalpha
                     # The adaptation, whose f changes to this step's value only after its old value was used.
                     if learn_theta:
                         sums[4, tile] += share
@@ -283,12 +278,12 @@ def _backward_kernel(
                             if learn_kappa:
                                 sums[3, tile, c] += share[c] * a_t[c]
                             if learn_rho:
-                                sums[2, tile, c] += f[c] * (a_t[c] - real(s_t[c]))
-                            f[c] = rho[c] * f[c] + kappa[c] * share[c]
+                                sums[2, tile, c] += eq.adaptation_decay_gradient(f[c], a_t[c], real(s_t[c]))
+                            f[c] = eq.adaptation_gradient(f[c], share[c], rho[c], kappa[c])
                     # The current: through the charge, and through the synapse of the step after.
                     for c in range(channels):
-                        gain = real(1) - beta[c] if decay_input else real(1)
-                        through[c] = gain * delta[c] + (h[c] if synapse else zero)
+                        gain = eq.input_gain(beta[c], decay_input)
+                        through[c] = eq.current_gradient(delta[c], h[c] if synapse else zero, gain)
                         di[t, m, c] = through[c]
                     if synapse:
                         j_t = j[t - 1, m] if t > 0 else j_start

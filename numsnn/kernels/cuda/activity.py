@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .. import equations as eq
 from .. import steps
 from ..types import Band
 from .inline.rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
@@ -109,7 +110,8 @@ def _plus(row, x):
 
 @device
 def _plus_affine(constants, u, x):
-    return x + constants[0] * u + constants[1]
+    slope, offset = constants
+    return eq.with_direct_gradient(x, u, offset, slope)
 
 
 _transform_plus, _transform_plus_affine = transform(_plus), transform_two(_plus_affine)

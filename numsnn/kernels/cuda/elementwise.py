@@ -1,5 +1,6 @@
 """Joins, copies along time and channels, and delays, as CUDA kernels. `reference.elementwise` documents them."""
 
+from .. import steps
 from .inline.rows import launch_rows
 from .run.api import cuda
 from .run.compile import device, kernel
@@ -48,28 +49,8 @@ def _sum(a, s):
     return a + s
 
 
-@device
-def _and(a, s):
-    return a * s
-
-
-@device
-def _and_gradient(dy, a, s):
-    return dy * s, dy * a
-
-
-@device
-def _iand(a, s):
-    return (type(a)(1) - a) * s
-
-
-@device
-def _iand_gradient(dy, a, s):
-    return -dy * s, dy * (type(a)(1) - a)
-
-
-_add_elements, _and_elements, _iand_elements = map(_join_kernel, (_sum, _and, _iand))
-_and_backward, _iand_backward = map(_join_backward_kernel, (_and_gradient, _iand_gradient))
+_add_elements, _and_elements, _iand_elements = map(_join_kernel, (_sum, steps.and_join, steps.iand_join))
+_and_backward, _iand_backward = map(_join_backward_kernel, (steps.and_join_back, steps.iand_join_back))
 
 
 def _launch_join(kernel, a, s, y):

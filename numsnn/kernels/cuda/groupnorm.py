@@ -4,10 +4,9 @@ A block sums over positions of one sample, with one sum per channel, so that nei
 numbers. The sums of the channels of a group are added when the blocks' sums are.
 """
 
-import math
-
 import numpy as np
 
+from .. import equations as eq
 from .inline.measure import measure
 from .inline.rows import THREADS, cut_rows, launch_finish, place, sum_lanes, transform_two
 from .norm import transform_normalise
@@ -15,12 +14,6 @@ from .run.api import cuda
 from .run.compile import device, kernel
 from .run.launch import scratch
 from .run.reduce import column_sum
-
-
-@device
-def _inverse(var, eps):
-    """Return 1 / sqrt(var + eps)."""
-    return type(var)(1) / type(var)(math.sqrt(var + eps))
 
 
 def _forward_kernel():
@@ -31,7 +24,7 @@ def _forward_kernel():
         b, part, c = place(parts, across)
         if c < channels:
             g = c // (channels // mean.shape[1])
-            constants = mean[b, g], _inverse(var[b, g], eps) * gamma[c], beta[c]
+            constants = mean[b, g], eq.inverse_deviation(var[b, g], eps) * gamma[c], beta[c]
             first, last = part * part_rows + cuda.threadIdx.y, min(rows, (part + 1) * part_rows)
             transform_normalise(constants, x[b], y[b], c, first, last, cuda.blockDim.y)
 
@@ -61,7 +54,7 @@ def _projection_kernel(dtype):
         total = projection = x.dtype.type(0)
         if c < channels:
             g = c // (channels // mean.shape[1])
-            centre, factor = mean[b, g], _inverse(var[b, g], eps)
+            centre, factor = mean[b, g], eq.inverse_deviation(var[b, g], eps)
             last = min(rows, (part + 1) * part_rows)
             for m in range(part * part_rows + cuda.threadIdx.y, last, cuda.blockDim.y):
                 slope = dy[b, m, c]
@@ -107,7 +100,7 @@ _projection_parts, _group_means = (
 def _pull(constants, dy, x):
     """One element of the input gradient."""
     centre, inverse, weight, mean_slope, pull = constants
-    return inverse * (weight * dy - mean_slope - (x - centre) * inverse * pull)
+    return eq.group_pull(dy, x, centre, inverse, weight, mean_slope, pull)
 
 
 _transform_pull = transform_two(_pull)
@@ -120,7 +113,7 @@ def _input_gradient(dy, x, gamma, mean, var, eps, slope, projection, dx, parts, 
     b, part, c = place(parts, across)
     if c < channels:
         g = c // (channels // mean.shape[1])
-        constants = mean[b, g], _inverse(var[b, g], eps), gamma[c], slope[b, g], projection[b, g]
+        constants = mean[b, g], eq.inverse_deviation(var[b, g], eps), gamma[c], slope[b, g], projection[b, g]
         first, last = part * part_rows + cuda.threadIdx.y, min(rows, (part + 1) * part_rows)
         _transform_pull(constants, dy[b], x[b], dx[b], c, first, last, cuda.blockDim.y)
 

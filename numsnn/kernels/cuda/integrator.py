@@ -6,6 +6,7 @@ A thread takes one neuron through all time steps, with its potential, or delta i
 from functools import cache
 
 from .. import equations as eq
+from ..steps import integrator_step_back
 from .run.api import cuda
 from .run.compile import kernel
 from .run.launch import launch, scratch
@@ -23,7 +24,7 @@ def _kernels(dtype, decay_input, carry, learn_beta):
         for m in range(first, rows if c < channels else 0, cuda.gridDim.x * lanes):
             row, b = m * channels + c, beta[c]
             real = type(b)
-            gain = real(1) - b if decay_input else real(1)
+            gain = eq.input_gain(b, decay_input)
             before = carried[row] if carry else real(0)
             for t in range(steps):
                 before = eq.charge(before, real(i[t * stride + row]), b, gain)
@@ -40,15 +41,16 @@ def _kernels(dtype, decay_input, carry, learn_beta):
         for m in range(block * lanes + lane, rows if c < channels else 0, cuda.gridDim.x * lanes):
             row, b = m * channels + c, beta[c]
             real = type(b)
-            gain = real(1) - b if decay_input else real(1)
             delta = real(0)
             for t in range(steps - 1, -1, -1):
                 at = t * stride + row
-                delta = du[at] + b * delta
+                before = current = real(0)
                 if learn_beta:
                     before = u[at - stride] if t > 0 else start[row] if carry else real(0)
-                    total[0] += delta * (before - (real(i[at]) if decay_input else real(0)))
-                di[at] = gain * delta
+                    current = real(i[at])
+                delta, di[at], change = integrator_step_back(du[at], delta, before, current, b, decay_input)
+                if learn_beta:
+                    total[0] += change
         if learn_beta:
             lay_out(total, 0, 1, column, columns, lane, room)
             cuda.syncthreads()

@@ -11,8 +11,8 @@ from functools import cache
 import numpy as np
 
 from .. import equations as eq
-from ..steps import extended_step
-from .inline.recurrent_steps import step_back, step_before
+from ..extended import extended_step, extended_step_back
+from .inline.recurrent_steps import step_before
 from .inline.tuples import adder
 from .run.api import cuda
 from .run.compile import device, kernel
@@ -246,7 +246,7 @@ def backward_kernel(
                         (u, s, j, a, held), start, at + c, row + c, stride, t, theta[c], kappa[c], v_reset, there
                     )
                     slopes = state[0, block, c], state[1, block, c], state[2, block, c]
-                    di[at + c], slopes, changes = step_back(
+                    di[at + c], slopes, changes = extended_step_back(
                         density, state[3, block, c], slopes, now, before, values, v_reset, flags
                     )
                     state[0, block, c], state[1, block, c], state[2, block, c] = slopes

@@ -159,11 +159,11 @@ def spike_count_mse(z, labels, rates, loss, dz):
 
 @device
 def _largest(z, n, k, real):
-    """The maximum over time and its step, the first of several equal ones. The first NaN becomes the maximum."""
+    """The maximum over time and its step."""
     top, winner = real(z[0, n, k]), 0
     for t in range(1, z.shape[0]):
         value = real(z[t, n, k])
-        if not value <= top and top == top:
+        if steps.is_larger(value, top):
             top, winner = value, t
     return top, winner
 

@@ -127,7 +127,7 @@ def _coefficient_kernel(dtype, threads):
                 projection += shares[1, part, c]
         total, projection = sum_lanes(room, total), sum_lanes(room, projection)
         if lane == 0 and c < channels:
-            inverse = real(_channel_factor(real(1), var[c], eps, real(1)))
+            inverse = eq.inverse_deviation(var[c], eps)
             factor = scale * gamma[c] * inverse
             dbeta[c], dgamma[c] = total, scale * (projection * inverse)
             coefficient[0, c] = factor
@@ -141,7 +141,7 @@ def _coefficient_kernel(dtype, threads):
 def _pull(constants, dy, x):
     """One element of the input gradient."""
     centre, factor, slope, offset = constants
-    return factor * dy + (slope * (x - centre) + offset)
+    return eq.norm_pull(dy, x, centre, factor, slope, offset)
 
 
 _transform_pull = transform_two(_pull)

@@ -4,6 +4,7 @@ The arrays have a few hundred elements, so that the kernels are kept simple.
 """
 
 from .. import equations as eq
+from .. import steps
 from .run.api import cuda
 from .run.compile import kernel
 from .run.launch import launch_flat
@@ -14,7 +15,7 @@ def _shift_update(d, mean, target, momentum, count):
     channels = d.shape[1]
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         t, c = k // channels, k % channels
-        d[t, c] += momentum * (mean[t, c] - target[c])
+        d[t, c] = eq.tracked_correction(d[t, c], mean[t, c], target[c], momentum)
 
 
 def shift_update(d, mean, target, momentum):
@@ -51,18 +52,11 @@ def merge_steps(moments, total):
     launch_flat(_merge_steps, total.mean.size, *moments, *total)
 
 
-def _moment_kernel():
-
-    @kernel
-    def normalise_channels(mean, var, centre, factor, offset, normalised_mean, normalised_var, count):
-        for c in range(cuda.grid(1), count, cuda.gridsize(1)):
-            normalised_mean[c] = eq.normalise(mean[c], centre[c], factor[c], offset[c])
-            normalised_var[c] = var[c] * factor[c] * factor[c]
-
-    return normalise_channels
-
-
-_normalise_channels = _moment_kernel()
+@kernel
+def _normalise_channels(mean, var, centre, factor, offset, normalised_mean, normalised_var, count):
+    for c in range(cuda.grid(1), count, cuda.gridsize(1)):
+        normalised_mean[c] = eq.normalise(mean[c], centre[c], factor[c], offset[c])
+        normalised_var[c] = var[c] * factor[c] * factor[c]
 
 
 def normalised_moments(moments, norm, normalised):
@@ -70,21 +64,11 @@ def normalised_moments(moments, norm, normalised):
     launch_flat(_normalise_channels, moments.mean.size, *moments, *norm, *normalised)
 
 
-def _divergence_kernel():
-
-    @kernel
-    def divergence_channels(mean, var, target_mean, target_var, eps, weight, pull, value, p_offset, p_slope, count):
-        for c in range(cuda.grid(1), count, cuda.gridsize(1)):
-            u, v, m, w = mean[c], var[c] + eps, target_mean[c], target_var[c] + eps
-            value[c] = weight * eq.normal_divergence(u, v, m, w)
-            slope = pull * eq.normal_divergence_slope(u, v, m, w)
-            p_slope[c] = slope
-            p_offset[c] = pull * eq.normal_divergence_offset(u, v, m, w) - slope * u
-
-    return divergence_channels
-
-
-_divergence_channels = _divergence_kernel()
+@kernel
+def _divergence_channels(mean, var, target_mean, target_var, eps, weight, pull, value, p_offset, p_slope, count):
+    for c in range(cuda.grid(1), count, cuda.gridsize(1)):
+        moments, target = (mean[c], var[c] + eps), (target_mean[c], target_var[c] + eps)
+        value[c], p_offset[c], p_slope[c] = steps.divergence_term(moments, target, weight, pull)
 
 
 def divergence(moments, target, objective, value, direct):

@@ -8,10 +8,11 @@ product after the kernel.
 from functools import cache
 
 from .. import equations as eq
-from ..steps import extended_step, reset_kind
+from ..extended import extended_step, extended_step_back
+from ..steps import reset_kind
 from . import lateral
 from .array import fill
-from .inline.recurrent_steps import step_back, step_before
+from .inline.recurrent_steps import step_before
 from .inline.tuples import adder
 from .run.api import cuda
 from .run.compile import kernel
@@ -213,7 +214,9 @@ def _backward_kernel(
                 now, before = step_before(
                     (u, s, j, a, held), start, at, row, stride, t, theta[c], kappa[c], v_reset, there
                 )
-                di[at], slopes, changes = step_back(density, ds[at], slopes, now, before, values, v_reset, flags)
+                di[at], slopes, changes = extended_step_back(
+                    density, ds[at], slopes, now, before, values, v_reset, flags
+                )
                 add_changes(total, 0, 1, changes)
         # The block adds up the sums of its threads, one gradient at a time, in order.
         for n in range(count):

@@ -2,6 +2,7 @@
 
 from numba.extending import register_jitable
 
+from ... import equations as eq
 from ...steps import settle_moments
 
 
@@ -9,11 +10,11 @@ from ...steps import settle_moments
 def see(u, theta, inverse_width, reach, visible):
     """D7: set visible to 1 for each potential within the surrogate's reach and to 0 for others, and return the count.
 
-    A NaN counts as visible. The two loops are separate, because each of them is then vectorised.
+    The two loops are separate, because each of them is then vectorised.
     """
     count = 0
     for c in range(len(visible)):
-        visible[c] = not abs((u[c] - theta[c]) * inverse_width[c]) > reach
+        visible[c] = eq.visible(u[c] - theta[c], inverse_width[c], reach)
     for c in range(len(visible)):
         count += visible[c]
     return count

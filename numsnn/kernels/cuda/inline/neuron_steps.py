@@ -62,15 +62,12 @@ def save_all(save, now, first, parts, width, x, at, stride):
 
 @device
 def see(u, n, width, theta, inverse_width, reach, marks):
-    """D7: set marks to 1 for visible potentials among u[n], ... u[n + width - 1], else to 0, and return their number.
-
-    A NaN counts as visible.
-    """
+    """D7: set marks to 1 for visible potentials among u[n], ... u[n + width - 1], else to 0; return their number."""
     count = 0
     for c in range(width):
-        unseen = abs((u[n + c] - theta[c]) * inverse_width[c]) > reach
-        marks[c] = 0 if unseen else 1
-        count += 0 if unseen else 1
+        seen = eq.visible(u[n + c] - theta[c], inverse_width[c], reach)
+        marks[c] = 1 if seen else 0
+        count += 1 if seen else 0
     return count
 
 
@@ -165,9 +162,8 @@ def back_stepper(rule, real, width, segment, density, reset, attached, normed, l
         values, theta, centre, factor, offset = own
         for c in range(width):
             n, s_t, edge = k * width + c, real(spike_of(fired[k], c)), theta[c]
-            z = (u[n] - edge) * inverse_width[c]
-            phi = density(z) * inverse_width[c]
-            p = p_offset[c] + p_slope[c] * u[n] if direct else real(0)
+            z, phi = eq.surrogate(density, u[n] - edge, inverse_width[c])
+            p = eq.direct_gradient(u[n], p_offset[c], p_slope[c]) if direct else real(0)
             q, delta, dtheta = fire_back(g[n], slopes[c], u[n], s_t, edge, phi, p, v_reset, soft, hard, attached)
             if learn_theta:
                 total[place_theta + c] += dtheta

@@ -11,10 +11,11 @@ import re
 import sys
 from pathlib import Path
 
+from cifar10 import CLASSES
+
 from numsnn.data import prepare
 from numsnn.data.formats import read_aedat2
 
-CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 FIRST_TEST = 900
 ADVICE = (
     "Unpack airplane.zip ... truck.zip of CIFAR10-DVS here (figshare.com/articles/dataset/CIFAR10-DVS_New/4724671), so "

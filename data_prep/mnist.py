@@ -27,6 +27,16 @@ def find(raw: Path, name: str, advice: str) -> Path:
     return prepare.existing(raw, [f"{name}.gz"], advice)[0]
 
 
+def pictures_and_labels(files: list[Path]):
+    """Return the pictures and labels of a pair of IDX files."""
+    x, y = map(read_idx, files)
+    if x.ndim != 3 or len(x) != len(y):
+        raise ValueError(
+            f"{files[0]} and {files[1].name} do not belong together: they have shapes {x.shape} and {y.shape}"
+        )
+    return x, y
+
+
 def idx_plan(raw: Path, name: str, classes: list[str], source: str, advice: str) -> prepare.Plan:
     """Return the plan of a dataset that consists of four files like MNIST's."""
     jobs, inputs = [], []
@@ -34,11 +44,7 @@ def idx_plan(raw: Path, name: str, classes: list[str], source: str, advice: str)
         files = [find(raw, f"{prefix}-{kind}-ubyte", advice) for kind in ("images-idx3", "labels-idx1")]
 
         def make(files=files):
-            x, y = map(read_idx, files)
-            if x.ndim != 3 or len(x) != len(y):
-                raise ValueError(
-                    f"{files[0]} and {files[1].name} do not belong together: they have shapes {x.shape} and {y.shape}"
-                )
+            x, y = pictures_and_labels(files)
             return x[..., None], y
 
         jobs.append(prepare.Job(part, part, make))

@@ -9,11 +9,10 @@ as in N-MNIST. The camera is `numsnn.data.dvs.Sensor` with its defaults, so that
 import sys
 from pathlib import Path
 
-from mnist import ADVICE, CLASSES, find
+from mnist import ADVICE, CLASSES, find, pictures_and_labels
 
 from numsnn.data import prepare
 from numsnn.data.dvs import Sensor, saccades
-from numsnn.data.formats import read_idx
 
 SIZE = (34, 34)
 
@@ -23,9 +22,7 @@ def plan(raw: Path) -> prepare.Plan:
     jobs, inputs, start = [], [], 0
     for part, prefix in (("train", "train"), ("test", "t10k")):
         files = [find(raw, f"{prefix}-{kind}-ubyte", ADVICE) for kind in ("images-idx3", "labels-idx1")]
-        x, y = map(read_idx, files)
-        if x.ndim != 3 or len(x) != len(y):
-            raise ValueError(f"{files[0]} and {files[1].name} do not belong together: {x.shape} and {y.shape}")
+        x, y = pictures_and_labels(files)
         for first in range(0, len(x), prepare.STRETCH):
             rows = slice(first, first + prepare.STRETCH)
 

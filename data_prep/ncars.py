@@ -26,11 +26,9 @@ def plan(raw: Path) -> prepare.Plan:
     for part in ("train", "test"):
         name = part if (raw / part).is_dir() else f"n-cars_{part}"
         folders = prepare.existing(raw, [f"{name}/{label}" for label in CLASSES], ADVICE)
-        files = [prepare.matching(folder, "*.dat", ADVICE) for folder in folders]
-        labels = [label for label, some in enumerate(files) for _ in some]
-        flat = [path for some in files for path in some]
-        jobs += prepare.stretches(part, flat, labels, lambda path: read_dat(path, SIZE))
-        inputs += flat
+        some, files = prepare.by_class(part, folders, "*.dat", ADVICE, lambda path: read_dat(path, SIZE))
+        jobs += some
+        inputs += files
     source = "N-CARS, Sironi, Brambilla, Bourdis, Lagorce, Benosman 2018"
     return prepare.Plan("ncars", "events", CLASSES, source, jobs, inputs, size=SIZE)
 

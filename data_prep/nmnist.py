@@ -24,11 +24,9 @@ def plan(raw: Path) -> prepare.Plan:
     jobs, inputs = [], []
     for part, name in (("train", "Train"), ("test", "Test")):
         folders = prepare.existing(raw, [f"{name}/{digit}" for digit in CLASSES], ADVICE)
-        files = [prepare.matching(folder, "*.bin", ADVICE) for folder in folders]
-        labels = [label for label, some in enumerate(files) for _ in some]
-        flat = [path for some in files for path in some]
-        jobs += prepare.stretches(part, flat, labels, read_atis)
-        inputs += flat
+        some, files = prepare.by_class(part, folders, "*.bin", ADVICE, read_atis)
+        jobs += some
+        inputs += files
     source = "N-MNIST, Orchard, Jayawant, Cohen, Thakor 2015; CC BY-SA 4.0"
     return prepare.Plan("nmnist", "events", CLASSES, source, jobs, inputs, size=(34, 34))
 

@@ -1,12 +1,11 @@
 """Runs of `compare.py` as tables. A run is what a line of runs.jsonl holds, see README.md."""
 
-import json
 import statistics
 from itertools import accumulate
 
 from numsnn.measure.table import ratio_text, table
 
-from ..common import OWN, spread
+from ..common import OWN, key, spread
 from .numbers import VARIANTS
 
 MARGIN = 0.003
@@ -33,7 +32,7 @@ def groups(runs):
     found = {}
     for run in runs:
         shared = {k: v for k, v in run["settings"].items() if k not in ("seed", "variant", "method")}
-        found.setdefault(json.dumps(shared, sort_keys=True), []).append(run)
+        found.setdefault(key(shared), []).append(run)
     named = {}
     for group in found.values():
         task = group[0]["settings"]["task"]

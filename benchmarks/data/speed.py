@@ -22,6 +22,8 @@ import numsnn as snn
 from numsnn.data.dvs import Sensor
 from numsnn.data.frames import Binner
 from numsnn.data.store import writing
+from numsnn.measure import network
+from numsnn.measure.workloads import workloads
 
 from ..common import write_json
 from .recordings import EVENTS, FILES, columns
@@ -74,24 +76,6 @@ def binning():
 # --- loader and training ---
 
 
-def small_network():
-    """The `small` workload: 1x28x28, 32-P-64-P, T = 8, batches of 64."""
-
-    def block(channels, width):
-        return snn.Conv2d(channels, width, 3, padding=1), snn.BatchNorm(width)
-
-    return snn.Sequential(
-        snn.Repeat(8, *block(1, 32)),
-        snn.LIF(),
-        snn.AvgPool2d(2),
-        *block(32, 64),
-        snn.LIF(),
-        snn.AvgPool2d(2),
-        snn.Flatten(),
-        snn.Linear(64 * 7 * 7, 10),
-    )
-
-
 def loading(folder):
     """Milliseconds per batch of 64: of training, and of the loader for every source of samples."""
     rng = np.random.default_rng(0)
@@ -111,7 +95,9 @@ def loading(folder):
         "events streamed, T = 8": snn.data.open(folder / "events.h5", **from_file).train.frames(8),
         "augmented": snn.data.Augmented(digits, snn.data.augment.from_string("fliplr-crop2-cutout6")),
     }
-    history = snn.Trainer(small_network(), batch_size=64).fit(digits.select(range(512)), epochs=4, progress=False)
+    history = snn.Trainer(network.build(workloads()["small"]), batch_size=64).fit(
+        digits.select(range(512)), epochs=4, progress=False
+    )
     training = statistics.median(epoch["seconds"] / 8 for epoch in history[1:])
     result = {"training": 1000 * training}
     print(f"  training `small`         {1000 * training:7.2f} ms per batch")

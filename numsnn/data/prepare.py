@@ -130,6 +130,19 @@ def stretches(part: str, files: list[Path], labels: list[int], read: Callable[[P
     return [job(first) for first in range(0, len(files), STRETCH)]
 
 
+def by_class(
+    part: str, folders: list[Path], pattern: str, advice: str, read: Callable[[Path], Events]
+) -> tuple[list[Job], list[Path]]:
+    """Return the jobs and the files of a part that has one folder per class, in the order of the labels.
+
+    The other arguments are those of `matching` and `stretches`.
+    """
+    found = [matching(folder, pattern, advice) for folder in folders]
+    labels = [label for label, files in enumerate(found) for _ in files]
+    flat = [path for files in found for path in files]
+    return stretches(part, flat, labels, read), flat
+
+
 # --- running ---
 
 

@@ -1,4 +1,4 @@
-"""Processes that are asked: both ends of the talk between a benchmark and the sides that it compares.
+"""Processes that answer commands: both ends of the talk between a benchmark and the sides that it compares.
 
 Every line that goes to a side is a JSON object with the name of a command under "do" and its arguments; every line that
 comes back is the answer, {"error": ...} if the command failed. Between commands a side sleeps, so that several sides
@@ -20,7 +20,7 @@ class ProcessError(RuntimeError):
 
 
 class Asked:
-    """A process that answers commands, for the one who asks; a context that ends the process.
+    """A process that answers commands, seen from the caller; a context that ends the process.
 
     Args:
         name: what errors call the process.

@@ -9,9 +9,9 @@ the number of threads and a SHA-256 of all bits of its parameters, statistics, l
 the arrays, to a file of the same name that ends in .npz. The exit status is 1 if something differs: between the two
 versions, or between one and two threads.
 
-Numba keeps compiled kernels and does not notice when a function in another file that a kernel calls has changed.
-This script therefore keeps one cache of kernels for each state of numsnn's source files. It imports nothing from the
-other benchmarks, because with PYTHONPATH they would be those of the other checkout.
+Older versions of numsnn kept compiled kernels and did not notice when a function in another file that a kernel calls
+had changed. This script therefore keeps one cache of kernels for each state of numsnn's source files. It imports
+nothing from the other benchmarks, because with PYTHONPATH they would be those of the other checkout.
 """
 
 import argparse

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 def kept():
     """Put the tables back at the end; yield the table of `numsnn.psg`."""
     from numsnn import psg
-    from numsnn.kernels import equations, families
+    from numsnn.kernels import equations
     from numsnn.kernels.reference import surrogate
 
     tables = psg.FAMILIES, equations.DENSITY, equations.CDF, surrogate.DENSITY, surrogate.CDF
@@ -18,4 +18,3 @@ def kept():
         for table, content in zip(tables, before, strict=True):
             table.clear()
             table.update(content)
-        families.forget_kernels()

@@ -184,20 +184,15 @@ def looks_up_a_family(node):
     return table in ("DENSITY", "CDF") and not isinstance(node.slice, ast.Constant)
 
 
-def test_every_factory_that_looks_up_a_family_can_be_emptied():
-    """What `families.forget_kernels` relies on: a cached factory that looks one up has an argument called surrogate.
-
-    A function that is not cached looks the family up at every call, and the family "rectangle" never changes.
-    """
-    found = 0
+def test_no_cached_factory_looks_up_a_family():
+    """A factory gets the function itself. With a name, it would return the kernel of functions that were replaced."""
+    looked_up = 0
     for path in sorted((ROOT / "numsnn" / "kernels").glob("c*/*.py")):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef) and any(map(looks_up_a_family, ast.walk(node))):
-                cached = [getattr(d, "id", None) for d in node.decorator_list] == ["cache"]
-                arguments = [argument.arg for argument in node.args.args]
-                assert cached == ("surrogate" in arguments), f"{path.name}: {node.name}"
-                found += cached
-    assert found >= 8
+                assert "cache" not in [getattr(d, "id", None) for d in node.decorator_list], f"{path.name}: {node.name}"
+                looked_up += 1
+    assert looked_up >= 8
 
 
 # --- in precision ---------------------------------------------------------------------------------------------------

@@ -67,19 +67,18 @@ class Comparison:
 
     # --- one workload ------------------------------------------------------------------------------------------------
 
-    def run(self, workload: Workload, sides=None, seed: int = 0) -> dict:
+    def run(self, workload: Workload, seed: int = 0) -> dict:
         """Check and time a workload; returns plain data (see README.md).
 
         Args:
             workload: what to run.
-            sides: which peers take part; None for all that started.
             seed: seed of all numbers.
         """
-        workload, file, able, result = self.check(workload, sides, seed)
+        workload, file, able, result = self.check(workload, seed)
         self._time(workload, file, able, result)
         return result
 
-    def check(self, workload: Workload, sides=None, seed: int = 0):
+    def check(self, workload: Workload, seed: int = 0):
         """Find out which sides compute the same. The arguments are those of `run`.
 
         Returns:
@@ -94,7 +93,7 @@ class Comparison:
             arrays = dict(stored)
         self.own.ask("build", workload=workload.to_dict(), arrays=file)
         result = self.empty_result(workload) | {"rates": self.own.ask("rates")["rates"]}
-        peers = [side for side in self.checkers if side != OWN and (sides is None or side in sides)]
+        peers = [side for side in self.checkers if side != OWN]
         passes = ["train", "infer"] if workload.training else ["infer"]
         able = {what: [OWN] for what in passes}
         for side in peers:

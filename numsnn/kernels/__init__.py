@@ -7,9 +7,9 @@ used.
 
 import numpy as np
 
-from .contract import DEVICES, Target, for_device
+from .contract import DEVICES, Device, for_device
 
-__all__ = ["DEVICES", "Target", "for_device", "zeros_like"]
+__all__ = ["DEVICES", "Device", "for_device", "zeros_like"]
 
 
 def zeros_like(x):

@@ -77,10 +77,10 @@ ROOMS = {
 """Name of a room -> names of its functions."""
 
 
-class Target:
-    """The functions of one device as attributes: ``target.neuron_forward`` and so on.
+class Device:
+    """The functions of one device as attributes: ``kernels.neuron_forward`` and so on.
 
-    Copying or pickling a `Target` stores its name only.
+    Copying or pickling a `Device` stores its name only.
 
     Args:
         name: "reference", "cpu" or "cuda".
@@ -109,7 +109,7 @@ class Target:
         return f"<kernels of {self.name!r}>"
 
 
-def for_device(device: str) -> Target:
+def for_device(device: str) -> Device:
     """The kernels of one device. They are imported at the first call.
 
     Args:
@@ -122,7 +122,7 @@ def for_device(device: str) -> Target:
     choice("device", device, DEVICES)
     if device == "cuda":
         import_module(f"{__package__}.cuda.run.api").require_device()
-    return _target(device)
+    return _device(device)
 
 
-_target = cache(Target)
+_device = cache(Device)

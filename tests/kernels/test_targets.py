@@ -15,7 +15,7 @@ from targets import cpu, reference
 from workloads import MEMORY, ON_ONE_THREAD, WORKLOADS
 
 from numsnn import kernels
-from numsnn.kernels.contract import ROOMS, Target
+from numsnn.kernels.contract import ROOMS, Device
 from numsnn.kernels.cpu.run import launch
 
 # --- one contract -------------------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ def test_a_target_that_lacks_a_function_is_refused(monkeypatch):
     monkeypatch.setitem(ROOMS, "encode", ("poisson", "rank_order"))
     message = r"kernels/cpu/encode.py lacks rank_order, which kernels/contract.py promises"
     with pytest.raises(ImportError, match=message):
-        Target("cpu")
+        Device("cpu")
 
 
 def test_targets_are_copied_and_pickled_by_name():

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from numsnn.kernels.contract import ROOMS, Target
+from numsnn.kernels.contract import ROOMS, Device
 
 api = pytest.importorskip("numsnn.kernels.cuda.run.api", reason="numba-cuda is not installed")
-cuda = Target("cuda")
+cuda = Device("cuda")
 
 if api.SIMULATED:
     sys.setswitchinterval(1e-5)  # simulated threads wait for each other at every barrier

@@ -7,21 +7,14 @@ from ..compile import kernel
 from .run.launch import TILE_ELEMENTS, count_tiles, launch
 
 
-def _dropout_kernel():
-
-    @kernel
-    def dropout_tiles(x, p, inverse, seed, y, size, lo, hi):
-        # The mask is drawn once per feature, in a register, and applied to all steps.
-        steps, features = x.shape
-        for f in range(lo * size, min(features, hi * size)):
-            factor = inverse if eq.uniform(seed, np.uint64(f)) >= p else type(inverse)(0)
-            for t in range(steps):
-                y[t, f] = x[t, f] * factor
-
-    return dropout_tiles
-
-
-_dropout_tiles = _dropout_kernel()
+@kernel
+def _dropout_tiles(x, p, inverse, seed, y, size, lo, hi):
+    # The mask is drawn once per feature, in a register, and applied to all steps.
+    steps, features = x.shape
+    for f in range(lo * size, min(features, hi * size)):
+        factor = inverse if eq.uniform(seed, np.uint64(f)) >= p else type(inverse)(0)
+        for t in range(steps):
+            y[t, f] = x[t, f] * factor
 
 
 def dropout(x, p, seed, y):

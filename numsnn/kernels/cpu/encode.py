@@ -7,22 +7,15 @@ from ..compile import kernel
 from .run.launch import count_tiles, launch, rows_per_tile
 
 
-def _poisson_kernel():
-
-    @kernel
-    def poisson_tiles(x, indices, first, seed, s, rows, lo, hi):
-        # place is the index of the row's first random number, which depends on the sample and the step only.
-        steps, samples, features = s.shape
-        for row in range(lo * rows, min(steps * samples, hi * rows)):
-            t, n = row // samples, row % samples
-            place = (np.uint64(indices[n]) << np.uint64(40)) + np.uint64((first + t) * features)
-            for f in range(features):
-                s[t, n, f] = eq.uniform(seed, place + np.uint64(f)) < x[n, f]
-
-    return poisson_tiles
-
-
-_poisson_tiles = _poisson_kernel()
+@kernel
+def _poisson_tiles(x, indices, first, seed, s, rows, lo, hi):
+    # place is the index of the row's first random number, which depends on the sample and the step only.
+    steps, samples, features = s.shape
+    for row in range(lo * rows, min(steps * samples, hi * rows)):
+        t, n = row // samples, row % samples
+        place = (np.uint64(indices[n]) << np.uint64(40)) + np.uint64((first + t) * features)
+        for f in range(features):
+            s[t, n, f] = eq.uniform(seed, place + np.uint64(f)) < x[n, f]
 
 
 def poisson(x, indices, first, seed, s):

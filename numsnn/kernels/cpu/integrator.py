@@ -9,52 +9,46 @@ from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
 
 
-def _kernels():
+@kernel
+def _forward_tiles(i, beta, decay_input, u, carried, carry, rows, lo, hi):
+    steps, total, channels = u.shape
+    real = type(beta[0])
+    first, last = lo * rows, min(total, hi * rows)
+    # The potential of the step before is read from u itself.
+    for t in range(steps):
+        for m in range(first, last):
+            for c in range(channels):
+                gain = eq.input_gain(beta[c], decay_input)
+                before = carried[m, c] if carry else real(0)
+                if t > 0:
+                    before = u[t - 1, m, c]
+                u[t, m, c] = eq.charge(before, real(i[t, m, c]), beta[c], gain)
+    if carry:
+        carried[first:last] = u[steps - 1, first:last]
 
-    @kernel
-    def integrator_forward_tiles(i, beta, decay_input, u, carried, carry, rows, lo, hi):
-        steps, total, channels = u.shape
-        real = type(beta[0])
-        first, last = lo * rows, min(total, hi * rows)
-        # The potential of the step before is read from u itself.
-        for t in range(steps):
+
+@kernel
+def _backward_tiles(du, i, u, beta, decay_input, di, dbeta, start, carry, rows, lo, hi):
+    steps, total, channels = u.shape
+    real = type(beta[0])
+    # e holds the tile's delta of the step after; dL/dv is beta times it.
+    e = np.empty((rows, channels), u.dtype)
+    for tile in range(lo, hi):
+        first = tile * rows
+        last = min(total, first + rows)
+        e[:] = real(0)
+        dbeta[tile] = real(0)
+        for t in range(steps - 1, -1, -1):
             for m in range(first, last):
                 for c in range(channels):
-                    gain = eq.input_gain(beta[c], decay_input)
-                    before = carried[m, c] if carry else real(0)
+                    before = start[m, c] if carry else real(0)
                     if t > 0:
                         before = u[t - 1, m, c]
-                    u[t, m, c] = eq.charge(before, real(i[t, m, c]), beta[c], gain)
-        if carry:
-            carried[first:last] = u[steps - 1, first:last]
-
-    @kernel
-    def integrator_backward_tiles(du, i, u, beta, decay_input, di, dbeta, start, carry, rows, lo, hi):
-        steps, total, channels = u.shape
-        real = type(beta[0])
-        # e holds the tile's delta of the step after; dL/dv is beta times it.
-        e = np.empty((rows, channels), u.dtype)
-        for tile in range(lo, hi):
-            first = tile * rows
-            last = min(total, first + rows)
-            e[:] = real(0)
-            dbeta[tile] = real(0)
-            for t in range(steps - 1, -1, -1):
-                for m in range(first, last):
-                    for c in range(channels):
-                        before = start[m, c] if carry else real(0)
-                        if t > 0:
-                            before = u[t - 1, m, c]
-                        delta, di[t, m, c], change = integrator_step_back(
-                            du[t, m, c], e[m - first, c], before, real(i[t, m, c]), beta[c], decay_input
-                        )
-                        dbeta[tile, c] += change
-                        e[m - first, c] = delta
-
-    return integrator_forward_tiles, integrator_backward_tiles
-
-
-_forward_tiles, _backward_tiles = _kernels()
+                    delta, di[t, m, c], change = integrator_step_back(
+                        du[t, m, c], e[m - first, c], before, real(i[t, m, c]), beta[c], decay_input
+                    )
+                    dbeta[tile, c] += change
+                    e[m - first, c] = delta
 
 
 def integrator_forward(i, beta, decay_input, u, carried=None):

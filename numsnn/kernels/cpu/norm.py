@@ -10,7 +10,7 @@ import numpy as np
 from .. import equations as eq
 from .. import steps
 from ..compile import kernel
-from ..reference.norm import batchnorm_factor, batchnorm_fold
+from ..reference.norm import batchnorm_factor, batchnorm_fold, running_update
 from .inline.access import read, write
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
@@ -111,11 +111,6 @@ def merge_moments(tile_mean, tile_square, counts, mean, var):
         mean, var: ``[G, C]``, output.
     """
     launch(_merge_groups, len(mean), tile_mean, tile_square, counts, mean, var)
-
-
-def running_update(running, value, momentum):
-    """See `reference.norm.running_update`."""
-    running += running.dtype.type(momentum) * (value - running)
 
 
 @kernel

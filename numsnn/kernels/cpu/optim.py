@@ -9,7 +9,10 @@ from numba.extending import register_jitable
 
 from .. import steps
 from ..compile import kernel
+from ..reference.optim import scale
 from .run.launch import TILE_ELEMENTS, count_tiles, launch
+
+__all__ = ["adam_update", "scale", "sgd_update", "sum_squares"]
 
 
 @register_jitable
@@ -130,8 +133,3 @@ def sum_squares(x):
     parts = np.empty(count_tiles(x.size, TILE_ELEMENTS))
     launch(_square_tiles, len(parts), x.reshape(-1), parts, TILE_ELEMENTS)
     return float(parts.sum())
-
-
-def scale(x, factor):
-    """See `reference.optim.scale`."""
-    x *= x.dtype.type(factor)

@@ -55,18 +55,18 @@ def _add_rows(factors, w, active, y):
 
 
 @cache
-def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, refractory, carry):
+def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refractory, carry):
     """The forward range kernel of one kind of neuron.
 
     Args:
-        surrogate: family of the surrogate in relaxed mode, or None for spikes.
+        cdf: distribution function of the surrogate in relaxed mode, or None for spikes.
         reset: "hard", "soft" or "none".
         decay_input: whether the current is scaled by 1 - beta.
         lateral, synapse, adaptive, refractory: which extensions the neuron has.
         carry: whether the state of an earlier pass is carried on.
     """
-    cdf = eq.CDF[surrogate or "rectangle"]
-    flags = surrogate is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
+    fires = eq.CDF["rectangle"] if cdf is None else cdf
+    flags = cdf is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
 
     @kernel
     def recurrent_forward_tiles(
@@ -111,7 +111,7 @@ def _forward_kernel(surrogate, reset, decay_input, lateral, synapse, adaptive, r
                     values = beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]
                     state = v[c], current[c], adapted[c], rest[c]
                     u_t, s_t, resting, state = extended_step(
-                        cdf, arriving[c], state, d[t, c], values, v_reset, steps_held, flags
+                        fires, arriving[c], state, d[t, c], values, v_reset, steps_held, flags
                     )
                     v[c], current[c], adapted[c], rest[c] = state
                     if refractory:
@@ -134,10 +134,10 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
     """See `reference.recurrent.recurrent_forward`."""
     w, gamma, rho, kappa, refractory = extensions
     u, s, j, a, held = stored
-    theta, alpha, surrogate = firing.theta, firing.alpha, firing.family if relaxed else None
+    theta, alpha, cdf = firing.theta, firing.alpha, eq.CDF[firing.family] if relaxed else None
     parts = w is not None, gamma is not None, kappa is not None, refractory > 0, carried is not None
     kind, v_reset = reset_kind(reset.value, i.dtype)
-    range_kernel = _forward_kernel(surrogate, kind, decay_input, *parts)
+    range_kernel = _forward_kernel(cdf, kind, decay_input, *parts)
     rows = _rows(i.shape[1], i.shape[2], w is not None)
     steps_held = i.dtype.type(refractory)
     w, gamma, rho, kappa, j, a, held = _stand_ins(i, w, gamma, rho, kappa, j, a, held)
@@ -191,12 +191,12 @@ def _leak_gradient(delta, u, u_before, s_before, a_earlier, first, beta, theta, 
 
 @cache
 def _backward_kernel(
-    surrogate, reset, detach_reset, decay_input, lateral, synapse, adaptive, refractory, direct, carry, learned
+    density, reset, detach_reset, decay_input, lateral, synapse, adaptive, refractory, direct, carry, learned
 ):
     """The backward range kernel of one kind of neuron.
 
     Args:
-        surrogate: family of the surrogate.
+        density: density of the surrogate.
         reset, detach_reset: "hard", "soft" or "none", and whether the spike in the reset is a constant.
         decay_input: whether the current is scaled by 1 - beta.
         lateral, synapse, adaptive, refractory: which extensions the neuron has.
@@ -204,7 +204,6 @@ def _backward_kernel(
         carry: whether the forward pass started from a carried state.
         learned: six booleans: whether the gradients of beta, gamma, rho, kappa, theta and alpha are needed.
     """
-    density = eq.DENSITY[surrogate]
     soft, hard = reset == "soft", reset == "hard"
     learn_beta, learn_gamma, learn_rho, learn_kappa, learn_theta, learn_alpha = learned
     kind, flags = (decay_input, soft, hard, adaptive), (soft, hard, not detach_reset, direct)
@@ -317,14 +316,14 @@ def recurrent_backward(
     """See `reference.recurrent.recurrent_backward`."""
     w, gamma, rho, kappa, _ = extensions
     u, s, j, a, held = stored
-    theta, alpha, surrogate, detach_reset = firing.theta, firing.alpha, firing.family, reset.detached
+    theta, alpha, density, detach_reset = firing.theta, firing.alpha, eq.DENSITY[firing.family], reset.detached
     p_offset, p_slope = direct or (beta, beta)
     lateral = w is not None
     parts = lateral, gamma is not None, kappa is not None, held is not None, direct is not None, start is not None
     totals = *wanted.values, wanted.theta, wanted.alpha
     kind, v_reset = reset_kind(reset.value, u.dtype)
     learned = tuple(total is not None for total in totals)
-    range_kernel = _backward_kernel(surrogate, kind, detach_reset, decay_input, *parts, learned)
+    range_kernel = _backward_kernel(density, kind, detach_reset, decay_input, *parts, learned)
     _, total, channels = u.shape
     rows = _rows(total, channels, lateral)
     tiles = count_tiles(total, rows)

@@ -4,7 +4,6 @@ import numpy as np
 
 from .. import equations as eq
 from .. import steps
-from ..types import Band
 from .inline.rows import THREADS, cut_rows, launch_finish, launch_rows, place, sum_lanes, transform, transform_two
 from .run.api import cuda
 from .run.compile import device, kernel
@@ -34,19 +33,11 @@ def _count_kernel(dtype):
 _count_parts = {np.dtype(real): _count_kernel(real) for real in (np.float32, np.float64)}
 
 
-@device
-def _rate(rate, low, high):
-    return steps.power_penalty(rate, False)
-
-
-@device
-def _squared_rate(rate, low, high):
-    return steps.power_penalty(rate, True)
-
-
 def _penalty_kernel(penalty, dtype):
+    """The kernel of one penalty: a function of a unit's rate and of the tuple `numbers`."""
+
     @kernel
-    def penalise_units(counts, inverse_rows, low, high, share, value, pull):
+    def penalise_units(counts, inverse_rows, numbers, share, value, pull):
         """Compute value and pull from the counts of the slices of rows."""
         room = cuda.shared.array(THREADS, dtype)
         parts, units = counts.shape
@@ -57,50 +48,37 @@ def _penalty_kernel(penalty, dtype):
                 total += counts[part, f]
         total = sum_lanes(room, total)
         if lane == 0 and f < units:
-            penalty_f, slope = penalty(total * inverse_rows, low, high)
+            penalty_f, slope = penalty(total * inverse_rows, *numbers)
             value[f] = share * penalty_f
             pull[f] = share * inverse_rows * slope
 
     return penalise_units
 
 
-_penalise = {
-    (name, np.dtype(real)): _penalty_kernel(penalty, real)
-    for name, penalty in (("band", steps.band_penalty), (1, _rate), (2, _squared_rate))
-    for real in (np.float32, np.float64)
-}
+_band_units, _power_units = (
+    {np.dtype(real): _penalty_kernel(penalty, real) for real in (np.float32, np.float64)}
+    for penalty in (steps.band_penalty, steps.power_penalty)
+)
 
 
-_NO_BAND = Band(0, 0)
-
-
-def _launch_penalty(name, s, band, weight, value, pull):
+def _launch_penalty(kernels, s, numbers, weight, value, pull):
     rows, units = s.shape
     real, cut = value.dtype.type, cut_rows(1, rows, units)
     counts = scratch.get("counts", (cut.parts, units), value.dtype)
     cut.launch(_count_parts[value.dtype], 1, s, counts)
-    launch_finish(
-        _penalise[name, value.dtype],
-        units,
-        cut.parts,
-        counts,
-        real(1 / rows),
-        real(band.low),
-        real(band.high),
-        real(weight / units),
-        value,
-        pull,
-    )
+    share = real(weight / units)
+    launch_finish(kernels[value.dtype], units, cut.parts, counts, real(1 / rows), numbers, share, value, pull)
 
 
 def rate_band(s, band, weight, value, pull):
     """See `reference.activity.rate_band`."""
-    _launch_penalty("band", s, band, weight, value, pull)
+    real = value.dtype.type
+    _launch_penalty(_band_units, s, (real(band.low), real(band.high)), weight, value, pull)
 
 
 def rate_power(s, power, weight, value, pull):
     """See `reference.activity.rate_power`."""
-    _launch_penalty(power, s, _NO_BAND, weight, value, pull)
+    _launch_penalty(_power_units, s, (power == 2,), weight, value, pull)
 
 
 @device

@@ -10,21 +10,14 @@ from .run.compile import kernel
 from .run.launch import launch_flat
 
 
-def _dropout_kernel():
-
-    @kernel
-    def drop_features(x, least, factor, seed, y, count):
-        # The mask is drawn once per feature, in a register, and applied to all steps.
-        real = y.dtype.type
-        for f in range(cuda.grid(1), count, cuda.gridsize(1)):
-            kept = factor if uniform_bits(seed, np.uint64(f)) >= least else real(0)
-            for t in range(y.shape[0]):
-                y[t, f] = real(x[t, f]) * kept
-
-    return drop_features
-
-
-_drop_features = _dropout_kernel()
+@kernel
+def _drop_features(x, least, factor, seed, y, count):
+    # The mask is drawn once per feature, in a register, and applied to all steps.
+    real = y.dtype.type
+    for f in range(cuda.grid(1), count, cuda.gridsize(1)):
+        kept = factor if uniform_bits(seed, np.uint64(f)) >= least else real(0)
+        for t in range(y.shape[0]):
+            y[t, f] = real(x[t, f]) * kept
 
 
 def dropout(x, p, seed, y):

@@ -16,22 +16,15 @@ from .run.launch import scratch
 from .run.reduce import column_sum
 
 
-def _forward_kernel():
-
-    @kernel
-    def normalise_parts(x, mean, var, gamma, beta, eps, y, parts, part_rows, across):
-        _, rows, channels = x.shape
-        b, part, c = place(parts, across)
-        if c < channels:
-            g = c // (channels // mean.shape[1])
-            constants = mean[b, g], eq.inverse_deviation(var[b, g], eps) * gamma[c], beta[c]
-            first, last = part * part_rows + cuda.threadIdx.y, min(rows, (part + 1) * part_rows)
-            transform_normalise(constants, x[b], y[b], c, first, last, cuda.blockDim.y)
-
-    return normalise_parts
-
-
-_normalise_parts = _forward_kernel()
+@kernel
+def _normalise_parts(x, mean, var, gamma, beta, eps, y, parts, part_rows, across):
+    _, rows, channels = x.shape
+    b, part, c = place(parts, across)
+    if c < channels:
+        g = c // (channels // mean.shape[1])
+        constants = mean[b, g], eq.inverse_deviation(var[b, g], eps) * gamma[c], beta[c]
+        first, last = part * part_rows + cuda.threadIdx.y, min(rows, (part + 1) * part_rows)
+        transform_normalise(constants, x[b], y[b], c, first, last, cuda.blockDim.y)
 
 
 def groupnorm_forward(x, affine, moments, y):

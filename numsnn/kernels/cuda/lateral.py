@@ -83,14 +83,14 @@ def add_rows(count, index, factors, w, base, channels, c, total):
 
 
 @cache
-def forward_kernel(dtype, list_most, surrogate, reset, decay_input, synapse, adaptive, refractory):
+def forward_kernel(dtype, list_most, cdf, reset, decay_input, synapse, adaptive, refractory):
     """The forward kernel of one kind of neuron with lateral weights.
 
     list_most is the number of neurons that are listed at a time. The other arguments are those of the forward kernel in
     `cuda.recurrent`.
     """
-    cdf = eq.CDF[surrogate or "rectangle"]
-    flags = surrogate is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
+    fires = eq.CDF["rectangle"] if cdf is None else cdf
+    flags = cdf is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
 
     @kernel
     def recurrent_forward_lateral(
@@ -144,7 +144,7 @@ def forward_kernel(dtype, list_most, surrogate, reset, decay_input, synapse, ada
                     before = state[own], state[stride + own], state[2 * stride + own], state[4 * stride + own]
                     values, drop = (beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]), d[t * channels + c]
                     u[k], s_t, resting, behind = extended_step(
-                        cdf, arriving[mine + c], before, drop, values, v_reset, steps_held, flags
+                        fires, arriving[mine + c], before, drop, values, v_reset, steps_held, flags
                     )
                     v, current, adapted, rest = behind
                     s[k] = s_t
@@ -163,14 +163,14 @@ def forward_kernel(dtype, list_most, surrogate, reset, decay_input, synapse, ada
 
 @cache
 def backward_kernel(
-    dtype, list_most, surrogate, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
+    dtype, list_most, density, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
 ):
     """The backward kernel of one kind of neuron with lateral weights.
 
     list_most is the number of neurons that are listed at a time. The other arguments are those of the backward kernel
     in `cuda.recurrent`.
     """
-    density, soft, hard = eq.DENSITY[surrogate], reset == "soft", reset == "hard"
+    soft, hard = reset == "soft", reset == "hard"
     there = soft, hard, synapse, adaptive, refractory, carry
     flags = soft, hard, not detach_reset, decay_input, synapse, adaptive, direct
     wanted, add_changes = sum(learned), adder(learned, dtype)
@@ -261,10 +261,3 @@ def transpose(x, y, size, count):
     """Copy x ``[size, size]``, transposed, to y. Both arrays are flat."""
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[k] = x[k % size * size + k // size]
-
-
-@kernel
-def add(x, y, count):
-    """Add x to y. Both arrays are flat."""
-    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
-        y[k] += x[k]

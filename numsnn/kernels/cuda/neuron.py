@@ -58,13 +58,13 @@ LEAST_WIDE = 4 * FILL
 
 
 @cache
-def _forward_kernel(rule, real, width, surrogate, reset, normed, store, record, carry, measured, visibility):
+def _forward_kernel(rule, real, width, cdf, reset, normed, store, record, carry, measured, visibility):
     """The forward kernel of one kind of neuron.
 
     Args:
         rule, real: rule of the neuron, and float type.
         width: number of channels per thread.
-        surrogate: family of the surrogate in relaxed mode, or None for spikes.
+        cdf: distribution function of the surrogate in relaxed mode, or None for spikes.
         reset: "hard", "soft" or "none".
         normed: whether the kernel normalises the input before it charges the potential.
         store, record: whether potentials are stored, and whether states are.
@@ -72,8 +72,8 @@ def _forward_kernel(rule, real, width, surrogate, reset, normed, store, record, 
         measured: whether moments of the potentials are computed.
         visibility: whether visible potentials are marked.
     """
-    relaxed, soft, hard = surrogate is not None, reset == "soft", reset == "hard"
-    cdf = eq.CDF[surrogate or "rectangle"]
+    relaxed, soft, hard = cdf is not None, reset == "soft", reset == "hard"
+    fires = eq.CDF["rectangle"] if cdf is None else cdf
     charge, parts, many = charger(rule, real, width, normed), 1 + len(rule.states), len(rule.values)
     chunk, size, state, numbers = CHUNK[width], CHUNK[width] * width, parts * width, max(1, many) * width
     room_size = size * THREADS if measured else 1
@@ -142,7 +142,7 @@ def _forward_kernel(rule, real, width, surrogate, reset, normed, store, record, 
                             n = k * width + c
                             x[n] = charge(x[n], drop[n], c, own, now)
                             above = x[n] - th[c]
-                            fired[c] = cdf(above * inv[c]) if relaxed else real(eq.fire(above))
+                            fired[c] = fires(above * inv[c]) if relaxed else real(eq.fire(above))
                             now[c] = after_reset(x[n], fired[c], th[c], v_reset, soft, hard)
                         save_spikes(fired, s, at_output)
                         if store:
@@ -189,7 +189,7 @@ def neuron_forward(
     # An argument that is None is replaced by some array of the right type, which the kernel does not touch.
     outs = i if u is None else u, s, i if states is None else states, i if carried is None else carried
     launch(
-        _forward_kernel(rule, real, width, firing.family if relaxed else None, kind, norm is not None, *parts),
+        _forward_kernel(rule, real, width, eq.CDF[firing.family] if relaxed else None, kind, norm is not None, *parts),
         plan.grid,
         plan.block,
         i.reshape(-1),
@@ -220,18 +220,18 @@ def segment_of(steps: int, width: int, states: int) -> int:
 
 
 @cache
-def _backward_kernel(rule, real, width, segment, surrogate, reset, attached, normed, learned, direct, carry):
+def _backward_kernel(rule, real, width, segment, density, reset, attached, normed, learned, direct, carry):
     """The backward kernel of one kind of neuron.
 
     Args:
         rule, real, width, reset, normed, carry: as for the forward kernel.
         segment: number of steps whose potentials a thread keeps in registers.
-        surrogate: family of the surrogate.
+        density: density of the surrogate.
         attached: whether the spike in the reset has a gradient.
         learned: one boolean per value of the rule, one for the threshold and one for the width: whether it is learned.
         direct: whether a loss acts on the potential itself.
     """
-    density, parts, many = eq.DENSITY[surrogate], 1 + len(rule.states), len(rule.values)
+    parts, many = 1 + len(rule.states), len(rule.values)
     charge_again = recharger(rule, real, width, segment, reset, normed)
     gradient_step = back_stepper(rule, real, width, segment, density, reset, attached, normed, learned, direct)
     count, size, state = sum(learned) + 2 * normed, segment * width, parts * width
@@ -341,7 +341,7 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
     kept = scratch.get("potentials of segments", (max(1, kept * rows * channels),), i.dtype)
     flags = not reset.detached, norm is not None, learned, direct is not None, start is not None
     launch(
-        _backward_kernel(rule, real, width, segment, firing.family, kind, *flags),
+        _backward_kernel(rule, real, width, segment, eq.DENSITY[firing.family], kind, *flags),
         plan.grid,
         plan.block,
         ds.reshape(-1),

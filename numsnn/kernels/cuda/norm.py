@@ -59,21 +59,14 @@ def _normalise(constants, x):
 transform_normalise = transform(_normalise)
 
 
-def _forward_kernel():
-
-    @kernel
-    def normalise_rows(x, gamma, beta, mean, var, eps, scale, y):
-        rows, channels = x.shape
-        c, first = cuda.grid(2)
-        _, stride = cuda.gridsize(2)
-        if c < channels:
-            factor = x.dtype.type(_channel_factor(gamma[c], var[c], eps, scale))
-            transform_normalise((mean[c], factor, beta[c]), x, y, c, first, rows, stride)
-
-    return normalise_rows
-
-
-_normalise_rows = _forward_kernel()
+@kernel
+def _normalise_rows(x, gamma, beta, mean, var, eps, scale, y):
+    rows, channels = x.shape
+    c, first = cuda.grid(2)
+    _, stride = cuda.gridsize(2)
+    if c < channels:
+        factor = x.dtype.type(_channel_factor(gamma[c], var[c], eps, scale))
+        transform_normalise((mean[c], factor, beta[c]), x, y, c, first, rows, stride)
 
 
 def batchnorm_forward(x, affine, moments, y):

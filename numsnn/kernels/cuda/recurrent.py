@@ -12,8 +12,10 @@ from ..extended import extended_step, extended_step_back
 from ..steps import reset_kind
 from . import lateral
 from .array import fill
+from .elementwise import add
 from .inline.recurrent_steps import step_before
 from .inline.tuples import adder
+from .linear import linear_backward_weight
 from .run.api import cuda
 from .run.compile import kernel
 from .run.launch import launch, launch_flat, scratch
@@ -22,18 +24,18 @@ from .run.tiles import HEAVY_THREADS, cut, lay_out, leave_share
 
 
 @cache
-def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory, carry):
+def _forward_kernel(cdf, reset, decay_input, synapse, adaptive, refractory, carry):
     """The forward kernel of one kind of neuron without lateral weights.
 
     Args:
-        surrogate: family of the surrogate in relaxed mode, or None for spikes.
+        cdf: distribution function of the surrogate in relaxed mode, or None for spikes.
         reset: "hard", "soft" or "none".
         decay_input: whether the current is scaled by 1 - beta.
         synapse, adaptive, refractory: which extensions the neuron has.
         carry: whether the state of an earlier pass is carried on.
     """
-    cdf = eq.CDF[surrogate or "rectangle"]
-    flags = surrogate is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
+    fires = eq.CDF["rectangle"] if cdf is None else cdf
+    flags = cdf is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
 
     @kernel
     def recurrent_forward(
@@ -58,7 +60,6 @@ def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory
         channels,
     ):
         c, stride, lanes = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x, rows * channels, cuda.blockDim.y
-        v = current = adapted = fired = rest = type(v_reset)(0)
         first = cuda.blockIdx.x * lanes + cuda.threadIdx.y
         for m in range(first, rows if c < channels else 0, cuda.gridDim.x * lanes):
             row = m * channels + c
@@ -72,7 +73,7 @@ def _forward_kernel(surrogate, reset, decay_input, synapse, adaptive, refractory
                 at = t * stride + row
                 state, drop = (v, current, adapted, rest), d[t * channels + c]
                 u[at], fired, resting, state = extended_step(
-                    cdf, i[at], state, drop, values, v_reset, steps_held, flags
+                    fires, i[at], state, drop, values, v_reset, steps_held, flags
                 )
                 v, current, adapted, rest = state
                 s[at] = fired
@@ -93,11 +94,11 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
     """See `reference.recurrent.recurrent_forward`."""
     w, gamma, rho, kappa, refractory = extensions
     u, s, j, a, held = stored
-    theta, alpha, surrogate = firing.theta, firing.alpha, firing.family if relaxed else None
+    theta, alpha, cdf = firing.theta, firing.alpha, eq.CDF[firing.family] if relaxed else None
     _, rows, channels = i.shape
     real = i.dtype.type
     kind, v_reset = reset_kind(reset.value, i.dtype)
-    parts = surrogate, kind, decay_input, gamma is not None, kappa is not None, refractory > 0
+    parts = cdf, kind, decay_input, gamma is not None, kappa is not None, refractory > 0
     values = beta, *(beta if x is None else x for x in (gamma, rho, kappa)), theta
     stored = (u if j is None else j), (u if a is None else a), (s if held is None else held)
     flat = tuple(x.reshape(-1) for x in (u, s, *stored))
@@ -144,13 +145,13 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
 
 @cache
 def _backward_kernel(
-    dtype, surrogate, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
+    dtype, density, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
 ):
     """The backward kernel of one kind of neuron without lateral weights.
 
     Args:
         dtype: float type.
-        surrogate: family of the surrogate.
+        density: density of the surrogate.
         reset, detach_reset: "hard", "soft" or "none", and whether the spike in the reset is a constant.
         decay_input: whether the current is scaled by 1 - beta.
         synapse, adaptive, refractory: which extensions the neuron has.
@@ -158,7 +159,7 @@ def _backward_kernel(
         carry: whether the forward pass started from a carried state.
         learned: six booleans: whether the gradients of beta, gamma, rho, kappa, theta and alpha are needed.
     """
-    density, soft, hard = eq.DENSITY[surrogate], reset == "soft", reset == "hard"
+    soft, hard = reset == "soft", reset == "hard"
     there = soft, hard, synapse, adaptive, refractory, carry
     flags = soft, hard, not detach_reset, decay_input, synapse, adaptive, direct
     count, add_changes = sum(learned), adder(learned, dtype)
@@ -234,7 +235,7 @@ def recurrent_backward(
     """See `reference.recurrent.recurrent_backward`."""
     w, gamma, rho, kappa, _ = extensions
     u, s, j, a, held = stored
-    theta, alpha, surrogate, detach_reset = firing.theta, firing.alpha, firing.family, reset.detached
+    theta, alpha, density, detach_reset = firing.theta, firing.alpha, eq.DENSITY[firing.family], reset.detached
     p_offset, p_slope = direct or (beta, beta)
     _, rows, channels = u.shape
     real = u.dtype.type
@@ -244,7 +245,7 @@ def recurrent_backward(
     kind, v_reset = reset_kind(reset.value, u.dtype)
     parts = (
         real,
-        surrogate,
+        density,
         kind,
         detach_reset,
         decay_input,
@@ -299,8 +300,6 @@ def _weight_gradient(s, di, dlateral, start):
 
     Before the first step, the spikes are those of the carried state `start`.
     """
-    from .linear import linear_backward_weight
-
     steps, _, channels = di.shape
     before, behind = s[:-1].reshape(-1, channels), di[1:].reshape(-1, channels)
     if steps > 1:
@@ -310,4 +309,4 @@ def _weight_gradient(s, di, dlateral, start):
     if start is not None:
         first = scratch.get("gradient of lateral weights at the start", dlateral.shape, dlateral.dtype)
         linear_backward_weight(start[3], di[0], first)
-        launch_flat(lateral.add, dlateral.size, first.reshape(-1), dlateral.reshape(-1))
+        add(dlateral, first, dlateral)

@@ -25,7 +25,6 @@ ROLES = (
     "state",
     "gradient",
     "input gradient",
-    "delta",
     "dtheta",
     "dalpha",
     "sum",

@@ -107,7 +107,7 @@ def parallel_for(body, tiles: int, chunks_per_thread: int = CHUNKS_PER_THREAD) -
         helper.result()
 
 
-def launch(range_kernel, tiles: int, *arguments, chunks_per_thread: int = CHUNKS_PER_THREAD) -> None:
+def launch(range_kernel, tiles: int, *arguments) -> None:
     """Run a range kernel over all its tiles.
 
     Raises:
@@ -115,7 +115,7 @@ def launch(range_kernel, tiles: int, *arguments, chunks_per_thread: int = CHUNKS
     """
     if CHECK_ROLES:
         roles.check(range_kernel, arguments)
-    parallel_for(lambda lo, hi: range_kernel(*arguments, lo, hi), tiles, chunks_per_thread)
+    parallel_for(lambda lo, hi: range_kernel(*arguments, lo, hi), tiles)
 
 
 def rows_per_tile(row_elements: int) -> int:

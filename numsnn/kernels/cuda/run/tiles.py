@@ -31,12 +31,10 @@ class Cut(NamedTuple):
     """A cut of arrays ``[T, M, C]`` into blocks of threads.
 
     Attributes:
-        width: channels per thread.
         columns, lanes: extents of a block: threads side by side, and rows.
         row_blocks, channel_blocks: extents of the grid.
     """
 
-    width: int
     columns: int
     lanes: int
     row_blocks: int
@@ -72,7 +70,7 @@ def cut(rows: int, channels: int, width: int, heavy: bool = False, most_columns:
     lanes = max(1, min(rows, most // columns))
     tiles = ceil_div(rows, lanes)
     passes = ceil_div(tiles, max(1, MOST_BLOCKS // channel_blocks))
-    return Cut(width, columns, lanes, ceil_div(tiles, passes), channel_blocks)
+    return Cut(columns, lanes, ceil_div(tiles, passes), channel_blocks)
 
 
 # --- sums over the rows of a block, from the sums of its threads ----------------------------------------------------

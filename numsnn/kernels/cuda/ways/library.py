@@ -17,11 +17,11 @@ from math import prod
 import numpy as np
 
 from ....errors import DeviceError
-from ..array import empty
+from ..array import copy, empty
 from ..inline.pixels import cut, flat, inside, launch_pixels, windows
 from ..run.api import SIMULATED, cuda
 from ..run.compile import kernel
-from ..run.launch import launch_flat, scratch
+from ..run.launch import scratch
 from ..run.stream import work_stream
 
 PATCH_BYTES = 32 << 20
@@ -205,12 +205,6 @@ def _collect(patches, source, target, kernel_size, stride, padding, channels, dx
 
 
 @kernel
-def _convert(x, y, count):
-    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
-        y[k] = x[k]
-
-
-@kernel
 def _add_offset(b, y, pixels):
     channels = len(b)
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
@@ -287,7 +281,7 @@ def _real(x):
     if x.dtype == np.float32:
         return _rows(x)
     numbers = scratch.get("spikes as numbers", x.shape, np.float32)
-    launch_flat(_convert, x.size, flat(x), flat(numbers))
+    copy(x, numbers)
     return _rows(numbers)
 
 

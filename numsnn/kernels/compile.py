@@ -13,25 +13,37 @@ FASTMATH = {"contract", "nsz"}
 _HERE = Path(__file__).parent
 
 
-def shared_sources(target: str) -> tuple[Path, ...]:
-    """The files whose functions are compiled into kernels of other files. Their whole text is part of every cache key.
+def shared_sources(device: str) -> tuple[Path, ...]:
+    """The files whose whole text is part of every cache key of a device, "cpu" or "cuda".
 
-    target is "cpu" or "cuda".
+    `machine_code.digest` follows plain functions, so that their files need not be here. It does not see the options of
+    the compiler, overloads, LLVM instructions that a class writes, and options of a function that is compiled into
+    others.
     """
-    return (
-        _HERE / "compile.py",
-        _HERE / "equations.py",
-        _HERE / "extended.py",
-        _HERE / "steps.py",
-        *sorted((_HERE / target / "inline").glob("*.py")),
-    )
+    return _HERE / "exponential.py", *(_HERE / file for file in _WRITTEN_FOR[device])
 
+
+_WRITTEN_FOR = {
+    "cpu": (
+        "compile.py",
+        "cpu/inline/access.py",
+        "cpu/inline/blocks.py",
+        "cpu/inline/potentials.py",
+        "cpu/inline/prefetch.py",
+        "cpu/inline/vector.py",
+    ),
+    "cuda": ("cuda/run/compile.py", "cuda/inline/vector.py"),
+}
+"""Device -> files that set options, or write instructions, for its kernels."""
 
 _CPU_SOURCES = shared_sources("cpu")
 
 
 def kernel(function):
-    """Compile a range kernel ``f(..., lo, hi)`` for the CPU. It computes the tiles lo to hi - 1 and releases the GIL.
+    """Compile a function for the CPU. It releases the GIL.
+
+    Most are range kernels ``f(..., lo, hi)``, which compute the tiles lo to hi - 1. The others are called by range
+    kernels, or are so short that one thread calls them.
 
     ``error_model="numpy"`` omits the test for a zero divisor, because this test costs a vectorised loop most of its
     speed.

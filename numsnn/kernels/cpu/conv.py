@@ -20,11 +20,8 @@ __all__ = [
     "visible_limit",
 ]
 
-PREPARED = {"events": events.PACKED, "winograd": winograd.PACKED}
+PREPARED = {"dense": (product.PACKED, 0), "events": events.PACKED, "winograd": winograd.PACKED}
 """Route -> the key under which its prepared weights are kept."""
-
-MOST_COLUMNS = 256
-"""Largest number of columns of weights that the route events sums at a time."""
 
 
 def active_inputs(x, dtype, memory=None):
@@ -35,8 +32,8 @@ def active_inputs(x, dtype, memory=None):
 
 
 def _density(active, x, y):
-    """The share of active inputs, or None if the arrays are too large for the 32-bit indices of the lists."""
-    return active.density if max(x.size, y.size, MOST_COLUMNS * x[0, 0].size) < 1 << 31 else None
+    """The share of active inputs, or None if the arrays are too large for the route events."""
+    return active.density if events.fits(x, y) else None
 
 
 def _taps(kernel_size, padding):
@@ -63,7 +60,7 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
         outputs = w.shape[3] // groups
         for g in range(groups):
             mine = slice(g * outputs, (g + 1) * outputs)
-            packed = product.pack(w[..., mine])
+            packed = product.pack(w[..., mine], kept=kept, group=g)
             taps = _taps(w.shape[:2], padding)
             product.correlate(x, g * w.shape[2], taps, stride, packed, bias[mine], y, mine.start)
     return route

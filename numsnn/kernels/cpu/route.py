@@ -12,7 +12,10 @@ this module. They were measured in nanoseconds of one core of the machine on whi
 ratios matter, and these follow from how many numbers a route reads and multiplies.
 """
 
+from functools import cache
 from math import ceil
+
+import numpy as np
 
 from ..types import AUTO
 from .ways import grouped
@@ -110,12 +113,18 @@ def lacks(way, dtype):
 
 def visible_limit(w, geometry, way=AUTO):
     """See `reference.conv.visible_limit`."""
-    route, stride, groups = way.route, geometry.stride, geometry.groups
+    return _visible_limit(w.shape, tuple(geometry.stride), geometry.groups, way.route)
+
+
+@cache
+def _visible_limit(shape, stride, groups, route):
+    """The limit for weights of a shape. It is asked for at every pass of a network."""
+    w = np.broadcast_to(0.0, shape)
     if route == "events" and groups == 1:
         return 1.0
     whole = 4096, 4, 4  # many outputs, which Winograd's tiles fit
     if route in ROUTES[1:] or choose(route, "input", 0.0, w, stride, groups, whole) != "events":
         return 0.0
-    none, all_ = (costs("input", density, w.shape, whole) for density in (0.0, 1.0))
+    none, all_ = (costs("input", density, shape, whole) for density in (0.0, 1.0))
     other = none[choose(route, "input", None, w, stride, groups, whole)]
     return min(1.0, (other - none["events"]) / (all_["events"] - none["events"]))

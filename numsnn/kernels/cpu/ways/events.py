@@ -9,6 +9,8 @@ cache.
 `Active` lists the active inputs, once for the forward pass and the weight gradient of all layers that read them.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from ...compile import kernel
@@ -20,6 +22,12 @@ PACKED = "packed weights"
 
 PIXELS = 256
 """Largest number of output pixels per tile."""
+
+MOST_VECTORS = 16
+"""Largest number of vectors of a row of weights that are summed at a time."""
+
+MOST_COLUMNS = MOST_VECTORS * 16
+"""Largest number of columns that are summed at a time, on any processor: the longest vector has 16 numbers."""
 
 TABLE_BYTES = 640 << 10
 """Bytes of the table of rows that is used at a time, so that it stays in the second-level cache."""
@@ -66,6 +74,11 @@ def _list_tiles(x, start, channel, value, pixels, lo, hi):
                 channel[n] = (k - first) % channels
                 value[n] = real(flat[k])
                 n += 1
+
+
+def fits(x, y) -> bool:
+    """Whether the 32-bit indices of the lists suffice for the arrays x and y of a convolution."""
+    return max(x.size, y.size, MOST_COLUMNS * x[0, 0].size) < 1 << 31
 
 
 class Active:
@@ -244,7 +257,7 @@ def forward(active, w, b, stride, padding, y, kept=None):
 def _columns(rows, columns, dtype):
     """The number of columns of a table that are used at a time: a power of two of vectors, and at least two."""
     lanes = REGISTER_BYTES // dtype.itemsize
-    vectors = 16
+    vectors = MOST_VECTORS
     while vectors > 2 and rows * vectors * REGISTER_BYTES > TABLE_BYTES:
         vectors //= 2
     return min(columns, vectors * lanes)
@@ -330,9 +343,9 @@ def backward_weight(active, dy, stride, padding, dw):
     images, height, width, channels = active.shape
     out_height, out_width, outputs = dy.shape[1:]
     kh, kw = dw.shape[:2]
-    at = _pixels_reading((height, width), (out_height, out_width), (kh, kw), stride, padding)
-    inside = (at >= 0).all(0).astype(np.int64)
-    shift = -(np.repeat(np.arange(kh), kw) * out_width + np.tile(np.arange(kw), kh))
+    at, inside, shift = _pixels_reading(
+        (height, width), (out_height, out_width), (kh, kw), tuple(stride), tuple(padding)
+    )
     images_a_chunk = max(1, CHUNK_BYTES // (dy[0].size * dy.itemsize))
     chunks = count_tiles(images, images_a_chunk)
     first = scratch.get("chunk channels", (chunks, 2 * channels + 1), np.int64)
@@ -366,13 +379,22 @@ def backward_weight(active, dy, stride, padding, dw):
     parallel_for(work, channels, chunks_per_thread=1)
 
 
+@lru_cache(64)
 def _pixels_reading(source, target, kernel_size, stride, padding):
-    """An array ``[taps, H W]`` of the output pixel that reads each input pixel through each tap, or -1 if there is
-    none."""
+    """Which output pixels read which input pixels. All arguments are pairs (vertical, horizontal).
+
+    Returns:
+        at ``[taps, H W]``, the output pixel that reads each input pixel through each tap, or -1 if there is none;
+        inside ``[H W]``, 1 for input pixels that are read through every tap; shift ``[taps]``, the distance from the
+        output pixel of the first tap. The arrays are shared and must not be changed.
+    """
     lines = []
     for extent, out, taps, step, pad in zip(source, target, kernel_size, stride, padding, strict=True):
         line, rest = np.divmod(np.arange(extent) + pad - np.arange(taps)[:, None], step)
         lines.append(np.where((rest == 0) & (line >= 0) & (line < out), line, -1))
     vertical, horizontal = lines[0][:, None, :, None], lines[1][None, :, None, :]
     at = np.where((vertical >= 0) & (horizontal >= 0), vertical * target[1] + horizontal, -1)
-    return at.reshape(kernel_size[0] * kernel_size[1], -1).astype(np.int32)
+    at = at.reshape(kernel_size[0] * kernel_size[1], -1).astype(np.int32)
+    kh, kw = kernel_size
+    shift = -(np.repeat(np.arange(kh), kw) * target[1] + np.tile(np.arange(kw), kh))
+    return at, (at >= 0).all(0).astype(np.int64), shift

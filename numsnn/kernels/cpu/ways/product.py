@@ -9,8 +9,10 @@ import numpy as np
 from ...compile import kernel
 from ..inline.blocks import TILE_ROWS, multiply_tile, panel_columns
 from ..inline.vector import clear_row, copy_row
-from ..run.launch import count_tiles, launch, parallel_for, scratch
+from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
 from ..run.reduce import sum_tiles
+
+PACKED = "panels"
 
 PATCH_ELEMENTS = 131072
 """Elements of patches and sums per tile: 512 KiB of float32."""
@@ -74,18 +76,21 @@ def _pack_transposed_panels(w, packed, lo, hi):
                         packed[panel, base + k, j] = 0
 
 
-def pack(w, transposed=False):
-    """Pack weights ``[ty, tx, K, N]`` of any strides into panels ``[panels, taps K, width]`` in scratch memory.
+def pack(w, transposed=False, kept=None, group=0):
+    """Pack weights ``[ty, tx, K, N]`` of any strides into panels ``[panels, taps K, width]``.
 
     With transposed, the weights are ``[ty, tx, N, K]``. The last panel is filled up with columns of zeros.
+
+    The panels are in scratch memory, or with a dict `kept` in this dict, under the number of the group.
     """
     taps_y, taps_x, inner, columns = w.shape
     if transposed:
         inner, columns = columns, inner
     width = panel_columns(w.dtype)
-    packed = scratch.get("panels", (count_tiles(columns, width), taps_y * taps_x * inner, width), w.dtype)
-    launch(_pack_transposed_panels if transposed else _pack_panels, len(packed), w, packed)
-    return packed
+    shape = count_tiles(columns, width), taps_y * taps_x * inner, width
+    pack_panels = _pack_transposed_panels if transposed else _pack_panels
+    key = PACKED if kept is None else (PACKED, group)  # groups share the scratch memory
+    return made_once(kept, key, shape, w.dtype, lambda packed: launch(pack_panels, len(packed), w, packed))
 
 
 @kernel

@@ -18,6 +18,7 @@ from ..steps import after_reset, fire_back, reset_kind
 from .inline.access import add_all, read, read_all, write, write_all
 from .inline.potentials import finish, measure, see
 from .inline.prefetch import ahead
+from .inline.runs import clear_run, copy_run
 from .norm import merge_moments
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.tiles import SCRATCH_ELEMENTS, STATE_ELEMENTS, cut, same_memory
@@ -78,16 +79,18 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
         # v and x hold the tile's potential after the reset and the rule's states; u_m holds one row of potentials.
         # shift and drift hold the first row and the summed distances from it, for the moments.
         v, x, u_m = np.empty((rows, width), i.dtype), np.empty((count, rows, width), i.dtype), np.empty(width, i.dtype)
-        shift, drift = np.empty((2, width), i.dtype)
+        shift, drift = np.empty(width, i.dtype), np.empty(width, i.dtype)
         for tile in range(lo, hi):
             block, left = tile // blocks, tile % blocks * width
             first, right = block * rows, min(channels, left + width)
             last, n = min(total, first + rows), right - left
-            v[:] = real(0)
-            x[:] = real(0)
+            clear_run(v, (0, 0), v.size)
+            clear_run(x, (0, 0, 0), x.size)
             if carry:
-                v[: last - first, :n] = carried[0, first:last, left:right]
-                x[:, : last - first, :n] = carried[1:, first:last, left:right]
+                for m in range(first, last):
+                    copy_run(v, (m - first, 0), carried, (0, m, left), n)
+                    for j in range(count):
+                        copy_run(x, (j, m - first, 0), carried, (j + 1, m, left), n)
             in_reach = 0
             # Time is the outer loop, so that v and x stay in the cache; the channel loop is the vectorised one.
             for t in range(steps):
@@ -111,9 +114,10 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
                             write(u_m, "potential", c, u_t)
                     # Potentials are examined row by row, while u_m is in the first-level cache.
                     if looked_at and store:
-                        u[t, m, left:right] = u_m[:n]
+                        copy_run(u, (t, m, left), u_m, 0, n)
                     if record:
-                        states[:, t, m, left:right] = x[:, m - first, :n]
+                        for j in range(count):
+                            copy_run(states, (j, t, m, left), x, (j, m - first, 0), n)
                     if looked_at and visibility:
                         in_reach += see(
                             u_m, theta[left:right], inverse_width[left:right], reach, visible[t, m, left:right]
@@ -125,8 +129,10 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
                     finish(shift, drift, last - first, mean, square)
             seen[tile] = in_reach
             if carry:
-                carried[0, first:last, left:right] = v[: last - first, :n]
-                carried[1:, first:last, left:right] = x[:, : last - first, :n]
+                for m in range(first, last):
+                    copy_run(carried, (0, m, left), v, (m - first, 0), n)
+                    for j in range(count):
+                        copy_run(carried, (j + 1, m, left), x, (j, m - first, 0), n)
 
     return neuron_forward_tiles
 
@@ -179,7 +185,7 @@ def _charge_again(rule, real, normed, soft, hard):
     """
     (step, _), count, many = compiled(rule, real), len(rule.states), len(rule.values)
 
-    @register_jitable(inline="always")
+    @register_jitable
     def charge_again(i, s, values, theta, d, centre, factor, offset, v_reset, first, last, left, n, width, u, x, v):
         real = type(v_reset)
         # The spikes come from the forward pass, so that the same potentials are reset as there.
@@ -265,18 +271,22 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
             first, right = block * rows, min(channels, left + width)
             last, n = min(total, first + rows), right - left
             # First the potentials of all steps are computed again, upwards in time.
-            sums[:, block, left:right] = real(0)
-            u[0] = e[:] = real(0)
-            x[:, 0] = real(0)
+            for j in range(len(sums)):
+                clear_run(sums, (j, block, left), n)
+            clear_run(u, (0, 0, 0), e.size)
+            clear_run(e, (0, 0), e.size)
+            for j in range(count):
+                clear_run(x, (j, 0, 0), e.size)
             if carry:
-                e[: last - first, :n] = u[0, : last - first, :n] = start[0, first:last, left:right]
-                for j in range(count):
-                    for m in range(first, last):
-                        x[j, 0, (m - first) * width : (m - first) * width + n] = start[j + 1, m, left:right]
+                for m in range(first, last):
+                    copy_run(e, (m - first, 0), start, (0, m, left), n)
+                    copy_run(u, (0, m - first, 0), start, (0, m, left), n)
+                    for j in range(count):
+                        copy_run(x, (j, 0, (m - first) * width), start, (j + 1, m, left), n)
             charge_again(i, s, values, theta, d, centre, factor, offset, v_reset, first, last, left, n, width, u, x, e)
             # Then the gradients go downwards in time, with dL/dv and dL/dstates of the step after in e and h.
-            e[:] = real(0)
-            h[:] = real(0)
+            clear_run(e, (0, 0), e.size)
+            clear_run(h, (0, 0, 0), h.size)
             for t in range(steps - 1, -1, -1):
                 for m in range(first, last):
                     ahead(ds, t, m, first, last, left, n, -1)

@@ -18,6 +18,7 @@ from .. import equations as eq
 from ..compile import kernel
 from ..extended import extended_fire_back, extended_step
 from ..steps import after_reset, reset_kind
+from .inline.runs import clear_run, copy_run
 from .linear import linear_backward_weight
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
@@ -32,7 +33,7 @@ def _rows(total, channels, lateral):
     return min(total, limit)
 
 
-@register_jitable(inline="always")
+@register_jitable
 def _add_rows(factors, w, active, y):
     """y += factors w, with the rows of w whose factor is not zero. active is a work array for the indices of these."""
     # Active rows are listed first, so that the sums below have no branch in their inner loop.
@@ -92,16 +93,17 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
         hi,
     ):
         steps, total, channels = i.shape
-        real = type(v_reset)
         # The state of one row: potential, synaptic current, adaptation, spikes of the step before and remaining
         # refractory steps. arriving is the input of the step, lateral input included.
-        v, current, adapted, fired, rest, arriving = np.empty((6, channels), i.dtype)
+        state = np.empty((5, channels), i.dtype)
+        v, current, adapted, fired, rest = state[0], state[1], state[2], state[3], state[4]
+        arriving = np.empty(channels, i.dtype)
         active = np.empty(channels, np.uint32)
         for m in range(lo * rows, min(total, hi * rows)):
-            v[:] = current[:] = adapted[:] = fired[:] = rest[:] = real(0)
+            clear_run(state, (0, 0), state.size)
             if carry:
-                v[:], current[:], adapted[:] = carried[0, m], carried[1, m], carried[2, m]
-                fired[:], rest[:] = carried[3, m], carried[4, m]
+                for k in range(len(state)):
+                    copy_run(state, (k, 0), carried, (k, m, 0), channels)
             for t in range(steps):
                 for c in range(channels):
                     arriving[c] = i[t, m, c]
@@ -109,11 +111,11 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
                     _add_rows(fired, w, active, arriving)
                 for c in range(channels):
                     values = beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]
-                    state = v[c], current[c], adapted[c], rest[c]
-                    u_t, s_t, resting, state = extended_step(
-                        fires, arriving[c], state, d[t, c], values, v_reset, steps_held, flags
+                    before = v[c], current[c], adapted[c], rest[c]
+                    u_t, s_t, resting, after = extended_step(
+                        fires, arriving[c], before, d[t, c], values, v_reset, steps_held, flags
                     )
-                    v[c], current[c], adapted[c], rest[c] = state
+                    v[c], current[c], adapted[c], rest[c] = after
                     if refractory:
                         held[t, m, c] = resting
                     if adaptive:
@@ -124,8 +126,8 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
                     s[t, m, c] = s_t
                     fired[c] = s_t
             if carry:
-                carried[0, m], carried[1, m], carried[2, m] = v, current, adapted
-                carried[3, m], carried[4, m] = fired, rest
+                for k in range(len(state)):
+                    copy_run(carried, (k, m, 0), state, (k, 0), channels)
 
     return recurrent_forward_tiles
 
@@ -173,7 +175,7 @@ def _stand_ins(like, w, gamma, rho, kappa, j, a, held):
     return (like[0] if w is None else w, *(vector if x is None else x for x in (gamma, rho, kappa)), *real, held)
 
 
-@register_jitable(inline="always")
+@register_jitable
 def _leak_gradient(delta, u, u_before, s_before, a_earlier, first, beta, theta, kappa, d, v_reset, kind, dbeta):
     """N10: add one row's term of dL/dbeta at one step to dbeta.
 
@@ -239,20 +241,25 @@ def _backward_kernel(
         zero = real(0)
         # Gradients of one row, all from the step after: e = dL/dv, f = dL/da, h = gamma dL/dj, through = dL/dj. Of
         # the present step: q = dL/ds, delta = dL/du, share = dL/dtheta[t].
-        e, f, h, through, q, delta, share = np.empty((7, channels), u.dtype)
-        v_start, j_start, a_start = np.zeros((3, channels), u.dtype)
+        later, now = np.empty((4, channels), u.dtype), np.empty((3, channels), u.dtype)
+        before = np.zeros((3, channels), u.dtype)
+        e, f, h, through = later[0], later[1], later[2], later[3]
+        q, delta, share = now[0], now[1], now[2]
+        v_start, j_start, a_start = before[0], before[1], before[2]
         active = np.empty(channels, np.uint32)
         for tile in range(lo, hi):
-            sums[:, tile] = zero
+            for k in range(len(sums)):
+                clear_run(sums, (k, tile, 0), channels)
             for m in range(tile * rows, min(total, (tile + 1) * rows)):
-                e[:] = f[:] = h[:] = through[:] = zero
+                clear_run(later, (0, 0), later.size)
                 if carry:
-                    v_start[:], j_start[:], a_start[:] = start[0, m], start[1, m], start[2, m]
+                    for k in range(len(before)):
+                        copy_run(before, (k, 0), start, (k, m, 0), channels)
                 for t in range(steps - 1, -1, -1):
                     u_t, s_t, active_t = u[t, m], s[t, m], held[t, m] if refractory else held[0, 0]
                     a_t = a[t - 1, m] if adaptive and t > 0 else a_start
                     # All paths to the spike: the next layer, the lateral weights and the adaptation.
-                    q[:] = ds[t, m]
+                    copy_run(q, 0, ds, (t, m, 0), channels)
                     if lateral:  # through still holds dL/dj of the step after, which is zero after the last step
                         _add_rows(through, w, active, q)
                     if adaptive:
@@ -271,7 +278,8 @@ def _backward_kernel(
                             sums[5, tile, c] += dalpha
                     # The adaptation, whose f changes to this step's value only after its old value was used.
                     if learn_theta:
-                        sums[4, tile] += share
+                        for c in range(channels):
+                            sums[4, tile, c] += share[c]
                     if adaptive:
                         for c in range(channels):
                             if learn_kappa:

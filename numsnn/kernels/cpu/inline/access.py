@@ -40,7 +40,7 @@ ROLES = (
 """The roles that the arrays of a kernel may have. Arrays with the role "value" are only read, and may overlap."""
 
 
-def _element(context, builder, kind, array, index):
+def address_of(context, builder, kind, array, index):
     """The address of array[index]. index is one number or a tuple; a negative index is not counted from the end."""
     view = context.make_array(kind)(context, builder, array)
     index = cgutils.unpack_tuple(builder, index) if kind.ndim > 1 else [index]
@@ -75,7 +75,7 @@ def read(typingctx, array, role, index):
     place = types.UniTuple(types.intp, array.ndim) if array.ndim > 1 else types.intp
 
     def generate(context, builder, signature, arguments):
-        value = builder.load(_element(context, builder, signature.args[0], arguments[0], arguments[2]))
+        value = builder.load(address_of(context, builder, signature.args[0], arguments[0], arguments[2]))
         _mark(builder, value, name)
         return value
 
@@ -89,14 +89,14 @@ def write(typingctx, array, role, index, value):
     place = types.UniTuple(types.intp, array.ndim) if array.ndim > 1 else types.intp
 
     def generate(context, builder, signature, arguments):
-        address = _element(context, builder, signature.args[0], arguments[0], arguments[2])
+        address = address_of(context, builder, signature.args[0], arguments[0], arguments[2])
         _mark(builder, builder.store(arguments[3], address), name)
         return context.get_dummy_value()
 
     return types.void(array, role, place, array.dtype), generate
 
 
-def _place(axes):
+def place_type(axes):
     """The Numba type of an index with this number of axes."""
     return types.UniTuple(types.intp, axes) if axes > 1 else types.intp
 
@@ -105,7 +105,7 @@ def _part(context, builder, kind, array, number, index):
     """The address of array[number, *index]."""
     axes = cgutils.unpack_tuple(builder, index) if kind.ndim > 2 else [index]
     axes = [ir.Constant(context.get_value_type(types.intp), number), *axes]
-    return _element(context, builder, kind, array, cgutils.pack_array(builder, axes))
+    return address_of(context, builder, kind, array, cgutils.pack_array(builder, axes))
 
 
 def _role(kind, number):
@@ -129,7 +129,7 @@ def read_all(typingctx, array, kind, index, count):
             values.append(value)
         return context.make_tuple(builder, signature.return_type, values)
 
-    return types.UniTuple(array.dtype, many)(array, kind, _place(array.ndim - 1), count), generate
+    return types.UniTuple(array.dtype, many)(array, kind, place_type(array.ndim - 1), count), generate
 
 
 def _write_numbers(array, kind, index, numbers, wanted, combine):
@@ -150,7 +150,7 @@ def _write_numbers(array, kind, index, numbers, wanted, combine):
             _mark(builder, builder.store(value, address), _role(word, number))
         return context.get_dummy_value()
 
-    return (array, kind, _place(array.ndim - 1), numbers), generate
+    return (array, kind, place_type(array.ndim - 1), numbers), generate
 
 
 @intrinsic(prefer_literal=True)

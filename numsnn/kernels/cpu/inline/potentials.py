@@ -6,7 +6,7 @@ from ... import equations as eq
 from ...steps import settle_moments
 
 
-@register_jitable(inline="always")
+@register_jitable
 def see(u, theta, inverse_width, reach, visible):
     """D7: set visible to 1 for each potential within the surrogate's reach and to 0 for others, and return the count.
 
@@ -20,7 +20,7 @@ def see(u, theta, inverse_width, reach, visible):
     return count
 
 
-@register_jitable(inline="always")
+@register_jitable
 def measure(u, shift, drift, square, opening):
     """Add one row's distances from the tile's first row to drift, and their squares to square.
 
@@ -38,7 +38,7 @@ def measure(u, shift, drift, square, opening):
         square[c] += distance * distance
 
 
-@register_jitable(inline="always")
+@register_jitable
 def finish(shift, drift, rows, mean, square):
     """M4: turn the sums of `measure` into the mean and the sum of squared distances from it, per channel."""
     for c in range(len(mean)):

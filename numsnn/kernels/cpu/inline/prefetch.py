@@ -45,7 +45,7 @@ def _ask(typingctx, array, t, m, c, count):
     return signature, generate
 
 
-@register_jitable(inline="always")
+@register_jitable
 def ahead(array, t, m, first, last, left, n, direction):
     """Ask for the row of the tile that is used AHEAD_BYTES after array[t, m, left : left + n].
 

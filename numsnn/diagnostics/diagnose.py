@@ -39,7 +39,8 @@ class LayerRow:
             is expected of them.
         shift_uncorrected: the same without any PDA correction in the network; None if this layer has no PDA.
         undesired: ``[T]``, share of the potentials outside the surrogate window, |u - theta| > reach * width.
-        width, threshold, leak: surrogate width, threshold and beta; one number, or ``[C]`` if channels differ.
+        width, threshold, leak: surrogate width, threshold and beta; one number, or ``[C]`` if channels differ. leak is
+            empty for a `CustomNeuron` without a value named beta.
         family, reach: family of the surrogate, and its reach in widths.
         width_bounds: bounds of a learned width; None for a fixed width. The lower bound None stands for the default
             bound, at which a width may stay.
@@ -257,7 +258,8 @@ def _measure(name, layer):
     u, s = layer.potentials(), layer.spikes()
     steps, samples = layer.input_shape[:2]
     by_unit = s.reshape(steps * samples, -1)
-    width, theta, beta = (kernels.to_host(v.natural) for v in (layer.width, layer.threshold, layer.leak))
+    width, theta = kernels.to_host(layer.width.natural), kernels.to_host(layer.threshold.natural)
+    beta = layer.own_values.get("beta")
     reach = layer.surrogate.reach
     finite = np.isfinite(u)
     counts, edges = _histogram(u[finite].astype(np.float64))
@@ -282,7 +284,7 @@ def _measure(name, layer):
         "undesired": _numbers(undesired),
         "width": _distinct(width),
         "threshold": _distinct(theta),
-        "leak": _distinct(beta),
+        "leak": () if beta is None else _distinct(kernels.to_host(beta.natural)),
         "family": layer.surrogate.family,
         "reach": reach,
         "width_bounds": _width_bounds(layer),

@@ -15,6 +15,7 @@ from ..layers.route import Routed
 from ..losses import Loss, RateCrossEntropy
 from ..psg import FAMILIES
 from ..validate import whole
+from .copies import built_copy
 from .hints import hints_of
 from .text import report_text
 
@@ -182,7 +183,7 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
     """
     if loss is not None and y is None:
         raise ValueError("diagnose: a loss needs labels; got y=None")
-    copy, x = _copy(net, x)
+    copy, x = built_copy(net, x)
     neurons = [(name, layer) for name, layer in copy.named() if isinstance(layer, Neuron)]
     mean_loss = None
     with np.errstate(all="ignore"):  # finding numbers that are not finite is the purpose here
@@ -221,7 +222,7 @@ def record_spikes(net: Layer, x, sample: int = 0) -> dict[str, np.ndarray]:
         IndexError: x has fewer samples.
     """
     whole("record_spikes: sample", sample, 0)
-    copy, x = _copy(net, x)
+    copy, x = built_copy(net, x)
     with np.errstate(all="ignore"):
         copy.forward(x, Mode(store=True))
     recorded = {}
@@ -233,20 +234,6 @@ def record_spikes(net: Layer, x, sample: int = 0) -> dict[str, np.ndarray]:
             spikes = layer.spikes().reshape(steps, samples, -1)
             recorded[name] = np.ascontiguousarray(spikes[:, sample])
     return recorded
-
-
-def _copy(net, x):
-    """Return a copy of the network that shares no array with it, built for x, and x on the copy's device."""
-    x = net.admit(x)
-    if not net.built:
-        net.build(x.shape)
-    copy = Layer.from_description(net.description()).to(net.device, net.dtype)
-    for mine, theirs in zip(copy.tree(), net.tree(), strict=True):
-        if isinstance(theirs, Routed):
-            mine.way = theirs.way
-    copy.build(x.shape)
-    copy.load_state(net.state())
-    return copy, x
 
 
 # --- measuring -------------------------------------------------------------------------------------------------

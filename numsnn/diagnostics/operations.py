@@ -9,6 +9,7 @@ import numpy as np
 
 from ..layers import ConvTranspose2d, Layer, Mode, Neuron
 from ..layers.route import Routed
+from .copies import built_copy
 
 PICOJOULE_MAC = 4.6
 """Picojoules of a 32-bit floating-point multiplication and addition in 45 nm CMOS: 3.7 + 0.9 (Horowitz, ISSCC 2014,
@@ -82,7 +83,10 @@ class OperationCount:
 
 
 def count_operations(net: Layer, x) -> OperationCount:
-    """Count spikes and operations of one inference pass. The network does not change.
+    """Count spikes and operations of one inference pass.
+
+    A copy of the network makes the pass. The network itself does not change, except that it is built for x if it was
+    not built yet.
 
     Inputs of dtype uint8 count as spikes. Averages of spikes and sums of residual blocks are real numbers and count as
     multiply-accumulates. So does the first layer after a picture, once if a `Repeat` computes it once.
@@ -97,11 +101,11 @@ def count_operations(net: Layer, x) -> OperationCount:
     Raises:
         ShapeError, ValueError: the input does not fit the network.
     """
-    x = net.admit(x)
-    net.forward(x, Mode(store=True))
-    samples = net.output_shape[1]
+    copy, x = built_copy(net, x)
+    copy.forward(x, Mode(store=True))
+    samples = copy.output_shape[1]
     rows = []
-    for name, layer in net.named():
+    for name, layer in copy.named():
         if isinstance(layer, Routed):
             rows.append(_weighted(name, layer, samples))
         elif isinstance(layer, Neuron):

@@ -2,6 +2,7 @@
 
 from math import prod
 
+from ..diagnostics.copies import built_copy
 from ..diagnostics.operations import count_operations
 from ..layers import Layer
 
@@ -22,6 +23,7 @@ def summary(net: Layer, x=None) -> str:
     counts = {}
     total = ""
     if x is not None:
+        net, x = built_copy(net, x)  # has the shapes for x, whatever the network was built for
         operations = count_operations(net, x)
         counts = {row.name: row for row in operations.rows}
         total = f", {operations.accumulates:,.0f} accumulates and {operations.multiply_accumulates:,.0f} multiply-"

@@ -270,6 +270,8 @@ def test_network_that_is_checked_is_the_one_that_is_given():
     [
         ({"entries": 0}, "check_gradients: entries must be a whole number of at least 1; got 0"),
         ({"step": 0.0}, "check_gradients: step must be positive; got 0.0"),
+        ({"tolerance": 0.0}, "check_gradients: tolerance must be positive; got 0.0"),
+        ({"seed": -1}, "check_gradients: seed must be a whole number of at least 0; got -1"),
         ({"device": "abacus"}, "device must be one of 'reference', 'cpu', 'cuda'; got 'abacus'"),
         ({"device": "cuda"}, "check_gradients: device must be 'cpu' or 'reference'"),
     ],

@@ -186,6 +186,12 @@ def test_a_single_layer_or_block(make):
     np.testing.assert_allclose(net.fold()(x), net(x), rtol=0, atol=1e-12)
 
 
+def test_requested_routes_stay():
+    net = snn.set_route(trained(), "dense")
+    asked = [layer.way.route for layer in net.fold().walk() if isinstance(layer, snn.layers.Routed)]
+    assert set(asked) == {"dense"}
+
+
 def test_an_unbuilt_network_is_refused():
     with pytest.raises(RuntimeError, match=r"^net\.fold: build the network first$"):
         network().fold()

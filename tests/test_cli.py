@@ -2,9 +2,11 @@
 
 import json
 
+import numba
 import pytest
 
 from numsnn import cli, data, experiment
+from numsnn.machine_code import KERNELS
 
 SMALL = """
 [model]
@@ -173,6 +175,14 @@ def test_info(capsys):
     shown = capsys.readouterr().out
     for word in ("numsnn", "numba", "threads", "processor", "registers", "CUDA", "Numba cache"):
         assert word in shown
+
+
+def test_info_names_every_folder_with_machine_code(monkeypatch, capsys):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    assert cli.main(["info"]) == 0
+    shown = capsys.readouterr().out
+    folders = {kernel._cache.cache_path for kernel in KERNELS}
+    assert len(folders) > 1 and all(folder in shown for folder in folders)
 
 
 def test_module_and_version(capsys):

@@ -216,6 +216,10 @@ class ConvTranspose2d(_Convolution):
     reads_spikes = False
     """The gradient of the input is itself a convolution, which is computed everywhere."""
 
+    density = None
+    """The share of active inputs is not counted. The backward pass counts the active elements of dL/dy instead, because
+    dL/dy is the input of the convolution that is transposed."""
+
     def __init__(
         self,
         in_channels: int,

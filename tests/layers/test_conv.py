@@ -171,3 +171,11 @@ def test_a_network_on_sequences(device):
     assert y.shape == (4, 2, 3) and net.backward(y).shape == x.shape
     pooled = net.layers[3].output
     assert pooled.dtype == np.uint8 and pooled.shape == (4, 2, 6, 8) and 0 < pooled.mean() < 1
+
+
+def test_a_transposed_convolution_counts_no_active_inputs():
+    """What its backward pass counts is dL/dy, and not its input."""
+    layer = snn.ConvTranspose2d(2, 3, 2).to("cpu")
+    y = layer.forward(np.zeros((1, 2, 3, 3, 2), np.float32), TRAINING)
+    layer.backward(np.ones_like(y))
+    assert layer.density is None

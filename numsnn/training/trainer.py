@@ -158,6 +158,7 @@ class Trainer:
             FileExistsError: the folder already holds a run and resume is False.
             CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
+        train = as_dataset(train, "train")
         if not self.net.built:
             sample, _ = train.batch(np.arange(min(self.batch_size, len(train))))
             self.net.build(sample.shape, self.seed)
@@ -370,8 +371,7 @@ class Trainer:
 
     def _settings(self):
         """Return the settings that must be equal for a run to be resumed."""
-        parts = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
-        described = {name: part.description() for name, part in parts.items()}
+        described = {name: getattr(self, name).description() for name in ("loss", "optimizer", "schedule")}
         shared = ("seed", "batch_size", "truncate", "clip_norm")
         return described | {name: getattr(self, name) for name in shared}
 

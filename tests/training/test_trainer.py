@@ -121,6 +121,12 @@ def test_clip_norm_limits_the_step(digits, small_trainer):
     assert 0 < np.sqrt(moved) <= 1e-3 * (1 + 1e-5)
 
 
+def test_start_takes_what_fit_takes(small_trainer):
+    trainer = small_trainer()
+    trainer.start((np.zeros((4, 8, 8, 1), np.float32), np.zeros(4, int)), 1)
+    assert trainer.net.input_shape == (4, 8, 8, 1) and trainer.epochs == 1
+
+
 def test_bad_data_is_refused(small_trainer):
     trainer = small_trainer()
     x, y = np.zeros((4, 8, 8, 1), np.float32), np.zeros(4, int)

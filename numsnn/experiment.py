@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import data, losses, optim, schedules
-from .config import Config, TrainingConfig
+from .config import Config, TrainingConfig, folder_option
 from .diagnostics import Diagnosis, diagnose, record_spikes, write_report
 from .errors import ConfigError
 from .files import write_file
@@ -119,11 +119,8 @@ def load_data(config: Config) -> tuple[data.Dataset, data.Dataset]:
     if wanted.file:
         train, test = _stored(wanted.file, binning)
     else:
-        options = {"dir": wanted.dir} if wanted.dir else {}
-        try:
-            train, test = data.load(wanted.name, **options, **(binning if wanted.name in EVENTS else {}))
-        except TypeError as error:
-            raise ConfigError(f"{error}; set data.dir in the configuration, or use --data FOLDER") from None
+        options = folder_option(wanted.name, wanted.dir, "set data.dir in the configuration, or use --data FOLDER")
+        train, test = data.load(wanted.name, **options, **(binning if wanted.name in EVENTS else {}))
     if wanted.augment:
         train = data.Augmented(train, data.augment.from_string(wanted.augment), config.training.seed)
     return train, test

@@ -138,6 +138,7 @@ def test_ctrl_c_says_how_to_go_on(few_digits, tmp_path, capsys, monkeypatch):
         (["train", "digits", "--threads", "-2"], "n must be a positive whole number; got -2"),
         (["train", "mnist"], "option 'dir' is missing; set data.dir in the configuration, or use --data FOLDER"),
         (["train", "mnist", "--data", "nowhere"], "nowhere"),
+        (["train", "digits", "--data", "x"], "'digits' takes no folder, because it is part of the package; got 'x'\n"),
         (["eval", "none.h5", "digits"], "none.h5: no such checkpoint"),
     ],
 )

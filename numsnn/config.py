@@ -39,10 +39,11 @@ class ModelConfig:
         architecture: line of text, see `numsnn.models.from_string`.
         steps: T of the direct encoding.
         norm: "bn", "tdbn" or "none".
-        neuron: "if", "lif", "plif", "alif" or "cubalif".
+        neuron: "if", "lif", "plif", "alif" or "cubalif". Keys that this neuron does not use must keep their defaults:
+            "if" does not use tau, decay_input and learn_tau, and "plif" does not use decay_input and learn_tau.
         tau, v_threshold, refractory, detach_reset, decay_input, learn_tau, learn_threshold: see `numsnn.LIF`.
-        tau_adaptation, strength: see `numsnn.ALIF`.
-        tau_synapse: see `numsnn.CubaLIF`.
+        tau_adaptation, strength: only for "alif", see `numsnn.ALIF`.
+        tau_synapse: only for "cubalif", see `numsnn.CubaLIF`.
         reset: "hard" (to `v_reset`), "soft" (the threshold is subtracted) or "none".
         v_reset: potential after a hard reset.
     """

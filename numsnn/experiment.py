@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import data, losses, optim, schedules
-from .config import Config, TrainingConfig, folder_option
+from .config import Config, ModelConfig, TrainingConfig, folder_option
 from .diagnostics import Diagnosis, diagnose, record_spikes, write_report
 from .errors import ConfigError
 from .files import write_file
@@ -42,7 +42,7 @@ NEURONS = {
     "alif": (ALIF, (*LEAKY, "tau_adaptation", "strength")),
     "cubalif": (CubaLIF, (*LEAKY, "tau_synapse")),
 }
-"""Name in a configuration -> neuron, and the keys that only this neuron takes."""
+"""Name in a configuration -> neuron, and the keys that it takes beside those that all neurons take."""
 
 RESETS = {"hard": lambda model: model.v_reset, "soft": lambda model: None, "none": lambda model: "none"}
 """Name in a configuration -> v_reset of the neurons."""
@@ -137,10 +137,19 @@ def _stored(file, binning):
 
 
 def build_network(config: Config, sample_shape, classes: int, timed: bool = False) -> Sequential:
-    """Return the network of a configuration for samples of this shape; timed samples have time as their first axis."""
+    """Return the network of a configuration for samples of this shape; timed samples have time as their first axis.
+
+    Raises:
+        ConfigError: the configuration sets a key that its neuron does not use.
+        ValueError: a name is unknown, or a value is out of range.
+    """
     model, method = config.model, config.method
     v_reset = look_up("model.reset", model.reset, RESETS)(model)
     cls, own = look_up("model.neuron", model.neuron, NEURONS)
+    for key in (key for _, keys in NEURONS.values() for key in keys if key not in own):
+        got = getattr(model, key)
+        if got != getattr(ModelConfig, key):
+            raise ConfigError(f"model.{key}: the neuron {model.neuron!r} does not use it; got {got!r}. Leave it out")
     surrogate = Surrogate(method.surrogate, method.width)
     if method.learn_width:
         bounds: Any = tuple(method.width_bounds) or None

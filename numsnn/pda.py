@@ -22,7 +22,7 @@ import numpy as np
 from .describe import Described
 from .kernels.types import Direct, Moments, Objective
 from .portable import Portable, nothing
-from .validate import flag, number, positive, within
+from .validate import at_least, flag, number, positive, within
 
 
 class PDA(Described):
@@ -53,10 +53,10 @@ class PDA(Described):
         divergence: float = 0.0,
         eps: float = 1e-3,
     ):
-        self.momentum = within("PDA: momentum", positive("PDA: momentum", momentum), 0, 1)
+        self.momentum = within("PDA: momentum", momentum, 0, 1, open_low=True)
         self.correct = flag("PDA: correct", correct)
         self.target = None if target is None else number("PDA: target", target)
-        self.divergence = within("PDA: divergence", divergence, 0, float("inf"))
+        self.divergence = at_least("PDA: divergence", divergence, 0)
         self.eps = positive("PDA: eps", eps)
 
 

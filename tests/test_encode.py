@@ -190,8 +190,8 @@ def test_one_step_of_latency():
     ("options", "message"),
     [
         ({"tau": 0}, "tau must be positive; got 0"),
-        ({"threshold": 0.0}, "threshold must be positive; got 0.0"),
-        ({"threshold": 1.0}, "threshold must lie in [0, 1); got 1.0"),
+        ({"threshold": 0.0}, "threshold must lie in (0, 1); got 0.0"),
+        ({"threshold": 1.0}, "threshold must lie in (0, 1); got 1.0"),
         ({"linear": 1}, "linear must be True or False; got 1"),
         ({"normalize": None}, "normalize must be True or False; got None"),
         ({"clip": "yes"}, "clip must be True or False; got 'yes'"),

@@ -16,7 +16,7 @@ from ..errors import ShapeError
 from ..kernels.types import Band, Direct, Moments, Objective
 from ..names import choice
 from ..portable import nothing
-from ..validate import number, positive, within
+from ..validate import at_least, number, positive, within
 from .base import Layer
 
 
@@ -59,7 +59,7 @@ class _RatePenalty(_Penalty):
     def __init__(self, weight, per, name):
         super().__init__(name)
         kind = type(self).__name__
-        self.weight = within(f"{kind}: weight", weight, 0, float("inf"))
+        self.weight = at_least(f"{kind}: weight", weight, 0)
         self.per = choice(f"{kind}: per", per, ("neuron", "channel"))
 
     def infer(self, shape):
@@ -178,7 +178,7 @@ class Divergence(_Penalty):
         name: str | None = None,
     ):
         super().__init__(name)
-        self.weight = within("Divergence: weight", weight, 0, float("inf"))
+        self.weight = at_least("Divergence: weight", weight, 0)
         self.target_mean = number("Divergence: target_mean", target_mean)
         self.target_var = positive("Divergence: target_var", target_var)
         self.eps = positive("Divergence: eps", eps)

@@ -20,7 +20,7 @@ from ..layers.carry import need_declarations
 from ..losses import Loss, RateCrossEntropy
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..schedules import Cosine, Schedule
-from ..validate import positive, whole, within
+from ..validate import at_least, positive, whole
 from . import checkpoint
 from .checks import difference, first_bad, plain, writable_folder
 from .interrupt import DelayedInterrupt
@@ -91,7 +91,7 @@ class Trainer:
         if self.truncate is not None:
             need_declarations(net, "Trainer: truncate")
         self.clip_norm = None if clip_norm is None else positive("Trainer: clip_norm", clip_norm)
-        self.save_every = within("Trainer: save_every", save_every, 0, math.inf)
+        self.save_every = at_least("Trainer: save_every", save_every, 0)
         self.on_batch, self.on_epoch = on_batch, on_epoch
         self.out = None if out is None else writable_folder(Path(out))
         self.epochs: Any = None

@@ -152,7 +152,7 @@ def test_bad_data_is_refused(small_trainer):
         ({"seed": -1}, "seed must be a whole number of at least 0; got -1"),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1; got 0"),
         ({"clip_norm": 0}, "clip_norm must be positive; got 0"),
-        ({"save_every": -1}, "save_every must lie in"),
+        ({"save_every": -1}, "save_every must be at least 0; got -1"),
         ({"device": "gpu"}, "device must be one of 'reference', 'cpu', 'cuda'; got 'gpu'"),
     ],
 )

@@ -41,7 +41,7 @@ class Job:
 
     Attributes:
         part: "train", "valid" or "test".
-        name: name of the job within its part.
+        key: name of the job within its part.
         make: function that returns the samples, an array or a list of `Events`, and their labels.
     """
 
@@ -63,6 +63,7 @@ class Plan:
         inputs: raw files that the result depends on.
         scale, size, polarities: as in the store.
         note: a line for the user, for example about how the data are split.
+        settings: everything else that the result depends on, such as numbers that the script uses, by name.
     """
 
     name: str

@@ -87,6 +87,10 @@ class CustomNeuron(Neuron):
             "channel". Default None: the declaration says what is learned.
         options: start values of declared values, by name; and the arguments of `Neuron`, except ``refractory``.
 
+    Parameters, if they are learned: for every value k, log_k ("positive"), logit_k ("unit") or k ("free"); and
+    log_threshold and log_width. Each is ``[1]`` or ``[C]``. Whatever a value means, its group (`numsnn.Parameter`) is
+    "leak". Statistics, with PDA: those of `LIF`.
+
     Class attributes:
         values: mapping from names to `Value`, with one to eight entries.
         states: names of the states beside the potential, at most four. They are zero at rest and can be recorded.

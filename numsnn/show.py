@@ -16,7 +16,7 @@ MOST_POINTS = 20_000
 
 MOST_FRAMES = 20
 ON, OFF = "#D55E00", "#0072B2"
-SECONDS_A_FRAME = 0.1
+SECONDS_PER_FRAME = 0.1
 
 
 def find(name: str, part: str = "train", folder: str | None = None):
@@ -233,6 +233,6 @@ def _animate(frames, path):
     first, *rest = map(Image.fromarray, pictures)
     with replacing(path) as temporary:
         first.save(
-            temporary, format="GIF", save_all=True, append_images=rest, duration=int(1000 * SECONDS_A_FRAME), loop=0
+            temporary, format="GIF", save_all=True, append_images=rest, duration=int(1000 * SECONDS_PER_FRAME), loop=0
         )
     return path

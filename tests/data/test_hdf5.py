@@ -57,7 +57,7 @@ def test_process_left_alone(trap):
 def test_process_that_sleeps(shd, monkeypatch):
     replaced(monkeypatch, "import time; time.sleep(60)")
     monkeypatch.setattr(hdf5_apart, "SECONDS", 0.2)
-    monkeypatch.setattr(hdf5_apart, "BYTES_A_SECOND", 1e9)
+    monkeypatch.setattr(hdf5_apart, "BYTES_PER_SECOND", 1e9)
     for read in (read_spike_labels, lambda path: read_spike_names(path, 20), lambda path: next(read_spikes(path))):
         with pytest.raises(FormatError, match=r"shd\.h5: byte 0: damaged: reading did not end within 0 s"):
             read(shd)
@@ -66,7 +66,7 @@ def test_process_that_sleeps(shd, monkeypatch):
 def test_time_grows_with_the_file(shd, monkeypatch):
     replaced(monkeypatch, "import time; time.sleep(60)")
     monkeypatch.setattr(hdf5_apart, "SECONDS", 0.0)
-    monkeypatch.setattr(hdf5_apart, "BYTES_A_SECOND", shd.stat().st_size)
+    monkeypatch.setattr(hdf5_apart, "BYTES_PER_SECOND", shd.stat().st_size)
     with pytest.raises(FormatError, match="within 1 s"):
         read_spike_labels(shd)
 

@@ -191,8 +191,7 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
         readout = copy.forward(x, mode)
         if y is not None:
             losses, gradient = (loss or RateCrossEntropy())(copy.kernels, readout, y, copy.dtype)
-            penalty = sum(getattr(layer, "penalty", 0.0) for layer in copy.walk())
-            mean_loss = _number(copy.kernels.to_host(losses).mean(dtype=np.float64) + penalty)
+            mean_loss = _number(copy.kernels.to_host(losses).mean(dtype=np.float64) + copy.total_penalty())
             copy.backward(gradient)
         measured = [_measure(name, layer) for name, layer in neurons]
         parameters = tuple(_parameter_row(name, p, copy.kernels, y is not None) for name, p in copy.parameters())

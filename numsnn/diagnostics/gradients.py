@@ -146,10 +146,9 @@ class _Checker:
         """Return the loss, the gradient of the readout, and the smooth pieces that all potentials and maxima lie on."""
         z = self.net.forward(self.x, self.mode)
         losses, dz = self.loss(self.net.kernels, z, self.y)
-        penalty = sum(getattr(layer, "penalty", 0.0) for layer in self.net.walk())
         found = [*(layer.pieces() for layer in self.net.walk()), self.loss.pieces(self.net.kernels, z)]
         pieces = [p for p in found if p is not None]
-        return float(losses.mean(dtype=np.float64)) + penalty, dz, pieces
+        return float(losses.mean(dtype=np.float64)) + self.net.total_penalty(), dz, pieces
 
     def report(self, entries):
         value, dz, self.base_pieces = self.evaluate()

@@ -72,6 +72,9 @@ class Layer(Described, Network):
     joins: str | None = None
     takes_over: str | None = None
 
+    penalty: Any = 0.0
+    """The term that the layer added to the loss in the last stored pass; a property in layers with a penalty."""
+
     foreign = False
     """Whether the class is defined outside the package, so that what it returns is checked."""
 

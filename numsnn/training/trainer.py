@@ -22,7 +22,7 @@ from ..optim import Adam, Optimizer, clip_global_norm
 from ..schedules import Cosine, Schedule
 from ..validate import at_least, positive, whole
 from . import checkpoint
-from .checks import difference, first_bad, plain, writable_folder
+from .checks import difference, first_bad, part, plain, writable_folder
 from .interrupt import DelayedInterrupt
 from .metrics import Evaluation, MetricsLog
 from .room import largest_batch
@@ -59,6 +59,7 @@ class Trainer:
 
     Raises:
         ValueError: an argument is out of range.
+        TypeError: loss, optimizer or schedule is an object of another kind.
         DeviceError: the device is "cuda" but there is no CUDA device, or the software that it needs is not installed.
         OSError: the folder cannot be made or written to.
     """
@@ -80,15 +81,15 @@ class Trainer:
         on_epoch: Callable[[Trainer, dict], object] | None = None,
     ):
         self.net = net.to(device)
-        self.loss = loss or RateCrossEntropy()
-        self.optimizer = optimizer or Adam(2e-3)
-        self.schedule = schedule or Cosine()
+        self.loss = part("loss", loss, Loss, RateCrossEntropy)
+        self.optimizer = part("optimizer", optimizer, Optimizer, lambda: Adam(2e-3))
+        self.schedule = part("schedule", schedule, Schedule, Cosine)
         self.seed = whole("Trainer: seed", seed, 0)
         self.batch_size = whole("Trainer: batch_size", batch_size)
         self.truncate = None if truncate is None else whole("Trainer: truncate", truncate)
-        if self.truncate is not None and net.takes_pictures:
-            raise ValueError("Trainer: truncate needs inputs with a time axis; this network begins with a Repeat")
         if self.truncate is not None:
+            if net.takes_pictures:
+                raise ValueError("Trainer: truncate needs inputs with a time axis; this network begins with a Repeat")
             need_declarations(net, "Trainer: truncate")
         self.clip_norm = None if clip_norm is None else positive("Trainer: clip_norm", clip_norm)
         self.save_every = at_least("Trainer: save_every", save_every, 0)
@@ -236,9 +237,9 @@ class Trainer:
                 z = net.forward(x, replace(mode, track=False, inspect=True))
                 net.backward(self.loss(kernels, z, y, net.dtype)[1], need_dx=False)
             self._diverged("the gradient")
-        penalty = sum(getattr(layer, "penalty", 0.0) for layer in net.walk())
+        total = float(losses.mean(dtype=np.float64)) + net.total_penalty()
         self.optimizer.step(kernels, parameters, factor)
-        return readout, float(losses.mean(dtype=np.float64)) + penalty
+        return readout, total
 
     def _diverged(self, what):
         """Raise DivergenceError with the training step, the layer and the last good checkpoint."""
@@ -327,8 +328,7 @@ class Trainer:
         right, given = np.concatenate(labels), np.concatenate(answers)
         confusion = np.zeros((classes, classes), np.int64)
         np.add.at(confusion, (right, given), 1)
-        accuracy = float(np.mean(given == right))
-        return Evaluation(total / len(right), accuracy, confusion, time.perf_counter() - started)
+        return Evaluation(total / len(right), float(np.mean(given == right)), confusion, time.perf_counter() - started)
 
     def predict(self, x) -> np.ndarray:
         """Return the class of every sample, int64 ``[N]``, by the loss's rule: largest mean, maximum or first spike.

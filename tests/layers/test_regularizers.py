@@ -307,3 +307,15 @@ def test_a_divergence_of_spikes():
     message = "divergence (Divergence): input must be float32, a current or potential; got uint8"
     with pytest.raises(snn.ShapeError, match=f"^{re.escape(message)}$"):
         snn.Divergence(1.0)(np.zeros(FEATURES, np.uint8))
+
+
+def test_the_total_penalty_is_the_sum_over_all_layers():
+    """A penalty as a layer and the objective of PDA; all other layers have a penalty of 0."""
+    net = snn.Sequential(
+        snn.Linear(4, 3), snn.LIF(pda=snn.PDA(divergence=0.5)), snn.SpikePenalty(0.1), snn.Linear(3, 2)
+    ).to("reference")
+    assert net.total_penalty() == 0
+    net.forward(np.random.default_rng(0).normal(1, 1, (3, 2, 4)).astype(np.float32), snn.Mode(store=True))
+    _, neuron, penalty, readout = net.layers
+    assert neuron.penalty > 0 and penalty.penalty > 0 and readout.penalty == 0
+    assert net.total_penalty() == neuron.penalty + penalty.penalty

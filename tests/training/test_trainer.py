@@ -161,6 +161,19 @@ def test_bad_settings_are_refused(small_trainer, options, message):
         small_trainer(**options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "tet"}, "Trainer: loss must be a numsnn.losses.Loss; got 'tet'"),
+        ({"optimizer": 1e-3}, "Trainer: optimizer must be a numsnn.optim.Optimizer; got 0.001"),
+        ({"schedule": snn.schedules.Cosine}, "Trainer: schedule must be a numsnn.schedules.Schedule; got <class"),
+    ],
+)
+def test_parts_of_another_kind_are_refused(small_trainer, options, message):
+    with pytest.raises(TypeError, match=message):
+        small_trainer(**options)
+
+
 def test_unwritable_folder(small_trainer, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"folder .*file.*cannot be written to"):

@@ -220,9 +220,11 @@ class Neuron(Layer):
         rows = current.shape[1:]
         state, first = self.carried_state(mode, self.run.state_shape(rows), steps)
         start = self.keep_start(state, mode)
-        d = self.kernels.zeros((steps, channels), self.dtype)
         if self.tracker is not None:
             d = self.tracker.correction_for(steps, first)
+        else:
+            shape = steps, channels
+            d = self.fixed_array("no correction", shape, lambda: self.kernels.zeros(shape, self.dtype))
         s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
         need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or self.run.stores_potentials
         u = self.buffer("u", current.shape) if need_u else None
@@ -364,5 +366,5 @@ class Neuron(Layer):
             for value in self.constrained:
                 value.move(kernels, self.kernels, dtype)
         if self.tracker is not None:
-            self.tracker.kernels, self.tracker.dtype = kernels, dtype
+            self.tracker.move(kernels, dtype)
         super().move(kernels, dtype)

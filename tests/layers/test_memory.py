@@ -184,6 +184,23 @@ def test_training_keeps_the_current_and_a_byte(x):
     assert sum(b.nbytes for layer in (norm, neuron) for b in layer._buffers.values()) < 1.1 * neurons
 
 
+def test_constants_are_made_in_the_first_pass_only(monkeypatch):
+    """Delays, numbers of samples, the target of PDA, and the zeros in place of its correction."""
+    neurons = snn.LIF(pda=snn.PDA(target=0.9)), snn.LIF()
+    net = snn.Sequential(snn.Poisson(3), snn.Linear(4, 3), *neurons, snn.Delay(1)).to("reference")
+    x = np.random.default_rng(0).random((2, 4), np.float32)
+    made = []
+    for name in ("from_host", "zeros"):
+        make = getattr(net.kernels, name)
+        monkeypatch.setattr(net.kernels, name, lambda *args, make=make: made.append(make(*args)) or made[-1])
+    for mode in (TRAINING, snn.Mode()):
+        net.forward(x, mode)
+        again = len(made)
+        net.forward(x, mode)
+        assert len(made) == again
+    assert net.to(dtype="float64").forward(x.astype(np.float64)).dtype == np.uint8
+
+
 def test_inference_keeps_spikes_alone(x):
     net = snn.Sequential(conv(2, 64), snn.BatchNorm(64), snn.LIF(), snn.LIF(pda=True)).build(SHAPE)
     net.forward(x)

@@ -9,6 +9,7 @@ from . import borders
 from .base import Layer
 from .names import children_names
 from .plan import settle_in
+from .shapes import concatenate
 
 
 def _name_children(layers):
@@ -319,10 +320,7 @@ class Concat(_Container):
         parts = [x if branch is None else branch.forward(x, mode) for branch in self.branches]
         alike = len({part.dtype for part in parts}) == 1
         y = self.buffer("y", self.output_shape, parts[0].dtype if alike else self.dtype)
-        first = 0
-        for part in parts:
-            self.kernels.concat(part.reshape(-1, part.shape[-1]), first, y.reshape(-1, y.shape[-1]))
-            first += part.shape[-1]
+        concatenate(self.kernels, parts, y)
         if mode.store:
             self.kept = _Widths([part.shape for part in parts])
         return y

@@ -1,6 +1,5 @@
 """Encoding inside a network: a first layer that turns numbers into spikes."""
 
-import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +55,7 @@ class Poisson(Layer):
         _, first = self.carried_state(mode, (samples,), steps)
         s = self.buffer("s", (steps, *x.shape), np.uint8)
         place = self.fixed_array("place", (samples, mode.training), lambda: self._places(samples, mode.training))
-        seed = mode.seed ^ zlib.crc32(self.path.encode()) if mode.training else self.seed
+        seed = mode.seed_of(self.path) if mode.training else self.seed
         self.kernels.poisson(x.reshape(samples, -1), place, first, seed, s.reshape(steps, samples, -1))
         self.kept = _Fired(s) if mode.store else None
         return s

@@ -22,7 +22,7 @@ from .neuron_arguments import (
     tau_of,
 )
 from .parameter import ConstrainedValue
-from .shapes import keep_channels
+from .shapes import need_features
 
 
 class _Leaky(Neuron):
@@ -304,11 +304,7 @@ class LI(Layer):
         )
 
     def infer(self, shape):
-        if len(shape) not in (3, 4, 5):
-            self.refuse(shape, "[T, N, C], [T, N, L, C] or [T, N, H, W, C]")
-        if self._leak.ndim and self._leak.shape != (shape[-1],):
-            self.refuse(shape, f"[..., {len(self._leak)}]: there is one leak per channel")
-        keep_channels(self, shape)
+        need_features(self, shape, (3, 4, 5), {"leak": self._leak})
         return shape
 
     def create(self, shape, rng):

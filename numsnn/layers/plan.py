@@ -25,7 +25,7 @@ from .fused import stages
 from .memory import Pool
 from .mode import Mode
 from .names import names_of
-from .shapes import pictures
+from .shapes import concatenate, pictures
 
 
 class Plan:
@@ -246,10 +246,7 @@ class _Joined(_Source):
             kernels.iand_forward(main, side, y)  # a or s = a + (1 - a) s
             kernels.add(main, y, y)
             return y
-        first = 0
-        for part in parts:
-            kernels.concat(part.reshape(-1, part.shape[-1]), first, y.reshape(-1, y.shape[-1]))
-            first += part.shape[-1]
+        concatenate(kernels, parts, y)
         return y
 
 

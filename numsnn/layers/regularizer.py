@@ -40,6 +40,11 @@ class _Penalty(Layer):
     carries = False
     shares = None
 
+    def infer(self, shape):
+        if len(shape) < 3:
+            self.refuse(shape, "[T, N, C] or [T, N, H, W, C]")
+        return shape
+
     @property
     def penalty(self) -> float:
         """The term that the last stored pass added to the loss. On a CUDA device, reading it waits for the device."""
@@ -61,11 +66,6 @@ class _RatePenalty(_Penalty):
         kind = type(self).__name__
         self.weight = at_least(f"{kind}: weight", weight, 0)
         self.per = choice(f"{kind}: per", per, ("neuron", "channel"))
-
-    def infer(self, shape):
-        if len(shape) < 3:
-            self.refuse(shape, "[T, N, C] or [T, N, H, W, C]")
-        return shape
 
     def compute(self, x, mode):
         if mode.store:
@@ -182,11 +182,6 @@ class Divergence(_Penalty):
         self.target_mean = number("Divergence: target_mean", target_mean)
         self.target_var = positive("Divergence: target_var", target_var)
         self.eps = positive("Divergence: eps", eps)
-
-    def infer(self, shape):
-        if len(shape) < 3:
-            self.refuse(shape, "[T, N, C] or [T, N, H, W, C]")
-        return shape
 
     def compute(self, x, mode):
         if x.dtype != self.dtype:

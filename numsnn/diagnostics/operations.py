@@ -10,6 +10,7 @@ import numpy as np
 from ..layers import ConvTranspose2d, Layer, Mode, Neuron
 from ..layers.route import Routed
 from .copies import built_copy
+from .text import aligned
 
 PICOJOULE_MAC = 4.6
 """Picojoules of a 32-bit floating-point multiplication and addition in 45 nm CMOS: 3.7 + 0.9 (Horowitz, ISSCC 2014,
@@ -72,14 +73,8 @@ class OperationCount:
             counts = f"{row.accumulates:,.0f}", f"{row.multiply_accumulates:,.0f}"
             table.append([row.name, row.kind, rate, spikes, *counts])
         table.append(["total", "", "", "", f"{self.accumulates:,.0f}", f"{self.multiply_accumulates:,.0f}"])
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = []
-        for line in table:
-            cells = zip(line, widths, strict=True)
-            lines.append("  ".join(c.rjust(w) if k > 1 else c.ljust(w) for k, (c, w) in enumerate(cells)).rstrip())
-        return "\n".join(
-            [*lines, f"energy estimate {self.picojoules / 1e6:.3f} uJ per sample (45 nm, arithmetic alone)"]
-        )
+        energy = f"energy estimate {self.picojoules / 1e6:.3f} uJ per sample (45 nm, arithmetic alone)"
+        return f"{aligned(table, left=2)}\n{energy}"
 
 
 def count_operations(net: Layer, x) -> OperationCount:

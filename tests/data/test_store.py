@@ -192,8 +192,19 @@ def test_spoiled_stores(spoil, message, tmp_path):
 def test_an_event_outside_the_sensor(tmp_path):
     with h5py.File(write_recordings(tmp_path / "events.h5"), "r+") as file:
         file["train/address"][7] = 240
-    with pytest.raises(FormatError, match="recording 0 has an event outside the sensor"):
-        data.open(tmp_path / "events.h5").train.frames(4).batch([0])
+    for memory in (2**20, 0):
+        with pytest.raises(FormatError, match="recording 0 has an event outside the sensor"):
+            data.open(tmp_path / "events.h5", memory).train.frames(4).batch([0])
+
+
+def test_a_part_in_memory_is_checked_once(tmp_path, monkeypatch):
+    """Its addresses are checked when they are read from the file, and not again in every epoch."""
+    train = data.open(write_recordings(tmp_path / "events.h5")).train
+    checked = []
+    monkeypatch.setattr(train, "_check", lambda name, found, first=0: checked.append(name))
+    for _ in range(2):
+        train.frames(4).batch(range(len(train)))
+    assert train.in_memory and sorted(checked) == ["address", "time"]
 
 
 def test_unknown_part(tmp_path):

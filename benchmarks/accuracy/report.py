@@ -4,9 +4,9 @@ import json
 import statistics
 from itertools import accumulate
 
-from numsnn.measure.table import ratio_text, table
+from numsnn.measure.table import table
 
-from ..common import OWN, spread
+from ..common import OWN, ratio_text, spread
 from .numbers import VARIANTS
 
 MARGIN = 0.003

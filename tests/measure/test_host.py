@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from numsnn.measure import host
-from numsnn.measure.table import bytes_text, ratio_text, table, time_text
+from numsnn.measure.table import bytes_text, table, time_text
 
 
 def test_summary():
@@ -83,6 +83,5 @@ def test_times(seconds, text):
     assert time_text(seconds) == text
 
 
-def test_other_numbers():
+def test_sizes():
     assert bytes_text(1_500_000) == "2 MB" and bytes_text(None) == ""
-    assert ratio_text(2.345) == "2.35x" and ratio_text(None) == ""

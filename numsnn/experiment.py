@@ -169,21 +169,12 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
     training = config.training
     spiking = training.loss in SPIKING_LOSSES
     shape, steps = (sample_shape[1:], None) if timed else (sample_shape, model.steps)
-    net = from_string(model.architecture, shape, classes, steps, neuron, model.norm, spiking_readout=spiking)
-    if not training.rate_weight:
-        return net
-    band = RateBand(training.rate_low, training.rate_high, training.rate_weight)
-    *hidden, readout = net.description()["layers"]
-    return Layer.from_description({**net.description(), "layers": [*_behind(type(neuron), hidden, band), readout]})
-
-
-def _behind(kind, layers, band):
-    """Yield the descriptions of layers, with that of the band after each layer of this kind, also inside blocks."""
-    for layer in layers:
-        inside = {key: list(_behind(kind, layer[key], band)) for key in ("layers", "branch") if key in layer}
-        yield {**layer, **inside}
-        if layer["type"] == kind.__name__:
-            yield band.description()
+    band = None
+    if training.rate_weight:
+        band = RateBand(training.rate_low, training.rate_high, training.rate_weight)
+    return from_string(
+        model.architecture, shape, classes, steps, neuron, model.norm, spiking_readout=spiking, after_neuron=band
+    )
 
 
 def build_trainer(config: Config, net: Layer, out=None) -> Trainer:

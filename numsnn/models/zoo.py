@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-from ..describe import Described
 from ..layers import (
     LI,
     LIF,
@@ -24,12 +23,7 @@ from ..layers import (
     Sequential,
 )
 from ..validate import whole
-
-
-def _copies(neuron: Neuron | None, default: Neuron):
-    """Return a function that returns a new neuron layer like the given one at each call."""
-    description = (neuron or default).description() | {"name": None}
-    return lambda: Described.from_description(description)
+from .architecture import copies_of
 
 
 def _encoded(steps, *layers):
@@ -51,7 +45,7 @@ def mlp(
         steps: T of the direct encoding of feature vectors ``[N, F]``; None for inputs ``[T, N, F]``. Default 4.
         neuron: neuron layer that is copied for every hidden layer. Default `LIF`.
     """
-    make = _copies(neuron, LIF())
+    make = copies_of(neuron or LIF())
     sizes = [features, *hidden]
     layers = []
     for k, (before, size) in enumerate(pairwise(sizes)):
@@ -81,7 +75,7 @@ def vgg_snn(
     """
     if whole("vgg_snn: size", size) % 16:
         raise ValueError(f"vgg_snn: size must be a multiple of 16; got {size}")
-    make = _copies(neuron, LIF())
+    make = copies_of(neuron or LIF())
     layers: list[Layer] = []
     before = channels
     plan: tuple[int | str, ...] = (64, 128, "P", 256, 256, "P", 512, 512, "P", 512, 512, "P")
@@ -135,7 +129,7 @@ def resnet19(
         neuron: neuron layer that is copied; its threshold scales the normalisations. Default ``LIF()``.
         widths: channels of the three stages. Default (128, 256, 512).
     """
-    make = _copies(neuron, LIF())
+    make = copies_of(neuron or LIF())
     theta = float(make().v_threshold)
     layers = [*_encoded(steps, Conv2d(channels, widths[0], 3, padding=1), BatchNorm(widths[0], theta)), make()]
     before = widths[0]
@@ -164,7 +158,7 @@ def sew_resnet18(
         neuron: neuron layer that is copied. Default ``LIF()``.
         join: "add" (default), "and" or "iand".
     """
-    make = _copies(neuron, LIF())
+    make = copies_of(neuron or LIF())
     layers = [*_encoded(steps, Conv2d(channels, 64, 7, 2, 3), BatchNorm(64)), make(), MaxPool2d(3, 2, 1)]
     before = 64
     for width in (64, 128, 256, 512):
@@ -208,7 +202,7 @@ def densenet_bc(
     """
     if (whole("densenet_bc: depth", depth, 10) - 4) % 6:
         raise ValueError(f"densenet_bc: depth must be 6 n + 4; got {depth}")
-    make = _copies(neuron, LIF())
+    make = copies_of(neuron or LIF())
     before = 2 * growth
     layers = [*_encoded(steps, Conv2d(channels, before, 3, padding=1))]
     for stage in range(3):
@@ -252,7 +246,7 @@ def dvs_gesture_net(
     """
     if whole("dvs_gesture_net: size", size) % 32:
         raise ValueError(f"dvs_gesture_net: size must be a multiple of 32; got {size}")
-    make = _copies(neuron, PLIF())
+    make = copies_of(neuron or PLIF())
     layers = []
     for k in range(5):
         layers += [Conv2d(2 if k == 0 else channels, channels, 3, padding=1), BatchNorm(channels), make(), MaxPool2d(2)]
@@ -278,7 +272,7 @@ def shd_net(
         layers: number of recurrent layers. Default 1.
         neuron: neuron layer that is copied. Default ``RecurrentLIF(tau=10)``.
     """
-    make = _copies(neuron, RecurrentLIF(tau=10.0))
+    make = copies_of(neuron or RecurrentLIF(tau=10.0))
     parts, before = [], features
     for _ in range(whole("shd_net: layers", layers)):
         parts += [Linear(before, hidden), make()]

@@ -109,7 +109,7 @@ class ProductRow:
 
     Attributes:
         name: full name of the layer.
-        density: share of its inputs that were active; None on a device that does not count them.
+        density: share of its inputs that were active; None for a device or a layer that does not count them.
         forward, weight, input: route of the forward pass, the weight gradient and the input gradient; None for a pass
             that was not made.
     """

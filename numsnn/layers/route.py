@@ -32,7 +32,8 @@ class Routed(Layer):
             dtype that does not support them, they return to the defaults.
         routes: the route that the last passes took, under "forward", "weight" (gradient of the weight) and "input"
             (gradient of the input).
-        density: active share of the inputs in the last forward pass; None if the device does not count them.
+        density: active share of the inputs in the last forward pass; None if the device or the layer does not count
+            them.
     """
 
     transient = Layer.transient | {"_active": nothing, "_kept_of": nothing}

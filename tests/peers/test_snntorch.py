@@ -1,4 +1,4 @@
-"""Neurons and surrogates against snnTorch: Leaky, Synaptic, RLeaky.
+"""Neurons against snnTorch: Leaky, Synaptic, RLeaky. Surrogates are in test_snntorch_surrogates.py.
 
 Their neurons take one step at a time. Leaky, with m their potential and R = H(m - threshold), always detached, is
 
@@ -31,15 +31,15 @@ pytest.importorskip("snntorch", reason="snnTorch is missing: pip install snntorc
 import parity as p
 import snntorch
 import torch
-from parity import OwnSurrogate, assert_agree, difference, draw
+from parity import assert_agree, difference, draw
 from snntorch import surrogate
+from snntorch_neurons import ALPHA, Theirs, every_delay, leaky, lif
 
 import numsnn as snn
 from numsnn.layers import TRAINING
 
 pytestmark = pytest.mark.peers
 
-ALPHA, WIDTH = 2.0, 1 / np.pi
 STEPS = (1, 5, 20)
 
 
@@ -49,39 +49,6 @@ def small(steps):
 
 
 every_length = pytest.mark.parametrize("steps", STEPS, ids=[f"T={steps}" for steps in STEPS])
-every_delay = pytest.mark.parametrize("delay", [True, False], ids=["delayed", "at once"])
-
-
-class Theirs:
-    """One of their neurons, step by step.
-
-    Args:
-        neuron: the neuron, which returns its spikes first and then its state.
-        states: how many arrays that is.
-    """
-
-    def __init__(self, neuron, states=1):
-        self.neuron, self.states = neuron, states
-
-    def __call__(self, current):
-        state, spikes = [torch.zeros_like(current[0])] * self.states, []
-        for i in current:
-            s, *state = self.neuron(i, *state)
-            spikes.append(s)
-        return torch.stack(spikes)
-
-    def gradients(self):
-        """They train beta, alpha and the threshold as they are; numsnn logits and the logarithm."""
-        found = {}
-        for name, ours in (("beta", "logit_beta"), ("alpha", "logit_gamma"), ("threshold", "log_threshold")):
-            value = getattr(self.neuron, name, None)
-            if isinstance(value, torch.nn.Parameter):
-                inner = value.item()
-                slope = inner if ours == "log_threshold" else inner * (1 - inner)
-                found[ours] = np.atleast_1d(value.grad.numpy()) * np.float32(slope)
-        if hasattr(self.neuron, "recurrent"):
-            found["lateral"] = self.neuron.recurrent.weight.grad.numpy().T
-        return found
 
 
 class SpikesOnly(Theirs):
@@ -94,32 +61,6 @@ class SpikesOnly(Theirs):
             s, m = self.neuron(i, s, m)
             spikes.append(s)
         return torch.stack(spikes)
-
-
-def leaky(reset, delay, beta=0.6, theta=0.9, learn=True, spike_grad=None):
-    return snntorch.Leaky(
-        beta,
-        theta,
-        surrogate.atan(ALPHA) if spike_grad is None else spike_grad,
-        learn_beta=learn,
-        learn_threshold=learn,
-        reset_mechanism=reset,
-        reset_delay=delay,
-    )
-
-
-def lif(v_reset, detach, beta=0.6, theta=0.9, learn=True, family="arctan", width=WIDTH, kind=snn.LIF, **options):
-    return kind(
-        beta=beta,
-        v_threshold=theta,
-        v_reset=v_reset,
-        detach_reset=detach,
-        learn_tau=learn,
-        learn_threshold=learn,
-        surrogate=snn.Surrogate(family, width),
-        record=("u", "v", "s"),
-        **options,
-    )
 
 
 # --- Leaky -----------------------------------------------------------------------------------------------------------
@@ -269,76 +210,6 @@ def test_ties_are_found_and_left_out(parity):
     theirs.spikes[1][2, 7, 5] = 1 - theirs.spikes[1][2, 7, 5]
     with pytest.raises(AssertionError, match="sample 7, step 2, layer 2: a spike differs and is not a tie"):
         p.find_ties(problem, mine, theirs)
-
-
-# --- surrogates ------------------------------------------------------------------------------------------------------
-
-
-@every_delay
-@pytest.mark.parametrize(
-    ("family", "make", "width"),
-    [
-        ("arctan", lambda width: surrogate.atan(2 / (np.pi * width)), 0.5),
-        ("logistic", lambda width: surrogate.sigmoid(1 / width), 0.25),
-    ],
-    ids=["arctan", "logistic"],
-)
-def test_surrogates(parity, family, make, width, delay):
-    parity(
-        draw(5),
-        lambda: lif(0.0, delay, family=family, width=width),
-        lambda: Theirs(leaky("zero", delay, spike_grad=make(width))),
-    )
-
-
-@pytest.mark.parametrize("slope", [2.0, 25.0])
-def test_fast_sigmoid_is_not_normalised(parity, slope):
-    """Their fast_sigmoid(slope) has the density 1 / (1 + slope |x|)^2, numsnn's of width 1/slope has slope/2 times
-    that. With the reset detached a gradient gets the factor 2/slope at every layer it passes."""
-    parity(
-        draw(5),
-        lambda: lif(0.0, True, family="fast_sigmoid", width=1 / slope),
-        lambda: Theirs(leaky("zero", True, spike_grad=surrogate.fast_sigmoid(slope))),
-        factors=(2 / slope, 2 / slope),
-    )
-
-
-@every_delay
-@pytest.mark.parametrize(
-    "family", ["rectangle", "triangle", "logistic", "arctan", "gaussian", "laplace", "fast_sigmoid"]
-)
-def test_every_family_as_a_surrogate_of_ones_own(parity, family, delay):
-    """They take any callable for spike_grad; this one also has a gradient for the width."""
-    width = 0.7
-
-    def theirs():
-        spike = OwnSurrogate(family, width)
-        neuron = Theirs(leaky("zero", delay, spike_grad=spike))
-        known = neuron.gradients
-        neuron.gradients = lambda: known() | spike.gradients()
-        return neuron
-
-    parity(
-        draw(5),
-        lambda: snn.LIF(
-            beta=0.6,
-            v_threshold=0.9,
-            detach_reset=delay,
-            learn_tau=True,
-            learn_threshold=True,
-            surrogate=snn.PSG(family, width, per="channel"),
-            record=("u", "v", "s"),
-        ),
-        theirs,
-    )
-
-
-def test_triangular_is_no_triangle():
-    """Their triangular(threshold) has the gradient +threshold below and -threshold from the threshold on, no matter how
-    far; numsnn's triangle is in none of their surrogates, but can be brought along (above)."""
-    x = torch.tensor([-9.0, -0.5, 0.5, 9.0], requires_grad=True)
-    surrogate.triangular(1)(x).sum().backward()
-    assert x.grad.tolist() == [1, 1, -1, -1]
 
 
 # --- a synaptic current, lateral weights ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Networks that the tests of `diagnose` and of its hints share: worked out by hand, of one layer, or trained."""
+"""Networks that the tests of `diagnose` and of its hints share."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ targets = pytest.mark.parametrize(("device", "dtype"), TARGETS)
 
 
 def by_hand(device="reference", dtype="float32", **options):
-    """Three neurons without memory whose input currents are 0, 8 and 1 times one number a sample and step."""
+    """Three neurons without memory. Their currents are 0, 8 and 1 times one number per sample and step."""
     net = Sequential(Linear(1, 3, bias=False), LIF(beta=0.0, surrogate=Surrogate("rectangle"), **options))
     x = np.array([[[1.0], [0.5]], [[0.25], [1.0]]], dtype)
     net.to(device, dtype).build(x.shape)
@@ -21,7 +21,7 @@ def by_hand(device="reference", dtype="float32", **options):
 
 
 def current_net(shape=(4, 8, 6), gain=1.0, **lif):
-    """One neuron layer whose input current is the input itself, normal around 0.3."""
+    """One layer of neurons whose input current is the network's input: normal numbers around 0.3, times gain."""
     x = np.random.default_rng(1).normal(0.3, 0.8, shape) * gain
     return Sequential(LIF(**lif)), x.astype(np.float32)
 

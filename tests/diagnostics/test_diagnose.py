@@ -29,7 +29,7 @@ from numsnn.psg import PSG, Surrogate
 
 
 def picture_net(**lif):
-    """Everything at once: a Repeat, residual blocks, normalisation, dropout, learned values, PDA."""
+    """A network with Repeat, Residual, normalisation, dropout, learned values and PDA, its input and labels."""
     psg = PSG("triangle", per="channel")
     lif = {"v_threshold": 0.5, "learn_tau": True, "learn_threshold": True, "pda": True, "surrogate": psg, **lif}
     net = Sequential(
@@ -52,14 +52,15 @@ def picture_net(**lif):
 @targets
 def test_numbers_worked_out_by_hand(device, dtype):
     (row,) = diagnose(*by_hand(device, dtype)).layers
-    # currents: 0; 8, 4 | 2, 8; 1, 0.5 | 0.25, 1. Threshold 1, seen are potentials from 0.5 to 1.5.
+    # The currents of the three neurons are 0; 8, 4 | 2, 8; 1, 0.5 | 0.25, 1, where | separates the steps. The threshold
+    # is 1, and the surrogate sees potentials from 0.5 to 1.5.
     assert (row.name, row.steps, row.samples, row.units) == ("lif1", 2, 2, 3)
     assert row.rate == 6 / 12
     assert row.silent == row.saturated == 1 / 3
     u = np.array([0, 0, 0, 0, 8, 4, 2, 8, 1, 0.5, 0.25, 1])
     assert row.mean == u.mean()
     assert row.std == pytest.approx(u.std(), rel=1e-15)
-    assert row.undesired == (4 / 6, 5 / 6)  # 0.5 lies on the edge of the rectangle, which is within
+    assert row.undesired == (4 / 6, 5 / 6)  # 0.5 lies on the rectangle's edge, which belongs to it
     assert row.undesired_share == 9 / 12
     assert row.shift == pytest.approx((3 * 0.0625, -3 * 0.0625), abs=1e-15)
     assert (row.width, row.threshold, row.leak) == ((1.0,), (1.0,), (0.0,))
@@ -69,7 +70,7 @@ def test_numbers_worked_out_by_hand(device, dtype):
 
 
 def test_at_rest_a_triangle_sees_nothing():
-    """Its density is zero where it ends: silent neurons at rest, a width below the threshold, get no gradient."""
+    """Neurons at rest lie one width below the threshold, where the density of a triangle becomes 0."""
     net = Sequential(LIF(surrogate=Surrogate("triangle")))
     (row,) = diagnose(net, np.zeros((2, 3, 4), np.float32)).layers
     assert row.undesired == (1.0, 1.0)
@@ -80,8 +81,8 @@ def test_units_are_channels_times_positions():
     net.build((3, 2, 4, 5, 1))
     net.layers[0].weight.value[...] = [1, 0]
     x = np.zeros((3, 2, 4, 5, 1), np.float32)
-    x[:, :, 0] = 1  # five positions always
-    x[0, 1, 1, 0] = 1  # one position in one sample and step
+    x[:, :, 0] = 1  # five positions are always active
+    x[0, 1, 1, 0] = 1  # one position is active in one sample and step
     (row,) = diagnose(net, x).layers
     assert row.units == 40
     assert row.saturated == 5 / 40
@@ -105,7 +106,7 @@ def test_shift_is_the_potentials_mean_less_the_currents(device, dtype, v_reset, 
     target = x.mean((0, 1), dtype=np.float64) if pda is None or pda.target is None else pda.target
     (row,) = diagnose(net, x).layers
     assert 0.05 < row.rate < 0.6
-    # u carries a rounding of eps a term, at |u| < 4, and decay_input divides it by a gain of at least 1/6
+    # Every term adds a rounding of eps to u, with |u| < 4, and decay_input divides the sum by a gain of at least 1/6.
     assert row.shift == pytest.approx((u.mean(1) - target).mean(1), abs=100 * float(np.finfo(dtype).eps))
     if pda is not None and pda.target is None and not decay_input:
         assert row.shift[0] == pytest.approx(
@@ -332,7 +333,7 @@ def test_round_trip_through_json():
 
 
 def test_how_products_were_computed():
-    """As the network was asked to, and told in the text; runs of earlier versions did not note it down."""
+    """The diagnosis and its text tell how each product was computed; those of earlier versions did not."""
     net, x, y = picture_net()
     set_route(net, "dense")
     report = diagnose(net, x, y)

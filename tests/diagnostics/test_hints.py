@@ -63,7 +63,7 @@ def test_hint_of_a_shift():
 
 
 def deep(scale):
-    """Three layers, the last one's weights scaled: the gradients of the first two scale alike."""
+    """Three layers. The weights of the last one are scaled, and with them the gradients of the first two."""
     surrogate = Surrogate("arctan")
     net = Sequential(*[layer for _ in range(3) for layer in (Linear(16, 16), LIF(surrogate=surrogate))], Linear(16, 2))
     x = np.random.default_rng(0).normal(size=(2, 32, 16)).astype(np.float32)
@@ -79,7 +79,7 @@ def test_hint_of_a_vanishing_gradient():
 
 def test_hint_where_no_gradient_arrives_at_all():
     net, x = by_hand()
-    net.layers[0].weight.value[...] = 100  # beyond the rectangle
+    net.layers[0].weight.value[...] = 100  # the potentials lie beyond the rectangle
     assert "almost no gradient reaches lif1:" in hints(net, x, np.array([0, 1]))
 
 
@@ -118,7 +118,7 @@ def test_hints_of_numbers_that_are_not_finite(device, dtype):
     assert "potentials are not finite in lif2 (16.7 %): " in text
     assert "the loss is not finite" in text
     assert "gradients are not finite in " in text
-    assert "silent" not in text  # a consequence, not a cause
+    assert "silent" not in text  # silence is a consequence here, not a cause
     assert report.loss is None
     first, second = report.layers
     assert first.threshold == (None,)

@@ -1,6 +1,6 @@
-"""snnTorch's neurons as parity.py wants them, and numsnn's neurons with the same settings.
+"""snnTorch's neurons in the form that parity.py takes, and numsnn's neurons with the same settings.
 
-A test module imports this after it has checked that snnTorch is there.
+A test module imports this after it has checked that snnTorch is installed.
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ every_delay = pytest.mark.parametrize("delay", [True, False], ids=["delayed", "a
 
 
 class Theirs:
-    """One of their neurons, step by step.
+    """One of snnTorch's neurons, which is called step by step.
 
     Args:
         neuron: the neuron, which returns its spikes first and then its state.
-        states: how many arrays that is.
+        states: number of arrays in the state.
     """
 
     def __init__(self, neuron, states=1):
@@ -34,7 +34,7 @@ class Theirs:
         return torch.stack(spikes)
 
     def gradients(self):
-        """They train beta, alpha and the threshold as they are; numsnn logits and the logarithm."""
+        """Convert gradients: snnTorch trains beta, alpha and threshold themselves, numsnn logits and a logarithm."""
         found = {}
         for name, ours in (("beta", "logit_beta"), ("alpha", "logit_gamma"), ("threshold", "log_threshold")):
             value = getattr(self.neuron, name, None)

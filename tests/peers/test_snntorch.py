@@ -1,25 +1,29 @@
 """Neurons against snnTorch: Leaky, Synaptic, RLeaky. Surrogates are in test_snntorch_surrogates.py.
 
-Their neurons take one step at a time. Leaky, with m their potential and R = H(m - threshold), always detached, is
+snnTorch's neurons take one step at a time. With m for the potential and R = H(m - threshold), which is always detached,
+Leaky computes
 
     "zero"        R = H(m[t-1] - th)    m[t] = beta (1 - R) m[t-1] + x[t]             s[t] = H(m[t] - th)
     "subtract"    R = H(m[t-1] - th)    m[t] = beta m[t-1] + x[t] - R th              s[t] = H(m[t] - th)
 
-which is what `reset_delay=True`, their default, comes to: a spike's reset is made at the beginning of the next step.
-m[t] is numsnn's u[t], and spikes are not delayed at all.
+This is the meaning of `reset_delay=True`, the default: a spike's reset is made at the beginning of the next step. m[t]
+is numsnn's u[t], and spikes are not delayed at all.
 
 - "zero" is numsnn's hard reset to 0, detached.
-- "subtract" takes the threshold off *behind* the leak, numsnn's soft reset in front of it (beta (u - th) = beta u -
-  beta th): theirs falls by (1 - beta) th more a spike. The two are the same only without a leak. A current of -(1 -
-  beta) th s[t-1] on top of the input makes numsnn's the same; as R is detached, gradients agree as well.
+- "subtract" subtracts the threshold *after* the leak, numsnn's soft reset before the leak (beta (u - th) = beta u -
+  beta th): snnTorch's potential falls by (1 - beta) th more per spike. The two are the same only without a leak. An
+  additional input of -(1 - beta) th s[t-1] makes numsnn's potential the same; as R is detached, gradients agree as
+  well.
 - `reset_delay=False` resets at once, by the attached spike. "zero" is then numsnn's hard reset, attached. "subtract" is
-  numsnn's soft reset, attached, as long as no potential reaches twice the threshold: one that is still above the
-  threshold after its reset is reset a second time before the next comparison, and that taken back behind it.
+  numsnn's soft reset, attached, as long as no potential reaches twice the threshold. A potential that is still above
+  the threshold after its reset is reset a second time before the next comparison, and this second reset is taken back
+  after the comparison.
 
-In all of them a neuron fires for u > threshold, numsnn's for u >= threshold; that shows in exact ties alone.
+All of snnTorch's neurons fire for u > threshold, numsnn's for u >= threshold. This shows only if the two are exactly
+equal.
 
-Synaptic and RLeaky reset with the input: for "zero" with `reset_delay=True` the potential is 0 at the step after a
-spike, whatever comes in. With `reset_delay=False` they are numsnn's CubaLIF and RecurrentLIF.
+The reset of Synaptic and RLeaky removes the input too: for "zero" with `reset_delay=True` the potential is 0 at the
+step after a spike, whatever comes in. With `reset_delay=False` they are numsnn's CubaLIF and RecurrentLIF.
 """
 
 import numpy as np
@@ -44,7 +48,7 @@ STEPS = (1, 5, 20)
 
 
 def small(steps):
-    """Currents that keep potentials of a threshold of 0.9 below twice that, and do fire."""
+    """Settings of currents that make neurons of threshold 0.9 fire, but keep potentials below twice that threshold."""
     return {"gain": 0.15, "offset": 0.8 if steps == 1 else 0.35}
 
 
@@ -52,7 +56,7 @@ every_length = pytest.mark.parametrize("steps", STEPS, ids=[f"T={steps}" for ste
 
 
 class SpikesOnly(Theirs):
-    """RLeaky: its state begins with the spikes themselves."""
+    """RLeaky, whose state begins with the spikes themselves."""
 
     def __call__(self, current):
         s, m = torch.zeros_like(current[0]), torch.zeros_like(current[0])
@@ -69,7 +73,7 @@ class SpikesOnly(Theirs):
 @every_length
 @every_delay
 def test_leaky_reset_to_zero(parity, delay, steps):
-    """Delayed, their default: the reset is detached. At once: attached."""
+    """A delayed reset, which is snnTorch's default, is detached; a reset at once is attached."""
     parity(draw(steps), lambda: lif(0.0, delay), lambda: Theirs(leaky("zero", delay)))
 
 
@@ -86,7 +90,7 @@ def test_leaky_reset_by_subtraction_at_once(parity, steps):
 @every_length
 @every_delay
 def test_leaky_without_a_leak(parity, delay, steps):
-    """For beta = 1 their subtraction behind the leak is numsnn's in front of it."""
+    """Without a leak (beta = 1) there is no difference between a subtraction after the leak and one before it."""
     quiet = {"gain": 0.1, "offset": 0.8 if steps == 1 else 0.25}
     parity(
         draw(steps) if delay else draw(steps, **quiet),
@@ -108,8 +112,8 @@ def test_leaky_without_a_reset(parity, steps):
 
 @every_length
 def test_leaky_reset_by_subtraction_delayed(report, steps):
-    """Their default neuron, and what numsnn's needs to be the same: i[t] = x[t] - (1 - beta) th s[t-1], for the spikes
-    that were fired. Its gradients follow by the chain rule, the spikes in i being constants."""
+    """The currents i[t] = x[t] - (1 - beta) th s[t-1], with the spikes that were fired, make numsnn's neuron the same
+    as snnTorch's default neuron. The gradients follow by the chain rule, in which the spikes in i are constants."""
     beta, theta = 0.6, 0.9
     mine = lif(None, True, beta, theta)
     net = snn.Sequential(mine)
@@ -140,7 +144,7 @@ def test_leaky_reset_by_subtraction_delayed(report, steps):
 
 
 def test_a_million_potentials(parity):
-    """Enough of them for a few to lie within rounding of the threshold; see test_spikingjelly.py."""
+    """There are so many potentials that a few lie within rounding of the threshold; see test_spikingjelly.py."""
     parity(
         draw(20, samples=1500),
         lambda: lif(0.0, True, learn=False),
@@ -150,7 +154,7 @@ def test_a_million_potentials(parity):
 
 
 def by_hand(neuron, x):
-    """Spikes and potentials of one of their neurons for the currents x."""
+    """Return the spikes and potentials of one of snnTorch's neurons for the currents x."""
     m, spikes, potentials = torch.zeros(1), [], []
     for i in x:
         s, m = neuron(torch.tensor([float(i)]), m)
@@ -160,9 +164,11 @@ def by_hand(neuron, x):
 
 
 def test_subtraction_is_not_a_soft_reset():
-    """beta = 1/2, threshold 1. Delayed: 1.5 fires; then 0.75 - 1 where numsnn has (1.5 - 1)/2. At once: 2.5 fires and
-    leaves 1.5 in both; then numsnn compares 0.75 + 0.5 with the threshold, theirs 0.75 + 0.5 - 1, though 1.25
-    remains."""
+    """The two resets differ in numbers worked out by hand, for beta = 1/2 and a threshold of 1.
+
+    Delayed: 1.5 fires; then snnTorch has 0.75 - 1, numsnn (1.5 - 1)/2. At once: 2.5 fires and leaves 1.5 in both; then
+    numsnn compares 0.75 + 0.5 with the threshold, and snnTorch 0.75 + 0.5 - 1, although 1.25 remains.
+    """
     mine = snn.LIF(beta=0.5, v_reset=None, record=("u", "v"))
 
     def numsnn(x):
@@ -192,8 +198,8 @@ def test_the_threshold_itself_fires_in_numsnn_alone():
 
 
 def test_ties_are_found_and_left_out(parity):
-    """The comparison itself: one potential is put onto the threshold, where numsnn fires and theirs does not. That is
-    one tie; its sample is left out, and all others agree."""
+    """The comparison itself is tested. One potential is put onto the threshold, where numsnn fires and snnTorch does
+    not. This is one tie; its sample is left out, and all others agree."""
     problem = draw(5, samples=12)
     (w, b), outer = problem.weights
     x, b = problem.x.copy(), b.copy()
@@ -218,7 +224,7 @@ def test_ties_are_found_and_left_out(parity):
 @every_length
 @pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
 def test_synaptic(parity, reset, steps):
-    """reset_delay=False. Their alpha is gamma."""
+    """Synaptic with reset_delay=False is numsnn's CubaLIF; its alpha is gamma."""
     v_reset = {"zero": 0.0, "subtract": None, "none": "none"}[reset]
     alpha, beta, theta = 0.4, 0.6, 0.9
     size = {"gain": 0.1, "offset": 0.25 if steps > 1 else 0.8} if reset == "subtract" else {"gain": 0.8}
@@ -245,7 +251,7 @@ def test_synaptic(parity, reset, steps):
 
 
 def test_synaptic_reset_to_zero_delayed_loses_the_input():
-    """At the step after a spike the potential is 0, whatever comes in; numsnn's is the current. beta = gamma = 1/2."""
+    """snnTorch's potential is 0 at the step after a spike, numsnn's is the current; beta = gamma = 1/2."""
     neuron = snntorch.Synaptic(0.5, 0.5, reset_mechanism="zero")
     j, m, found = torch.zeros(1), torch.zeros(1), []
     for i in (1.5, 0.5, 0.0):
@@ -258,7 +264,7 @@ def test_synaptic_reset_to_zero_delayed_loses_the_input():
 
 
 def test_rleaky_reset_to_zero_delayed_loses_the_input():
-    """As Synaptic: 0 at the step after a spike, the lateral current included."""
+    """The potential is 0 at the step after a spike: the input is lost, and so is the lateral current."""
     neuron = snntorch.RLeaky(0.5, all_to_all=False, V=0.25, reset_mechanism="zero")
     s, m, found = torch.zeros(1), torch.zeros(1), []
     for i in (1.5, 0.5, 0.25):
@@ -270,8 +276,8 @@ def test_rleaky_reset_to_zero_delayed_loses_the_input():
 @every_length
 @pytest.mark.parametrize("reset", ["zero", "none"])
 def test_rleaky(parity, reset, steps):
-    """RLeaky, all to all, reset_delay=False: its weights are numsnn's lateral ones, transposed; its bias is put to
-    0."""
+    """RLeaky with all_to_all and reset_delay=False is numsnn's RecurrentLIF. Its weights are the lateral weights,
+    transposed, and its bias is set to 0."""
     problem = draw(steps, sizes=(10, 14), lateral=0.2)
 
     def theirs():

@@ -35,8 +35,8 @@ def test_surrogates(parity, family, make, width, delay):
 
 @pytest.mark.parametrize("slope", [2.0, 25.0])
 def test_fast_sigmoid_is_not_normalised(parity, slope):
-    """Their fast_sigmoid(slope) has the density 1 / (1 + slope |x|)^2, numsnn's of width 1/slope has slope/2 times
-    that. With the reset detached a gradient gets the factor 2/slope at every layer it passes."""
+    """The density of snnTorch's fast_sigmoid(slope) is 1 / (1 + slope |x|)^2, and numsnn's of width 1/slope is slope/2
+    times that. With the reset detached a gradient gets the factor 2/slope at every layer that it passes."""
     parity(
         draw(5),
         lambda: lif(0.0, True, family="fast_sigmoid", width=1 / slope),
@@ -50,7 +50,7 @@ def test_fast_sigmoid_is_not_normalised(parity, slope):
     "family", ["rectangle", "triangle", "logistic", "arctan", "gaussian", "laplace", "fast_sigmoid"]
 )
 def test_every_family_as_a_surrogate_of_ones_own(parity, family, delay):
-    """They take any callable for spike_grad; this one also has a gradient for the width."""
+    """snnTorch takes any callable for spike_grad; the one here also has a gradient for the width."""
     width = 0.7
 
     def theirs():
@@ -76,8 +76,8 @@ def test_every_family_as_a_surrogate_of_ones_own(parity, family, delay):
 
 
 def test_triangular_is_no_triangle():
-    """Their triangular(threshold) has the gradient +threshold below and -threshold from the threshold on, no matter how
-    far; numsnn's triangle is in none of their surrogates, but can be brought along (above)."""
+    """The gradient of snnTorch's triangular(threshold) is +threshold below the threshold and -threshold from it on, no
+    matter how far. snnTorch has no surrogate that is numsnn's triangle, but a user can bring one (see above)."""
     x = torch.tensor([-9.0, -0.5, 0.5, 9.0], requires_grad=True)
     surrogate.triangular(1)(x).sum().backward()
     assert x.grad.tolist() == [1, 1, -1, -1]

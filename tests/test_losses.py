@@ -229,7 +229,7 @@ def test_time_to_first_spike(kernels, temperature):
 
 
 def test_a_silent_class_learns_to_fire(kernels):
-    """At any step, and the sooner the better; the silent others are held back."""
+    """A spike of the right class helps at any step, an early one most; the silent others are held back."""
     _, dz = TimeToFirstSpike()(kernels, np.zeros((T, N, K), np.uint8), LABELS)
     right = dz[:, np.arange(N), LABELS]
     assert (np.diff(right, axis=0) > 0).all() and (right < 0).all()

@@ -30,8 +30,7 @@ pytestmark = pytest.mark.peers
 
 ALPHA = 2.0
 WIDTH = 2 / (np.pi * ALPHA)
-"""numsnn's arctan of this width is SpikingJelly's ATan(alpha), whose density is alpha / 2 / (1 + (pi alpha x /
-2)^2)."""
+"""SpikingJelly's ATan(alpha), of density alpha / 2 / (1 + (pi alpha x / 2)^2), is numsnn's arctan of this width."""
 
 RESETS = {"to zero": 0.0, "below": -0.4, "above": 0.25, "soft": None}
 STEPS = (1, 5, 20)

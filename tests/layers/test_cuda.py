@@ -206,7 +206,7 @@ def test_streaming_and_folding():
 
 
 def test_a_run_is_the_cpu_s(tmp_path):
-    """Through the trainer: batches, also a short last one, schedule, evaluation, checkpoint, resume elsewhere."""
+    """A trainer's run: batches, a short last one, a schedule, evaluation, a checkpoint, and resuming on the CPU."""
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0, 1, (7, 5)).astype(np.float32), rng.integers(0, 3, 7)
     histories = []

@@ -112,7 +112,7 @@ def numsnn_outcome(problem, make):
     for k, (layer, neuron) in enumerate(zip(dense, neurons, strict=True), 1):
         gradients[f"w{k}"], gradients[f"b{k}"] = layer.weight.grad.copy(), layer.offset.grad.copy()
         gradients |= {f"{p.name}{k}": p.grad.copy() for p in neuron.own_parameters()}
-        for value in (neuron.leak, neuron.threshold, neuron.gamma):
+        for value in (neuron.leak, neuron.threshold, neuron.own_values.get("gamma")):
             if value is not None and value.parameter is not None and value.parameter.value.size == 1:
                 slope = value.natural if value.kind == "positive" else value.natural * (1 - value.natural)
                 magnitudes[f"{value.parameter.name}{k}"] = float(np.abs(value.gradient * slope).sum())
@@ -165,7 +165,8 @@ def potential_error(layer, error, extra=0.0):
     beta, theta = np.asarray(layer.leak.natural, np.float64), np.asarray(layer.threshold.natural, np.float64)
     hard = layer.v_reset is not None and layer.v_reset != "none"
     gain = 1 - beta if layer.decay_input else 1.0
-    gamma = None if layer.gamma is None else np.asarray(layer.gamma.natural, np.float64)
+    gamma = layer.own_values.get("gamma")
+    gamma = None if gamma is None else np.asarray(gamma.natural, np.float64)
     found, carried, synapse = np.zeros_like(u), np.zeros_like(u[0]), np.zeros_like(u[0])
     before = np.zeros_like(u[0])
     for t in range(len(u)):

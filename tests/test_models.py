@@ -63,7 +63,7 @@ def test_neurons_are_copies_of_the_template():
 
 @pytest.mark.parametrize("neuron", [snn.LIF(), snn.IF(), snn.CubaLIF()], ids=lambda neuron: type(neuron).__name__)
 def test_direct_encoding_ends_before_the_first_neurons(neuron):
-    """Only what sees the same input at every step is computed once."""
+    """Layers are computed once only if they see the same input at every step."""
     once, first, *_ = from_string("4c3-16", (8, 8, 1), 3, neuron=neuron).layers
     assert [type(layer) for layer in once.layers] == [snn.Conv2d, snn.BatchNorm]
     assert type(first) is type(neuron)

@@ -222,7 +222,7 @@ def test_penalty_is_zero_where_the_potentials_are_the_target_s():
 
 
 def test_penalty_acts_on_the_potentials():
-    """With no gradient from above and no memory, dL/di is the objective's own: compared with differences of it."""
+    """There is no memory and no gradient from above: dL/di is the objective's gradient, compared with differences."""
     pda = snn.PDA(correct=False, divergence=0.7, target=0.5, eps=0.1)
     layer = neurons(beta=0.0, v_threshold=100.0, pda=pda)
     i = currents()

@@ -1,4 +1,4 @@
-"""Stores: what was written comes back, from memory and from the file; damage and wrong use are named; nothing half."""
+"""Stores: what was written comes back from memory and from the file, damage is named, and no half file is left."""
 
 import subprocess
 import sys
@@ -146,7 +146,7 @@ def test_cut_off_anywhere(tmp_path):
 
 
 def read_all(path, memory):
-    """Whatever the damage: a result or a FormatError, nothing else."""
+    """Read all events, or return None if the file is refused. No damage may raise anything but a FormatError."""
     try:
         with data.open(path, memory) as store:
             return [store.train.events(k).t.tolist() for k in range(len(store.train))]
@@ -164,7 +164,7 @@ def test_flipped_bits(memory, tmp_path):
     path.write_bytes(whole)
     with h5py.File(path) as file:
         chunks = [file[f"train/{name}"].id.get_chunk_info(0) for name in ("address", "time", "offset", "y")]
-    for chunk in chunks:  # checksums: no damage to the numbers themselves goes unseen
+    for chunk in chunks:  # checksums find any damage to the numbers themselves
         place = chunk.byte_offset + chunk.size // 2
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         assert read_all(path, memory) is None
@@ -236,7 +236,7 @@ def test_wrong_samples(tmp_path):
             writing(tmp_path / "new.h5", kind, "new", "abc", size=(12, 10)) as writer,
         ):
             writer.append(part, samples, labels)
-        assert list(tmp_path.iterdir()) == []  # nothing half
+        assert list(tmp_path.iterdir()) == []  # no half file is left
 
 
 def test_save_wants_parts_that_fit(tmp_path):

@@ -1,4 +1,4 @@
-"""Counts against loops over every spike and synapse."""
+"""`count_operations` compared with loops over every spike and synapse."""
 
 import itertools
 
@@ -49,7 +49,7 @@ def test_real_inputs_multiply():
     x = np.random.default_rng(1).random((5, 4, 4, 1)).astype(np.float32)
     count = snn.count_operations(net, x)
     conv, _, linear = count.rows
-    assert conv.multiply_accumulates == 16 * 9 * 2  # once, not four times
+    assert conv.multiply_accumulates == 16 * 9 * 2  # the picture is convolved once, not four times
     assert linear.multiply_accumulates == 4 * 8 * 3  # averages of spikes are real numbers
     assert conv.spikes is None and count.accumulates == 0
     assert count.picojoules == pytest.approx(PICOJOULE_MAC * (16 * 9 * 2 + 4 * 8 * 3))

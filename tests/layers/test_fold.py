@@ -64,7 +64,7 @@ def recorded(net, x):
 
 
 def test_same_potentials_and_spikes(device):
-    """In float64 rounding is far smaller than the distance of any potential here from its threshold."""
+    """Rounding in float64 is far smaller than the distance of any potential here from its threshold."""
     net = trained(device=device)
     folded = net.fold()
     x = np.random.default_rng(7).normal(0.3, 1, PICTURES)
@@ -78,7 +78,7 @@ def test_same_potentials_and_spikes(device):
 
 
 def test_spikes_differ_only_where_rounding_decides(device):
-    """In float32, layer by layer on the same input: a spike more or less only within rounding of the threshold."""
+    """A layer in float32 that gets the same input may fire differently only within rounding of the threshold."""
     shape = (6, 4, 9, 8, 2)
     net = trained(
         lambda: snn.Sequential(snn.Conv2d(2, 16, 3, padding=1), snn.BatchNorm(16), neuron()), shape, device, "float32"

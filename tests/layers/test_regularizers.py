@@ -86,7 +86,7 @@ def test_penalty(make, shape, device):
 
 
 def test_inference_measures_nothing(make, device):
-    """As for PDA's objective: the penalty stays that of the last pass that can be gone back through."""
+    """The penalty stays that of the last pass that stored what a backward pass needs, as for PDA's objective."""
     layer = make().to(device)
     layer.forward(signal(layer, FEATURES), TRAINING)
     before = layer.penalty
@@ -167,7 +167,7 @@ def neurons(**options):
 
 
 def perceptron(layer):
-    """With the layer behind the neurons, or in front of them if it wants currents."""
+    """Return a network with the layer behind the neurons, or in front of them if the layer wants currents."""
     inside = [neurons(v_threshold=0.5), layer] if on_spikes(layer) else [layer, neurons(v_threshold=0.5)]
     return snn.Sequential(snn.Linear(6, 8), *inside, snn.Linear(8, 3))
 
@@ -220,7 +220,8 @@ def rates_after_training(*penalties, epochs=30):
 
 
 def test_a_band_holds_the_rates():
-    """Without it some neurons hardly fire and others are busy; with it all come near the band, and training goes on."""
+    """Without the band some neurons hardly fire and others are busy. A band brings all near it, and training goes
+    on."""
     free, _ = rates_after_training()
     held, history = rates_after_training(snn.RateBand(0.15, 0.25, 100.0))
     assert free.min() < 0.1 and free.max() > 0.4

@@ -1,4 +1,4 @@
-"""Times, memory, machine."""
+"""Times, memory and a description of the machine, and the tables that show such numbers."""
 
 import json
 import subprocess
@@ -43,14 +43,14 @@ print(before, high, held, host.peak())
 
 
 def test_peak_is_seen_and_forgotten():
-    """In a process of its own, which holds nothing that the system may take back meanwhile."""
+    """The test runs in a process of its own, which holds nothing that the system may take back meanwhile."""
     if host.resident() is None or not host.forget_peak():
         pytest.skip("this system does not tell a process's peak memory")
     done = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     before, high, held, after = map(int, done.stdout.split())
     assert high - before > 60e6
-    assert held > high - 5e6  # the system counts in lots
+    assert held > high - 5e6  # the system's count is coarse
     assert after < high - 60e6
 
 

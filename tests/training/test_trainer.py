@@ -1,4 +1,4 @@
-"""The training loop: it learns, reports in plain data, refuses what it cannot use, and stops when numbers break."""
+"""The training loop: it learns, reports plain data, refuses what it cannot use, and stops at NaN and infinity."""
 
 import json
 
@@ -94,7 +94,7 @@ def test_divergence_names_step_layer_and_checkpoint(digits, small_trainer, tmp_p
 
 
 def test_divergence_hidden_by_silent_neurons(digits, small_trainer):
-    """NaN potentials never fire, so the loss stays finite: the gradient gives them away."""
+    """NaN potentials never fire, so the loss stays finite; the trainer finds them by the gradient."""
 
     def poison(trainer):
         dict(trainer.net.parameters())["repeat1.conv2d1.weight"].value[0, 0, 0, 0] = np.nan

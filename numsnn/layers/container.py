@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..errors import ShapeError
 from ..names import choice
 from ..validate import whole
 from . import borders
@@ -235,7 +236,10 @@ class Residual(_Container):
         main = self._main.infer(shape)
         side = shape if self.shortcut is None else self.shortcut.infer(shape)
         if main != side:
-            self.refuse(shape, f"such that both paths agree; the branch gives {main}, the shortcut {side}")
+            raise ShapeError(
+                f"{self.path} ({type(self).__name__}): branch and shortcut must give one shape; for the input {shape}, "
+                f"the branch gives {main} and the shortcut {side}"
+            )
         return main
 
     def compute(self, x, mode):
@@ -312,8 +316,10 @@ class Concat(_Container):
     def infer(self, shape):
         shapes = [shape if branch is None else branch.infer(shape) for branch in self.branches]
         if len({part[:-1] for part in shapes}) > 1:
-            forms = ", ".join(map(str, shapes))
-            self.refuse(shape, f"such that all branches agree except in channels; they give {forms}")
+            raise ShapeError(
+                f"{self.path} ({type(self).__name__}): the outputs of the branches may differ only in channels; for "
+                f"the input {shape}, they are {', '.join(map(str, shapes))}"
+            )
         return (*shapes[0][:-1], sum(part[-1] for part in shapes))
 
     def compute(self, x, mode):

@@ -153,7 +153,7 @@ class BatchNorm(AffineNorm, Tracked):
         self.channels = whole(f"{kind}: channels", channels)
         self.v_threshold = positive(f"{kind}: v_threshold", v_threshold)
         self.eps = positive(f"{kind}: eps", eps)
-        self.momentum = within(f"{kind}: momentum", positive(f"{kind}: momentum", momentum), 0, 1)
+        self.momentum = within(f"{kind}: momentum", momentum, 0, 1, open_low=True)
         self.affine = flag(f"{kind}: affine", affine)
 
     def create(self, shape, rng):

@@ -76,7 +76,7 @@ class BNTT(Tracked):
         self.channels = whole("BNTT: channels", channels)
         self.steps = whole("BNTT: steps", steps)
         self.eps = positive("BNTT: eps", eps)
-        self.momentum = within("BNTT: momentum", positive("BNTT: momentum", momentum), 0, 1)
+        self.momentum = within("BNTT: momentum", momentum, 0, 1, open_low=True)
         self.bias = flag("BNTT: bias", bias)
 
     def infer(self, shape):

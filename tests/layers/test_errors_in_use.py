@@ -73,8 +73,8 @@ SHAPES = [
     (
         snn.Concat(snn.AvgPool2d(2), None),
         (4, 2, 4, 4, 1),
-        "concat (Concat): input must be such that all branches agree except in channels; they give (4, 2, 2, 2, 1), "
-        "(4, 2, 4, 4, 1); got (4, 2, 4, 4, 1)",
+        "concat (Concat): the outputs of the branches may differ only in channels; for the input (4, 2, 4, 4, 1), they "
+        "are (4, 2, 2, 2, 1), (4, 2, 4, 4, 1)",
     ),
     (snn.AvgPool2d(2), (4, 2, 8), f"avgpool2d (AvgPool2d): input {PICTURES} (4, 2, 8)"),
     (
@@ -115,8 +115,8 @@ SHAPES = [
     (
         snn.Residual(snn.Linear(5, 4)),
         (4, 2, 5),
-        "residual (Residual): input must be such that both paths agree; the branch gives (4, 2, 4), the shortcut "
-        "(4, 2, 5); got (4, 2, 5)",
+        "residual (Residual): branch and shortcut must give one shape; for the input (4, 2, 5), the branch gives "
+        "(4, 2, 4) and the shortcut (4, 2, 5)",
     ),
     (
         snn.Sequential(snn.Linear(5, 4), snn.LIF(), snn.Sequential(snn.Linear(3, 2, name="readout"))),

@@ -92,6 +92,11 @@ def spread(values, digits: int = 1) -> str:
     return f"{text} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
+def ratio_text(value: float | None) -> str:
+    """A ratio of times; "" for None."""
+    return "" if value is None else f"{value:.2f}x"
+
+
 def can_plot() -> bool:
     """Whether matplotlib is there; prints a line if it is not."""
     if find_spec("matplotlib") is None:

@@ -60,7 +60,14 @@ _NAMES = {
     "pda": ("PDA",),
     "training": ("Evaluation", "Trainer", "load"),
     "diagnostics": ("Diagnosis", "GradientReport", "OperationCount", "check_gradients", "count_operations", "diagnose"),
-    "errors": ("CheckpointError", "ConfigError", "DivergenceError", "ShapeError"),
+    "errors": (
+        "CheckpointError",
+        "ConfigError",
+        "DeviceError",
+        "DeviceMemoryError",
+        "DivergenceError",
+        "ShapeError",
+    ),
     "kernels.cpu.run.launch": ("get_num_threads", "set_num_threads"),
 }
 _MODULES = ("data", "diagnostics", "encode", "kernels", "layers", "losses", "models", "optim", "schedules", "training")

@@ -18,6 +18,8 @@ from .diagnostics import count_operations as count_operations
 from .diagnostics import diagnose as diagnose
 from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError
+from .errors import DeviceError as DeviceError
+from .errors import DeviceMemoryError as DeviceMemoryError
 from .errors import DivergenceError as DivergenceError
 from .errors import ShapeError as ShapeError
 from .kernels.cpu.run.launch import get_num_threads as get_num_threads

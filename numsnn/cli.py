@@ -247,11 +247,12 @@ def _info(options):
     import llvmlite.binding as llvm
     from numba import config as numba_config
 
-    from .kernels.cpu.inline import vector
+    from . import machine_code
     from .kernels.cpu.run import launch
+    from .measure import host
 
+    for_device("cpu")  # imports the kernels, so that their folders are known
     features = [name for name in ("avx2", "fma", "avx512f", "neon", "sve") if llvm.get_host_cpu_features().get(name)]
-    cache = numba_config.CACHE_DIR or f"{Path(launch.__file__).parent / '__pycache__'} (NUMBA_CACHE_DIR moves it)"
     rows = {
         "numsnn": __version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
@@ -259,9 +260,9 @@ def _info(options):
         "processor": f"{llvm.get_host_cpu_name()} ({', '.join(features)})",
         "threads": f"{launch.get_num_threads()} (NUMSNN_NUM_THREADS or --threads changes it)",
         "threading": "compiled range kernels without the interpreter lock, on a pool of Python threads",
-        "registers": f"{vector.REGISTERS} of {8 * vector.REGISTER_BYTES} bits are compiled for; no BLAS is used",
+        "registers": f"{host.registers()} are compiled for; no BLAS is used",
         "CUDA": _cuda(),
-        "Numba cache": cache,
+        "Numba cache": numba_config.CACHE_DIR or f"{', '.join(machine_code.folders())} (NUMBA_CACHE_DIR moves it)",
     }
     for name, value in rows.items():
         print(f"{name:<12} {value}")

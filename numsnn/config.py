@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from .data.builtin import takes_folder
 from .errors import ConfigError
 from .names import argument, choice
 
@@ -38,10 +39,11 @@ class ModelConfig:
         architecture: line of text, see `numsnn.models.from_string`.
         steps: T of the direct encoding.
         norm: "bn", "tdbn" or "none".
-        neuron: "if", "lif", "plif", "alif" or "cubalif".
+        neuron: "if", "lif", "plif", "alif" or "cubalif". Keys that this neuron does not use must keep their defaults:
+            "if" does not use tau, decay_input and learn_tau, and "plif" does not use decay_input and learn_tau.
         tau, v_threshold, refractory, detach_reset, decay_input, learn_tau, learn_threshold: see `numsnn.LIF`.
-        tau_adaptation, strength: see `numsnn.ALIF`.
-        tau_synapse: see `numsnn.CubaLIF`.
+        tau_adaptation, strength: only for "alif", see `numsnn.ALIF`.
+        tau_synapse: only for "cubalif", see `numsnn.CubaLIF`.
         reset: "hard" (to `v_reset`), "soft" (the threshold is subtracted) or "none".
         v_reset: potential after a hard reset.
     """
@@ -184,6 +186,27 @@ def set_key(config: Config, section: str, key: str, value, source: str = "config
     kinds = {key.name: key.type for key in fields(part)}
     argument(f"{source}: [{section}]", key, kinds, kind="key", error=ConfigError)
     setattr(part, key, _typed(f"{source}: {section}.{key}", value, kinds[key]))
+
+
+def folder_option(name: str, folder: str, advice: str) -> dict[str, str]:
+    """Return the option of `numsnn.data.load` that names the folder of a built-in dataset; none if it needs no folder.
+
+    Args:
+        name: name of the dataset.
+        folder: folder with the raw files, or "".
+        advice: how to give the folder; the error for a missing folder ends with it.
+
+    Raises:
+        ConfigError: the dataset needs a folder but none is given, or it takes no folder.
+        ValueError: the name is unknown.
+    """
+    if takes_folder(name):
+        if not folder:
+            raise ConfigError(f"load({name!r}): option 'dir' is missing; {advice}")
+        return {"dir": folder}
+    if folder:
+        raise ConfigError(f"the dataset {name!r} takes no folder, because it is part of the package; got {folder!r}")
+    return {}
 
 
 def read(path) -> Config:

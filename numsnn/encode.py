@@ -112,7 +112,7 @@ def latency(
     """
     x = _unit("latency", x).astype(np.float64)
     steps, tau = whole("latency: steps", steps), positive("latency: tau", tau)
-    threshold = within("latency: threshold", positive("latency: threshold", threshold), 0, 1, open_high=True)
+    threshold = within("latency: threshold", threshold, 0, 1, open_low=True, open_high=True)
     flag("latency: linear", linear), flag("latency: normalize", normalize), flag("latency: clip", clip)
     times = 1 - np.maximum(x, threshold) if linear else _charging_time(x - threshold, threshold)
     latest = 1 if linear else _charging_time(0.0, threshold)

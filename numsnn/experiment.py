@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import data, losses, optim, schedules
-from .config import Config, TrainingConfig
+from .config import Config, ModelConfig, TrainingConfig, folder_option
 from .diagnostics import Diagnosis, diagnose, record_spikes, write_report
 from .errors import ConfigError
 from .files import write_file
@@ -42,7 +42,7 @@ NEURONS = {
     "alif": (ALIF, (*LEAKY, "tau_adaptation", "strength")),
     "cubalif": (CubaLIF, (*LEAKY, "tau_synapse")),
 }
-"""Name in a configuration -> neuron, and the keys that only this neuron takes."""
+"""Name in a configuration -> neuron, and the keys that it takes beside those that all neurons take."""
 
 RESETS = {"hard": lambda model: model.v_reset, "soft": lambda model: None, "none": lambda model: "none"}
 """Name in a configuration -> v_reset of the neurons."""
@@ -119,11 +119,8 @@ def load_data(config: Config) -> tuple[data.Dataset, data.Dataset]:
     if wanted.file:
         train, test = _stored(wanted.file, binning)
     else:
-        options = {"dir": wanted.dir} if wanted.dir else {}
-        try:
-            train, test = data.load(wanted.name, **options, **(binning if wanted.name in EVENTS else {}))
-        except TypeError as error:
-            raise ConfigError(f"{error}; set data.dir in the configuration, or use --data FOLDER") from None
+        options = folder_option(wanted.name, wanted.dir, "set data.dir in the configuration, or use --data FOLDER")
+        train, test = data.load(wanted.name, **options, **(binning if wanted.name in EVENTS else {}))
     if wanted.augment:
         train = data.Augmented(train, data.augment.from_string(wanted.augment), config.training.seed)
     return train, test
@@ -140,10 +137,19 @@ def _stored(file, binning):
 
 
 def build_network(config: Config, sample_shape, classes: int, timed: bool = False) -> Sequential:
-    """Return the network of a configuration for samples of this shape; timed samples have time as their first axis."""
+    """Return the network of a configuration for samples of this shape; timed samples have time as their first axis.
+
+    Raises:
+        ConfigError: the configuration sets a key that its neuron does not use.
+        ValueError: a name is unknown, or a value is out of range.
+    """
     model, method = config.model, config.method
     v_reset = look_up("model.reset", model.reset, RESETS)(model)
     cls, own = look_up("model.neuron", model.neuron, NEURONS)
+    for key in (key for _, keys in NEURONS.values() for key in keys if key not in own):
+        got = getattr(model, key)
+        if got != getattr(ModelConfig, key):
+            raise ConfigError(f"model.{key}: the neuron {model.neuron!r} does not use it; got {got!r}. Leave it out")
     surrogate = Surrogate(method.surrogate, method.width)
     if method.learn_width:
         bounds: Any = tuple(method.width_bounds) or None
@@ -163,21 +169,12 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
     training = config.training
     spiking = training.loss in SPIKING_LOSSES
     shape, steps = (sample_shape[1:], None) if timed else (sample_shape, model.steps)
-    net = from_string(model.architecture, shape, classes, steps, neuron, model.norm, spiking_readout=spiking)
-    if not training.rate_weight:
-        return net
-    band = RateBand(training.rate_low, training.rate_high, training.rate_weight)
-    *hidden, readout = net.description()["layers"]
-    return Layer.from_description({**net.description(), "layers": [*_behind(type(neuron), hidden, band), readout]})
-
-
-def _behind(kind, layers, band):
-    """Yield the descriptions of layers, with that of the band after each layer of this kind, also inside blocks."""
-    for layer in layers:
-        inside = {key: list(_behind(kind, layer[key], band)) for key in ("layers", "branch") if key in layer}
-        yield {**layer, **inside}
-        if layer["type"] == kind.__name__:
-            yield band.description()
+    band = None
+    if training.rate_weight:
+        band = RateBand(training.rate_low, training.rate_high, training.rate_weight)
+    return from_string(
+        model.architecture, shape, classes, steps, neuron, model.norm, spiking_readout=spiking, after_neuron=band
+    )
 
 
 def build_trainer(config: Config, net: Layer, out=None) -> Trainer:

@@ -1,4 +1,7 @@
-"""Writing files so that each is either the old or the complete new one."""
+"""Writing files so that each is either the old or the complete new one.
+
+This module imports nothing from the package, so that every module may use it.
+"""
 
 import os
 from contextlib import contextmanager
@@ -6,10 +9,15 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path):
-    """Yield a temporary path in the folder of `path`; it replaces `path` if the block ends without an exception."""
+def replacing(path, folder=None):
+    """Yield a temporary path; what the block writes there replaces `path` if the block ends without an exception.
+
+    Args:
+        path: the file.
+        folder: folder of the temporary path, on the same disk as the file. Default None: the folder of the file.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = Path(folder or path.parent) / f".{path.name}.{os.getpid()}.tmp"
     try:
         yield temporary
         with open(temporary, "rb+") as file:
@@ -19,7 +27,7 @@ def replacing(path):
         temporary.unlink(missing_ok=True)
 
 
-def write_file(path, content: bytes | str) -> None:
+def write_file(path, content: bytes | memoryview | str) -> None:
     """Write bytes, or text as UTF-8, to a file."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)

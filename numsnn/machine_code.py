@@ -48,6 +48,11 @@ def keep(dispatcher, cache_class=caching.FunctionCache, sources=()):
     return dispatcher
 
 
+def folders() -> list[str]:
+    """Return the folders in which the machine code of the imported kernels is kept."""
+    return sorted({dispatcher._cache.cache_path for dispatcher in KERNELS})
+
+
 @cache
 def _fresh(base):
     """A subclass of Numba's cache class with the key, the folders and the error handling of this module."""

@@ -11,7 +11,7 @@ from .layers.flat import FlatParameters
 from .layers.parameter import GROUPS
 from .names import argument, choice
 from .portable import Portable, nothing
-from .validate import flag, positive, two, within
+from .validate import at_least, flag, positive, two, within
 
 
 class Optimizer(Described, Portable):
@@ -38,13 +38,13 @@ class Optimizer(Described, Portable):
     def __init__(self, lr: float, weight_decay: float = 0.0, groups: dict | None = None):
         kind = type(self).__name__
         self.lr = positive(f"{kind}: lr", lr)
-        self.weight_decay = within(f"{kind}: weight_decay", weight_decay, 0, math.inf)
+        self.weight_decay = at_least(f"{kind}: weight_decay", weight_decay, 0)
         self.groups = {} if groups is None else groups
         for group, options in self.groups.items():
             choice(f"{kind}: parameter group", group, GROUPS)
             for key, value in options.items():
                 argument(f"{kind}: group {group!r}", key, ("lr", "weight_decay"), kind="key", error=ValueError)
-                within(f"{kind}: {key} of group {group!r}", value, 0, math.inf)
+                at_least(f"{kind}: {key} of group {group!r}", value, 0)
         self.steps = 0
         self._saved: dict[str, np.ndarray] = {}
         self._flat: Any = None

@@ -22,7 +22,7 @@ import numpy as np
 from .describe import Described
 from .kernels.types import Direct, Moments, Objective
 from .portable import Portable, nothing
-from .validate import flag, number, positive, within
+from .validate import at_least, flag, number, positive, within
 
 
 class PDA(Described):
@@ -53,10 +53,10 @@ class PDA(Described):
         divergence: float = 0.0,
         eps: float = 1e-3,
     ):
-        self.momentum = within("PDA: momentum", positive("PDA: momentum", momentum), 0, 1)
+        self.momentum = within("PDA: momentum", momentum, 0, 1, open_low=True)
         self.correct = flag("PDA: correct", correct)
         self.target = None if target is None else number("PDA: target", target)
-        self.divergence = within("PDA: divergence", divergence, 0, float("inf"))
+        self.divergence = at_least("PDA: divergence", divergence, 0)
         self.eps = positive("PDA: eps", eps)
 
 
@@ -70,7 +70,7 @@ class ShiftTracker(Portable):
         batches: number of batches that were tracked, ``[1]``.
     """
 
-    transient: ClassVar = {"_direct": nothing, "_shares": nothing}
+    transient: ClassVar = {"_direct": nothing, "_shares": nothing, "_aim": nothing}
 
     def __init__(self, settings: PDA, channels: int, kernels, dtype):
         self.settings, self.kernels, self.dtype = settings, kernels, dtype
@@ -79,6 +79,11 @@ class ShiftTracker(Portable):
         self.batches = np.zeros(1, np.int64)
         self._direct: Direct | None = None
         self._shares: Any = None
+        self._aim: Any = None
+
+    def move(self, kernels, dtype) -> None:
+        """Compute on another device or in another dtype from now on; the layer moves the tracked arrays."""
+        self.kernels, self.dtype, self._aim = kernels, dtype, None
 
     @property
     def penalty(self) -> float:
@@ -131,7 +136,9 @@ class ShiftTracker(Portable):
     def _track(self, current, mean, first):
         settings, kernels = self.settings, self.kernels
         if settings.target is not None:
-            current = kernels.from_host(np.full(len(current[0]), settings.target), self.dtype), current[1]
+            if self._aim is None:
+                self._aim = kernels.from_host(np.full(len(current[0]), settings.target), self.dtype)
+            current = self._aim, current[1]
         weight = settings.momentum if self.batches[0] else 1.0
         for tracked, value in zip(self.target, current, strict=True):
             kernels.running_update(tracked, value, weight)

@@ -3,7 +3,7 @@
 import math
 
 from .describe import Described
-from .validate import positive, whole, within
+from .validate import at_least, positive, whole, within
 
 
 class Schedule(Described):
@@ -26,7 +26,7 @@ class Constant(Schedule):
     """
 
     def __init__(self, warmup: float = 0.0):
-        self.warmup = within("Constant: warmup", warmup, 0, math.inf)
+        self.warmup = at_least("Constant: warmup", warmup, 0)
 
     def factor(self, epoch, epochs):
         return _warm(epoch, self.warmup)
@@ -41,7 +41,7 @@ class Cosine(Schedule):
     """
 
     def __init__(self, warmup: float = 0.0, final: float = 0.0):
-        self.warmup = within("Cosine: warmup", warmup, 0, math.inf)
+        self.warmup = at_least("Cosine: warmup", warmup, 0)
         self.final = within("Cosine: final", final, 0, 1)
 
     def factor(self, epoch, epochs):
@@ -63,7 +63,7 @@ class Step(Schedule):
     def __init__(self, every: int, gamma: float = 0.1, warmup: float = 0.0):
         self.every = whole("Step: every", every)
         self.gamma = positive("Step: gamma", gamma)
-        self.warmup = within("Step: warmup", warmup, 0, math.inf)
+        self.warmup = at_least("Step: warmup", warmup, 0)
 
     def factor(self, epoch, epochs):
         return _warm(epoch, self.warmup) * self.gamma ** (int(epoch) // self.every)

@@ -7,7 +7,6 @@ import numpy as np
 from . import config as configuration
 from . import data
 from .data.stored import Recordings
-from .errors import ConfigError
 from .files import replacing
 from .names import choice
 from .validate import whole
@@ -17,7 +16,7 @@ MOST_POINTS = 20_000
 
 MOST_FRAMES = 20
 ON, OFF = "#D55E00", "#0072B2"
-SECONDS_A_FRAME = 0.1
+SECONDS_PER_FRAME = 0.1
 
 
 def find(name: str, part: str = "train", folder: str | None = None):
@@ -30,6 +29,7 @@ def find(name: str, part: str = "train", folder: str | None = None):
 
     Raises:
         ValueError: an unknown name or part.
+        ConfigError: the dataset needs a folder but none is given, or it takes no folder.
     """
     config = configuration.Config()
     if name.endswith(".toml"):
@@ -46,12 +46,8 @@ def find(name: str, part: str = "train", folder: str | None = None):
 
 
 def _builtin(name, folder):
-    if name == "digits-dvs":
-        return data.load_recordings(name)
-    try:
-        return data.load(name, **({"dir": folder} if folder else {}))
-    except TypeError as error:
-        raise ConfigError(f"{error}; give the folder with --data FOLDER") from None
+    options = configuration.folder_option(name, folder, "give the folder with --data FOLDER")
+    return data.load_recordings(name) if name == "digits-dvs" else data.load(name, **options)
 
 
 def summary(part) -> str:
@@ -237,6 +233,6 @@ def _animate(frames, path):
     first, *rest = map(Image.fromarray, pictures)
     with replacing(path) as temporary:
         first.save(
-            temporary, format="GIF", save_all=True, append_images=rest, duration=int(1000 * SECONDS_A_FRAME), loop=0
+            temporary, format="GIF", save_all=True, append_images=rest, duration=int(1000 * SECONDS_PER_FRAME), loop=0
         )
     return path

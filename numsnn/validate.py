@@ -21,10 +21,11 @@ def positive(what: str, value) -> float:
     return float(value)
 
 
-def within(what: str, value, low: float, high: float, *, open_high: bool = False) -> float:
-    """Check for a number in [low, high], or in [low, high) with `open_high`."""
-    if not low <= number(what, value) <= high or (open_high and value == high):
-        raise ValueError(f"{what} must lie in [{low}, {high}{')' if open_high else ']'}; got {value!r}")
+def within(what: str, value, low: float, high: float, *, open_low: bool = False, open_high: bool = False) -> float:
+    """Check for a number in [low, high]. With `open_low` the number may not equal low, with `open_high` not high."""
+    if not low <= number(what, value) <= high or (open_low and value == low) or (open_high and value == high):
+        interval = f"{'(' if open_low else '['}{low}, {high}{')' if open_high else ']'}"
+        raise ValueError(f"{what} must lie in {interval}; got {value!r}")
     return float(value)
 
 

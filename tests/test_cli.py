@@ -2,9 +2,11 @@
 
 import json
 
+import numba
 import pytest
 
 from numsnn import cli, data, experiment
+from numsnn.machine_code import KERNELS
 
 SMALL = """
 [model]
@@ -136,6 +138,7 @@ def test_ctrl_c_says_how_to_go_on(few_digits, tmp_path, capsys, monkeypatch):
         (["train", "digits", "--threads", "-2"], "n must be a positive whole number; got -2"),
         (["train", "mnist"], "option 'dir' is missing; set data.dir in the configuration, or use --data FOLDER"),
         (["train", "mnist", "--data", "nowhere"], "nowhere"),
+        (["train", "digits", "--data", "x"], "'digits' takes no folder, because it is part of the package; got 'x'\n"),
         (["eval", "none.h5", "digits"], "none.h5: no such checkpoint"),
     ],
 )
@@ -173,6 +176,14 @@ def test_info(capsys):
     shown = capsys.readouterr().out
     for word in ("numsnn", "numba", "threads", "processor", "registers", "CUDA", "Numba cache"):
         assert word in shown
+
+
+def test_info_names_every_folder_with_machine_code(monkeypatch, capsys):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    assert cli.main(["info"]) == 0
+    shown = capsys.readouterr().out
+    folders = {kernel._cache.cache_path for kernel in KERNELS}
+    assert len(folders) > 1 and all(folder in shown for folder in folders)
 
 
 def test_module_and_version(capsys):

@@ -71,7 +71,7 @@ def assert_equal(net, other):
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 def test_a_network_goes_on_as_its_copy(copied, device):
-    """With the optimiser that has trained it; and neither of both changes the other."""
+    """A copy of a network and its optimiser goes on like the original, and neither changes the other."""
     net, optimizer = trained(device)
     twin, other = copied((net, optimizer))
     assert_equal(net, twin)
@@ -110,7 +110,7 @@ def test_a_copy_has_no_pass_behind_it(copied):
 
 @pytest.mark.parametrize("built", [False, True])
 def test_other_forms(copied, built):
-    """Not built yet; float64; folded; a layer alone; a part of a network."""
+    """A network can be copied before it is built, in float64 and folded; so can a part of it."""
     net = network().build(SHAPE) if built else network()
     assert np.array_equal(copied(net)(draw()), net(draw()))
     net.to(dtype="float64")
@@ -239,14 +239,14 @@ def test_recordings_in_memory(copied):
 
 
 def evaluated(task):
-    """In another process: the answer to an input, and the next update."""
+    """Run in another process: return the answer to an input, and the state after the next update."""
     trainer, x = task
     trainer._update(*batch(), TRAINING, 1.0)
     return trainer.net(x), trainer.net.state()
 
 
 def test_another_process():
-    """Which begins with nothing, as on Windows and macOS."""
+    """The other process begins with nothing, as on Windows and macOS."""
     mine = trainer()
     mine.fit(dataset(), epochs=1, progress=False)
     x = dataset().batch(range(3))[0]

@@ -190,8 +190,8 @@ def test_one_step_of_latency():
     ("options", "message"),
     [
         ({"tau": 0}, "tau must be positive; got 0"),
-        ({"threshold": 0.0}, "threshold must be positive; got 0.0"),
-        ({"threshold": 1.0}, "threshold must lie in [0, 1); got 1.0"),
+        ({"threshold": 0.0}, "threshold must lie in (0, 1); got 0.0"),
+        ({"threshold": 1.0}, "threshold must lie in (0, 1); got 1.0"),
         ({"linear": 1}, "linear must be True or False; got 1"),
         ({"normalize": None}, "normalize must be True or False; got None"),
         ({"clip": "yes"}, "clip must be True or False; got 'yes'"),
@@ -219,7 +219,7 @@ def test_delta(padding, first):
 
 
 def test_delta_of_pictures():
-    """On and off behind each other on the last axis; bytes do not wrap around."""
+    """The last axis holds first the on channels and then the off channels; bytes do not wrap around."""
     x = np.random.default_rng(3).integers(0, 256, (6, 2, 4, 3, 2)).astype(np.uint8)
     s = encode.delta(x, threshold=20, padding=True, off_spikes="channels")
     change = np.diff(x.astype(int), axis=0)

@@ -26,6 +26,16 @@ def test_values_reach_the_neurons():
     assert (neuron.tau, neuron.tau_adaptation, neuron.strength, neuron.learn_tau) == (3.0, 7.0, 0.5, "layer")
 
 
+@pytest.mark.parametrize(
+    ("neuron", "key", "value"),
+    [("if", "tau", 3.0), ("plif", "decay_input", True), ("plif", "learn_tau", True), ("lif", "tau_synapse", 5.0)],
+)
+def test_keys_that_the_neuron_does_not_use_are_refused(neuron, key, value):
+    text = f'[model]\nneuron = "{neuron}"\n{key} = {str(value).lower()}'
+    with pytest.raises(snn.ConfigError, match=rf"^model\.{key}: the neuron '{neuron}' does not use it; got {value}"):
+        build(text)
+
+
 @pytest.mark.parametrize(("reset", "v_reset"), [("hard", -0.25), ("soft", None), ("none", "none")])
 def test_resets(reset, v_reset):
     net = build(f'[model]\nreset = "{reset}"\nv_reset = -0.25')

@@ -51,7 +51,7 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def test_every_name_is_there():
-    """In a fresh process, where no test has loaded anything."""
+    """The process is a fresh one, where no test has loaded anything."""
     missing = fresh("""
 import json
 import numsnn

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from readouts import LABELS, K, N, T
 
 import numsnn as snn
 from numsnn import config, experiment
@@ -13,9 +14,6 @@ from numsnn.losses import (
     SpikeCountMSE,
     TimeToFirstSpike,
 )
-
-T, N, K = 4, 3, 5
-LABELS = np.array([1, 4, 0])
 
 LOSSES = [
     MaxMembraneCrossEntropy(),

@@ -1,5 +1,7 @@
 """Networks from a line of text."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -61,7 +63,7 @@ def test_neurons_are_copies_of_the_template():
 
 @pytest.mark.parametrize("neuron", [snn.LIF(), snn.IF(), snn.CubaLIF()], ids=lambda neuron: type(neuron).__name__)
 def test_direct_encoding_ends_before_the_first_neurons(neuron):
-    """Only what sees the same input at every step is computed once."""
+    """Layers are computed once only if they see the same input at every step."""
     once, first, *_ = from_string("4c3-16", (8, 8, 1), 3, neuron=neuron).layers
     assert [type(layer) for layer in once.layers] == [snn.Conv2d, snn.BatchNorm]
     assert type(first) is type(neuron)
@@ -96,3 +98,13 @@ def test_errors(architecture, shape, message):
         from_string(architecture, shape, 10)
     with pytest.raises(ValueError, match="norm must be one of 'bn', 'tdbn', 'none'; got 'layer'"):
         from_string("4c3", (8, 8, 1), 10, norm="layer")
+
+
+def test_a_layer_follows_every_hidden_neuron_layer():
+    """Also inside blocks, but not the neurons of the readout."""
+    band = snn.RateBand(0.1, 0.2, name="band")
+    net = from_string("4c3-4r3-p2-8", (8, 8, 1), 3, spiking_readout=True, after_neuron=band)
+    layers = list(net.walk())
+    behind = [after for layer, after in pairwise(layers) if isinstance(layer, snn.LIF)]
+    assert [repr(layer) for layer in behind] == ["RateBand(0.1, 0.2)"] * 4
+    assert isinstance(layers[-1], snn.LIF) and len(set(map(id, behind))) == 4

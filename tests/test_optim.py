@@ -331,7 +331,7 @@ ALL_GROUPS = "'weight', 'bias', 'norm', 'width', 'threshold', 'leak'"
         (lambda: SGD(0.0), "SGD: lr must be positive; got 0.0"),
         (lambda: AdamW("fast"), "AdamW: lr must be a finite number; got 'fast'"),
         (lambda: Adam(math.nan), "Adam: lr must be a finite number; got nan"),
-        (lambda: SGD(weight_decay=-0.1), "SGD: weight_decay must lie in [0, inf]; got -0.1"),
+        (lambda: SGD(weight_decay=-0.1), "SGD: weight_decay must be at least 0; got -0.1"),
         (lambda: SGD(momentum=1.0), "SGD: momentum must lie in [0, 1); got 1.0"),
         (lambda: SGD(nesterov=1), "SGD: nesterov must be True or False; got 1"),
         (lambda: SGD(momentum=0, nesterov=True), "SGD: nesterov needs a momentum greater than 0; got 0"),
@@ -347,7 +347,7 @@ ALL_GROUPS = "'weight', 'bias', 'norm', 'width', 'threshold', 'leak'"
             lambda: SGD(groups={"bias": {"momentum": 0.5}}),
             "SGD: group 'bias' takes no key 'momentum'; it takes lr, weight_decay",
         ),
-        (lambda: SGD(groups={"bias": {"lr": -1}}), "SGD: lr of group 'bias' must lie in [0, inf]; got -1"),
+        (lambda: SGD(groups={"bias": {"lr": -1}}), "SGD: lr of group 'bias' must be at least 0; got -1"),
         (
             lambda: SGD(groups={"bias": {"weight_decay": None}}),
             "SGD: weight_decay of group 'bias' must be a finite number; got None",

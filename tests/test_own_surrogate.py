@@ -143,7 +143,7 @@ def gradient(net, device, dtype):
 @pytest.mark.parametrize("kind", [snn.LIF, snn.RecurrentLIF, snn.CubaLIF])
 @pytest.mark.parametrize("device", ["reference", "cpu", "cuda"])
 def test_functions_registered_again_take_effect(families, device, kind):
-    """On every target, in a network that has run with those from before; then the first ones again."""
+    """A network that has run takes the new functions on every device, and after them the first ones again."""
     if device == "cuda":
         pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
     snn.register_surrogate("own", *cell())
@@ -179,7 +179,7 @@ def test_gradients_and_diagnosis(families, device):
 
 
 def looks_up_a_family(node):
-    """Whether a piece of source is ``eq.DENSITY[name]`` or ``eq.CDF[name]`` with a name that is not written there."""
+    """Return whether a node is ``eq.DENSITY[name]`` or ``eq.CDF[name]`` with a name that is not written there."""
     table = isinstance(node, ast.Subscript) and getattr(node.value, "attr", None)
     return table in ("DENSITY", "CDF") and not isinstance(node.slice, ast.Constant)
 

@@ -222,7 +222,7 @@ def test_penalty_is_zero_where_the_potentials_are_the_target_s():
 
 
 def test_penalty_acts_on_the_potentials():
-    """With no gradient from above and no memory, dL/di is the objective's own: compared with differences of it."""
+    """There is no memory and no gradient from above: dL/di is the objective's gradient, compared with differences."""
     pda = snn.PDA(correct=False, divergence=0.7, target=0.5, eps=0.1)
     layer = neurons(beta=0.0, v_threshold=100.0, pda=pda)
     i = currents()
@@ -264,13 +264,13 @@ def test_penalty_of_a_pass_that_stored_nothing_is_the_last_one_s():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"momentum": 0.0}, "PDA: momentum must be positive; got 0.0"),
-        ({"momentum": 1.5}, "PDA: momentum must lie in [0, 1]; got 1.5"),
+        ({"momentum": 0.0}, "PDA: momentum must lie in (0, 1]; got 0.0"),
+        ({"momentum": 1.5}, "PDA: momentum must lie in (0, 1]; got 1.5"),
         ({"momentum": None}, "PDA: momentum must be a finite number; got None"),
         ({"correct": 1}, "PDA: correct must be True or False; got 1"),
         ({"target": "mean"}, "PDA: target must be a finite number; got 'mean'"),
         ({"target": float("nan")}, "PDA: target must be a finite number; got nan"),
-        ({"divergence": -0.1}, "PDA: divergence must lie in [0, inf]; got -0.1"),
+        ({"divergence": -0.1}, "PDA: divergence must be at least 0; got -0.1"),
         ({"divergence": float("inf")}, "PDA: divergence must be a finite number; got inf"),
         ({"eps": 0.0}, "PDA: eps must be positive; got 0.0"),
     ],

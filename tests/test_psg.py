@@ -202,7 +202,7 @@ def test_training_leaves_a_fixed_width_alone():
 
 @pytest.mark.parametrize("direction", [1, -1])
 def test_width_stays_within_bounds(direction):
-    """However large the steps: up to a rounding of the logarithm (of order 1) and one of its exponential."""
+    """Even large steps exceed a bound by a rounding of the logarithm and one of the exponential at most."""
     low, high = 0.5, 1.75
     layer = neurons(snn.PSG(bounds=(low, high), lr=10.0))
     p = width_of(layer)
@@ -236,7 +236,7 @@ def test_by_default_no_surrogate_gets_steeper_than_its_threshold(family, thresho
 
 @pytest.mark.parametrize("training", [False, True])
 def test_no_forward_pass_sees_the_width(training):
-    """Nor the family: spikes are those of the step function."""
+    """The forward pass does not see the family either: spikes are those of the step function."""
     x, _ = batch()
     readouts = [network(s)(x, training) for s in ("triangle", snn.Surrogate("gaussian", 5.0), snn.PSG("laplace", 0.1))]
     assert readouts[0].any()

@@ -62,7 +62,7 @@ def test_step_takes_a_tenth_by_default():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Constant(warmup=-1), "Constant: warmup must lie in [0, inf]; got -1"),
+        (lambda: Constant(warmup=-1), "Constant: warmup must be at least 0; got -1"),
         (lambda: Constant(warmup=math.inf), "Constant: warmup must be a finite number; got inf"),
         (lambda: Cosine(warmup="2"), "Cosine: warmup must be a finite number; got '2'"),
         (lambda: Cosine(final=1.5), "Cosine: final must lie in [0, 1]; got 1.5"),

@@ -84,6 +84,8 @@ def test_a_configuration(tmp_path, capsys):
         (["digits", "--index", "-1"], "--index must be in 0..1436; got -1"),
         (["digits", "--steps", "0"], "--steps must be a whole number of at least 1; got 0"),
         (["mnist"], "option 'dir' is missing; give the folder with --data FOLDER"),
+        (["digits", "--data", "x"], "the dataset 'digits' takes no folder, because it is part of the package; got 'x'"),
+        (["digits-dvs", "--data", "x"], "the dataset 'digits-dvs' takes no folder"),
         (["absent.h5"], "absent.h5"),
     ],
 )

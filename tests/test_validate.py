@@ -63,6 +63,11 @@ def test_within():
 def test_within_an_open_interval():
     assert within("x", 0, 0, 1, open_high=True) == 0
     assert within("x", math.nextafter(1, 0), 0, 1, open_high=True) < 1
+    assert within("x", 1, 0, 1, open_low=True) == 1
+    with refuses("x must lie in (0, 1]; got 0"):
+        within("x", 0, 0, 1, open_low=True)
+    with refuses("x must lie in (0, 1); got 0.0"):
+        within("x", 0.0, 0, 1, open_low=True, open_high=True)
     with refuses("x must lie in [0, 1); got 1.0"):
         within("x", 1.0, 0, 1, open_high=True)
 

@@ -52,7 +52,7 @@ def test_report():
 
 
 def test_a_second_process_finds_everything_on_the_disk():
-    """In two fresh processes, the second of which compiles nothing. One job, for time; the first may find it cached."""
+    """The second of two fresh processes compiles nothing. One job is enough; even the first may find it cached."""
     code = "from numsnn import warmup; print(warmup.report(warmup.warm_up([warmup.training])))"
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)

@@ -52,7 +52,7 @@ def test_one_step_of_training_reaches_every_parameter(name):
 
 
 def test_sew_blocks_that_gate_pass_spikes_on():
-    """With "and" and "iand" spikes stay spikes from the stem to the global average."""
+    """Spikes stay spikes from the stem to the global average if blocks are joined by "and" or "iand"."""
     for join in ("and", "iand"):
         net = models.sew_resnet18(3, 3, 2, snn.LIF(v_threshold=0.3), join).build((1, 32, 32, 3))
         net(np.random.default_rng(0).random((1, 32, 32, 3)).astype(np.float32))

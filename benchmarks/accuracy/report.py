@@ -3,9 +3,9 @@
 import statistics
 from itertools import accumulate
 
-from numsnn.measure.table import ratio_text, table
+from numsnn.measure.table import table
 
-from ..common import OWN, key, spread
+from ..common import OWN, key, ratio_text, spread
 from .numbers import VARIANTS
 
 MARGIN = 0.003

@@ -1,9 +1,9 @@
 """Results of a comparison as Markdown."""
 
 from numsnn.measure.command import neuron_table
-from numsnn.measure.table import bytes_text, ratio_text, table, time_text
+from numsnn.measure.table import bytes_text, table, time_text
 
-from ..common import OWN
+from ..common import OWN, ratio_text
 
 TITLES = {"train": "training step", "infer": "inference"}
 PASSES = {"forward": "Forward", "weight_gradient": "Weight gradient", "input_gradient": "Input gradient"}

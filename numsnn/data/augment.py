@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from ..names import look_up
 from ..validate import whole, within
 from .augment_events import (
+    Change,
     Denoise,
     DropEvent,
     DropEventByArea,
@@ -114,7 +115,7 @@ class Augmented:
 # --- changes of pictures and frames ---
 
 
-class FrameChange:
+class FrameChange(Change):
     """Base of the changes of pictures and frames. A call's `source` is the `Augmented` that makes the call."""
 
     change: Callable[[np.ndarray, np.random.Generator, Any], np.ndarray]
@@ -123,9 +124,6 @@ class FrameChange:
         if x.ndim not in (3, 4):
             raise ValueError(f"{type(self).__name__}: needs pictures [H, W, C] or [T, H, W, C]; got shape {x.shape}")
         return self.change(x, rng, source)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in vars(self).items())})"
 
 
 class RandomFlipLR(FrameChange):

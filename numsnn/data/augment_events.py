@@ -15,16 +15,20 @@ from .compiled import compiled
 from .events import Events
 
 
-class EventChange:
+class Change:
+    """Base of all changes, which print as calls of their constructors."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in vars(self).items())})"
+
+
+class EventChange(Change):
     """Base of the changes of events. A change is called with `numsnn.data.Events` and a random generator."""
 
     change: Callable[[Events, np.random.Generator], Events]
 
     def __call__(self, events: Events, rng: np.random.Generator) -> Events:
         return self.change(events, rng) if len(events) else events
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in vars(self).items())})"
 
 
 class DropEvent(EventChange):

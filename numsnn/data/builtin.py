@@ -105,6 +105,15 @@ def _mnist_file(folder: Path, name: str) -> Path:
     )
 
 
+def takes_folder(name: str) -> bool:
+    """Return whether `load` needs the option ``dir`` for the dataset with this name: the folder of its raw files.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    return "dir" in inspect.signature(look_up("load: dataset", name, _BUILTIN)).parameters
+
+
 def load_recordings(name: str) -> tuple[Recordings, Recordings]:
     """Return the event recordings ``(train, test)`` from which `load` makes the frames of this dataset.
 

@@ -161,7 +161,7 @@ def as_dataset(data: Any, name: str = "data") -> Dataset:
         TypeError: data is none of these.
         ValueError: x or y do not pass the checks of `Dataset`.
     """
-    if isinstance(data, Dataset) or (callable(getattr(data, "batch", None)) and hasattr(data, "__len__")):
+    if callable(getattr(data, "batch", None)) and hasattr(data, "__len__"):
         return data
     if isinstance(data, tuple) and len(data) == 2:
         return Dataset(*data, name=name)

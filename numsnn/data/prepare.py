@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from ..files import write_file
 from .events import Events
 from .store import FORMAT, open_store, pack, writing
 
@@ -41,7 +42,7 @@ class Job:
 
     Attributes:
         part: "train", "valid" or "test".
-        name: name of the job within its part.
+        key: name of the job within its part.
         make: function that returns the samples, an array or a list of `Events`, and their labels.
     """
 
@@ -63,6 +64,7 @@ class Plan:
         inputs: raw files that the result depends on.
         scale, size, polarities: as in the store.
         note: a line for the user, for example about how the data are split.
+        settings: everything else that the result depends on, such as numbers that the script uses, by name.
     """
 
     name: str
@@ -228,7 +230,7 @@ def _fresh_folder(folder, fingerprint):
     for rest in (*folder.glob("*.tmp"), *folder.glob(".*.tmp")):  # left by a run that was killed
         rest.unlink(missing_ok=True)
     if not mark.exists():
-        _write(mark, fingerprint.encode())
+        write_file(mark, fingerprint.encode())
     return folder
 
 
@@ -265,20 +267,7 @@ def _do(plan, job, path):
     text = np.frombuffer(json.dumps(skipped).encode(), np.uint8)
     arrays: dict[str, Any] = {**columns, "labels": np.asarray(labels), "skipped": text}
     np.savez(out, **arrays)
-    _write(path, out.getbuffer())
-
-
-def _write(path, content):
-    """Write a file under a temporary name and rename it when it is complete."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(path, out.getbuffer())
 
 
 def _summary(plan, out, skipped, seconds):

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from ..files import replacing
 from ..names import choice
 from .events import Events
 from .formats import FormatError
@@ -158,32 +159,26 @@ def writing(
     classes = list(map(str, classes))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(folder or path.parent) / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w+b", buffering=0) as raw:
-            disk = _Disk(raw, path)
-            file = h5py.File(disk, "w")
-            file.attrs.update(
-                {
-                    "format": FORMAT,
-                    "kind": kind,
-                    "name": name,
-                    "classes": json.dumps(classes),
-                    "source": source,
-                    "scale": float(scale),
-                    "size": np.array(size, np.int64),
-                    "polarities": int(polarities),
-                }
-            )
-            try:
-                yield Writer(file, disk, len(classes), (kind, tuple(size), polarities))
-            finally:
-                file.close()
-            disk.check()
-            os.fsync(raw.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, folder) as temporary, open(temporary, "w+b", buffering=0) as raw:
+        disk = _Disk(raw, path)
+        file = h5py.File(disk, "w")
+        file.attrs.update(
+            {
+                "format": FORMAT,
+                "kind": kind,
+                "name": name,
+                "classes": json.dumps(classes),
+                "source": source,
+                "scale": float(scale),
+                "size": np.array(size, np.int64),
+                "polarities": int(polarities),
+            }
+        )
+        try:
+            yield Writer(file, disk, len(classes), (kind, tuple(size), polarities))
+        finally:
+            file.close()
+        disk.check()
 
 
 class _Disk(io.RawIOBase):

@@ -67,13 +67,18 @@ class _Part:
         return self._arrays[name]
 
     def _read(self, name, rows):
-        """Return rows of an array, or raise FormatError if its checksum does not match."""
+        """Return rows of an array, or raise FormatError if its checksum does not match or its content is wrong."""
         array = self._arrays[name]
         try:
-            return array[rows]
+            found = array[rows]
         except (OSError, RuntimeError) as error:
             where = f"{array.name} is damaged or the file was closed: {' '.join(str(error).split())}"
             raise FormatError(self._path, 0, where) from error
+        self._check(name, found, rows.start or 0)
+        return found
+
+    def _check(self, name, found, first=0) -> None:
+        """Refuse wrong content of an array, of which these are the rows from `first` on; by default none is wrong."""
 
 
 def _reopened(kind, about, path, memory, name, labels):
@@ -117,7 +122,9 @@ class StoredSamples(_Part):
 
     def raw(self, indices: ArrayLike) -> np.ndarray:
         """Return the samples with these indices as they are stored, ``[n, *sample_shape]``."""
-        rows = checked_rows(indices, len(self), f"{self.name}: batch")
+        return self._raw(checked_rows(indices, len(self), f"{self.name}: batch"))
+
+    def _raw(self, rows):
         if isinstance(self._array("x"), np.ndarray):
             return self._array("x")[rows]
         out = np.empty((len(rows), *self.sample_shape), self.dtype)
@@ -137,7 +144,7 @@ class StoredSamples(_Part):
             x ``[n, *sample_shape]`` float32, or ``[T, n, ...]`` for sequences; and y ``[n]`` int64.
         """
         rows = checked_rows(indices, len(self), f"{self.name}: batch")
-        x = self.raw(rows)
+        x = self._raw(rows)
         return scaled(x.swapaxes(0, 1) if self.timed else x, self.scale), self.y[rows]
 
 
@@ -173,10 +180,16 @@ class Recordings(_Part):
             address, time = address[rows], time[rows]
         else:
             address, time = self._read("address", rows), self._read("time", rows)
-        cells = self.size[0] * self.size[1] * self.polarities
-        if len(address) and address.max() >= cells:
-            raise FormatError(self._path, 0, f"{self.name}: recording {index} has an event outside the sensor")
         return address, time
+
+    def _check(self, name, found, first=0):
+        if name != "address" or not len(found):
+            return
+        cells = self.size[0] * self.size[1] * self.polarities
+        if found.max() >= cells:
+            event = first + int(np.argmax(found >= cells))
+            index = int(np.searchsorted(self.offset, event, side="right")) - 1
+            raise FormatError(self._path, 0, f"{self.name}: recording {index} has an event outside the sensor")
 
     def events(self, index: int) -> Events:
         """Return the events of the recording with this index, 0 .. N - 1."""
@@ -201,6 +214,7 @@ class RecordingsInMemory(Recordings):
         arrays = {"address": address, "time": time, "offset": offset, "start": start, "y": np.asarray(y)}
         super().__init__(_Arrays(arrays), about, name, memory=0)
         self.name = name
+        self._check("address", address)
 
     def __reduce__(self):
         columns = self._arrays["address"], self._arrays["time"], self.lengths(), self.start

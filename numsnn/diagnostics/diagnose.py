@@ -15,6 +15,7 @@ from ..layers.route import Routed
 from ..losses import Loss, RateCrossEntropy
 from ..psg import FAMILIES
 from ..validate import whole
+from .copies import built_copy
 from .hints import hints_of
 from .text import report_text
 
@@ -39,7 +40,8 @@ class LayerRow:
             is expected of them.
         shift_uncorrected: the same without any PDA correction in the network; None if this layer has no PDA.
         undesired: ``[T]``, share of the potentials outside the surrogate window, |u - theta| > reach * width.
-        width, threshold, leak: surrogate width, threshold and beta; one number, or ``[C]`` if channels differ.
+        width, threshold, leak: surrogate width, threshold and beta; one number, or ``[C]`` if channels differ. leak is
+            empty for a `CustomNeuron` without a value named beta.
         family, reach: family of the surrogate, and its reach in widths.
         width_bounds: bounds of a learned width; None for a fixed width. The lower bound None stands for the default
             bound, at which a width may stay.
@@ -107,7 +109,7 @@ class ProductRow:
 
     Attributes:
         name: full name of the layer.
-        density: share of its inputs that were active; None on a device that does not count them.
+        density: share of its inputs that were active; None for a device or a layer that does not count them.
         forward, weight, input: route of the forward pass, the weight gradient and the input gradient; None for a pass
             that was not made.
     """
@@ -181,7 +183,7 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
     """
     if loss is not None and y is None:
         raise ValueError("diagnose: a loss needs labels; got y=None")
-    copy, x = _copy(net, x)
+    copy, x = built_copy(net, x)
     neurons = [(name, layer) for name, layer in copy.named() if isinstance(layer, Neuron)]
     mean_loss = None
     with np.errstate(all="ignore"):  # finding numbers that are not finite is the purpose here
@@ -189,8 +191,7 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
         readout = copy.forward(x, mode)
         if y is not None:
             losses, gradient = (loss or RateCrossEntropy())(copy.kernels, readout, y, copy.dtype)
-            penalty = sum(getattr(layer, "penalty", 0.0) for layer in copy.walk())
-            mean_loss = _number(copy.kernels.to_host(losses).mean(dtype=np.float64) + penalty)
+            mean_loss = _number(copy.kernels.to_host(losses).mean(dtype=np.float64) + copy.total_penalty())
             copy.backward(gradient)
         measured = [_measure(name, layer) for name, layer in neurons]
         parameters = tuple(_parameter_row(name, p, copy.kernels, y is not None) for name, p in copy.parameters())
@@ -220,7 +221,7 @@ def record_spikes(net: Layer, x, sample: int = 0) -> dict[str, np.ndarray]:
         IndexError: x has fewer samples.
     """
     whole("record_spikes: sample", sample, 0)
-    copy, x = _copy(net, x)
+    copy, x = built_copy(net, x)
     with np.errstate(all="ignore"):
         copy.forward(x, Mode(store=True))
     recorded = {}
@@ -234,20 +235,6 @@ def record_spikes(net: Layer, x, sample: int = 0) -> dict[str, np.ndarray]:
     return recorded
 
 
-def _copy(net, x):
-    """Return a copy of the network that shares no array with it, built for x, and x on the copy's device."""
-    x = net.admit(x)
-    if not net.built:
-        net.build(x.shape)
-    copy = Layer.from_description(net.description()).to(net.device, net.dtype)
-    for mine, theirs in zip(copy.tree(), net.tree(), strict=True):
-        if isinstance(theirs, Routed):
-            mine.way = theirs.way
-    copy.build(x.shape)
-    copy.load_state(net.state())
-    return copy, x
-
-
 # --- measuring -------------------------------------------------------------------------------------------------
 
 
@@ -257,7 +244,8 @@ def _measure(name, layer):
     u, s = layer.potentials(), layer.spikes()
     steps, samples = layer.input_shape[:2]
     by_unit = s.reshape(steps * samples, -1)
-    width, theta, beta = (kernels.to_host(v.natural) for v in (layer.width, layer.threshold, layer.leak))
+    width, theta = kernels.to_host(layer.width.natural), kernels.to_host(layer.threshold.natural)
+    beta = layer.own_values.get("beta")
     reach = layer.surrogate.reach
     finite = np.isfinite(u)
     counts, edges = _histogram(u[finite].astype(np.float64))
@@ -282,7 +270,7 @@ def _measure(name, layer):
         "undesired": _numbers(undesired),
         "width": _distinct(width),
         "threshold": _distinct(theta),
-        "leak": _distinct(beta),
+        "leak": () if beta is None else _distinct(kernels.to_host(beta.natural)),
         "family": layer.surrogate.family,
         "reach": reach,
         "width_bounds": _width_bounds(layer),

@@ -12,6 +12,7 @@ import numpy as np
 from ..layers import Layer, Mode
 from ..losses import Loss, RateCrossEntropy
 from ..validate import positive, whole
+from .copies import built_copy
 
 STENCIL = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
 """Offsets (in increments) and weights of the central difference of fourth order."""
@@ -97,7 +98,8 @@ def check_gradients(
     """Compare every hand-written gradient of a network with central differences.
 
     A float64 copy of the network runs in relaxed mode with batch statistics, a fixed dropout mask and constant PDA
-    corrections; the network itself does not change. Layers with ``detach_reset`` are checked with the reset attached,
+    corrections; the network itself does not change. Convolutions and matrix products take the routes that `set_route`
+    has requested, if the device supports them. Layers with ``detach_reset`` are checked with the reset attached,
     because the gradient with a detached reset is not the gradient of any function.
 
     Args:
@@ -119,7 +121,9 @@ def check_gradients(
         ShapeError, ValueError: input or labels do not fit the network, or an argument is out of range.
     """
     whole("check_gradients: entries", entries)
+    whole("check_gradients: seed", seed, 0)
     positive("check_gradients: step", step)
+    positive("check_gradients: tolerance", tolerance)
     return _Checker(net, x, y, loss or RateCrossEntropy(), device, step, tolerance, seed).report(entries)
 
 
@@ -130,26 +134,21 @@ class _Checker:
         self.rng = np.random.default_rng(seed)
         self.step, self.tolerance, self.loss, self.y = step, tolerance, loss, np.asarray(y)
         self.mode = Mode(training=True, store=True, relaxed=True, seed=seed)
-        x = net.kernels.to_host(net.admit(x))
-        if not net.built:
-            net.build(x.shape)
         if device is None:
             device = "cpu" if net.device == "cuda" else net.device
         if device == "cuda":
             raise ValueError(f"check_gradients: device must be 'cpu' or 'reference'; got {device!r}")
-        self.net = Layer.from_description(net.description()).to(device, "float64")
-        self.net.build(net.input_shape)
-        self.net.load_state(net.state())
-        self.x = self.net.kernels.from_host(x, "float64")
+        copy, x = built_copy(net, x)
+        self.x = net.kernels.to_host(x).astype(np.float64)
+        self.net = copy.to(device, "float64")
 
     def evaluate(self):
         """Return the loss, the gradient of the readout, and the smooth pieces that all potentials and maxima lie on."""
         z = self.net.forward(self.x, self.mode)
         losses, dz = self.loss(self.net.kernels, z, self.y)
-        penalty = sum(getattr(layer, "penalty", 0.0) for layer in self.net.walk())
         found = [*(layer.pieces() for layer in self.net.walk()), self.loss.pieces(self.net.kernels, z)]
         pieces = [p for p in found if p is not None]
-        return float(losses.mean(dtype=np.float64)) + penalty, dz, pieces
+        return float(losses.mean(dtype=np.float64)) + self.net.total_penalty(), dz, pieces
 
     def report(self, entries):
         value, dz, self.base_pieces = self.evaluate()

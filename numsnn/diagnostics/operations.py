@@ -9,6 +9,8 @@ import numpy as np
 
 from ..layers import ConvTranspose2d, Layer, Mode, Neuron
 from ..layers.route import Routed
+from .copies import built_copy
+from .text import aligned
 
 PICOJOULE_MAC = 4.6
 """Picojoules of a 32-bit floating-point multiplication and addition in 45 nm CMOS: 3.7 + 0.9 (Horowitz, ISSCC 2014,
@@ -71,18 +73,15 @@ class OperationCount:
             counts = f"{row.accumulates:,.0f}", f"{row.multiply_accumulates:,.0f}"
             table.append([row.name, row.kind, rate, spikes, *counts])
         table.append(["total", "", "", "", f"{self.accumulates:,.0f}", f"{self.multiply_accumulates:,.0f}"])
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = []
-        for line in table:
-            cells = zip(line, widths, strict=True)
-            lines.append("  ".join(c.rjust(w) if k > 1 else c.ljust(w) for k, (c, w) in enumerate(cells)).rstrip())
-        return "\n".join(
-            [*lines, f"energy estimate {self.picojoules / 1e6:.3f} uJ per sample (45 nm, arithmetic alone)"]
-        )
+        energy = f"energy estimate {self.picojoules / 1e6:.3f} uJ per sample (45 nm, arithmetic alone)"
+        return f"{aligned(table, left=2)}\n{energy}"
 
 
 def count_operations(net: Layer, x) -> OperationCount:
-    """Count spikes and operations of one inference pass. The network does not change.
+    """Count spikes and operations of one inference pass.
+
+    A copy of the network makes the pass. The network itself does not change, except that it is built for x if it was
+    not built yet.
 
     Inputs of dtype uint8 count as spikes. Averages of spikes and sums of residual blocks are real numbers and count as
     multiply-accumulates. So does the first layer after a picture, once if a `Repeat` computes it once.
@@ -97,11 +96,11 @@ def count_operations(net: Layer, x) -> OperationCount:
     Raises:
         ShapeError, ValueError: the input does not fit the network.
     """
-    x = net.admit(x)
-    net.forward(x, Mode(store=True))
-    samples = net.output_shape[1]
+    copy, x = built_copy(net, x)
+    copy.forward(x, Mode(store=True))
+    samples = copy.output_shape[1]
     rows = []
-    for name, layer in net.named():
+    for name, layer in copy.named():
         if isinstance(layer, Routed):
             rows.append(_weighted(name, layer, samples))
         elif isinstance(layer, Neuron):

@@ -1,4 +1,4 @@
-"""A diagnosis as text in aligned columns."""
+"""A diagnosis as text, and tables of text in aligned columns."""
 
 
 def percent(share: float) -> str:
@@ -56,7 +56,7 @@ def product_table(diagnosis) -> list[list[str]]:
 def report_text(diagnosis) -> str:
     """Return tables and hints of a `Diagnosis`, for a terminal."""
     tables = [layer_table(diagnosis), parameter_table(diagnosis), product_table(diagnosis)]
-    parts = [_aligned(table) for table in tables if len(table) > 1]
+    parts = [aligned(table) for table in tables if len(table) > 1]
     if diagnosis.loss is not None:
         parts.append(f"loss {diagnosis.loss:.4g}")
     parts.append("\n".join(f"- {hint}" for hint in diagnosis.hints) or "Nothing looks wrong.")
@@ -91,11 +91,11 @@ def _small(value):
     return "-" if value is None else f"{value:.2e}"
 
 
-def _aligned(table):
-    """Return a table as lines of text, with the first column aligned left and the others right."""
+def aligned(table: list[list[str]], left: int = 1) -> str:
+    """Return a table as lines of text, with the first `left` columns (default 1) aligned left and the others right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
-    for first, *others in table:
-        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
-        lines.append("  ".join(cells))
+    for line in table:
+        cells = zip(line, widths, strict=True)
+        lines.append("  ".join(c.ljust(w) if k < left else c.rjust(w) for k, (c, w) in enumerate(cells)).rstrip())
     return "\n".join(lines)

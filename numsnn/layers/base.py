@@ -41,8 +41,9 @@ class Layer(Described, Network):
 
     - ``kernels``, ``device``, ``dtype``, ``input_shape``, ``output_shape``, and ``path``, which is the layer's name in
       the network of the last pass (before the first pass: in the first network that it was put into);
-    - `buffer` for arrays that the next pass reuses; `gradient` and `overwrite` for the gradient that it returns;
-      `as_real`; `add_parameter`; `carried_state` and `keep_start`; `refuse`.
+    - `buffer` for arrays that the next pass reuses, and `fixed_array` for arrays whose numbers never change; `gradient`
+      and `overwrite` for the gradient that it returns; `as_real`; `add_parameter`; `carried_state` and `keep_start`;
+      `refuse`.
 
     What `compute` and `propagate` return is converted to the layer's dtype and to C order if necessary. `__call__`
     returns a copy, and ``output`` holds what the last pass returned. ``input_gradient`` holds what the last `backward`
@@ -54,6 +55,7 @@ class Layer(Described, Network):
 
     transient: ClassVar = {
         "_buffers": dict,
+        "_fixed": dict,
         **dict.fromkeys(("_kernels", "kept", "output", "input_gradient", "needed", "plan", "own_plan"), nothing),
     }
     dtype = np.dtype(np.float32)
@@ -72,6 +74,9 @@ class Layer(Described, Network):
     joins: str | None = None
     takes_over: str | None = None
 
+    penalty: Any = 0.0
+    """The term that the layer added to the loss in the last stored pass; a property in layers with a penalty."""
+
     foreign = False
     """Whether the class is defined outside the package, so that what it returns is checked."""
 
@@ -87,6 +92,7 @@ class Layer(Described, Network):
         self.plan = self.own_plan = self._kernels = None
         self._parameters: list[Parameter] = []
         self._buffers: dict = {}
+        self._fixed: dict = {}
 
     # --- to be written by a subclass ---
 
@@ -208,6 +214,15 @@ class Layer(Described, Network):
         if flat is None or flat.size < size:
             flat = self._buffers[name, dtype] = self.kernels.empty((size,), dtype)
         return flat[:size].reshape(shape)
+
+    def fixed_array(self, name: str, key, make):
+        """Return the array that `make` returns, whose numbers never change. It is kept for the next passes, until the
+        key is another one or the layer moves to another device or dtype."""
+        known, array = self._fixed.get(name, (None, None))
+        if array is None or known != key:
+            array = make()
+            self._fixed[name] = key, array
+        return array
 
     def gradient(self, shape: tuple[int, ...], name: str = "dx"):
         """Return an uninitialised array for a gradient; the network lends it until the gradient has been used."""

@@ -26,6 +26,11 @@ def carried_state(layer, mode: Mode, shape: tuple[int, ...], steps: int):
     return memory["state"], first
 
 
+def undeclared(net) -> list[tuple]:
+    """Return pairs (name, layer) of the layers that do not declare whether they carry a state from step to step."""
+    return [(name, layer) for name, layer in net.named() if not layer.container and layer.carries is None]
+
+
 def need_declarations(net, who: str) -> None:
     """Refuse a network with a layer that does not declare whether it carries a state from step to step.
 
@@ -36,12 +41,11 @@ def need_declarations(net, who: str) -> None:
     Raises:
         TypeError: ``carries`` of a layer is None.
     """
-    for name, layer in net.named():
-        if not layer.container and layer.carries is None:
-            raise TypeError(
-                f"{who}: {name} ({type(layer).__name__}) does not say whether it carries something from step to step; "
-                "declare carries = True in its class and use self.carried_state, or carries = False"
-            )
+    for name, layer in undeclared(net):
+        raise TypeError(
+            f"{who}: {name} ({type(layer).__name__}) does not say whether it carries something from step to step; "
+            "declare carries = True in its class and use self.carried_state, or carries = False"
+        )
 
 
 def need_states(net, carried: dict) -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..errors import ShapeError
 from ..names import choice
 from ..validate import whole
 from . import borders
 from .base import Layer
 from .names import children_names
 from .plan import settle_in
+from .shapes import concatenate
 
 
 def _name_children(layers):
@@ -234,7 +236,10 @@ class Residual(_Container):
         main = self._main.infer(shape)
         side = shape if self.shortcut is None else self.shortcut.infer(shape)
         if main != side:
-            self.refuse(shape, f"such that both paths agree; the branch gives {main}, the shortcut {side}")
+            raise ShapeError(
+                f"{self.path} ({type(self).__name__}): branch and shortcut must give one shape; for the input {shape}, "
+                f"the branch gives {main} and the shortcut {side}"
+            )
         return main
 
     def compute(self, x, mode):
@@ -311,18 +316,17 @@ class Concat(_Container):
     def infer(self, shape):
         shapes = [shape if branch is None else branch.infer(shape) for branch in self.branches]
         if len({part[:-1] for part in shapes}) > 1:
-            forms = ", ".join(map(str, shapes))
-            self.refuse(shape, f"such that all branches agree except in channels; they give {forms}")
+            raise ShapeError(
+                f"{self.path} ({type(self).__name__}): the outputs of the branches may differ only in channels; for "
+                f"the input {shape}, they are {', '.join(map(str, shapes))}"
+            )
         return (*shapes[0][:-1], sum(part[-1] for part in shapes))
 
     def compute(self, x, mode):
         parts = [x if branch is None else branch.forward(x, mode) for branch in self.branches]
         alike = len({part.dtype for part in parts}) == 1
         y = self.buffer("y", self.output_shape, parts[0].dtype if alike else self.dtype)
-        first = 0
-        for part in parts:
-            self.kernels.concat(part.reshape(-1, part.shape[-1]), first, y.reshape(-1, y.shape[-1]))
-            first += part.shape[-1]
+        concatenate(self.kernels, parts, y)
         if mode.store:
             self.kept = _Widths([part.shape for part in parts])
         return y

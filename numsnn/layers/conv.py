@@ -4,14 +4,12 @@ from math import prod
 
 from ..kernels.types import Geometry, Window
 from ..validate import flag, pair, whole
-from .dense import initial_weight
-from .parameter import Parameter
 from .route import Routed
 from .shapes import need_channels, pictures, rows, window_extent
 
 
 class _Convolution(Routed):
-    """Base of the convolutions: sizes, weight and bias. A subclass sets ``window``, a `kernels.types.Window`."""
+    """Base of the convolutions: their sizes. A subclass sets ``window``, a `kernels.types.Window`."""
 
     window: Window
 
@@ -26,15 +24,6 @@ class _Convolution(Routed):
             raise ValueError(
                 f"{kind}: groups must divide the channels; got {groups} for {in_channels} in, {out_channels} out"
             )
-
-    def create_weight(self, shape, fan_in, rng):
-        """Make the weight of this shape, and a bias of zeros if the layer has a bias."""
-        weight = self.kernels.from_host(initial_weight(rng, shape, fan_in), self.dtype)
-        self.weight = self.add_parameter(Parameter("weight", weight, "weight"))
-        self.offset = None
-        if self.bias:
-            zeros = self.kernels.zeros((self.out_channels,), self.dtype)
-            self.offset = self.add_parameter(Parameter("bias", zeros, "bias"))
 
     @property
     def geometry(self):
@@ -52,7 +41,7 @@ class _Direct(_Convolution):
     def create(self, shape, rng):
         positions = self.window.kernel[5 - len(shape) :]
         weight_shape = (*positions, self.in_channels // self.groups, self.out_channels)
-        self.create_weight(weight_shape, prod(weight_shape[:-1]), rng)
+        self.create_weight(weight_shape, prod(weight_shape[:-1]), self.out_channels, rng)
 
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)
@@ -216,6 +205,10 @@ class ConvTranspose2d(_Convolution):
     reads_spikes = False
     """The gradient of the input is itself a convolution, which is computed everywhere."""
 
+    density = None
+    """The share of active inputs is not counted. The backward pass counts the active elements of dL/dy instead, because
+    dL/dy is the input of the convolution that is transposed."""
+
     def __init__(
         self,
         in_channels: int,
@@ -254,7 +247,8 @@ class ConvTranspose2d(_Convolution):
     def create(self, shape, rng):
         reach = [max(1, kernel / stride) for kernel, stride in zip(self.kernel_size, self.stride, strict=True)]
         weight_shape = (*self.kernel_size, self.out_channels // self.groups, self.in_channels)
-        self.create_weight(weight_shape, prod(reach) * (self.in_channels // self.groups), rng)
+        fan_in = prod(reach) * (self.in_channels // self.groups)
+        self.create_weight(weight_shape, fan_in, self.out_channels, rng)
 
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)

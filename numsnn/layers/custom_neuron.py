@@ -84,6 +84,10 @@ class CustomNeuron(Neuron):
             "channel". Default None: the declaration says what is learned.
         options: start values of declared values, by name; and the arguments of `Neuron`, except ``refractory``.
 
+    Parameters, if they are learned: for every value k, log_k ("positive"), logit_k ("unit") or k ("free"); and
+    log_threshold and log_width. Each is ``[1]`` or ``[C]``. Whatever a value means, its group (`numsnn.Parameter`) is
+    "leak". Statistics, with PDA: those of `LIF`.
+
     Class attributes:
         values: mapping from names to `Value`, with one to eight entries.
         states: names of the states beside the potential, at most four. They are zero at rest and can be recorded.
@@ -182,8 +186,10 @@ def _check_declaration(cls):
         )
     taken = {"u", "v", "s", "i", "learn", *(p.name for p in _neuron_options())}
     for name in (*cls.values, *cls.states):
-        if name in taken or not name.isidentifier() or hasattr(Neuron, name):
-            raise TypeError(f"{kind}: the name {name!r} is taken by neurons or is no identifier; choose another one")
+        if not name.isidentifier():
+            raise TypeError(f"{kind}: the name {name!r} is not a valid Python identifier; choose another one")
+        if name in taken or hasattr(Neuron, name) or (name in cls.values and name in _attributes()):
+            raise TypeError(f"{kind}: the name {name!r} is taken by neurons; choose another one")
     for name, arguments in (("step", 4), ("step_back", 6)):
         function = getattr(cls, name, None)
         if function is None:
@@ -191,6 +197,12 @@ def _check_declaration(cls):
         if len(inspect.signature(function).parameters) != arguments:
             raise TypeError(f"{kind}.{name} must take {arguments} arguments; see snn.CustomNeuron")
     _try_once(cls)
+
+
+def _attributes():
+    """Return the names under which an object stores something, which the start value of a value would overwrite."""
+    made_when_built = {"threshold", "width", "own_values", "constrained", "_shared"}
+    return {*vars(Neuron()), "learned", *made_when_built}
 
 
 def _try_once(cls):

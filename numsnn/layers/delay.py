@@ -60,9 +60,12 @@ class Delay(Layer):
         x = x.reshape(flat)
         past, _ = self.carried_state(mode, (int(np.max(self.steps)), *x.shape[1:]), len(x))
         if past is None:
-            past = self.kernels.zeros((0, *x.shape[1:]), self.dtype)
+            past = self.buffer("past", (0, *x.shape[1:]))
         y = self.buffer("y", x.shape, x.dtype)
-        delays = self.kernels.from_host(np.broadcast_to(self.steps, self.output_shape[-1:]), np.int64)
+        channels = self.output_shape[-1]
+        delays = self.fixed_array(
+            "delays", channels, lambda: self.kernels.from_host(np.broadcast_to(self.steps, (channels,)), np.int64)
+        )
         self.kernels.delay_forward(x, delays, past, y)
         self.kept = _Delays(delays) if mode.store else None
         return y.reshape(self.output_shape)

@@ -1,18 +1,9 @@
 """The fully connected layer."""
 
-import numpy as np
-
 from ..kernels.types import Geometry
 from ..validate import flag, whole
-from .parameter import Parameter
 from .route import Routed
 from .shapes import need_channels, rows
-
-
-def initial_weight(rng, shape, fan_in):
-    """Draw a weight, uniform with variance 2 / fan_in (He et al. 2015, arXiv:1502.01852)."""
-    bound = np.sqrt(6 / fan_in)
-    return rng.uniform(-bound, bound, shape)
 
 
 class Linear(Routed):
@@ -49,12 +40,7 @@ class Linear(Routed):
         return (*shape[:-1], self.out_features)
 
     def create(self, shape, rng):
-        weight = initial_weight(rng, (self.in_features, self.out_features), self.in_features)
-        self.weight = self.add_parameter(Parameter("weight", self.kernels.from_host(weight, self.dtype), "weight"))
-        self.offset = None
-        if self.bias:
-            zeros = self.kernels.zeros((self.out_features,), self.dtype)
-            self.offset = self.add_parameter(Parameter("bias", zeros, "bias"))
+        self.create_weight((self.in_features, self.out_features), self.in_features, self.out_features, rng)
 
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)

@@ -1,6 +1,5 @@
 """Encoding inside a network: a first layer that turns numbers into spikes."""
 
-import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -55,11 +54,15 @@ class Poisson(Layer):
         samples, steps = len(x), self.steps if mode.carried is None else 1  # a stream: one step per pass
         _, first = self.carried_state(mode, (samples,), steps)
         s = self.buffer("s", (steps, *x.shape), np.uint8)
-        place = self.kernels.from_host(np.arange(samples) if mode.training else np.zeros(samples), np.int64)
-        seed = mode.seed ^ zlib.crc32(self.path.encode()) if mode.training else self.seed
+        place = self.fixed_array("place", (samples, mode.training), lambda: self._places(samples, mode.training))
+        seed = mode.seed_of(self.path) if mode.training else self.seed
         self.kernels.poisson(x.reshape(samples, -1), place, first, seed, s.reshape(steps, samples, -1))
         self.kept = _Fired(s) if mode.store else None
         return s
+
+    def _places(self, samples, training):
+        """Return for every sample the number that its random numbers depend on."""
+        return self.kernels.from_host(np.arange(samples) if training else np.zeros(samples), np.int64)
 
     def propagate(self, dy, need_dx):
         if not need_dx:

@@ -1,5 +1,6 @@
 """Folding batch normalisations into the weights in front of them, for inference."""
 
+from copy import deepcopy
 from typing import Any
 
 from ..describe import Described
@@ -12,7 +13,8 @@ def fold(net):
 
     Every `BatchNorm` that directly follows a `Conv2d`, `Conv1d` or `Linear` in the same `Sequential`, `Repeat` or
     branch is folded, with its running statistics, into the weight and bias of that layer; a layer without a bias gets
-    one. The original network is not changed. The new network prepares its weights once and keeps the result from pass
+    one. All other layers are copied, and every layer keeps its requested route and precision. The original network is
+    not changed. The new network prepares its weights once and keeps the result from pass
     to pass, so do not change its weights: fold the original network again instead.
 
     Args:
@@ -27,36 +29,37 @@ def fold(net):
     """
     if not net.built:
         raise RuntimeError(f"{title(net)}.fold: build the network first")
-    sources: list[tuple[Any, Any]] = []
-    folded = _copy(net, sources).to(net.device, net.dtype).build(net.input_shape)
-    for layer, (source, norm) in zip(folded.walk(), sources, strict=True):
+    pairs: list[tuple[Any, Any, Any]] = []
+    folded = _copy(net, pairs).build(net.input_shape)
+    for layer, source, norm in pairs:
         _take_over(layer, source, norm)
+    for layer in folded.walk():
         if hasattr(layer, "freeze"):
             layer.freeze()
     return folded
 
 
-def _copy(layer, sources):
-    """Return a layer like this one, without the normalisations that are folded. For every layer in the copy that is not
-    a container, in the order of `Layer.walk`, append to sources the pair (original layer, the normalisation that is
-    folded into it, or None)."""
+def _copy(layer, pairs):
+    """Return a copy of this layer, without the normalisations that are folded. For every layer in the copy into which a
+    normalisation is folded, append to pairs the layer, its original and the normalisation."""
     rebuild = vars(type(layer)).get("rebuild")  # not inherited: a derived class may have another constructor
     if rebuild is None:
-        sources.extend((leaf, None) for leaf in layer.walk())
-        return Described.from_description(layer.description())
-    return rebuild(layer, lambda chain: _chain(chain, sources), lambda part: _copy(part, sources))
+        return deepcopy(layer)
+    return rebuild(layer, lambda chain: _chain(chain, pairs), lambda part: _copy(part, pairs))
 
 
-def _chain(layers, sources):
+def _chain(layers, pairs):
     """Return copies of layers that follow one another, without the normalisations that are folded."""
     copies, layers = [], list(layers)
     while layers:
         layer = layers.pop(0)
         if layers and _folds(layer, layers[0]):
-            sources.append((layer, layers.pop(0)))
-            copies.append(Described.from_description(layer.description() | {"bias": True}))
+            copy = Described.from_description(layer.description() | {"bias": True}).to(layer.device, layer.dtype)
+            copy.way = layer.way
+            pairs.append((copy, layer, layers.pop(0)))
         else:
-            copies.append(_copy(layer, sources))
+            copy = _copy(layer, pairs)
+        copies.append(copy)
     return copies
 
 
@@ -68,16 +71,9 @@ def _folds(layer, behind):
 
 
 def _take_over(layer, source, norm):
-    """Give a layer the parameters and statistics of its source, and fold a normalisation into them if there is one."""
-    kernels = layer.kernels
-    if norm is None:
-        for own, other in zip(layer.own_parameters(), source.own_parameters(), strict=True):
-            own.place(kernels.from_host(kernels.to_host(other.value), layer.dtype), own.grad)
-        for name, value in source.own_statistics().items():
-            layer.set_statistic(name, kernels.to_host(value))
-        return
+    """Set weight and bias of a layer to those of its source, with a normalisation folded into them."""
     bias = None if source.offset is None else source.offset.value
-    kernels.batchnorm_fold(
+    layer.kernels.batchnorm_fold(
         source.weight.value,
         bias,
         norm.own_affine(),

@@ -1,5 +1,6 @@
 """The settings of one pass through a network."""
 
+import zlib
 from dataclasses import dataclass
 
 from ..portable import Portable
@@ -29,6 +30,14 @@ class Mode(Portable):
     inspect: bool = False
     seed: int = 0
     carried: dict | None = None
+
+    def seed_of(self, path: str) -> int:
+        """Return the seed of a layer's random numbers in the pass; it differs from layer to layer.
+
+        Args:
+            path: full name of the layer.
+        """
+        return self.seed ^ zlib.crc32(path.encode())
 
 
 INFERENCE = Mode()

@@ -17,7 +17,8 @@ def to(net, device: str | None = None, dtype=None) -> None:
     for layer in net.tree():
         layer.move(kernels, dtype)
         layer.device, layer.dtype, layer._kernels = device, dtype, kernels
-        layer._buffers, layer.kept, layer.output, layer.input_gradient = {}, None, None, None
+        layer._buffers, layer._fixed = {}, {}
+        layer.kept = layer.output = layer.input_gradient = None
         if layer.plan is not None:
             layer.plan.pool.clear()
     plan_of(net).adopt()

@@ -131,6 +131,11 @@ class Network(Portable):
         are those in this network, even if a layer is also part of other networks."""
         return plan_of(self).named
 
+    def total_penalty(self) -> float:
+        """Return the sum of the terms that the layers added to the loss in the last stored pass. On a CUDA device, this
+        waits for the device."""
+        return float(sum(layer.penalty for layer in self.walk()))
+
     def parameters(self) -> list[tuple[str, Parameter]]:
         """Return pairs (full name, `Parameter`) of all trained arrays, with names such as "conv2d1.weight"."""
         return arrays.parameters(self)

@@ -18,7 +18,7 @@ from .neuron_arguments import Learned, Numbers, granularity, numbers
 from .neuron_run import ByRule, Extended, Trace
 from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
-from .shapes import keep_channels
+from .shapes import need_features
 
 LEAK_BOUNDS = (1e-4, 1 - 1e-4)
 """Bounds of a learned decay. Nearer to 1 the logistic function rounds to 1 in float32, and the decay stops changing."""
@@ -162,12 +162,8 @@ class Neuron(Layer):
         return "normalisation" if self.rule() is not None and type(self).compute is Neuron.compute else None
 
     def infer(self, shape):
-        if len(shape) not in ((3,) if self.recurrent else (3, 4, 5)):
-            self.refuse(shape, "[T, N, C]" if self.recurrent else "[T, N, C], [T, N, L, C] or [T, N, H, W, C]")
-        for what, value in {**self._starts, "threshold": np.asarray(self.v_threshold)}.items():
-            if value.ndim and value.shape != (shape[-1],):
-                self.refuse(shape, f"[..., {len(value)}]: there is one {what} per channel")
-        keep_channels(self, shape)
+        values = {**self._starts, "threshold": np.asarray(self.v_threshold)}
+        need_features(self, shape, (3,) if self.recurrent else (3, 4, 5), values)
         return shape
 
     def width_bounds(self) -> tuple[float, float]:
@@ -220,9 +216,11 @@ class Neuron(Layer):
         rows = current.shape[1:]
         state, first = self.carried_state(mode, self.run.state_shape(rows), steps)
         start = self.keep_start(state, mode)
-        d = self.kernels.zeros((steps, channels), self.dtype)
         if self.tracker is not None:
             d = self.tracker.correction_for(steps, first)
+        else:
+            shape = steps, channels
+            d = self.fixed_array("no correction", shape, lambda: self.kernels.zeros(shape, self.dtype))
         s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
         need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or self.run.stores_potentials
         u = self.buffer("u", current.shape) if need_u else None
@@ -364,5 +362,5 @@ class Neuron(Layer):
             for value in self.constrained:
                 value.move(kernels, self.kernels, dtype)
         if self.tracker is not None:
-            self.tracker.kernels, self.tracker.dtype = kernels, dtype
+            self.tracker.move(kernels, dtype)
         super().move(kernels, dtype)

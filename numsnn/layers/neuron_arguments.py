@@ -68,19 +68,37 @@ def numbers(what, value):
     return array.astype(np.float64)
 
 
-def decay_of(what, tau, beta, learn):
-    """Check tau or beta and return the decay factor: 1 - 1/tau for a time constant in steps, or beta itself."""
-    if beta is None:
-        tau = numbers(f"{what}tau", tau)
+def tau_of(kind, tau, factor, names=("tau", "beta")):
+    """Refuse a time constant and a decay factor that are given together, and return the time constant. It is 2 if
+    neither is given."""
+    if tau is not None and factor is not None:
+        given = ", ".join(f"{name}={value!r}" for name, value in zip(names, (tau, factor), strict=True))
+        raise ValueError(f"{kind}: give {' or '.join(names)}, not both; got {given}")
+    return 2.0 if tau is None and factor is None else tau
+
+
+def decay_of(kind, tau, factor, learn, names=("tau", "beta")):
+    """Check a time constant in steps or, if it is not None, a decay factor, and return the decay factor.
+
+    Args:
+        kind: class of the layer; a message begins with it.
+        tau, factor: the arguments; the decay factor is 1 - 1/tau if factor is None.
+        learn: whether the decay factor is learned.
+        names: names of the two arguments. Default ("tau", "beta").
+    """
+    if factor is None:
+        tau = numbers(f"{kind}: {names[0]}", tau)
         if (tau < 1).any():
-            raise ValueError(f"{what}tau must be at least 1 (steps); got {tau.tolist()!r}")
+            raise ValueError(f"{kind}: {names[0]} must be at least 1 (steps); got {tau.tolist()!r}")
         decay = 1 - 1 / tau
     else:
-        decay = numbers(f"{what}beta", beta)
+        decay = numbers(f"{kind}: {names[1]}", factor)
         if ((decay < 0) | (decay > 1)).any():
-            raise ValueError(f"{what}beta must lie in [0, 1]; got {beta!r}")
+            raise ValueError(f"{kind}: {names[1]} must lie in [0, 1]; got {factor!r}")
     if learn and ((decay == 0) | (decay == 1)).any():
-        raise ValueError(f"{what}a learned leak must start strictly between beta = 0 (tau = 1) and beta = 1")
+        raise ValueError(
+            f"{kind}: a learned leak must start strictly between {names[1]} = 0 ({names[0]} = 1) and {names[1]} = 1"
+        )
     return decay
 
 
@@ -94,14 +112,12 @@ class Leak(NamedTuple):
     factor: NDArray[np.float64]
 
 
-def leak_of(what, tau, beta, decay_input, learn_tau) -> Leak:
+def leak_of(kind, tau, beta, decay_input, learn_tau) -> Leak:
     """Check the arguments of a leak. tau is 2 if neither tau nor beta is given."""
-    if tau is not None and beta is not None:
-        raise ValueError(f"{what}give tau or beta, not both; got tau={tau!r}, beta={beta!r}")
-    tau = 2.0 if tau is None and beta is None else tau
-    decay_input = flag(f"{what}decay_input", decay_input)
-    learn_tau = granularity(f"{what}learn_tau", learn_tau, tau if beta is None else beta)
-    factor = decay_of(what, tau, beta, learn_tau)
+    tau = tau_of(kind, tau, beta)
+    decay_input = flag(f"{kind}: decay_input", decay_input)
+    learn_tau = granularity(f"{kind}: learn_tau", learn_tau, tau if beta is None else beta)
+    factor = decay_of(kind, tau, beta, learn_tau)
     if decay_input and (factor == 1).any():
-        raise ValueError(f"{what}decay_input scales the input by 1 - beta, which is 0 for beta = 1")
+        raise ValueError(f"{kind}: decay_input scales the input by 1 - beta, which is 0 for beta = 1")
     return Leak(tau, beta, decay_input, learn_tau, factor)

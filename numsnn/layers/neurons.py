@@ -19,9 +19,10 @@ from .neuron_arguments import (
     granularity,
     leak_of,
     numbers,
+    tau_of,
 )
 from .parameter import ConstrainedValue
-from .shapes import keep_channels
+from .shapes import need_features
 
 
 class _Leaky(Neuron):
@@ -83,7 +84,7 @@ class LIF(_Leaky):
     ):
         super().__init__(**options)
         self.tau, self.beta, self.decay_input, self.learn_tau, self._starts["leak"] = leak_of(
-            f"{type(self).__name__}: ", tau, beta, decay_input, learn_tau
+            type(self).__name__, tau, beta, decay_input, learn_tau
         )
         self.check_record()
 
@@ -160,7 +161,7 @@ class ALIF(LIF):
         self.tau_adaptation, self.strength = tau_adaptation, strength
         self.learn_adaptation = granularity(f"{kind}: learn_adaptation", learn_adaptation, strength)
         granularity(f"{kind}: learn_adaptation", learn_adaptation, tau_adaptation)
-        rho = decay_of(f"{kind}: the adaptation's ", tau_adaptation, None, self.learn_adaptation)
+        rho = decay_of(kind, tau_adaptation, None, self.learn_adaptation, ("tau_adaptation", "rho"))
         if (numbers(f"{kind}: strength", strength) <= 0).any():
             raise ValueError(f"{kind}: strength must be positive; got {strength!r}")
         self._starts |= {"adaptation": rho, "strength": np.asarray(strength)}
@@ -207,14 +208,11 @@ class CubaLIF(LIF):
     ):
         super().__init__(**options)
         kind = type(self).__name__
-        if tau_synapse is not None and gamma_synapse is not None:
-            raise ValueError(f"{kind}: give tau_synapse or gamma_synapse, not both")
-        if gamma_synapse is None:
-            tau_synapse = 2.0 if tau_synapse is None else tau_synapse
-        self.tau_synapse, self.gamma_synapse = tau_synapse, gamma_synapse
-        start = tau_synapse if gamma_synapse is None else gamma_synapse
+        names = "tau_synapse", "gamma_synapse"
+        self.tau_synapse, self.gamma_synapse = tau_of(kind, tau_synapse, gamma_synapse, names), gamma_synapse
+        start = self.tau_synapse if gamma_synapse is None else gamma_synapse
         self.learn_tau_synapse = granularity(f"{kind}: learn_tau_synapse", learn_tau_synapse, start)
-        gamma = decay_of(f"{kind}: the synapse's ", tau_synapse, gamma_synapse, self.learn_tau_synapse)
+        gamma = decay_of(kind, self.tau_synapse, gamma_synapse, self.learn_tau_synapse, names)
         self._starts |= {"synapse": gamma}
 
     def rule(self):
@@ -302,15 +300,11 @@ class LI(Layer):
     ):
         super().__init__(name)
         self.tau, self.beta, self.decay_input, self.learn_tau, self._leak = leak_of(
-            "LI: ", tau, beta, decay_input, learn_tau
+            "LI", tau, beta, decay_input, learn_tau
         )
 
     def infer(self, shape):
-        if len(shape) not in (3, 4, 5):
-            self.refuse(shape, "[T, N, C], [T, N, L, C] or [T, N, H, W, C]")
-        if self._leak.ndim and self._leak.shape != (shape[-1],):
-            self.refuse(shape, f"[..., {len(self._leak)}]: there is one leak per channel")
-        keep_channels(self, shape)
+        need_features(self, shape, (3, 4, 5), {"leak": self._leak})
         return shape
 
     def create(self, shape, rng):

@@ -1,6 +1,7 @@
 """Batch normalisation over time, samples and positions, also scaled by the threshold."""
 
-from typing import NamedTuple
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,48 @@ class AffineNorm(Layer):
         super().move(kernels, dtype)
 
 
+class Tracked(Layer):
+    """Base of the normalisations that track running statistics. A subclass calls `create_running`.
+
+    Attributes:
+        momentum: share of a batch in the running statistics.
+        running: "mean" and "var", both ``[C]``, or ``[T, C]`` if every step has its own.
+    """
+
+    momentum: float
+    running: dict[str, Any]
+
+    def create_running(self, size):
+        """Make the running statistics of this shape: means of zero and variances of one."""
+        kernels = self.kernels
+        self.running = {
+            "mean": kernels.zeros(size, self.dtype),
+            "var": kernels.from_host(np.ones(size), self.dtype),
+        }
+
+    def moments_of(self, x, mode):
+        """Return the mean and the variance that a pass uses: those of the batch in training, otherwise the running
+        ones. A pass that tracks updates the running ones."""
+        running = self.running
+        if not mode.training:
+            return running["mean"], running["var"]
+        *steps, channels = size = running["mean"].shape
+        rows = x.reshape(prod(steps), -1, channels)
+        mean, var = self.buffer("mean", (len(rows), channels)), self.buffer("var", (len(rows), channels))
+        self.kernels.moments(rows, mean, var)
+        mean, var = mean.reshape(size), var.reshape(size)
+        if mode.track:
+            self.kernels.running_update(running["mean"], mean, self.momentum)
+            self.kernels.running_update(running["var"], var, self.momentum)
+        return mean, var
+
+    def own_statistics(self):
+        return self.running if self.built else {}
+
+    def set_statistic(self, name, value):
+        self.running[name] = self.kernels.from_host(value, self.dtype)
+
+
 class Normalisation(NamedTuple):
     """One pass of a batch normalisation, in the form that the kernels of the neuron behind it take. Arrays are ``[C]``.
 
@@ -66,7 +109,7 @@ class _Normalised(NamedTuple):
     sums: np.ndarray | None
 
 
-class BatchNorm(AffineNorm):
+class BatchNorm(AffineNorm, Tracked):
     """Normalise every channel over steps, samples and positions, then multiply it by gamma and add beta.
 
         y = v_threshold gamma (x - mean) / sqrt(var + eps) + beta
@@ -110,16 +153,12 @@ class BatchNorm(AffineNorm):
         self.channels = whole(f"{kind}: channels", channels)
         self.v_threshold = positive(f"{kind}: v_threshold", v_threshold)
         self.eps = positive(f"{kind}: eps", eps)
-        self.momentum = within(f"{kind}: momentum", positive(f"{kind}: momentum", momentum), 0, 1)
+        self.momentum = within(f"{kind}: momentum", momentum, 0, 1, open_low=True)
         self.affine = flag(f"{kind}: affine", affine)
 
     def create(self, shape, rng):
         super().create(shape, rng)
-        kernels, size = self.kernels, (self.channels,)
-        self.running = {
-            "mean": kernels.zeros(size, self.dtype),
-            "var": kernels.from_host(np.ones(size), self.dtype),
-        }
+        self.create_running((self.channels,))
 
     def own_affine(self) -> Affine:
         """Return scale, offset and eps in the form that the kernels take."""
@@ -146,14 +185,7 @@ class BatchNorm(AffineNorm):
 
     def _statistics(self, x, mode):
         """Return the mean and the variance that the pass uses."""
-        mean, var = self.running["mean"], self.running["var"]
-        if mode.training:
-            mean, var = self.buffer("mean", (1, self.channels)), self.buffer("var", (1, self.channels))
-            self.kernels.moments(x.reshape(1, -1, self.channels), mean, var)
-            mean, var = mean[0], var[0]
-            if mode.track:
-                self.kernels.running_update(self.running["mean"], mean, self.momentum)
-                self.kernels.running_update(self.running["var"], var, self.momentum)
+        mean, var = self.moments_of(x, mode)
         if mode.store:
             self.kept = _Normalised(x, mean, var, not mode.training, None)
         return mean, var
@@ -180,9 +212,3 @@ class BatchNorm(AffineNorm):
         if self.output is None and self.kept is not None:  # fused with the neuron behind it
             arrays += [self.kept.x, self.kept.mean, self.kept.var, self.kept.sums]
         return arrays
-
-    def own_statistics(self):
-        return self.running if self.built else {}
-
-    def set_statistic(self, name, value):
-        self.running[name] = self.kernels.from_host(value, self.dtype)

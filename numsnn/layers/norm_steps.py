@@ -6,8 +6,7 @@ import numpy as np
 
 from ..kernels.types import Affine, Moments
 from ..validate import flag, positive, whole, within
-from .base import Layer
-from .norm import BatchNorm
+from .norm import BatchNorm, Tracked
 from .parameter import Parameter
 from .shapes import need_channels
 
@@ -36,7 +35,7 @@ def _check_start(layer, mode):
         )
 
 
-class BNTT(Layer):
+class BNTT(Tracked):
     """Batch normalisation through time: every step has its own statistics and its own gamma.
 
         y[t] = gamma[t] (x[t] - mean[t]) / sqrt(var[t] + eps) + beta[t]
@@ -77,7 +76,7 @@ class BNTT(Layer):
         self.channels = whole("BNTT: channels", channels)
         self.steps = whole("BNTT: steps", steps)
         self.eps = positive("BNTT: eps", eps)
-        self.momentum = within("BNTT: momentum", positive("BNTT: momentum", momentum), 0, 1)
+        self.momentum = within("BNTT: momentum", momentum, 0, 1, open_low=True)
         self.bias = flag("BNTT: bias", bias)
 
     def infer(self, shape):
@@ -91,10 +90,7 @@ class BNTT(Layer):
         self.beta = Parameter("beta", kernels.zeros(size, self.dtype), "norm")
         if self.bias:
             self.add_parameter(self.beta)
-        self.running = {
-            "mean": kernels.zeros(size, self.dtype),
-            "var": kernels.from_host(np.ones(size), self.dtype),
-        }
+        self.create_running(size)
 
     def _affine(self, t):
         return Affine(self.gamma.value[t], self.beta.value[t], self.eps)
@@ -104,13 +100,7 @@ class BNTT(Layer):
         kernels = self.kernels
         rows = self.as_real(x).reshape(self.steps, -1, self.channels)
         y = self.buffer("y", rows.shape)
-        mean, var = self.running["mean"], self.running["var"]
-        if mode.training:
-            mean, var = self.buffer("mean", mean.shape), self.buffer("var", var.shape)
-            kernels.moments(rows, mean, var)
-            if mode.track:
-                kernels.running_update(self.running["mean"], mean, self.momentum)
-                kernels.running_update(self.running["var"], var, self.momentum)
+        mean, var = self.moments_of(rows, mode)
         for t in range(self.steps):
             kernels.batchnorm_forward(rows[t], self._affine(t), Moments(mean[t], var[t]), y[t])
         if mode.store:
@@ -133,12 +123,6 @@ class BNTT(Layer):
                 self.beta.grad[t],
             )
         return None if dx is None else dx.reshape(dy.shape)
-
-    def own_statistics(self):
-        return self.running if self.built else {}
-
-    def set_statistic(self, name, value):
-        self.running[name] = self.kernels.from_host(value, self.dtype)
 
     def move(self, kernels, dtype):
         if self.built and not self.bias:

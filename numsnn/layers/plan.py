@@ -25,7 +25,7 @@ from .fused import stages
 from .memory import Pool
 from .mode import Mode
 from .names import names_of
-from .shapes import pictures
+from .shapes import concatenate, pictures
 
 
 class Plan:
@@ -51,6 +51,11 @@ class Plan:
         return {layer: stages(layer.parts()) for _, layer in self.named if layer.joins == "chain"}
 
     @cached_property
+    def declared(self) -> bool:
+        """Whether all layers declare whether they carry a state from step to step."""
+        return not carry.undeclared(self.net)
+
+    @cached_property
     def readers(self) -> list[tuple]:
         """Pairs (layer that reads spikes, `_Source` of the mask for its input)."""
         found: list[tuple] = []
@@ -70,7 +75,7 @@ class Plan:
 
     def forward(self, x, mode: Mode):
         """Return the network's output for x."""
-        if mode.carried is not None:
+        if mode.carried is not None and not self.declared:
             carry.need_declarations(self.net, "a pass that is carried on")
         self.enter()
         x = borders.arriving(self.net, x)
@@ -242,10 +247,7 @@ class _Joined(_Source):
             kernels.iand_forward(main, side, y)  # a or s = a + (1 - a) s
             kernels.add(main, y, y)
             return y
-        first = 0
-        for part in parts:
-            kernels.concat(part.reshape(-1, part.shape[-1]), first, y.reshape(-1, y.shape[-1]))
-            first += part.shape[-1]
+        concatenate(kernels, parts, y)
         return y
 
 

@@ -16,7 +16,7 @@ from ..errors import ShapeError
 from ..kernels.types import Band, Direct, Moments, Objective
 from ..names import choice
 from ..portable import nothing
-from ..validate import number, positive, within
+from ..validate import at_least, number, positive, within
 from .base import Layer
 
 
@@ -40,6 +40,11 @@ class _Penalty(Layer):
     carries = False
     shares = None
 
+    def infer(self, shape):
+        if len(shape) < 3:
+            self.refuse(shape, "[T, N, C] or [T, N, H, W, C]")
+        return shape
+
     @property
     def penalty(self) -> float:
         """The term that the last stored pass added to the loss. On a CUDA device, reading it waits for the device."""
@@ -59,13 +64,8 @@ class _RatePenalty(_Penalty):
     def __init__(self, weight, per, name):
         super().__init__(name)
         kind = type(self).__name__
-        self.weight = within(f"{kind}: weight", weight, 0, float("inf"))
+        self.weight = at_least(f"{kind}: weight", weight, 0)
         self.per = choice(f"{kind}: per", per, ("neuron", "channel"))
-
-    def infer(self, shape):
-        if len(shape) < 3:
-            self.refuse(shape, "[T, N, C] or [T, N, H, W, C]")
-        return shape
 
     def compute(self, x, mode):
         if mode.store:
@@ -178,15 +178,10 @@ class Divergence(_Penalty):
         name: str | None = None,
     ):
         super().__init__(name)
-        self.weight = within("Divergence: weight", weight, 0, float("inf"))
+        self.weight = at_least("Divergence: weight", weight, 0)
         self.target_mean = number("Divergence: target_mean", target_mean)
         self.target_var = positive("Divergence: target_var", target_var)
         self.eps = positive("Divergence: eps", eps)
-
-    def infer(self, shape):
-        if len(shape) < 3:
-            self.refuse(shape, "[T, N, C] or [T, N, H, W, C]")
-        return shape
 
     def compute(self, x, mode):
         if x.dtype != self.dtype:

@@ -8,6 +8,8 @@ the share has no influence: NVIDIA's library is used if it is installed (see `ke
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..kernels.types import AUTO, PRECISIONS, ROUTES
 from ..names import choice
 from ..portable import nothing
@@ -23,20 +25,23 @@ class _Arrived(NamedTuple):
 
 class Routed(Layer):
     """Base of the layers that multiply with weights. A subclass describes its product as a convolution with
-    ``taps(weight)``, ``geometry`` and ``groups``.
+    ``taps(weight)``, ``geometry`` and ``groups``, and stores whether it has a ``bias``.
 
     Attributes:
         way: the requested route and precision; see `set_route` and `set_precision`. If the layer moves to a device or a
             dtype that does not support them, they return to the defaults.
         routes: the route that the last passes took, under "forward", "weight" (gradient of the weight) and "input"
             (gradient of the input).
-        density: active share of the inputs in the last forward pass; None if the device does not count them.
+        density: active share of the inputs in the last forward pass; None if the device or the layer does not count
+            them.
     """
 
     transient = Layer.transient | {"_active": nothing, "_kept_of": nothing}
     way = AUTO
     carries = False
     weight: Parameter
+    offset: Parameter | None
+    bias: bool
     groups: int
     geometry: Any
     taps: Callable[..., Any]
@@ -45,6 +50,16 @@ class Routed(Layer):
         super().__init__(name)
         self.routes = {}
         self._active = self._kept = self._kept_of = None
+
+    def create_weight(self, shape, fan_in, outputs, rng):
+        """Make the weight of this shape, uniform with variance 2 / fan_in (He et al. 2015, arXiv:1502.01852). If the
+        layer has a bias, make it of zeros, one per output."""
+        bound = np.sqrt(6 / fan_in)
+        weight = self.kernels.from_host(rng.uniform(-bound, bound, shape), self.dtype)
+        self.weight = self.add_parameter(Parameter("weight", weight, "weight"))
+        self.offset = None
+        if self.bias:
+            self.offset = self.add_parameter(Parameter("bias", self.kernels.zeros((outputs,), self.dtype), "bias"))
 
     def keep(self, x, mode):
         """Keep the input of a stored pass for the backward pass."""

@@ -1,6 +1,5 @@
 """Flattening and dropout."""
 
-import zlib
 from math import prod
 from typing import NamedTuple
 
@@ -79,7 +78,7 @@ class Dropout(Layer):
         return shape
 
     def compute(self, x, mode):
-        seed = mode.seed ^ zlib.crc32(self.path.encode())  # each layer of a pass drops other features
+        seed = mode.seed_of(self.path)  # each layer of a pass drops other features
         active = mode.training and self.p > 0
         self.kept = _Mask(active, seed) if mode.store else None
         return self._drop(x, seed, self.buffer("y", x.shape)) if active else x

@@ -42,7 +42,7 @@ class Stream:
 
         Args:
             x: ``[N, C]`` or ``[N, H, W, C]``, uint8 or the network's float dtype. A network that begins with a `Repeat`
-                takes its picture at every step.
+                or `Poisson` takes its picture at every step.
 
         Returns:
             ``[N, K]`` or ``[N, H, W, K]``, a new array.
@@ -56,7 +56,7 @@ class Stream:
 
     def feed(self, x) -> np.ndarray:
         """Return the output ``[T, N, ...]`` of several steps ``[T, N, ...]`` in one pass; the errors are those of
-        `step`."""
+        `step`. A network that begins with a `Repeat` or `Poisson` takes ``[N, ...]``, and computes a single step."""
         x = self.net.admit(x)
         samples = x.shape[0 if self.net.takes_pictures else 1]
         if self._samples not in (None, samples):

@@ -10,7 +10,8 @@ from . import host, network, neurons, passes
 from .table import bytes_text, table, time_text
 from .workloads import workloads
 
-PARTS = ("workloads", "layers", "neurons")
+PARTS = ("layers", "neurons")
+"""What can be named beside the workloads."""
 
 
 def run(quick: bool = False, only=None, surrogate: str = "arctan", budget: float = 10.0, say=print) -> dict:
@@ -30,7 +31,7 @@ def run(quick: bool = False, only=None, surrogate: str = "arctan", budget: float
 
     every = workloads(quick)
     for name in only or ():
-        choice("bench", name, (*every, *PARTS[1:]))
+        choice("bench", name, (*every, *PARTS))
     say(f"numsnn {__version__}, {host.processor()}, {get_num_threads()} threads, load {host.load()}")
     results = {"version": __version__, "quick": quick, "surrogate": surrogate, "threads": get_num_threads()}
     results["machine"] = host.machine()

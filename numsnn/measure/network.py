@@ -93,7 +93,7 @@ class Network:
         self.net = self._loaded(build(workload))
         self.kernels = self.net.kernels
         self.x, self.y = self.kernels.from_host(arrays["x"], arrays["x"].dtype), arrays["y"]
-        self.folded = set_precision(self.net.fold(), precision)
+        self.folded = self.net.fold()
         self.loss = RateCrossEntropy()
         ones = np.ones(self.net.output_shape, np.float32)
         self.ones = None if workload.loss == "rate" else self.kernels.from_host(ones, np.float32)

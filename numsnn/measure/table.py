@@ -35,10 +35,5 @@ def bytes_text(count: int | None) -> str:
     return "" if count is None else f"{count / 1e6:.0f} MB"
 
 
-def ratio_text(value: float | None) -> str:
-    """A ratio of times; "" for None."""
-    return "" if value is None else f"{value:.2f}x"
-
-
 def _digits(value):
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"

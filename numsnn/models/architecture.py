@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from ..describe import Described
 from ..layers import (
@@ -12,6 +13,7 @@ from ..layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    Layer,
     Linear,
     MaxPool2d,
     Neuron,
@@ -37,6 +39,7 @@ def from_string(
     neuron: Neuron | None = None,
     norm: str = "bn",
     spiking_readout: bool = False,
+    after_neuron: Layer | None = None,
 ) -> Sequential:
     """Return a network of convolutions, pooling and linear layers.
 
@@ -55,18 +58,19 @@ def from_string(
         neuron: neuron layer that is copied for every neuron layer. Default ``LIF(pda=True)``.
         norm: "bn" (default), "tdbn" (scaled by the neuron's threshold) or "none" (a bias instead).
         spiking_readout: end in neurons, for losses that count spikes. Default False.
+        after_neuron: layer that is copied behind every hidden neuron layer, such as a `RateBand`. Default None: none.
 
     Raises:
         ValueError: a part of the architecture is unknown, or it has convolutions but a sample has no positions.
     """
     choice("norm", norm, NORMS)
-    parts = _Parts(tuple(sample_shape), neuron or LIF(pda=True), norm)
+    parts = _Parts(tuple(sample_shape), neuron or LIF(pda=True), norm, after_neuron)
     for token in filter(None, architecture.strip().split("-")):
         parts.append(token)
     parts.flatten()
     head = [Linear(parts.features, whole("classes", classes))]
     if spiking_readout:
-        head.append(parts.neuron())
+        head.append(parts.make_neuron())
     layers = [*parts.layers, *head]
     if steps is not None:
         once = _first_weight_block(layers)
@@ -74,25 +78,34 @@ def from_string(
     return Sequential(*layers)
 
 
+def copies_of(layer: Layer) -> Callable[[], Any]:
+    """Return a function that returns a new layer like the given one at each call, without its name."""
+    description = layer.description() | {"name": None}
+    return lambda: Described.from_description(description)
+
+
 class _Parts:
     """The layers so far, and the shape of their output."""
 
-    def __init__(self, shape, neuron, norm):
+    def __init__(self, shape, neuron, norm, after_neuron):
         if len(shape) not in (1, 3):
             raise ValueError(f"sample_shape must be (H, W, C) or (F,); got {shape}")
-        self.shape, self.template, self.norm, self.layers = shape, neuron, norm, []
+        self.shape, self.norm, self.layers = shape, norm, []
+        self.v_threshold, self.make_neuron = neuron.v_threshold, copies_of(neuron)
+        self.followers = [] if after_neuron is None else [copies_of(after_neuron)]
 
     @property
     def features(self):
         return self.shape[-1]
 
-    def neuron(self):
-        return Described.from_description({**self.template.description(), "name": None})
+    def hidden(self):
+        """Return a new hidden neuron layer, and the layer that follows it if there is one."""
+        return [self.make_neuron(), *(make() for make in self.followers)]
 
     def normalise(self, channels):
         if self.norm == "none":
             return []
-        threshold = float(self.template.v_threshold) if self.norm == "tdbn" else 1.0
+        threshold = float(self.v_threshold) if self.norm == "tdbn" else 1.0
         return [BatchNorm(channels, v_threshold=threshold)]
 
     def append(self, token):
@@ -121,7 +134,7 @@ class _Parts:
 
     def convolution(self, channels, kernel):
         self.need_positions("a convolution")
-        self.layers += [*self.convolved(self.features, channels, kernel), self.neuron()]
+        self.layers += [*self.convolved(self.features, channels, kernel), *self.hidden()]
         self.resize(kernel, channels)
 
     def resize(self, kernel, channels):
@@ -132,10 +145,10 @@ class _Parts:
         self.need_positions("a residual block")
         if kernel % 2 == 0:
             raise ValueError(f"architecture: a residual block needs an odd kernel size; got {channels}r{kernel}")
-        branch = [*self.convolved(self.features, channels, kernel), self.neuron()]
+        branch = [*self.convolved(self.features, channels, kernel), *self.hidden()]
         branch += self.convolved(channels, channels, kernel)
         shortcut = None if self.features == channels else Sequential(*self.convolved(self.features, channels, 1))
-        self.layers += [Residual(*branch, shortcut=shortcut), self.neuron()]
+        self.layers += [Residual(*branch, shortcut=shortcut), *self.hidden()]
         self.shape = (*self.shape[:2], channels)
 
     def pool(self, kind, size):
@@ -158,7 +171,7 @@ class _Parts:
 
     def dense(self, units):
         self.flatten()
-        self.layers += [Linear(self.features, units, bias=self.norm == "none"), *self.normalise(units), self.neuron()]
+        self.layers += [Linear(self.features, units, bias=self.norm == "none"), *self.normalise(units), *self.hidden()]
         self.shape = (units,)
 
 

@@ -2,7 +2,9 @@
 
 from math import prod
 
+from ..diagnostics.copies import built_copy
 from ..diagnostics.operations import count_operations
+from ..diagnostics.text import aligned
 from ..layers import Layer
 
 
@@ -22,6 +24,7 @@ def summary(net: Layer, x=None) -> str:
     counts = {}
     total = ""
     if x is not None:
+        net, x = built_copy(net, x)  # has the shapes for x, whatever the network was built for
         operations = count_operations(net, x)
         counts = {row.name: row for row in operations.rows}
         total = f", {operations.accumulates:,.0f} accumulates and {operations.multiply_accumulates:,.0f} multiply-"
@@ -38,12 +41,7 @@ def summary(net: Layer, x=None) -> str:
             row = counts.get(name)
             line += ["", ""] if row is None else [f"{row.accumulates:,.0f}", f"{row.multiply_accumulates:,.0f}"]
         table.append(line)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = []
-    for line in table:
-        cells = zip(line, widths, strict=True)
-        lines.append("  ".join(c.rjust(w) if k > 2 else c.ljust(w) for k, (c, w) in enumerate(cells)).rstrip())
-    return "\n".join([*lines, f"{count_parameters(net):,} parameters{total}"])
+    return f"{aligned(table, left=3)}\n{count_parameters(net):,} parameters{total}"
 
 
 def count_parameters(net: Layer, widths: bool = True) -> int:

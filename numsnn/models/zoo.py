@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-from ..describe import Described
 from ..layers import (
     LI,
     LIF,
@@ -24,12 +23,7 @@ from ..layers import (
     Sequential,
 )
 from ..validate import whole
-
-
-def _copies(neuron: Neuron | None, default: Neuron):
-    """Return a function that returns a new neuron layer like the given one at each call."""
-    description = (neuron or default).description() | {"name": None}
-    return lambda: Described.from_description(description)
+from .architecture import copies_of
 
 
 def _encoded(steps, *layers):
@@ -37,8 +31,12 @@ def _encoded(steps, *layers):
     return [Repeat(steps, *layers)] if steps is not None else list(layers)
 
 
-def mlp(features: int, hidden=(256,), classes: int = 10, steps: int | None = 4, neuron: Neuron | None = None):
+def mlp(
+    features: int, hidden=(256,), classes: int = 10, steps: int | None = 4, neuron: Neuron | None = None
+) -> Sequential:
     """A multilayer perceptron: a Linear and neurons per hidden size, and a Linear readout.
+
+    ``[N, features]``, or ``[T, N, features]`` with ``steps=None`` -> ``[T, N, classes]``.
 
     Args:
         features: number of inputs per step.
@@ -47,7 +45,7 @@ def mlp(features: int, hidden=(256,), classes: int = 10, steps: int | None = 4, 
         steps: T of the direct encoding of feature vectors ``[N, F]``; None for inputs ``[T, N, F]``. Default 4.
         neuron: neuron layer that is copied for every hidden layer. Default `LIF`.
     """
-    make = _copies(neuron, LIF())
+    make = copies_of(neuron or LIF())
     sizes = [features, *hidden]
     layers = []
     for k, (before, size) in enumerate(pairwise(sizes)):
@@ -57,11 +55,13 @@ def mlp(features: int, hidden=(256,), classes: int = 10, steps: int | None = 4, 
 
 def vgg_snn(
     channels: int = 2, classes: int = 10, size: int = 48, steps: int | None = None, neuron: Neuron | None = None
-):
+) -> Sequential:
     """VGG-SNN: 64-128-P-256-256-P-512-512-P-512-512-P and a linear readout, as used for CIFAR10-DVS.
 
     It has 9,271,498 parameters for 2 input channels, 10 classes and 48x48 pixels, without widths. Source: Deng et al.
     2022, arXiv:2202.11946.
+
+    ``[T, N, size, size, channels]``, or ``[N, size, size, channels]`` with ``steps`` -> ``[T, N, classes]``.
 
     Args:
         channels: number of input channels. Default 2.
@@ -75,7 +75,7 @@ def vgg_snn(
     """
     if whole("vgg_snn: size", size) % 16:
         raise ValueError(f"vgg_snn: size must be a multiple of 16; got {size}")
-    make = _copies(neuron, LIF())
+    make = copies_of(neuron or LIF())
     layers: list[Layer] = []
     before = channels
     plan: tuple[int | str, ...] = (64, 128, "P", 256, 256, "P", 512, 512, "P", 512, 512, "P")
@@ -113,12 +113,14 @@ def resnet19(
     steps: int | None = 4,
     neuron: Neuron | None = None,
     widths: tuple[int, int, int] = (128, 256, 512),
-):
+) -> Sequential:
     """ResNet-19 with threshold-dependent batch normalisation (tdBN).
 
     It consists of a convolution, 3 + 3 + 2 basic blocks of 128, 256 and 512 channels, and 256 hidden units; every
     normalisation is tdBN. It has 12,697,994 parameters for CIFAR-10, without widths. Source: Zheng et al. 2021,
     arXiv:2011.05280.
+
+    ``[N, H, W, channels]``, or ``[T, N, H, W, channels]`` with ``steps=None`` -> ``[T, N, classes]``.
 
     Args:
         channels: number of input channels. Default 3.
@@ -127,7 +129,7 @@ def resnet19(
         neuron: neuron layer that is copied; its threshold scales the normalisations. Default ``LIF()``.
         widths: channels of the three stages. Default (128, 256, 512).
     """
-    make = _copies(neuron, LIF())
+    make = copies_of(neuron or LIF())
     theta = float(make().v_threshold)
     layers = [*_encoded(steps, Conv2d(channels, widths[0], 3, padding=1), BatchNorm(widths[0], theta)), make()]
     before = widths[0]
@@ -141,11 +143,13 @@ def resnet19(
 
 def sew_resnet18(
     channels: int = 3, classes: int = 1000, steps: int | None = 4, neuron: Neuron | None = None, join: str = "add"
-):
+) -> Sequential:
     """SEW-ResNet-18: the first layers of ResNet-18 for ImageNet, and 2 + 2 + 2 + 2 blocks that join spikes.
 
     It has 11,689,512 parameters for ImageNet, without widths, the same number as ResNet-18 (He et al. 2016). Source:
     Fang et al. 2021, arXiv:2102.04159.
+
+    ``[N, H, W, channels]``, or ``[T, N, H, W, channels]`` with ``steps=None`` -> ``[T, N, classes]``.
 
     Args:
         channels: number of input channels. Default 3.
@@ -154,7 +158,7 @@ def sew_resnet18(
         neuron: neuron layer that is copied. Default ``LIF()``.
         join: "add" (default), "and" or "iand".
     """
-    make = _copies(neuron, LIF())
+    make = copies_of(neuron or LIF())
     layers = [*_encoded(steps, Conv2d(channels, 64, 7, 2, 3), BatchNorm(64)), make(), MaxPool2d(3, 2, 1)]
     before = 64
     for width in (64, 128, 256, 512):
@@ -173,13 +177,15 @@ def densenet_bc(
     growth: int = 12,
     compression: float = 0.5,
     dropout: float = 0.0,
-):
+) -> Sequential:
     """DenseNet-BC of spiking neurons.
 
     Three stages of bottleneck layers norm-neuron-conv1x1-norm-neuron-conv3x3, whose outputs are concatenated, with
     transitions between the stages. It has 769,162 parameters for depth 100 and growth 12, without widths (0.8 million
     in table 2 of the source). Source: Huang et al. 2017, arXiv:1608.06993; Wang et al. (LTMD, NeurIPS 2022) used a
     spiking network of this kind with about 100 layers.
+
+    ``[N, H, W, channels]``, or ``[T, N, H, W, channels]`` with ``steps=None`` -> ``[T, N, classes]``.
 
     Args:
         channels: number of input channels. Default 3.
@@ -196,7 +202,7 @@ def densenet_bc(
     """
     if (whole("densenet_bc: depth", depth, 10) - 4) % 6:
         raise ValueError(f"densenet_bc: depth must be 6 n + 4; got {depth}")
-    make = _copies(neuron, LIF())
+    make = copies_of(neuron or LIF())
     before = 2 * growth
     layers = [*_encoded(steps, Conv2d(channels, before, 3, padding=1))]
     for stage in range(3):
@@ -220,11 +226,13 @@ def densenet_bc(
 
 def dvs_gesture_net(
     classes: int = 11, channels: int = 128, size: int = 128, neuron: Neuron | None = None, dropout: float = 0.5
-):
+) -> Sequential:
     """The network for DVS128 Gesture: five times conv-norm-PLIF-maxpool, and two spiking linear layers.
 
     The paper takes a vote of ten outputs per class; here the readout is linear. Source: Fang et al. 2021,
     arXiv:2007.05785.
+
+    ``[T, N, size, size, 2]`` -> ``[T, N, classes]``.
 
     Args:
         classes: number of outputs. Default 11.
@@ -238,7 +246,7 @@ def dvs_gesture_net(
     """
     if whole("dvs_gesture_net: size", size) % 32:
         raise ValueError(f"dvs_gesture_net: size must be a multiple of 32; got {size}")
-    make = _copies(neuron, PLIF())
+    make = copies_of(neuron or PLIF())
     layers = []
     for k in range(5):
         layers += [Conv2d(2 if k == 0 else channels, channels, 3, padding=1), BatchNorm(channels), make(), MaxPool2d(2)]
@@ -247,11 +255,15 @@ def dvs_gesture_net(
     return Sequential(*layers, *head)
 
 
-def shd_net(features: int = 700, hidden: int = 256, classes: int = 20, layers: int = 1, neuron: Neuron | None = None):
+def shd_net(
+    features: int = 700, hidden: int = 256, classes: int = 20, layers: int = 1, neuron: Neuron | None = None
+) -> Sequential:
     """A recurrent network for the Spiking Heidelberg Digits.
 
     Recurrent hidden layers read spikes of 700 channels, and a leaky integrator is the readout. Source: Cramer et al.
     2022, doi:10.1109/TNNLS.2020.3044364.
+
+    ``[T, N, features]`` -> ``[T, N, classes]``.
 
     Args:
         features: number of inputs per step. Default 700.
@@ -260,7 +272,7 @@ def shd_net(features: int = 700, hidden: int = 256, classes: int = 20, layers: i
         layers: number of recurrent layers. Default 1.
         neuron: neuron layer that is copied. Default ``RecurrentLIF(tau=10)``.
     """
-    make = _copies(neuron, RecurrentLIF(tau=10.0))
+    make = copies_of(neuron or RecurrentLIF(tau=10.0))
     parts, before = [], features
     for _ in range(whole("shd_net: layers", layers)):
         parts += [Linear(before, hidden), make()]

@@ -7,6 +7,13 @@ from itertools import zip_longest
 import numpy as np
 
 
+def part(what, given, kind, default):
+    """Return a part of a trainer, or default() for None; refuse an object that is not of this class."""
+    if given is not None and not isinstance(given, kind):
+        raise TypeError(f"Trainer: {what} must be a {kind.__module__}.{kind.__name__}; got {given!r}")
+    return default() if given is None else given
+
+
 def first_bad(net):
     """Return the name of the first layer with a parameter, output or gradient that is not finite."""
     leaves = [(name, layer) for name, layer in net.named() if not layer.container]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import write_file
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -44,7 +46,7 @@ class MetricsLog:
         """
         self.history = list(history)
         if self.path is not None:
-            self.path.write_text("".join(json.dumps(metrics) + "\n" for metrics in history))
+            write_file(self.path, "".join(json.dumps(metrics) + "\n" for metrics in history))
 
     def append(self, metrics: dict) -> None:
         """Add an epoch."""

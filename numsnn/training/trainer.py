@@ -20,9 +20,9 @@ from ..layers.carry import need_declarations
 from ..losses import Loss, RateCrossEntropy
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..schedules import Cosine, Schedule
-from ..validate import positive, whole, within
+from ..validate import at_least, positive, whole
 from . import checkpoint
-from .checks import difference, first_bad, plain, writable_folder
+from .checks import difference, first_bad, part, plain, writable_folder
 from .interrupt import DelayedInterrupt
 from .metrics import Evaluation, MetricsLog
 from .room import largest_batch
@@ -59,6 +59,7 @@ class Trainer:
 
     Raises:
         ValueError: an argument is out of range.
+        TypeError: loss, optimizer or schedule is an object of another kind.
         DeviceError: the device is "cuda" but there is no CUDA device, or the software that it needs is not installed.
         OSError: the folder cannot be made or written to.
     """
@@ -80,18 +81,18 @@ class Trainer:
         on_epoch: Callable[[Trainer, dict], object] | None = None,
     ):
         self.net = net.to(device)
-        self.loss = loss or RateCrossEntropy()
-        self.optimizer = optimizer or Adam(2e-3)
-        self.schedule = schedule or Cosine()
+        self.loss = part("loss", loss, Loss, RateCrossEntropy)
+        self.optimizer = part("optimizer", optimizer, Optimizer, lambda: Adam(2e-3))
+        self.schedule = part("schedule", schedule, Schedule, Cosine)
         self.seed = whole("Trainer: seed", seed, 0)
         self.batch_size = whole("Trainer: batch_size", batch_size)
         self.truncate = None if truncate is None else whole("Trainer: truncate", truncate)
-        if self.truncate is not None and net.takes_pictures:
-            raise ValueError("Trainer: truncate needs inputs with a time axis; this network begins with a Repeat")
         if self.truncate is not None:
+            if net.takes_pictures:
+                raise ValueError("Trainer: truncate needs inputs with a time axis; this network begins with a Repeat")
             need_declarations(net, "Trainer: truncate")
         self.clip_norm = None if clip_norm is None else positive("Trainer: clip_norm", clip_norm)
-        self.save_every = within("Trainer: save_every", save_every, 0, math.inf)
+        self.save_every = at_least("Trainer: save_every", save_every, 0)
         self.on_batch, self.on_epoch = on_batch, on_epoch
         self.out = None if out is None else writable_folder(Path(out))
         self.epochs: Any = None
@@ -158,6 +159,7 @@ class Trainer:
             FileExistsError: the folder already holds a run and resume is False.
             CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
+        train = as_dataset(train, "train")
         if not self.net.built:
             sample, _ = train.batch(np.arange(min(self.batch_size, len(train))))
             self.net.build(sample.shape, self.seed)
@@ -235,9 +237,9 @@ class Trainer:
                 z = net.forward(x, replace(mode, track=False, inspect=True))
                 net.backward(self.loss(kernels, z, y, net.dtype)[1], need_dx=False)
             self._diverged("the gradient")
-        penalty = sum(getattr(layer, "penalty", 0.0) for layer in net.walk())
+        total = float(losses.mean(dtype=np.float64)) + net.total_penalty()
         self.optimizer.step(kernels, parameters, factor)
-        return readout, float(losses.mean(dtype=np.float64)) + penalty
+        return readout, total
 
     def _diverged(self, what):
         """Raise DivergenceError with the training step, the layer and the last good checkpoint."""
@@ -326,8 +328,7 @@ class Trainer:
         right, given = np.concatenate(labels), np.concatenate(answers)
         confusion = np.zeros((classes, classes), np.int64)
         np.add.at(confusion, (right, given), 1)
-        accuracy = float(np.mean(given == right))
-        return Evaluation(total / len(right), accuracy, confusion, time.perf_counter() - started)
+        return Evaluation(total / len(right), float(np.mean(given == right)), confusion, time.perf_counter() - started)
 
     def predict(self, x) -> np.ndarray:
         """Return the class of every sample, int64 ``[N]``, by the loss's rule: largest mean, maximum or first spike.
@@ -370,8 +371,7 @@ class Trainer:
 
     def _settings(self):
         """Return the settings that must be equal for a run to be resumed."""
-        parts = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
-        described = {name: part.description() for name, part in parts.items()}
+        described = {name: getattr(self, name).description() for name in ("loss", "optimizer", "schedule")}
         shared = ("seed", "batch_size", "truncate", "clip_norm")
         return described | {name: getattr(self, name) for name in shared}
 

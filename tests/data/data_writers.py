@@ -1,13 +1,13 @@
-"""Files of every format, written number by number from their definitions: no NumPy, nothing of what is tested."""
+"""Files of every format, written number by number from their definitions, without NumPy and without the tested code."""
 
 import struct
 
 EVENTS = [(3, 5, 100, 1), (33, 0, 250, 0), (0, 33, 250, 1), (17, 9, 8_000, 0), (1, 2, 300_000, 1)]
-"""x, y, t, p."""
+"""Events, each (x, y, t, p)."""
 
 
 def atis(events, overflow_at=()):
-    """Times are written less the 8192 us of every overflow mark in front; marks stand before the named events."""
+    """Write ATIS. Each overflow mark makes later times 8192 us smaller; a mark stands before each named event."""
     out, late = b"", 0
     for k, (x, y, t, p) in enumerate(events):
         if k in overflow_at:
@@ -19,7 +19,7 @@ def atis(events, overflow_at=()):
 
 
 def aedat2(events, header=b"#!AER-DAT2.0\r\n# created by a test\r\n"):
-    """DVS128: the column counted from the right, the row from below, polarity 0 brighter."""
+    """Write AEDAT 2.0 of a DVS128: columns count from the right, rows from below, and a 0 stands for p = 1."""
     out = header
     for x, y, t, p in events:
         out += struct.pack(">Ii", (127 - y) << 8 | (127 - x) << 1 | (1 - p), t)
@@ -51,7 +51,7 @@ def dat(events, header=b"% Data file containing CD events.\n% Version 2\n% Heigh
 
 
 def cifar(labels, pictures):
-    """pictures: row by row lists of (r, g, b)."""
+    """Write CIFAR; every picture is a list of rows of (r, g, b)."""
     out = b""
     for label, picture in zip(labels, pictures, strict=True):
         out += bytes(label)

@@ -1,10 +1,11 @@
-"""What the parsers promise of any bytes, and a coverage-guided fuzzer that looks for a counterexample.
+"""What the parsers promise for any bytes, and a coverage-guided fuzzer that looks for a counterexample.
 
     python tests/data/fuzz.py NAME [SECONDS]        # NAME: idx, cifar, atis, aedat2, aedat3, dat, gestures, npz
 
-needs atheris (pip install atheris), which is no dependency of the tests; `test_fuzz.py` checks the same promise on
-random damage. The first counterexample ends the run with a traceback and a file crash-*. HDF5 is not among them: its C
-library has endless loops, so lists are read in a process apart, which `test_hdf5.py` damages, hangs and kills.
+The fuzzer needs atheris (pip install atheris), which no test needs; `test_fuzz.py` checks the same promise on random
+damage. The first counterexample ends the run with a traceback and a file crash-*. HDF5 is not among the formats: its C
+library has endless loops, so a separate process reads HDF5, and `test_hdf5.py` damages its files, makes it hang and
+kills it.
 """
 
 import gzip
@@ -55,7 +56,7 @@ SEEDS = {
 
 
 def check(name, data) -> bool:
-    """Whether the parser takes the data; anything but a result or a FormatError of one line goes through."""
+    """Return whether the parser takes the data. Let every error through that is not a FormatError of one line."""
     try:
         result = PARSERS[name](data)
     except FormatError as error:
@@ -80,7 +81,7 @@ def main():
                 atheris.instrument_func(function) if hasattr(function, "__code__") else None
     with tempfile.TemporaryDirectory() as folder:
         for k, seed in enumerate(SEEDS[name]):
-            check(name, seed)  # compiles, which must not count as a hang
+            check(name, seed)  # the first call compiles, which must not count as a hang
             (Path(folder) / f"seed-{k}").write_bytes(seed)
         limits = [f"-max_total_time={seconds}", "-max_len=8192", "-timeout=10", "-rss_limit_mb=2048"]
         atheris.Setup([sys.argv[0], *limits, folder], lambda data: check(name, data))

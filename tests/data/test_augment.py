@@ -1,4 +1,4 @@
-"""Augmentation: each change does what it says, and all are functions of (seed, epoch, index) alone."""
+"""Augmentation: each change does what it says, and all depend on (seed, epoch, index) alone."""
 
 import numpy as np
 import pytest
@@ -76,7 +76,7 @@ def test_roll():
 
 
 class Fixed:
-    """A generator whose uniform numbers are at the upper end."""
+    """A generator whose uniform numbers are always at the upper end."""
 
     def uniform(self, low, high):
         return high
@@ -187,7 +187,7 @@ def test_hot_pixels():
 def test_denoise():
     x, y, t = [3, 4, 8, 3, 3], [3, 3, 8, 3, 4], [0, 50, 60, 70, 500]
     rest = on_events.Denoise(100)(Events(x, y, t, [0] * 5, (9, 11)), rng())
-    assert rest.t.tolist() == [50, 70]  # the first has no past, the third no neighbour, the last comes too late
+    assert rest.t.tolist() == [50, 70]  # the first has no past, the third has no neighbour, the last is late
 
 
 # --- seeds, epochs, the loader ---

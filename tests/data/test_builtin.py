@@ -1,4 +1,4 @@
-"""Built-in datasets: the digits that ship with the package, MNIST from its files, and load's errors."""
+"""Built-in datasets: the digits that ship with the package, MNIST from its files, and the errors of `load`."""
 
 import ast
 import gzip
@@ -20,7 +20,7 @@ MNIST = ROOT.parent / "shared" / "data" / "mnist8k"
 
 
 def rows(*parts):
-    """Picture and label of every sample as bytes."""
+    """The picture and the label of every sample as bytes."""
     return [x.tobytes() + bytes([y]) for part in parts for x, y in zip(part.x, part.y, strict=True)]
 
 
@@ -50,7 +50,7 @@ def test_digits_are_stratified():
 
 def test_digits_parts_are_disjoint():
     train, test = load("digits")
-    assert len(set(rows(train, test))) == 1797  # also: no picture is there twice
+    assert len(set(rows(train, test))) == 1797  # this also shows that no picture is there twice
 
 
 def test_digits_are_the_source():
@@ -71,7 +71,7 @@ def test_digits_script_makes_the_shipped_file(tmp_path):
         assert f"{out.stat().st_size} bytes" in printed
         assert list(out.parent.glob("*.part")) == []
     assert outs[0].read_bytes() == outs[1].read_bytes()
-    # Content, not bytes: another zlib packs the same numbers differently.
+    # The contents are compared, not the bytes, because another zlib packs the same numbers differently.
     shipped = ROOT / "numsnn" / "data" / "files" / "digits.npz"
     with np.load(outs[0], allow_pickle=False) as made, np.load(shipped, allow_pickle=False) as there:
         assert sorted(made.files) == sorted(there.files)
@@ -133,7 +133,7 @@ def test_unknown_recordings():
 
 
 def idx(array):
-    """Bytes of a uint8 IDX file."""
+    """The bytes of a uint8 IDX file."""
     return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
@@ -147,7 +147,7 @@ def mnist_arrays(prefix, n):
 
 @pytest.fixture
 def mnist(tmp_path):
-    """A folder with 12 training and 5 test samples, one half of the files gzipped."""
+    """A folder with 12 training and 5 test samples; the files of pictures are gzipped."""
     for name, array in (mnist_arrays("train", 12) | mnist_arrays("t10k", 5)).items():
         if "images" in name:
             (tmp_path / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
@@ -208,7 +208,7 @@ def test_mnist_counts_must_match(mnist):
     ],
 )
 def test_mnist_files_of_another_kind(mnist, name, array, message):
-    (mnist / name).write_bytes(idx(array.astype(np.uint8)))  # found before the .gz of the same name
+    (mnist / name).write_bytes(idx(array.astype(np.uint8)))  # this file is found before the .gz of the same name
     with pytest.raises(ValueError, match=message):
         load("mnist", dir=mnist)
 
@@ -252,17 +252,19 @@ def test_options():
         load("mnist")
 
 
-# the room
+# imports
 
 
 def test_data_stands_alone():
-    """At import it needs only the standard library, NumPy, itself, `numsnn.names` and `numsnn.validate`."""
+    """At import `numsnn.data` needs only the standard library, NumPy, itself, and three modules that import nothing of
+    numsnn."""
+    alone = ("names", "validate", "files")
     package = Path(numsnn.data.__file__).parent
     for path in package.rglob("*.py"):
-        depth = len(path.relative_to(package).parts)  # so many dots lead to numsnn.data itself
+        depth = len(path.relative_to(package).parts)  # this many dots lead to numsnn.data itself
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ImportFrom) and node.level:
-                inside = node.level <= depth or (node.level == depth + 1 and node.module in ("names", "validate"))
+                inside = node.level <= depth or (node.level == depth + 1 and node.module in alone)
                 assert inside, f"{path}:{node.lineno} leaves numsnn.data"
                 continue
             names = [node.module] if isinstance(node, ast.ImportFrom) else []

@@ -1,4 +1,4 @@
-"""Dataset and as_dataset: what a batch holds, and that nothing broken gets in."""
+"""`Dataset` and `as_dataset`: what a batch holds, and which samples and labels are refused."""
 
 import re
 
@@ -40,7 +40,7 @@ def test_batch_takes_in_order_and_scales():
     assert x.dtype == np.float32 and x.flags.c_contiguous
     assert y.dtype == np.int64
     np.testing.assert_array_equal(y, [1, 0, 1])
-    # One rounding of the scale, one of the product.
+    # The scale is rounded once, and so is the product.
     np.testing.assert_allclose(x, pictures()[[4, 0, 4]] / 255.0, rtol=2 * np.finfo(np.float32).eps)
 
 

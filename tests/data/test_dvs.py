@@ -1,4 +1,4 @@
-"""The simulated event camera: what a pixel must do in closed form, what a recording must be like, and seeds."""
+"""The simulated event camera: pixels against closed forms, properties of recordings, and seeds."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ QUIET = {"mismatch": 0.0, "noise": 0.0}
 
 
 def edge(width=10):
-    """Left half black, right half white."""
+    """A picture whose left half is black and whose right half is white."""
     picture = np.zeros((width, width))
     picture[:, width // 2 :] = 1
     return picture
@@ -22,11 +22,11 @@ def test_saccades():
     assert motion.shape == (9, 2)
     np.testing.assert_allclose(motion[[0, 2, 4, 8]], [(0, 0), (2, -1), (4, -2), (4, 0)], atol=1e-12)
     steps = np.linalg.norm(np.diff(motion[:5], axis=0), axis=1)
-    assert steps[0] < steps[1] and abs(steps[0] - steps[3]) < 1e-12  # from rest to rest
+    assert steps[0] < steps[1] and abs(steps[0] - steps[3]) < 1e-12  # the motion begins and ends at rest
 
 
 def test_events_of_a_slow_edge_are_where_and_when_the_formula_says():
-    """The picture moves left at 1 pixel in 100 ms; light between two pixels grows linearly, and so events come at the
+    """The picture moves left by 1 pixel in 100 ms. The light between two pixels grows linearly, so events come at the
     times that invert log(light + ambient)."""
     ambient, threshold = 0.1, 0.3
     sensor = Sensor((10, 10), threshold, ambient=ambient, refractory=1, **QUIET)
@@ -67,7 +67,7 @@ def test_noise_has_its_rate():
 
 
 def test_mismatch_belongs_to_the_sensor():
-    """Pixels of one column see the same edge; with mismatch they answer differently, in every recording alike."""
+    """Pixels of one column see the same edge. Mismatch makes their answers differ, equally in every recording."""
     quiet = {"mismatch": 0.3, "noise": 0.0}
     motion = saccades([(1, 0), (-1, 0)])
     first, again = (Sensor((12, 12), **quiet).record(edge(), motion, index=k) for k in (0, 1))
@@ -106,8 +106,8 @@ def test_bad_arguments(make, message):
 
 @pytest.mark.parametrize("ulps", range(-3, 4))
 def test_blindness_that_ends_between_two_steps(ulps):
-    """A pixel sees its first event, grows much brighter while it is blind, and its blindness ends just when a step does
-    behind which nothing moves: it takes the level there and is silent."""
+    """A pixel sees its first event and grows much brighter while it is blind. Its blindness ends just when a step does
+    after which nothing moves: it takes the level of that moment and stays silent."""
     step, ambient, threshold = 1000, 0.1, 0.3
     motion = np.array([[-0.5, 0], [-0.45, 0], [0.5, 0], [0.5, 0], [0.5, 0]])  # light of column 2: 0, 0.05, 1, 1, 1
     first = step * threshold / (np.log(0.05 + ambient) - np.log(ambient))

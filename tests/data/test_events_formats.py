@@ -25,7 +25,7 @@ NMNIST = Path(__file__).resolve().parents[3] / "shared" / "data" / "nmnist_sampl
 
 
 def rows(events):
-    """(x, y, t, p) of every event."""
+    """(x, y, t, p) of every event, in a list."""
     return list(zip(*(getattr(events, name).tolist() for name in "xytp"), strict=True))
 
 
@@ -198,7 +198,7 @@ LONG = {
 @pytest.mark.parametrize("read", LONG)
 @pytest.mark.parametrize("broken", [lambda data: data, lambda data: b"?" + data, lambda data: data[:-3]])
 def test_long_files(read, broken, tmp_path, monkeypatch):
-    """Memory of their own for long files: the same events, and the same faults."""
+    """Long files are read into memory of their own; their events and their faults are the same."""
     monkeypatch.setattr("numsnn.data.formats.header.LONG", 1)
     parse, data = LONG[read]
     path = tmp_path / "long"

@@ -1,4 +1,4 @@
-"""Frames: against a count in plain Python, at every border; the loader's threads."""
+"""Frames compared with a count in plain Python, at every border, and the threads of the loader."""
 
 import threading
 
@@ -18,7 +18,7 @@ def recording(n=500, size=(8, 10), seed=0, polarities=2, last=30_000):
 
 
 def naive(events, steps, by="time", duration=None, pool=1):
-    """One event after another, from the definition."""
+    """Count one event after another, from the definition."""
     height, width = events.size
     high = 1 if height == 1 else height // pool
     out = np.zeros((steps, high, width // pool, events.polarities), np.float32)
@@ -143,7 +143,7 @@ def test_order_does_not_depend_on_workers(workers, drop_last):
 
 
 class Watched:
-    """Counts the batches that were made, and fails at one."""
+    """A source that counts the batches it makes, and fails at one sample."""
 
     def __init__(self, fail_at=None):
         self.made, self.fail_at, self.lock = 0, fail_at, threading.Lock()

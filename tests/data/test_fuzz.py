@@ -1,6 +1,6 @@
-"""Damaged files of every format: a parser gives events or a FormatError, and takes memory for bytes that are there.
+"""Damaged files of every format: a parser gives events or a FormatError, and takes memory only for what is there.
 
-`check` is what a coverage-guided fuzzer may call as well: ``python tests/data/fuzz.py`` does, where atheris is there.
+A coverage-guided fuzzer may call `check` as well; ``python tests/data/fuzz.py`` does so where atheris is installed.
 """
 
 import tracemalloc
@@ -46,7 +46,7 @@ def test_any_bytes_behind_a_good_start(name):
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_memory_follows_the_file(name):
-    """Numbers near the ends of the integers in every place: no claim makes a parser ask for much memory."""
+    """Numbers near the ends of the integers, in every place, do not make a parser ask for much memory."""
     seed = SEEDS[name][0]
     check(name, seed)
     tracemalloc.start()

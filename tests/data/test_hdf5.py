@@ -1,4 +1,4 @@
-"""Damaged HDF5: what hangs, kills or bloats the C library is one error."""
+"""Damaged HDF5: what makes the C library hang, crash or take too much memory becomes an error of one line."""
 
 import json
 import subprocess
@@ -23,16 +23,16 @@ def shd(tmp_path):
 
 
 def replaced(monkeypatch, code):
-    """Let a process of that code stand in for the one that reads."""
+    """Let a process that runs this code take the place of the one that reads."""
     monkeypatch.setattr(hdf5_apart, "COMMAND", [sys.executable, "-I", "-c", code])
 
 
 @pytest.fixture
 def trap(shd):
-    """An object of the global heap whose length leads behind its end: libhdf5 2.0 looks for the next one for ever."""
+    """A file in which an object leads past the end of the global heap: libhdf5 2.0 looks for the next one for ever."""
     data = bytearray(shd.read_bytes())
     heap = data.index(b"GCOL")
-    assert data[heap + 24] == 6  # bytes in the first object: three times in half precision
+    assert data[heap + 24] == 6  # the first object has 6 bytes: three spike times in half precision
     data[heap + 24] = 127
     shd.write_bytes(data)
     return shd
@@ -48,7 +48,7 @@ def test_library_that_hangs(trap, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the processor's time")
 def test_process_left_alone(trap):
-    """Nobody waits for it, as after the death of its parent: it ends by itself."""
+    """A process that nobody waits for, because its parent has died, ends by itself."""
     order = {"modules": sys.path, "path": str(trap), "what": "spikes", "first": 0, "last": None}
     command = [*hdf5_apart.COMMAND, json.dumps(order | {"memory": 1 << 30, "seconds": 1})]
     assert b'"end"' not in subprocess.run(command, capture_output=True, timeout=60).stdout
@@ -57,7 +57,7 @@ def test_process_left_alone(trap):
 def test_process_that_sleeps(shd, monkeypatch):
     replaced(monkeypatch, "import time; time.sleep(60)")
     monkeypatch.setattr(hdf5_apart, "SECONDS", 0.2)
-    monkeypatch.setattr(hdf5_apart, "BYTES_A_SECOND", 1e9)
+    monkeypatch.setattr(hdf5_apart, "BYTES_PER_SECOND", 1e9)
     for read in (read_spike_labels, lambda path: read_spike_names(path, 20), lambda path: next(read_spikes(path))):
         with pytest.raises(FormatError, match=r"shd\.h5: byte 0: damaged: reading did not end within 0 s"):
             read(shd)
@@ -66,7 +66,7 @@ def test_process_that_sleeps(shd, monkeypatch):
 def test_time_grows_with_the_file(shd, monkeypatch):
     replaced(monkeypatch, "import time; time.sleep(60)")
     monkeypatch.setattr(hdf5_apart, "SECONDS", 0.0)
-    monkeypatch.setattr(hdf5_apart, "BYTES_A_SECOND", shd.stat().st_size)
+    monkeypatch.setattr(hdf5_apart, "BYTES_PER_SECOND", shd.stat().st_size)
     with pytest.raises(FormatError, match="within 1 s"):
         read_spike_labels(shd)
 
@@ -102,7 +102,7 @@ def test_memory(tmp_path):
 
 
 def test_blocks_and_threads(tmp_path):
-    """More recordings than a message holds, from several threads, as `data_prep` reads them."""
+    """Several threads read more recordings than a message holds, as `data_prep` does."""
     rng = np.random.default_rng(0)
     units = [rng.integers(0, 700, n).tolist() for n in rng.integers(0, 9, 150)]
     write_spikes(tmp_path / "shd.h5", [[0.5] * len(one) for one in units], units, [1] * 150)

@@ -1,4 +1,4 @@
-"""IDX: files written here byte by byte, every way they can be broken, and the real ones."""
+"""IDX: files that are written here byte by byte, every way in which they can be broken, and the real files."""
 
 import gzip
 import itertools
@@ -16,7 +16,7 @@ from numsnn.data.formats import FormatError, parse_idx, read_idx
 
 MNIST = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist8k"
 
-# type code, struct's letter, dtype, values with both ends of the range
+# Each row: the type code, the letter of struct, the dtype, and values that include both ends of the range.
 TYPES = [
     (0x08, "B", np.uint8, [0, 1, 254, 255]),
     (0x09, "b", np.int8, [-128, -1, 0, 127]),
@@ -28,13 +28,13 @@ TYPES = [
 
 
 def write_idx(code, letter, shape, values):
-    """The format from its definition: one number after another, no NumPy."""
+    """Write the format from its definition: one number after another, without NumPy."""
     header = bytes([0, 0, code, len(shape)]) + b"".join(struct.pack(">I", n) for n in shape)
     return header + b"".join(struct.pack(">" + letter, v) for v in values)
 
 
 def small():
-    """uint8 [2, 3]: 4 + 8 bytes of header, 6 of body."""
+    """A file of uint8 [2, 3]: 4 + 8 bytes of header and 6 of body."""
     return write_idx(0x08, "B", (2, 3), range(6))
 
 
@@ -51,7 +51,7 @@ def test_every_type(code, letter, dtype, values, pack):
 def test_every_shape(shape):
     array = parse_idx(write_idx(0x0B, "h", shape, range(24)))
     assert array.shape == shape
-    for place, index in enumerate(itertools.product(*map(range, shape))):  # last dimension fastest
+    for place, index in enumerate(itertools.product(*map(range, shape))):  # the last dimension runs fastest
         assert array[index] == place
 
 
@@ -123,7 +123,7 @@ def test_corrupt_gzip():
 
 
 def peak_memory(data):
-    """Bytes at most in use while data are refused."""
+    """The largest number of bytes in use while the data are refused."""
     tracemalloc.start()
     try:
         with pytest.raises(FormatError):
@@ -164,7 +164,7 @@ def parses_or_refuses(data):
         return
     assert array.ndim >= 1 and array.size > 0
     assert array.dtype in [dtype for _, _, dtype, _ in TYPES]
-    assert array.nbytes <= 1032 * len(data)  # deflate's best ratio: nothing was made up
+    assert array.nbytes <= 1032 * len(data)  # the best ratio of deflate, so nothing was made up
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
@@ -199,6 +199,6 @@ def test_real_mnist_files(prefix, n):
     assert (y.shape, y.dtype) == ((n,), np.uint8)
     assert (x.min(), x.max()) == (0, 255)
     assert set(y.tolist()) == set(range(10))
-    # Pictures, not shifted bytes: ink in the middle, none at the border.
+    # The bytes are not shifted: the pictures have ink in the middle and none at the border.
     assert x[:, 8:20, 8:20].mean() > 50
     assert x[:, 0].max() == 0

@@ -7,7 +7,7 @@ from numsnn.data import Dataset, Loader
 
 
 def numbered(n=10):
-    """x holds the number of the sample, so a batch tells which samples it is made of."""
+    """A dataset whose x holds the number of the sample, so that a batch tells which samples it is made of."""
     return Dataset(np.arange(n, dtype=np.float32)[:, None], np.arange(n) % 3)
 
 

@@ -1,4 +1,4 @@
-"""CIFAR, SHD and SSC, events in .npz and HDF5."""
+"""Parsers of CIFAR, of SHD and SSC, and of events in .npz and HDF5."""
 
 import io
 import pickle
@@ -21,7 +21,7 @@ from numsnn.data.formats import (
 
 
 def pictures(n):
-    """Row by row (r, g, b), different in every place."""
+    """Pictures as lists of rows of (r, g, b), different in every place."""
     return [
         [[((k + r + c) % 256, (3 * r + k) % 256, (7 * c + k) % 256) for c in range(32)] for r in range(32)]
         for k in range(n)
@@ -60,7 +60,7 @@ def test_cifar_classes():
 
 
 def write_spikes(path, times, units, labels):
-    """As the publisher's files: lists of different lengths in half precision."""
+    """Write a file like the publisher's: lists of different lengths in half precision."""
     with h5py.File(path, "w") as file:
         kinds = {"times": np.float16, "units": np.uint16}
         for name, lists in (("times", times), ("units", units)):

@@ -1,5 +1,5 @@
-"""Preparation: resumed, killed, on any number of threads and on a full disk it ends in the same file or in none; and
-every script, on small raw files in the layout of the real ones."""
+"""Preparation: it ends in the same file or in none, even if it is killed and resumed, on any number of threads, and on
+a full disk. Every script runs on small raw files in the layout of the real ones."""
 
 import os
 import subprocess
@@ -172,7 +172,7 @@ GESTURES = "class,startTime_usec,endTime_usec\n1,0,8000\n11,8000,400000\n"
 
 
 def layout(name, raw):
-    """Raw files as published, but few."""
+    """Write a few raw files in the layout in which they are published."""
     if name in ("mnist", "fashion_mnist", "mnist_dvs"):
         write(raw, mnist_files())
     elif name == "cifar10":

@@ -1,4 +1,4 @@
-"""Stores: what was written comes back, from memory and from the file; damage and wrong use are named; nothing half."""
+"""Stores: what was written comes back from memory and from the file, damage is named, and no half file is left."""
 
 import subprocess
 import sys
@@ -146,7 +146,7 @@ def test_cut_off_anywhere(tmp_path):
 
 
 def read_all(path, memory):
-    """Whatever the damage: a result or a FormatError, nothing else."""
+    """Read all events, or return None if the file is refused. No damage may raise anything but a FormatError."""
     try:
         with data.open(path, memory) as store:
             return [store.train.events(k).t.tolist() for k in range(len(store.train))]
@@ -164,7 +164,7 @@ def test_flipped_bits(memory, tmp_path):
     path.write_bytes(whole)
     with h5py.File(path) as file:
         chunks = [file[f"train/{name}"].id.get_chunk_info(0) for name in ("address", "time", "offset", "y")]
-    for chunk in chunks:  # checksums: no damage to the numbers themselves goes unseen
+    for chunk in chunks:  # checksums find any damage to the numbers themselves
         place = chunk.byte_offset + chunk.size // 2
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         assert read_all(path, memory) is None
@@ -192,8 +192,19 @@ def test_spoiled_stores(spoil, message, tmp_path):
 def test_an_event_outside_the_sensor(tmp_path):
     with h5py.File(write_recordings(tmp_path / "events.h5"), "r+") as file:
         file["train/address"][7] = 240
-    with pytest.raises(FormatError, match="recording 0 has an event outside the sensor"):
-        data.open(tmp_path / "events.h5").train.frames(4).batch([0])
+    for memory in (2**20, 0):
+        with pytest.raises(FormatError, match="recording 0 has an event outside the sensor"):
+            data.open(tmp_path / "events.h5", memory).train.frames(4).batch([0])
+
+
+def test_a_part_in_memory_is_checked_once(tmp_path, monkeypatch):
+    """Its addresses are checked when they are read from the file, and not again in every epoch."""
+    train = data.open(write_recordings(tmp_path / "events.h5")).train
+    checked = []
+    monkeypatch.setattr(train, "_check", lambda name, found, first=0: checked.append(name))
+    for _ in range(2):
+        train.frames(4).batch(range(len(train)))
+    assert train.in_memory and sorted(checked) == ["address", "time"]
 
 
 def test_unknown_part(tmp_path):
@@ -225,7 +236,7 @@ def test_wrong_samples(tmp_path):
             writing(tmp_path / "new.h5", kind, "new", "abc", size=(12, 10)) as writer,
         ):
             writer.append(part, samples, labels)
-        assert list(tmp_path.iterdir()) == []  # nothing half
+        assert list(tmp_path.iterdir()) == []  # no half file is left
 
 
 def test_save_wants_parts_that_fit(tmp_path):

@@ -1,9 +1,10 @@
-"""`diagnose`: exact numbers on networks worked out by hand, hints for provoked faults, and nothing touched."""
+"""`diagnose` and `record_spikes`: numbers that are worked out by hand, an unchanged network, plain data and text."""
 
 import json
 
 import numpy as np
 import pytest
+from diagnosed import by_hand, current_net, targets, trained
 
 from numsnn.diagnostics import Diagnosis, diagnose, record_spikes
 from numsnn.errors import ShapeError
@@ -26,21 +27,9 @@ from numsnn.losses import TET, RateCrossEntropy
 from numsnn.pda import PDA
 from numsnn.psg import PSG, Surrogate
 
-TARGETS = [("reference", "float32"), ("reference", "float64"), ("cpu", "float32"), ("cpu", "float64")]
-targets = pytest.mark.parametrize(("device", "dtype"), TARGETS)
-
-
-def by_hand(device="reference", dtype="float32", **options):
-    """Three neurons without memory whose input currents are 0, 8 and 1 times one number a sample and step."""
-    net = Sequential(Linear(1, 3, bias=False), LIF(beta=0.0, surrogate=Surrogate("rectangle"), **options))
-    x = np.array([[[1.0], [0.5]], [[0.25], [1.0]]], dtype)
-    net.to(device, dtype).build(x.shape)
-    net.layers[0].weight.value[...] = [[0, 8, 1]]
-    return net, x
-
 
 def picture_net(**lif):
-    """Everything at once: a Repeat, residual blocks, normalisation, dropout, learned values, PDA."""
+    """A network with Repeat, Residual, normalisation, dropout, learned values and PDA, its input and labels."""
     psg = PSG("triangle", per="channel")
     lif = {"v_threshold": 0.5, "learn_tau": True, "learn_threshold": True, "pda": True, "surrogate": psg, **lif}
     net = Sequential(
@@ -57,34 +46,21 @@ def picture_net(**lif):
     return net, x, np.arange(6) % 5
 
 
-def current_net(shape=(4, 8, 6), gain=1.0, **lif):
-    """One neuron layer whose input current is the input itself, normal around 0.3."""
-    x = np.random.default_rng(1).normal(0.3, 0.8, shape) * gain
-    return Sequential(LIF(**lif)), x.astype(np.float32)
-
-
-def trained(net, x, y, batches=3):
-    net.build(x.shape)
-    for _ in range(batches):
-        z = net.forward(net.admit(x), TRAINING)
-        net.backward(RateCrossEntropy()(net.kernels, z, y)[1], False)
-    return net
-
-
 # --- exact numbers ---------------------------------------------------------------------------------------------
 
 
 @targets
 def test_numbers_worked_out_by_hand(device, dtype):
     (row,) = diagnose(*by_hand(device, dtype)).layers
-    # currents: 0; 8, 4 | 2, 8; 1, 0.5 | 0.25, 1. Threshold 1, seen are potentials from 0.5 to 1.5.
+    # The currents of the three neurons are 0; 8, 4 | 2, 8; 1, 0.5 | 0.25, 1, where | separates the steps. The threshold
+    # is 1, and the surrogate sees potentials from 0.5 to 1.5.
     assert (row.name, row.steps, row.samples, row.units) == ("lif1", 2, 2, 3)
     assert row.rate == 6 / 12
     assert row.silent == row.saturated == 1 / 3
     u = np.array([0, 0, 0, 0, 8, 4, 2, 8, 1, 0.5, 0.25, 1])
     assert row.mean == u.mean()
     assert row.std == pytest.approx(u.std(), rel=1e-15)
-    assert row.undesired == (4 / 6, 5 / 6)  # 0.5 lies on the edge of the rectangle, which is within
+    assert row.undesired == (4 / 6, 5 / 6)  # 0.5 lies on the rectangle's edge, which belongs to it
     assert row.undesired_share == 9 / 12
     assert row.shift == pytest.approx((3 * 0.0625, -3 * 0.0625), abs=1e-15)
     assert (row.width, row.threshold, row.leak) == ((1.0,), (1.0,), (0.0,))
@@ -94,7 +70,7 @@ def test_numbers_worked_out_by_hand(device, dtype):
 
 
 def test_at_rest_a_triangle_sees_nothing():
-    """Its density is zero where it ends: silent neurons at rest, a width below the threshold, get no gradient."""
+    """Neurons at rest lie one width below the threshold, where the density of a triangle becomes 0."""
     net = Sequential(LIF(surrogate=Surrogate("triangle")))
     (row,) = diagnose(net, np.zeros((2, 3, 4), np.float32)).layers
     assert row.undesired == (1.0, 1.0)
@@ -105,8 +81,8 @@ def test_units_are_channels_times_positions():
     net.build((3, 2, 4, 5, 1))
     net.layers[0].weight.value[...] = [1, 0]
     x = np.zeros((3, 2, 4, 5, 1), np.float32)
-    x[:, :, 0] = 1  # five positions always
-    x[0, 1, 1, 0] = 1  # one position in one sample and step
+    x[:, :, 0] = 1  # five positions are always active
+    x[0, 1, 1, 0] = 1  # one position is active in one sample and step
     (row,) = diagnose(net, x).layers
     assert row.units == 40
     assert row.saturated == 5 / 40
@@ -130,7 +106,7 @@ def test_shift_is_the_potentials_mean_less_the_currents(device, dtype, v_reset, 
     target = x.mean((0, 1), dtype=np.float64) if pda is None or pda.target is None else pda.target
     (row,) = diagnose(net, x).layers
     assert 0.05 < row.rate < 0.6
-    # u carries a rounding of eps a term, at |u| < 4, and decay_input divides it by a gain of at least 1/6
+    # Every term adds a rounding of eps to u, with |u| < 4, and decay_input divides the sum by a gain of at least 1/6.
     assert row.shift == pytest.approx((u.mean(1) - target).mean(1), abs=100 * float(np.finfo(dtype).eps))
     if pda is not None and pda.target is None and not decay_input:
         assert row.shift[0] == pytest.approx(
@@ -357,7 +333,7 @@ def test_round_trip_through_json():
 
 
 def test_how_products_were_computed():
-    """As the network was asked to, and told in the text; runs of earlier versions did not note it down."""
+    """The diagnosis and its text tell how each product was computed; those of earlier versions did not."""
     net, x, y = picture_net()
     set_route(net, "dense")
     report = diagnose(net, x, y)
@@ -401,124 +377,3 @@ def test_text_of_a_network_without_neurons():
     assert report.hints == ()
     assert str(report).startswith("parameter")
     assert str(report).endswith("Nothing looks wrong.")
-
-
-# --- hints -----------------------------------------------------------------------------------------------------
-
-
-def hints(net, x, *labels, **options):
-    return "\n".join(diagnose(net, x, *labels, **options).hints)
-
-
-def test_a_healthy_network_has_no_hints():
-    net = Sequential(
-        Linear(8, 32), BatchNorm(32), LIF(pda=True), Linear(32, 32), BatchNorm(32), LIF(pda=True), Linear(32, 4)
-    )
-    x = np.random.default_rng(0).normal(size=(4, 32, 8)).astype(np.float32)
-    trained(net, x, np.arange(32) % 4, batches=40)
-    assert diagnose(net, x, np.arange(32) % 4).hints == ()
-
-
-def test_hint_of_a_silent_layer():
-    net, x = current_net(gain=1e-3)
-    assert "lif1 is nearly silent (rate 0.0 %, 100.0 % of its units never fired): lower v_threshold" in hints(net, x)
-
-
-def test_a_few_chances_do_not_make_a_unit_silent_or_saturated():
-    x = np.zeros((1, 1, 100), np.float32)
-    x[..., :5] = 2  # 5 % fire
-    net = Sequential(LIF(surrogate=Surrogate("arctan")))
-    assert diagnose(net, x).layers[0].silent == 0.95
-    assert "silent" not in hints(net, x)
-    assert "lif1 is nearly silent (rate 5.0 %, 95.0 %" in hints(net, np.repeat(x, 16, axis=1))
-
-
-def test_hint_of_a_saturated_layer():
-    net, x = by_hand()
-    net.layers[0].weight.value[...] = 100
-    assert "lif1 is saturated (rate 100.0 %, 100.0 % of its units always fired): raise v_threshold" in hints(net, x)
-
-
-def test_hint_of_a_narrow_surrogate():
-    net, x = current_net(surrogate=Surrogate("triangle", width=0.01))
-    assert "lif1's surrogate window is too narrow" in hints(net, x)
-    assert "larger width (now 0.01)" in hints(net, x)
-
-
-def test_hint_of_a_shift():
-    x = np.random.default_rng(0).normal(0.2, 2.0, (6, 64, 8)).astype(np.float32)
-    text = hints(Sequential(LIF(beta=0.9)), x)
-    assert "thresholds below its mean input current or PDA's target (step 6): give it pda=PDA()" in text
-    assert "its PDA does not follow fast enough" in hints(Sequential(LIF(beta=0.9, pda=True)), x)
-    net = Sequential(LIF(beta=0.9, pda=PDA(momentum=0.5))).build(x.shape)
-    for _ in range(50):
-        net.forward(x, TRAINING)
-    assert "thresholds" not in hints(net, x)
-
-
-def deep(scale):
-    """Three layers, the last one's weights scaled: the gradients of the first two scale alike."""
-    surrogate = Surrogate("arctan")
-    net = Sequential(*[layer for _ in range(3) for layer in (Linear(16, 16), LIF(surrogate=surrogate))], Linear(16, 2))
-    x = np.random.default_rng(0).normal(size=(2, 32, 16)).astype(np.float32)
-    net.build(x.shape)
-    net.layers[4].weight.value[...] *= scale
-    return net, x, np.arange(32) % 2
-
-
-def test_hint_of_a_vanishing_gradient():
-    assert "gradient" not in hints(*deep(1))
-    assert "almost no gradient reaches lif1, lif2: widen the surrogates" in hints(*deep(1e-7))
-
-
-def test_hint_where_no_gradient_arrives_at_all():
-    net, x = by_hand()
-    net.layers[0].weight.value[...] = 100  # beyond the rectangle
-    assert "almost no gradient reaches lif1:" in hints(net, x, np.array([0, 1]))
-
-
-def test_hint_of_an_exploding_gradient():
-    assert "gradients explode towards lif1, lif2 (over 1000 times lif3's): clip their norm" in hints(*deep(1e5))
-
-
-def test_a_width_may_stay_at_the_lower_bound_that_nobody_set():
-    for width, hinted in ((1.0, False), (20.0, True)):
-        net, x = current_net(surrogate=PSG("triangle", width=width))
-        assert ("width is at its" in hints(net, x)) == hinted
-
-
-@pytest.mark.parametrize(("side", "bound"), [("lower", 0.05), ("upper", 20.0)])
-def test_hint_of_a_width_at_its_bound(side, bound):
-    net, x = current_net(surrogate=PSG("triangle", width=bound, bounds=(0.05, 20)))
-    assert f"lif1's width is at its {side} bound {bound:g}: widen PSG's bounds" in hints(net, x)
-    net, x = current_net(surrogate=PSG("triangle", per="channel", bounds=(0.05, 20)))
-    net.build(x.shape)
-    net.layers[0].width.parameter.value[:2] = np.log(bound)
-    assert f"at its {side} bound {bound:g} in 2 of 6 channels" in hints(net, x)
-
-
-@targets
-def test_hints_of_numbers_that_are_not_finite(device, dtype):
-    net = Sequential(Linear(5, 8), LIF(learn_threshold=True), Linear(8, 6), LIF(), Linear(6, 3)).to(device, dtype)
-    x = np.random.default_rng(0).random((3, 4, 5)).astype(dtype)
-    net.build(x.shape)
-    parameters = dict(net.parameters())
-    parameters["linear2.weight"].value[0, 0] = np.nan
-    parameters["lif1.log_threshold"].value[:] = np.nan
-    parameters["linear3.bias"].value[:] = np.inf
-    report = diagnose(net, x, np.arange(4) % 3)
-    text = "\n".join(report.hints)
-    assert "values are not finite in lif1.log_threshold (100.0 %), linear2.weight (2.1 %), linear3.bias" in text
-    assert "potentials are not finite in lif2 (16.7 %): " in text
-    assert "the loss is not finite" in text
-    assert "gradients are not finite in " in text
-    assert "silent" not in text  # a consequence, not a cause
-    assert report.loss is None
-    first, second = report.layers
-    assert first.threshold == (None,)
-    assert first.undesired == (1.0, 1.0, 1.0)
-    assert second.mean is second.std is None
-    assert second.nonfinite == pytest.approx(1 / 6)
-    assert sum(second.counts) == pytest.approx(5 / 6 * 72, abs=1)
-    assert Diagnosis.from_dict(json.loads(json.dumps(report.to_dict(), allow_nan=False))) == report
-    assert "not finite" in str(report)

@@ -1,6 +1,6 @@
-"""check_gradients itself: that it can fail, what it does at kinks, what it leaves alone, says and refuses.
+"""`check_gradients`: it finds wrong gradients, avoids kinks, leaves the network alone, and names what it refuses.
 
-That the gradients are right is proved layer by layer in tests/layers/test_gradients.py.
+tests/layers/test_gradients.py proves layer by layer that the gradients are right.
 """
 
 import numpy as np
@@ -118,7 +118,7 @@ def test_a_detached_reset_is_checked_attached():
 
 
 def test_tolerance_decides():
-    """Up to what rounding leaves visible: a stricter one neither refuses what is right nor passes what is wrong."""
+    """A tolerance below what rounding leaves visible neither refuses a right gradient nor passes a wrong one."""
     wrong = network(snn.Linear(6, 8), lif(), SkewedInput(8, K))
     verdicts = [snn.check_gradients(wrong, draw(FEATURES), labels(), tolerance=10.0**-k).ok for k in (2, 6, 12)]
     assert verdicts == [True, False, False]
@@ -131,7 +131,7 @@ def test_tolerance_decides():
 
 
 def at_the_kink(share):
-    """Neurons without memory, a share of whose potentials lies exactly on the edge of the rectangle."""
+    """Check neurons without memory; a share of their potentials lies exactly on the edge of the rectangle."""
     x = np.random.default_rng(5).uniform(0.8, 1.2, FEATURES).astype(np.float32)
     close = np.random.default_rng(6).random(FEATURES) < share
     x[close] = 0.5
@@ -152,8 +152,8 @@ def test_all_potentials_on_a_kink():
 
 
 def test_some_potentials_on_a_kink():
-    """Entries on a kink are given up for others, which agree, as does a direction through others alone; the width moves
-    all potentials, so that it cannot be checked."""
+    """The check gives up entries on a kink for others. Those agree, and so does a direction through them alone. The
+    width moves all potentials, so that it cannot be checked."""
     close, report = at_the_kink(0.4)
     row = report.rows[-1]
     assert row.name == "input"
@@ -170,7 +170,7 @@ def test_no_potential_on_a_kink():
 
 
 def test_step_shrinks_near_a_kink():
-    """5e-5 from the edge: the first step crosses it, a tenth of it does not."""
+    """One potential lies 5e-5 from the edge: the first step crosses the edge, and a tenth of that step does not."""
     x = np.random.default_rng(5).uniform(0.8, 1.2, FEATURES).astype(np.float32)
     x[0, 0, 0] = np.float32(0.5 + 5e-5)
     net = network(snn.LIF(beta=0.0, surrogate=snn.PSG("rectangle", 1.0)), snn.Linear(6, K))
@@ -254,7 +254,7 @@ def test_report_is_a_table():
 
 
 def test_network_that_is_checked_is_the_one_that_is_given():
-    """With its own weights and corrections: the loss is that of its relaxed readout, the cross-entropy made by hand."""
+    """The check keeps weights and corrections: its loss is the cross-entropy of the relaxed readout."""
     net = perceptron(lif(pda=snn.PDA(momentum=0.5))).to(dtype="float64").build(FEATURES, seed=3)
     x = draw(FEATURES).astype(np.float64)
     for _ in range(3):
@@ -270,6 +270,8 @@ def test_network_that_is_checked_is_the_one_that_is_given():
     [
         ({"entries": 0}, "check_gradients: entries must be a whole number of at least 1; got 0"),
         ({"step": 0.0}, "check_gradients: step must be positive; got 0.0"),
+        ({"tolerance": 0.0}, "check_gradients: tolerance must be positive; got 0.0"),
+        ({"seed": -1}, "check_gradients: seed must be a whole number of at least 0; got -1"),
         ({"device": "abacus"}, "device must be one of 'reference', 'cpu', 'cuda'; got 'abacus'"),
         ({"device": "cuda"}, "check_gradients: device must be 'cpu' or 'reference'"),
     ],

@@ -1,4 +1,4 @@
-"""Counts against loops over every spike and synapse."""
+"""`count_operations` compared with loops over every spike and synapse."""
 
 import itertools
 
@@ -19,6 +19,7 @@ def test_linear_and_lateral():
     count = snn.count_operations(net, x)
     first, neurons, second = count.rows
     assert first.accumulates == x.sum() * 5 / 4 and first.spikes == x.sum() / 4 and first.rate == x.mean()
+    net.forward(x, snn.Mode(store=True))
     hidden = net.layers[1].spikes()
     assert 0 < hidden.mean() < 1
     assert neurons.spikes == hidden.sum() / 4 and neurons.accumulates == hidden[:-1].sum() * 5 / 4
@@ -31,7 +32,7 @@ def test_linear_and_lateral():
 def test_convolution_counts_synapses_at_the_border_exactly(stride, padding, groups):
     layer = snn.Conv2d(4, 6, 3, stride, padding, groups)
     x = spikes(2, 3, 7, 6, 4)
-    count = snn.count_operations(snn.Sequential(layer), x)
+    count = snn.count_operations(snn.Sequential(layer), x)  # builds the layer
     expected = 0
     height, width = layer.output_shape[2:4]
     for oy, ox, ky, kx in itertools.product(range(height), range(width), range(3), range(3)):
@@ -48,7 +49,7 @@ def test_real_inputs_multiply():
     x = np.random.default_rng(1).random((5, 4, 4, 1)).astype(np.float32)
     count = snn.count_operations(net, x)
     conv, _, linear = count.rows
-    assert conv.multiply_accumulates == 16 * 9 * 2  # once, not four times
+    assert conv.multiply_accumulates == 16 * 9 * 2  # the picture is convolved once, not four times
     assert linear.multiply_accumulates == 4 * 8 * 3  # averages of spikes are real numbers
     assert conv.spikes is None and count.accumulates == 0
     assert count.picojoules == pytest.approx(PICOJOULE_MAC * (16 * 9 * 2 + 4 * 8 * 3))

@@ -1,4 +1,4 @@
-"""The pictures: valid PNGs of a readable size with something on them, also for one step, one epoch and bad numbers."""
+"""Plots: readable PNGs with something on them, also for one step, one epoch and numbers that are not finite."""
 
 import dataclasses
 import os
@@ -52,7 +52,7 @@ def diagnosis(steps=4, layers=2, tracked=True, spoilt=False):
 
 
 def look(path):
-    """The picture as uint8 ``[H, W, 3]``, shown to be a readable PNG that is neither blank nor black."""
+    """Check that a picture is a readable PNG, neither blank nor black; return its pixels, 0 to 255, ``[H, W, 3]``."""
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     pixels = np.round(image.imread(path)[..., :3] * 255).astype(int)
     height, width = pixels.shape[:2]
@@ -161,14 +161,14 @@ def test_raster(tmp_path, steps, units, layers):
 
 
 def test_raster_shows_who_fires_when(tmp_path):
-    """Two units, four steps: the four quarters of the panel are filled as the spikes say."""
+    """Two units fire in two steps each: of the panel's four quarters, the two with spikes are filled."""
     spikes = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.uint8)
     pixels = look(plots.raster({"lif1": spikes}, tmp_path / "r.png"))
     rows, columns = np.nonzero(np.abs(pixels - BLUE).max(2) < 12)
     middle, centre = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
     early, upper = columns < centre - 2, rows < middle - 2
     late, lower = columns > centre + 2, rows > middle + 2
-    assert (early & upper).sum() > 1000  # the first unit, on top, fires first
+    assert (early & upper).sum() > 1000  # the first unit is on top and fires first
     assert (late & lower).sum() > 1000
     assert (early & lower).sum() == (late & upper).sum() == 0
 
@@ -206,7 +206,7 @@ def test_missing_matplotlib_is_named(tmp_path, monkeypatch):
 
 
 def test_the_users_matplotlib_is_left_alone(tmp_path):
-    """Importing loads no matplotlib; drawing loads no pyplot, follows no style of the user's and changes none."""
+    """An import does not load matplotlib. A plot does not load pyplot, nor follow or change the user's style."""
     code = (
         "import sys, numsnn.diagnostics.plots as plots\n"
         "assert 'matplotlib' not in sys.modules\n"

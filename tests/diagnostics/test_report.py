@@ -1,4 +1,4 @@
-"""The report of a run: complete, self-contained, escaped, and written even where something is missing."""
+"""The report of a run: it is complete, self-contained and escaped, and it is written even if something is missing."""
 
 import re
 import sys
@@ -20,7 +20,7 @@ PICTURES = ("learning_curves", "potentials", "widths", "shift", "raster", "confu
 
 
 class Page(HTMLParser):
-    """Tags checked to be closed in order; sources, headings and text kept."""
+    """A page that was read: it checks that tags are closed in order, and keeps sources, headings and text."""
 
     def __init__(self, path):
         super().__init__()
@@ -51,7 +51,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def run():
-    """A short real run and everything a report takes."""
+    """A short real run: everything that a report takes."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 60)
     x = (rng.normal(size=(60, 8)) + 2 * np.eye(3, 8)[y]).astype(np.float32)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.gpu
 NAMES = sorted(WORKLOADS.keys() - {"active_inputs"})
 
 MASKED = {"conv2d_backward_input": slice(0, None, 2), "linear_backward_input": slice(0, 1)}
-"""Where every other result is a gradient where it is visible, and any number elsewhere."""
+"""By kernel: the results to compare. The other ones hold any number where a gradient is not visible."""
 
 
 def results(k, name, seed=0):
@@ -64,7 +64,7 @@ GEOMETRIES = {
 @pytest.mark.parametrize("inputs", [np.uint8, np.float32])
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_convolutions(name, inputs, route):
-    """At the sizes of real networks, by the library where it is installed and by our own tiles."""
+    """Convolutions of the sizes of real networks, by the library if it is installed and by numsnn's own tiles."""
     shape, weights, stride, padding = GEOMETRIES[name]
     rng = np.random.default_rng(1)
     x = (rng.random(shape) < 0.1).astype(inputs) if inputs == np.uint8 else rng.standard_normal(shape, np.float32)

@@ -1,6 +1,7 @@
 """Compile every CUDA kernel without a device and report the results: python compile_ptx.py OUT [PROCESSES]
 
-If PROCESSES is 0, nothing is compiled, and the entries end with the key.
+If PROCESSES is 0, nothing is compiled, and the entries end with the key. The first variant of every kernel is compiled
+for all compute capabilities, further variants for the newest one.
 
 The script writes JSON with "missing", the functions that the device does not have, and "kernels", a list with one entry
 per kernel, combination of argument types and compute capability:
@@ -58,6 +59,11 @@ def _text(value):
     return name if isinstance(name, str) and not isinstance(value, python_types.ModuleType) else repr(value)
 
 
+def named(kernel):
+    """Return the module and the name of a kernel."""
+    return kernel.py_func.__module__.rpartition(".")[2], kernel.py_func.__name__
+
+
 def key(kernel):
     """Return the key under which the machine code of a kernel is stored on disk."""
     return machine_code.digest(kernel.py_func)
@@ -86,8 +92,8 @@ def described(task):
     """Return the part of an entry that is known without compiling."""
     kernel, argument_types = TASKS[task]
     return {
-        "kernel": kernel.py_func.__name__,
-        "module": kernel.py_func.__module__.rpartition(".")[2],
+        "module": named(kernel)[0],
+        "kernel": named(kernel)[1],
         "variant": variant(kernel),
         "callers": dry_run.LAUNCHES[TASKS[task]],
         "types": list(map(str, argument_types)),
@@ -99,10 +105,11 @@ def measured(task):
     """Return the entries of one kernel and combination of types. The kernel is lowered once for all capabilities,
     because this step does not depend on the capability."""
     common, start = described(task), time.perf_counter()
+    first = next(k for k, (kernel, _) in enumerate(TASKS) if named(kernel) == named(TASKS[task][0]))
     try:
         library = compiled(*TASKS[task])
         entries = []
-        for capability in CAPABILITIES:
+        for capability in CAPABILITIES if task == first else CAPABILITIES[-1:]:
             ptx = library.get_asm_str(cc=capability)
             entries.append(common | {"cc": capability} | counts(ptx) | linked(ptx, capability))
             now = time.perf_counter()

@@ -170,14 +170,15 @@ def kinds(count, families):
 
 def rules_of(kinds):
     """rule and kind: the leaky neuron in every kind, with its input scaled or not by the first flag; the other rules
-    with all parts and with none; and the leaky one for sequences of other lengths."""
+    with all parts where access is wide and with none where it is narrow; and three rules for sequences of other
+    lengths."""
     for shape, surrogate, reset, flags in kinds:
         yield SCALED if flags[0] else LEAKY, shape, surrogate, reset, flags[1:]
     parts, surrogate = len(flags) - 1, kinds[0][1]
     own = QIF().rule(), KLIF().rule()
-    for rule, shape in product((SYNAPTIC, SCALED_SYNAPTIC, QUADRATIC, ADAPTING, *own), (NARROW, WIDE)):
-        for on, reset in ((False, 0.0), (True, None)):
-            yield rule, shape, surrogate, reset, (on,) * parts
+    for rule in (SYNAPTIC, SCALED_SYNAPTIC, QUADRATIC, ADAPTING, *own):
+        yield rule, NARROW, surrogate, 0.0, (False,) * parts
+        yield rule, WIDE, surrogate, None, (True,) * parts
     for rule, shape in product((LEAKY, SYNAPTIC, ADAPTING), LONGER):
         yield rule, shape, surrogate, 0.0, (True,) * parts
 

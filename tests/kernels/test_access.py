@@ -42,7 +42,7 @@ def _ask_for_everything(x, first, last, left, n, direction, lo, hi):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("cut", [np.s_[:], np.s_[:, ::2], np.s_[..., 3:40], np.s_[..., ::3]], ids=str)
 def test_an_element_is_where_numpy_finds_it(real, cut):
-    """Also of arrays that are no single block of memory."""
+    """The arrays need not be a single block of memory."""
     x = np.random.default_rng(0).standard_normal((3, 4, 70)).astype(real)
     y = x + 1
     whole, scale = y.copy(), np.arange(x[cut].shape[-1], dtype=real)

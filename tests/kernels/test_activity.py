@@ -74,7 +74,7 @@ def test_gradient(name):
 @pytest.mark.parametrize("draw", [spikes, relaxed])
 @COMPILED
 def test_is_the_reference(small_tiles, monkeypatch, k, name, real, rows, units, draw):
-    """Whatever the blocks that rows and units are taken in; counts are made in float64."""
+    """Results do not depend on the blocks in which rows and units are taken; counts are made in float64."""
     monkeypatch.setattr(activity, "UNIT_BLOCK", 3)
     s = draw(rows, units)
     s = s if s.dtype == np.uint8 else s.astype(real)

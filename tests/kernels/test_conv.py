@@ -95,7 +95,7 @@ CPU_AND_TWIN = [
 @pytest.mark.parametrize(("k", "patch_elements"), CPU_AND_TWIN)
 @pytest.mark.parametrize("name", CASES)
 def test_is_the_reference(small_tiles, monkeypatch, k, patch_elements, name, real):
-    """In tiles of one output row, and in tiles of a few, the last one cut short."""
+    """Tiles hold one output row or a few, and the last tile is cut short."""
     monkeypatch.setattr(product, "PATCH_ELEMENTS", patch_elements)
     if SIMULATED and k.name == "cuda" and ("many channels" in name or (real == np.float64 and name not in IN_FLOAT64)):
         pytest.skip("takes long in the simulator")
@@ -108,7 +108,7 @@ def test_is_the_reference(small_tiles, monkeypatch, k, patch_elements, name, rea
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", CASES)
 def test_both_ways_to_convolve_are_the_reference(small_tiles, monkeypatch, name, real):
-    """With patches and without, whichever of them is chosen for such groups."""
+    """The ways with and without patches are both correct, whichever of them is chosen for such groups."""
     x, w, b, dy, geometry = draw(name, real)
     want, scales = run(reference, x, w, b, dy, geometry), magnitudes(x, w, b, dy, geometry)
     for without_patches in (True, False):

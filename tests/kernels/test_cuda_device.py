@@ -34,7 +34,7 @@ def test_without_the_package(monkeypatch):
 
 
 def found(monkeypatch, available=True, error=None, capability=(9, 0)):
-    """Have the door find such a device, or none."""
+    """Make the package find such a device, or none."""
     context = SimpleNamespace(get_memory_info=lambda: SimpleNamespace(free=1, total=2))
     device = SimpleNamespace(compute_capability=capability, name=b"Some GPU", MULTIPROCESSOR_COUNT=7)
     monkeypatch.setattr(api, "SIMULATED", False)
@@ -74,7 +74,7 @@ def test_a_device_is_described(monkeypatch):
 
 
 def test_command_line_without_a_driver(tmp_path):
-    """In a process of its own, without the simulator."""
+    """The command runs in a process of its own, without the simulator."""
     environment = {key: value for key, value in os.environ.items() if key != "NUMBA_ENABLE_CUDASIM"}
     command = [sys.executable, "-m", "numsnn", "train", "digits", "--device", "cuda", "--epochs", "1"]
     done = subprocess.run(

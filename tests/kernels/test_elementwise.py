@@ -110,7 +110,7 @@ def test_gradients_of_joins(small_tiles, k, name):
 @pytest.mark.parametrize("name", JOINS)
 @COMPILED
 def test_gradients_of_joins_are_the_reference(small_tiles, k, name, real):
-    """To the bit: the same roundings. Of spikes as well."""
+    """The bits are equal, because the roundings are the same; this holds for spikes as well."""
     rng = np.random.default_rng(7)
     a, s, dy = rng.normal(size=(3, 4, 41)).astype(real)
     for pair in ((a, s), ((a > 0).astype(np.uint8), (s > 0).astype(np.uint8)), ((a > 0).astype(np.uint8), s)):
@@ -156,7 +156,7 @@ def delayed(k, x, steps, past):
 
 
 def delayed_naively(x, steps, past):
-    """From what came before the sequence and the sequence, one number after the other."""
+    """Put the past and the sequence in a row, and take one number after the other from it."""
     line = [*past.tolist(), *x.tolist()]
     y = np.zeros_like(x)
     for t, m, c in np.ndindex(x.shape):

@@ -138,7 +138,7 @@ def test_width_gradient_is_the_derivative_by_the_width(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_reference_says_the_same(family):
-    """Up to eight roundings: of the density relative to its value, of the distribution relative to 1."""
+    """Up to eight roundings are allowed: relative to the density's value, and relative to 1 for the distribution."""
     density = np.array([eq.DENSITY[family](float(z)) for z in POINTS])
     within(reference.DENSITY[family](POINTS), density, 8 * EPS * density)
     within(reference.CDF[family](POINTS), [eq.CDF[family](float(z)) for z in POINTS], 8 * EPS)
@@ -162,7 +162,7 @@ def test_reference_keeps_float32(family):
 
 @pytest.mark.parametrize("name", SCALARS)
 def test_compiled_equation_stays_in_single_precision(name):
-    """Not one double among the types inferred for a float32 loop, nor in its code; the values of the text."""
+    """The compiler infers no double for a float32 loop and writes none; values are those of the uncompiled equation."""
     function, arguments = SCALARS[name]
     loop = compiled(function, arguments)
     column = types.Array(types.float32, 1, "C")

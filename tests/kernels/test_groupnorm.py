@@ -139,8 +139,9 @@ def test_constant_input_becomes_beta(k, real):
 @pytest.mark.parametrize("deviation", [1.0, 0.1])
 @COMPILED
 def test_a_large_mean_does_not_swallow_a_small_variance(k, deviation):
-    """As for `moments`: the mean is good to a few roundings, and its error delta adds at most delta^2 within tiles and
-    twice delta times the deviation between them; a tile's sum of squares errs by its rows times eps / 2."""
+    """The bounds are those of `moments`. The mean is good to a few roundings; its error delta adds at most delta^2
+    within tiles and twice delta times the deviation between them. A tile's sum of squares errs by its rows times eps /
+    2."""
     x = (1e4 + deviation * np.random.default_rng(0).standard_normal((1, fewer(k, 20_000), 8))).astype(np.float32)
     mean, var, *_ = run(k, x, *np.ones((2, 8), np.float32), x, 2)
     wide = x.astype(np.float64).reshape(1, -1, 2, 4)

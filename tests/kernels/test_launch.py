@@ -59,7 +59,7 @@ def test_work_that_is_done_waits_for_nobody(threads):
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("bad", [0, 17, 29])
 def test_exception_of_a_range_reaches_the_caller(threads, count, bad):
-    """And leaves the threads fit for the next call."""
+    """The threads are fit for the next call afterwards."""
     threads(count)
 
     def body(lo, hi):

@@ -209,7 +209,7 @@ def test_its_errors_are_one_line(stand_in):
 @pytest.mark.parametrize("asked", PRECISIONS)
 @pytest.mark.parametrize("name", ["3x3", "strided", "1x1"])
 def test_the_library_itself(name, asked):
-    """On a device: every factor is rounded once, by at most a step."""
+    """This runs on a device, where every factor is rounded once, by at most a step."""
     if not library.available():
         pytest.skip("no cuBLAS")
     x, w, b, dy, geometry = draw(name, np.float32)

@@ -1,5 +1,7 @@
 """The neuron's forward pass: reference against loops over scalars, compiled kernel against reference."""
 
+from itertools import product
+
 import naive
 import numpy as np
 import pytest
@@ -12,12 +14,15 @@ from numsnn.kernels.types import Reset
 FIRING = (None, *FAMILIES)
 """None fires spikes, a family's name its distribution function."""
 
+FLAGS = [*product(RESETS, (False, True))]
+
 CASES = [
-    *[(None, v_reset, decay_input) for v_reset in RESETS for decay_input in (False, True)],
-    *[("logistic", v_reset, decay_input) for v_reset in RESETS for decay_input in (False, True)],
-    *[(family, 0.0, False) for family in FAMILIES if family != "logistic"],
+    *[(None, *flags, real) for flags in FLAGS for real in REALS],
+    *[("logistic", v_reset, decay_input, REALS[(v_reset is None) ^ decay_input]) for v_reset, decay_input in FLAGS],
+    *[(family, 0.0, False, REALS[n % 2]) for n, family in enumerate(FAMILIES) if family != "logistic"],
 ]
-"""All flags with spikes and with one family, all families with one set of flags."""
+"""surrogate, v_reset, decay_input and float type: all flags with spikes and with one family, all families with one set
+of flags. With a family, where every case is a kernel to compile, the float types take turns."""
 
 
 def assert_same_firing(case, flags, got, want):
@@ -53,8 +58,7 @@ def test_reference_is_the_equations(surrogate, v_reset, decay_input):
         assert (u > case.theta).any() and (u < case.theta).any()
 
 
-@pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize(("surrogate", "v_reset", "decay_input"), CASES)
+@pytest.mark.parametrize(("surrogate", "v_reset", "decay_input", "real"), CASES)
 @COMPILED
 def test_is_the_reference(small_tiles, k, surrogate, v_reset, decay_input, real):
     flags = v_reset, decay_input, surrogate

@@ -67,7 +67,7 @@ def backward(k, case, i, s, ds, di=None, v_reset=0.0, family="triangle", direct=
 
 
 def clear(case, u, tolerance):
-    """That no potential is so near its threshold that rounding decides."""
+    """Return whether all potentials are so far from their thresholds that rounding decides nothing."""
     return (np.abs(u.astype(np.float64) - case.theta) > tolerance).all()
 
 
@@ -170,7 +170,7 @@ def test_many_steps_carried_on(small_tiles, k, real):
 @ALL
 @pytest.mark.parametrize("normed", [False, True])
 def test_gradient_in_the_place_of_the_one_above(small_tiles, k, normed):
-    """To the bit what comes out in memory of its own."""
+    """The bits are those of a gradient in memory of its own."""
     case = case_of(shape_for(k), np.float32)
     options = {"norm": case.norm, "dnorm": np.empty((2, case.i.shape[2]), np.float32)} if normed else {}
     _, s, _ = forward(k, case, case.x, norm=case.norm if normed else None)

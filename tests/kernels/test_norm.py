@@ -93,7 +93,8 @@ def test_a_large_mean_does_not_swallow_a_small_variance(k, around_ten_thousand, 
 @pytest.mark.parametrize("deviation", [1.0, 0.1])
 @COMPILED
 def test_a_large_mean_is_exact_to_a_few_roundings(k, around_ten_thousand, deviation):
-    """Not to a few a row: it is subtracted from numbers that differ by no more than the deviation."""
+    """The error must not grow by a few roundings per row, because the mean is subtracted from numbers that differ by no
+    more than the deviation."""
     x, delta = around_ten_thousand(k, deviation)
     mean, _ = moments(k, x)
     within(mean, x.astype(np.float64).mean(1), delta)
@@ -128,7 +129,7 @@ def test_reference_normalises():
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_gradients(frozen):
-    """With the batch's statistics, recomputed for every difference, and with constant ones."""
+    """The statistics are the batch's, computed again for every difference, or constants."""
     x, gamma, beta, dy = draw((7, 3), np.float64)
     (mean,), (var,) = moments(reference, x[None])
     if frozen:

@@ -106,7 +106,7 @@ def test_adam_by_hand(k, decay, decoupled):
 
 @BOTH
 def test_first_adam_step_is_the_rate(k):
-    """With both corrections the first step is lr against the gradient's sign, however large the gradient."""
+    """The two corrections make the first step lr against the sign of the gradient, however large the gradient is."""
     for gradient in (1e-3, -5.0, 1e6):
         value, first, second = one(0), one(0), one(0)
         k.adam_update(value, one(gradient), first, second, single(0.01, 0.0), 1.0, Adam(0.9, 0.999, 0.0, False), 1)
@@ -155,7 +155,7 @@ def test_values_stay_within_their_bounds(k, momentum):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("shape", [(1,), (3, 5, 7), (1, 2, 1, 41)])
 def test_sum_squares(small_tiles, k, shape, real):
-    """In float64 whatever the array's type."""
+    """The sum is made in float64, whatever the array's type."""
     x = np.random.default_rng(4).normal(size=shape).astype(real)
     total = k.sum_squares(x)
     want = math.fsum(float(value) ** 2 for value in x.ravel())

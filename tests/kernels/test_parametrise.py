@@ -63,7 +63,7 @@ def test_one_channel(k, name):
 @ALL
 @pytest.mark.parametrize("real", REALS)
 def test_unit_stays_within_its_bounds(k, real):
-    """However far the raw value has gone, and without a warning on the way."""
+    """The raw value may go as far as it likes, and there is no warning on the way."""
     raw = np.array([-math.inf, -1000, -30, 30, 1000, math.inf], real)
     natural = np.empty_like(raw)
     k.unit_forward(raw, natural)

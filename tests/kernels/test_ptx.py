@@ -67,7 +67,7 @@ def table(entries):
 
 
 def named(entries):
-    """For the message of an assertion."""
+    """Return one line per entry for the message of an assertion."""
     return [f"{one['module']}.{one['kernel']}({one['variant']}): {', '.join(one['types'])}" for one in entries]
 
 
@@ -113,5 +113,5 @@ def test_neurons_stay_in_registers(kernels):
 
 
 def test_neurons_move_16_bytes(kernels):
-    """Where there are channels enough."""
+    """Some variant of each neuron kernel moves 16 bytes at once, where there are enough channels."""
     assert {"neuron_forward", "neuron_backward"} <= {entry["kernel"] for entry in kernels if entry["vectors"]}

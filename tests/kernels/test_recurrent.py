@@ -251,8 +251,7 @@ def test_plain_neuron_carries_its_potential(k, v_reset):
 
 @ALL
 def test_backward_of_a_carried_pass_sees_the_start(k):
-    """Against a pass from rest whose first current brings the same potentials: they differ in dL/d beta alone, by what
-    the start has to do with beta."""
+    """A pass from rest with the same potentials differs in dL/d beta alone, by what the start contributes to it."""
     neuron = Neuron((False,) * 4, seed=6)
     values = neuron.beta, neuron.theta
     start = np.random.default_rng(0).normal(size=(ROWS, CHANNELS))

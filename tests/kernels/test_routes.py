@@ -128,7 +128,7 @@ def test_winograd_in_batches_of_few_tiles(monkeypatch):
 @pytest.mark.parametrize("dtype", [np.uint8, *REALS])
 @pytest.mark.parametrize("channels", [1, 3, 64, 100])
 def test_active_inputs(small_tiles, channels, dtype):
-    """In order, with their values; an object may be used again for an input of another shape."""
+    """Active inputs come in order, with their values. An object may be used again for an input of another shape."""
     rng = np.random.default_rng(6)
     real = np.float32 if dtype == np.uint8 else dtype
     memory = None
@@ -222,7 +222,7 @@ def test_few_outputs_do_not_pay_for_transformed_weights():
 
 
 def test_more_numbers_than_32_bits_count(monkeypatch):
-    """Where indices would overflow there are no events."""
+    """The route by events is not taken where its indices would overflow."""
     monkeypatch.setattr(cpu.conv2d_forward.__globals__["events"], "forward", lambda *a: pytest.fail("events"))
     x = np.zeros((1, 1, 1, 40), np.uint8)
     huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (1 << 20, 1, 1, 4096), (0, 0, 0, 0))

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-import conftest as sizes
+import small_tiles
 
 import numsnn
 
@@ -25,7 +25,7 @@ def read_by(function):
 
 def test_no_kernel_reads_a_size_that_tests_change():
     found = 0
-    for module, changed in sizes.CUDA_SIZES.items():
+    for module, changed in small_tiles.CUDA.items():
         tree = ast.parse((CUDA / f"{module.replace('.', '/')}.py").read_text())
         for function in compiled_functions(tree):
             found += 1

@@ -75,7 +75,7 @@ def test_every_kernel_is_tried():
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_results_do_not_depend_on_the_thread_count(threads, monkeypatch, name):
-    """To the bit, and the work was in fact shared out."""
+    """The bits are equal, although the work was in fact shared out."""
     asked = []
     workers = launch._workers
     monkeypatch.setattr(launch, "_workers", lambda: asked.append(name) or workers())
@@ -120,7 +120,7 @@ def test_concurrent_callers_do_not_meet(threads):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_forked_child_computes_the_same(threads):
-    """After the parent has used its threads, which the child does not inherit."""
+    """The parent has used its threads before it forks, and the child does not inherit them."""
     threads(3)
     want = {name: results(name) for name in WORKLOADS}
     context = multiprocessing.get_context("fork")

@@ -37,7 +37,7 @@ STEPS = {
 
 @pytest.mark.parametrize("name", STEPS)
 def test_compiled_step_stays_in_single_precision(name):
-    """Not one double among the types inferred; the values of the text."""
+    """The compiler infers no double type, and the values are those of the uncompiled step."""
     step, count = STEPS[name]
     compiled = njit(error_model="numpy", fastmath=FASTMATH)(step)
     compiled.compile((types.float32,) * count)

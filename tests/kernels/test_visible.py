@@ -89,7 +89,7 @@ def test_few_are_computed_by_themselves_and_many_with_all_others():
 
 @pytest.mark.parametrize("asked", ["dense", "winograd"])
 def test_other_ways_compute_all(asked):
-    """To the bit what they compute without a mask."""
+    """The dense and the Winograd way give the same bits as without a mask."""
     _, w, _, dy, geometry = draw("3x3", np.float32)
     shape = (2, 5, 7, 3)
     everywhere, taken = gradient(cpu, dy, w, geometry, shape, Way(asked))
@@ -98,7 +98,7 @@ def test_other_ways_compute_all(asked):
 
 
 def test_spikes_are_given_everywhere():
-    """As the forward pass of a transposed convolution it takes uint8, of which there are no gradients."""
+    """Spikes are the input of a transposed convolution, not gradients, so the mask is ignored for them."""
     _, w, _, dy, geometry = draw("3x3", np.float32)
     spikes, shape = (dy > 0).astype(np.uint8), (2, 5, 7, 3)
     want, taken = gradient(cpu, spikes, w, geometry, shape, Way("events"))

@@ -4,6 +4,7 @@ Numbers on a *grid* are small multiples of 1/2 or 1/4. All sums and products tha
 bits of a float32. Nothing is rounded, so two correct computations agree to the last bit for every order of the sums.
 """
 
+import re
 from dataclasses import dataclass
 from functools import partial
 
@@ -238,6 +239,12 @@ def step():
 
 
 @pytest.fixture
+def refuses():
+    """refuses(error, message) expects the error with exactly this message."""
+    return _refuses
+
+
+@pytest.fixture
 def assert_same():
     """assert_same(got, want) checks that all arrays of two results of `step` are equal to the last bit."""
     return partial(_assert_close, promise=0.0)
@@ -248,6 +255,10 @@ def assert_close():
     """assert_close(got, want) checks that all float64 arrays of two results of `step` agree to 1e-10 of their largest
     entry, as every device promises."""
     return partial(_assert_close, promise=1e-10)
+
+
+def _refuses(error, message):
+    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def _assert_close(got, want, promise):

@@ -151,7 +151,7 @@ def test_what_is_not_handed_back(case):
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 @pytest.mark.parametrize("form", ["float64", "float16", "a strided view", "Fortran order", "lists"])
 def test_what_a_loop_of_one_s_own_gives(device, form):
-    """To `forward` and `backward`, which take the kernels' forms; a gradient of another shape is refused."""
+    """`forward` and `backward` take arrays of other forms and convert them; a gradient of another shape is refused."""
     net, other = network(device, "float32"), network(device, "float32")
     x = np.random.default_rng(0).integers(0, 5, SHAPE).astype(np.float32)
     dz = np.random.default_rng(1).integers(-2, 3, (3, 4, 4)).astype(np.float32)

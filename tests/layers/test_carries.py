@@ -45,7 +45,7 @@ class Forgetful(Sum):
 
 
 class Square(snn.Layer):
-    """Has no memory, and says so."""
+    """A layer that has no memory, and says so."""
 
     carries = False
 

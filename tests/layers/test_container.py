@@ -310,7 +310,7 @@ def test_concat_of_one_branch_is_the_branch(grid, device, step, assert_same):
 
 
 def test_concat_of_spikes_is_spikes(device):
-    """As in DenseNet: what came before stays, what is new is put behind it."""
+    """What came before stays, and what is new is put behind it, as in DenseNet."""
     x = (np.random.default_rng(0).random((3, 2, 4, 4, 2)) < 0.5).astype(np.uint8)
     new = snn.Sequential(snn.Conv2d(2, 3, 3, padding=1), snn.LIF(v_threshold=0.3))
     y = snn.Concat(None, new).to(device)(x)

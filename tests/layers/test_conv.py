@@ -127,7 +127,7 @@ def test_transposed_convolution_is_its_definition(grid, device, options, out):
 
 
 def test_transposed_convolution_is_the_adjoint_of_the_convolution(grid, device):
-    """With the same weight: <dy, A x> = <A' dy, x>, on a grid to the bit."""
+    """The two layers have the same weight: <dy, A x> = <A' dy, x>, to the bit for numbers on a grid."""
     conv = snn.Conv2d(3, 5, 3, stride=2, padding=1).to(device).build((2, 2, 6, 5, 3))
     back = snn.ConvTranspose2d(5, 3, 3, stride=2, padding=1, output_padding=(1, 0)).to(device).build(conv.output_shape)
     back.weight.value[...] = conv.weight.value[...] = grid((3, 3, 3, 5)) / 2
@@ -145,7 +145,7 @@ def test_transposed_convolution_is_the_adjoint_of_the_convolution(grid, device):
     ],
 )
 def test_initial_weights(layer, shape, fan_in):
-    """As for `Conv2d`: uniform with variance 2 / fan_in."""
+    """Weights are uniform with variance 2 / fan_in, like those of `Conv2d`."""
     w = layer.to("reference").build(shape).weight.value
     assert 0.99 * np.sqrt(6 / fan_in) < np.abs(w).max() <= np.sqrt(6 / fan_in)
     assert abs(w.var() * fan_in / 2 - 1) < 5 * np.sqrt(0.8 / w.size)
@@ -171,3 +171,11 @@ def test_a_network_on_sequences(device):
     assert y.shape == (4, 2, 3) and net.backward(y).shape == x.shape
     pooled = net.layers[3].output
     assert pooled.dtype == np.uint8 and pooled.shape == (4, 2, 6, 8) and 0 < pooled.mean() < 1
+
+
+def test_a_transposed_convolution_counts_no_active_inputs():
+    """What its backward pass counts is dL/dy, and not its input."""
+    layer = snn.ConvTranspose2d(2, 3, 2).to("cpu")
+    y = layer.forward(np.zeros((1, 2, 3, 3, 2), np.float32), TRAINING)
+    layer.backward(np.ones_like(y))
+    assert layer.density is None

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import small_tiles
 from own_neurons import KLIF, QIF
 
 import numsnn as snn
@@ -22,8 +23,15 @@ pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 
 @pytest.fixture(autouse=True)
-def quick_turns():
-    """The simulator's threads wait for each other at every barrier, a turn of the interpreter each time."""
+def quick_simulator(monkeypatch):
+    """The simulator makes a thread of the interpreter for every thread of a block, so blocks are small in it. These
+    threads wait for each other at every barrier, a turn of the interpreter each time, so turns are short."""
+    from numsnn.kernels.cuda.run.api import SIMULATED
+
+    if not SIMULATED:
+        yield
+        return
+    small_tiles.on_cuda(monkeypatch)
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield
@@ -198,7 +206,7 @@ def test_streaming_and_folding():
 
 
 def test_a_run_is_the_cpu_s(tmp_path):
-    """Through the trainer: batches, also a short last one, schedule, evaluation, checkpoint, resume elsewhere."""
+    """A trainer's run: batches, a short last one, a schedule, evaluation, a checkpoint, and resuming on the CPU."""
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0, 1, (7, 5)).astype(np.float32), rng.integers(0, 3, 7)
     histories = []
@@ -319,12 +327,12 @@ def test_inputs_of_the_other_side_are_refused():
 def test_a_batch_that_does_not_fit_is_told_which_would(monkeypatch):
     from numsnn.kernels.cuda.run import memory as array
 
-    x, y = np.ones((16, 400), np.float32), np.zeros(16, int)
-    net = snn.Sequential(snn.Repeat(2), snn.Linear(400, 3, bias=False))
+    x, y = np.ones((16, 40), np.float32), np.zeros(16, int)
+    net = snn.Sequential(snn.Repeat(2), snn.Linear(40, 3, bias=False))
     trainer = snn.Trainer(net, device="cuda", batch_size=16, optimizer=SGD(0.1, momentum=0.0))
     net.build(x.shape)
     array.store.release()
-    limit, real = array.store.held + 70_000, array._Piece  # a batch and its repetition are 76,800 bytes
+    limit, real = array.store.held + 7_000, array._Piece  # a batch and its repetition are 7,680 bytes
 
     def piece(nbytes):
         if array.store.held + nbytes > limit:

@@ -37,6 +37,8 @@ WRONG = {
         "1 to 8 values and at most 4 .*; got 9 and 0",
     ),
     "name": ({"values": {"v_reset": snn.Value()}}, "the name 'v_reset' is taken by neurons"),
+    "state": ({"states": ("v_reset",)}, "the name 'v_reset' is taken by neurons"),
+    "identifier": ({"values": {"a b": snn.Value()}}, "the name 'a b' is not a valid Python identifier"),
     "returned": ({"step": lambda i, v, states, values: v + i}, r"\.step must return \(u, states\) with 0 states"),
     "returned back": (
         {"step_back": lambda du, dstates, i, v, states, values: (du, du, (), ())},
@@ -50,6 +52,17 @@ def test_a_declaration_that_is_not_complete_is_refused(members, message):
     with pytest.raises(TypeError, match=message) as caught:
         define(**members)
     assert "\n" not in str(caught.value)
+
+
+def test_no_value_takes_the_place_of_what_a_neuron_stores():
+    """Whatever a neuron has stored after a pass may not be overwritten by the start value of a value."""
+    neuron = define(states=("w",), step=lambda i, v, states, values: (v + i, states))(pda=True).to("reference")
+    neuron.forward(np.zeros((2, 1, 1), np.float32), TRAINING)
+    stored = set(vars(neuron)) - {"a"}
+    assert {"width", "threshold", "learned", "tracker", "plan", "kept", "path"} <= stored
+    for name in stored:
+        with pytest.raises(TypeError, match=f"the name '{name}' is taken by neurons"):
+            define(values={name: snn.Value()})
 
 
 def test_what_would_not_be_used_is_refused():

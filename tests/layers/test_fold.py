@@ -64,7 +64,7 @@ def recorded(net, x):
 
 
 def test_same_potentials_and_spikes(device):
-    """In float64 rounding is far smaller than the distance of any potential here from its threshold."""
+    """Rounding in float64 is far smaller than the distance of any potential here from its threshold."""
     net = trained(device=device)
     folded = net.fold()
     x = np.random.default_rng(7).normal(0.3, 1, PICTURES)
@@ -78,7 +78,7 @@ def test_same_potentials_and_spikes(device):
 
 
 def test_spikes_differ_only_where_rounding_decides(device):
-    """In float32, layer by layer on the same input: a spike more or less only within rounding of the threshold."""
+    """A layer in float32 that gets the same input may fire differently only within rounding of the threshold."""
     shape = (6, 4, 9, 8, 2)
     net = trained(
         lambda: snn.Sequential(snn.Conv2d(2, 16, 3, padding=1), snn.BatchNorm(16), neuron()), shape, device, "float32"
@@ -184,6 +184,12 @@ def test_a_single_layer_or_block(make):
     net = trained(make, (2, 4, 3))
     x = np.random.default_rng(7).normal(0, 1, (2, 4, 3))
     np.testing.assert_allclose(net.fold()(x), net(x), rtol=0, atol=1e-12)
+
+
+def test_requested_routes_stay():
+    net = snn.set_route(trained(), "dense")
+    asked = [layer.way.route for layer in net.fold().walk() if isinstance(layer, snn.layers.Routed)]
+    assert set(asked) == {"dense"}
 
 
 def test_an_unbuilt_network_is_refused():

@@ -161,7 +161,7 @@ def gradients_by_hand(layer, i, g, beta, theta, alpha):
 @pytest.mark.parametrize("detach_reset", [False, True], ids=["attached", "detached"])
 @pytest.mark.parametrize("v_reset", [0.0, -0.3, None])
 def test_backward_is_the_equations(step, v_reset, detach_reset, granularity):
-    """With the spikes that were fired, and on to what is trained: logit of beta, logarithms of theta and alpha."""
+    """The equations take the fired spikes and lead to gradients of logit beta, log theta and log alpha."""
     beta, theta, alpha = 1 - 1 / 1.7, 0.9, 1.3
     layer = snn.LIF(
         tau=1.7,
@@ -262,7 +262,7 @@ def test_granularity(given, kept):
 
 
 def test_relaxed_spikes_are_the_distribution_function(device):
-    """Between 0 and 1, Phi((u - theta) / alpha) of the triangle, and the reset takes that share."""
+    """A relaxed spike is Phi((u - theta) / alpha) of the triangle, between 0 and 1, and the reset takes that share."""
     layer = snn.LIF(v_threshold=0.75, surrogate=snn.PSG("triangle", 0.5), record=("u", "v")).to(device, "float64")
     i = np.random.default_rng(0).normal(0.5, 0.5, (T, N, C))
     s = layer.forward(i, snn.Mode(relaxed=True))

@@ -119,7 +119,7 @@ def x():
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 def test_layer_by_layer_is_the_same(device, x):
-    """With everything left behind: run as one or not, in shared memory or not."""
+    """A pass that runs layer by layer and keeps every array computes what the fused pass in shared memory computes."""
     x = x.astype(np.float64)
     together, apart = (deep().to(device, "float64").build(SHAPE) for _ in range(2))
     got, want = step(together, x), step(apart, x, replace(TRAINING, inspect=True))
@@ -146,8 +146,8 @@ def test_gradients_do_not_grow_with_depth(x):
 
 @pytest.mark.parametrize("mode", [TRAINING, replace(TRAINING, inspect=True), INFERENCE], ids=["", "inspect", "infer"])
 def test_a_steady_step_allocates_nothing_large(threads, mode, x):
-    """After two steps like it: no array of a tenth of a layer's size stays or goes through. On one thread, since every
-    thread has work arrays of its own, made when it first gets such work."""
+    """After two equal steps no array of a tenth of a layer's size is allocated, not even for a while. The test uses one
+    thread, because every thread makes work arrays of its own when it first gets such work."""
     threads(1)
     x = np.tile(x, (1, 1, 4, 4, 1))
     net = deep().build(x.shape)
@@ -184,6 +184,23 @@ def test_training_keeps_the_current_and_a_byte(x):
     assert sum(b.nbytes for layer in (norm, neuron) for b in layer._buffers.values()) < 1.1 * neurons
 
 
+def test_constants_are_made_in_the_first_pass_only(monkeypatch):
+    """Delays, numbers of samples, the target of PDA, and the zeros in place of its correction."""
+    neurons = snn.LIF(pda=snn.PDA(target=0.9)), snn.LIF()
+    net = snn.Sequential(snn.Poisson(3), snn.Linear(4, 3), *neurons, snn.Delay(1)).to("reference")
+    x = np.random.default_rng(0).random((2, 4), np.float32)
+    made = []
+    for name in ("from_host", "zeros"):
+        make = getattr(net.kernels, name)
+        monkeypatch.setattr(net.kernels, name, lambda *args, make=make: made.append(make(*args)) or made[-1])
+    for mode in (TRAINING, snn.Mode()):
+        net.forward(x, mode)
+        again = len(made)
+        net.forward(x, mode)
+        assert len(made) == again
+    assert net.to(dtype="float64").forward(x.astype(np.float64)).dtype == np.uint8
+
+
 def test_inference_keeps_spikes_alone(x):
     net = snn.Sequential(conv(2, 64), snn.BatchNorm(64), snn.LIF(), snn.LIF(pda=True)).build(SHAPE)
     net.forward(x)
@@ -194,7 +211,7 @@ def test_inference_keeps_spikes_alone(x):
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 def test_a_gradient_from_outside_is_left_alone(device, x):
-    """Also where the layer it reaches could write over one of the network's own."""
+    """A layer may write over a gradient of the network's own, but not over one that a user gave."""
     net = snn.Sequential(conv(2, 4), snn.BatchNorm(4), snn.LIF()).to(device).build(SHAPE)
     s = net.forward(x, TRAINING)
     ds = np.random.default_rng(2).normal(size=s.shape).astype(np.float32)
@@ -297,7 +314,7 @@ def test_parts_are_those_of_the_layers(device, training):
 @pytest.mark.parametrize("v_reset", [0.0, None, "none"])
 @pytest.mark.parametrize("family", ["triangle", "logistic"])
 def test_gradients_of_a_pair(v_reset, family):
-    """Against finite differences, every parameter and the input."""
+    """Every parameter and the input are compared with finite differences."""
     neuron = snn.LIF(
         learn_tau="channel",
         learn_threshold="channel",

@@ -102,7 +102,7 @@ def test_looking_between_the_passes(look):
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_checkpoints_of_a_network_that_was_looked_at(look, tmp_path):
-    """Also within a run, by `on_epoch`; the run can be resumed and loads as itself."""
+    """`on_epoch` may look at the network within a run, too; the run's checkpoints load as the network itself."""
     data = draw().swapaxes(0, 1).copy(), np.arange(4) % 3
 
     def train(out, **options):
@@ -154,7 +154,7 @@ def heads():
 
 
 def test_two_heads_are_trained_in_turns():
-    """As two networks that share nothing, whose extractors are made equal by hand after every step."""
+    """Two networks that share nothing, whose extractors are made equal by hand after every step, compute the same."""
     shared, apart = [Own(net) for net in heads()], [Own(copy.deepcopy(net)) for net in heads()]
     for k in range(6):
         x = draw(k)
@@ -231,7 +231,7 @@ def test_layers_that_have_moved_away():
 
 
 def test_layers_that_are_called_by_themselves():
-    """By a loop of one's own, in which names are their own, too."""
+    """A user's own loop calls one layer after the other, and in it each layer goes by its own name."""
     net, apart = network(), network()
     x = y = draw()
     for layer in apart.layers:

@@ -135,9 +135,9 @@ def test_one_value_a_channel():
     [
         (lambda: snn.LIF(refractory=-1), "LIF: refractory must be a whole number of at least 0; got -1"),
         (lambda: snn.ALIF(strength=0), "ALIF: strength must be positive; got 0"),
-        (lambda: snn.ALIF(tau_adaptation=0.5), "ALIF: the adaptation's tau must be at least 1"),
-        (lambda: snn.CubaLIF(tau_synapse=3.0, gamma_synapse=0.5), "give tau_synapse or gamma_synapse, not both"),
-        (lambda: snn.CubaLIF(gamma_synapse=1.5), r"the synapse's beta must lie in \[0, 1\]; got 1.5"),
+        (lambda: snn.ALIF(tau_adaptation=0.5), r"ALIF: tau_adaptation must be at least 1 \(steps\); got 0.5"),
+        (lambda: snn.CubaLIF(tau_synapse=3.0, gamma_synapse=0.5), "not both; got tau_synapse=3.0, gamma_synapse=0.5"),
+        (lambda: snn.CubaLIF(gamma_synapse=1.5), r"CubaLIF: gamma_synapse must lie in \[0, 1\]; got 1.5"),
         (lambda: snn.IF(v_reset="sometimes"), "v_reset must be one number, None"),
         (lambda: snn.LIF(record="a"), "LIF: record takes 'u', 'v', 's'; got 'a'"),
         (lambda: snn.ALIF(v_reset=None, record="v"), "'v' cannot be recorded with a soft reset"),

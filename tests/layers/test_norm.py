@@ -36,7 +36,7 @@ def test_training_normalises_every_channel(device, v_threshold):
 
 
 def test_running_statistics(device):
-    """After every training pass: the share `momentum` of the batch's, the biased variance; from mean 0, variance 1."""
+    """Means start at 0 and variances at 1; each pass takes in the share `momentum` of the batch's (biased) ones."""
     layer = norm(device, momentum=0.3)
     mean, var = np.zeros(6), np.ones(6)
     for seed in range(3):

@@ -23,7 +23,7 @@ def draw(seed=0, shape=SHAPE):
 
 
 def built(layer, device="reference", shape=SHAPE):
-    """In float64, with parameters that are numbers of their own."""
+    """Return the layer built in float64, with random parameters."""
     layer.to(device, "float64").build(shape)
     rng = np.random.default_rng(9)
     for _, p in layer.parameters():
@@ -36,7 +36,7 @@ def built(layer, device="reference", shape=SHAPE):
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_every_step_is_a_batch_normalisation_of_its_own(device, bias, step, assert_close):
-    """Against T of them, each given one step: outputs, gradients and running statistics."""
+    """T batch normalisations, each given one step, have the same outputs, gradients and running statistics."""
     layer = built(snn.BNTT(C, T, eps=1e-3, momentum=0.3, bias=bias), device)
     x, dy = draw(), draw(2)
     found = step(layer, x, dy)

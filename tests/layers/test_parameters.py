@@ -122,7 +122,7 @@ def test_a_gradient_may_be_anything():
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 def test_training_goes_on_from_what_was_assigned(device):
-    """With the optimiser's moments of the same parameters, though all values lie in one piece of memory."""
+    """The optimiser keeps the moments of an assigned parameter, though all values lie in one piece of memory."""
 
     def train(assign):
         net, optimizer = layer(device), snn.optim.Adam(0.1)

@@ -77,7 +77,7 @@ def test_maximum_of_spikes_is_spikes(device):
     ("pool", "shape"), [(snn.MaxPool2d, (3, 2, 6, 4, 5)), (snn.MaxPool1d, (3, 2, 6, 5))], ids=["2d", "1d"]
 )
 def test_maximum_behind_neurons_is_spikes(device, pool, shape, mode):
-    """So that what follows is fed spikes; in relaxed mode they are numbers, before and behind it."""
+    """The layer after the maximum is given spikes; in relaxed mode neurons and maximum give real numbers."""
     net = snn.Sequential(snn.LIF(v_threshold=0.8), pool(2), snn.LIF(v_threshold=0.5)).to(device).build(shape)
     x = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
     net.forward(x, mode)

@@ -86,7 +86,7 @@ def test_penalty(make, shape, device):
 
 
 def test_inference_measures_nothing(make, device):
-    """As for PDA's objective: the penalty stays that of the last pass that can be gone back through."""
+    """The penalty stays that of the last pass that stored what a backward pass needs, as for PDA's objective."""
     layer = make().to(device)
     layer.forward(signal(layer, FEATURES), TRAINING)
     before = layer.penalty
@@ -167,7 +167,7 @@ def neurons(**options):
 
 
 def perceptron(layer):
-    """With the layer behind the neurons, or in front of them if it wants currents."""
+    """Return a network with the layer behind the neurons, or in front of them if the layer wants currents."""
     inside = [neurons(v_threshold=0.5), layer] if on_spikes(layer) else [layer, neurons(v_threshold=0.5)]
     return snn.Sequential(snn.Linear(6, 8), *inside, snn.Linear(8, 3))
 
@@ -220,7 +220,8 @@ def rates_after_training(*penalties, epochs=30):
 
 
 def test_a_band_holds_the_rates():
-    """Without it some neurons hardly fire and others are busy; with it all come near the band, and training goes on."""
+    """Without the band some neurons hardly fire and others are busy. A band brings all near it, and training goes
+    on."""
     free, _ = rates_after_training()
     held, history = rates_after_training(snn.RateBand(0.15, 0.25, 100.0))
     assert free.min() < 0.1 and free.max() > 0.4
@@ -280,11 +281,11 @@ def test_no_band_without_a_weight():
         (lambda: snn.RateBand(-0.1, 0.5), "RateBand: low must lie in [0, 1]; got -0.1"),
         (lambda: snn.RateBand(0.1, 1.5), "RateBand: high must lie in [0, 1]; got 1.5"),
         (lambda: snn.RateBand(0.5, 0.1), "RateBand: low must not exceed high; got low=0.5, high=0.1"),
-        (lambda: snn.RateBand(0.1, 0.5, -1), "RateBand: weight must lie in [0, inf]; got -1"),
+        (lambda: snn.RateBand(0.1, 0.5, -1), "RateBand: weight must be at least 0; got -1"),
         (lambda: snn.RateBand(0.1, 0.5, per="layer"), "RateBand: per must be one of 'neuron', 'channel'; got 'layer'"),
         (lambda: snn.SpikePenalty(None), "SpikePenalty: weight must be a finite number; got None"),
         (lambda: snn.SpikePenalty(1.0, "l0"), "SpikePenalty: norm must be one of 'l1', 'l2'; got 'l0'"),
-        (lambda: snn.Divergence(-1.0), "Divergence: weight must lie in [0, inf]; got -1.0"),
+        (lambda: snn.Divergence(-1.0), "Divergence: weight must be at least 0; got -1.0"),
         (lambda: snn.Divergence(1.0, target_mean="0"), "Divergence: target_mean must be a finite number; got '0'"),
         (lambda: snn.Divergence(1.0, target_var=0), "Divergence: target_var must be positive; got 0"),
         (lambda: snn.Divergence(1.0, eps=0.0), "Divergence: eps must be positive; got 0.0"),
@@ -307,3 +308,15 @@ def test_a_divergence_of_spikes():
     message = "divergence (Divergence): input must be float32, a current or potential; got uint8"
     with pytest.raises(snn.ShapeError, match=f"^{re.escape(message)}$"):
         snn.Divergence(1.0)(np.zeros(FEATURES, np.uint8))
+
+
+def test_the_total_penalty_is_the_sum_over_all_layers():
+    """A penalty as a layer and the objective of PDA; all other layers have a penalty of 0."""
+    net = snn.Sequential(
+        snn.Linear(4, 3), snn.LIF(pda=snn.PDA(divergence=0.5)), snn.SpikePenalty(0.1), snn.Linear(3, 2)
+    ).to("reference")
+    assert net.total_penalty() == 0
+    net.forward(np.random.default_rng(0).normal(1, 1, (3, 2, 4)).astype(np.float32), snn.Mode(store=True))
+    _, neuron, penalty, readout = net.layers
+    assert neuron.penalty > 0 and penalty.penalty > 0 and readout.penalty == 0
+    assert net.total_penalty() == neuron.penalty + penalty.penalty

@@ -90,7 +90,7 @@ def test_what_a_device_lacks_is_refused_and_changes_nothing():
 
 
 def test_route_and_precision_are_asked_for_apart(monkeypatch):
-    """On a CUDA device; where a network moves on, what it cannot have there is forgotten."""
+    """A network on a CUDA device is asked for both; when it moves, it forgets what the new device does not have."""
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
     from numsnn.kernels.cuda.ways import library
 

@@ -92,7 +92,7 @@ def test_load_state_copies():
 
 
 def test_loaded_network_goes_on_like_the_one_it_came_from():
-    """Also through training passes: everything that is tracked has come along."""
+    """Both networks are also alike in a training pass, because everything that is tracked was loaded."""
     net, other = trained(1), network().build(SHAPE)
     other.load_state(net.state())
     x = np.random.default_rng(9).normal(0, 1, SHAPE).astype(np.float32)
@@ -280,7 +280,7 @@ def everything():
 
 
 def test_description_round_trip():
-    """Through JSON, as in a checkpoint: the same network, down to what it computes."""
+    """A description goes through JSON, as in a checkpoint, and gives the same network, down to what it computes."""
     net, x = everything(), np.random.default_rng(1).normal(0, 1, (4, 8, 8, 1)).astype(np.float32)
     net.forward(x, TRAINING)
     again = snn.Layer.from_description(json.loads(json.dumps(net.description()))).to("reference").build(x.shape)

@@ -33,7 +33,7 @@ def sequence(steps=12, samples=3, features=6):
 
 
 def network(kind):
-    """With PDA corrections tracked over fewer steps than the stream has."""
+    """Return a network that has tracked PDA corrections over fewer steps than the stream has."""
     net = snn.Sequential(snn.Linear(6, 8), KINDS[kind](), snn.Linear(8, 4), snn.LI(tau=5.0))
     x = sequence(steps=5)
     net.build(x.shape)

@@ -10,7 +10,7 @@ from numsnn.measure.workloads import workloads
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory):
-    """What a quick run of everything wrote."""
+    """The results that a quick run of everything wrote."""
     path = tmp_path_factory.mktemp("bench") / "bench.json"
     assert cli.main(["bench", "--quick", "--json", str(path)]) == 0
     return json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Times, memory, machine."""
+"""Times, memory and a description of the machine, and the tables that show such numbers."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from numsnn.measure import host
-from numsnn.measure.table import bytes_text, ratio_text, table, time_text
+from numsnn.measure.table import bytes_text, table, time_text
 
 
 def test_summary():
@@ -43,14 +43,14 @@ print(before, high, held, host.peak())
 
 
 def test_peak_is_seen_and_forgotten():
-    """In a process of its own, which holds nothing that the system may take back meanwhile."""
+    """The test runs in a process of its own, which holds nothing that the system may take back meanwhile."""
     if host.resident() is None or not host.forget_peak():
         pytest.skip("this system does not tell a process's peak memory")
     done = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     before, high, held, after = map(int, done.stdout.split())
     assert high - before > 60e6
-    assert held > high - 5e6  # the system counts in lots
+    assert held > high - 5e6  # the system's count is coarse
     assert after < high - 60e6
 
 
@@ -83,6 +83,5 @@ def test_times(seconds, text):
     assert time_text(seconds) == text
 
 
-def test_other_numbers():
+def test_sizes():
     assert bytes_text(1_500_000) == "2 MB" and bytes_text(None) == ""
-    assert ratio_text(2.345) == "2.35x" and ratio_text(None) == ""

@@ -1,4 +1,4 @@
-"""numsnn's side: the network is the workload's, and reports what it computed."""
+"""The network that numsnn builds from a workload, and what it reports of its own computations."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ QUICK = workloads(quick=True)
 
 @pytest.fixture(scope="module")
 def prepared():
-    """Every tiny workload with its numbers."""
+    """Every tiny workload with its arrays, by name."""
     return {name: network.prepare(workload) for name, workload in QUICK.items()}
 
 
@@ -46,7 +46,7 @@ def test_outcome_is_the_gradient_of_the_projection(prepared, name):
 
 
 def test_inference_has_the_batch_statistics(prepared):
-    """The statistics are those of the batch itself, so that both modes give the same but for rounding."""
+    """The running statistics are those of the batch itself, so that both modes agree but for rounding."""
     subject = network.Network(*prepared["vgg"])
     g = np.zeros((*QUICK["vgg"].shape[:2], 10), np.float32)
     training, inference = subject.outcome(True, g), subject.outcome(False)

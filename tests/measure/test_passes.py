@@ -1,4 +1,4 @@
-"""Single layers: the passes are what the reference's kernels compute, for every kind of case."""
+"""Passes of single layers compute what the reference kernels compute, for every kind of case."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The definitions of the workloads: plain data, complete, and what they say they are."""
+"""Definitions of workloads: they are plain data and complete, and have the shapes and densities that they promise."""
 
 import json
 
@@ -25,7 +25,7 @@ def test_the_shapes_that_are_promised():
 
 
 def test_resnet19_has_the_parameters_of_the_literature():
-    """12,697,994 with a bias in neither convolution: the number in the docstring of `models.resnet19`."""
+    """The number is the one in the docstring of `models.resnet19`; no convolution has a bias."""
     arrays = w.draw(w.workloads()["resnet"])
     assert sum(value.size for name, value in arrays.items() if name[0] == "p") == 12_697_994
 

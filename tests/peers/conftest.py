@@ -1,6 +1,6 @@
 """What the parity tests share: layouts, the comparison itself, and a table of the worst differences at the end.
 
-They need torch and the peers, which no other test does; a module whose peer is missing is skipped.
+These tests need torch and the peers, which no other test needs; a module whose peer is missing is skipped.
 """
 
 import sys
@@ -20,38 +20,38 @@ RESULTS = pytest.StashKey[list]()
 
 
 def channels_first(x):
-    """``[T, N, H, W, C]`` -> ``[T, N, C, H, W]``; without pictures nothing changes."""
+    """Turn ``[T, N, H, W, C]`` into ``[T, N, C, H, W]``; arrays that are not pictures do not change."""
     return np.ascontiguousarray(np.moveaxis(x, -1, 2)) if x.ndim == 5 else x
 
 
 def channels_last(x):
-    """``[T, N, C, H, W]`` -> ``[T, N, H, W, C]``; without pictures nothing changes."""
+    """Turn ``[T, N, C, H, W]`` into ``[T, N, H, W, C]``; arrays that are not pictures do not change."""
     return np.ascontiguousarray(np.moveaxis(x, 2, -1)) if x.ndim == 5 else x
 
 
 def dense(w):
-    """``[in, out]`` -> ``[out, in]``, and back."""
+    """Turn ``[in, out]`` into ``[out, in]``, and back."""
     return np.ascontiguousarray(w.T)
 
 
 def conv_to_torch(w):
-    """``[kh, kw, in, out]`` -> ``[out, in, kh, kw]``."""
+    """Turn ``[kh, kw, in, out]`` into ``[out, in, kh, kw]``."""
     return np.ascontiguousarray(w.transpose(3, 2, 0, 1))
 
 
 def conv_from_torch(w):
-    """``[out, in, kh, kw]`` -> ``[kh, kw, in, out]``."""
+    """Turn ``[out, in, kh, kw]`` into ``[kh, kw, in, out]``."""
     return np.ascontiguousarray(w.transpose(2, 3, 1, 0))
 
 
 def flattened_to_torch(w, height, width):
-    """Dense weights behind a flattened picture: rows ordered (H, W, C), ``[H W C, out]`` -> ``[out, C H W]``."""
+    """Turn ``[H W C, out]``, the weights after a flattened picture (H, W, C), into ``[out, C H W]``."""
     channels = len(w) // (height * width)
     return dense(w.reshape(height, width, channels, -1).transpose(2, 0, 1, 3).reshape(len(w), -1))
 
 
 def flattened_from_torch(w, height, width):
-    """``[out, C H W]`` -> ``[H W C, out]``."""
+    """Turn ``[out, C H W]`` into ``[H W C, out]``."""
     w = dense(w)
     channels = len(w) // (height * width)
     return np.ascontiguousarray(w.reshape(channels, height, width, -1).transpose(1, 2, 0, 3).reshape(len(w), -1))
@@ -76,7 +76,7 @@ def layout():
 
 @pytest.fixture
 def report(request):
-    """report(differences, ties): put a comparison into the table at the end."""
+    """report(differences, near, flipped, potentials) puts a comparison into the table at the end."""
     results = request.config.stash.setdefault(RESULTS, [])
     peer = request.node.module.__name__.rpartition("test_")[2]
     case = request.node.originalname.removeprefix("test_")
@@ -89,16 +89,16 @@ def report(request):
 
 @pytest.fixture
 def parity(report):
-    """parity(problem, ours, theirs): the same network in both, spikes and all gradients compared.
+    """parity(problem, ours, theirs) runs the same network in both programs and compares spikes and all gradients.
 
     Args of the comparison:
         problem: a `parity.Problem`.
-        ours, theirs: construct the neurons of a layer.
-        factors: by how much the peer's surrogate is larger, layer by layer.
+        ours, theirs: functions that construct the neurons of a layer.
+        factors: how many times larger the peer's surrogate is, layer by layer.
         extra: see `parity.potential_error`.
         firing: smallest and largest share of spikes, so that something is compared.
-        judged: how many samples have a part in the loss, where not all.
-        ceiling: what no potential may reach for the equations to be the same.
+        judged: how many samples have a part in the loss. Default None: all.
+        ceiling: a bound that no potential may reach; below it the equations are the same.
     """
     import parity as p
 
@@ -122,7 +122,7 @@ def parity(report):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """One line a test function: its cases, and the worst of all of them."""
+    """Print one line per test function: the number of its cases, and the worst difference of all of them."""
     results = config.stash.get(RESULTS, [])
     if not results:
         return

@@ -1,12 +1,12 @@
-"""The same network in numsnn and in a peer: what is drawn, how both are run, and how far they may lie apart.
+"""The same network in numsnn and in a peer: what is drawn, how both are run, and how far they may differ.
 
-A network here is one or two dense spiking layers, x -> w1, b1 -> neurons -> w2, b2 -> neurons, and its loss is the sum
-of g times the spikes that come out, for a random g. Everything is float32. Arrays are numsnn's: ``[T, N, C]``, weights
-``[in, out]``. Forward and backward pass of the peer are the peer's own code and torch's autograd; what the tests write
-in torch are the weights around the neurons and, where a peer lacks a surrogate, that surrogate's density.
+A network here is one or two dense spiking layers, x -> w1, b1 -> neurons -> w2, b2 -> neurons. Its loss is the sum of g
+times the spikes that come out, for a random g. Everything is float32. Arrays have numsnn's layout: ``[T, N, C]``, and
+``[in, out]`` for weights. The forward and backward pass of the peer are its own code and torch's autograd. The tests
+write in torch only the weights around the neurons and, if the peer lacks a surrogate, the density of that surrogate.
 
-Spikes have to be equal. A potential that lies nearer to its threshold than rounding can tell may fall on either side:
-such *ties* are counted, must be rare, and a sample in which one flipped a spike takes no part in what follows.
+Spikes have to be equal. A potential that lies nearer to its threshold than rounding can tell may fall on either side.
+Such *ties* are counted and must be rare. A sample in which a tie changed a spike takes no part in what follows.
 """
 
 from dataclasses import dataclass, field, replace
@@ -25,17 +25,18 @@ TOLERANCE = 1e-4
 |difference| <= TOLERANCE max(|entry|, floor)."""
 
 FLOOR = 0.05
-"""The floor of an entry, as a share of the largest entry of its array: sums of hundreds of terms of either sign, added
-in another order, differ by about 1e-6 of the largest whatever they sum up to. What is one number for a whole layer is
-such a sum over its channels; there the floor, of the norm as well, is this share of the sum of the channels'
-magnitudes."""
+"""The floor of an entry, as a share of the largest entry of its array. Sums of hundreds of terms of either sign, added
+in another order, differ by about 1e-6 of the largest entry, however small they are. A gradient that is one number for a
+whole layer is such a sum over the layer's channels; its floor, also that of its norm, is this share of the sum of the
+channels' magnitudes."""
 
 ROUNDINGS = 16
-"""Roundings, of eps/2 each, between a current and the sign of u - theta, in both programs together: leak, gain, charge,
-reset and the comparison take at most eight each, the leak's own value (a logistic function, a quotient) included."""
+"""The number of roundings, of eps/2 each, between a current and the sign of u - theta, in both programs together. In
+each program leak, gain, charge, reset and comparison take at most eight, including those of the leak's own value (a
+logistic function or a quotient)."""
 
 RARE = 1e-3
-"""Largest share of potentials that may be ties."""
+"""The largest share of potentials that may be ties."""
 
 
 # --- what is computed ----------------------------------------------------------------------------------------------
@@ -58,13 +59,13 @@ class Problem:
     lateral: np.ndarray | None = None
 
     def without(self, samples):
-        """The same, some samples taking no part in the loss."""
+        """Return the same problem with some samples that take no part in the loss."""
         return replace(self, g=self.g * ~samples[None, :, None])
 
 
 def draw(steps, gain=1.0, offset=0.0, samples=12, sizes=(10, 24, 14), lateral=0.0, seed=0):
-    """A problem with currents of a mean of about 0.3 gain + offset and a deviation of about gain, and with lateral
-    weights of that deviation."""
+    """Draw a problem. Its currents have a mean of about 0.3 gain + offset and a deviation of about gain; the deviation
+    of its lateral weights is `lateral`."""
     rng = np.random.default_rng(seed)
     weights = tuple(
         (
@@ -84,10 +85,10 @@ class Outcome:
     """What a program computed.
 
     Attributes:
-        spikes: of every spiking layer ``[T, N, ...]``, channels last.
+        spikes: the spikes ``[T, N, ...]`` of every spiking layer, channels last.
         gradients: by name, in numsnn's layout and parametrisation: "x", "w1", "b1", "logit_beta1", ...
-        layers: numsnn's spiking layers, where it is numsnn's outcome.
-        magnitudes: by name, of what is one number for a whole layer: the sum of its channels' magnitudes.
+        layers: numsnn's spiking layers, if numsnn computed this.
+        magnitudes: by name of each gradient that is one number for a whole layer: the sum of its channels' magnitudes.
     """
 
     spikes: list
@@ -97,7 +98,7 @@ class Outcome:
 
 
 def numsnn_outcome(problem, make):
-    """numsnn's: make() constructs the neurons of a layer, which record u, v and s."""
+    """Run the network in numsnn; make() constructs the neurons of a layer, which must record u, v and s."""
     neurons = [make() for _ in problem.weights]
     dense = [snn.Linear(*weight.shape) for weight, _ in problem.weights]
     chain = [layer for pair in zip(dense, neurons, strict=True) for layer in pair]
@@ -111,7 +112,7 @@ def numsnn_outcome(problem, make):
     for k, (layer, neuron) in enumerate(zip(dense, neurons, strict=True), 1):
         gradients[f"w{k}"], gradients[f"b{k}"] = layer.weight.grad.copy(), layer.offset.grad.copy()
         gradients |= {f"{p.name}{k}": p.grad.copy() for p in neuron.own_parameters()}
-        for value in (neuron.leak, neuron.threshold, neuron.gamma):
+        for value in (neuron.leak, neuron.threshold, neuron.own_values.get("gamma")):
             if value is not None and value.parameter is not None and value.parameter.value.size == 1:
                 slope = value.natural if value.kind == "positive" else value.natural * (1 - value.natural)
                 magnitudes[f"{value.parameter.name}{k}"] = float(np.abs(value.gradient * slope).sum())
@@ -119,8 +120,11 @@ def numsnn_outcome(problem, make):
 
 
 def torch_outcome(problem, make, dense):
-    """A peer's: make() constructs the neurons of a layer, which take currents ``[T, N, C]`` to spikes and, after the
-    backward pass, tell the gradients of what they learn; dense converts weights between the two layouts."""
+    """Run the network in a peer.
+
+    make() constructs the neurons of a layer. They turn currents ``[T, N, C]`` into spikes and, after the backward pass,
+    tell the gradients of what they learn. dense converts weights between the two layouts.
+    """
     import torch
 
     neurons = [make() for _ in problem.weights]
@@ -144,24 +148,25 @@ def torch_outcome(problem, make, dense):
 
 
 def current_error(x, weight, bias):
-    """How far two sums x W + b may lie apart: one rounding of eps/2 a product and a sum, in each of two programs."""
+    """How far two sums x W + b may differ: each of two programs rounds by eps/2 once per product and once per sum."""
     x, weight, bias = (np.abs(np.asarray(a, np.float64)) for a in (x, weight, bias))
     return (len(weight) + 2) * EPS * (x @ weight + bias)
 
 
 def potential_error(layer, error, extra=0.0):
-    """How far two computations of a layer's potentials may lie apart ``[T, N, C]``, as long as no spike differs.
+    """How far two computations of a layer's potentials ``[T, N, C]`` may differ, as long as no spike differs.
 
     Args:
         layer: numsnn's neurons after a pass that recorded u, v and s.
-        error: of the currents.
+        error: the same bound for the currents.
         extra: largest magnitude that only the peer's formula has in it, such as a resting potential.
     """
     u, v, s = (layer.recorded[key].astype(np.float64) for key in "uvs")
     beta, theta = np.asarray(layer.leak.natural, np.float64), np.asarray(layer.threshold.natural, np.float64)
     hard = layer.v_reset is not None and layer.v_reset != "none"
     gain = 1 - beta if layer.decay_input else 1.0
-    gamma = None if layer.gamma is None else np.asarray(layer.gamma.natural, np.float64)
+    gamma = layer.own_values.get("gamma")
+    gamma = None if gamma is None else np.asarray(gamma.natural, np.float64)
     found, carried, synapse = np.zeros_like(u), np.zeros_like(u[0]), np.zeros_like(u[0])
     before = np.zeros_like(u[0])
     for t in range(len(u)):
@@ -178,9 +183,9 @@ class Ties:
     """Potentials that rounding may put on either side of an edge.
 
     Attributes:
-        near: number of potentials that close to their threshold.
+        near: number of potentials that are this close to their threshold.
         flipped: number of spikes that differ.
-        potentials: how many there are in all.
+        potentials: number of all potentials.
         spoilt: samples ``[N]`` in which a spike differs or a gradient lies at a surrogate's edge.
     """
 
@@ -229,7 +234,7 @@ def find_ties(problem, ours, theirs, extra=0.0):
 
 
 def difference(got, want, magnitude=0.0):
-    """Relative difference of two arrays: norm-wise, and entry-wise with the floor. Both zero: no difference."""
+    """Relative difference of two arrays: by norm, and by entry with the floor. It is 0 if both arrays are zero."""
     got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
     assert got.shape == want.shape, f"{got.shape} is not {want.shape}"
     assert np.isfinite(got).all() and np.isfinite(want).all()
@@ -241,8 +246,11 @@ def difference(got, want, magnitude=0.0):
 
 
 def compare_gradients(ours, theirs, factors=()):
-    """Worst differences (norm-wise, entry-wise) by name; factors: by how much the peer's surrogate is larger, layer by
-    layer, which a gradient meets at every layer it comes through."""
+    """Return the worst differences, by norm and by entry, for every name.
+
+    factors tell how many times larger the peer's surrogate is, layer by layer; a gradient gets the factor of every
+    layer that it passes.
+    """
     names = ours.gradients.keys()
     assert names == theirs.gradients.keys(), f"{sorted(names)} is not {sorted(theirs.gradients)}"
     found = {}
@@ -254,18 +262,18 @@ def compare_gradients(ours, theirs, factors=()):
 
 
 def assert_agree(differences, tolerance=TOLERANCE):
-    """All differences lie within the tolerance."""
+    """Assert that all differences lie within the tolerance."""
     worst = {name: max(pair) for name, pair in differences.items()}
     wrong = {name: f"{value:.1e}" for name, value in worst.items() if not value <= tolerance}
     assert not wrong, f"gradients differ, relatively, by {wrong}"
 
 
-# --- surrogates in torch, for peers that let one bring one's own ------------------------------------------------------
+# --- surrogates in torch, for peers that take a user's surrogate -----------------------------------------------------
 
 
 class OwnSurrogate:
-    """A surrogate of numsnn's as a torch callable x -> spikes, with one width a channel and its gradient
-    (docs/method.md, S1, P1)."""
+    """A surrogate of numsnn's as a torch callable x -> spikes. It has one width per channel and the gradient of the
+    width (docs/method.md, S1, P1)."""
 
     def __init__(self, family, width):
         self.family, self.start, self.width = family, width, None
@@ -278,7 +286,7 @@ class OwnSurrogate:
         return _spike_function().apply(x, self.width, self.family)
 
     def gradients(self):
-        """That of the logarithm of the width."""
+        """Return the gradient of the logarithm of the width."""
         return {"log_width": self.width.grad.numpy() * np.float32(self.start)}
 
 

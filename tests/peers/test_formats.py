@@ -1,7 +1,7 @@
-"""Readers of others on the same files: tonic for ATIS and AEDAT, SpikingJelly for AEDAT 3.1 and CIFAR10-DVS.
+"""Other readers on the same files: tonic for ATIS and AEDAT, SpikingJelly for AEDAT 3.1 and CIFAR10-DVS.
 
-Where they read what a format says otherwise than it says, the difference is written here. The tests skip where the peer
-is missing (pip install tonic, in an environment of its own as it needs numpy < 2; pip install spikingjelly).
+If another reader departs from what a format says, its test tells the difference. A test is skipped if the peer is
+missing (pip install tonic, in an environment of its own as it needs numpy < 2; pip install spikingjelly).
 """
 
 import sys
@@ -54,7 +54,8 @@ def test_tonic_reads_overflow_marks_alike(tonic_io, tmp_path):
 
 
 def test_tonic_reads_aedat2_alike(tonic_io, tmp_path):
-    """Its DVS128 reader leaves addresses as they are: rows as x, from below; columns as y, from the right; OFF as 1."""
+    """tonic leaves addresses of a DVS128 as they are: x is the row from below, y the column from the right, p 1 for
+    OFF. The test converts them."""
     (tmp_path / "a.aedat").write_bytes(aedat2(events(128)))
     raw = tonic_io.get_aer_events_from_file(str(tmp_path / "a.aedat"), 2.0, 35)
     address = raw["address"].astype(np.int64)
@@ -80,7 +81,7 @@ def test_spikingjelly_reads_aedat3_alike(tmp_path):
 
 
 def test_spikingjelly_reads_cifar10_dvs_transposed(tmp_path):
-    """It calls the row x and the column y; ours are as jAER shows the picture."""
+    """SpikingJelly calls the row x and the column y; numsnn's x and y are as jAER shows the picture."""
     module = pytest.importorskip("spikingjelly.datasets.cifar10_dvs", reason="SpikingJelly is missing")
     (tmp_path / "a.aedat").write_bytes(aedat2(events(128)))
     theirs = module._load_origin_data(tmp_path / "a.aedat")

@@ -1,18 +1,19 @@
 """Neurons and surrogates against Norse: LIF, LIFBox, IAF, LIFRecurrent.
 
-Their feed-forward LIF has a synaptic current and a resting potential; with a = dt tau_mem_inv and c = dt tau_syn_inv,
+Norse's feed-forward LIF has a synaptic current and a resting potential. With a = dt tau_mem_inv and c = dt tau_syn_inv
+it computes
 
     i = i[t-1] + x[t]        u[t] = v[t-1] + a ((v_leak - v[t-1]) + i)        i[t] = (1 - c) i
     s[t] = H(u[t] - v_th)    v[t] = (1 - s[t]) u[t] + s[t] v_reset            from v = v_leak, i = 0
 
-Its i, before the decay, is the j[t] = gamma j[t-1] + x[t] of numsnn's CubaLIF with gamma = 1 - c, and u is numsnn's
-with beta = 1 - a and decay_input=True, measured from v_leak: thresholds and resets are v_th - v_leak, v_reset - v_leak.
-With c = 1 the current has no memory, and it is numsnn's LIF. LIFBox has no current at all, IAF neither leak nor
-scaling.
+Its i, before the decay, is the j[t] = gamma j[t-1] + x[t] of numsnn's CubaLIF with gamma = 1 - c. Its u, measured from
+v_leak, is numsnn's with beta = 1 - a and decay_input=True; the threshold is then v_th - v_leak, and the reset v_reset -
+v_leak. With c = 1 the current has no memory, and the neuron is numsnn's LIF. LIFBox has no synaptic current. IAF has
+neither a leak nor a factor for its input.
 
-The reset is attached, in LIFRecurrent detached. Neurons fire for u > v_th, numsnn's for u >= v_threshold. Nothing is
-learned by a flag of theirs, but parameters may be tensors with gradients; the logits of beta and gamma follow from
-tau_mem_inv and tau_syn_inv by the chain rule.
+The reset is attached, except in LIFRecurrent. Norse's neurons fire for u > v_th, numsnn's for u >= v_threshold. Norse
+has no flags for what is learned, but its parameters may be tensors with gradients. The gradients of the logits of beta
+and gamma follow from those of tau_mem_inv and tau_syn_inv by the chain rule.
 """
 
 import warnings
@@ -22,7 +23,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the parity tests need PyTorch: pip install torch")
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of torch.jit, which Norse calls when it is imported
+    warnings.simplefilter("ignore")  # warnings of torch.jit, which Norse calls at import
     pytest.importorskip("norse.torch", reason="Norse is missing: pip install norse")
 
 import torch
@@ -41,14 +42,14 @@ pytestmark = pytest.mark.peers
 DT = 0.001
 STEPS = (1, 5, 20)
 GAIN = 3.0
-"""What currents are multiplied by, because the factor a makes them smaller."""
+"""The factor of the currents, which makes up for the small factor a."""
 
 EXACT = {
     "logistic": ("tanh", 2.0, 0.25),
     "gaussian": ("heavi_erfc", 2.0, 1 / np.sqrt(8)),
     "triangle": ("triangle", 1.0, 1.0),
 }
-"""Family -> their method and alpha, and the width, where their surrogate is a density too."""
+"""By family: Norse's method and its alpha, and numsnn's width, if Norse's surrogate is a density too."""
 
 every_length = pytest.mark.parametrize("steps", STEPS, ids=[f"T={steps}" for steps in STEPS])
 every_reset = pytest.mark.parametrize(
@@ -59,18 +60,18 @@ every_reset = pytest.mark.parametrize(
 
 
 def learned(**values):
-    """Tensors with gradients."""
+    """Return the values as tensors with gradients."""
     return {name: torch.tensor(value, requires_grad=True) for name, value in values.items()}
 
 
 class Theirs:
-    """One of their layers of all time steps.
+    """One of Norse's layers for all time steps.
 
     Args:
-        layer: currents -> (spikes, state).
+        layer: function of the currents that returns (spikes, state).
         parameters: tensors with gradients: tau_mem_inv, tau_syn_inv, v_th.
         threshold: v_th - v_leak.
-        lateral: their recurrent weights, where there are any.
+        lateral: Norse's recurrent weights. Default None: there are none.
     """
 
     def __init__(self, layer, parameters, threshold, lateral=None):
@@ -80,7 +81,7 @@ class Theirs:
         return self.layer(current)[0]
 
     def gradients(self):
-        """beta = 1 - dt tau_mem_inv, gamma = 1 - dt tau_syn_inv, and the threshold measured from rest."""
+        """Convert gradients: beta = 1 - dt tau_mem_inv, gamma = 1 - dt tau_syn_inv, and thresholds count from rest."""
         found = {}
         for name, ours in (("tau_mem_inv", "logit_beta"), ("tau_syn_inv", "logit_gamma")):
             if name in self.parameters:
@@ -116,7 +117,7 @@ def lif(beta, v_threshold, v_reset, family, width, kind=snn.LIF, decay_input=Tru
 @every_reset
 @pytest.mark.parametrize("family", EXACT)
 def test_lif_without_synaptic_memory(parity, family, v_leak, v_reset, steps):
-    """tau_syn_inv = 1/dt."""
+    """The synaptic current has no memory, because tau_syn_inv = 1/dt."""
     method, alpha, width = EXACT[family]
     a, v_th = 0.4, 0.9
 
@@ -136,7 +137,7 @@ def test_lif_without_synaptic_memory(parity, family, v_leak, v_reset, steps):
 @every_length
 @every_reset
 def test_lif(parity, v_leak, v_reset, steps):
-    """With a synaptic current: numsnn's CubaLIF."""
+    """Norse's LIF with its synaptic current is numsnn's CubaLIF."""
     a, c, v_th = 0.4, 0.7, 0.9
     method, alpha, width = EXACT["logistic"]
 
@@ -163,7 +164,7 @@ def test_lif(parity, v_leak, v_reset, steps):
 
 
 def test_a_million_potentials(parity):
-    """Enough of them for a few to lie within rounding of the threshold; see test_spikingjelly.py."""
+    """There are so many potentials that a few lie within rounding of the threshold; see test_spikingjelly.py."""
     a, c = 0.4, 0.7
     method, alpha, width = EXACT["logistic"]
     p = LIFParameters(tau_mem_inv=a / DT, tau_syn_inv=c / DT, v_leak=0.0, v_th=1.0, method=method, alpha=alpha)
@@ -176,7 +177,7 @@ def test_a_million_potentials(parity):
 
 
 def test_default_time_constants():
-    """Theirs, 1/(10 ms) and 1/(5 ms) at steps of 1 ms, are beta = 0.9 and gamma = 0.8; tau = 10 and tau_synapse = 5."""
+    """Norse's 1/(10 ms) and 1/(5 ms) at steps of 1 ms are tau = 10 and tau_synapse = 5: beta = 0.9 and gamma = 0.8."""
     p = LIFParameters()
     assert DT * float(p.tau_mem_inv) == pytest.approx(0.1)
     assert DT * float(p.tau_syn_inv) == pytest.approx(0.2)
@@ -190,8 +191,8 @@ def test_default_time_constants():
 
 @every_length
 def test_lif_recurrent(parity, steps):
-    """Their LIFRecurrent, its reset detached: numsnn's RecurrentCubaLIF. By default (autapses=False) they keep the
-    weights from a neuron to itself at 0."""
+    """Norse's LIFRecurrent, whose reset is detached, is numsnn's RecurrentCubaLIF. By default (autapses=False) Norse
+    keeps the weights from a neuron to itself at 0."""
     a, c, v_th = 0.4, 0.7, 0.9
     method, alpha, width = EXACT["logistic"]
     problem = draw(steps, GAIN, sizes=(10, 14), lateral=0.6)
@@ -224,7 +225,7 @@ def test_lif_recurrent(parity, steps):
 
 
 def stepwise(step, start, p):
-    """A layer of all time steps from one of their functions for one."""
+    """Make a layer for all time steps from one of Norse's functions for one step."""
 
     def layer(current):
         state, spikes = start(current[0]), []
@@ -260,8 +261,8 @@ def test_lif_box(parity, v_leak, v_reset, steps):
 
 @every_length
 def test_lif_box_reset_by_subtraction(parity, steps):
-    """reset_subtract is numsnn's soft reset, attached. (It takes off v_th itself: measured from another resting
-    potential it would be something else.)"""
+    """Norse's reset_subtract is numsnn's soft reset, attached. It subtracts v_th itself, so with another resting
+    potential it would be something else."""
     a, v_th = 0.4, 0.9
     method, alpha, width = EXACT["triangle"]
 
@@ -278,7 +279,7 @@ def test_lif_box_reset_by_subtraction(parity, steps):
 
 @every_length
 def test_iaf(parity, steps):
-    """beta = 1, currents as they come; started from 0 (theirs would start from v_reset)."""
+    """beta = 1, and currents are not scaled. Norse's neuron starts from 0; its default would be v_reset."""
     method, alpha, width = EXACT["triangle"]
     v_th, v_reset = 0.9, -0.2
 
@@ -312,8 +313,8 @@ MAPPED = {
     "triangle": ("triangle", lambda k: 1.0, lambda k: k),
     "super": ("fast_sigmoid", lambda k: 1.0, lambda k: 2.0),
 }
-"""Their method -> family, and width and factor for their alpha. Only tanh and heavi_erfc take it as a steepness;
-triangle scales by it; super does not look at it."""
+"""By Norse's method: the family, and its width and a factor as functions of Norse's alpha. Only tanh and heavi_erfc
+take alpha as a steepness; triangle scales by it, and super ignores it."""
 
 
 @pytest.mark.parametrize("alpha", [0.3, 1.0, 2.0, 100.0])
@@ -335,8 +336,9 @@ def test_densities(report, method, alpha):
 
 @pytest.mark.parametrize("alpha", [1.0, 100.0])
 def test_their_default_surrogate(parity, alpha):
-    """super, whatever alpha: twice numsnn's fast sigmoid of width 1 at every layer a gradient passes. One step: their
-    reset is attached, and through it the factor would come in once more."""
+    """Norse's default, super, ignores alpha and is twice numsnn's fast sigmoid of width 1, at every layer that a
+    gradient passes. There is one step only: the reset is attached, and through it the factor would come in once
+    more."""
     a, v_th = 0.4, 0.9
 
     def theirs():

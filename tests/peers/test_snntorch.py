@@ -1,25 +1,29 @@
-"""Neurons and surrogates against snnTorch: Leaky, Synaptic, RLeaky.
+"""Neurons against snnTorch: Leaky, Synaptic, RLeaky. Surrogates are in test_snntorch_surrogates.py.
 
-Their neurons take one step at a time. Leaky, with m their potential and R = H(m - threshold), always detached, is
+snnTorch's neurons take one step at a time. With m for the potential and R = H(m - threshold), which is always detached,
+Leaky computes
 
     "zero"        R = H(m[t-1] - th)    m[t] = beta (1 - R) m[t-1] + x[t]             s[t] = H(m[t] - th)
     "subtract"    R = H(m[t-1] - th)    m[t] = beta m[t-1] + x[t] - R th              s[t] = H(m[t] - th)
 
-which is what `reset_delay=True`, their default, comes to: a spike's reset is made at the beginning of the next step.
-m[t] is numsnn's u[t], and spikes are not delayed at all.
+This is the meaning of `reset_delay=True`, the default: a spike's reset is made at the beginning of the next step. m[t]
+is numsnn's u[t], and spikes are not delayed at all.
 
 - "zero" is numsnn's hard reset to 0, detached.
-- "subtract" takes the threshold off *behind* the leak, numsnn's soft reset in front of it (beta (u - th) = beta u -
-  beta th): theirs falls by (1 - beta) th more a spike. The two are the same only without a leak. A current of -(1 -
-  beta) th s[t-1] on top of the input makes numsnn's the same; as R is detached, gradients agree as well.
+- "subtract" subtracts the threshold *after* the leak, numsnn's soft reset before the leak (beta (u - th) = beta u -
+  beta th): snnTorch's potential falls by (1 - beta) th more per spike. The two are the same only without a leak. An
+  additional input of -(1 - beta) th s[t-1] makes numsnn's potential the same; as R is detached, gradients agree as
+  well.
 - `reset_delay=False` resets at once, by the attached spike. "zero" is then numsnn's hard reset, attached. "subtract" is
-  numsnn's soft reset, attached, as long as no potential reaches twice the threshold: one that is still above the
-  threshold after its reset is reset a second time before the next comparison, and that taken back behind it.
+  numsnn's soft reset, attached, as long as no potential reaches twice the threshold. A potential that is still above
+  the threshold after its reset is reset a second time before the next comparison, and this second reset is taken back
+  after the comparison.
 
-In all of them a neuron fires for u > threshold, numsnn's for u >= threshold; that shows in exact ties alone.
+All of snnTorch's neurons fire for u > threshold, numsnn's for u >= threshold. This shows only if the two are exactly
+equal.
 
-Synaptic and RLeaky reset with the input: for "zero" with `reset_delay=True` the potential is 0 at the step after a
-spike, whatever comes in. With `reset_delay=False` they are numsnn's CubaLIF and RecurrentLIF.
+The reset of Synaptic and RLeaky removes the input too: for "zero" with `reset_delay=True` the potential is 0 at the
+step after a spike, whatever comes in. With `reset_delay=False` they are numsnn's CubaLIF and RecurrentLIF.
 """
 
 import numpy as np
@@ -31,61 +35,28 @@ pytest.importorskip("snntorch", reason="snnTorch is missing: pip install snntorc
 import parity as p
 import snntorch
 import torch
-from parity import OwnSurrogate, assert_agree, difference, draw
+from parity import assert_agree, difference, draw
 from snntorch import surrogate
+from snntorch_neurons import ALPHA, Theirs, every_delay, leaky, lif
 
 import numsnn as snn
 from numsnn.layers import TRAINING
 
 pytestmark = pytest.mark.peers
 
-ALPHA, WIDTH = 2.0, 1 / np.pi
 STEPS = (1, 5, 20)
 
 
 def small(steps):
-    """Currents that keep potentials of a threshold of 0.9 below twice that, and do fire."""
+    """Settings of currents that make neurons of threshold 0.9 fire, but keep potentials below twice that threshold."""
     return {"gain": 0.15, "offset": 0.8 if steps == 1 else 0.35}
 
 
 every_length = pytest.mark.parametrize("steps", STEPS, ids=[f"T={steps}" for steps in STEPS])
-every_delay = pytest.mark.parametrize("delay", [True, False], ids=["delayed", "at once"])
-
-
-class Theirs:
-    """One of their neurons, step by step.
-
-    Args:
-        neuron: the neuron, which returns its spikes first and then its state.
-        states: how many arrays that is.
-    """
-
-    def __init__(self, neuron, states=1):
-        self.neuron, self.states = neuron, states
-
-    def __call__(self, current):
-        state, spikes = [torch.zeros_like(current[0])] * self.states, []
-        for i in current:
-            s, *state = self.neuron(i, *state)
-            spikes.append(s)
-        return torch.stack(spikes)
-
-    def gradients(self):
-        """They train beta, alpha and the threshold as they are; numsnn logits and the logarithm."""
-        found = {}
-        for name, ours in (("beta", "logit_beta"), ("alpha", "logit_gamma"), ("threshold", "log_threshold")):
-            value = getattr(self.neuron, name, None)
-            if isinstance(value, torch.nn.Parameter):
-                inner = value.item()
-                slope = inner if ours == "log_threshold" else inner * (1 - inner)
-                found[ours] = np.atleast_1d(value.grad.numpy()) * np.float32(slope)
-        if hasattr(self.neuron, "recurrent"):
-            found["lateral"] = self.neuron.recurrent.weight.grad.numpy().T
-        return found
 
 
 class SpikesOnly(Theirs):
-    """RLeaky: its state begins with the spikes themselves."""
+    """RLeaky, whose state begins with the spikes themselves."""
 
     def __call__(self, current):
         s, m = torch.zeros_like(current[0]), torch.zeros_like(current[0])
@@ -96,39 +67,13 @@ class SpikesOnly(Theirs):
         return torch.stack(spikes)
 
 
-def leaky(reset, delay, beta=0.6, theta=0.9, learn=True, spike_grad=None):
-    return snntorch.Leaky(
-        beta,
-        theta,
-        surrogate.atan(ALPHA) if spike_grad is None else spike_grad,
-        learn_beta=learn,
-        learn_threshold=learn,
-        reset_mechanism=reset,
-        reset_delay=delay,
-    )
-
-
-def lif(v_reset, detach, beta=0.6, theta=0.9, learn=True, family="arctan", width=WIDTH, kind=snn.LIF, **options):
-    return kind(
-        beta=beta,
-        v_threshold=theta,
-        v_reset=v_reset,
-        detach_reset=detach,
-        learn_tau=learn,
-        learn_threshold=learn,
-        surrogate=snn.Surrogate(family, width),
-        record=("u", "v", "s"),
-        **options,
-    )
-
-
 # --- Leaky -----------------------------------------------------------------------------------------------------------
 
 
 @every_length
 @every_delay
 def test_leaky_reset_to_zero(parity, delay, steps):
-    """Delayed, their default: the reset is detached. At once: attached."""
+    """A delayed reset, which is snnTorch's default, is detached; a reset at once is attached."""
     parity(draw(steps), lambda: lif(0.0, delay), lambda: Theirs(leaky("zero", delay)))
 
 
@@ -145,7 +90,7 @@ def test_leaky_reset_by_subtraction_at_once(parity, steps):
 @every_length
 @every_delay
 def test_leaky_without_a_leak(parity, delay, steps):
-    """For beta = 1 their subtraction behind the leak is numsnn's in front of it."""
+    """Without a leak (beta = 1) there is no difference between a subtraction after the leak and one before it."""
     quiet = {"gain": 0.1, "offset": 0.8 if steps == 1 else 0.25}
     parity(
         draw(steps) if delay else draw(steps, **quiet),
@@ -167,8 +112,8 @@ def test_leaky_without_a_reset(parity, steps):
 
 @every_length
 def test_leaky_reset_by_subtraction_delayed(report, steps):
-    """Their default neuron, and what numsnn's needs to be the same: i[t] = x[t] - (1 - beta) th s[t-1], for the spikes
-    that were fired. Its gradients follow by the chain rule, the spikes in i being constants."""
+    """The currents i[t] = x[t] - (1 - beta) th s[t-1], with the spikes that were fired, make numsnn's neuron the same
+    as snnTorch's default neuron. The gradients follow by the chain rule, in which the spikes in i are constants."""
     beta, theta = 0.6, 0.9
     mine = lif(None, True, beta, theta)
     net = snn.Sequential(mine)
@@ -199,7 +144,7 @@ def test_leaky_reset_by_subtraction_delayed(report, steps):
 
 
 def test_a_million_potentials(parity):
-    """Enough of them for a few to lie within rounding of the threshold; see test_spikingjelly.py."""
+    """There are so many potentials that a few lie within rounding of the threshold; see test_spikingjelly.py."""
     parity(
         draw(20, samples=1500),
         lambda: lif(0.0, True, learn=False),
@@ -209,7 +154,7 @@ def test_a_million_potentials(parity):
 
 
 def by_hand(neuron, x):
-    """Spikes and potentials of one of their neurons for the currents x."""
+    """Return the spikes and potentials of one of snnTorch's neurons for the currents x."""
     m, spikes, potentials = torch.zeros(1), [], []
     for i in x:
         s, m = neuron(torch.tensor([float(i)]), m)
@@ -219,9 +164,11 @@ def by_hand(neuron, x):
 
 
 def test_subtraction_is_not_a_soft_reset():
-    """beta = 1/2, threshold 1. Delayed: 1.5 fires; then 0.75 - 1 where numsnn has (1.5 - 1)/2. At once: 2.5 fires and
-    leaves 1.5 in both; then numsnn compares 0.75 + 0.5 with the threshold, theirs 0.75 + 0.5 - 1, though 1.25
-    remains."""
+    """The two resets differ in numbers worked out by hand, for beta = 1/2 and a threshold of 1.
+
+    Delayed: 1.5 fires; then snnTorch has 0.75 - 1, numsnn (1.5 - 1)/2. At once: 2.5 fires and leaves 1.5 in both; then
+    numsnn compares 0.75 + 0.5 with the threshold, and snnTorch 0.75 + 0.5 - 1, although 1.25 remains.
+    """
     mine = snn.LIF(beta=0.5, v_reset=None, record=("u", "v"))
 
     def numsnn(x):
@@ -251,8 +198,8 @@ def test_the_threshold_itself_fires_in_numsnn_alone():
 
 
 def test_ties_are_found_and_left_out(parity):
-    """The comparison itself: one potential is put onto the threshold, where numsnn fires and theirs does not. That is
-    one tie; its sample is left out, and all others agree."""
+    """The comparison itself is tested. One potential is put onto the threshold, where numsnn fires and snnTorch does
+    not. This is one tie; its sample is left out, and all others agree."""
     problem = draw(5, samples=12)
     (w, b), outer = problem.weights
     x, b = problem.x.copy(), b.copy()
@@ -271,83 +218,13 @@ def test_ties_are_found_and_left_out(parity):
         p.find_ties(problem, mine, theirs)
 
 
-# --- surrogates ------------------------------------------------------------------------------------------------------
-
-
-@every_delay
-@pytest.mark.parametrize(
-    ("family", "make", "width"),
-    [
-        ("arctan", lambda width: surrogate.atan(2 / (np.pi * width)), 0.5),
-        ("logistic", lambda width: surrogate.sigmoid(1 / width), 0.25),
-    ],
-    ids=["arctan", "logistic"],
-)
-def test_surrogates(parity, family, make, width, delay):
-    parity(
-        draw(5),
-        lambda: lif(0.0, delay, family=family, width=width),
-        lambda: Theirs(leaky("zero", delay, spike_grad=make(width))),
-    )
-
-
-@pytest.mark.parametrize("slope", [2.0, 25.0])
-def test_fast_sigmoid_is_not_normalised(parity, slope):
-    """Their fast_sigmoid(slope) has the density 1 / (1 + slope |x|)^2, numsnn's of width 1/slope has slope/2 times
-    that. With the reset detached a gradient gets the factor 2/slope at every layer it passes."""
-    parity(
-        draw(5),
-        lambda: lif(0.0, True, family="fast_sigmoid", width=1 / slope),
-        lambda: Theirs(leaky("zero", True, spike_grad=surrogate.fast_sigmoid(slope))),
-        factors=(2 / slope, 2 / slope),
-    )
-
-
-@every_delay
-@pytest.mark.parametrize(
-    "family", ["rectangle", "triangle", "logistic", "arctan", "gaussian", "laplace", "fast_sigmoid"]
-)
-def test_every_family_as_a_surrogate_of_ones_own(parity, family, delay):
-    """They take any callable for spike_grad; this one also has a gradient for the width."""
-    width = 0.7
-
-    def theirs():
-        spike = OwnSurrogate(family, width)
-        neuron = Theirs(leaky("zero", delay, spike_grad=spike))
-        known = neuron.gradients
-        neuron.gradients = lambda: known() | spike.gradients()
-        return neuron
-
-    parity(
-        draw(5),
-        lambda: snn.LIF(
-            beta=0.6,
-            v_threshold=0.9,
-            detach_reset=delay,
-            learn_tau=True,
-            learn_threshold=True,
-            surrogate=snn.PSG(family, width, per="channel"),
-            record=("u", "v", "s"),
-        ),
-        theirs,
-    )
-
-
-def test_triangular_is_no_triangle():
-    """Their triangular(threshold) has the gradient +threshold below and -threshold from the threshold on, no matter how
-    far; numsnn's triangle is in none of their surrogates, but can be brought along (above)."""
-    x = torch.tensor([-9.0, -0.5, 0.5, 9.0], requires_grad=True)
-    surrogate.triangular(1)(x).sum().backward()
-    assert x.grad.tolist() == [1, 1, -1, -1]
-
-
 # --- a synaptic current, lateral weights ------------------------------------------------------------------------------
 
 
 @every_length
 @pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
 def test_synaptic(parity, reset, steps):
-    """reset_delay=False. Their alpha is gamma."""
+    """Synaptic with reset_delay=False is numsnn's CubaLIF; its alpha is gamma."""
     v_reset = {"zero": 0.0, "subtract": None, "none": "none"}[reset]
     alpha, beta, theta = 0.4, 0.6, 0.9
     size = {"gain": 0.1, "offset": 0.25 if steps > 1 else 0.8} if reset == "subtract" else {"gain": 0.8}
@@ -374,7 +251,7 @@ def test_synaptic(parity, reset, steps):
 
 
 def test_synaptic_reset_to_zero_delayed_loses_the_input():
-    """At the step after a spike the potential is 0, whatever comes in; numsnn's is the current. beta = gamma = 1/2."""
+    """snnTorch's potential is 0 at the step after a spike, numsnn's is the current; beta = gamma = 1/2."""
     neuron = snntorch.Synaptic(0.5, 0.5, reset_mechanism="zero")
     j, m, found = torch.zeros(1), torch.zeros(1), []
     for i in (1.5, 0.5, 0.0):
@@ -387,7 +264,7 @@ def test_synaptic_reset_to_zero_delayed_loses_the_input():
 
 
 def test_rleaky_reset_to_zero_delayed_loses_the_input():
-    """As Synaptic: 0 at the step after a spike, the lateral current included."""
+    """The potential is 0 at the step after a spike: the input is lost, and so is the lateral current."""
     neuron = snntorch.RLeaky(0.5, all_to_all=False, V=0.25, reset_mechanism="zero")
     s, m, found = torch.zeros(1), torch.zeros(1), []
     for i in (1.5, 0.5, 0.25):
@@ -399,8 +276,8 @@ def test_rleaky_reset_to_zero_delayed_loses_the_input():
 @every_length
 @pytest.mark.parametrize("reset", ["zero", "none"])
 def test_rleaky(parity, reset, steps):
-    """RLeaky, all to all, reset_delay=False: its weights are numsnn's lateral ones, transposed; its bias is put to
-    0."""
+    """RLeaky with all_to_all and reset_delay=False is numsnn's RecurrentLIF. Its weights are the lateral weights,
+    transposed, and its bias is set to 0."""
     problem = draw(steps, sizes=(10, 14), lateral=0.2)
 
     def theirs():

@@ -1,17 +1,17 @@
 """Neurons and surrogates against SpikingJelly: LIFNode, IFNode, ParametricLIFNode, CUBALIFNode.
 
-Their charge, with 1/tau = 1 - beta and r their v_reset (0 for a soft reset), is
+With 1/tau = 1 - beta and r for v_reset (0 for a soft reset), SpikingJelly's neurons charge by
 
     h[t] = v[t-1] - (v[t-1] - r)/tau + x[t]          decay_input=False
-    h[t] = v[t-1] + (x[t] - (v[t-1] - r))/tau        decay_input=True, their default
+    h[t] = v[t-1] + (x[t] - (v[t-1] - r))/tau        decay_input=True, the default
 
-and they start from v = r: r is their resting potential too. numsnn's neurons leak towards 0 and start from 0, wherever
-they are reset to. Measured from r their equations are numsnn's with v_threshold - r for the threshold and 0 for the
-reset. The other way round, a neuron of numsnn with v_reset = r is theirs started from 0, with a current of
--(1 - beta) r (of -r with decay_input) added. Both are tested. For r = 0 and for soft resets the equations are the same
-as they stand.
+and start from v = r: r is their resting potential too. numsnn's neurons leak towards 0 and start from 0, whatever they
+are reset to. Measured from r, SpikingJelly's equations are numsnn's with the threshold v_threshold - r and the reset 0.
+The other way round, a neuron of numsnn with v_reset = r is one of SpikingJelly that is started from 0 and gets an
+additional current of -(1 - beta) r, or of -r with decay_input. Both are tested. For r = 0 and for soft resets the
+equations are the same without any change.
 
-Their ParametricLIFNode trains w with 1/tau = sigmoid(w); logit beta is -w.
+ParametricLIFNode trains w with 1/tau = sigmoid(w), so logit beta is -w.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.peers
 
 ALPHA = 2.0
 WIDTH = 2 / (np.pi * ALPHA)
-"""Their ATan(alpha) has the density alpha / 2 / (1 + (pi alpha x / 2)^2): numsnn's arctan of width 2 / (pi alpha)."""
+"""SpikingJelly's ATan(alpha), of density alpha / 2 / (1 + (pi alpha x / 2)^2), is numsnn's arctan of this width."""
 
 RESETS = {"to zero": 0.0, "below": -0.4, "above": 0.25, "soft": None}
 STEPS = (1, 5, 20)
@@ -42,13 +42,13 @@ every_length = pytest.mark.parametrize("steps", STEPS, ids=[f"T={steps}" for ste
 
 
 class Theirs:
-    """One of their neurons.
+    """One of SpikingJelly's neurons.
 
     Args:
         node: the neuron.
-        shift: adds to the current; a function of the node.
-        start: potential to start from, where it is not their own.
-        learned: from the node to the gradients of what it learns, in numsnn's parametrisation.
+        shift: function of the node; what it returns is added to the current.
+        start: potential to start from. Default None: the node's own.
+        learned: function of the node that returns the gradients of what it learns, in numsnn's parametrisation.
     """
 
     def __init__(self, node, shift=None, start=None, learned=lambda node: {}):
@@ -84,7 +84,7 @@ def current_size(tau, decay):
 @every_detach
 @every_neuron
 def test_lif(parity, reset, detach, decay, steps):
-    """Their neuron in numsnn: measured from its resting potential."""
+    """SpikingJelly's neuron is numsnn's if potentials are measured from its resting potential."""
     tau, theta, r = 1.7, 0.9, RESETS[reset]
     rest = r or 0.0
     parity(
@@ -108,7 +108,7 @@ def test_lif(parity, reset, detach, decay, steps):
 @every_detach
 @pytest.mark.parametrize("r", [-0.4, 0.25])
 def test_lif_that_rests_at_zero(parity, r, detach, decay, steps):
-    """numsnn's neuron in theirs: reset to r, resting at 0."""
+    """SpikingJelly computes numsnn's neuron, which is reset to r and rests at 0."""
     tau, theta = 1.7, 0.9
     parity(
         draw(steps, current_size(tau, decay)),
@@ -131,8 +131,9 @@ def test_lif_that_rests_at_zero(parity, r, detach, decay, steps):
 
 
 def test_resting_potentials_differ():
-    """What the two mappings above are for. Without input, reset potential -1: theirs starts and stays there, numsnn's
-    at 0. And after a spike theirs stays at -1, numsnn's comes back: 0 -> 2 (fires) -> -1 -> -1/2 -> -1/4."""
+    """This is why the two mappings above are needed. Without input and with a reset to -1, SpikingJelly's neuron starts
+    and stays at -1, numsnn's at 0. After a spike SpikingJelly's stays at -1, and numsnn's comes back: 0 -> 2 (fires) ->
+    -1 -> -1/2 -> -1/4."""
     x = np.array([0, 2, 0, 0], np.float32).reshape(4, 1, 1)
     node = neuron.LIFNode(2.0, False, 1.0, -1.0, step_mode="m", store_v_seq=True)
     node(torch.tensor(x + np.array([0, 1, 0, 0], np.float32).reshape(4, 1, 1)))
@@ -155,7 +156,7 @@ def test_integrate_and_fire(parity, r, detach, steps):
 
 @pytest.mark.parametrize("learn", [False, True], ids=["LIFNode()", "ParametricLIFNode()"])
 def test_their_defaults(parity, learn):
-    """tau = 2, decayed input, hard reset to 0, attached, Sigmoid(4): in numsnn's words."""
+    """SpikingJelly's defaults in numsnn's words: tau = 2, decayed input, hard reset to 0, attached, Sigmoid(4)."""
     kind = snn.PLIF if learn else snn.LIF
     node = neuron.ParametricLIFNode if learn else neuron.LIFNode
     parity(
@@ -176,8 +177,8 @@ def test_the_threshold_itself_fires_in_both():
 
 @pytest.mark.parametrize("r", [0.0, None], ids=["hard", "soft"])
 def test_a_million_potentials(parity, r):
-    """Enough of them for a few to lie within rounding of the threshold. Gradients are summed over some samples only:
-    where tens of thousands of terms cancel, float32 has no four digits left in either program."""
+    """There are so many potentials that a few lie within rounding of the threshold. Gradients are summed over some
+    samples only: where tens of thousands of terms cancel, float32 has no four digits left in either program."""
     parity(
         draw(20, samples=1500),
         lambda: snn.LIF(tau=1.7, v_reset=r, surrogate=arctan(), record=("u", "v", "s")),
@@ -190,7 +191,7 @@ def test_a_million_potentials(parity, r):
 
 
 def logit_beta(node):
-    """1/tau = sigmoid(w) = 1 - beta, so that logit beta = -w."""
+    """Return the gradient of logit beta, which is -w because 1/tau = sigmoid(w) = 1 - beta."""
     return {"logit_beta": -numbers(node.w.grad)}
 
 
@@ -224,7 +225,7 @@ def test_plif(parity, reset, detach, decay, steps):
 @every_decay
 @pytest.mark.parametrize("r", [-0.4, 0.25])
 def test_plif_that_rests_at_zero(parity, r, decay):
-    """The current that stands for numsnn's resting potential depends on the learned leak; autograd knows."""
+    """The current that stands for numsnn's resting potential depends on the learned leak; autograd sees that."""
     tau, theta = 2.4, 0.9
     parity(
         draw(5, current_size(tau, decay)),
@@ -251,8 +252,8 @@ def test_plif_that_rests_at_zero(parity, r, decay):
 @pytest.mark.parametrize("r", [0.0, -0.4, None], ids=["to zero", "below", "soft"])
 @pytest.mark.parametrize("family", ["arctan", "triangle"])
 def test_learned_threshold_and_width(parity, family, r, detach):
-    """Neither is learned by theirs; but a threshold that is a tensor, and a surrogate of one's own, go through their
-    plain torch path, where autograd finds the gradients. numsnn trains the logarithms."""
+    """SpikingJelly learns neither. But a threshold that is a tensor and a user's own surrogate go through its plain
+    torch path, where autograd finds the gradients. numsnn trains the logarithms."""
     tau, theta, width = 1.7, 0.9, 0.8
     rest = r or 0.0
 
@@ -293,7 +294,7 @@ MAPPED = {
     "gaussian": (lambda width: surrogate.Erf(1 / (np.sqrt(2) * width)), 0.5),
     "rectangle": (lambda width: surrogate.Rect(1 / width), 1.3),
 }
-"""Family -> their surrogate of a width, and a width."""
+"""By family: SpikingJelly's surrogate as a function of the width, and a width."""
 
 
 @every_detach
@@ -309,8 +310,8 @@ def test_surrogates(parity, family, detach):
 
 @pytest.mark.parametrize("family", MAPPED)
 def test_densities(family, report):
-    """Their surrogate alone, on a line: the factor and the width of every mapping. (Their rectangle is open at its
-    ends, numsnn's closed: the two ends are left out.)"""
+    """SpikingJelly's surrogate alone, on a line, shows the factor and the width of every mapping. Its rectangle is open
+    at the ends and numsnn's is closed, so the two ends are left out."""
     make, width = MAPPED[family]
     x = np.linspace(-3, 3, 1001, dtype=np.float32)
     there = torch.tensor(x, requires_grad=True)
@@ -326,8 +327,9 @@ def test_densities(family, report):
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
 def test_super_spike_is_a_fast_sigmoid_of_width_one(parity, alpha):
-    """Their SuperSpike(alpha) has the density alpha / (1 + |x|)^2: alpha scales it and is no width. It is 2 alpha times
-    numsnn's fast sigmoid of width 1. With the reset detached a gradient gets that factor at every layer it passes."""
+    """SpikingJelly's SuperSpike(alpha) has the density alpha / (1 + |x|)^2: alpha scales it and is not a width. It is 2
+    alpha times numsnn's fast sigmoid of width 1. With the reset detached a gradient gets that factor at every layer
+    that it passes."""
     parity(
         draw(5),
         lambda: snn.LIF(detach_reset=True, surrogate=snn.Surrogate("fast_sigmoid", 1.0), record=("u", "v", "s")),
@@ -345,8 +347,8 @@ def test_super_spike_is_a_fast_sigmoid_of_width_one(parity, alpha):
 @every_detach
 @pytest.mark.parametrize("r", [0.0, None], ids=["hard", "soft"])
 def test_cuba_lif(parity, r, detach, steps):
-    """Their CUBALIFNode: c[t] = c_decay c[t-1] + x[t], v[t] = v_decay v[t-1] + c[t], reset as everywhere. It has no
-    resting potential, but starts from v_reset: for v_reset = 0 the equations are the same."""
+    """CUBALIFNode computes c[t] = c_decay c[t-1] + x[t] and v[t] = v_decay v[t-1] + c[t], and resets like the other
+    neurons. It has no resting potential but starts from v_reset; for v_reset = 0 the equations are numsnn's."""
 
     def theirs():
         node = neuron.CUBALIFNode(0.4, 0.7, 1.0, r, surrogate.ATan(ALPHA))

@@ -1,8 +1,9 @@
-"""Convolutional networks against SpikingJelly in multi-step mode, normalisation in training mode.
+"""Convolutional networks against SpikingJelly in multi-step mode, with normalisation in training mode.
 
-Batch normalisation lets every sample see all others, so that one flipped spike would change everything: here no
-potential may come near its threshold, and spikes are equal without exception. Networks are drawn until it is so; CLEAR,
-what a potential has to stay away, is far more than two float32 computations of it differ (about 1e-6).
+Batch normalisation makes every sample depend on all others, so one flipped spike would change everything. Therefore no
+potential may come near its threshold here, and spikes are equal without exception. Networks are drawn until this holds.
+CLEAR, the distance that a potential has to keep, is far more than the difference of two float32 computations of it
+(about 1e-6).
 """
 
 from functools import partial
@@ -24,10 +25,10 @@ from numsnn.layers import TRAINING
 pytestmark = pytest.mark.peers
 
 CLEAR = 2e-5
-"""What every potential keeps from its threshold."""
+"""The distance that every potential keeps from its threshold."""
 
 SEEDS = 50
-"""How many networks may be drawn until one does."""
+"""The number of networks that may be drawn until one keeps that distance."""
 
 SHAPE = T, N, H, W, C = 4, 6, 8, 10, 2
 CLASSES = 5
@@ -44,7 +45,7 @@ def lif_node(theta=1.0):
 
 
 def draw_pair(layers, layout, training=True):
-    """The first pair all of whose potentials keep away from their thresholds."""
+    """Return the first pair whose potentials all keep away from their thresholds."""
     for seed in range(SEEDS):
         pair = Pair(*layers(), layout, seed)
         pair.mine.forward(pair.x, snn.Mode(training=training))
@@ -54,12 +55,12 @@ def draw_pair(layers, layout, training=True):
 
 
 class Pair:
-    """The same network twice.
+    """The same network in both programs.
 
     Args:
-        mine, theirs: layers of both, one for one.
+        mine, theirs: the layers in numsnn and in SpikingJelly, one for one.
         layout: the fixture.
-        seed: of weights, input and gradient.
+        seed: seed of weights, input and gradient.
     """
 
     def __init__(self, mine, theirs, layout, seed):
@@ -70,8 +71,11 @@ class Pair:
         self.parameters = dict(self._match())
 
     def _match(self):
-        """Give both the same weights; yield (name, (numsnn's parameter, theirs, theirs -> numsnn's layout, factor)),
-        where their value is numsnn's times the factor, and numsnn's gradient theirs times the factor."""
+        """Give both networks the same weights, and yield (name, (here, there, back, factor)) for every parameter.
+
+        here is numsnn's parameter, there SpikingJelly's, and back converts from its layout to numsnn's. The value of
+        there is that of here times the factor, and the gradient of here is that of there times the factor.
+        """
         picture = None
         for mine, theirs in zip(self.mine.layers, self.theirs, strict=True):
             if isinstance(mine, snn.Flatten):
@@ -104,11 +108,15 @@ class Pair:
         return [layer for layer in self.mine.walk() if isinstance(layer, snn.LIF)]
 
     def margin(self):
-        """Distance of the nearest potential from its threshold in numsnn's last pass."""
+        """Return the distance of the nearest potential from its threshold in numsnn's last pass."""
         return min(np.abs(layer.recorded["u"] - layer.v_threshold).min() for layer in self.neurons)
 
     def run(self, loss_mine, loss_theirs):
-        """Forward and backward pass of both; the losses take outputs, channels last and first, to (loss, gradient)."""
+        """Run the forward and backward pass of both networks.
+
+        loss_mine turns an output, channels last, into (loss, gradient); loss_theirs turns one, channels first, into a
+        loss.
+        """
         self.there = torch.tensor(self.layout.channels_first(self.x), requires_grad=True)
         spikes = []
         hooks = [
@@ -132,7 +140,7 @@ class Pair:
         return y
 
     def gradients(self):
-        """Differences of all gradients."""
+        """Return the differences of all gradients."""
         found = {"x": difference(self.dx, self.layout.channels_last(self.there.grad.numpy()))}
         for name, (here, there, back, factor) in self.parameters.items():
             found[name] = difference(here.grad, back(there.grad.numpy()) * factor)
@@ -140,14 +148,14 @@ class Pair:
 
 
 def projected(g, layout):
-    """The loss sum(g y), for both."""
+    """Return the loss sum(g y) for numsnn and for SpikingJelly."""
     there = torch.tensor(layout.channels_first(g))
     return lambda y: (float((g * y).sum(dtype=np.float64)), g), lambda y: (there * y).sum()
 
 
 @pytest.mark.parametrize("stride", [1, 2], ids=["stride 1", "stride 2"])
 def test_two_normalised_layers(layout, report, stride):
-    """Convolution, normalisation, neurons, twice: spikes, all gradients, running statistics."""
+    """Convolution, normalisation and neurons, twice: spikes, all gradients and running statistics agree."""
 
     def layers():
         return (
@@ -178,9 +186,12 @@ def test_two_normalised_layers(layout, report, stride):
 
 
 def running_statistics(pair):
-    """Running means are the same. Their running variance takes in the unbiased one of the batch, numsnn's the biased:
-    with n numbers a channel and momentum m, theirs = (1 - m) + n/(n-1) (numsnn's - (1 - m)), both having begun with
-    1."""
+    """Return the differences of the running statistics.
+
+    Running means are the same. SpikingJelly's running variance takes in the unbiased variance of the batch, numsnn's
+    the biased one. With n numbers per channel and momentum m, SpikingJelly's is (1 - m) + n/(n-1) (numsnn's - (1 - m)),
+    because both begin with 1.
+    """
     found = {}
     for mine, theirs in zip(pair.mine.layers, pair.theirs, strict=True):
         if isinstance(mine, snn.BatchNorm):
@@ -193,7 +204,7 @@ def running_statistics(pair):
 
 
 def test_inference_is_the_same_with_the_same_statistics(layout, report):
-    """Running statistics carried over as they stand: the same numbers enter the same formula."""
+    """Running statistics are carried over without a change: the same numbers enter the same formula."""
     rng = np.random.default_rng(0)
     mean, var = rng.normal(0, 0.5, 6), rng.uniform(0.5, 3, 6)
 
@@ -218,8 +229,9 @@ def test_inference_is_the_same_with_the_same_statistics(layout, report):
 
 
 def test_threshold_dependent_normalisation(layout, report):
-    """Their tdBN puts the threshold into the weight it starts from (alpha v_th); numsnn keeps it as a factor of gamma.
-    So their weight is threshold gamma, and numsnn's gradient is theirs times the threshold."""
+    """SpikingJelly's tdBN puts the threshold into the weight that it starts from (alpha v_th), numsnn keeps it as a
+    factor of gamma. So SpikingJelly's weight is threshold times gamma, and numsnn's gradient is SpikingJelly's times
+    the threshold."""
     theta = 0.6
 
     def layers():
@@ -273,8 +285,8 @@ def small_network(pool, their_pool):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1], ids=["plain", "smoothed"])
 @pytest.mark.parametrize("pool", ["average", "maximum"])
 def test_one_step_of_training(layout, report, pool, smoothing):
-    """A whole network, cross-entropy of the mean over time, one step of SGD: the weights after it. Of equal spikes in a
-    window of maximum pooling both take the first, row by row."""
+    """The weights of a whole network agree after one step of SGD on the cross-entropy of the mean over time. Of equal
+    spikes in a window, maximum pooling takes the first in both programs, row by row."""
     kinds = (snn.AvgPool2d, sj.AvgPool2d) if pool == "average" else (snn.MaxPool2d, sj.MaxPool2d)
     pair = draw_pair(lambda: small_network(*kinds), layout)
     labels, rate = pair.rng.integers(0, CLASSES, N), 0.5

@@ -16,7 +16,7 @@ def digits():
 
 @pytest.fixture
 def small_trainer():
-    """A factory of equal trainers: PSG, PDA with the divergence objective, dropout, batch normalisation, a residual."""
+    """A function that makes equal trainers: PSG, PDA with its divergence, dropout, batch normalisation, a residual."""
 
     def make(out=None, seed=3, architecture="8c3-p2-8r3-d0.3", **options):
         neuron = snn.LIF(pda=snn.PDA(divergence=0.01), learn_tau=True)
@@ -27,7 +27,7 @@ def small_trainer():
 
 
 def checkpoint_arrays(path):
-    """Every array of a checkpoint, by its name in the file."""
+    """Return every array of a checkpoint by its name in the file."""
     import h5py
 
     arrays = {}

@@ -143,7 +143,7 @@ def test_unbuilt_network_and_missing_folder(tmp_path, small_trainer, saved):
 
 def test_a_layer_of_ones_own_is_saved_and_loaded(tmp_path):
     class Negate(snn.Layer):
-        """-x."""
+        """A layer that returns -x."""
 
         def compute(self, x, mode):
             return -x

@@ -1,4 +1,4 @@
-"""Same seed, same bits: repeated, on other thread counts, stopped anywhere and resumed, killed and resumed."""
+"""A seed gives the same bits with any number of threads, and if the run is stopped or killed anywhere and resumed."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import numsnn as snn
 from numsnn.training.trainer import BEST, LAST
 
 EPOCHS = 2
-BATCHES = 5  # of 64 in 300
+BATCHES = 5  # batches of 64 from 300 samples
 
 
 class Stop(Exception):
@@ -22,7 +22,7 @@ class Stop(Exception):
 
 @pytest.fixture(scope="module")
 def undisturbed(digits, tmp_path_factory):
-    """The folder of a run nobody disturbed, on two threads."""
+    """The folder of a run that nothing interrupted, on two threads."""
     from numsnn.models import from_string
 
     before = snn.get_num_threads()
@@ -50,7 +50,7 @@ def test_another_seed_gives_other_bits(undisturbed, digits, small_trainer, tmp_p
 
 @pytest.mark.parametrize("stops", [range(1, EPOCHS * BATCHES + 1), [3], [BATCHES], [EPOCHS * BATCHES]])
 def test_stopped_after_any_batch(undisturbed, digits, small_trainer, tmp_path, assert_same_checkpoint, stops):
-    """Stopped by an exception after the given steps, with a fresh trainer each time, last.h5 written every batch."""
+    """An exception stops the run at each of the given steps, after a checkpoint; each time a new trainer resumes it."""
     stops = list(stops)
 
     def stop(trainer):
@@ -73,7 +73,7 @@ def test_stopped_after_any_batch(undisturbed, digits, small_trainer, tmp_path, a
 
 
 def test_replays_what_was_not_saved(undisturbed, digits, small_trainer, tmp_path, assert_same_checkpoint):
-    """Without a checkpoint inside the epoch the run goes back to the last one and still ends in the same bits."""
+    """A run without a checkpoint inside the epoch goes back to the last checkpoint and still ends in the same bits."""
 
     def stop(trainer):
         if trainer.optimizer.steps == BATCHES + 2:
@@ -109,7 +109,7 @@ def run_script(folder):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_killed_and_resumed(undisturbed, tmp_path, assert_same_checkpoint):
-    """SIGKILL at steps 2, 5 (the end of an epoch) and 8, each a little later; no half file is left in place."""
+    """SIGKILL ends the run at steps 2, 5 (the end of an epoch) and 8, later each time. No half file is left."""
     kills = {2: 0.0, 5: 0.002, 8: 0.005}
     for _ in range(len(kills) + 1):
         process = run_script(tmp_path)
@@ -123,7 +123,7 @@ def test_killed_and_resumed(undisturbed, tmp_path, assert_same_checkpoint):
                 break
         process.wait(timeout=60)
         process.stdout.close()
-        snn.load(tmp_path / LAST)  # whatever happened, it is whole
+        snn.load(tmp_path / LAST)  # the file is whole, whatever happened
     assert process.returncode == 0 and not kills
     for name in (LAST, BEST):
         assert_same_checkpoint(undisturbed / name, tmp_path / name)

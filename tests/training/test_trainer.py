@@ -1,4 +1,4 @@
-"""The training loop: it learns, reports in plain data, refuses what it cannot use, and stops when numbers break."""
+"""The training loop: it learns, reports plain data, refuses what it cannot use, and stops at NaN and infinity."""
 
 import json
 
@@ -94,7 +94,7 @@ def test_divergence_names_step_layer_and_checkpoint(digits, small_trainer, tmp_p
 
 
 def test_divergence_hidden_by_silent_neurons(digits, small_trainer):
-    """NaN potentials never fire, so the loss stays finite: the gradient gives them away."""
+    """NaN potentials never fire, so the loss stays finite; the trainer finds them by the gradient."""
 
     def poison(trainer):
         dict(trainer.net.parameters())["repeat1.conv2d1.weight"].value[0, 0, 0, 0] = np.nan
@@ -119,6 +119,12 @@ def test_clip_norm_limits_the_step(digits, small_trainer):
     trainer.fit(train, epochs=1, progress=False)
     moved = sum(((p.value - before[name]) ** 2).sum() for name, p in trainer.net.parameters() if name in before)
     assert 0 < np.sqrt(moved) <= 1e-3 * (1 + 1e-5)
+
+
+def test_start_takes_what_fit_takes(small_trainer):
+    trainer = small_trainer()
+    trainer.start((np.zeros((4, 8, 8, 1), np.float32), np.zeros(4, int)), 1)
+    assert trainer.net.input_shape == (4, 8, 8, 1) and trainer.epochs == 1
 
 
 def test_bad_data_is_refused(small_trainer):
@@ -146,12 +152,25 @@ def test_bad_data_is_refused(small_trainer):
         ({"seed": -1}, "seed must be a whole number of at least 0; got -1"),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1; got 0"),
         ({"clip_norm": 0}, "clip_norm must be positive; got 0"),
-        ({"save_every": -1}, "save_every must lie in"),
+        ({"save_every": -1}, "save_every must be at least 0; got -1"),
         ({"device": "gpu"}, "device must be one of 'reference', 'cpu', 'cuda'; got 'gpu'"),
     ],
 )
 def test_bad_settings_are_refused(small_trainer, options, message):
     with pytest.raises(ValueError, match=message):
+        small_trainer(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "tet"}, "Trainer: loss must be a numsnn.losses.Loss; got 'tet'"),
+        ({"optimizer": 1e-3}, "Trainer: optimizer must be a numsnn.optim.Optimizer; got 0.001"),
+        ({"schedule": snn.schedules.Cosine}, "Trainer: schedule must be a numsnn.schedules.Schedule; got <class"),
+    ],
+)
+def test_parts_of_another_kind_are_refused(small_trainer, options, message):
+    with pytest.raises(TypeError, match=message):
         small_trainer(**options)
 
 

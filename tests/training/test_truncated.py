@@ -1,4 +1,4 @@
-"""Truncated back-propagation through time: chunks of steps with the neurons' state carried on."""
+"""Truncated back-propagation through time: chunks of steps, with the neurons' state carried from one to the next."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import numsnn as snn
 
 
 def task(steps=24, samples=120):
-    """Which of two rhythms a noisy sequence has: told by the last third of it alone."""
+    """Noisy sequences that have one of two rhythms, which only the last third of a sequence shows."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, samples)
     x = rng.normal(0, 0.3, (samples, steps, 4))
@@ -39,7 +39,7 @@ def test_a_chunk_as_long_as_the_sequence_is_the_whole():
 
 
 def test_chunks_see_the_state_of_those_before_and_no_gradient_goes_back():
-    """The potentials of a chunked pass are those of the whole; the gradient of a chunk is that of its own steps."""
+    """A pass in chunks gives the potentials of the whole sequence; the gradient of a chunk is that of its own steps."""
     data = task(samples=8)
     net = network()
     x, _ = data.batch(np.arange(8))

@@ -57,9 +57,9 @@ def parse_dat(data: bytes | mmap.mmap, size: tuple[int, int] | None = None, sour
     start = skip_lines(data, b"%", source)
     if len(data) < start + 2:
         raise FormatError(source, start, f"truncated: type and size of events need 2 bytes, found {len(data) - start}")
-    kind, bytes_an_event = data[start], data[start + 1]
-    if kind not in TYPES or bytes_an_event != EVENT:
-        reason = f"events must have type 0 or 12 and {EVENT} bytes; found type {kind} and {bytes_an_event} bytes"
+    kind, bytes_per_event = data[start], data[start + 1]
+    if kind not in TYPES or bytes_per_event != EVENT:
+        reason = f"events must have type 0 or 12 and {EVENT} bytes; found type {kind} and {bytes_per_event} bytes"
         raise FormatError(source, start, reason)
     body = start + 2
     rest = (len(data) - body) % EVENT

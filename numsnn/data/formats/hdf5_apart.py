@@ -27,7 +27,7 @@ from .errors import FormatError
 COMMAND = [sys.executable, "-I", str(Path(__file__).with_name("hdf5_child.py"))]
 SECONDS = 60.0
 """Seconds that every file may take, whatever its size."""
-BYTES_A_SECOND = 1e6
+BYTES_PER_SECOND = 1e6
 """Bytes per second: a large file may take longer, by its size over this rate. Every disk is faster."""
 MEMORY = 1 << 30
 """Bytes of memory that every file may take; four times the size of the file are added."""
@@ -52,7 +52,7 @@ def read_apart(
     source = os.fspath(path)
     with open(path, "rb") as file:  # a missing file must raise OSError, a damaged one FormatError
         size = os.fstat(file.fileno()).st_size
-    limit = SECONDS + size / BYTES_A_SECOND
+    limit = SECONDS + size / BYTES_PER_SECOND
     order = {
         "modules": [str(place) for place in sys.path],
         "path": os.fsdecode(source),

@@ -17,7 +17,7 @@ TIMES = {"median": 2.0, "min": 1.0, "max": 3.0, "count": 5}
 
 
 def test_dry(tmp_path, capsys):
-    """From the kernel alone to the files, numsnn alone."""
+    """A dry run goes from the kernel alone to the files, with numsnn alone."""
     gpu.main(["--dry", "--only", "fc", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "results.json").read_text())
     assert [workload["name"] for workload in found["workloads"]] == ["fc float32"] and not found["not_reached"]

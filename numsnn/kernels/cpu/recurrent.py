@@ -238,8 +238,8 @@ def _backward_kernel(
         real = type(v_reset)
         zero = real(0)
         # Gradients of one row, all from the step after: e = dL/dv, f = dL/da, h = gamma dL/dj, through = dL/dj. Of
-        # the present step: q = dL/ds, delta = dL/du, share = dL/dtheta[t].
-        e, f, h, through, q, delta, share = np.empty((7, channels), u.dtype)
+        # the present step: q = dL/ds, delta = dL/du, dtheta = dL/dtheta[t].
+        e, f, h, through, q, delta, dtheta = np.empty((7, channels), u.dtype)
         v_start, j_start, a_start = np.zeros((3, channels), u.dtype)
         active = np.empty(channels, np.uint32)
         for tile in range(lo, hi):
@@ -264,21 +264,21 @@ def _backward_kernel(
                         awake = not (refractory and active_t[c] > 0)
                         pull, fired = (p_offset[c], p_slope[c]), real(s_t[c])
                         where, gradients = (density, threshold, inverse_width[c]), (q[c], e[c])
-                        delta[c], share[c], e[c], dalpha = extended_fire_back(
+                        delta[c], dtheta[c], e[c], dalpha = extended_fire_back(
                             where, gradients, u_t[c], fired, awake, beta[c], pull, v_reset, flags
                         )
                         if learn_alpha:
                             sums[5, tile, c] += dalpha
                     # The adaptation, whose f changes to this step's value only after its old value was used.
                     if learn_theta:
-                        sums[4, tile] += share
+                        sums[4, tile] += dtheta
                     if adaptive:
                         for c in range(channels):
                             if learn_kappa:
-                                sums[3, tile, c] += share[c] * a_t[c]
+                                sums[3, tile, c] += dtheta[c] * a_t[c]
                             if learn_rho:
                                 sums[2, tile, c] += eq.adaptation_decay_gradient(f[c], a_t[c], real(s_t[c]))
-                            f[c] = eq.adaptation_gradient(f[c], share[c], rho[c], kappa[c])
+                            f[c] = eq.adaptation_gradient(f[c], dtheta[c], rho[c], kappa[c])
                     # The current: through the charge, and through the synapse of the step after.
                     for c in range(channels):
                         gain = eq.input_gain(beta[c], decay_input)
@@ -355,9 +355,9 @@ def recurrent_backward(
         u if start is None else start,
         rows,
     )
-    for whole, share in zip(totals, sums, strict=True):
+    for whole, parts in zip(totals, sums, strict=True):
         if whole is not None:
-            sum_tiles(share, whole)
+            sum_tiles(parts, whole)
     if lateral:
         if len(di) > 1:
             linear_backward_weight(s[:-1].reshape(-1, channels), di[1:].reshape(-1, channels), dlateral)

@@ -31,8 +31,8 @@ def _cross_entropy_row(logits, label, smoothing, factor, dlogits):
     log_total = math.log(total)
     value = real(0)
     for k in range(classes):
-        share, slope = steps.softmax_term(logits[k], top, log_total, smoothing, classes, k == label)
-        value += share
+        term, slope = steps.softmax_term(logits[k], top, log_total, smoothing, classes, k == label)
+        value += term
         dlogits[k] += factor * slope
     return value
 

@@ -227,7 +227,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
     """
     soft, hard = reset == "soft", reset == "hard"
     *learned_values, learn_theta, learn_alpha = learned
-    above = "input gradient" if in_place else "gradient"
+    ds_role = "input gradient" if in_place else "gradient"
     (_, step_back), count, many = compiled(rule, real), len(rule.states), len(rule.values)
     wanted = "".join("1" if learn else "0" for learn in learned_values)
     charge_again = _charge_again(rule, real, normed, soft, hard)
@@ -304,7 +304,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                         if direct:
                             p = eq.direct_gradient(u_t, read(p_offset, "value", k), read(p_slope, "value", k))
                         q, delta, dtheta = fire_back(
-                            read(ds, above, (t, m, k)), e_t, u_t, s_t, edge, phi, p, v_reset, soft, hard, attached
+                            read(ds, ds_role, (t, m, k)), e_t, u_t, s_t, edge, phi, p, v_reset, soft, hard, attached
                         )
                         if learn_theta:
                             write(sums, "dtheta", (many, block, k), read(sums, "dtheta", (many, block, k)) + dtheta)
@@ -332,8 +332,8 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                         add_all(sums, "dvalue", (block, k), changes, wanted)
                         if normed:  # the two sums that the backward pass of a batch normalisation needs
                             write(sums, "sum", (many + 2, block, k), read(sums, "sum", (many + 2, block, k)) + di_t)
-                            share = read(sums, "projection", (many + 3, block, k)) + di_t * distance
-                            write(sums, "projection", (many + 3, block, k), share)
+                            projected = read(sums, "projection", (many + 3, block, k)) + di_t * distance
+                            write(sums, "projection", (many + 3, block, k), projected)
 
     return neuron_backward_tiles
 

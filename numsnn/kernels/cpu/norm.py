@@ -143,8 +143,8 @@ def _projection_tiles(dy, x, mean, sums, projections, rows, lo, hi):
             for c in range(channels):
                 dy_m = read(dy, "value", (m, c))
                 write(sums, "sum", (tile, c), read(sums, "sum", (tile, c)) + dy_m)
-                share = dy_m * (read(x, "value", (m, c)) - read(mean, "value", c))
-                write(projections, "projection", (tile, c), read(projections, "projection", (tile, c)) + share)
+                term = dy_m * (read(x, "value", (m, c)) - read(mean, "value", c))
+                write(projections, "projection", (tile, c), read(projections, "projection", (tile, c)) + term)
 
 
 @cache
@@ -154,7 +154,7 @@ def _input_gradient_kernel(in_place):
     If dx overwrites dy, the kernel must read and write one and the same array. With two arrays, the compiled code finds
     that they overlap, and computes one element at a time.
     """
-    above = "input gradient" if in_place else "gradient"
+    dy_role = "input gradient" if in_place else "gradient"
 
     @kernel
     def input_gradient_tiles(dy, x, mean, factor, slope, offset, dx, rows, lo, hi):
@@ -168,7 +168,7 @@ def _input_gradient_kernel(in_place):
                     read(slope, "value", c),
                     read(offset, "value", c),
                 )
-                pull = eq.norm_pull(read(dy, above, (m, c)), read(x, "value", (m, c)), ce, fa, sl, off)
+                pull = eq.norm_pull(read(dy, dy_role, (m, c)), read(x, "value", (m, c)), ce, fa, sl, off)
                 write(y, "input gradient", (m, c), pull)
 
     return input_gradient_tiles

@@ -240,11 +240,11 @@ def _backward_kernel(
         real = type(v_reset)
         zero = real(0)
         # Gradients of one row, all from the step after: e = dL/dv, f = dL/da, h = gamma dL/dj, through = dL/dj. Of
-        # the present step: q = dL/ds, delta = dL/du, share = dL/dtheta[t].
+        # the present step: q = dL/ds, delta = dL/du, dtheta = dL/dtheta[t].
         later, now = np.empty((4, channels), u.dtype), np.empty((3, channels), u.dtype)
         before = np.zeros((3, channels), u.dtype)
         e, f, h, through = later[0], later[1], later[2], later[3]
-        q, delta, share = now[0], now[1], now[2]
+        q, delta, dtheta = now[0], now[1], now[2]
         v_start, j_start, a_start = before[0], before[1], before[2]
         active = np.empty(channels, np.uint32)
         for tile in range(lo, hi):
@@ -271,7 +271,7 @@ def _backward_kernel(
                         awake = not (refractory and active_t[c] > 0)
                         pull, fired = (p_offset[c], p_slope[c]), real(s_t[c])
                         where, gradients = (density, threshold, inverse_width[c]), (q[c], e[c])
-                        delta[c], share[c], e[c], dalpha = extended_fire_back(
+                        delta[c], dtheta[c], e[c], dalpha = extended_fire_back(
                             where, gradients, u_t[c], fired, awake, beta[c], pull, v_reset, flags
                         )
                         if learn_alpha:
@@ -279,14 +279,14 @@ def _backward_kernel(
                     # The adaptation, whose f changes to this step's value only after its old value was used.
                     if learn_theta:
                         for c in range(channels):
-                            sums[4, tile, c] += share[c]
+                            sums[4, tile, c] += dtheta[c]
                     if adaptive:
                         for c in range(channels):
                             if learn_kappa:
-                                sums[3, tile, c] += share[c] * a_t[c]
+                                sums[3, tile, c] += dtheta[c] * a_t[c]
                             if learn_rho:
                                 sums[2, tile, c] += eq.adaptation_decay_gradient(f[c], a_t[c], real(s_t[c]))
-                            f[c] = eq.adaptation_gradient(f[c], share[c], rho[c], kappa[c])
+                            f[c] = eq.adaptation_gradient(f[c], dtheta[c], rho[c], kappa[c])
                     # The current: through the charge, and through the synapse of the step after.
                     for c in range(channels):
                         gain = eq.input_gain(beta[c], decay_input)
@@ -363,9 +363,9 @@ def recurrent_backward(
         u if start is None else start,
         rows,
     )
-    for whole, share in zip(totals, sums, strict=True):
+    for whole, parts in zip(totals, sums, strict=True):
         if whole is not None:
-            sum_tiles(share, whole)
+            sum_tiles(parts, whole)
     if lateral:
         if len(di) > 1:
             linear_backward_weight(s[:-1].reshape(-1, channels), di[1:].reshape(-1, channels), dlateral)

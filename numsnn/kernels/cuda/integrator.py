@@ -11,7 +11,7 @@ from .run.api import cuda
 from .run.compile import kernel
 from .run.launch import launch, scratch
 from .run.reduce import add_up
-from .run.tiles import HEAVY_THREADS, cut, lay_out, leave_share
+from .run.tiles import HEAVY_THREADS, cut, lay_out, leave_sum
 
 
 @cache
@@ -33,7 +33,7 @@ def _kernels(dtype, decay_input, carry, learn_beta):
                 carried[row] = before
 
     @kernel
-    def integrator_backward(du, i, u, beta, di, start, shares, steps, rows, channels):
+    def integrator_backward(du, i, u, beta, di, start, partial_sums, steps, rows, channels):
         total, room = cuda.local.array(1, dtype), cuda.shared.array(HEAVY_THREADS, dtype)
         column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
         block, c, stride = cuda.blockIdx.x, cuda.blockIdx.y * columns + column, rows * channels
@@ -54,7 +54,7 @@ def _kernels(dtype, decay_input, carry, learn_beta):
         if learn_beta:
             lay_out(total, 0, 1, column, columns, lane, room)
             cuda.syncthreads()
-            leave_share(room, 0, 1, column, columns, lane, lanes, block, c, channels, shares)
+            leave_sum(room, 0, 1, column, columns, lane, lanes, block, c, channels, partial_sums)
 
     return integrator_forward, integrator_backward
 
@@ -73,7 +73,7 @@ def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
     steps, rows, channels = u.shape
     plan = cut(rows, channels, 1, heavy=True)
     _, backward = _kernels(u.dtype.type, decay_input, start is not None, dbeta is not None)
-    shares = scratch.get("shares of gradients", (1, plan.row_blocks, channels), u.dtype)
+    partial_sums = scratch.get("sums of gradients", (1, plan.row_blocks, channels), u.dtype)
     launch(
         backward,
         plan.grid,
@@ -84,10 +84,10 @@ def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
         beta,
         di.reshape(-1),
         (u if start is None else start).reshape(-1),
-        shares,
+        partial_sums,
         steps,
         rows,
         channels,
     )
     if dbeta is not None:
-        add_up(shares, [dbeta])
+        add_up(partial_sums, [dbeta])

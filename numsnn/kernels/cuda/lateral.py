@@ -197,7 +197,7 @@ def backward_kernel(
         di,
         start,
         state,
-        shares,
+        partial_sums,
         steps,
         rows,
         channels,
@@ -209,7 +209,7 @@ def backward_kernel(
         block, real, apart = cuda.blockIdx.x, type(v_reset), cuda.gridDim.x * channels
         for c in range(thread, channels, threads):
             for n in range(wanted):
-                shares[n * apart + block * channels + c] = real(0)
+                partial_sums[n * apart + block * channels + c] = real(0)
         for m in range(block, rows, cuda.gridDim.x):
             for c in range(thread, channels, threads):
                 for n in range(4):
@@ -250,7 +250,7 @@ def backward_kernel(
                         density, state[3, block, c], slopes, now, before, values, v_reset, flags
                     )
                     state[0, block, c], state[1, block, c], state[2, block, c] = slopes
-                    add_changes(shares, block * channels + c, apart, changes)
+                    add_changes(partial_sums, block * channels + c, apart, changes)
                 cuda.syncthreads()
 
     return recurrent_backward_lateral

@@ -38,8 +38,8 @@ def _cross_entropy(room, row, label, smoothing, factor):
     log_total = real(math.log(sum_lanes(room, total)))
     value = real(0)
     for k in range(lane, classes, lanes):
-        share, slope = steps.softmax_term(row[k], top, log_total, smoothing, classes, k == label)
-        value += share
+        term, slope = steps.softmax_term(row[k], top, log_total, smoothing, classes, k == label)
+        value += term
         row[k] = factor * slope
     return value
 
@@ -67,8 +67,8 @@ def _rate_kernel(dtype):
             for t in range(length):
                 total += real(z[t, n, k])
             row[k] = total / real(length)
-        share = _cross_entropy(room, row, labels[n], smoothing, real(1) / real(length * samples))
-        value = sum_lanes(room, share)
+        own_sum = _cross_entropy(room, row, labels[n], smoothing, real(1) / real(length * samples))
+        value = sum_lanes(room, own_sum)
         if lane == 0:
             loss[n] = value
         for k in range(lane, classes, lanes):
@@ -95,17 +95,17 @@ def _temporal_kernel(dtype):
         n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         factor = keep / real(length * samples)
         distance_factor = pull / real(length * samples * classes)
-        share = distance_sum = real(0)
+        own_sum = distance_sum = real(0)
         for t in range(length):
             row = dz[t, n]
             for k in range(lane, classes, lanes):
                 row[k] = real(z[t, n, k])
-            share += _cross_entropy(room, row, labels[n], smoothing, factor)
+            own_sum += _cross_entropy(room, row, labels[n], smoothing, factor)
             for k in range(lane, classes, lanes):
                 squared, slope = steps.squared_distance(real(z[t, n, k]), target)
                 distance_sum += squared
                 row[k] += distance_factor * slope
-        value = sum_lanes(room, keep * share + pull * distance_sum / real(classes)) / real(length)
+        value = sum_lanes(room, keep * own_sum + pull * distance_sum / real(classes)) / real(length)
         if lane == 0:
             loss[n] = value
 
@@ -130,18 +130,18 @@ def _count_kernel(dtype):
         length, samples, classes = z.shape
         real = dz.dtype.type
         n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
-        share = real(0)
+        own_sum = real(0)
         for k in range(lane, classes, lanes):
             total = real(0)
             for t in range(length):
                 total += real(z[t, n, k])
             wanted = correct_rate if k == labels[n] else incorrect_rate
             squared, slope = steps.squared_distance(total / real(length), wanted)
-            share += squared
+            own_sum += squared
             slope /= real(length * samples * classes)
             for t in range(length):
                 dz[t, n, k] = slope
-        value = sum_lanes(room, share) / real(classes)
+        value = sum_lanes(room, own_sum) / real(classes)
         if lane == 0:
             loss[n] = value
 
@@ -178,8 +178,8 @@ def _max_membrane_kernel(dtype):
         row = dz[0, n]
         for k in range(lane, classes, lanes):
             row[k], _ = _largest(z, n, k, real)
-        share = _cross_entropy(room, row, labels[n], smoothing, real(1) / real(samples))
-        value = sum_lanes(room, share)
+        own_sum = _cross_entropy(room, row, labels[n], smoothing, real(1) / real(samples))
+        value = sum_lanes(room, own_sum)
         if lane == 0:
             loss[n] = value
         for k in range(lane, classes, lanes):
@@ -207,13 +207,13 @@ def _membrane_kernel(dtype):
         real = dz.dtype.type
         n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         moving = target.shape[0] > 1
-        share = real(0)
+        own_sum = real(0)
         for t in range(length):
             for k in range(lane, classes, lanes):
                 squared, slope = steps.squared_distance(real(z[t, n, k]), target[t if moving else 0, n, k])
-                share += squared
+                own_sum += squared
                 dz[t, n, k] = slope / real(length * samples * classes)
-        value = sum_lanes(room, share) / real(length * classes)
+        value = sum_lanes(room, own_sum) / real(length * classes)
         if lane == 0:
             loss[n] = value
 
@@ -284,23 +284,23 @@ def _pointwise_kernel(value, slope, over_mean, dtype):
         n, lane, lanes = cuda.blockIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         factor = real(1) / real(length * samples * classes)
         moving = target.shape[0] > 1
-        share = real(0)
+        own_sum = real(0)
         for k in range(lane, classes, lanes):
             if over_mean:
                 mean = real(0)
                 for t in range(length):
                     mean += real(z[t, n, k])
                 mean /= real(length)
-                share += real(value(mean, target[0, n, k])) * real(length)
+                own_sum += real(value(mean, target[0, n, k])) * real(length)
                 gradient = factor * real(slope(mean, target[0, n, k]))
                 for t in range(length):
                     dz[t, n, k] = gradient
             else:
                 for t in range(length):
                     here, wanted = real(z[t, n, k]), target[t if moving else 0, n, k]
-                    share += real(value(here, wanted))
+                    own_sum += real(value(here, wanted))
                     dz[t, n, k] = factor * real(slope(here, wanted))
-        total = sum_lanes(room, share) / real(length * classes)
+        total = sum_lanes(room, own_sum) / real(length * classes)
         if lane == 0:
             loss[n] = total
 

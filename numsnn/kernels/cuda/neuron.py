@@ -32,7 +32,7 @@ from .run.api import cuda
 from .run.compile import kernel
 from .run.launch import ceil_div, launch, launch_flat, scratch
 from .run.reduce import add_up
-from .run.tiles import FILL, HEAVY_THREADS, THREADS, cut, lay_out, leave_share
+from .run.tiles import FILL, HEAVY_THREADS, THREADS, cut, lay_out, leave_sum
 
 CHUNK = {1: 8, WIDTH: 4}
 """Channels per thread -> steps of the forward pass whose currents are read at once."""
@@ -94,7 +94,7 @@ def _forward_kernel(rule, real, width, cdf, reset, normed, store, record, carry,
         s,
         states,
         carried,
-        shares,
+        tile_moments,
         visible,
         seen,
         reach,
@@ -160,7 +160,9 @@ def _forward_kernel(rule, real, width, cdf, reset, normed, store, record, carry,
                     for k in range(lane, size, lanes):
                         at_step, c = t + k // width, first + k % width
                         if at_step < steps and c < channels:
-                            merge_tile(room, k * threads + column, columns, height, earlier, block, at_step, c, shares)
+                            merge_tile(
+                                room, k * threads + column, columns, height, earlier, block, at_step, c, tile_moments
+                            )
                     cuda.syncthreads()
             if carry and active:
                 save_all(save, now, 0, parts, width, carried, m * channels + first, stride)
@@ -182,7 +184,7 @@ def neuron_forward(
     parts = u is not None, states is not None, carried is not None, moments is not None, visible is not None
     plan = cut(rows, channels, width, most_columns=MEASURED_CHANNELS // width if moments is not None else None)
     measured = (2, plan.row_blocks, steps, channels) if moments is not None else (1, 1, 1, 1)
-    shares = scratch.get("shares of moments", measured, real)
+    tile_moments = scratch.get("moments of blocks", measured, real)
     seen = scratch.get("visible potentials", (1,), np.int64)
     if visible is not None:
         fill(seen, 0)
@@ -200,7 +202,7 @@ def neuron_forward(
         v_reset,
         firing.alpha,
         *(x.reshape(-1) for x in outs),
-        shares,
+        tile_moments,
         (s if visible is None else visible).reshape(-1),
         seen,
         real(firing.reach),
@@ -209,7 +211,7 @@ def neuron_forward(
         channels,
     )
     if moments is not None:
-        merge(shares, plan.lanes, rows, *moments)
+        merge(tile_moments, plan.lanes, rows, *moments)
     return None if visible is None else int(to_host(seen)[0]) / i.size
 
 
@@ -256,7 +258,7 @@ def _backward_kernel(rule, real, width, segment, density, reset, attached, norme
         di,
         start,
         kept,
-        shares,
+        partial_sums,
         steps,
         rows,
         channels,
@@ -318,7 +320,7 @@ def _backward_kernel(rule, real, width, segment, density, reset, attached, norme
         for n in range(count):
             lay_out(total, n, width, column, columns, lane, room)
             cuda.syncthreads()
-            leave_share(room, n, width, column, columns, lane, lanes, block, first, channels, shares)
+            leave_sum(room, n, width, column, columns, lane, lanes, block, first, channels, partial_sums)
             cuda.syncthreads()
 
     return neuron_backward
@@ -336,7 +338,7 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
     light = len(rule.states) <= WIDE_STATES and len(rule.values) <= WIDE_VALUES
     width = width_of(tuple(numbers), (s,), LEAST_WIDE * steps) if light else 1
     segment, plan = segment_of(steps, width, len(rule.states)), cut(rows, channels, width, heavy=True)
-    shares = scratch.get("shares of gradients", (max(1, len(totals)), plan.row_blocks, channels), i.dtype)
+    partial_sums = scratch.get("sums of gradients", (max(1, len(totals)), plan.row_blocks, channels), i.dtype)
     kept = max(0, ceil_div(steps, segment) - 2) * (1 + len(rule.states))
     kept = scratch.get("potentials of segments", (max(1, kept * rows * channels),), i.dtype)
     flags = not reset.detached, norm is not None, learned, direct is not None, start is not None
@@ -357,12 +359,12 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
         di.reshape(-1),
         (i if start is None else start).reshape(-1),
         kept,
-        shares,
+        partial_sums,
         steps,
         rows,
         channels,
     )
-    add_up(shares, totals)
+    add_up(partial_sums, totals)
 
 
 @cache

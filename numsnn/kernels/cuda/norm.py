@@ -78,8 +78,8 @@ def batchnorm_forward(x, affine, moments, y):
 @cache
 def _projection_kernel(dtype, threads):
     @kernel
-    def projection_parts(dy, x, mean, shares, parts, part_rows, across):
-        """Compute the sums of dy and of dy times (x - mean), per slice of rows and channel: shares ``[2, P, C]``.
+    def projection_parts(dy, x, mean, partial_sums, parts, part_rows, across):
+        """Compute the sums of dy and of dy times (x - mean), per slice of rows and channel: partial_sums ``[2, P, C]``.
 
         Each thread sums its rows in registers, and the lanes of the block are added in order.
         """
@@ -96,7 +96,7 @@ def _projection_kernel(dtype, threads):
                 projection += slope * (x[m, c] - centre)
         total, projection = sum_lanes(room, total), sum_lanes(room, projection)
         if cuda.threadIdx.y == 0 and c < channels:
-            shares[0, part, c], shares[1, part, c] = total, projection
+            partial_sums[0, part, c], partial_sums[1, part, c] = total, projection
 
     return projection_parts
 
@@ -104,20 +104,20 @@ def _projection_kernel(dtype, threads):
 @cache
 def _coefficient_kernel(dtype, threads):
     @kernel
-    def coefficients(shares, gamma, var, eps, scale, inverse_rows, coefficient, dgamma, dbeta):
-        """Compute dgamma and dbeta from the sums shares ``[2, P, C]``, and the coefficients of `_input_gradient`.
+    def coefficients(partial_sums, gamma, var, eps, scale, inverse_rows, coefficient, dgamma, dbeta):
+        """Compute dgamma and dbeta from the sums partial_sums ``[2, P, C]``, and the coefficients of `_input_gradient`.
 
         coefficient ``[3, C]`` holds factor, slope and offset. inverse_rows is 0 if the moments are frozen.
         """
         room = cuda.shared.array(threads, dtype)
-        _, parts, channels = shares.shape
-        real = shares.dtype.type
+        _, parts, channels = partial_sums.shape
+        real = partial_sums.dtype.type
         c, lane = cuda.grid(2)
         total = projection = real(0)
         if c < channels:
             for part in range(lane, parts, cuda.blockDim.y):
-                total += shares[0, part, c]
-                projection += shares[1, part, c]
+                total += partial_sums[0, part, c]
+                projection += partial_sums[1, part, c]
         total, projection = sum_lanes(room, total), sum_lanes(room, projection)
         if lane == 0 and c < channels:
             inverse = eq.inverse_deviation(var[c], eps)
@@ -157,17 +157,17 @@ def batchnorm_backward(dy, x, affine, moments, frozen, dx, dgamma, dbeta, sums=N
     real, (rows, channels) = x.dtype.type, x.shape
     if sums is None:
         cut = cut_rows(1, rows, channels)
-        shares = scratch.get("projections", (2, cut.parts, channels), x.dtype)
-        cut.launch(_projection_kernel(x.dtype.type, THREADS), 1, dy, x, mean, shares)
+        partial_sums = scratch.get("projections", (2, cut.parts, channels), x.dtype)
+        cut.launch(_projection_kernel(x.dtype.type, THREADS), 1, dy, x, mean, partial_sums)
     else:
-        shares = sums.reshape(2, 1, channels)
+        partial_sums = sums.reshape(2, 1, channels)
     coefficient = scratch.get("coefficients", (3, channels), x.dtype)
     inverse_rows = real(0 if frozen else 1 / rows)
     launch_finish(
         _coefficient_kernel(x.dtype.type, THREADS),
         channels,
-        shares.shape[1],
-        shares,
+        partial_sums.shape[1],
+        partial_sums,
         gamma,
         var,
         real(eps),
@@ -248,8 +248,8 @@ def _scale_steps(x, p, y):
 @cache
 def _backward_kernel(dtype, threads):
     @kernel
-    def scale_steps_backward(dy, x, p, dx, shares):
-        """Compute dx, and the sum of dy x per block and step: shares ``[P, T]``."""
+    def scale_steps_backward(dy, x, p, dx, partial_sums):
+        """Compute dx, and the sum of dy x per block and step: partial_sums ``[P, T]``."""
         room = cuda.shared.array(threads, dtype)
         t, count = cuda.blockIdx.y, x.shape[1]
         factor, total = p[t], x.dtype.type(0)
@@ -260,7 +260,7 @@ def _backward_kernel(dtype, threads):
             dx[t, k] = factor * slope
         total = sum_lanes(room, total)
         if cuda.threadIdx.y == 0:
-            shares[cuda.blockIdx.x, t] = total
+            partial_sums[cuda.blockIdx.x, t] = total
 
     return scale_steps_backward
 
@@ -284,6 +284,6 @@ def scale_steps_backward(dy, x, p, dx, dp):
     steps = len(x)
     dy, x, dx = (array.reshape(steps, -1) for array in (dy, x, dx))
     blocks, lanes = _step_blocks(x.shape[1])
-    shares = scratch.get("scales", (blocks, steps), x.dtype)
-    launch(_backward_kernel(x.dtype.type, THREADS), (blocks, steps), (1, lanes), dy, x, p, dx, shares)
-    sum_parts(shares, dp)
+    partial_sums = scratch.get("scales", (blocks, steps), x.dtype)
+    launch(_backward_kernel(x.dtype.type, THREADS), (blocks, steps), (1, lanes), dy, x, p, dx, partial_sums)
+    sum_parts(partial_sums, dp)

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from .inline.pixels import cut, flat, inside, launch_pixels, windows
+from .inline.pixels import flat, inside, launch_pixels, pixel_at, windows
 from .run.api import cuda
 from .run.compile import kernel
 
@@ -38,7 +38,7 @@ def _avg_forward(source, target, window, stride, padding, x, inverse, y, pixels)
     channels = source[2]
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if m < pixels:
-        image, row, column = cut(m, target[0], target[1])
+        image, row, column = pixel_at(m, target[0], target[1])
         c = cuda.threadIdx.x
         while c < channels:
             total = type(inverse)(0)
@@ -62,7 +62,7 @@ def _avg_backward(source, target, window, stride, padding, dy, inverse, dx, pixe
     channels = source[2]
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if m < pixels:
-        image, row, column = cut(m, target[0], target[1])
+        image, row, column = pixel_at(m, target[0], target[1])
         top, bottom = windows(row, window[0], stride[0], padding[0], source[0])
         left, right = windows(column, window[1], stride[1], padding[1], source[1])
         c = cuda.threadIdx.x
@@ -85,7 +85,7 @@ def _max_forward(source, target, window, stride, padding, x, y, index, pixels):
     channels = source[2]
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if m < pixels:
-        image, row, column = cut(m, target[0], target[1])
+        image, row, column = pixel_at(m, target[0], target[1])
         c = cuda.threadIdx.x
         # winner is -1 until the window's first position inside of the picture, so that no start value can win.
         while c < channels:
@@ -113,7 +113,7 @@ def _max_backward(source, target, window, stride, padding, dy, index, dx, pixels
     channels = source[2]
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if m < pixels:
-        image, row, column = cut(m, target[0], target[1])
+        image, row, column = pixel_at(m, target[0], target[1])
         top, bottom = windows(row, window[0], stride[0], padding[0], source[0])
         left, right = windows(column, window[1], stride[1], padding[1], source[1])
         c = cuda.threadIdx.x

@@ -20,7 +20,7 @@ from .run.api import cuda
 from .run.compile import kernel
 from .run.launch import launch, launch_flat, scratch
 from .run.reduce import add_up
-from .run.tiles import HEAVY_THREADS, cut, lay_out, leave_share
+from .run.tiles import HEAVY_THREADS, cut, lay_out, leave_sum
 
 
 @cache
@@ -185,7 +185,7 @@ def _backward_kernel(
         p_slope,
         di,
         start,
-        shares,
+        partial_sums,
         steps,
         rows,
         channels,
@@ -223,7 +223,7 @@ def _backward_kernel(
         for n in range(count):
             lay_out(total, n, 1, column, columns, lane, room)
             cuda.syncthreads()
-            leave_share(room, n, 1, column, columns, lane, lanes, block, c, channels, shares)
+            leave_sum(room, n, 1, column, columns, lane, lanes, block, c, channels, partial_sums)
             cuda.syncthreads()
 
     return recurrent_backward
@@ -272,11 +272,11 @@ def recurrent_backward(
     )
     if w is None:
         plan = cut(rows, channels, 1, heavy=True)
-        shares = scratch.get("shares of gradients", (max(1, len(asked)), plan.row_blocks, channels), real)
-        launch(_backward_kernel(*parts), plan.grid, plan.block, *flat, *values, shares, *u.shape)
+        partial_sums = scratch.get("sums of gradients", (max(1, len(asked)), plan.row_blocks, channels), real)
+        launch(_backward_kernel(*parts), plan.grid, plan.block, *flat, *values, partial_sums, *u.shape)
     else:
         blocks, threads = min(rows, lateral.MOST_BLOCKS), min(channels, lateral.THREADS)
-        shares = scratch.get("shares of gradients", (max(1, len(asked)), blocks, channels), real)
+        partial_sums = scratch.get("sums of gradients", (max(1, len(asked)), blocks, channels), real)
         state = scratch.get("gradients of lateral neurons", (4, blocks, channels), real)
         back = scratch.get("lateral weights, transposed", (channels * channels,), real)
         launch_flat(lateral.transpose, back.size, w.reshape(-1), back, channels)
@@ -288,11 +288,11 @@ def recurrent_backward(
             back,
             *values,
             state,
-            shares.reshape(-1),
+            partial_sums.reshape(-1),
             *u.shape,
         )
         _weight_gradient(s, di, dlateral, start)
-    add_up(shares, asked)
+    add_up(partial_sums, asked)
 
 
 def _weight_gradient(s, di, dlateral, start):

@@ -20,8 +20,8 @@ TILE_ELEMENTS = 32768
 """Elements per tile: 128 KiB of float32, so that the state of a tile stays in a core's second-level cache."""
 
 CHUNKS_PER_THREAD = 4
-"""Average number of chunks of tiles per thread. With several chunks, the others wait little for a thread that was
-interrupted."""
+"""Average number of chunks of tiles per thread. With several chunks, the other threads do not wait long for a thread
+that was interrupted."""
 
 CHECK_ROLES = os.environ.get("NUMSNN_CHECK_ROLES") == "1"
 """Whether every launch checks that arrays of different roles do not overlap (`roles`). The tests set this."""

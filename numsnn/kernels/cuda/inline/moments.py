@@ -27,11 +27,11 @@ def lay_out_potentials(u, size, thread, threads, room):
 
 
 @device
-def merge_tile(room, at, columns, count, earlier, block, step, c, shares):
+def merge_tile(room, at, columns, count, earlier, block, step, c, tile_moments):
     """M1, M4: merge the moments of one step and channel of a tile with those of the block's earlier rows.
 
-    The tile has `count` rows, whose potentials begin at room[at]. The block has measured `earlier` rows before. shares
-    ``[2, blocks, T, C]`` holds the means, and the sums of squared distances.
+    The tile has `count` rows, whose potentials begin at room[at]. The block has measured `earlier` rows before.
+    tile_moments ``[2, blocks, T, C]`` holds the means, and the sums of squared distances.
     """
     shift = room[at]
     real = type(shift)
@@ -43,9 +43,9 @@ def merge_tile(room, at, columns, count, earlier, block, step, c, shares):
     inverse = real(1) / real(count)
     mean, square = steps.settle_moments(shift, drift, square, inverse)
     if earlier > 0:
-        before, spread = shares[0, block, step, c], shares[1, block, step, c]
+        before, spread = tile_moments[0, block, step, c], tile_moments[1, block, step, c]
         _, mean, square = steps.merge(real(earlier), before, spread, real(count), mean, square)
-    shares[0, block, step, c], shares[1, block, step, c] = mean, square
+    tile_moments[0, block, step, c], tile_moments[1, block, step, c] = mean, square
 
 
 @device
@@ -59,20 +59,20 @@ def _rows_of(block, blocks, lanes, rows):
 @cache
 def _merge_kernel(dtype, lanes_most, columns_most):
     @kernel
-    def merge_moments(shares, lanes, rows, mean, var):
-        """M2: merge the blocks' results shares ``[2, blocks, n]`` into mean and var ``[n]``. Tiles had `lanes` rows."""
+    def merge_moments(tile_moments, lanes, rows, mean, var):
+        """M2: merge the results tile_moments ``[2, blocks, n]`` into mean and var ``[n]``. Tiles had `lanes` rows."""
         partial = cuda.shared.array((lanes_most, columns_most), dtype)
-        real = shares.dtype.type
-        _, blocks, n = shares.shape
+        real = tile_moments.dtype.type
+        _, blocks, n = tile_moments.shape
         column, lane, height = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         k = cuda.blockIdx.x * cuda.blockDim.x + column
         inverse = real(1) / real(rows)
         # First the mean, as a distance from the first block's; all lanes need the whole sum.
         total = shift = real(0)
         if k < n:
-            shift = shares[0, 0, k]
+            shift = tile_moments[0, 0, k]
             for block in range(lane, blocks, height):
-                total += (shares[0, block, k] - shift) * real(_rows_of(block, blocks, lanes, rows))
+                total += (tile_moments[0, block, k] - shift) * real(_rows_of(block, blocks, lanes, rows))
         partial[lane, column] = total
         cuda.syncthreads()
         total = real(0)
@@ -85,7 +85,7 @@ def _merge_kernel(dtype, lanes_most, columns_most):
         if k < n:
             for block in range(lane, blocks, height):
                 count = real(_rows_of(block, blocks, lanes, rows))
-                total += steps.spread_about(middle, count, shares[0, block, k], shares[1, block, k])
+                total += steps.spread_about(middle, count, tile_moments[0, block, k], tile_moments[1, block, k])
         partial[lane, column] = total
         cuda.syncthreads()
         if lane == 0 and k < n:
@@ -96,15 +96,15 @@ def _merge_kernel(dtype, lanes_most, columns_most):
     return merge_moments
 
 
-def merge(shares, lanes: int, rows: int, mean, var) -> None:
-    """Merge the results of `merge_tile`, shares ``[2, blocks, T, C]``, into mean and var ``[T, C]``."""
-    shares = shares.reshape(2, shares.shape[1], -1)
-    block = min(COLUMNS, mean.size), min(LANES, shares.shape[1])
+def merge(tile_moments, lanes: int, rows: int, mean, var) -> None:
+    """Merge the results of `merge_tile`, tile_moments ``[2, blocks, T, C]``, into mean and var ``[T, C]``."""
+    tile_moments = tile_moments.reshape(2, tile_moments.shape[1], -1)
+    block = min(COLUMNS, mean.size), min(LANES, tile_moments.shape[1])
     launch(
-        _merge_kernel(shares.dtype.type, LANES, COLUMNS),
+        _merge_kernel(tile_moments.dtype.type, LANES, COLUMNS),
         ceil_div(mean.size, block[0]),
         block,
-        shares,
+        tile_moments,
         lanes,
         rows,
         mean.reshape(-1),

@@ -37,7 +37,7 @@ def flat(x):
 
 
 @device
-def cut(m, high, wide):
+def pixel_at(m, high, wide):
     """The image, row and column of pixel m, in pictures of `high` rows and `wide` columns."""
     line = np.uint32(np.uint32(m) // np.uint32(wide))
     return np.int32(line // np.uint32(high)), np.int32(line % np.uint32(high)), np.int32(np.uint32(m) % np.uint32(wide))

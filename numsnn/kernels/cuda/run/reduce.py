@@ -51,19 +51,19 @@ MOST_SUMS = 6
 
 
 @cache
-def _shares_kernel(dtype, lanes_most, columns_most):
+def _totals_kernel(dtype, lanes_most, columns_most):
     @kernel
-    def sum_shares(shares, a, b, c, d, e, f):
+    def sum_totals(partial_sums, a, b, c, d, e, f):
         """Compute each total ``[C]`` as the sum of its partial sums ``[blocks, C]``, in an order that depends on shapes
         alone."""
         partial = cuda.shared.array((lanes_most, columns_most), dtype)
-        _, blocks, channels = shares.shape
+        _, blocks, channels = partial_sums.shape
         column, lane, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.y
         k, n = cuda.blockIdx.x * cuda.blockDim.x + column, cuda.blockIdx.y
-        total = shares.dtype.type(0)
+        total = partial_sums.dtype.type(0)
         if k < channels:
             for block in range(lane, blocks, lanes):
-                total += shares[n, block, k]
+                total += partial_sums[n, block, k]
         partial[lane, column] = total
         cuda.syncthreads()
         if lane == 0 and k < channels:
@@ -82,19 +82,19 @@ def _shares_kernel(dtype, lanes_most, columns_most):
             else:
                 f[k] = total
 
-    return sum_shares
+    return sum_totals
 
 
-def add_up(shares, totals) -> None:
-    """Compute totals[n] ``[C]``, the sum of shares[n] over blocks, for shares ``[N, blocks, C]`` and N totals."""
-    _, blocks, channels = shares.shape
+def add_up(partial_sums, totals) -> None:
+    """Compute totals[n] ``[C]``, the sum over blocks of partial_sums[n], for partial_sums ``[N, blocks, C]``."""
+    _, blocks, channels = partial_sums.shape
     block = min(SUM_COLUMNS, channels), min(SUM_LANES, blocks)
-    compiled = _shares_kernel(shares.dtype.type, SUM_LANES, SUM_COLUMNS)
+    compiled = _totals_kernel(partial_sums.dtype.type, SUM_LANES, SUM_COLUMNS)
     for first in range(0, len(totals), MOST_SUMS):
         some = totals[first : first + MOST_SUMS]
         padded = *some, *some[:1] * (MOST_SUMS - len(some))
         grid = ceil_div(channels, block[0]), len(some)
-        launch(compiled, grid, block, shares[first : first + len(some)], *padded)
+        launch(compiled, grid, block, partial_sums[first : first + len(some)], *padded)
 
 
 def sum_parts(parts, total):

@@ -85,11 +85,11 @@ def lay_out(total, n, width, column, columns, lane, room):
 
 
 @device
-def leave_share(room, n, width, column, columns, lane, lanes, block, first, channels, shares):
-    """Set shares[n, block, c] to the sum of the numbers that the lanes laid out, for shares ``[N, blocks, C]``."""
+def leave_sum(room, n, width, column, columns, lane, lanes, block, first, channels, partial_sums):
+    """Set partial_sums[n, block, c] to the sum of what the lanes laid out. partial_sums is ``[N, blocks, C]``."""
     for c in range(lane, width, lanes):
         if first + c < channels:
             whole = room[c * columns + column]
             for other in range(1, lanes):
                 whole += room[(other * width + c) * columns + column]
-            shares[n, block, first + c] = whole
+            partial_sums[n, block, first + c] = whole

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from ..inline.pixels import check_pixels, cut, divide, flat, inside, launch_pixels, windows
+from ..inline.pixels import check_pixels, divide, flat, inside, launch_pixels, pixel_at, windows
 from ..run.api import cuda
 from ..run.compile import kernel
 from ..run.launch import ceil_div, launch_flat, scratch
@@ -37,7 +37,7 @@ def _forward_pixels(x, w, b, biased, source, target, kernel_size, stride, paddin
     channels = groups * outputs
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if m < pixels:
-        image, row, column = cut(m, target[0], target[1])
+        image, row, column = pixel_at(m, target[0], target[1])
         o = cuda.threadIdx.x
         while o < channels:
             group = divide(o, outputs)
@@ -87,7 +87,7 @@ def _input_pixels(dy, w, source, target, kernel_size, stride, padding, groups, i
     channels = groups * inputs
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if m < pixels:
-        image, row, column = cut(m, target[0], target[1])
+        image, row, column = pixel_at(m, target[0], target[1])
         top, bottom = windows(row, kernel_size[0], stride[0], padding[0], source[0])
         left, right = windows(column, kernel_size[1], stride[1], padding[1], source[1])
         c = cuda.threadIdx.x
@@ -141,7 +141,7 @@ def _weight_elements(
         member = o // (channels // groups) * inputs + i
         total = real(0)
         for m in range(begin, min(pixels, begin + share)):
-            image, row, column = cut(m, target[0], target[1])
+            image, row, column = pixel_at(m, target[0], target[1])
             iy, ix = row * stride[0] - padding[0] + ky, column * stride[1] - padding[1] + kx
             if inside(iy, source[0]) and inside(ix, source[1]):
                 at = ((image * source[0] + iy) * source[1] + ix) * groups * inputs + member

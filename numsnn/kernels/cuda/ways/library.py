@@ -18,7 +18,7 @@ import numpy as np
 
 from ....errors import DeviceError
 from ..array import copy, empty
-from ..inline.pixels import cut, flat, inside, launch_pixels, windows
+from ..inline.pixels import flat, inside, launch_pixels, pixel_at, windows
 from ..run.api import SIMULATED, cuda
 from ..run.compile import kernel
 from ..run.launch import scratch
@@ -169,8 +169,8 @@ def _gather(x, source, target, kernel_size, stride, padding, channels, patches, 
     """
     p = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if p < pixels:
-        m, ky, kx = cut(p, kernel_size[0], kernel_size[1])
-        image, row, column = cut(m, target[0], target[1])
+        m, ky, kx = pixel_at(p, kernel_size[0], kernel_size[1])
+        image, row, column = pixel_at(m, target[0], target[1])
         iy, ix = row * stride[0] - padding[0] + ky, column * stride[1] - padding[1] + kx
         seen = inside(iy, source[0]) and inside(ix, source[1])
         first = ((image * source[0] + iy) * source[1] + ix) * channels
@@ -188,7 +188,7 @@ def _collect(patches, source, target, kernel_size, stride, padding, channels, dx
     """
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if m < pixels:
-        image, row, column = cut(m, target[0], target[1])
+        image, row, column = pixel_at(m, target[0], target[1])
         top, bottom = windows(row, kernel_size[0], stride[0], padding[0], source[0])
         left, right = windows(column, kernel_size[1], stride[1], padding[1], source[1])
         taps = kernel_size[0] * kernel_size[1]

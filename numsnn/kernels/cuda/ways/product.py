@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from ..inline.pixels import check_pixels, cut, flat, inside
+from ..inline.pixels import check_pixels, flat, inside, pixel_at
 from ..inline.product_tiles import ALIGNMENT, choose_tile, parts
 from ..run.api import cuda
 from ..run.compile import device, kernel
@@ -68,7 +68,7 @@ def _slices(tile, real, turned):
     def locate(top, images, high, wide, stride, shift_y, shift_x, source, pitch, at_y, at_x, place):
         """Set at_y, at_x and place to the position that the first tap reads, and its first element of x, per row."""
         for i in range(loads_left):
-            image, row, column = cut(top + np.uint32(cuda.threadIdx.x) // depth + i * step, high, wide)
+            image, row, column = pixel_at(top + np.uint32(cuda.threadIdx.x) // depth + i * step, high, wide)
             y, x = shift_y + row * stride[0], shift_x + column * stride[1]
             at_y[i], at_x[i] = y if image < images else NOWHERE, x
             place[i] = ((image * source[0] + y) * source[1] + x) * pitch
@@ -176,7 +176,7 @@ def _correlate_kernel(tile, real, turned, biased):
             m = top + row_of(i)
             written = m < images * high * wide
             if turned:
-                image, row, column = cut(m, high, wide)
+                image, row, column = pixel_at(m, high, wide)
                 m = (image * target[0] + below + row * stride[0]) * target[1] + beside + column * stride[1]
             for j in range(width):
                 n = edge + column_of(j)
@@ -239,7 +239,7 @@ def _weight_kernel(tile, real):
         tap_y, tap_x = row // inputs // kernel_size[1], row // inputs % kernel_size[1]
         offset = (tap_y * source[1] + tap_x) * pitch + group * inputs + row % inputs
         m = begin + t // rows
-        image, line, column = cut(m, target[0], target[1])
+        image, line, column = pixel_at(m, target[0], target[1])
         at_y, at_x = np.int32(line * stride[0] - padding[0]), np.int32(column * stride[1] - padding[1])
         place = ((image * source[0] + at_y) * source[1] + at_x) * pitch
         clear(sums)

@@ -1,1 +1,1 @@
-"""Functions that are compiled into the kernels of other files. The docstring of `cuda` describes the folders."""
+"""What several rooms share: functions that are compiled into their kernels, and the cuts and launches of these."""

@@ -71,6 +71,22 @@ def pytest_runtest_setup(item):
 
 
 @pytest.fixture
+def quick_simulator(monkeypatch):
+    """The simulator makes a thread of the interpreter for every thread of a block, so blocks are small in it. These
+    threads wait for each other at every barrier, a turn of the interpreter each time, so turns are short."""
+    if not SIMULATED:
+        yield
+        return
+    import small_tiles
+
+    small_tiles.on_cuda(monkeypatch)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture
 def threads():
     """`set_num_threads` of the CPU target; the count from before the test comes back after it."""
     from numsnn.kernels.cpu.run import launch

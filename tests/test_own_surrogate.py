@@ -142,10 +142,11 @@ def gradient(net, device, dtype):
 
 @pytest.mark.parametrize("kind", [snn.LIF, snn.RecurrentLIF, snn.CubaLIF])
 @pytest.mark.parametrize("device", ["reference", "cpu", "cuda"])
-def test_functions_registered_again_take_effect(families, device, kind):
+def test_functions_registered_again_take_effect(families, request, device, kind):
     """A network that has run takes the new functions on every device, and after them the first ones again."""
     if device == "cuda":
         pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+        request.getfixturevalue("quick_simulator")
     snn.register_surrogate("own", *cell())
     net, found = network(kind).build(x().shape, seed=1), {}
     for steepness in (4.0, 1.0, 4.0):

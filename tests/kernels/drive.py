@@ -8,7 +8,7 @@ import numpy as np
 import workloads
 import workloads_layers
 from neurons import FAMILIES
-from outside_rules import ADAPTING, QUADRATIC
+from outside_rules import ADAPTING
 from own_neurons import KLIF, QIF
 from twins import twin
 from workloads import REAL, WORKLOADS, empty, normal, spikes
@@ -62,6 +62,9 @@ HOST_ONLY = {"active_inputs"}
 """Functions whose workload reads arrays on the host."""
 
 RESETS = 0.0, None, "none"
+
+SOME_FAMILIES = FAMILIES[::4]
+"""Families for kernels other than the backward pass of a plain neuron, which is compiled with all of them."""
 
 NARROW, WIDE = (3, 70, 17), (3, 40, 32)
 """Shapes of currents ``[T, M, C]``, with a number of channels that is not a multiple of 4, and with one that is."""
@@ -155,14 +158,14 @@ def large_products(k, rng):
 
 
 def kinds(count, families):
-    """shape, surrogate, reset, and flags: every family and every reset with all parts that a neuron may have, each part
-    alone; fewer where access is narrow."""
+    """shape, surrogate, reset, and flags: every family that is given and every reset with all parts that a neuron may
+    have, each part alone; fewer where access is narrow."""
     for flags in one_by_one(count):
         yield WIDE, families[0], 0.0, flags
     for surrogate in families:
         yield WIDE, surrogate, 0.0, (True,) * count
-    for surrogate, reset in product(families[:2], RESETS):
-        yield WIDE, surrogate, reset, (True,) * count
+    for reset in RESETS:
+        yield WIDE, families[0], reset, (True,) * count
     for surrogate, on in product((families[0], families[-1]), (False, True)):
         yield NARROW, surrogate, 0.0, (on,) * count
     yield NARROW, families[0], None, (True,) * count
@@ -170,22 +173,22 @@ def kinds(count, families):
 
 def rules_of(kinds):
     """rule and kind: the leaky neuron in every kind, with its input scaled or not by the first flag; the other rules
-    with all parts where access is wide and with none where it is narrow; and three rules for sequences of other
-    lengths."""
+    with all parts where access is wide and with none where it is narrow; and for sequences of other lengths the leaky
+    neuron and one with two states."""
     for shape, surrogate, reset, flags in kinds:
         yield SCALED if flags[0] else LEAKY, shape, surrogate, reset, flags[1:]
     parts, surrogate = len(flags) - 1, kinds[0][1]
     own = QIF().rule(), KLIF().rule()
-    for rule in (SYNAPTIC, SCALED_SYNAPTIC, QUADRATIC, ADAPTING, *own):
+    for rule in (SYNAPTIC, SCALED_SYNAPTIC, ADAPTING, *own):
         yield rule, NARROW, surrogate, 0.0, (False,) * parts
         yield rule, WIDE, surrogate, None, (True,) * parts
-    for rule, shape in product((LEAKY, SYNAPTIC, ADAPTING), LONGER):
+    for rule, shape in product((LEAKY, ADAPTING), LONGER):
         yield rule, shape, surrogate, 0.0, (True,) * parts
 
 
 def neuron_forwards(k, rng):
     """Flags: scaled, norm, u and states, carried, moments, visible."""
-    for rule, shape, surrogate, reset, flags in rules_of([*kinds(6, (None, *FAMILIES))]):
+    for rule, shape, surrogate, reset, flags in rules_of([*kinds(6, (None, *SOME_FAMILIES))]):
         normed, store, carry, measure, see = flags
         steps, rows, channels = shape
         theta, alpha, *norm = vectors(rng, 5, channels)
@@ -270,7 +273,7 @@ def recurrent_arguments(rng, shape, flags, spikes_type):
 
 def recurrent_forwards(k, rng):
     """Flags: lateral weights, synapse, adaptation, refractory, decay_input, carried."""
-    for shape, surrogate, reset, flags in kinds(6, (None, *FAMILIES)):
+    for shape, surrogate, reset, flags in kinds(6, (None, *SOME_FAMILIES)):
         spikes_type = np.uint8 if surrogate is None else REAL
         beta, extensions, theta, alpha, d, stored, carried = recurrent_arguments(rng, shape, flags, spikes_type)
         firing, relaxed = Firing(theta, alpha, surrogate or "triangle"), surrogate is not None
@@ -282,7 +285,7 @@ def recurrent_forwards(k, rng):
 def recurrent_backwards(k, rng):
     """Flags: as forward; attached, direct, spikes as numbers."""
     detached = [(WIDE, "triangle", reset, (*(True,) * 6, False, True, True)) for reset in RESETS]
-    for shape, surrogate, reset, flags in [*kinds(9, FAMILIES), *detached]:
+    for shape, surrogate, reset, flags in [*kinds(9, SOME_FAMILIES), *detached]:
         *parts, attached, direct, numbers = flags
         spikes_type = REAL if numbers else np.uint8
         beta, extensions, theta, alpha, d, stored, carried = recurrent_arguments(rng, shape, parts, spikes_type)

@@ -18,6 +18,7 @@ from .. import equations as eq
 from ..compile import kernel
 from ..extended import extended_fire_back, extended_step
 from ..steps import after_reset, reset_kind
+from .inline.access import read, write
 from .inline.runs import clear_run, copy_run
 from .linear import linear_backward_weight
 from .run.launch import count_tiles, launch, rows_per_tile
@@ -36,12 +37,12 @@ def _rows(total, channels, lateral):
 @register_jitable
 def _add_rows(factors, w, active, y):
     """y += factors w, with the rows of w whose factor is not zero. active is a work array for the indices of these."""
-    # Active rows are listed first, so that the sums below have no branch in their inner loop.
+    # Active rows are listed first, so that the sums below have no branch in their inner loop. Every row is put on the
+    # list, and the next one takes its place if it is not active: the processor would often guess a branch wrong.
     count = 0
     for k in range(len(factors)):
-        if factors[k] != type(factors[k])(0):
-            active[count] = k
-            count += 1
+        active[count] = k
+        count += factors[k] != type(factors[k])(0)
     # Four rows per pass over y: y is read and written a quarter as often.
     for first in range(0, count - 3, 4):
         k0, k1, k2, k3 = active[first], active[first + 1], active[first + 2], active[first + 3]
@@ -105,26 +106,41 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
                 for k in range(len(state)):
                     copy_run(state, (k, 0), carried, (k, m, 0), channels)
             for t in range(steps):
-                for c in range(channels):
-                    arriving[c] = i[t, m, c]
+                copy_run(arriving, 0, i, (t, m, 0), channels)
                 if lateral:  # all channels need the spikes of the step before, hence a loop of its own
                     _add_rows(fired, w, active, arriving)
                 for c in range(channels):
-                    values = beta[c], gamma[c], rho[c], kappa[c], theta[c], alpha[c]
-                    before = v[c], current[c], adapted[c], rest[c]
-                    u_t, s_t, resting, after = extended_step(
-                        fires, arriving[c], before, d[t, c], values, v_reset, steps_held, flags
+                    values = (
+                        read(beta, "value", c),
+                        read(gamma, "value", c),
+                        read(rho, "value", c),
+                        read(kappa, "value", c),
+                        read(theta, "value", c),
+                        read(alpha, "value", c),
                     )
-                    v[c], current[c], adapted[c], rest[c] = after
-                    if refractory:
-                        held[t, m, c] = resting
-                    if adaptive:
-                        a[t, m, c] = adapted[c]
+                    before = (
+                        read(v, "state 0", c),
+                        read(current, "state 1", c),
+                        read(adapted, "state 2", c),
+                        read(rest, "state 3", c),
+                    )
+                    arrived, d_t = read(arriving, "current", c), read(d, "value", (t, c))
+                    u_t, s_t, resting, after = extended_step(
+                        fires, arrived, before, d_t, values, v_reset, steps_held, flags
+                    )
+                    write(v, "state 0", c, after[0])
+                    write(current, "state 1", c, after[1])
                     if synapse:
-                        j[t, m, c] = current[c]
-                    u[t, m, c] = u_t
-                    s[t, m, c] = s_t
-                    fired[c] = s_t
+                        write(j, "synapse", (t, m, c), after[1])
+                    if adaptive:
+                        write(adapted, "state 2", c, after[2])
+                        write(a, "adaptation", (t, m, c), after[2])
+                    if refractory:
+                        write(rest, "state 3", c, after[3])
+                        write(held, "rest", (t, m, c), resting)
+                    write(u, "potential", (t, m, c), u_t)
+                    write(s, "spike", (t, m, c), s_t)
+                    write(fired, "output", c, s_t)
             if carry:
                 for k in range(len(state)):
                     copy_run(carried, (k, m, 0), state, (k, 0), channels)

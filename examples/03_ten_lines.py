@@ -6,7 +6,7 @@ Two spiking convolutions learn 1,437 handwritten digits that are part of numsnn,
 360 others. A line of text describes the network. By default `from_string` learns the surrogate widths (PSG) and removes
 the shift of the potentials (PDA).
 
-Takes about 3 s, and about 20 s the first time, when Numba compiles the kernels. Prints one progress bar per epoch, and
+Takes about 2 s, and about 15 s the first time, when Numba compiles the kernels. Prints one progress bar per epoch, and
 
     test accuracy 0.9722
     widths at the end: lif1 1.01, lif2 1.00

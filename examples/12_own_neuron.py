@@ -16,7 +16,7 @@ and KLIF (Jiang and Zhang 2023, arXiv:2302.09238), which scales its potential by
 a surrogate that numsnn does not have, a raised cosine: phi(z) = (1 + cos pi z) / 2 for |z| < 1. A planted mistake
 shows how `check_gradients` names the parameter whose gradient is wrong. Equations: docs/method.md, N16 and N17.
 
-Takes about 15 s, and 30 s more the first time, to compile. Prints the table of the check, a bar per epoch, and
+Takes about 4 s, and 30 s more the first time, to compile. Prints the table of the check, a bar per epoch, and
 
     gradients agree: worst relative difference 2.5e-09, tolerance 1e-06
     with a sign turned around, the check finds wrongklif1.log_k

@@ -1,6 +1,7 @@
-"""Which parts of the package may import which, as CONTRIBUTING.md says."""
+"""Which parts of the package may import which, as CONTRIBUTING.md says, and that no imports form a circle."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,19 +17,34 @@ ALLOWED = {
 }
 
 
-def imported(file):
-    """The modules and folders directly in the package that a file imports from."""
-    package = file.relative_to(ROOT.parent).parts[:-1]
-    for node in ast.walk(ast.parse(file.read_text())):
+class ForTypes(ast.NodeTransformer):
+    """Leaves out what only type checkers import: it never runs."""
+
+    def visit_If(self, node):
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+
+def names(package, text):
+    """The full name of everything that a file of a package imports from numsnn, inside functions, too."""
+    for node in ast.walk(ForTypes().visit(ast.parse(text))):
         if isinstance(node, ast.ImportFrom):
             start = package[: len(package) - node.level + 1] if node.level else ()
             full = [*start, *(node.module or "").split(".")] if node.module else list(start)
-            names = [full] if len(full) > 1 else [[*full, alias.name] for alias in node.names]
+            found = [(*full, alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
-            names = [alias.name.split(".") for alias in node.names]
+            found = [tuple(alias.name.split(".")) for alias in node.names]
         else:
             continue
-        yield from (name[1] for name in names if name[0] == "numsnn" and len(name) > 1)
+        yield from (name for name in found if name[0] == "numsnn" and len(name) > 1)
+
+
+def package_of(file):
+    return file.relative_to(ROOT.parent).parts[:-1]
+
+
+def imported(file):
+    """The modules and folders directly in the package that a file imports from."""
+    yield from (name[1] for name in names(package_of(file), file.read_text()))
 
 
 @pytest.mark.parametrize("part", ALLOWED)
@@ -41,3 +57,23 @@ def test_imports(part):
 
 def test_the_imports_are_seen():
     assert {"layers", "data", "losses", "schedules"} <= set(imported(ROOT / "training" / "trainer.py"))
+
+
+def modules(texts):
+    """Module -> modules that it imports, for texts by their file."""
+    own = {(*package_of(file), file.stem) if file.stem != "__init__" else package_of(file): file for file in texts}
+    return {
+        module: {name if name in own else name[:-1] for name in names(package_of(file), texts[file])}
+        & own.keys() - {module}
+        for module, file in own.items()
+    }
+
+
+def test_no_imports_form_a_circle():
+    texts = {file: file.read_text() for file in ROOT.rglob("*.py")}
+    graph = modules(texts)
+    assert ("numsnn", "layers", "base") in graph["numsnn", "layers", "norm"]
+    TopologicalSorter(graph).prepare()
+    texts[ROOT / "psg.py"] += "\n\ndef later():\n    from .layers import neurons\n"
+    with pytest.raises(CycleError):
+        TopologicalSorter(modules(texts)).prepare()

@@ -292,10 +292,9 @@ def _backward_kernel(
                         )
                         if learn_alpha:
                             sums[5, tile, c] += dalpha
-                    # The adaptation, whose f changes to this step's value only after its old value was used.
-                    if learn_theta:
-                        for c in range(channels):
+                        if learn_theta:
                             sums[4, tile, c] += dtheta[c]
+                    # The adaptation, whose f changes to this step's value only after its old value was used.
                     if adaptive:
                         for c in range(channels):
                             if learn_kappa:

@@ -14,8 +14,8 @@ def fold(net):
     Every `BatchNorm` that directly follows a `Conv2d`, `Conv1d` or `Linear` in the same `Sequential`, `Repeat` or
     branch is folded, with its running statistics, into the weight and bias of that layer; a layer without a bias gets
     one. All other layers are copied, and every layer keeps its requested route and precision. The original network is
-    not changed. The new network prepares its weights once and keeps the result from pass
-    to pass, so do not change its weights: fold the original network again instead.
+    not changed. The new network prepares its weights once and keeps the result from pass to pass, so do not change its
+    weights: fold the original network again instead.
 
     Args:
         net: a built network.

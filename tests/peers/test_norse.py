@@ -164,7 +164,7 @@ def test_lif(parity, v_leak, v_reset, steps):
 
 
 def test_a_million_potentials(parity):
-    """There are so many potentials that a few lie within rounding of the threshold; see test_spikingjelly.py."""
+    """Of so many potentials a few are nearer to the threshold than rounding can tell; see test_spikingjelly.py."""
     a, c = 0.4, 0.7
     method, alpha, width = EXACT["logistic"]
     p = LIFParameters(tau_mem_inv=a / DT, tau_syn_inv=c / DT, v_leak=0.0, v_th=1.0, method=method, alpha=alpha)

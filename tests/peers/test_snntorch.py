@@ -144,7 +144,7 @@ def test_leaky_reset_by_subtraction_delayed(report, steps):
 
 
 def test_a_million_potentials(parity):
-    """There are so many potentials that a few lie within rounding of the threshold; see test_spikingjelly.py."""
+    """Of so many potentials a few are nearer to the threshold than rounding can tell; see test_spikingjelly.py."""
     parity(
         draw(20, samples=1500),
         lambda: lif(0.0, True, learn=False),

@@ -177,7 +177,7 @@ def test_the_threshold_itself_fires_in_both():
 
 @pytest.mark.parametrize("r", [0.0, None], ids=["hard", "soft"])
 def test_a_million_potentials(parity, r):
-    """There are so many potentials that a few lie within rounding of the threshold. Gradients are summed over some
+    """Of so many potentials a few are nearer to the threshold than rounding can tell. Gradients are summed over some
     samples only: where tens of thousands of terms cancel, float32 has no four digits left in either program."""
     parity(
         draw(20, samples=1500),

@@ -10,6 +10,7 @@ only `numsnn.names`, `numsnn.validate`, `numsnn.files` and `numsnn.machine_code`
 """
 
 from .augment import Augmented
+from .batch import Batch
 from .builtin import available, load, load_recordings
 from .dataset import Dataset, as_dataset
 from .events import Events
@@ -20,6 +21,7 @@ from .store import save
 
 __all__ = [
     "Augmented",
+    "Batch",
     "Dataset",
     "Events",
     "Frames",

@@ -3,6 +3,8 @@
 import zlib
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..portable import Portable
 
 
@@ -19,6 +21,9 @@ class Mode(Portable):
         inspect: run the layers one by one and keep the output, the potentials and, after the backward pass, the input
             gradient of every layer. This takes more memory and time. Default False.
         seed: seed of the dropout masks; a trainer uses a different seed for every training step. Default 0.
+        lengths: ``[N]`` whole numbers on the host: steps of each sequence, from 1 to T. Later steps are padding:
+            statistics and penalties ignore them, and dL/dy must be zero there. Default None: every sequence has T
+            steps.
         carried: dictionary in which layers that carry a state leave it for the next pass, by full name. Default None:
             the pass starts from rest and leaves no state. `Stream` and truncated BPTT use it.
     """
@@ -29,6 +34,7 @@ class Mode(Portable):
     relaxed: bool = False
     inspect: bool = False
     seed: int = 0
+    lengths: np.ndarray | None = None
     carried: dict | None = None
 
     def seed_of(self, path: str) -> int:

@@ -75,7 +75,7 @@ def cross_entropy(logits, label, smoothing):
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_rate_cross_entropy(kernels, smoothing):
     z = readout()
-    losses, _ = RateCrossEntropy(smoothing)(kernels, z, LABELS)
+    losses, _ = RateCrossEntropy(smoothing)(z, LABELS, kernels)
     want = [cross_entropy(z[:, n].mean(0), LABELS[n], smoothing) for n in range(N)]
     np.testing.assert_allclose(losses, want, rtol=CLOSE)
 
@@ -83,7 +83,7 @@ def test_rate_cross_entropy(kernels, smoothing):
 @pytest.mark.parametrize(("smoothing", "regulariser", "target"), [(0.0, 0.0, 1.0), (0.3, 0.4, 0.5), (0.0, 1.0, 2.0)])
 def test_tet(kernels, smoothing, regulariser, target):
     z = readout()
-    losses, _ = TET(smoothing, regulariser, target)(kernels, z, LABELS)
+    losses, _ = TET(smoothing, regulariser, target)(z, LABELS, kernels)
     want = [
         (1 - regulariser) * np.mean([cross_entropy(z[t, n], LABELS[n], smoothing) for t in range(T)])
         + regulariser * np.mean((z[:, n] - target) ** 2)
@@ -94,7 +94,7 @@ def test_tet(kernels, smoothing, regulariser, target):
 
 def test_spike_count_mse(kernels):
     z = (np.random.default_rng(0).random((T, N, K)) < 0.4).astype(np.uint8)
-    losses, _ = SpikeCountMSE(0.7, 0.2)(kernels, z, LABELS)
+    losses, _ = SpikeCountMSE(0.7, 0.2)(z, LABELS, kernels)
     wanted = np.where(np.arange(K) == LABELS[:, None], 0.7, 0.2)
     assert losses.dtype == np.float32
     np.testing.assert_allclose(losses, ((z.mean(0) - wanted) ** 2).mean(1), rtol=10 * np.finfo(np.float32).eps)
@@ -103,12 +103,12 @@ def test_spike_count_mse(kernels):
 def test_spike_count_mse_is_zero_at_the_wanted_rates(kernels):
     z = np.zeros((T, N, K), np.uint8)
     z[:3, np.arange(N), LABELS] = 1
-    losses, dz = SpikeCountMSE(0.75, 0.0)(kernels, z, LABELS)
+    losses, dz = SpikeCountMSE(0.75, 0.0)(z, LABELS, kernels)
     assert not losses.any() and not dz.any()
 
 
 def test_equal_readouts_cost_the_logarithm_of_the_classes(kernels):
-    losses, dz = RateCrossEntropy()(kernels, np.full((T, N, K), 7.0), LABELS)
+    losses, dz = RateCrossEntropy()(np.full((T, N, K), 7.0), LABELS, kernels)
     np.testing.assert_allclose(losses, math.log(K), rtol=CLOSE)
     want = (1 / K - (np.arange(K) == LABELS[:, None])) / (T * N)
     np.testing.assert_allclose(dz, np.broadcast_to(want, dz.shape), rtol=CLOSE)
@@ -116,14 +116,14 @@ def test_equal_readouts_cost_the_logarithm_of_the_classes(kernels):
 
 def test_one_step_of_tet_without_regulariser_is_the_cross_entropy(kernels):
     z = readout()[:1]
-    for a, b in zip(TET(0.1, 0.0)(kernels, z, LABELS), RateCrossEntropy(0.1)(kernels, z, LABELS), strict=True):
+    for a, b in zip(TET(0.1, 0.0)(z, LABELS, kernels), RateCrossEntropy(0.1)(z, LABELS, kernels), strict=True):
         np.testing.assert_allclose(a, b, rtol=CLOSE)
 
 
 def test_large_readouts_do_not_overflow(kernels):
     z = np.zeros((1, 2, 2), np.float32)
     z[0, :, 0] = 1e4
-    losses, dz = RateCrossEntropy()(kernels, z, np.array([0, 1]))
+    losses, dz = RateCrossEntropy()(z, np.array([0, 1]), kernels)
     np.testing.assert_array_equal(losses, [0, 1e4])
     np.testing.assert_array_equal(dz[0], [[0, 0], [0.5, -0.5]])
 
@@ -132,7 +132,7 @@ def test_large_readouts_do_not_overflow(kernels):
 def test_gradient_is_that_of_the_mean(kernels, loss):
     """Central differences of order 2: their error is 1e-10 times third derivatives of order 1, and 1e-16 / 1e-5."""
     z, step = readout(loss=loss), 1e-5
-    losses, dz = loss(kernels, z, LABELS)
+    losses, dz = loss(z, LABELS, kernels)
     assert losses.shape == (N,) and dz.shape == z.shape and dz.dtype == z.dtype
     measured = np.empty_like(z)
     for at in np.ndindex(z.shape):
@@ -140,7 +140,7 @@ def test_gradient_is_that_of_the_mean(kernels, loss):
         for move in (step, -step):
             moved = z.copy()
             moved[at] += move
-            values.append(loss(kernels, moved, LABELS)[0].mean())
+            values.append(loss(moved, LABELS, kernels)[0].mean())
         measured[at] = (values[0] - values[1]) / (2 * step)
     assert np.abs(measured).max() > 1e-3
     np.testing.assert_allclose(dz, measured, rtol=0, atol=1e-9)
@@ -150,7 +150,7 @@ def test_gradient_is_that_of_the_mean(kernels, loss):
 def test_spikes_are_taken_as_numbers(kernels, loss):
     z = (np.random.default_rng(1).random((T, N, K)) < 0.4).astype(np.uint8)
     for from_spikes, from_numbers in zip(
-        loss(kernels, z, LABELS), loss(kernels, z.astype(np.float32), LABELS), strict=True
+        loss(z, LABELS, kernels), loss(z.astype(np.float32), LABELS, kernels), strict=True
     ):
         assert from_spikes.dtype == np.float32
         np.testing.assert_array_equal(from_spikes, from_numbers)
@@ -159,21 +159,21 @@ def test_spikes_are_taken_as_numbers(kernels, loss):
 def test_readout_is_left_alone(kernels):
     for loss in LOSSES:
         z = readout(loss=loss)
-        loss(kernels, z, LABELS)
+        loss(z, LABELS, kernels)
         np.testing.assert_array_equal(z, readout(loss=loss))
 
 
 @pytest.mark.parametrize("labels", [[1, 4, 0], (1, 4, 0), LABELS.astype(np.uint8), LABELS.astype(np.int32)], ids=repr)
 def test_labels_of_any_whole_type(labels):
-    losses, _ = RateCrossEntropy()(reference, readout(), labels)
-    np.testing.assert_array_equal(losses, RateCrossEntropy()(reference, readout(), LABELS)[0])
+    losses, _ = RateCrossEntropy()(readout(), labels, reference)
+    np.testing.assert_array_equal(losses, RateCrossEntropy()(readout(), LABELS, reference)[0])
 
 
 def test_max_membrane_cross_entropy(kernels):
     """The gradient goes to the maximum's step, the first of equal ones."""
     z = readout()
     z[1:3, 0, 2] = 9.0
-    losses, dz = MaxMembraneCrossEntropy(0.3)(kernels, z, LABELS)
+    losses, dz = MaxMembraneCrossEntropy(0.3)(z, LABELS, kernels)
     want = [cross_entropy(z[:, n].max(0), LABELS[n], 0.3) for n in range(N)]
     np.testing.assert_allclose(losses, want, rtol=CLOSE)
     assert np.array_equal(np.flatnonzero(dz[:, 0, 2]), [1])
@@ -182,7 +182,7 @@ def test_max_membrane_cross_entropy(kernels):
 
 def test_one_step_of_max_membrane_is_the_cross_entropy(kernels):
     z = readout()[:1]
-    found, want = (loss(kernels, z, LABELS) for loss in (MaxMembraneCrossEntropy(0.1), RateCrossEntropy(0.1)))
+    found, want = (loss(z, LABELS, kernels) for loss in (MaxMembraneCrossEntropy(0.1), RateCrossEntropy(0.1)))
     for a, b in zip(found, want, strict=True):
         np.testing.assert_allclose(a, b, rtol=CLOSE)
 
@@ -198,7 +198,7 @@ def test_pieces_are_the_steps_of_the_maxima(kernels):
 
 def test_membrane_mse_of_labels(kernels):
     z = readout()
-    losses, _ = MembraneMSE(1.5, -0.5)(kernels, z, LABELS)
+    losses, _ = MembraneMSE(1.5, -0.5)(z, LABELS, kernels)
     wanted = np.where(np.arange(K) == LABELS[:, None], 1.5, -0.5)
     np.testing.assert_allclose(losses, ((z - wanted) ** 2).mean((0, 2)), rtol=CLOSE)
 
@@ -206,13 +206,13 @@ def test_membrane_mse_of_labels(kernels):
 def test_membrane_mse_of_a_target(kernels):
     """One wanted value for all steps, or one per step."""
     z, target = readout(), np.random.default_rng(4).normal(size=(T, N, K))
-    losses, dz = MembraneMSE()(kernels, z, target)
+    losses, dz = MembraneMSE()(z, target, kernels)
     np.testing.assert_allclose(losses, ((z - target) ** 2).mean((0, 2)), rtol=CLOSE)
     np.testing.assert_allclose(dz, 2 * (z - target) / z.size, rtol=CLOSE, atol=CLOSE)
     same = np.repeat(target[:1], T, axis=0)
-    for a, b in zip(MembraneMSE()(kernels, z, target[0]), MembraneMSE()(kernels, z, same), strict=True):
+    for a, b in zip(MembraneMSE()(z, target[0], kernels), MembraneMSE()(z, same, kernels), strict=True):
         np.testing.assert_array_equal(a, b)
-    losses, dz = MembraneMSE()(kernels, target, target)
+    losses, dz = MembraneMSE()(target, target, kernels)
     assert not losses.any() and not dz.any()
 
 
@@ -222,7 +222,7 @@ def test_time_to_first_spike(kernels, temperature):
     z = np.zeros((T, N, K), np.uint8)
     for k in range(K - 1):
         z[k:, 0, k] = z[k, 1, k] = 1
-    losses, _ = TimeToFirstSpike(temperature)(kernels, z, LABELS)
+    losses, _ = TimeToFirstSpike(temperature)(z, LABELS, kernels)
     times = -np.arange(K) / temperature
     want = [cross_entropy(times, 1, 0.0), cross_entropy(times, 4, 0.0), math.log(K)]
     np.testing.assert_allclose(losses, want, rtol=10 * np.finfo(np.float32).eps)
@@ -230,7 +230,7 @@ def test_time_to_first_spike(kernels, temperature):
 
 def test_a_silent_class_learns_to_fire(kernels):
     """A spike of the right class helps at any step, an early one most; the silent others are held back."""
-    _, dz = TimeToFirstSpike()(kernels, np.zeros((T, N, K), np.uint8), LABELS)
+    _, dz = TimeToFirstSpike()(np.zeros((T, N, K), np.uint8), LABELS, kernels)
     right = dz[:, np.arange(N), LABELS]
     assert (np.diff(right, axis=0) > 0).all() and (right < 0).all()
     assert (np.delete(dz[:, 0], LABELS[0], axis=1) > 0).all()
@@ -255,7 +255,7 @@ def test_a_number_that_is_not_one_is_not_hidden(kernels):
     for loss in LOSSES:
         z = readout(np.float32, loss)
         z[2, 1, 3] = np.nan
-        losses, _ = loss(kernels, z, LABELS)
+        losses, _ = loss(z, LABELS, kernels)
         assert np.isnan(losses).tolist() == [False, True, False], loss
 
 
@@ -265,12 +265,12 @@ def test_a_number_that_is_not_one_is_not_hidden(kernels):
 def test_losses_add_up(kernels):
     """Values and gradients, with their weights, however the sum is written."""
     parts, weights = (RateCrossEntropy(0.1), TET(), MembraneMSE()), (1.0, 0.3, -2.0)
-    values = [part(kernels, readout(), LABELS) for part in parts]
+    values = [part(readout(), LABELS, kernels) for part in parts]
     want = [sum(w * value[k] for w, value in zip(weights, values, strict=True)) for k in range(2)]
     a, b, c = parts
     for total in (a + 0.3 * b + c * -2, (a + b * np.float64(0.3)) + -2 * c, LossSum(a, b, c, weights=weights)):
         assert total.losses == parts and total.weights == weights
-        for got, expected in zip(total(kernels, readout(), LABELS), want, strict=True):
+        for got, expected in zip(total(readout(), LABELS, kernels), want, strict=True):
             np.testing.assert_allclose(got, expected, rtol=CLOSE, atol=CLOSE)
 
 
@@ -281,7 +281,7 @@ def test_a_sum_is_flat_and_may_be_weighted_again():
 
 
 def test_a_sum_keeps_the_type(kernels):
-    losses, dz = (0.5 * SpikeCountMSE() + TET())(kernels, np.ones((T, N, K), np.uint8), LABELS)
+    losses, dz = (0.5 * SpikeCountMSE() + TET())(np.ones((T, N, K), np.uint8), LABELS, kernels)
     assert losses.dtype == dz.dtype == np.float32
 
 
@@ -310,7 +310,7 @@ def test_own_loss_is_described_and_takes_labels_or_targets(kernels):
     z, onehot = readout(), np.where(np.arange(K) == LABELS[:, None], 0.7, 0.0)
     again = snn.layers.Layer.from_description(json.loads(json.dumps(loss.description())))
     for one, labels in ((loss, onehot), (again, LABELS), (again, np.broadcast_to(onehot, z.shape).copy())):
-        got, dz = one(kernels, z, labels)
+        got, dz = one(z, labels, kernels)
         np.testing.assert_allclose(got, np.log(np.cosh(z - onehot)).mean((0, 2)), rtol=CLOSE)
         np.testing.assert_allclose(dz, np.tanh(z - onehot) / (T * N * K), rtol=CLOSE)
 
@@ -339,4 +339,4 @@ def test_own_losses_that_are_refused(kernels):
         in_double()
     message = re.escape(f"LogCosh: wanted values must have shape {(N, K)}; got {(T, N, K)}")
     with pytest.raises(snn.ShapeError, match=f"^{message}$"):
-        LogCosh()(kernels, readout(), readout())
+        LogCosh()(readout(), readout(), kernels)

@@ -48,14 +48,15 @@ RANGE = "labels must lie in 0..4 for a readout of 5; got"
 )
 def test_labels_that_are_refused(loss, labels, message):
     with pytest.raises(snn.ShapeError, match=f"^{type(loss).__name__}: {re.escape(message)}$"):
-        loss(reference, readout(), labels)
+        loss(readout(), labels, reference)
 
 
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (LABELS == 1, f"{COUNT} bool of shape (3,)"),
+        (LABELS == 1, "wanted values must have the readout's shape (4, 3, 5), or (3, 5); got (3,)"),
         ([1, 5, 0], f"{RANGE} 5 at index 1"),
+        (np.full((N, K), 2), "labels must be 0 or 1; for values, give floats: y.astype(numpy.float32)"),
         (LABELS.astype(float), "wanted values must have the readout's shape (4, 3, 5), or (3, 5); got (3,)"),
         (np.zeros((1, N, K)), "wanted values must have the readout's shape (4, 3, 5), or (3, 5); got (1, 3, 5)"),
         (np.full((N, K), np.nan), "wanted values must be finite; got NaN or inf among them"),
@@ -63,7 +64,7 @@ def test_labels_that_are_refused(loss, labels, message):
 )
 def test_targets_that_are_refused(targets, message):
     with pytest.raises(ValueError, match=f"^MembraneMSE: {re.escape(message)}$"):
-        MembraneMSE()(reference, readout(), targets)
+        MembraneMSE()(readout(), targets, reference)
 
 
 def test_readouts_that_are_no_spikes():
@@ -74,13 +75,14 @@ def test_readouts_that_are_no_spikes():
         "The last layer must be a neuron"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        TimeToFirstSpike()(reference, z, LABELS)
+        TimeToFirstSpike()(z, LABELS, reference)
 
 
-@pytest.mark.parametrize("shape", [(N, K), (T, N, 2, 2, K)])
-def test_readouts_that_are_refused(shape):
-    with pytest.raises(snn.ShapeError, match=rf"^TET: the readout must be \[T, N, K\]; got {re.escape(str(shape))}$"):
-        TET()(reference, np.zeros(shape), LABELS)
+@pytest.mark.parametrize(("shape", "hint"), [((N, K), ""), ((T, N, 2, 2, K), ". Put a Flatten before the last layer")])
+def test_readouts_that_are_refused(shape, hint):
+    message = f"TET: the readout must be [T, N, K]; got {shape}{hint}"
+    with pytest.raises(snn.ShapeError, match=f"^{re.escape(message)}$"):
+        TET()(np.zeros(shape), LABELS, reference)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +126,6 @@ class UnwrittenLoss(Loss):
 
 
 def test_what_a_loss_has_to_write():
-    message = "UnwrittenLoss has no evaluate(kernels, z, labels, loss, dz)"
+    message = "UnwrittenLoss has no read(y, shape)"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
-        UnwrittenLoss()(reference, readout(), LABELS)
+        UnwrittenLoss()(readout(), LABELS, reference)

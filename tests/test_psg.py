@@ -171,7 +171,7 @@ def classify(net, x, y, optimizer, steps):
     loss, seen = snn.losses.RateCrossEntropy(), []
     for _ in range(steps):
         z = net.forward(x, TRAINING)
-        _, dz = loss(net.kernels, z, y)
+        _, dz = loss(z, y, net.kernels)
         net.backward(dz, need_dx=False)
         optimizer.step(net.kernels, net.parameters())
         seen.append(net.layers[1].width.refresh().copy())

@@ -55,7 +55,7 @@ def step_of(name, variant):
     loss, optimizer = snn.losses.RateCrossEntropy(), snn.optim.AdamW(1e-4)
 
     def step():
-        _, gradient = loss(net.kernels, net.forward(x, TRAINING), y, net.dtype)
+        _, gradient = loss(net.forward(x, TRAINING), y, net.kernels, dtype=net.dtype)
         net.backward(gradient, need_dx=False)
         optimizer.step(net.kernels, net.parameters())
 

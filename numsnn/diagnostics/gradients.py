@@ -145,7 +145,7 @@ class _Checker:
     def evaluate(self):
         """Return the loss, the gradient of the readout, and the smooth pieces that all potentials and maxima lie on."""
         z = self.net.forward(self.x, self.mode)
-        losses, dz = self.loss(self.net.kernels, z, self.y)
+        losses, dz = self.loss(z, self.y, self.net.kernels)
         found = [*(layer.pieces() for layer in self.net.walk()), self.loss.pieces(self.net.kernels, z)]
         pieces = [p for p in found if p is not None]
         return float(losses.mean(dtype=np.float64)) + self.net.total_penalty(), dz, pieces

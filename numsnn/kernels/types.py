@@ -193,6 +193,19 @@ class Objective(NamedTuple):
 # --- losses ---
 
 
+class Shares(NamedTuple):
+    """What the parts of a batch count in a loss (L0). Both arrays are of the dtype of the gradient.
+
+    Attributes:
+        steps: ``[T, N]``, the share of every step in the mean over time. A step with the share 0 is left out. For the
+            plain mean over all steps, every share is 1 / T.
+        samples: ``[N]``, the factor of every sample's loss.
+    """
+
+    steps: Any
+    samples: Any
+
+
 class Temporal(NamedTuple):
     """The numbers of `temporal_cross_entropy` (L3).
 

@@ -114,7 +114,7 @@ class Network:
     def train(self) -> None:
         """A forward and a backward pass, which compute all gradients; parameters do not change."""
         z = self.net.forward(self.x, TRAINING)
-        dz = self.ones if self.ones is not None else self.loss(self.net.kernels, z, self.y)[1]
+        dz = self.ones if self.ones is not None else self.loss(z, self.y, self.net.kernels)[1]
         self.net.backward(dz, need_dx=False)
 
     def infer(self) -> None:

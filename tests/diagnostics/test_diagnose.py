@@ -144,7 +144,7 @@ def test_gradients_and_loss_are_those_of_the_backward_pass(device, dtype):
     loss = TET()
     report = diagnose(net, x, y, loss)
     z = net.forward(net.admit(x), Mode(store=True, inspect=True))
-    losses, dz = loss(net.kernels, z, y)
+    losses, dz = loss(z, y, net.kernels)
     net.backward(dz)
     tolerance = 1e-12 if dtype == "float64" else 1e-6
     assert report.loss == pytest.approx(losses.mean(dtype=np.float64), rel=tolerance)

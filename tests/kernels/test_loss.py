@@ -7,7 +7,7 @@ import pytest
 from bounds import REALS, agree, is_gradient
 from targets import ALL, COMPILED, reference
 
-from numsnn.kernels.types import Rates, Temporal, Timing
+from numsnn.kernels.types import Rates, Shares, Temporal, Timing
 
 STEPS, SAMPLES, CLASSES = 3, 5, 4
 LABELS = np.array([0, 3, 1, 0, 2], np.int64)
@@ -43,11 +43,19 @@ def readout(real, name=""):
     return (1 / (1 + np.exp(-z)) if name.startswith("first") else z).astype(real)
 
 
-def run(k, name, z, real=None, labels=LABELS):
+def plain(z, real):
+    """The shares of the plain mean over all steps and samples."""
+    return Shares(np.full(z.shape[:2], 1 / len(z), real), np.ones(z.shape[1], real))
+
+
+def run(k, name, z, real=None, labels=LABELS, shares=None):
     """loss and dz of one target, in memory that held NaN."""
     function, settings = LOSSES[name]
-    loss, dz = np.full(z.shape[1], np.nan, real or z.dtype), np.full(z.shape, np.nan, real or z.dtype)
-    getattr(k, function)(z, labels, *settings, loss, dz)
+    real = real or z.dtype
+    loss, dz = np.full(z.shape[1], np.nan, real), np.full(z.shape, np.nan, real)
+    if function == "temporal_cross_entropy":
+        labels = labels.reshape(-1, z.shape[1])
+    getattr(k, function)(z, labels, *settings, shares or plain(z, real), loss, dz)
     return loss, dz
 
 
@@ -168,6 +176,90 @@ def test_one_class_one_sample_one_step(k, name):
     agree(dz, np.full((1, 1, 1), 2 * strength * (0.3 - target)), 8, 1)
 
 
+# --- shares of steps and samples ---------------------------------------------------------------------------------
+
+LENGTHS = [1, 3, 2, 3, 1]
+WEIGHTS = [0.5, 2.0, 0.0, 1.0, 3.0]
+PADDING = 1e6
+"""What lies behind a sequence; for spike times, one half."""
+
+
+def padded(real):
+    """Shares of sequences of these lengths, with the weights of their samples."""
+    inside = np.arange(STEPS)[:, None] < LENGTHS
+    return Shares((inside / np.array(LENGTHS)).astype(real), np.array(WEIGHTS, real)), inside
+
+
+def every_loss(k, z, shares, real):
+    """loss and dz of every function, by name."""
+    found = {name: run(k, name, readout_of(name, z), real, shares=shares) for name in LOSSES}
+    for over_mean in (False, True):
+        out = np.full(z.shape[1], np.nan, real), np.full(z.shape, np.nan, real)
+        target = own_target(False)[:, : z.shape[1]].astype(real)
+        k.pointwise(z, target, (log_cosh, log_cosh_slope), over_mean, shares, *out)
+        found[f"own, over mean: {over_mean}"] = out
+    out = np.full(z.shape[1], np.nan, real), np.full(z.shape, np.nan, real)
+    k.membrane_mse(z, own_target(False)[:, : z.shape[1]].astype(real), shares, *out)
+    return found | {"distance": out}
+
+
+def readout_of(name, z):
+    return np.clip(z, 0, 0.5) if name.startswith("first") else z
+
+
+def test_a_padded_batch_has_the_losses_and_gradients_of_its_samples_alone():
+    z = readout(np.float64)
+    shares, inside = padded(np.float64)
+    z[~inside] = PADDING
+    together = every_loss(reference, z, shares, np.float64)
+    for n, (length, weight) in enumerate(zip(LENGTHS, WEIGHTS, strict=True)):
+        for name, (loss, dz) in together.items():
+            alone = np.ascontiguousarray(z[:length, n : n + 1])
+            if name.startswith("own") or name == "distance":
+                got = own_or_distance(name, alone, n)
+            else:
+                got = run(reference, name, readout_of(name, alone), labels=LABELS[n : n + 1])
+            agree(loss[n], weight * got[0][0], 40, np.abs(z[inside]).max() ** 2 * STEPS)
+            agree(dz[:length, n], weight * got[1][:, 0] / SAMPLES, 40, 10)
+            assert not dz[length:, n].any()
+
+
+def own_or_distance(name, z, n):
+    """loss and dz of sample n alone."""
+    out, target = (np.empty(1), np.empty(z.shape)), own_target(False)[:, n : n + 1]
+    if name == "distance":
+        reference.membrane_mse(z, target, plain(z, np.float64), *out)
+    else:
+        over_mean = name.endswith("True")
+        reference.pointwise(z, target, (log_cosh, log_cosh_slope), over_mean, plain(z, np.float64), *out)
+    return out
+
+
+@pytest.mark.parametrize("real", REALS)
+@COMPILED
+def test_shares_are_those_of_the_reference(k, real):
+    z = readout(real)
+    shares, inside = padded(real)
+    z[~inside] = 50
+    for name, got in every_loss(k, z, shares, real).items():
+        want = every_loss(reference, z, shares, real)[name]
+        agree(got[0], want[0], 40, 3 * 50**2)
+        agree(got[1], want[1], 40, 3 * 50)
+        assert not got[1][~inside].any() and not got[0][2].any()
+
+
+@ALL
+def test_every_step_has_its_own_label(k):
+    z, labels = readout(np.float64), np.random.default_rng(4).integers(0, CLASSES, (STEPS, SAMPLES))
+    shares, inside = padded(np.float64)
+    labels[~inside] = -1
+    loss, dz = run(k, "temporal", z, labels=labels, shares=shares)
+    for n, length in enumerate(LENGTHS):
+        each = [cross_entropy(z[t, n], labels[t, n], 0.0) for t in range(length)]
+        agree(loss[n], WEIGHTS[n] * math.fsum(each) / length, 40, 10)
+    is_gradient(dz, lambda: run(reference, "temporal", z, labels=labels, shares=shares)[0].mean(), z)
+
+
 # --- a loss of a user's own ------------------------------------------------------------------------------------------
 
 
@@ -181,7 +273,7 @@ def log_cosh_slope(z, y):
 
 def run_own(k, z, target, over_mean, real):
     loss, dz = np.full(z.shape[1], np.nan, real), np.full(z.shape, np.nan, real)
-    k.pointwise(z, target.astype(real), (log_cosh, log_cosh_slope), over_mean, loss, dz)
+    k.pointwise(z, target.astype(real), (log_cosh, log_cosh_slope), over_mean, plain(z, real), loss, dz)
     return loss, dz
 
 
@@ -249,7 +341,7 @@ def test_first_spikes_derivative_is_what_a_spike_changes(k, steps):
     z = np.stack([trains, trains[:, ::-1]], -1)
     labels = np.arange(trains.shape[1], dtype=np.int64) % 2
     loss, dz = np.full(len(labels), np.nan), np.full(z.shape, np.nan)
-    k.first_spike_cross_entropy(z, labels, Timing(0.0, 0.7), loss, dz)
+    k.first_spike_cross_entropy(z, labels, Timing(0.0, 0.7), plain(z, np.float64), loss, dz)
     for n, label in enumerate(labels):
         times = [next((t for t in range(steps) if z[t, n, c]), steps) for c in range(2)]
         agree(loss[n], cross_entropy([-time / 0.7 for time in times], label, 0.0), 40, steps)
@@ -267,8 +359,9 @@ def test_first_spikes_derivative_is_what_a_spike_changes(k, steps):
 
 def distance(k, z, target, real=None):
     """loss and dz of membrane_mse, in memory that held NaN."""
-    loss, dz = np.full(z.shape[1], np.nan, real or z.dtype), np.full(z.shape, np.nan, real or z.dtype)
-    k.membrane_mse(z, target, loss, dz)
+    real = real or z.dtype
+    loss, dz = np.full(z.shape[1], np.nan, real), np.full(z.shape, np.nan, real)
+    k.membrane_mse(z, target, plain(z, real), loss, dz)
     return loss, dz
 
 

@@ -19,6 +19,7 @@ from numsnn.kernels.types import (
     Rates,
     Reset,
     Segments,
+    Shares,
     Stored,
     Temporal,
     Timing,
@@ -197,7 +198,10 @@ def rate_cross_entropy(k, rng):
 
 @workload
 def temporal_cross_entropy(k, rng):
-    return loss(k.temporal_cross_entropy, rng, Temporal(0.1, 0.2, 1.0))
+    value, dz = empty(50), empty(3, 50, 10)
+    labels = rng.integers(0, 10, (1, 50))
+    k.temporal_cross_entropy(normal(rng, 3, 50, 10), labels, Temporal(0.1, 0.2, 1.0), shares(3, 50), value, dz)
+    return [value, dz]
 
 
 @workload
@@ -213,14 +217,15 @@ def max_membrane_cross_entropy(k, rng):
 @workload
 def first_spike_cross_entropy(k, rng):
     value, dz = empty(50), empty(3, 50, 10)
-    k.first_spike_cross_entropy(spikes(rng, 3, 50, 10), rng.integers(0, 10, 50), Timing(0.1, 0.7), value, dz)
+    trains, labels = spikes(rng, 3, 50, 10), rng.integers(0, 10, 50)
+    k.first_spike_cross_entropy(trains, labels, Timing(0.1, 0.7), shares(3, 50), value, dz)
     return [value, dz]
 
 
 @workload
 def membrane_mse(k, rng):
     value, dz = empty(50), empty(3, 50, 10)
-    k.membrane_mse(normal(rng, 3, 50, 10), normal(rng, 1, 50, 10), value, dz)
+    k.membrane_mse(normal(rng, 3, 50, 10), normal(rng, 1, 50, 10), shares(3, 50), value, dz)
     return [value, dz]
 
 
@@ -238,14 +243,19 @@ def pointwise(k, rng):
     for over_mean in (True, False):
         found += empty(50), empty(3, 50, 10)
         arrays = normal(rng, 3, 50, 10), normal(rng, 1, 50, 10)
-        k.pointwise(*arrays, (cubic, cubic_slope), over_mean, *found[-2:])
+        k.pointwise(*arrays, (cubic, cubic_slope), over_mean, shares(3, 50), *found[-2:])
     return found
 
 
 def loss(function, rng, *settings):
     value, dz = empty(50), empty(3, 50, 10)
-    function(normal(rng, 3, 50, 10), rng.integers(0, 10, 50), *settings, value, dz)
+    function(normal(rng, 3, 50, 10), rng.integers(0, 10, 50), *settings, shares(3, 50), value, dz)
     return [value, dz]
+
+
+def shares(steps, samples):
+    """Every step and every sample count the same."""
+    return Shares(np.full((steps, samples), 1 / steps, np.float32), np.ones(samples, np.float32))
 
 
 # --- activity and encoding ----------------------------------------------------------------------------------

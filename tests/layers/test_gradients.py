@@ -51,7 +51,7 @@ def assert_bites(net, x, loss):
             rate = layer.output.mean()
             assert layer.output.dtype == np.uint8 and 0.05 < rate < 0.60, f"{layer.path} fires at {rate:.2f}"
     z = net.forward(x, snn.Mode(training=True, store=True, relaxed=True))
-    _, dz = loss(net.kernels, z, labels(z.shape[1]))
+    _, dz = loss(z, labels(z.shape[1]), net.kernels)
     gradients = {"input": net.backward(dz)} | {name: p.grad for name, p in net.parameters()}
     for name, gradient in gradients.items():
         assert np.abs(gradient).max() > 1e-5, f"{name} has no gradient"

@@ -87,5 +87,5 @@ class Training:
         workload, arrays = first(self.workload, self.arrays, samples)
         step = network.Network(Workload.from_dict(workload), arrays)
         z = step.net.forward(step.x, TRAINING)
-        losses, dz = self.loss(step.kernels, z, step.y)
+        losses, dz = self.loss(z, step.y, step.kernels)
         return step.outcome(True, np.array(dz)) | {"loss": losses.mean()}

@@ -73,13 +73,13 @@ def _table(classes, counts):
 
 
 def _rates(part):
-    lengths = part.lengths()
+    counts = part.counts()
     looked_at = np.unique(np.linspace(0, len(part) - 1, min(len(part), 200)).astype(int))
     events = [part.events(int(k)) for k in looked_at]
     seconds = sum(recording.duration for recording in events) / 1e6
     number = sum(map(len, events))
     lines = [
-        f"events per recording: {lengths.min():,} to {lengths.max():,}, median {int(np.median(lengths)):,}",
+        f"events per recording: {counts.min():,} to {counts.max():,}, median {int(np.median(counts)):,}",
         f"mean of {len(looked_at)} recordings: {seconds / len(looked_at) * 1000:.0f} ms, "
         f"{number / max(seconds, 1e-6):,.0f} events per second",
     ]

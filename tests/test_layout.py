@@ -9,7 +9,7 @@ import pytest
 import numsnn
 
 ROOT = Path(numsnn.__file__).parent
-BASE = "errors", "files", "machine_code", "names", "validate"
+BASE = "errors", "files", "machine_code", "names", "tables", "validate"
 ALLOWED = {
     **{f"{name}.py": set() for name in BASE},
     "kernels": {"kernels", "names", "errors", "machine_code"},

@@ -33,16 +33,23 @@ from .augment_events import (
     SpatialJitter,
     TimeJitter,
 )
+from .batch import Batch
 from .compiled import compiled
-from .dataset import checked_rows
+from .samples import Samples, checked_rows
 
 _STREAM = 0x6175676D656E74  # "augment": no other use of the same seed may draw the same random numbers
+_SHARED = (
+    *("y", "target", "per_step", "classes", "lengths", "weights"),
+    *("name", "sample_shape", "scale", "timed"),
+)
+"""Attributes of an `Augmented` that are those of its source."""
 
 
-class Augmented:
+class Augmented(Samples):
     """A source of batches that changes samples at random, differently in every epoch.
 
-    The `Loader` calls `at_epoch`. Batches that are asked for directly are those of epoch 0. Labels do not change.
+    The `Loader` calls `at_epoch`. Batches that are asked for directly are those of epoch 0. Targets do not
+    change.
 
     Args:
         source: a `numsnn.data.Dataset`, `numsnn.data.Frames` or another source of batches.
@@ -70,7 +77,7 @@ class Augmented:
         return len(self.source)
 
     def __getattr__(self, name: str):
-        if name in ("sample_shape", "classes", "n_classes", "name", "y", "scale", "timed"):
+        if name in _SHARED:
             return getattr(self.source, name)
         raise AttributeError(f"Augmented has no attribute {name!r}")
 
@@ -93,17 +100,18 @@ class Augmented:
         counter = np.array([0, stage, self.epoch, index], np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
-    def batch(self, indices: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``(x, y)`` of the samples with these indices, as the source returns them, after all changes."""
+    def batch(self, indices: ArrayLike) -> Batch:
+        """Return the samples with these indices as the source returns them, after all changes."""
         rows = checked_rows(indices, len(self), "Augmented.batch")
-        x, y = self.source.batch(rows, edit=self._edit) if self._events else self.source.batch(rows)
+        batch = Batch.of(self.source.batch(rows, edit=self._edit) if self._events else self.source.batch(rows))
+        x = batch.x
         for place, index in enumerate(rows if self._frames else ()):
             sample = x[:, place] if self.timed else x[place]
             changed, rng = sample, self.generator(index, 1)
             for change in self._frames:
                 changed = change(changed, rng, self)
             sample[...] = changed
-        return x, y
+        return batch
 
     def _edit(self, index, events):
         rng = self.generator(index, 0)

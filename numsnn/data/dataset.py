@@ -1,7 +1,8 @@
-"""Datasets in memory: pictures, feature vectors, or sequences of them, with one label per sample."""
+"""Datasets in memory: pictures, feature vectors, or sequences of them, with a target per sample or per step."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,40 +10,57 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..validate import positive
-
-# Without names the number of classes is the largest label + 1. A larger label than this comes from an identifier
-# or a damaged file, and must not lead to millions of generated names.
-_MAX_UNNAMED_CLASSES = 65_536
+from .batch import Batch
+from .samples import Samples, checked_rows
+from .targets import NO_LABEL, checked_lengths, checked_targets, checked_weights, real_array
 
 # The search for NaN and inf looks at this number of elements at a time, so that its temporary arrays take a few MiB.
 _CHUNK = 1 << 20
 
 
-class Dataset:
-    """Samples in memory with one label per sample.
+class Dataset(Samples):
+    """Samples in memory with one target per sample, or one per time step.
 
     All checks are made here, so that code that uses a dataset does not have to check again. The loader calls only `len`
     and ``batch(indices)``, so that other classes can take the place of this one.
+
+    ==========  ==============================  ==============================  =====================================
+    target      y                               y per step                      inferred for
+    ==========  ==============================  ==============================  =====================================
+    "class"     ``[N]`` in 0 .. n_classes - 1   ``[N, T]``; -1: no label here   whole numbers
+    "labels"    ``[N, K]``, 0 or 1 per label    ``[N, T, K]``                   truth values with 2 or 3 axes
+    "values"    ``[N]``, ``[N, D]`` or          ``[N, T, D]`` or                real numbers (of a float dtype)
+                ``[N, H, W, C]``                ``[N, T, H, W, C]``
+    ==========  ==============================  ==============================  =====================================
 
     Args:
         x: samples first: pictures ``[N, H, W, C]`` or feature vectors ``[N, F]``; with `timed`, sequences ``[N, T,
             F]``, ``[N, T, L, C]`` or ``[N, T, H, W, C]``. Any real dtype; x is neither copied nor converted (uint8
             pictures stay uint8).
-        y: ``[N]`` labels, whole numbers in ``0 .. n_classes - 1``; stored as int64.
-        classes: names of the classes in the order of the labels. Default: ``"0", "1", ...`` up to the largest label in
-            y. Give names (or give both parts the same names) if a part may lack the last class.
+        y: targets, samples first, of one of the forms in the table. Values ``[N]`` become ``[N, 1]``. Whole numbers of
+            a float dtype are labels of classes only with ``target="class"``.
+        classes: names of the classes or labels in their order. Default: ``"0", "1", ...`` up to the largest label in
+            y, or as many as there are labels. Give names (or give both parts the same names) if a part may lack the
+            last class. For values: names of the outputs, by default none.
         name: name of the data in errors and reports. Default "data".
         scale: factor for x when a batch is made: ``1 / 255`` scales uint8 pictures to ``[0, 1]``. Default 1.
         timed: whether the second axis of x is time. Time comes first in a batch. Default False.
+        target: what y holds: "class", "labels" or "values". Default None: inferred from y's dtype, see the table.
+        per_step: whether the second axis of y is time, with a target per step. Default None: True for whole numbers
+            ``[N, T]`` of the same T as timed x, for labels with three axes, and for values with three or five axes.
+        lengths: ``[N]`` steps of each sequence, in 1 .. T, for timed x. Steps from there on are padding, which losses,
+            metrics and statistics ignore; they must be finite. `padded` makes such data. Default None: all are whole.
+        weights: ``[N]`` weights of the samples in a loss, at least 0, one of them positive. Default None: all equal.
 
     Attributes:
-        x, y, classes, name, scale, timed: the arguments. x and y are read-only views, because a later change would not
-            be checked.
+        x, scale, timed: the arguments. x and y are read-only, because a later change would not be checked.
+        y, target, per_step, classes, name, lengths, weights: as in `numsnn.data.samples.Samples`.
 
     Raises:
         ValueError: x is empty, has another number of axes, is not of a real dtype, or holds NaN, inf or a number too
-            large for float32; y differs from x in length or holds anything but labels of a class; the classes are not
-            distinct names; or scale is not finite and positive. The message names the first wrong element.
+            large for float32; y differs from x in length, has another form, or holds anything but what its target
+            says; the classes are not distinct names; lengths or weights are out of range; or scale is not finite and
+            positive. The message names the first wrong element.
     """
 
     def __init__(
@@ -53,40 +71,73 @@ class Dataset:
         name: str = "data",
         scale: float = 1.0,
         timed: bool = False,
+        target: str | None = None,
+        per_step: bool | None = None,
+        lengths: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
     ) -> None:
         owner = f"Dataset {name!r}"
         self.name = name
         self.scale = positive(f"{owner}: scale", scale)
         self.timed = bool(timed)
-        self.x = _checked_samples(x, self.scale, owner, self.timed)
-        y = _checked_labels(y, len(self.x), owner)
-        self.classes = _checked_classes(classes, y, owner)
-        self.y = _checked_range(y, len(self.classes), owner)
-        self.x.flags.writeable = False
-        self.y.flags.writeable = False
+        self.x = _checked_samples(x, y, self.scale, owner, self.timed)
+        n, steps = len(self.x), self.x.shape[1] if self.timed else None
+        self.lengths = checked_lengths(lengths, n, steps, owner)
+        found = checked_targets(y, n, steps, classes, target, per_step, self.lengths, owner)
+        self.y, self.target, self.per_step, self.classes = found
+        self.weights = checked_weights(weights, n, owner)
+        self._freeze()
+
+    def _freeze(self) -> None:
+        for array in (self.x, self.y, self.lengths, self.weights):
+            if array is not None:
+                array.flags.writeable = False
 
     def __setstate__(self, state: dict) -> None:
         vars(self).update(state)
-        self.x.flags.writeable = self.y.flags.writeable = False  # a copied array is writeable again
+        self._freeze()  # a copied array is writeable again
 
-    def __len__(self) -> int:
-        """Number of samples, N."""
-        return len(self.x)
+    @classmethod
+    def padded(cls, sequences: Sequence[ArrayLike], y: Any, **options: Any) -> Dataset:
+        """Return sequences of different length as one Dataset, in which shorter ones end with zeros.
+
+        Args:
+            sequences: N arrays ``[T_i, F]``, ``[T_i, L, C]`` or ``[T_i, H, W, C]``.
+            y: targets ``[N, ...]``, or a list of N arrays ``[T_i, ...]`` with a target per step, which is padded with
+                zeros, or with -1 (no label) if it holds classes.
+            options: classes, name, scale, target, per_step and weights, as for `Dataset`.
+
+        Raises:
+            TypeError: lengths or timed is given.
+            ValueError: a sequence is empty or has another shape than the others, or as for `Dataset`.
+        """
+        for key in ("lengths", "timed"):
+            if key in options:
+                raise TypeError(f"Dataset.padded: takes no {key}; it is known from the sequences")
+        owner = f"Dataset {options.get('name', 'data')!r}"
+        x, lengths = _pad(sequences, "x", owner, 0)
+        per_step = options.get("per_step")
+        if per_step is None and isinstance(y, list | tuple):
+            steps = [len(entry) if np.ndim(entry) else 0 for entry in y]
+            per_step = steps == lengths.tolist()
+        if per_step:
+            kinds = {real_array(entry, "y", owner).dtype.kind for entry in y}
+            whole = options.get("target") == "class" or (options.get("target") is None and kinds <= set("iu"))
+            y, found = _pad(y, "y", owner, NO_LABEL if whole else 0)
+            if found.shape != lengths.shape or (found != lengths).any():
+                k = int(np.argmax(found != lengths)) if found.shape == lengths.shape else min(len(found), len(lengths))
+                raise ValueError(f"{owner}: y must have as many steps as x; they differ from sequence {k} on")
+            options["per_step"] = True
+        return cls(x, y, timed=True, lengths=lengths, **options)
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.sample_shape))
-        samples = f"{len(self)} samples of {shape} {self.x.dtype}"
-        return f"Dataset({self.name!r}: {samples}, {self.n_classes} classes)"
+        return f"Dataset({self.name!r}: {len(self)} samples of {shape} {self.x.dtype}, {self._described()})"
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """Shape of one sample: ``(H, W, C)`` or ``(F,)``; the shape of a timed sample begins with T."""
         return self.x.shape[1:]
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes, including classes without a sample."""
-        return len(self.classes)
 
     def select(self, indices: ArrayLike) -> Dataset:
         """Return the samples with these indices, in this order, as a new Dataset with the same classes, name and scale.
@@ -100,62 +151,38 @@ class Dataset:
             IndexError: an index is out of range, or the mask has another length.
         """
         rows = checked_rows(indices, len(self), "Dataset.select")
-        return Dataset(self.x[rows], self.y[rows], self.classes, self.name, self.scale, self.timed)
+        part = copy.copy(self)
+        part.x, part.y = self.x[rows], self.y[rows]
+        part.lengths, part.weights = (None if own is None else own[rows] for own in (self.lengths, self.weights))
+        part._freeze()
+        return part
 
-    def batch(self, indices: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``(x, y)`` of the samples with these indices.
+    def batch(self, indices: ArrayLike) -> Batch:
+        """Return the pair ``(x, y)`` of the samples with these indices, with their lengths and weights.
 
         Args:
             indices: as for `select`.
 
         Returns:
-            x ``[n, *sample_shape]`` float32, multiplied by `scale`, or ``[T, n, ...]`` for timed samples; and y ``[n]``
-                int64. Both are new arrays in C order.
+            x ``[n, *sample_shape]`` float32, multiplied by `scale`, or ``[T, n, ...]`` for timed samples; and y ``[n,
+                ...]``, or ``[T, n, ...]`` per step, in the dtype in which it is stored. Both are new arrays in C order.
 
         Raises:
             TypeError, ValueError, IndexError: as for `select`.
         """
         rows = checked_rows(indices, len(self), "Dataset.batch")
         x = self.x[rows].swapaxes(0, 1) if self.timed else self.x[rows]
-        return scaled(x, self.scale), self.y[rows]
+        return self._batch(scaled(x, self.scale), rows)
 
 
-def checked_rows(indices: ArrayLike, n: int, caller: str) -> np.ndarray:
-    """Return sample numbers ``[m]`` from whole numbers or a mask ``[n]``.
-
-    Args:
-        indices: whole numbers ``[m]`` or a boolean mask ``[n]``.
-        n: number of samples.
-        caller: begins the error messages.
-
-    Raises:
-        TypeError, ValueError, IndexError: as for `Dataset.select`.
-    """
-    rows = np.asarray(indices)
-    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "biu"):
-        raise TypeError(
-            f"{caller}: indices must be a list of whole numbers or a boolean mask; "
-            f"got {type(indices).__name__} of shape {rows.shape} and dtype {rows.dtype}"
-        )
-    if rows.dtype.kind == "b":
-        if len(rows) != n:
-            raise IndexError(f"{caller}: the mask must have {n} entries; got {len(rows)}")
-        rows = np.flatnonzero(rows)
-    if not rows.size:
-        raise ValueError(f"{caller}: indices select no sample")
-    low, high = int(rows.min()), int(rows.max())
-    if low < -n or high >= n:
-        raise IndexError(f"{caller}: index {low if low < -n else high} is out of bounds for {n} samples")
-    return np.where(rows < 0, rows + n, rows) if low < 0 else rows
-
-
-def as_dataset(data: Any, name: str = "data") -> Dataset:
+def as_dataset(data: Any, name: str = "data", timed: bool = False) -> Dataset:
     """Return a Dataset for anything that can be trained on.
 
     Args:
         data: a Dataset or another source of batches, which is returned unchanged; or a tuple ``(x, y)``, which becomes
             a Dataset with scale 1 and unnamed classes.
         name: name of the Dataset that is made of a tuple.
+        timed: whether the x of a tuple has time as its second axis. Default False.
 
     Raises:
         TypeError: data is none of these.
@@ -164,9 +191,19 @@ def as_dataset(data: Any, name: str = "data") -> Dataset:
     if callable(getattr(data, "batch", None)) and hasattr(data, "__len__"):
         return data
     if isinstance(data, tuple) and len(data) == 2:
-        return Dataset(*data, name=name)
-    got = f"a tuple of {len(data)}" if isinstance(data, tuple) else type(data).__name__
-    raise TypeError(f"{name} must be a Dataset or a tuple (x, y) of arrays; got {got}")
+        return Dataset(*data, name=name, timed=timed)
+    got, hint = type(data).__name__, ""
+    if isinstance(data, tuple):
+        got = f"a tuple of {len(data)}"
+        if len(data) > 2:
+            hint = ". With lengths or weights: Dataset(x, y, timed=True, lengths=..., weights=...)"
+    elif callable(getattr(data, "frames", None)):
+        hint = ". Recordings become samples by .frames(steps)"
+    elif isinstance(data, list) and len(data) == 2:
+        hint = ". Write (x, y) in round brackets"
+    elif isinstance(data, np.ndarray):
+        hint = ". The targets are missing"
+    raise TypeError(f"{name} must be a Dataset or a tuple (x, y) of arrays; got {got}{hint}")
 
 
 def scaled(x: np.ndarray, scale: float) -> np.ndarray:
@@ -174,25 +211,24 @@ def scaled(x: np.ndarray, scale: float) -> np.ndarray:
     return np.multiply(x, np.float32(scale), dtype=np.float32, order="C", casting="same_kind")
 
 
-def _array(value: ArrayLike, what: str, owner: str) -> np.ndarray:
-    """Return the value as an array of a real dtype, or raise ValueError."""
-    try:
-        array = np.asarray(value)
-    except ValueError:  # NumPy's message about nested lists of unequal lengths names neither argument nor owner
-        raise ValueError(f"{owner}: {what} must be an array; got nested lists of unequal lengths") from None
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{owner}: {what} must hold real numbers; got dtype {array.dtype}")
-    return array
-
-
-def _checked_samples(x: ArrayLike, scale: float, owner: str, timed: bool) -> np.ndarray:
-    x = _array(x, "x", owner)
+def _checked_samples(x: ArrayLike, y: Any, scale: float, owner: str, timed: bool) -> np.ndarray:
+    n = len(y) if hasattr(y, "__len__") else 0
+    if isinstance(x, tuple) and len(x) != n and any(np.ndim(entry) > 1 for entry in x if hasattr(entry, "dtype")):
+        hint = "A network has one input; join features with np.concatenate(x, axis=-1)"
+        raise ValueError(f"{owner}: x must be one array; got a tuple of {len(x)} arrays. {hint}")
+    x = real_array(x, "x", owner)
     if x.size == 0:
         raise ValueError(f"{owner}: x is empty; got shape {x.shape}")
     if timed and x.ndim not in (3, 4, 5):
-        raise ValueError(f"{owner}: timed x must be [N, T, F], [N, T, L, C] or [N, T, H, W, C]; got shape {x.shape}")
+        hint = ". Sequences of one feature: x[..., None]" if x.ndim == 2 else ""
+        wanted = "[N, T, F], [N, T, L, C] or [N, T, H, W, C]"
+        raise ValueError(f"{owner}: timed x must be {wanted}; got shape {x.shape}{hint}")
     if not timed and x.ndim not in (2, 4):
-        hints = {1: ". Add a feature axis: x[:, None]", 3: ". Add a channel axis: x[..., None]"}
+        hints = {
+            1: ". Add a feature axis: x[:, None]",
+            3: ". Sequences [N, T, F]: timed=True; grey pictures [N, H, W]: x[..., None] adds a channel axis",
+            5: ". Sequences [N, T, H, W, C]: timed=True",
+        }
         hint = hints.get(x.ndim, "")
         raise ValueError(f"{owner}: x must be [N, F] or [N, H, W, C]; got shape {x.shape}{hint}")
     if x.dtype.kind == "f":
@@ -212,35 +248,20 @@ def _check_finite(x: np.ndarray, scale: float, owner: str) -> None:
             raise ValueError(f"{owner}: x must be finite as float32; sample {first + where[0]} holds {chunk[where]!s}")
 
 
-def _checked_labels(y: ArrayLike, n: int, owner: str) -> np.ndarray:
-    """Return y as an ``[N]`` array of whole numbers in its own dtype, because uint64 or float may not fit int64 yet."""
-    y = _array(y, "y", owner)
-    if y.ndim != 1:
-        hint = ". For one-hot rows: y.argmax(1)" if y.ndim == 2 and y.shape[1] > 1 else ""
-        raise ValueError(f"{owner}: y must be [N], one label per sample; got shape {y.shape}{hint}")
-    if len(y) != n:
-        raise ValueError(f"{owner}: x and y must have the same length; got {n} samples and {len(y)} labels")
-    if y.dtype.kind == "f":
-        bad = np.flatnonzero(~np.isfinite(y) | (np.floor(y) != y))
-        if bad.size:
-            raise ValueError(f"{owner}: labels must be whole numbers; y[{bad[0]}] is {y[bad[0]]!s}")
-    return y
-
-
-def _checked_classes(classes: Sequence[object] | None, y: np.ndarray, owner: str) -> tuple[str, ...]:
-    if classes is None:
-        # At least one class, so that labels that are all negative reach the range check, which names the first one.
-        return tuple(map(str, range(max(1, min(int(y.max()) + 1, _MAX_UNNAMED_CLASSES)))))
-    if isinstance(classes, str):
-        raise ValueError(f"{owner}: classes must be a sequence of names; got the single string {classes!r}")
-    names = tuple(map(str, classes))
-    if not names or len(set(names)) != len(names):
-        raise ValueError(f"{owner}: classes must be distinct names, at least one; got {names}")
-    return names
-
-
-def _checked_range(y: np.ndarray, n_classes: int, owner: str) -> np.ndarray:
-    bad = np.flatnonzero((y < 0) | (y >= n_classes))
-    if bad.size:
-        raise ValueError(f"{owner}: labels must be in 0..{n_classes - 1}; y[{bad[0]}] is {y[bad[0]]!s}")
-    return y.astype(np.int64)
+def _pad(sequences, what: str, owner: str, fill: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return sequences as one array ``[N, T, ...]`` whose shorter ones end with `fill`, and their lengths ``[N]``."""
+    arrays = [real_array(entry, what, owner) for entry in sequences]
+    if not arrays:
+        raise ValueError(f"{owner}: {what} holds no sequence")
+    for k, array in enumerate(arrays):
+        if array.ndim == 0 or not len(array):
+            raise ValueError(f"{owner}: sequence {k} of {what} must have at least one step; got shape {array.shape}")
+        if array.shape[1:] != arrays[0].shape[1:]:
+            got = f"{array.shape} after {arrays[0].shape}"
+            raise ValueError(f"{owner}: sequence {k} of {what} must differ in its steps alone; got shape {got}")
+    lengths = np.array([len(array) for array in arrays])
+    kind = np.result_type(*arrays) if fill == 0 else np.result_type(*arrays, np.int8)
+    out = np.full((len(arrays), lengths.max(), *arrays[0].shape[1:]), fill, kind)
+    for row, array in zip(out, arrays, strict=True):
+        row[: len(array)] = array
+    return out, lengths

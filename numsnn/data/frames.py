@@ -9,14 +9,15 @@ from numpy.typing import ArrayLike
 
 from ..names import choice
 from ..validate import whole
+from .batch import Batch
 from .compiled import compiled
-from .dataset import checked_rows
 from .events import Events
+from .samples import Samples, checked_rows
 
 BY = ("time", "events")
 
 
-class Frames:
+class Frames(Samples):
     """Recordings as sequences of frames: a source of batches for the `Loader` and the trainer.
 
     A sample is ``[T, H, W, P]`` float32 with P polarities, or ``[T, W * P]`` for a sensor with one row of pixels. Its
@@ -53,30 +54,23 @@ class Frames:
         self.recordings = recordings
         self.binner = Binner(recordings.size, recordings.polarities, steps, by, duration, pool)
         self.steps, self.binary = self.binner.steps, bool(binary)
-        self.y, self.classes, self.name = recordings.y, recordings.classes, recordings.name
-
-    def __len__(self) -> int:
-        """Number of recordings, N."""
-        return len(self.recordings)
+        self.y, self.target, self.per_step = recordings.y, recordings.target, recordings.per_step
+        self.classes, self.name = recordings.classes, recordings.name
+        self.lengths, self.weights = None, recordings.weights
+        if self.per_step and self.y.shape[1] != self.steps:
+            raise ValueError(f"frames: {self.name!r} has targets of {self.y.shape[1]} steps; got steps={self.steps}")
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.sample_shape))
-        return f"Frames({self.name!r}: {len(self)} samples of {shape}, {self.n_classes} classes)"
+        return f"Frames({self.name!r}: {len(self)} samples of {shape}, {self._described()})"
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """``(T, H, W, P)`` or ``(T, W * P)``."""
         return self.binner.shape
 
-    @property
-    def n_classes(self) -> int:
-        """Number of classes."""
-        return len(self.classes)
-
-    def batch(
-        self, indices: ArrayLike, edit: Callable[[int, Events], Events] | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``(x, y)`` of the recordings with these indices: x ``[T, n, ...]`` float32, y ``[n]`` int64.
+    def batch(self, indices: ArrayLike, edit: Callable[[int, Events], Events] | None = None) -> Batch:
+        """Return the pair ``(x, y)`` of the recordings with these indices: x ``[T, n, ...]`` float32, y ``[n, ...]``.
 
         Args:
             indices: as for `numsnn.data.Dataset.select`.
@@ -94,7 +88,7 @@ class Frames:
             self.binner.count(address, time, x, place)
         if self.binary:
             np.minimum(x, 1, out=x)
-        return x, self.y[rows]
+        return self._batch(x, rows)
 
     def in_memory(self):
         """Return all frames as a `numsnn.data.Dataset`, so that events are counted once and not again in every epoch.
@@ -107,7 +101,8 @@ class Frames:
         most = max(part.max() for part in parts)
         kind = np.uint8 if most < 256 else np.uint16
         x = np.concatenate([np.minimum(part, np.iinfo(kind).max).astype(kind).swapaxes(0, 1) for part in parts])
-        return Dataset(x, self.y, self.classes, self.name, timed=True)
+        known = {key: getattr(self, key) for key in ("target", "per_step", "lengths", "weights")}
+        return Dataset(x, self.y, self.classes or None, self.name, timed=True, **known)
 
 
 def to_frames(

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from ..validate import whole
+from .batch import Batch
 
 # Keeps the random numbers of shuffling apart from others of the same seed (weights, dropout). Changing this
 # value would change the order of the samples for every seed.
@@ -24,7 +25,7 @@ class Source(Protocol):
         """Number of samples."""
 
     def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``(x, y)`` of the samples with the indices ``[n]``."""
+        """Return the pair ``(x, y)`` of the samples with the indices ``[n]``: a `numsnn.data.Batch` or a tuple."""
 
 
 class Loader:
@@ -80,8 +81,8 @@ class Loader:
         full, rest = divmod(len(self.dataset), self.batch_size)
         return full + (rest > 0 and not self.drop_last)
 
-    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Return an iterator over the batches ``(x, y)`` of one epoch, as the dataset makes them.
+    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        """Return an iterator over the batches of one epoch, `numsnn.data.Batch`, as the dataset makes them.
 
         Args:
             epoch: whole number of at least 0.
@@ -110,9 +111,9 @@ class Loader:
         sequence = np.random.SeedSequence(self.seed, spawn_key=(_STREAM, epoch))
         return np.random.Generator(np.random.PCG64(sequence)).permutation(n)
 
-    def _batches(self, source: Source, order: np.ndarray, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _batches(self, source: Source, order: np.ndarray, start: int) -> Iterator[Batch]:
         def make(i):
-            return source.batch(order[i * self.batch_size : (i + 1) * self.batch_size])
+            return Batch.of(source.batch(order[i * self.batch_size : (i + 1) * self.batch_size]))
 
         if not self.workers:
             yield from map(make, range(start, len(self)))

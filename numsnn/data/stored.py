@@ -8,14 +8,16 @@ import threading
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .dataset import checked_rows, scaled
+from .batch import Batch
+from .dataset import scaled
 from .events import Events
 from .formats import FormatError
 from .formats.hdf5 import opened
 from .frames import Frames
+from .samples import Samples, checked_rows
 
 
-class _Part:
+class _Part(Samples):
     """Arrays in a file. If they are small enough, they are read into memory when the first sample is needed.
 
     A part can be copied and pickled. The copy holds no samples but opens the file again.
@@ -31,6 +33,7 @@ class _Part:
             self._arrays[name] = group[name]
         self.name = f"{about['name']} {group.name[1:]}"
         self.classes = tuple(about["classes"])
+        self.target, self.per_step, self.lengths, self.weights = "class", False, None, None
         self.y = self._read("y", slice(None)).astype(np.int64)
         self.y.flags.writeable = False
         if self.y.ndim != 1 or not len(self.y):
@@ -42,15 +45,6 @@ class _Part:
 
     def __reduce__(self):
         return _reopened, (type(self), *self._origin, self.y)
-
-    def __len__(self) -> int:
-        """Number of samples, N."""
-        return len(self.y)
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes, including classes without a sample."""
-        return len(self.classes)
 
     @property
     def in_memory(self) -> bool:
@@ -118,7 +112,7 @@ class StoredSamples(_Part):
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.sample_shape))
-        return f"StoredSamples({self.name!r}: {len(self)} samples of {shape} {self.dtype}, {self.n_classes} classes)"
+        return f"StoredSamples({self.name!r}: {len(self)} samples of {shape} {self.dtype}, {self._described()})"
 
     def raw(self, indices: ArrayLike) -> np.ndarray:
         """Return the samples with these indices as they are stored, ``[n, *sample_shape]``."""
@@ -137,15 +131,15 @@ class StoredSamples(_Part):
             first = last
         return out
 
-    def batch(self, indices: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``(x, y)`` of the samples with these indices.
+    def batch(self, indices: ArrayLike) -> Batch:
+        """Return the pair ``(x, y)`` of the samples with these indices, with their lengths and weights.
 
         Returns:
-            x ``[n, *sample_shape]`` float32, or ``[T, n, ...]`` for sequences; and y ``[n]`` int64.
+            x ``[n, *sample_shape]`` float32, or ``[T, n, ...]`` for sequences; and y as for `numsnn.data.Dataset`.
         """
         rows = checked_rows(indices, len(self), f"{self.name}: batch")
         x = self._raw(rows)
-        return scaled(x.swapaxes(0, 1) if self.timed else x, self.scale), self.y[rows]
+        return self._batch(scaled(x.swapaxes(0, 1) if self.timed else x, self.scale), rows)
 
 
 class Recordings(_Part):
@@ -166,9 +160,9 @@ class Recordings(_Part):
     def __repr__(self) -> str:
         height, width = self.size
         events = f"{int(self.offset[-1]):,} events on {width}x{height} pixels"
-        return f"Recordings({self.name!r}: {len(self)} with {events}, {self.n_classes} classes)"
+        return f"Recordings({self.name!r}: {len(self)} with {events}, {self._described()})"
 
-    def lengths(self) -> np.ndarray:
+    def counts(self) -> np.ndarray:
         """Return the number of events per recording, ``[N]``."""
         return np.diff(self.offset)
 
@@ -217,7 +211,7 @@ class RecordingsInMemory(Recordings):
         self._check("address", address)
 
     def __reduce__(self):
-        columns = self._arrays["address"], self._arrays["time"], self.lengths(), self.start
+        columns = self._arrays["address"], self._arrays["time"], self.counts(), self.start
         return RecordingsInMemory, (*columns, self.y, self.classes, self.size, self.polarities, self.name)
 
 

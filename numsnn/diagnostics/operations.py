@@ -9,8 +9,8 @@ import numpy as np
 
 from ..layers import ConvTranspose2d, Layer, Mode, Neuron
 from ..layers.route import Routed
+from ..tables import aligned
 from .copies import built_copy
-from .text import aligned
 
 PICOJOULE_MAC = 4.6
 """Picojoules of a 32-bit floating-point multiplication and addition in 45 nm CMOS: 3.7 + 0.9 (Horowitz, ISSCC 2014,

@@ -1,4 +1,6 @@
-"""A diagnosis as text, and tables of text in aligned columns."""
+"""A diagnosis as text."""
+
+from ..tables import aligned
 
 
 def percent(share: float) -> str:
@@ -90,12 +92,3 @@ def _signed(value):
 def _small(value):
     return "-" if value is None else f"{value:.2e}"
 
-
-def aligned(table: list[list[str]], left: int = 1) -> str:
-    """Return a table as lines of text, with the first `left` columns (default 1) aligned left and the others right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = []
-    for line in table:
-        cells = zip(line, widths, strict=True)
-        lines.append("  ".join(c.ljust(w) if k < left else c.rjust(w) for k, (c, w) in enumerate(cells)).rstrip())
-    return "\n".join(lines)

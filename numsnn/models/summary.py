@@ -4,8 +4,8 @@ from math import prod
 
 from ..diagnostics.copies import built_copy
 from ..diagnostics.operations import count_operations
-from ..diagnostics.text import aligned
 from ..layers import Layer
+from ..tables import aligned
 
 
 def summary(net: Layer, x=None) -> str:

@@ -67,7 +67,7 @@ def test_sequences(tmp_path):
 @pytest.mark.parametrize("memory", [IN_MEMORY, FROM_FILE])
 def test_events(memory, tmp_path):
     train = data.open(write_recordings(tmp_path / "events.h5"), memory).train
-    assert train.lengths().tolist() == [len(events) for events in RECORDINGS]
+    assert train.counts().tolist() == [len(events) for events in RECORDINGS]
     for k, events in enumerate(RECORDINGS):
         stored = train.events(k)
         assert stored.size == events.size

@@ -1,0 +1,43 @@
+"""Tables as text and as HTML: cells are aligned and escaped, and records become one line each."""
+
+import numpy as np
+import pytest
+
+from numsnn.tables import Table, aligned, cell, html_table, html_tables, records, text_tables
+
+HISTORY = [
+    {"epoch": 1, "train_loss": 0.123456, "valid_mae": None, "seconds": 2.0, "widths": {"lif1": 1.0}},
+    {"epoch": 2, "train_loss": np.float32(1e-9), "valid_mae": 3, "seconds": float("nan"), "note": "<b>"},
+]
+
+
+def test_columns_are_aligned():
+    assert aligned([["name", "n"], ["a", "100"]]) == "name    n\na     100"
+    assert aligned([["name", "n"], ["a", "1"]], left=2) == "name  n\na     1"
+
+
+def test_records_have_one_line_each_and_leave_out_what_is_no_number():
+    table = records(HISTORY)
+    assert table.header == ["epoch", "train loss", "valid mae", "seconds", "note"]
+    assert table.rows == [["1", "0.1235", "-", "2", "-"], ["2", "1e-09", "3", "nan", "<b>"]]
+    assert records([]) == ([], [], 1)
+    assert records([{"epoch": 1, "valid_loss": None}]).header == ["epoch"]
+
+
+def test_html_is_escaped_and_aligned():
+    page = html_table(["a&b", "n"], [["<i>", 0.5]])
+    assert page == (
+        '<table><thead><tr><th style="text-align: left">a&amp;b</th><th style="text-align: right">n</th></tr></thead>\n'
+        '<tbody><tr><td style="text-align: left">&lt;i&gt;</td><td style="text-align: right">0.5</td></tr></tbody>'
+        "</table>"
+    )
+    assert html_tables([Table(["a"], [["1"]])], ["x < y"]).endswith("</table><p>x &lt; y</p></div>")
+    assert text_tables([Table(["a"], [["1"]])], ["x < y"]) == "a\n1\nx < y"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (3, "3"), (True, "True"), (0.98765, "0.9877"), (np.float32(0.5), "0.5"), (np.int64(71234), "71234")],
+)
+def test_cells(value, text):
+    assert cell(value) == text

@@ -58,7 +58,7 @@ _NAMES = {
     "psg": ("PSG", "Surrogate"),
     "own_surrogate": ("register_surrogate",),
     "pda": ("PDA",),
-    "training": ("Evaluation", "Trainer", "load"),
+    "training": ("Evaluation", "Loop", "Trainer", "load"),
     "diagnostics": ("Diagnosis", "GradientReport", "OperationCount", "check_gradients", "count_operations", "diagnose"),
     "errors": (
         "CheckpointError",
@@ -70,7 +70,19 @@ _NAMES = {
     ),
     "kernels.cpu.run.launch": ("get_num_threads", "set_num_threads"),
 }
-_MODULES = ("data", "diagnostics", "encode", "kernels", "layers", "losses", "models", "optim", "schedules", "training")
+_MODULES = (
+    "data",
+    "diagnostics",
+    "encode",
+    "kernels",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optim",
+    "schedules",
+    "training",
+)
 
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -91,4 +91,3 @@ def _signed(value):
 
 def _small(value):
     return "-" if value is None else f"{value:.2e}"
-

@@ -1,7 +1,10 @@
-"""Training: the training loop, checkpoints and metrics."""
+"""Training: the training loop, loops of one's own, callbacks, checkpoints and evaluations."""
 
+from .callbacks import Callback, EarlyStopping, WeightAverage
 from .checkpoint import load
-from .metrics import Evaluation
+from .evaluation import Evaluation
+from .history import History
+from .loop import Loop
 from .trainer import Trainer
 
-__all__ = ["Evaluation", "Trainer", "load"]
+__all__ = ["Callback", "EarlyStopping", "Evaluation", "History", "Loop", "Trainer", "WeightAverage", "load"]

@@ -2,6 +2,7 @@
 
     /network/NAME            every parameter and statistic, by full name
     /optimizer/NAME/SLOT     every moment of the optimiser
+    /callbacks/NAME          arrays of callbacks, such as averaged weights
     attributes               format, numsnn_version, description (JSON), input_shape, training (JSON), digest
 
 A file is written under a temporary name in the same folder, flushed to the disk and renamed. Its path therefore always
@@ -21,15 +22,17 @@ from ..layers import Layer
 from ..version import __version__
 
 FORMAT = "numsnn checkpoint 1"
+KEPT = ("optimizer", "callbacks")
+"""Groups of arrays beside the network."""
 
 
-def write(path, net: Layer, optimizer_arrays=None, training=None) -> None:
+def write(path, net: Layer, arrays: dict[str, dict] | None = None, training=None) -> None:
     """Write a checkpoint.
 
     Args:
         path: path of the file, which is replaced if it exists.
         net: a built network.
-        optimizer_arrays: moments by "parameter/slot". Default None.
+        arrays: arrays of the groups "optimizer" and "callbacks" by their names. Default None: none.
         training: state of the trainer as plain data. Default None.
 
     Raises:
@@ -41,9 +44,9 @@ def write(path, net: Layer, optimizer_arrays=None, training=None) -> None:
 
     if not net.built:
         raise RuntimeError(f"{path}: the network is not built yet; call net.build(shape) or run it once first")
-    groups = {"network": net.state(), "optimizer": optimizer_arrays or {}}
-    for group, arrays in groups.items():
-        for name, array in arrays.items():
+    groups = {"network": net.state(), **{group: {} for group in KEPT}, **(arrays or {})}
+    for group, members in groups.items():
+        for name, array in members.items():
             if not np.isfinite(array).all():
                 raise DivergenceError(f"{path} was not written: {group} array {name!r} holds NaN or inf")
     header = {
@@ -55,14 +58,14 @@ def write(path, net: Layer, optimizer_arrays=None, training=None) -> None:
         "training": json.dumps(training),
     }
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for group, arrays in groups.items():
-            for name, array in arrays.items():
+        for group, members in groups.items():
+            for name, array in members.items():
                 file.create_dataset(f"{group}/{name}", data=array)
         file.attrs.update(header | {"digest": _digest(header, groups)})
 
 
-def read(path) -> tuple[Layer, dict[str, np.ndarray], dict | None]:
-    """Return the network, the optimiser's arrays and the training state of a checkpoint.
+def read(path) -> tuple[Layer, dict[str, dict[str, np.ndarray]], dict | None]:
+    """Return the network, the arrays of the groups in `KEPT`, and the training state of a checkpoint.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -75,7 +78,7 @@ def read(path) -> tuple[Layer, dict[str, np.ndarray], dict | None]:
         net.load_state(groups["network"])
     except (ValueError, TypeError, ShapeError) as error:
         raise CheckpointError(f"{path}: the network cannot be rebuilt: {error}") from error
-    return net, groups["optimizer"], json.loads(header["training"])
+    return net, {group: groups[group] for group in KEPT}, json.loads(header["training"])
 
 
 def _read_raw(path):
@@ -91,7 +94,7 @@ def _read_raw(path):
                 raise CheckpointError(
                     f"{path}: not a numsnn checkpoint: its format is {header.get('format')!r}, expected {FORMAT!r}"
                 )
-            groups: dict[str, dict] = {"network": {}, "optimizer": {}}
+            groups: dict[str, dict] = {group: {} for group in ("network", *KEPT)}
             for group, arrays in groups.items():
                 if group in file:
                     _collect(file[group], "", arrays, h5py)

@@ -7,11 +7,15 @@ from itertools import zip_longest
 import numpy as np
 
 
-def part(what, given, kind, default):
+def part(owner, what, given, kind, default=None):
     """Return a part of a trainer, or default() for None; refuse an object that is not of this class."""
-    if given is not None and not isinstance(given, kind):
-        raise TypeError(f"Trainer: {what} must be a {kind.__module__}.{kind.__name__}; got {given!r}")
-    return default() if given is None else given
+    if given is None and default is not None:
+        return default()
+    if not isinstance(given, kind):
+        home = kind.__module__.split(".")
+        name = ".".join([*home[:2], kind.__name__]) if home[0] == "numsnn" else kind.__name__
+        raise TypeError(f"{owner}: {what} must be a {name}; got {given!r}")
+    return given
 
 
 def first_bad(net):

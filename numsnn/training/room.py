@@ -2,43 +2,51 @@
 
 import numpy as np
 
+from ..data import Batch
 from ..errors import DeviceMemoryError
 from ..layers import Layer, Mode
 from ..losses import Loss
 
 
-def largest_batch(net: Layer, loss: Loss, slots: int, samples: int) -> int | None:
-    """Return the largest batch for which a training step fits into memory, by trying smaller and smaller halves.
+def advice(net: Layer, loss: Loss, slots: int, samples: int, data) -> str:
+    """Return the part of an error message that names the largest batch for which a training step fits into memory.
 
-    What the network keeps of its last pass is lost; parameters and statistics do not change.
+    Smaller and smaller halves are tried. What the network keeps of its last pass is lost; parameters and statistics do
+    not change.
 
     Args:
         net, loss: the built network and the loss of the training.
         slots: number of arrays per parameter that the optimiser stores.
         samples: number of samples of the batch that did not fit.
-
-    Returns:
-        the number of samples, or None if not even one sample fits.
+        data: source of batches.
     """
+    fitting = largest_batch(net, loss, slots, samples, data)
+    return "not even a single sample fits" if fitting is None else f"{fitting} fit: batch_size={fitting}"
+
+
+def largest_batch(net: Layer, loss: Loss, slots: int, samples: int, data) -> int | None:
+    """Return the number of samples of the largest batch that fits, or None if not even one sample does; arguments as
+    for `advice`."""
     while samples > 1:
         samples //= 2
+        batch = Batch.of(data.batch(np.zeros(samples, np.int64)))
         try:
-            _step(net, loss, slots, samples)
+            _step(net, loss, slots, batch)
         except DeviceMemoryError:  # its arrays are free again: the next try has all of the memory
             continue
         return samples
     return None
 
 
-def _step(net, loss, slots, samples):
+def _step(net, loss, slots, batch):
     """Use as much memory as a training step, the optimiser and the next batch need together."""
     net.to()
-    axis = 0 if net.takes_pictures else 1
-    shape = (*net.input_shape[:axis], samples, *net.input_shape[axis + 1 :])
+    kernels = net.kernels
     copies = range(slots + 2)  # one vector per moment, one of the values and one of the gradients
-    held = [net.kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in copies]
-    held.append(net.kernels.zeros(shape, net.dtype))
-    z = net.forward(net.kernels.zeros(shape, net.dtype), Mode(training=True, store=True))
-    _, dz = loss(net.kernels, z, np.zeros(samples, np.int64), net.dtype)
+    held = [kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in copies]
+    held.append(kernels.zeros(batch.x.shape, net.dtype))
+    mode = Mode(training=True, store=True, lengths=batch.lengths)
+    z = net.forward(kernels.from_host(batch.x, net.dtype), mode)
+    _, dz = loss(z, batch.y, kernels, batch.lengths, dtype=net.dtype)
     net.backward(dz, need_dx=False)
-    net.kernels.to_host(dz)
+    kernels.to_host(dz)

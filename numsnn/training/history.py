@@ -1,30 +1,18 @@
-"""What a run reports: the result of an evaluation, and one line of JSON per epoch."""
+"""The history of a run, in memory and on disk: one line of JSON per epoch."""
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..files import write_file
+from ..tables import html_tables, records
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The result of an evaluation on a dataset.
+class History(list):
+    """The metrics of all epochs of a run: a list with one dictionary per epoch. In a notebook it shows as a table."""
 
-    Attributes:
-        loss: mean over the samples.
-        accuracy: share of correct predictions, between 0 and 1.
-        confusion: counts ``[K, K]``, true class by predicted class.
-        seconds: wall time.
-    """
-
-    loss: float
-    accuracy: float
-    confusion: np.ndarray
-    seconds: float
+    def _repr_html_(self) -> str:
+        return html_tables([records(self)])
 
 
 class MetricsLog:
@@ -36,7 +24,7 @@ class MetricsLog:
 
     def __init__(self, path: Path | None):
         self.path = path
-        self.history: list[dict] = []
+        self.history = History()
 
     def rewrite(self, history: list[dict]) -> None:
         """Start the log with the metrics of these epochs: none for a new run, those of the checkpoint for a resumed
@@ -44,7 +32,7 @@ class MetricsLog:
 
         Later lines of the file are removed.
         """
-        self.history = list(history)
+        self.history = History(history)
         if self.path is not None:
             write_file(self.path, "".join(json.dumps(metrics) + "\n" for metrics in history))
 

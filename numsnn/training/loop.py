@@ -1,0 +1,224 @@
+"""Training loops of one's own: forward pass, backward pass and update, one call each."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError, DivergenceError, ShapeError
+from ..layers import TRAINING, Layer, Mode
+from ..layers.flat import FlatParameters
+from ..optim import Adam, Optimizer, clip_global_norm
+from ..portable import on_device
+from ..validate import positive, whole
+from . import checkpoint
+from .checks import difference, first_bad, part
+
+STEP_STREAM = 0x73746570
+"""Key ("step") that keeps the seeds of training steps apart from other random numbers of the same seed."""
+
+
+class Loop:
+    """The steps of a training loop that its user writes.
+
+        loop = snn.Loop(net, snn.optim.Adam(1e-3))
+        for x, y in batches:
+            z = loop.forward(x)
+            losses, dz = loss(z, y)         # a loss of numsnn, or NumPy code of your own
+            loop.backward(dz)
+            loop.step()
+
+    Several calls of `forward` and `backward` before a `step` accumulate gradients: the update is that of one large
+    batch, as far as no layer takes statistics over a batch. Every forward pass has a seed of its own, so that dropout
+    and random encoders differ from pass to pass. Frozen layers are not updated.
+
+    Args:
+        net: the network; it is built at the first batch if it is not built yet.
+        optimizer: default ``Adam(2e-3)``.
+        seed: determines the initial weights, if the network is not built, and the seeds of all passes. Default 0.
+        clip_norm: largest global norm of the gradients. Default None: gradients are not clipped.
+
+    Attributes:
+        passes: number of forward passes so far.
+
+    Raises:
+        TypeError: optimizer is an object of another kind.
+        ValueError: another argument is out of range.
+    """
+
+    def __init__(
+        self, net: Layer, optimizer: Optimizer | None = None, seed: int = 0, clip_norm: float | None = None
+    ) -> None:
+        self.net = part("Loop", "net", net, Layer)
+        self.optimizer = part("Loop", "optimizer", optimizer, Optimizer, lambda: Adam(2e-3))
+        self.seed = whole("Loop: seed", seed, 0)
+        self.clip_norm = None if clip_norm is None else positive("Loop: clip_norm", clip_norm)
+        self.passes = 0
+        self._mode: Mode | None = None
+        self._shape: tuple[int, ...] | None = None
+        self._samples, self._total = 0, 0
+        self._sum: Any = None
+
+    @property
+    def penalty(self) -> float:
+        """The terms that layers of the network added to the loss in the last forward pass, such as a `RateBand`."""
+        return self.net.total_penalty()
+
+    def forward(self, x, lengths=None):
+        """Run a forward pass in training mode, and keep what the backward pass needs.
+
+        Args:
+            x: as for a call of the network: ``[T, N, ...]``, or ``[N, ...]`` if it begins with a `Repeat` or `Poisson`.
+            lengths: ``[N]`` steps of each sequence, from 1 to T; later steps are padding. Default None: all are whole.
+
+        Returns:
+            the output ``[T, N, ...]``, a new array on the device of the network (for "cpu" a NumPy array).
+
+        Raises:
+            ShapeError: the rank, the number of channels or the dtype of x is wrong, or the lengths do not fit.
+            ValueError: x holds NaN or inf.
+        """
+        if not self.net.built:
+            self.net.build(np.shape(x), self.seed)
+        x = self.net.admit(x)
+        z = self.run(
+            x, Mode(training=True, store=True, track=True, seed=step_seed(self.seed, self.passes), lengths=lengths)
+        )
+        copy = self.net.kernels.empty(z.shape, z.dtype)
+        self.net.kernels.copy(z, copy)
+        return copy
+
+    def run(self, x, mode: Mode = TRAINING):
+        """Run a forward pass on an array of the device, and return the output, which the next pass overwrites."""
+        z = self.net.forward(x, mode)
+        self.passes += 1
+        self._mode, self._shape = mode, tuple(z.shape)
+        return z
+
+    def backward(self, dz) -> None:
+        """Run the backward pass of the last forward pass, and add its gradients to those since the last `step`.
+
+        Args:
+            dz: the gradient of the mean loss of the batch by the output, an array of the output's shape on the host or
+                on the device.
+
+        Raises:
+            RuntimeError: there was no forward pass since the last backward pass.
+            ShapeError: dz has another shape than the output.
+        """
+        net, kernels = self.net, self.net.kernels
+        if self._shape is None:
+            raise RuntimeError("Loop.backward: call forward first; every backward pass needs a forward pass of its own")
+        if tuple(np.shape(dz)) != self._shape:
+            raise ShapeError(f"Loop.backward: dz must have the output's shape {self._shape}; got {np.shape(dz)}")
+        if not on_device(dz):
+            dz = kernels.from_host(np.asarray(dz), net.dtype)
+        samples = self._shape[1]
+        if self._samples:
+            self._accumulate()
+        net.backward(dz, need_dx=False)
+        self._samples, self._shape = samples, None
+
+    def _accumulate(self):
+        """Add the gradients of the last backward pass, times its samples, to the sum."""
+        flat = self._flat()
+        if flat is None:
+            return
+        kernels = self.net.kernels
+        kernels.scale(flat.grad, self._samples)
+        if self._sum is None:
+            self._sum = flat.vector(flat.value.dtype)
+        kernels.add(self._sum, flat.grad, self._sum)
+        self._total += self._samples
+
+    def _flat(self):
+        parameters = self.net.trainable()
+        return FlatParameters.of(self.net.kernels, parameters) if parameters else None
+
+    def step(self, factor: float = 1.0) -> float:
+        """Update the parameters by the gradients since the last `step`.
+
+        Args:
+            factor: factor of all learning rates, such as that of a schedule. Default 1.
+
+        Returns:
+            the global norm of the gradients before clipping.
+
+        Raises:
+            RuntimeError: there was no backward pass since the last `step`.
+            DivergenceError: a gradient is NaN or inf; the parameters are unchanged. The message names the layer.
+        """
+        norm = self.clip()
+        if not math.isfinite(norm):
+            raise DivergenceError(
+                f"Loop.step: the gradient is not finite at step {self.optimizer.steps + 1}; first in "
+                f"{first_bad(self.net)}. A lower learning rate or clip_norm may help."
+            )
+        self.update(factor)
+        return norm
+
+    def clip(self) -> float:
+        """Take the mean of the accumulated gradients, clip it, and return its global norm before clipping."""
+        if not self._samples:
+            raise RuntimeError("Loop.step: call forward and backward first")
+        kernels = self.net.kernels
+        if self._total:
+            self._accumulate()
+            flat = self._flat()
+            kernels.copy(self._sum, flat.grad)
+            kernels.scale(flat.grad, 1 / self._total)
+        self._samples, self._total, self._sum = 0, 0, None
+        return clip_global_norm(kernels, self.net.trainable(), self.clip_norm)
+
+    def update(self, factor: float = 1.0) -> None:
+        """Update the parameters by the gradients that `clip` left."""
+        self.optimizer.step(self.net.kernels, self.net.trainable(), factor)
+
+    # --- keeping ---
+
+    def save(self, path: str | os.PathLike[str], **more) -> None:
+        """Write network, optimiser and seeds to one HDF5 file, which is replaced as a whole.
+
+        Args:
+            path: path of the file; `numsnn.load` reads the network from it.
+            more: numbers, strings, lists and dictionaries that `restore` returns, such as ``epoch=3``.
+
+        Raises:
+            DivergenceError: an array holds NaN or inf.
+            OSError: the file cannot be written.
+        """
+        state = self.optimizer.state()
+        position = {"seed": self.seed, "passes": self.passes, "steps": state["steps"], "more": more}
+        checkpoint.write(path, self.net, {"optimizer": state["arrays"]}, {"loop": position})
+
+    def restore(self, path: str | os.PathLike[str]) -> dict:
+        """Go on from a file that `save` wrote, with the same bits as without the interruption.
+
+        Returns:
+            what `save` got as ``more``.
+
+        Raises:
+            FileNotFoundError: the file does not exist.
+            CheckpointError: the file is damaged, holds no loop, or is of another network.
+        """
+        net, arrays, training = checkpoint.read(path)
+        position = (training or {}).get("loop")
+        if position is None:
+            raise CheckpointError(f"{path}: holds no loop; snn.load reads the network alone")
+        if net.description() != self.net.description():
+            raise CheckpointError(f"{path}: belongs to another network: {difference(net, self.net)}")
+        if not self.net.built:
+            self.net.build(net.input_shape)
+        self.net.load_state(net.state())
+        self.optimizer.load_state({"steps": position["steps"], "arrays": arrays["optimizer"]})
+        self.seed, self.passes = position["seed"], position["passes"]
+        return position["more"]
+
+
+def step_seed(seed: int, *place: int) -> int:
+    """Return the seed of a training step, a function of the run's seed and the place of the step in the run."""
+    entropy = np.random.SeedSequence(seed, spawn_key=(STEP_STREAM, *place))
+    return int(entropy.generate_state(1, np.uint64)[0])

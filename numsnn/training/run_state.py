@@ -1,0 +1,139 @@
+"""The state of a run: how it begins, how it continues, and how it is kept in a checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CheckpointError
+from . import checkpoint
+from .best import Best
+from .checks import difference, plain
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+BEST, LAST, METRICS = "checkpoint.h5", "last.h5", "metrics.jsonl"
+"""Files in the folder of a run: the best epoch, the last state, and the metrics of every epoch."""
+
+
+def new_epoch() -> dict[str, Any]:
+    """Return the sums of an epoch in which nothing has happened yet."""
+    return {"loss": 0.0, "samples": 0, "seconds": 0.0, "counts": None}
+
+
+def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
+    """Begin a run of so many epochs, continue one, or restore one from its folder; see `Trainer.fit`."""
+    if resume not in (False, True, "changes"):
+        raise ValueError(f'Trainer.fit: resume must be True, False or "changes"; got {resume!r}')
+    fresh = trainer.epochs is None
+    if fresh and trainer.out is not None:
+        last = trainer.out / LAST
+        if resume and last.exists():
+            restore(trainer, last, resume == "changes")
+        elif last.exists() or (trainer.out / METRICS).exists():
+            raise FileExistsError(f"{trainer.out} already holds a run; use resume=True or choose another folder")
+    if trainer.epochs is None:
+        trainer._log.rewrite([])
+        trainer.epochs = epochs
+        if trainer.out is not None:
+            trainer.save(trainer.out / LAST)
+    elif trainer.finished and not resume:
+        trainer.first, trainer.epochs, trainer.batch = trainer.epoch, epochs, 0
+        trainer.say(f"the run goes on for {epochs} epochs after epoch {trainer.epoch}; the schedule begins anew")
+    elif trainer.epochs != epochs:
+        _change_length(trainer, epochs, resume)
+
+
+def _change_length(trainer, epochs, resume):
+    """Give an unfinished or restored run another length."""
+    if resume != "changes":
+        error = ValueError if not resume else CheckpointError
+        raise error(
+            f"the run has a length of {trainer.epochs} epochs; it cannot continue with {epochs}. "
+            'resume="changes" changes its length'
+        )
+    if trainer.first + epochs < trainer.epoch:
+        raise CheckpointError(f"the run has {trainer.epoch - trainer.first} epochs already; got epochs={epochs}")
+    trainer.say(f"the run's length changes from {trainer.epochs} to {epochs} epochs; the schedule follows it")
+    trainer.epochs = epochs
+
+
+def _settings(trainer):
+    """Return the settings that must be equal for a run to be resumed with the same bits."""
+    described = {name: getattr(trainer, name).description() for name in ("loss", "optimizer", "schedule")}
+    shared = ("seed", "batch_size", "accumulate", "truncate", "clip_norm")
+    found = described | {name: getattr(trainer, name) for name in shared}
+    found["callbacks"] = [callback.description() for callback in trainer.callbacks]
+    found["metrics"] = [metric.description() for metric in trainer.metrics or ()]
+    found["samples"] = None if trainer.source is None else len(trainer.source.data)
+    return found
+
+
+def write(trainer: Trainer, path) -> None:
+    """Write a checkpoint with everything that a run needs to continue; see `Trainer.save`."""
+    optimizer = trainer.optimizer.state()
+    states = [callback.state() for callback in trainer.callbacks]
+    arrays = {f"{k}/{name}": value for k, state in enumerate(states) for name, value in state.pop("arrays", {}).items()}
+    training = {
+        "epoch": trainer.epoch,
+        "batch": trainer.batch,
+        "first": trainer.first,
+        "epochs": trainer.epochs,
+        "running": trainer.running,
+        "best": trainer.best.plain(),
+        "steps": optimizer["steps"],
+        "settings": _settings(trainer),
+        "schedule": trainer.schedule.state(),
+        "callbacks": states,
+        "history": trainer.history,
+    }
+    checkpoint.write(path, trainer.net, {"optimizer": optimizer["arrays"], "callbacks": arrays}, training)
+
+
+def restore(trainer: Trainer, path, changes: bool) -> None:
+    """Take everything from a checkpoint; see `Trainer.restore`."""
+    net, arrays, training = checkpoint.read(path)
+    if training is None or "first" not in training:
+        raise CheckpointError(f"{path}: holds a network but no training state to resume")
+    if net.description() != trainer.net.description():
+        raise CheckpointError(f"{path}: belongs to another network: {difference(net, trainer.net)}")
+    settings = training["settings"]
+    changed = {key: mine for key, mine in _compared(trainer, settings).items() if settings.get(key) != plain(mine)}
+    for key, mine in changed.items():
+        theirs = settings.get(key)
+        if not changes:
+            raise CheckpointError(
+                f"{path}: the run's {key} was {theirs!r}; it cannot continue with {mine!r}. "
+                'resume="changes" continues with another one'
+            )
+        trainer.say(f"{key} changes from {theirs!r} to {mine!r}")
+    _take(trainer, net, arrays, training, changed)
+
+
+def _compared(trainer, settings):
+    """Return the settings that are compared with those of a file; metrics and data may not be known yet."""
+    unknown = {"metrics": trainer.metrics is None, "samples": trainer.source is None or settings.get("samples") is None}
+    return {key: mine for key, mine in _settings(trainer).items() if not unknown.get(key)}
+
+
+def _take(trainer, net, arrays, training, changed):
+    """Give the trainer the state of a checkpoint, as far as it fits the settings that changed."""
+    if not trainer.net.built:
+        trainer.net.build(net.input_shape)
+    trainer.net.load_state(net.state())
+    if "optimizer" not in changed or set(training["settings"]["optimizer"]) == set(trainer.optimizer.description()):
+        trainer.optimizer.load_state({"steps": training["steps"], "arrays": arrays["optimizer"]})
+    if "schedule" not in changed:
+        trainer.schedule.load_state(training["schedule"])
+    if "callbacks" not in changed:
+        for k, (callback, state) in enumerate(zip(trainer.callbacks, training["callbacks"], strict=True)):
+            own = {name.removeprefix(f"{k}/"): a for name, a in arrays["callbacks"].items() if name.startswith(f"{k}/")}
+            callback.load_state({**state, "arrays": own} if own else state)
+    trainer.first, trainer.epoch, trainer.epochs = training["first"], training["epoch"], training["epochs"]
+    trainer.batch, trainer.running, trainer.best = training["batch"], training["running"], Best.of(training["best"])
+    if trainer.batch and {"batch_size", "accumulate", "samples", "seed", "loss", "metrics"} & set(changed):
+        trainer.say(f"epoch {trainer.epoch + 1} begins anew, because its batches are not the same")
+        trainer.batch, trainer.running = 0, new_epoch()
+    if "metrics" in changed or "loss" in changed:
+        trainer.best = Best()
+    trainer._log.rewrite(training["history"])

@@ -1,0 +1,102 @@
+"""Data on their way into a run: arrays become datasets, and what does not suit the network or the loss is refused."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data import Dataset, as_dataset
+from ..layers import Layer
+from ..losses import Loss
+from ..validate import flag
+
+
+class Kind(NamedTuple):
+    """What the targets of some data are.
+
+    Attributes:
+        target: "class", "labels" or "values".
+        per_step: whether there is one target per step.
+    """
+
+    target: str
+    per_step: bool
+
+
+class Source(NamedTuple):
+    """A source of batches whose targets suit the loss, and whose samples suit the network.
+
+    Attributes:
+        data: the source.
+        kind: kind of its targets.
+        name: name in messages.
+    """
+
+    data: Any
+    kind: Kind
+    name: str
+
+    @property
+    def whole_numbers(self) -> bool:
+        """Whether the samples are stored as whole numbers."""
+        kind = getattr(getattr(self.data, "x", self.data), "dtype", np.dtype(np.float32))
+        return np.dtype(kind).kind in "iu"
+
+
+def as_source(net: Layer, loss: Loss, data, name: str) -> Source:
+    """Return the source of batches for anything that can be trained on.
+
+    Args:
+        net, loss: the network and the loss of the run.
+        data: a dataset or another source of batches; or a tuple (x, y) of arrays, samples first. If the network takes
+            inputs with a time axis, the second axis of x is time.
+        name: name of the data in messages.
+
+    Raises:
+        TypeError: data is none of these.
+        ValueError: the arrays do not pass the checks of `numsnn.data.Dataset`, the loss does not take such targets, or
+            the samples have a time axis and the network takes none, or the reverse.
+    """
+    if isinstance(data, Source):
+        return data
+    data = as_dataset(data, name, timed=not net.takes_pictures)
+    _check_time(net, data, name)
+    kind = Kind(getattr(data, "target", "class"), bool(getattr(data, "per_step", False)))
+    loss.need(name, *kind)
+    return Source(data, kind, name)
+
+
+def _check_time(net, data, name):
+    """Refuse samples with a time axis for a network that takes none, and the reverse."""
+    timed = getattr(data, "timed", None)
+    if timed is None or bool(timed) is not net.takes_pictures:
+        return
+    if timed:
+        raise ValueError(
+            f"{name}: the samples are sequences, but the network begins with a layer that makes the time axis "
+            f"({type(next(iter(net.walk()), net)).__name__}): leave it out, or give the data without timed=True"
+        )
+    raise ValueError(
+        f"{name}: the samples have no time axis: begin the network with Repeat(steps) or Poisson(steps), or give "
+        "sequences [N, T, ...] with timed=True"
+    )
+
+
+def samples_of(net: Layer, x, trained: Source | None):
+    """Return a source of batches for samples without targets.
+
+    Args:
+        net: the network.
+        x: a source of batches, or an array of samples.
+        trained: data of the run, whose scale is that of an array of the same kind, or None.
+    """
+    if callable(getattr(x, "batch", None)):
+        _check_time(net, x, "x")
+        return x
+    x = np.asarray(x)
+    scale = 1.0
+    if trained is not None and trained.whole_numbers and x.dtype.kind in "iu":
+        scale = getattr(trained.data, "scale", 1.0)
+    targets = np.zeros(len(x) if x.ndim else 0, np.int64)
+    return Dataset(x, targets, ["0"], name="x", scale=scale, timed=flag("timed", not net.takes_pictures))

@@ -1,0 +1,14 @@
+"""The surrogate widths of a network."""
+
+from ..layers import Layer, Neuron
+
+
+def widths_of(net: Layer) -> dict[str, float | list[float]]:
+    """Return the surrogate width of every neuron layer: a number, or a list if there is one width per channel."""
+    found = {}
+    for name, layer in net.named():
+        if isinstance(layer, Neuron):
+            values, parameter = layer.kernels.to_host(layer.width.refresh()), layer.width.parameter
+            shared = parameter is None or parameter.value.size == 1
+            found[name] = float(values[0]) if shared else [float(v) for v in values]
+    return found

@@ -94,8 +94,7 @@ class Routed(Layer):
         self._kept = {}
 
     def kept_weights(self, mode, weight):
-        """Return the dictionary in which the device keeps what it prepares from weights that do not change; None if the weights may
-        change."""
+        """Return the dictionary in which the device keeps what it prepares from weights that do not change, or None."""
         if mode.store:
             self._kept = None
         elif self._kept is not None and self._kept_of is not weight:

@@ -43,7 +43,7 @@ class Layer(Described, Network):
       the network of the last pass (before the first pass: in the first network that it was put into);
     - `buffer` for arrays that the next pass reuses, and `fixed_array` for arrays whose numbers never change; `gradient`
       and `overwrite` for the gradient that it returns; `as_real`; `add_parameter`; `carried_state` and `keep_start`;
-      `refuse`.
+      `refuse`; ``frozen``, to omit the gradients of parameters that nobody needs.
 
     What `compute` and `propagate` return is converted to the layer's dtype and to C order if necessary. `__call__`
     returns a copy, and ``output`` holds what the last pass returned. ``input_gradient`` holds what the last `backward`
@@ -60,6 +60,7 @@ class Layer(Described, Network):
     }
     dtype = np.dtype(np.float32)
     device = "cpu"
+    _frozen = False
     growing_statistics: tuple[str, ...] = ()
     carries: bool | None = None
     passes: str | None = None
@@ -141,6 +142,15 @@ class Layer(Described, Network):
 
     # --- passes ---
 
+    def own_mode(self, mode: Mode) -> Mode:
+        """Return the settings of a pass for this layer: those of the network, unless the layer is frozen."""
+        return mode.frozen() if self._frozen and not self.container else mode
+
+    def learns(self) -> bool:
+        """Return whether the backward pass has something to compute in this layer, besides the gradient of its input.
+        It is also true for layers from outside the package without parameters, which may do anything there."""
+        return not self._frozen and (self.foreign or bool(self.own_parameters()))
+
     def construct(self, shape, rng):
         output_shape = self.infer(shape)
         if not self.built:
@@ -160,7 +170,7 @@ class Layer(Described, Network):
         if self.plan is None or not self.plan.running:  # from outside a pass
             return plan_of(self).forward(x, mode)
         self.enter(x, mode)
-        y = self.compute(x, mode)
+        y = self.compute(x, self.own_mode(mode))
         self.output = y = borders.handed_on(self, y, mode.carried is not None) if self.foreign else y
         return y
 
@@ -181,6 +191,9 @@ class Layer(Described, Network):
         if self.plan is None or not self.plan.running:  # from outside a pass
             return plan_of(self).backward(dy, need_dx)
         need_stored(self)
+        if not need_dx and self not in self.plan.learning:
+            self.plan.pool.give(dy)
+            return None
         dx = self.propagate(dy, need_dx)
         if not self.container:  # the children of a container have settled their gradients themselves
             dx = self._settle(dy, dx, need_dx)
@@ -229,6 +242,12 @@ class Layer(Described, Network):
         if self.plan.inspected:
             return self.buffer(name, shape)
         return self.plan.pool.take(shape, self.dtype, self.kernels.empty)
+
+    def gradient_of(self, parameter: Parameter):
+        """Return the array for the gradient of a parameter, for kernels that compute it in any case: that of the
+        parameter or, if the layer is frozen, working memory."""
+        shape = parameter.value.shape
+        return self.buffer(f"gradient of {parameter.name}", shape) if self._frozen else parameter.grad
 
     def overwrite(self, dy):
         """Return an array for a gradient of dy's shape: dy itself if nothing else needs it, otherwise a new one."""

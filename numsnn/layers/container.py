@@ -1,6 +1,7 @@
 """Containers: layers that are made of other layers. In a backward pass they call their layers in reverse order."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 from ..errors import ShapeError
@@ -8,7 +9,7 @@ from ..names import choice
 from ..validate import whole
 from . import borders
 from .base import Layer
-from .names import children_names
+from .names import children_names, title
 from .plan import settle_in
 from .shapes import concatenate
 
@@ -61,6 +62,12 @@ class _Container(Layer):
         self.input_shape, self.output_shape = shape, output_shape
 
 
+def _written(key):
+    """Return a slice as it is written between brackets."""
+    ends = ["" if end is None else str(end) for end in (key.start, key.stop, key.step)]
+    return "[" + ":".join(ends if ends[2] else ends[:2]) + "]"
+
+
 class _Stages(NamedTuple):
     """What a chain keeps for its backward pass: its layers, with a `Pair` in place of two fused ones."""
 
@@ -90,6 +97,37 @@ class Sequential(_Container):
             raise ValueError(f"{type(self).__name__}: needs at least one layer")
         self.layers = layers
         self.contain(_name_children(layers))
+
+    def __len__(self):
+        return len(self.layers)
+
+    def __bool__(self):
+        return True  # a network is there, even if it has no layers
+
+    def __iter__(self):
+        return iter(self.layers)
+
+    def __getitem__(self, key) -> Any:
+        """Return a layer by its number or its full name, or a new `Sequential` of the same layers for a slice.
+
+        The new network shares the layers with this one, and with them their parameters.
+
+        Raises:
+            KeyError: there is no layer of this name.
+            IndexError: there is no layer of this number.
+            ValueError: the slice is empty.
+            TypeError: the key is neither a name, nor a number, nor a slice.
+        """
+        if isinstance(key, slice):
+            layers = self.layers[key]
+            if not layers:
+                raise ValueError(f"{title(self)}: there are no layers in {_written(key)}; it has {len(self)}")
+            return Sequential(*layers)
+        if not isinstance(key, Integral):
+            return super().__getitem__(key)
+        if not -len(self) <= key < len(self):
+            raise IndexError(f"{title(self)} has no layer {key}; it has {len(self)} layers")
+        return self.layers[key]
 
     def rebuild(self, chain, part):
         """Return a container like this one, with layers copied by chain (layers that follow one another) or part (a
@@ -122,8 +160,9 @@ class Sequential(_Container):
 
     def propagate(self, dy, need_dx):
         passed = self.kept.passed
-        for k in range(len(passed) - 1, -1, -1):
-            dy = passed[k].backward(dy, need_dx or k > 0)
+        first = self.plan.first_needed(passed, need_dx)
+        for k in range(len(passed) - 1, first - 1, -1):
+            dy = passed[k].backward(dy, need_dx or k > first)
         return dy
 
 

@@ -61,10 +61,11 @@ class _Direct(_Convolution):
 
     def propagate(self, dy, need_dx):
         kernels = self.kernels
-        self.routes["weight"] = kernels.conv2d_backward_weight(
-            pictures(self.kept.x), pictures(dy), self.geometry, self.taps(self.weight.grad), self._active, self.way
-        )
-        if self.offset is not None:
+        if not self.frozen:
+            self.routes["weight"] = kernels.conv2d_backward_weight(
+                pictures(self.kept.x), pictures(dy), self.geometry, self.taps(self.weight.grad), self._active, self.way
+            )
+        if self.offset is not None and not self.frozen:
             kernels.bias_backward(rows(dy), self.offset.grad)
         if not need_dx:
             return None
@@ -264,10 +265,11 @@ class ConvTranspose2d(_Convolution):
     def propagate(self, dy, need_dx):
         kernels = self.kernels
         active = self.sense(pictures(dy))
-        self.routes["weight"] = kernels.conv2d_backward_weight(
-            pictures(dy), pictures(self.kept.x), self.geometry, self.weight.grad, active, self.way
-        )
-        if self.offset is not None:
+        if not self.frozen:
+            self.routes["weight"] = kernels.conv2d_backward_weight(
+                pictures(dy), pictures(self.kept.x), self.geometry, self.weight.grad, active, self.way
+            )
+        if self.offset is not None and not self.frozen:
             kernels.bias_backward(rows(dy), self.offset.grad)
         if not need_dx:
             return None

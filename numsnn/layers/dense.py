@@ -60,10 +60,11 @@ class Linear(Routed):
 
     def propagate(self, dy, need_dx):
         kernels = self.kernels
-        self.routes["weight"] = kernels.linear_backward_weight(
-            rows(self.kept.x), rows(dy), self.weight.grad, self._active, self.way
-        )
-        if self.offset is not None:
+        if not self.frozen:
+            self.routes["weight"] = kernels.linear_backward_weight(
+                rows(self.kept.x), rows(dy), self.weight.grad, self._active, self.way
+            )
+        if self.offset is not None and not self.frozen:
             kernels.bias_backward(rows(dy), self.offset.grad)
         if not need_dx:
             return None

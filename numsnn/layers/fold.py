@@ -34,8 +34,8 @@ def fold(net):
     for layer, source, norm in pairs:
         _take_over(layer, source, norm)
     for layer in folded.walk():
-        if hasattr(layer, "freeze"):
-            layer.freeze()
+        if hasattr(layer, "prepare_once"):
+            layer.prepare_once()
     return folded
 
 

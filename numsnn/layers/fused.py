@@ -24,14 +24,16 @@ class Pair:
         """Return the output of the second layer for x."""
         self.first.enter(x, mode)
         self.first.output = None
-        x, handed = self.first.hand_over(x, mode)
+        x, handed = self.first.hand_over(x, self.first.own_mode(mode))
         self.second.enter(x, mode)
-        self.second.output = self.second.compute(x, mode, handed)
+        self.second.output = self.second.compute(x, self.second.own_mode(mode), handed)
         return self.second.output
 
     def backward(self, dy, need_dx):
         """Return dL/dx for dL/dy. The second layer stores the sums that the first one needs in what it took over."""
-        return self.first.backward(self.second.backward(dy), need_dx)
+        into_first = need_dx or self.first in self.first.plan.learning
+        dy = self.second.backward(dy, into_first)
+        return self.first.backward(dy, need_dx) if into_first else None
 
 
 def stages(layers) -> list:

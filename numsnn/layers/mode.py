@@ -1,7 +1,8 @@
 """The settings of one pass through a network."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -36,6 +37,10 @@ class Mode(Portable):
     seed: int = 0
     lengths: np.ndarray | None = None
     carried: dict | None = None
+
+    def frozen(self) -> Self:
+        """Return the settings for a frozen layer: it computes as at inference, and what it tracks does not change."""
+        return replace(self, training=False, track=False)
 
     def seed_of(self, path: str) -> int:
         """Return the seed of a layer's random numbers in the pass; it differs from layer to layer.

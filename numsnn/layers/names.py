@@ -1,5 +1,7 @@
 """Names of layers. A layer may be part of several networks and has a name in each of them."""
 
+from ..names import nearest
+
 
 def children_names(layers) -> list[tuple]:
     """Return pairs (name, layer). A layer without a name is called after its class, with a number per class.
@@ -26,6 +28,22 @@ def children_names(layers) -> list[tuple]:
 def title(net) -> str:
     """Return the name of a network that is used as a whole."""
     return net.name or type(net).__name__.lower()
+
+
+def find(net, name: str):
+    """Return the layer of a network with this full name.
+
+    Raises:
+        KeyError: there is no layer of this name.
+        TypeError: name is not a string.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{title(net)}: a layer is found by its full name; got {name!r}")
+    known = dict(net.named()[1:])
+    if name not in known:
+        rest = nearest(name, known) or (f"; it has {', '.join(known)}" if known else "; it contains no layers")
+        raise KeyError(f"{title(net)} has no layer {name!r}{rest}")
+    return known[name]
 
 
 def names_of(net) -> list[tuple]:

@@ -14,6 +14,7 @@ from . import borders, moving
 from . import state as arrays
 from .fold import fold
 from .mode import INFERENCE, Mode
+from .names import find
 from .parameter import Parameter
 from .plan import Plan, plan_of
 from .stream import Stream
@@ -34,6 +35,7 @@ class Network(Portable):
     dtype: np.dtype
     input_shape: Any
     own_plan: Plan | None
+    _frozen: bool
     _kernels: Any
 
     @property
@@ -52,6 +54,19 @@ class Network(Portable):
     def built(self) -> bool:
         """Whether the layer knows its shapes and has its parameters."""
         return self.input_shape is not None
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the layer with this full name, such as ``net["conv2d1"]`` or ``net["residual1.branch.lif1"]``.
+
+        Raises:
+            KeyError: there is no layer of this name.
+            TypeError: name is not a string. The layers of a `Sequential` also have numbers.
+        """
+        return find(self, name)
+
+    def __contains__(self, name) -> bool:
+        """Return whether a layer inside this one has this full name, or is this very layer."""
+        return any(name is layer or name == known for known, layer in self.named()[1:])
 
     def children(self) -> list[tuple[str, Layer]]:
         """Return pairs (name, layer) of the layers directly inside this one; none if it is not a container."""
@@ -139,6 +154,39 @@ class Network(Portable):
     def parameters(self) -> list[tuple[str, Parameter]]:
         """Return pairs (full name, `Parameter`) of all trained arrays, with names such as "conv2d1.weight"."""
         return arrays.parameters(self)
+
+    def trainable(self) -> list[tuple[str, Parameter]]:
+        """Return pairs (full name, `Parameter`) of the trained arrays that are not frozen: those that an optimiser
+        updates."""
+        return arrays.trainable(self)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether this layer, or every layer in this network, is frozen."""
+        inside = [layer._frozen for layer in self.walk()]
+        return bool(inside) and all(inside)
+
+    def freeze(self) -> Self:
+        """Exclude this layer, with all layers in it, from training, and return it.
+
+        A frozen layer computes as at inference also in training: it normalises with its running statistics, and does
+        not drop features. Its parameters, statistics and PDA corrections do not change, and its parameters get neither
+        gradients nor weight decay. `backward` computes no more than the other layers need, and ends behind the last
+        layer that still learns. Copies and checkpoints keep the layer frozen.
+
+        A layer that is part of several networks is frozen in all of them.
+        """
+        for layer in self.tree():
+            layer._frozen = True
+            for p in layer.own_parameters():
+                layer.kernels.fill(p.grad, 0)
+        return self
+
+    def unfreeze(self) -> Self:
+        """Let this layer, with all layers in it, learn again, and return it."""
+        for layer in self.tree():
+            layer._frozen = False
+        return self
 
     def statistics(self) -> dict[str, np.ndarray]:
         """Return host copies of all tracked arrays (running moments, PDA corrections) by full name."""

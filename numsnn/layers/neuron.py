@@ -286,8 +286,9 @@ class Neuron(Layer):
         direct = None if self.tracker is None else self.tracker.direct_gradient
         dx = self.gradient(dy.shape) if self.run.stores_potentials else self.overwrite(dy)
         self.run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape))
-        for value in self.constrained:
-            value.collect()
+        if not self.frozen:
+            for value in self.constrained:
+                value.collect()
         return dx
 
     # --- looking inside, saving, moving ---

@@ -167,7 +167,7 @@ class Extended:
             neuron.decay_input,
             direct,
             dx,
-            None if neuron.lateral is None else neuron.lateral.grad,
+            None if neuron.lateral is None else neuron.gradient_of(neuron.lateral),
             _wanted(neuron, values),
             trace.start,
         )
@@ -190,9 +190,9 @@ def _norm(trace):
 
 
 def _wanted(neuron, values):
-    """Return the arrays for the gradients of the learned values."""
+    """Return the arrays for the gradients of the learned values; there are none if the layer is frozen."""
     gradients = [
-        None if value is None or value.parameter is None else value.gradient
+        None if value is None or value.parameter is None or neuron.frozen else value.gradient
         for value in (*values, neuron.threshold, neuron.width)
     ]
     return Wanted(tuple(gradients[:-2]), *gradients[-2:])

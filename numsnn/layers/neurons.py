@@ -336,10 +336,11 @@ class LI(Layer):
             self.leak.natural,
             self.decay_input,
             dx.reshape(shape),
-            self.leak.gradient if self.learn_tau else None,
+            self.leak.gradient if self.learn_tau and not self.frozen else None,
             start,
         )
-        self.leak.collect()
+        if not self.frozen:
+            self.leak.collect()
         return dx
 
     def move(self, kernels, dtype):

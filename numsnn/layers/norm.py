@@ -201,8 +201,8 @@ class BatchNorm(AffineNorm, Tracked):
             Moments(mean, var),
             frozen,
             None if dx is None else dx.reshape(rows),
-            self.gamma.grad,
-            self.beta.grad,
+            self.gradient_of(self.gamma),
+            self.gradient_of(self.beta),
             sums,
         )
         return dx

@@ -69,8 +69,8 @@ class GroupNorm(AffineNorm):
             self._affine(),
             moments,
             dx,
-            self.gamma.grad,
-            self.beta.grad,
+            self.gradient_of(self.gamma),
+            self.gradient_of(self.beta),
         )
         return None if dx is None else dx.reshape(dy.shape)
 

@@ -111,6 +111,7 @@ class BNTT(Tracked):
         x, mean, var, frozen = self.kept
         dx = self.gradient(x.shape) if need_dx else None
         slopes = dy.reshape(x.shape)
+        dgamma, dbeta = self.gradient_of(self.gamma), self.gradient_of(self.beta)
         for t in range(self.steps):
             self.kernels.batchnorm_backward(
                 slopes[t],
@@ -119,8 +120,8 @@ class BNTT(Tracked):
                 Moments(mean[t], var[t]),
                 frozen,
                 None if dx is None else dx[t],
-                self.gamma.grad[t],
-                self.beta.grad[t],
+                dgamma[t],
+                dbeta[t],
             )
         return None if dx is None else dx.reshape(dy.shape)
 
@@ -182,7 +183,7 @@ class TEBN(BatchNorm):
         normalised = self.buffer("y", dy.shape)  # the buffer that the forward pass filled
         slope = self.buffer("slope", dy.shape)
         self.kernels.scale_steps_backward(
-            self._steps(dy), self._steps(normalised), self.p.value, self._steps(slope), self.p.grad
+            self._steps(dy), self._steps(normalised), self.p.value, self._steps(slope), self.gradient_of(self.p)
         )
         return super().propagate(slope, need_dx)
 

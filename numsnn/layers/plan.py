@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from . import borders, carry
-from .fused import stages
+from .fused import Pair, stages
 from .memory import Pool
 from .mode import Mode
 from .names import names_of
@@ -38,11 +38,15 @@ class Plan:
         entered: whether the network was built or used as a whole.
         running: whether a pass is running.
         inspected: whether the last pass kept the results of every layer (`Mode.inspect`).
+        learning: the layers and pairs of fused layers that a backward pass must reach, because it has something to
+            compute in them besides the gradient of their input. After a pass that kept the results of every layer, this
+            is every layer.
     """
 
     def __init__(self, net):
         self.net, self.named, self.pool = net, names_of(net), Pool()
         self.entered = self.running = self.inspected = False
+        self.learning: set = set()
         self._form = None
 
     @cached_property
@@ -98,6 +102,7 @@ class Plan:
             )
         dy = borders.handed_back(net, dy, "dL/dy", net.output_shape)
         self.pool.recall()
+        self.learning = self._learning()
         masks: dict = {}
         for layer, source in self.readers:
             layer.needed = None if self.inspected else source.mask(masks)
@@ -107,6 +112,25 @@ class Plan:
         finally:
             self.running = False
         return net.input_gradient
+
+    def _learning(self):
+        """Return the layers and pairs that the next backward pass must reach."""
+        found = {layer for _, layer in self.named if self.inspected or layer.learns()}
+        for _, layer in reversed(self.named):  # from the inside to the outside
+            if any(child in found for _, child in layer.children()):
+                found.add(layer)
+        pairs = [stage for chain in self.stages.values() for stage in chain if isinstance(stage, Pair)]
+        return found | {pair for pair in pairs if pair.first in found or pair.second in found}
+
+    def first_needed(self, chain, need_dx: bool) -> int:
+        """Return the number of the first layer or pair in a chain that a backward pass must reach; the length of the
+        chain if it must reach none.
+
+        Args:
+            chain: layers that follow one another, with a `Pair` in place of two fused ones.
+            need_dx: whether dL/dx is needed, so that the pass must reach all of them.
+        """
+        return next((k for k, stage in enumerate(chain) if need_dx or stage in self.learning), len(chain))
 
     def enter(self) -> None:
         """Prepare the network to be built or used; the errors are those of `adopt`."""

@@ -88,14 +88,13 @@ class Routed(Layer):
         self._active = self.kernels.active_inputs(x, self.dtype, self._active)
         return self._active
 
-    def freeze(self):
+    def prepare_once(self):
         """Declare that the weights will not change. What the kernels prepare from them is then kept from pass to pass,
         until a pass is stored for training or the weight is another array."""
         self._kept = {}
 
     def kept_weights(self, mode, weight):
-        """Return the dictionary in which the device keeps what it prepares from frozen weights; None if the weights may
-        change."""
+        """Return the dictionary in which the device keeps what it prepares from weights that do not change, or None."""
         if mode.store:
             self._kept = None
         elif self._kept is not None and self._kept_of is not weight:

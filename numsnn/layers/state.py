@@ -9,6 +9,11 @@ def parameters(net) -> list[tuple]:
     return [(f"{name}.{p.name}", p) for name, layer in net.named() for p in layer.own_parameters()]
 
 
+def trainable(net) -> list[tuple]:
+    """See `Layer.trainable`."""
+    return [(f"{name}.{p.name}", p) for name, layer in net.named() if not layer._frozen for p in layer.own_parameters()]
+
+
 def statistics(net) -> dict:
     """See `Layer.statistics`."""
     return {

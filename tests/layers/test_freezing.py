@@ -1,0 +1,169 @@
+"""Frozen layers: nothing in them moves, the gradients of all others stay right, and nothing is computed for nobody."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import numsnn as snn
+from numsnn.layers import TRAINING
+
+SHAPE = (3, 4, 6, 6, 2)
+WIDE = snn.PSG("triangle", width=3.0)  # away from its bounds, so that it moves
+
+
+def network(dropout=0.0):
+    """Fused pairs, a residual block, a concatenation, and all kinds of parameters and statistics."""
+    return snn.Sequential(
+        snn.Conv2d(2, 4, 3, padding=1, bias=True, name="conv1"),
+        snn.BatchNorm(4, name="norm1"),
+        snn.LIF(learn_tau=True, learn_threshold="channel", surrogate=WIDE, pda=True, name="lif1"),
+        snn.Dropout(dropout, name="drop"),
+        snn.Residual(snn.Conv2d(4, 4, 3, padding=1), snn.BatchNorm(4), name="block"),
+        snn.LIF(surrogate=WIDE, pda=snn.PDA(divergence=0.1), name="lif2"),
+        snn.Concat(None, snn.Conv2d(4, 2, 1), name="both"),
+        snn.Flatten(),
+        snn.Linear(6 * 36, 3, name="readout"),
+        name="net",
+    )
+
+
+def built(device="reference", dropout=0.0, batches=2):
+    net = network(dropout).to(device).build(SHAPE)
+    for seed in range(batches):
+        net.forward(draw(seed), TRAINING)
+    return net
+
+
+def draw(seed=7):
+    return np.random.default_rng(seed).normal(0.3, 1, SHAPE).astype(np.float32)
+
+
+def backward(net, mode=TRAINING, need_dx=False):
+    """Run a forward and a backward pass; return the gradients by name."""
+    z = net.forward(draw(), mode)
+    net.backward(np.cos(np.arange(z.size, dtype=net.dtype)).reshape(z.shape), need_dx)
+    return {name: np.array(p.grad) for name, p in net.parameters()}
+
+
+def train(net, batches=3):
+    """Make a few updates of all parameters that are not frozen."""
+    optimizer = snn.optim.AdamW(1e-2, weight_decay=0.1, groups={"bias": {"weight_decay": 0.1}})
+    for seed in range(batches):
+        z = net.forward(draw(seed), replace(TRAINING, seed=seed))
+        net.backward(np.ones_like(z), need_dx=False)
+        optimizer.step(net.kernels, net.trainable())
+
+
+PARTS = ["conv1", "norm1", "lif1", "block", "block.branch.batchnorm1", "lif2", "both", "readout"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_only_what_is_frozen_stays(part, device):
+    net = built(device)
+    net[part].freeze()
+    before = net.state()
+    train(net)
+    after = net.state()
+    for name, value in before.items():
+        assert np.array_equal(value, after[name]) == name.startswith(f"{part}."), name
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_gradients_of_the_rest_are_those_of_the_whole_network(part, device):
+    """In a pass that normalises with running statistics, freezing changes no number of the forward pass."""
+    mode = replace(TRAINING, training=False, track=False)
+    net = built(device)
+    want = backward(net, mode)
+    net[part].freeze()
+    got = backward(net, mode)
+    for name, value in want.items():
+        if name.startswith(f"{part}."):
+            assert not got[name].any(), name
+        else:
+            assert value.any() and np.array_equal(got[name], value), name
+
+
+def test_a_frozen_layer_computes_as_at_inference():
+    net = built(dropout=0.5)
+    net.freeze()
+    trained = np.array(net.forward(draw(), TRAINING))
+    assert np.array_equal(trained, net(draw()))
+    net.unfreeze()
+    trained = np.array(net.forward(draw(), TRAINING))
+    assert not np.array_equal(trained, net(draw()))
+
+
+def test_the_input_gradient_passes_through_frozen_layers():
+    mode = replace(TRAINING, training=False, track=False)
+    net = built()
+    z = net.forward(draw(), mode)
+    want = net.backward(np.ones_like(z)).copy()
+    net.freeze()
+    z = net.forward(draw(), mode)
+    assert want.any() and np.array_equal(net.backward(np.ones_like(z)), want)
+
+
+class Counted:
+    """Kernels that count the calls of every function."""
+
+    def __init__(self, kernels):
+        self.kernels, self.calls = kernels, []
+
+    def __getattr__(self, name):
+        function = getattr(self.kernels, name)
+        if not callable(function):
+            return function
+        return lambda *args, **options: self.calls.append(name) or function(*args, **options)
+
+
+def backward_calls(net, need_dx=False):
+    """Return the kernels of a backward pass."""
+    z = net.forward(draw(), TRAINING)
+    counted = Counted(net.kernels)
+    for layer in net.tree():
+        layer._kernels = counted
+    net.backward(np.ones_like(z), need_dx)
+    return counted.calls
+
+
+def test_a_frozen_prefix_ends_the_backward_pass():
+    net = built()
+    for part in ("conv1", "norm1", "lif1", "drop", "block", "lif2", "both"):
+        net[part].freeze()
+    assert backward_calls(net) == ["linear_backward_weight", "bias_backward"]
+
+
+def test_nothing_runs_if_all_is_frozen():
+    net = built().freeze()
+    assert backward_calls(net) == [] and net.input_gradient is None
+
+
+def test_layers_without_parameters_do_not_prolong_the_pass():
+    net = built()
+    net["conv1"].freeze()
+    assert "conv2d_backward_input" not in backward_calls(snn.Sequential(*net.layers[:3]))
+    net = snn.Sequential(snn.Dropout(0.5), snn.Conv2d(2, 2, 1)).build(SHAPE)
+    assert backward_calls(net) == ["conv2d_backward_weight"]
+
+
+def test_a_frozen_layer_between_others_computes_only_the_input_gradient():
+    net = built()
+    net["readout"].freeze()
+    calls = backward_calls(net)
+    assert "linear_backward_input" in calls and "linear_backward_weight" not in calls
+    assert calls.count("conv2d_backward_weight") == 3
+    net["block"].freeze()
+    assert backward_calls(net).count("conv2d_backward_weight") == 2
+
+
+def test_trainable_and_frozen():
+    net = built()
+    assert net.trainable() == net.parameters() and not net.frozen
+    assert net["both"].freeze() is net["both"] and net["both"].frozen and net["both.conv2d1"].frozen
+    assert [name for name, _ in net.trainable()] == [n for n, _ in net.parameters() if not n.startswith("both.")]
+    assert net["both.conv2d1"].unfreeze().frozen is False and not net["both"].frozen
+    assert net.trainable() == net.parameters()
+    assert net.freeze().frozen and net.trainable() == []
+    assert net.unfreeze() is net and not net.frozen
+    assert not snn.Repeat(3).freeze().frozen  # there is nothing in it that could be frozen

@@ -6,6 +6,9 @@ from itertools import zip_longest
 
 import numpy as np
 
+from ..layers.carry import need_declarations
+from ..validate import whole
+
 
 def part(owner, what, given, kind, default=None):
     """Return a part of a trainer, or default() for None; refuse an object that is not of this class."""
@@ -16,6 +19,18 @@ def part(owner, what, given, kind, default=None):
         name = ".".join([*home[:2], kind.__name__]) if home[0] == "numsnn" else kind.__name__
         raise TypeError(f"{owner}: {what} must be a {name}; got {given!r}")
     return given
+
+
+def checked_truncate(net, truncate, accumulate):
+    """Return the number of steps per chunk, or None; refuse a network or setting for which chunks have no meaning."""
+    if truncate is None:
+        return None
+    if net.takes_pictures:
+        raise ValueError("Trainer: truncate needs inputs with a time axis; this network begins with a Repeat")
+    if accumulate > 1:
+        raise ValueError("Trainer: accumulate cannot be used with truncate, which updates after every chunk")
+    need_declarations(net, "Trainer: truncate")
+    return whole("Trainer: truncate", truncate)
 
 
 def first_bad(net):

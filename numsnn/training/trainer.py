@@ -13,7 +13,6 @@ import numpy as np
 from ..data import Batch, Loader
 from ..errors import DeviceMemoryError
 from ..layers import Layer
-from ..layers.carry import need_declarations
 from ..losses import Loss, RateCrossEntropy
 from ..metrics import Metric, Readout
 from ..names import choice
@@ -24,7 +23,7 @@ from . import run_state
 from .batch_step import BatchStep
 from .best import Best
 from .callbacks import Callback
-from .checks import part, writable_folder
+from .checks import checked_truncate, part, writable_folder
 from .evaluation import Evaluation, Tally, evaluate, predict
 from .history import History, MetricsLog
 from .interrupt import DelayedInterrupt
@@ -104,13 +103,7 @@ class Trainer:
         self.loop = Loop(self.net, optimizer, self.seed, self.clip_norm)
         self.batch_size = whole("Trainer: batch_size", batch_size)
         self.accumulate = whole("Trainer: accumulate", accumulate)
-        self.truncate = None if truncate is None else whole("Trainer: truncate", truncate)
-        if self.truncate is not None:
-            if net.takes_pictures:
-                raise ValueError("Trainer: truncate needs inputs with a time axis; this network begins with a Repeat")
-            if self.accumulate > 1:
-                raise ValueError("Trainer: accumulate cannot be used with truncate, which updates after every chunk")
-            need_declarations(net, "Trainer: truncate")
+        self.truncate = checked_truncate(self.net, truncate, self.accumulate)
         self.save_every = at_least("Trainer: save_every", save_every, 0)
         self.on_batch, self.on_epoch = on_batch, on_epoch
         self.callbacks = [part("Trainer", "a callback", callback, Callback) for callback in callbacks]
@@ -144,7 +137,7 @@ class Trainer:
     # --- training ---
 
     def fit(
-        self, train, valid=None, test=None, epochs: int = 10, resume: bool | str = False, progress: bool = True
+        self, train, valid=None, epochs: int = 10, resume: bool | str = False, progress: bool = True, test=None
     ) -> History:
         """Train for a number of epochs.
 
@@ -155,13 +148,13 @@ class Trainer:
             train: a `numsnn.data.Dataset` or another source of batches; or a tuple (x, y) of arrays, samples first.
             valid: the same, for validation: evaluated after every epoch, it chooses the best epoch by the first metric
                 (of equal epochs, the one with the lower loss). Default None: no epoch is chosen.
-            test: the same, evaluated once at the end, with the network of the chosen epoch (without `valid`: of the
-                last epoch). The result is in ``trainer.test``. Default None.
             epochs: length of the run, which the schedule depends on. Default 10.
             resume: True continues from last.h5 in the folder of the run, with the same result, bit for bit, as without
                 the interruption; data, epochs and settings must be those of the run. "changes" also continues if they
                 differ, and says what is different. Without this file the run starts from the beginning. Default False.
             progress: show one progress bar per epoch with loss, metrics and samples per second. Default True.
+            test: like `valid`, but evaluated once at the end, with the network of the chosen epoch (without `valid`: of the
+                last epoch). The result is in ``trainer.test``. Default None.
 
         Returns:
             the history: per epoch "epoch", "train_loss", "valid_loss", "train_" and "valid_" with the name of each
@@ -265,9 +258,8 @@ class Trainer:
 
     def _place(self):
         """Return the position in the run, and what was saved last."""
-        good = "no checkpoint was written (give the Trainer a folder: out=...)"
-        if self.out is not None:
-            good = f"the last good checkpoint is {self.out / LAST}"
+        none = "no checkpoint was written (give the Trainer a folder: out=...)"
+        good = none if self.out is None else f"the last good checkpoint is {self.out / LAST}"
         return f"epoch {self.epoch + 1}, batch {self.batch + 1} (step {self.optimizer.steps + 1})", good
 
     def _finish_epoch(self, valid, batches):
@@ -280,11 +272,7 @@ class Trainer:
         self.running = run_state.new_epoch()
         if valid is not None:
             metrics |= self._validate(valid)
-        metrics |= {
-            "seconds": run["seconds"],
-            "learning_rate": self.optimizer.lr * factor,
-            "widths": self.widths(),
-        }
+        metrics |= {"seconds": run["seconds"], "learning_rate": self.optimizer.lr * factor, "widths": self.widths()}
         self.schedule.observe(metrics)
         ends = [callback.on_epoch(self, metrics) for callback in self.callbacks]
         if self.on_epoch is not None:

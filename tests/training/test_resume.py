@@ -10,7 +10,7 @@ import time
 import pytest
 
 import numsnn as snn
-from numsnn.training.trainer import BEST, LAST
+from numsnn.training.run_state import BEST, LAST
 
 EPOCHS = 2
 BATCHES = 5  # batches of 64 from 300 samples

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import numsnn as snn
-from numsnn.training.trainer import BEST, LAST, METRICS
+from numsnn.training.run_state import BEST, LAST, METRICS
 
 KEYS = {
     "epoch",
     "train_loss",
     "train_accuracy",
-    "test_loss",
-    "test_accuracy",
+    "valid_loss",
+    "valid_accuracy",
     "seconds",
     "learning_rate",
     "widths",
@@ -25,7 +25,7 @@ def test_it_learns_and_reports(digits, small_trainer, tmp_path):
     history = trainer.fit(*digits, epochs=4, progress=False)
     assert [metrics["epoch"] for metrics in history] == [1, 2, 3, 4]
     assert all(metrics.keys() == KEYS for metrics in history)
-    assert history[-1]["test_accuracy"] > 0.8 > history[0]["test_accuracy"]
+    assert history[-1]["valid_accuracy"] > 0.8 > history[0]["valid_accuracy"]
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert json.loads(json.dumps(history)) == history
     lines = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
@@ -33,7 +33,7 @@ def test_it_learns_and_reports(digits, small_trainer, tmp_path):
     names = {"lif1", "residual1.branch.lif1", "lif2"}
     assert history[-1]["widths"].keys() == names
     assert any(abs(width - 1) > 0.01 for width in history[-1]["widths"].values())
-    best = max(metrics["test_accuracy"] for metrics in history)
+    best = max(metrics["valid_accuracy"] for metrics in history)
     net = snn.load(tmp_path / BEST)
     assert snn.Trainer(net).evaluate(digits[1]).accuracy == best
     assert snn.load(tmp_path / LAST).state().keys() == net.state().keys()
@@ -57,7 +57,7 @@ def test_plain_arrays_and_no_test_data(small_trainer):
     rng = np.random.default_rng(0)
     x, y = rng.random((40, 8, 8, 1)).astype(np.float32), rng.integers(0, 10, 40)
     history = small_trainer().fit((x, y), epochs=1, progress=False)
-    assert history[0]["test_accuracy"] is None
+    assert history[0].keys() == {key for key in KEYS if not key.startswith("valid")}
 
 
 def test_on_epoch_can_end_the_run(digits, small_trainer):

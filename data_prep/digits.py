@@ -6,8 +6,9 @@ The source is the 1,797 pictures of 8 x 8 pixels, with values from 0 to 16, of s
 the test part of UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998, CC BY 4.0).
 
 The file holds x_train ``[1437, 8, 8, 1]``, y_train ``[1437]``, x_test ``[360, 8, 8, 1]`` and y_test ``[360]``, all
-uint8, each part in the order of the source. The same source gives the same file, byte for byte, with the same version
-of zlib, because np.savez_compressed writes no time stamp.
+uint8, each part in the order of the source. The parts are stratified by class (`numsnn.data.samples.stratified`). The
+same source gives the same file, byte for byte, with the same version of zlib, because np.savez_compressed writes no
+time stamp.
 """
 
 from __future__ import annotations
@@ -22,32 +23,6 @@ import numpy as np
 N_TEST = 360
 SEED = 0
 DEFAULT_OUT = Path(__file__).resolve().parents[1] / "numsnn" / "data" / "files" / "digits.npz"
-
-
-def split(y: np.ndarray, n_test: int, seed: int) -> np.ndarray:
-    """Choose the samples for testing, stratified by class.
-
-    Each class gives its share ``n_test * count / N``, rounded down. The samples that are then missing come from the
-    classes with the largest remainders; of equal remainders the smaller label comes first. The samples of a class are
-    the first ones of a random permutation. Permutations are drawn in the order of the labels from
-    ``np.random.default_rng(seed)``.
-
-    Args:
-        y: ``[N]`` labels.
-        n_test: number of samples for testing.
-        seed: determines the permutations.
-
-    Returns:
-        whether each sample is for testing, boolean ``[N]``.
-    """
-    labels, counts = np.unique(y, return_counts=True)
-    share, remainder = np.divmod(n_test * counts, len(y))
-    share[np.argsort(-remainder, kind="stable")[: n_test - share.sum()]] += 1
-    rng = np.random.default_rng(seed)
-    mask = np.zeros(len(y), bool)
-    for label, n in zip(labels, share, strict=True):
-        mask[rng.permutation(np.flatnonzero(y == label))[:n]] = True
-    return mask
 
 
 def write_npz(out: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -81,13 +56,15 @@ def main() -> None:
     except ImportError:
         sys.exit('digits.py: scikit-learn is missing: pip install "numsnn[prep]"')
 
+    from numsnn.data.samples import stratified
+
     source = load_digits()
     x = source.images.astype(np.uint8)[..., None]
     y = source.target.astype(np.uint8)
     if x.shape != (1797, 8, 8, 1) or x.max() > 16 or not np.array_equal(x[..., 0], source.images):
         sys.exit(f"digits.py: expected 1797 pictures of 8 x 8 whole numbers 0..16; got {x.shape}")
 
-    test = split(y, N_TEST, SEED)
+    test = stratified(y, N_TEST, np.random.default_rng(SEED))
     if out.suffix == ".h5":
         write_store(out, x, y, test)
     else:

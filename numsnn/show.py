@@ -6,7 +6,7 @@ import numpy as np
 
 from . import config as configuration
 from . import data
-from .data.stored import Recordings
+from .data.recordings import Recordings
 from .files import replacing
 from .names import choice
 from .validate import whole

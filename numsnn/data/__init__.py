@@ -16,8 +16,10 @@ from .dataset import Dataset, as_dataset
 from .events import Events
 from .frames import Frames, to_frames
 from .loader import Loader
+from .recordings import Recordings
+from .samples import concat
+from .saving import save
 from .store import open_store as open
-from .store import save
 
 __all__ = [
     "Augmented",
@@ -26,8 +28,10 @@ __all__ = [
     "Events",
     "Frames",
     "Loader",
+    "Recordings",
     "as_dataset",
     "available",
+    "concat",
     "load",
     "load_recordings",
     "open",

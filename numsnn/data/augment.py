@@ -35,7 +35,7 @@ from .augment_events import (
 )
 from .batch import Batch
 from .compiled import compiled
-from .samples import Samples, checked_rows
+from .samples import Samples, checked_rows, concat
 
 _STREAM = 0x6175676D656E74  # "augment": no other use of the same seed may draw the same random numbers
 _SHARED = (
@@ -62,6 +62,8 @@ class Augmented(Samples):
         ValueError: the seed is not such a number, or a change of events comes after a change of frames.
     """
 
+    alike = (*Samples.alike, "sample_shape", "described")
+
     def __init__(self, source, changes: Sequence, seed: int = 0) -> None:
         self.source, self.changes, self.seed, self.epoch = source, tuple(changes), whole("Augmented: seed", seed, 0), 0
         self._events = [change for change in self.changes if isinstance(change, EventChange)]
@@ -72,6 +74,9 @@ class Augmented(Samples):
         if list(self.changes) != self._events + self._frames:
             raise ValueError("Augmented: changes of events must come before those of frames")
 
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.source)
@@ -81,9 +86,25 @@ class Augmented(Samples):
             return getattr(self.source, name)
         raise AttributeError(f"Augmented has no attribute {name!r}")
 
+    @property
+    def described(self) -> tuple[str, int, int]:
+        """Changes, seed and epoch."""
+        return repr(self.changes), self.seed, self.epoch
+
+    def _take(self, rows):
+        self.source = self.source.select(rows)
+
+    def _join(self, parts):
+        self.source = concat(*(part.source for part in parts))
+
+    def _relabel(self, table, classes):
+        source = self.source._twin()
+        source._relabel(table, classes)
+        self.source, self.y, self.classes = source, source.y, classes
+
     def at_epoch(self, epoch: int) -> Augmented:
         """Return this source with the random numbers of another epoch."""
-        other = Augmented(self.source, self.changes, self.seed)
+        other = self._twin()
         other.epoch = int(epoch)
         return other
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from . import digits_dvs
 from .dataset import Dataset
 from .formats import read_idx
 from .frames import Frames
-from .stored import Recordings
+from .recordings import Recordings
 
 _FILES = Path(__file__).parent / "files"
 _TEN_DIGITS = tuple("0123456789")
@@ -128,9 +129,15 @@ def load_recordings(name: str) -> tuple[Recordings, Recordings]:
 
 
 def _digits_dvs(
-    steps: int = 10, by: str = "time", duration: int | None = None, pool: int = 1, binary: bool = False
+    steps: int | None = 10,
+    by: str = "time",
+    duration: int | None = None,
+    pool: int = 1,
+    binary: bool = False,
+    start: int | None = None,
 ) -> tuple[Frames, Frames]:
-    return digits_dvs.frames(*_digits(), steps=steps, by=by, duration=duration, pool=pool, binary=binary)
+    frames = functools.partial(digits_dvs.frames, steps=steps, by=by, duration=duration, pool=pool)
+    return frames(*_digits(), binary=binary, start=start)
 
 
 _BUILTIN: dict[str, Callable[..., tuple[Any, Any]]] = {

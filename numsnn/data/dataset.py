@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike
 from ..validate import positive
 from .batch import Batch
 from .samples import Samples, checked_rows
-from .targets import NO_LABEL, checked_lengths, checked_targets, checked_weights, real_array
+from .targets import NO_LABEL, checked_lengths, checked_targets, checked_weights, need_label, real_array
 
 # The search for NaN and inf looks at this number of elements at a time, so that its temporary arrays take a few MiB.
 _CHUNK = 1 << 20
@@ -63,6 +62,8 @@ class Dataset(Samples):
             positive. The message names the first wrong element.
     """
 
+    alike = (*Samples.alike, "scale", "timed", "sample_shape")
+
     def __init__(
         self,
         x: ArrayLike,
@@ -83,19 +84,15 @@ class Dataset(Samples):
         self.x = _checked_samples(x, y, self.scale, owner, self.timed)
         n, steps = len(self.x), self.x.shape[1] if self.timed else None
         self.lengths = checked_lengths(lengths, n, steps, owner)
-        found = checked_targets(y, n, steps, classes, target, per_step, self.lengths, owner)
+        found = checked_targets(y, n, steps, classes, target, per_step, owner)
+        need_label(found, self.lengths, owner)
         self.y, self.target, self.per_step, self.classes = found
         self.weights = checked_weights(weights, n, owner)
         self._freeze()
 
     def _freeze(self) -> None:
-        for array in (self.x, self.y, self.lengths, self.weights):
-            if array is not None:
-                array.flags.writeable = False
-
-    def __setstate__(self, state: dict) -> None:
-        vars(self).update(state)
-        self._freeze()  # a copied array is writeable again
+        super()._freeze()
+        self.x.flags.writeable = False
 
     @classmethod
     def padded(cls, sequences: Sequence[ArrayLike], y: Any, **options: Any) -> Dataset:
@@ -139,29 +136,17 @@ class Dataset(Samples):
         """Shape of one sample: ``(H, W, C)`` or ``(F,)``; the shape of a timed sample begins with T."""
         return self.x.shape[1:]
 
-    def select(self, indices: ArrayLike) -> Dataset:
-        """Return the samples with these indices, in this order, as a new Dataset with the same classes, name and scale.
+    def _take(self, rows):
+        self.x = self.x[rows]
 
-        Args:
-            indices: ``[n]`` whole numbers, or a boolean mask ``[N]``, that select at least one sample.
-
-        Raises:
-            TypeError: the indices are neither whole numbers nor a boolean mask.
-            ValueError: no sample is selected.
-            IndexError: an index is out of range, or the mask has another length.
-        """
-        rows = checked_rows(indices, len(self), "Dataset.select")
-        part = copy.copy(self)
-        part.x, part.y = self.x[rows], self.y[rows]
-        part.lengths, part.weights = (None if own is None else own[rows] for own in (self.lengths, self.weights))
-        part._freeze()
-        return part
+    def _join(self, parts):
+        self.x = np.concatenate([part.x for part in parts])
 
     def batch(self, indices: ArrayLike) -> Batch:
         """Return the pair ``(x, y)`` of the samples with these indices, with their lengths and weights.
 
         Args:
-            indices: as for `select`.
+            indices: ``[n]`` whole numbers, or a boolean mask ``[N]``, that select at least one sample.
 
         Returns:
             x ``[n, *sample_shape]`` float32, multiplied by `scale`, or ``[T, n, ...]`` for timed samples; and y ``[n,

@@ -10,15 +10,15 @@ import numpy as np
 from .dataset import Dataset
 from .dvs import Sensor, saccades
 from .frames import Frames
-from .store import pack
-from .stored import RecordingsInMemory
+from .recordings import Recordings, pack
+from .stored import EventsInMemory
 
 SIZE = (20, 20)
 STEP = 1000
 PLACES = ((-2.0, -2.0), (0.0, 2.0), (2.0, -2.0), (-2.0, -2.0))
 
 
-def simulate(digits: Dataset, name: str, first: int = 0) -> RecordingsInMemory:
+def simulate(digits: Dataset, name: str, first: int = 0) -> Recordings:
     """Return recordings of pictures ``[N, 8, 8, 1]`` that move before a sensor of 20x20 pixels.
 
     Each pixel of a picture covers 2x2 pixels of the sensor. A recording has three saccades of 100 ms each. It is the
@@ -37,11 +37,10 @@ def simulate(digits: Dataset, name: str, first: int = 0) -> RecordingsInMemory:
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         columns = pack(pool.map(record, range(len(digits))), SIZE, 2)
-    address, time, lengths, start = (columns[key] for key in ("address", "time", "lengths", "start"))
-    return RecordingsInMemory(address, time, lengths, start, digits.y, digits.classes, SIZE, 2, name)
+    return Recordings.placed(EventsInMemory(columns, SIZE, 2, name), digits, name)
 
 
-def recordings(train: Dataset, test: Dataset) -> tuple[RecordingsInMemory, RecordingsInMemory]:
+def recordings(train: Dataset, test: Dataset) -> tuple[Recordings, Recordings]:
     """Return both parts of the digits as recordings."""
     return simulate(train, "digits-dvs train"), simulate(test, "digits-dvs test", len(train))
 

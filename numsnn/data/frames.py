@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +13,7 @@ from ..validate import whole
 from .batch import Batch
 from .compiled import compiled
 from .events import Events
-from .samples import Samples, checked_rows
+from .samples import Samples, checked_rows, concat
 
 BY = ("time", "events")
 
@@ -24,8 +25,9 @@ class Frames(Samples):
     numbers are counts of events.
 
     Args:
-        recordings: a `numsnn.data.stored.Recordings`.
-        steps: T, the number of frames per recording. Default 10.
+        recordings: a `numsnn.data.Recordings`.
+        steps: T, the number of frames per recording. Default 10. None needs `duration`: T is the number of frames of
+            the longest recording, and `lengths` holds those of each recording (at least 1).
         by: "time" (default) divides a recording into T intervals of equal duration; "events" divides it into T
             intervals with equal numbers of events (if the number is not divisible by T, the first intervals have one
             event more).
@@ -34,31 +36,46 @@ class Frames(Samples):
         pool: the events of squares of pool x pool pixels (of `pool` neighbouring pixels for a sensor with one row) are
             counted together. Pixels at the lower and right border that do not fill a square are left out. Default 1.
         binary: store 1 for a pixel with at least one event, instead of the number of events. Default False.
+        start: microseconds at which the first frame begins, for all recordings alike, instead of at their first events;
+            needs `duration`. Earlier events are left out. Default None.
+
+    Attributes:
+        recordings: the recordings.
+        steps, binary: the arguments; steps is T.
+        options: the arguments after the recordings, by name.
+        y, target, per_step, classes, name, lengths, weights: as in `numsnn.data.samples.Samples`.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: an argument is out of range, or T is not the number of steps of targets per step.
     """
 
     timed = True
     scale = 1.0
+    alike = (*Samples.alike, "sample_shape", "options")
 
     def __init__(
         self,
         recordings,
-        steps: int = 10,
+        steps: int | None = 10,
         by: str = "time",
         duration: int | None = None,
         pool: int = 1,
         binary: bool = False,
+        start: int | None = None,
     ) -> None:
-        self.recordings = recordings
-        self.binner = Binner(recordings.size, recordings.polarities, steps, by, duration, pool)
+        self.recordings, self.lengths = recordings, None
+        if steps is None:
+            self.lengths = _lengths(recordings, duration, start)
+            steps = int(self.lengths.max())
+        self.binner = Binner(recordings.size, recordings.polarities, steps, by, duration, pool, start)
         self.steps, self.binary = self.binner.steps, bool(binary)
+        self.options = {"steps": self.steps, "by": by, "duration": duration, "pool": pool, "binary": self.binary}
+        self.options["start"] = start
         self.y, self.target, self.per_step = recordings.y, recordings.target, recordings.per_step
-        self.classes, self.name = recordings.classes, recordings.name
-        self.lengths, self.weights = None, recordings.weights
+        self.classes, self.name, self.weights = recordings.classes, recordings.name, recordings.weights
         if self.per_step and self.y.shape[1] != self.steps:
             raise ValueError(f"frames: {self.name!r} has targets of {self.y.shape[1]} steps; got steps={self.steps}")
+        self._freeze()
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.sample_shape))
@@ -68,6 +85,17 @@ class Frames(Samples):
     def sample_shape(self) -> tuple[int, ...]:
         """``(T, H, W, P)`` or ``(T, W * P)``."""
         return self.binner.shape
+
+    def _take(self, rows):
+        self.recordings = self.recordings.select(rows)
+
+    def _join(self, parts):
+        self.recordings = concat(*(part.recordings for part in parts))
+
+    def _relabel(self, table, classes):
+        recordings = self.recordings._twin()
+        recordings._relabel(table, classes)
+        self.recordings, self.y, self.classes = recordings, recordings.y, classes
 
     def batch(self, indices: ArrayLike, edit: Callable[[int, Events], Events] | None = None) -> Batch:
         """Return the pair ``(x, y)`` of the recordings with these indices: x ``[T, n, ...]`` float32, y ``[n, ...]``.
@@ -80,12 +108,16 @@ class Frames(Samples):
         rows = checked_rows(indices, len(self), f"{self.name}: batch")
         steps, *shape = self.sample_shape
         x = np.zeros((steps, len(rows), *shape), np.float32)
+        # Packed times count from the recording's first event, those of Events from the sensor's zero.
+        starts = None if self.binner.start is None or edit is not None else self.recordings.start
         for place, index in enumerate(rows):
             if edit is None:
                 address, time = self.recordings.packed(int(index))
+                first = 0 if starts is None else -int(starts[index])
             else:
                 address, time = self.binner.addresses(edit(int(index), self.recordings.events(int(index))))
-            self.binner.count(address, time, x, place)
+                first = 0
+            self.binner.count(address, time, x, place, first)
         if self.binary:
             np.minimum(x, 1, out=x)
         return self._batch(x, rows)
@@ -105,13 +137,34 @@ class Frames(Samples):
         return Dataset(x, self.y, self.classes or None, self.name, timed=True, **known)
 
 
+def _lengths(recordings, duration, start) -> np.ndarray:
+    """Return the number of frames that each recording fills, ``[N]``, at least 1."""
+    if duration is None:
+        raise ValueError("frames: steps=None needs a duration, the microseconds per frame")
+    last = recordings.durations()
+    if start is not None:
+        last = last + recordings.start - whole_time(start)
+    return np.maximum(last // whole("frames: duration", duration) + 1, 1)
+
+
 def to_frames(
-    events: Events, steps: int = 10, by: str = "time", duration: int | None = None, pool: int = 1
+    events: Events,
+    steps: int | None = 10,
+    by: str = "time",
+    duration: int | None = None,
+    pool: int = 1,
+    start: int | None = None,
 ) -> np.ndarray:
     """Return the frames of one recording, ``[T, H, W, P]`` or ``[T, W * P]`` float32; arguments and errors as for
     `Frames`.
     """
-    binner = Binner(events.size, events.polarities, steps, by, duration, pool)
+    if steps is None:
+        if duration is None:
+            raise ValueError("frames: steps=None needs a duration, the microseconds per frame")
+        first = (int(events.t[0]) if len(events) else 0) if start is None else start
+        last = int(events.t[-1]) if len(events) else first
+        steps = max(1, (last - first) // whole("frames: duration", duration) + 1)
+    binner = Binner(events.size, events.polarities, steps, by, duration, pool, start)
     x = np.zeros((binner.shape[0], 1, *binner.shape[1:]), np.float32)
     binner.count(*binner.addresses(events), x, 0)
     return x[:, 0]
@@ -120,10 +173,13 @@ def to_frames(
 class Binner:
     """Counts the events of a sensor into frames; the arguments are those of `Frames`."""
 
-    def __init__(self, size, polarities, steps, by="time", duration=None, pool=1) -> None:
+    def __init__(self, size, polarities, steps, by="time", duration=None, pool=1, start=None) -> None:
         for name, value in (("steps", steps), ("pool", pool), ("duration", 1 if duration is None else duration)):
             whole(f"frames: {name}", value)
         choice("frames: by", by, BY)
+        if start is not None and duration is None:
+            raise ValueError("frames: start needs a duration, the microseconds per frame")
+        self.start = None if start is None else whole_time(start)
         height, width = size
         pooled = (1 if height == 1 else height // pool, width // pool)
         if 0 in pooled:
@@ -153,31 +209,44 @@ class Binner:
         _address(events.x, events.y, events.p, self.size[1], self.polarities, address)
         return address, events.t
 
-    def edges(self, time: np.ndarray) -> np.ndarray:
+    def edges(self, time: np.ndarray, zero: int = 0) -> np.ndarray:
         """Return ``[T + 1]`` positions in the sorted times: the first event of each frame, and the end of the last
         frame.
+
+        Args:
+            time: ``[M]`` sorted times.
+            zero: the sensor's zero, from which `start` counts, on the clock of `time`. Default 0.
         """
         n, steps = len(time), self.steps
         if self.duration is None and self.by == "events":
             size, more = divmod(n, steps)
             return np.arange(steps + 1) * size + np.minimum(np.arange(steps + 1), more)
         first = int(time[0]) if n else 0
+        if self.start is not None:
+            first = zero + self.start
         if self.duration is not None:
             borders = [first + k * self.duration for k in range(steps + 1)]
         else:
             span = int(time[-1]) - first + 1 if n else 0
             borders = [first - (-k * span // steps) for k in range(steps + 1)]
         found = np.empty(steps + 1, np.int64)
-        _search(time, np.array([min(border, 2**62) for border in borders], np.int64), found)
+        _search(time, np.array([max(-(2**62), min(border, 2**62)) for border in borders], np.int64), found)
         return found
 
-    def count(self, address: np.ndarray, time: np.ndarray, x: np.ndarray, place: int) -> None:
-        """Add the events to ``x[:, place]``; x is ``[T, n, ...]`` float32 in C order."""
+    def count(self, address: np.ndarray, time: np.ndarray, x: np.ndarray, place: int, zero: int = 0) -> None:
+        """Add the events to ``x[:, place]``; x is ``[T, n, ...]`` float32 in C order, zero as for `edges`."""
         frames = x.reshape(self.steps, x.shape[1], -1)
         if self._table is None:
-            _count(address, self.edges(time), frames, place)
+            _count(address, self.edges(time, zero), frames, place)
         else:
-            _count_pooled(address, self.edges(time), self._table, frames, place)
+            _count_pooled(address, self.edges(time, zero), self._table, frames, place)
+
+
+def whole_time(start) -> int:
+    """Return a time in microseconds, which may be negative, or raise ValueError."""
+    if isinstance(start, bool) or not isinstance(start, Integral):
+        raise ValueError(f"frames: start must be a whole number of microseconds; got {start!r}")
+    return int(start)
 
 
 @compiled

@@ -30,7 +30,8 @@ import numpy as np
 
 from ..files import write_file
 from .events import Events
-from .store import FORMAT, open_store, pack, writing
+from .recordings import pack
+from .store import FORMAT, open_store, writing
 
 STRETCH = 250
 """Recordings per job of `stretches`."""
@@ -278,11 +279,11 @@ def _summary(plan, out, skipped, seconds):
             counts = np.bincount(samples.y, minlength=len(plan.classes))
             line = f"  {part}: {len(samples)} samples, {counts.min()} to {counts.max()} per class"
             if plan.kind == "events":
-                events = int(samples.offset[-1])
+                events = int(samples.counts().sum())
                 line += f", {events:,} events, {events / len(samples):.0f} per recording"
             lines.append(line)
         if plan.kind == "events":
-            total = sum(int(samples.offset[-1]) for samples in store.parts.values())
+            total = sum(int(samples.counts().sum()) for samples in store.parts.values())
             rest = f"{size / max(1, total):.2f} bytes per event, {total / seconds / 1e6:.2f} million events per second"
         else:
             total = sum(map(len, store.parts.values()))

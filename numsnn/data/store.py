@@ -9,6 +9,13 @@
                    /PART/offset   [N + 1] position of the first event of each recording, and M
                    /PART/start    [N] microseconds at the first event
 
+A store with other targets than one class per sample, with lengths or with weights is of format 2, which adds:
+
+    attributes     target ("class", "labels" or "values") and per_step
+    /PART/y        [N, ...], or [N, T, ...] per step; -1 stands for a step without a label
+    /PART/lengths  [N] steps of each sequence; this and the next array may be missing
+    /PART/weights  [N] weights of the samples in a loss
+
 Integers have the smallest type that can hold them. Arrays are divided into chunks, and HDF5's own filters, which every
 HDF5 library can read, shuffle their bytes, compress them and add checksums. The same samples give the same file, byte
 for byte.
@@ -28,27 +35,29 @@ import numpy as np
 
 from ..files import replacing
 from ..names import choice
-from .events import Events
+from ..validate import flag, positive
+from .events import checked_size
 from .formats import FormatError
 from .formats.hdf5 import opened
-from .stored import Recordings, StoredSamples
+from .recordings import Recordings, pack
+from .stored import EventArrays, SampleArrays, StoredSamples, read_rows
+from .targets import TARGETS, checked_lengths, checked_targets, checked_weights
 
 FORMAT = "numsnn data 1"
+FORMATS = (FORMAT, "numsnn data 2")
 KINDS = ("pictures", "sequences", "events")
 PARTS = ("train", "valid", "test")
 CHUNK_BYTES = 16384
 """Bytes per chunk of pictures. Chunks are small because a shuffled order reads a whole chunk for a single picture."""
 CHUNK_EVENTS = 16384
 FILTERS = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
-LONGEST = 2**32 - 1
-"""Longest duration of a recording in microseconds (71 minutes), because times are stored as uint32."""
 MEMORY = 256 << 20
 
 
 class Store:
     """An open store: ``store["train"]`` or ``store.train`` is one of its parts.
 
-    Parts are `numsnn.data.stored.StoredSamples` or `numsnn.data.stored.Recordings`.
+    Parts are `numsnn.data.stored.StoredSamples` or `numsnn.data.Recordings`.
     """
 
     def __init__(self, file, path: str, memory: int) -> None:
@@ -56,8 +65,7 @@ class Store:
         self.about = _header(file, path)
         self.kind, self.name, self.source = (self.about[key] for key in ("kind", "name", "source"))
         self.classes = tuple(self.about["classes"])
-        maker: Any = Recordings if self.kind == "events" else StoredSamples
-        self.parts = {part: maker(file[part], self.about, path, memory) for part in PARTS if part in file}
+        self.parts = {part: _part(file[part], self.about, path, memory) for part in PARTS if part in file}
         if not self.parts:
             raise FormatError(path, 0, f"the store holds none of the parts {', '.join(PARTS)}")
 
@@ -73,7 +81,7 @@ class Store:
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{part} {len(samples)}" for part, samples in self.parts.items())
-        return f"Store({self.name!r}: {self.kind}, {parts}; {len(self.classes)} classes)"
+        return f"Store({self.name!r}: {self.kind}, {parts}; {next(iter(self.parts.values()))._described()})"
 
     def __reduce__(self):
         return open_store, self._origin
@@ -111,20 +119,47 @@ def open_store(path: str | os.PathLike[str], memory: int = MEMORY) -> Store:
 
 def _header(file, path):
     """Return the attributes after checking them."""
-    if file.attrs.get("format") != FORMAT:
-        found = file.attrs.get("format")
-        raise FormatError(path, 0, f"not a store of numsnn: its format is {found!r}, expected {FORMAT!r}")
+    found = file.attrs.get("format")
+    if not isinstance(found, str) or found not in FORMATS:
+        wanted = " or ".join(map(repr, FORMATS))
+        raise FormatError(path, 0, f"not a store of numsnn: its format is {found!r}, expected {wanted}")
     about = {key: value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()}
     try:
         about["classes"] = json.loads(about["classes"])
         about["size"] = tuple(int(side) for side in about["size"])
         good = about["kind"] in KINDS and all(isinstance(name, str) for name in about["classes"])
         good = good and all(key in about for key in ("name", "source", "scale", "polarities"))
+        about["target"], about["per_step"] = about.get("target", "class"), bool(about.get("per_step", False))
+        good = good and about["target"] in TARGETS
     except (KeyError, ValueError, TypeError) as error:
         raise FormatError(path, 0, f"the attributes of the store are damaged: {error!r}") from error
     if not good:
         raise FormatError(path, 0, "the attributes of the store are damaged")
     return about
+
+
+def _part(group, about, path, memory):
+    """Return a part of a store after checking its targets."""
+    if "y" not in group:
+        raise FormatError(path, 0, f"the store has no array {group.name}/y")
+    y = read_rows(group["y"], slice(None), path)
+    if not y.ndim or not len(y):
+        raise FormatError(path, 0, f"{group.name}/y must hold at least one label")
+    events = about["kind"] == "events"
+    arrays: Any = (EventArrays if events else SampleArrays)(group, about, path, memory)
+    steps = arrays.sample_shape[0] if about["kind"] == "sequences" else None
+    name, n = f"{about['name']} {group.name[1:]}", len(arrays)
+    more = {key: read_rows(group[key], slice(None), path) for key in ("lengths", "weights") if key in group}
+    try:
+        lengths = checked_lengths(more.get("lengths"), n, steps, group.name)
+        weights = checked_weights(more.get("weights"), n, group.name)
+        names = about["classes"] or None
+        found = checked_targets(y, n, steps, names, about["target"], about["per_step"], f"{group.name}/y")
+    except ValueError as error:
+        raise FormatError(path, 0, str(error)) from error
+    if events:
+        return Recordings.placed(arrays, found, name, weights)
+    return StoredSamples(arrays, found, name, about["scale"], about["kind"] == "sequences", lengths, weights)
 
 
 # --- writing ---
@@ -141,6 +176,9 @@ def writing(
     size: tuple[int, int] = (0, 0),
     polarities: int = 2,
     folder: str | os.PathLike[str] | None = None,
+    target: str = "class",
+    per_step: bool = False,
+    more: bool = False,
 ) -> Iterator[Writer]:
     """Open a `Writer` of a new store. The new file replaces `path` when the block ends, and is removed if the block
     fails.
@@ -148,15 +186,23 @@ def writing(
     Args:
         path, kind, name, classes, source, scale, size, polarities: as in the store.
         folder: folder in which the file is written. Default: the folder of `path`.
+        target, per_step: what the targets are, as for `numsnn.data.Dataset`. Default: one class per sample.
+        more: whether samples have lengths or weights. Default False.
 
     Raises:
-        ValueError: an unknown kind.
+        ValueError: an unknown kind or target, a scale that is not positive, or a size that is none.
         OSError: the file cannot be written, or the disk is full.
     """
     import h5py
 
     choice("store: kind", kind, KINDS)
     classes = list(map(str, classes))
+    choice("store: target", target, TARGETS)
+    scale = positive("store: scale", scale)
+    extended = target != "class" or flag("store: per_step", per_step) or more
+    if kind == "events":
+        size = checked_size(size, "store")
+        choice("store: polarities", polarities, (1, 2))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, folder) as temporary, open(temporary, "w+b", buffering=0) as raw:
@@ -164,18 +210,20 @@ def writing(
         file = h5py.File(disk, "w")
         file.attrs.update(
             {
-                "format": FORMAT,
+                "format": FORMATS[extended],
                 "kind": kind,
                 "name": name,
                 "classes": json.dumps(classes),
                 "source": source,
-                "scale": float(scale),
+                "scale": scale,
                 "size": np.array(size, np.int64),
                 "polarities": int(polarities),
             }
         )
+        if extended:
+            file.attrs.update({"target": target, "per_step": bool(per_step)})
         try:
-            yield Writer(file, disk, len(classes), (kind, tuple(size), polarities))
+            yield Writer(file, disk, classes, (kind, tuple(size), polarities), (target, bool(per_step)))
         finally:
             file.close()
         disk.check()
@@ -234,35 +282,50 @@ class _Disk(io.RawIOBase):
 class Writer:
     """Writes a store, some samples at a time."""
 
-    def __init__(self, file, disk: _Disk, classes: int, form: tuple) -> None:
+    def __init__(self, file, disk: _Disk, classes: list[str], form: tuple, targets: tuple[str, bool]) -> None:
         self._file, self._disk, self._classes = file, disk, classes
         self._kind, self._size, self._polarities = form
-        self._label = np.min_scalar_type(max(0, classes - 1))
+        self._target, self._per_step = targets
+        self._label: Any = {"labels": np.uint8, "values": np.float32}.get(self._target)
+        if self._label is None:  # with a sign if there is a number for "no label"
+            self._label = np.min_scalar_type(-len(classes) if self._per_step else max(0, len(classes) - 1))
 
-    def append(self, part: str, samples, labels) -> None:
+    def append(self, part: str, samples, labels, lengths=None, weights=None) -> None:
         """Add samples to a part.
 
         Args:
             part: "train", "valid" or "test".
             samples: an array ``[n, ...]``, or for events a list of `Events`.
-            labels: ``[n]`` whole numbers.
+            labels: ``[n, ...]`` targets.
+            lengths, weights: ``[n]``, or None if no sample of the part has them.
 
         Raises:
-            ValueError: an unknown part, different numbers of samples and labels, or a label out of range.
+            ValueError: an unknown part, different numbers of samples and labels, or targets as `numsnn.data.Dataset`
+                refuses them.
         """
         choice("store: part", part, PARTS)
-        labels = np.asarray(labels)
         if len(samples) != len(labels):
             raise ValueError(f"store: got {len(samples)} samples, but {len(labels)} labels")
-        if len(labels) and (labels.min() < 0 or labels.max() >= self._classes):
-            raise ValueError(f"store: labels must be in 0..{self._classes - 1}; got {labels.min()} to {labels.max()}")
         columns = {"x": np.asarray(samples)}
         if self._kind == "events":
             columns = pack(samples, self._size, self._polarities)
         self.append_packed(part, columns, labels)
+        group = self._file[part]
+        for name, column in (("lengths", lengths), ("weights", weights)):
+            if column is not None:
+                self._add(group, name, column, CHUNK_EVENTS)
+        self._disk.check()
 
     def append_packed(self, part: str, columns: dict[str, np.ndarray], labels: np.ndarray) -> None:
-        """Add samples in the form in which the store holds them: {"x": ...}, or for events the result of `pack`."""
+        """Add samples in the form in which the store holds them: {"x": ...}, or for events the result of `pack`.
+
+        Raises:
+            ValueError: as for `append`.
+        """
+        if not len(labels):
+            return
+        names = self._classes or None
+        labels = checked_targets(labels, len(labels), None, names, self._target, self._per_step, "store").y
         group = self._file.require_group(part)
         if self._kind == "events":
             first = "offset" not in group
@@ -273,7 +336,8 @@ class Writer:
         else:
             x = columns["x"]
             self._add(group, "x", x, max(1, CHUNK_BYTES // max(1, x[:1].nbytes)))
-        self._add(group, "y", labels.astype(self._label), CHUNK_EVENTS)
+        y = labels.astype(self._label)
+        self._add(group, "y", y, CHUNK_EVENTS if y.ndim == 1 else max(1, CHUNK_BYTES // y[:1].nbytes))
         self._disk.check()
 
     @staticmethod
@@ -287,54 +351,3 @@ class Writer:
         array.resize(first + len(values), axis=0)
         if len(values):
             array[first:] = values
-
-
-def pack(recordings: Iterable[Events], size: tuple[int, int], polarities: int) -> dict[str, np.ndarray]:
-    """Return recordings as the store holds them: "address" and "time" ``[M]``, "lengths" and "start" ``[n]``."""
-    kind = np.min_scalar_type(size[0] * size[1] * polarities - 1)
-    addresses, times, lengths, start = [np.empty(0, kind)], [np.empty(0, np.uint32)], [], []
-    for k, events in enumerate(recordings):
-        if events.size != tuple(size) or events.polarities != polarities:
-            found, wanted = (
-                f"size {s}, polarities {p}" for s, p in ((events.size, events.polarities), (size, polarities))
-            )
-            raise ValueError(f"store: recording {k} has {found}; expected {wanted}")
-        if events.duration > LONGEST:
-            raise ValueError(f"store: recording {k} lasts {events.duration} us; at most {LONGEST} us can be stored")
-        begin = int(events.t[0]) if len(events) else 0
-        address = (events.y.astype(np.int64) * size[1] + events.x) * polarities + events.p
-        addresses.append(address.astype(kind))
-        times.append((events.t - begin).astype(np.uint32))
-        lengths.append(len(events))
-        start.append(begin)
-    columns = {"address": np.concatenate(addresses), "time": np.concatenate(times)}
-    return columns | {"lengths": np.array(lengths, np.int64), "start": np.array(start, np.int64)}
-
-
-def save(path: str | os.PathLike[str], name: str = "data", source: str = "", **parts) -> None:
-    """Write datasets as the parts of a store: ``save("mine.h5", train=train, test=test)``.
-
-    Args:
-        path: path of the file, which is replaced if it exists.
-        name: name of the dataset. Default "data".
-        source: where the data come from. Default "".
-        parts: one or more of train, valid and test, each a `numsnn.data.Dataset`, all with the same classes, scale,
-            kind and shape of samples.
-
-    Raises:
-        ValueError: no part is given, a part is unknown, or the parts differ.
-        OSError: the file cannot be written.
-    """
-    if not parts:
-        raise ValueError("save: give at least one part, for example train=dataset")
-    first = next(iter(parts.values()))
-    alike = ("classes", "scale", "timed", "sample_shape")
-    for part, data in parts.items():
-        for key in alike:
-            if getattr(data, key) != getattr(first, key):
-                ours, theirs = getattr(data, key), getattr(first, key)
-                raise ValueError(f"save: all parts need the same {key}; {part} has {ours!r}, the first has {theirs!r}")
-    kind = "sequences" if first.timed else "pictures"
-    with writing(path, kind, name, first.classes, source, first.scale) as writer:
-        for part in sorted(parts, key=PARTS.index):
-            writer.append(part, parts[part].x, parts[part].y)

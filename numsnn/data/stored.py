@@ -1,59 +1,57 @@
-"""The parts of a store: labelled samples or recordings, which are read when they are needed."""
+"""Arrays in a file, which are read when they are needed, and the datasets whose samples lie in them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .batch import Batch
 from .dataset import scaled
-from .events import Events
 from .formats import FormatError
 from .formats.hdf5 import opened
-from .frames import Frames
 from .samples import Samples, checked_rows
+from .targets import Targets
+
+# --- arrays ---
 
 
-class _Part(Samples):
-    """Arrays in a file. If they are small enough, they are read into memory when the first sample is needed.
+class Arrays:
+    """Arrays of one part of a file. If they are small enough, they are read into memory when the first one is needed.
 
-    A part can be copied and pickled. The copy holds no samples but opens the file again.
+    They can be copied and pickled. The copy holds no samples but opens the file again.
+
+    Args:
+        group: group of an HDF5 file, or another mapping of names to arrays with a `name`.
+        about: attributes of the store.
+        path: path of the file, which begins error messages.
+        memory: number of bytes up to which the arrays are kept in memory.
+        names: names of the arrays with the samples, which `memory` limits.
     """
 
     def __init__(self, group, about: dict, path: str, memory: int, names: tuple[str, ...]) -> None:
         self._path, self._lock = path, threading.Lock()
         self._origin = about, os.path.abspath(path), memory, group.name
-        self._arrays = {}
-        for name in (*names, "y"):
-            if name not in group:
-                raise FormatError(path, 0, f"the store has no array {group.name}/{name}")
-            self._arrays[name] = group[name]
-        self.name = f"{about['name']} {group.name[1:]}"
-        self.classes = tuple(about["classes"])
-        self.target, self.per_step, self.lengths, self.weights = "class", False, None, None
-        self.y = self._read("y", slice(None)).astype(np.int64)
-        self.y.flags.writeable = False
-        if self.y.ndim != 1 or not len(self.y):
-            raise FormatError(path, 0, f"{group.name}/y must hold at least one label")
-        if self.y.min() < 0 or self.y.max() >= len(self.classes):
-            raise FormatError(path, 0, f"{group.name}/y: labels must be in 0..{len(self.classes) - 1}")
-        self._small = sum(self._arrays[name].nbytes for name in names) <= memory
+        self._arrays = {name: _found(group, name, path) for name in names}
         self._large = names
+        self.name = f"{about['name']} {group.name[1:]}"
+        self.in_memory = sum(array.nbytes for array in self._arrays.values()) <= memory
+        self._labels = _digest(group["y"]) if "y" in group else ""
 
-    def __reduce__(self):
-        return _reopened, (type(self), *self._origin, self.y)
+    def __reduce__(self) -> Any:
+        return _reopened, (type(self), *self._origin, self._labels)
 
-    @property
-    def in_memory(self) -> bool:
-        """Whether the part is small enough to be kept in memory."""
-        return self._small
+    def __len__(self) -> int:
+        """Number of samples."""
+        raise NotImplementedError
 
     def _array(self, name):
         """Return an array of the file, or its copy in memory."""
-        if self._small and not isinstance(self._arrays[name], np.ndarray):
+        if self.in_memory and not isinstance(self._arrays[name], np.ndarray):
             with self._lock:
                 for key in self._large:
                     if not isinstance(self._arrays[key], np.ndarray):
@@ -62,12 +60,7 @@ class _Part(Samples):
 
     def _read(self, name, rows):
         """Return rows of an array, or raise FormatError if its checksum does not match or its content is wrong."""
-        array = self._arrays[name]
-        try:
-            found = array[rows]
-        except (OSError, RuntimeError) as error:
-            where = f"{array.name} is damaged or the file was closed: {' '.join(str(error).split())}"
-            raise FormatError(self._path, 0, where) from error
+        found = read_rows(self._arrays[name], rows, self._path)
         self._check(name, found, rows.start or 0)
         return found
 
@@ -75,14 +68,34 @@ class _Part(Samples):
         """Refuse wrong content of an array, of which these are the rows from `first` on; by default none is wrong."""
 
 
+def _found(group, name, path):
+    if name not in group:
+        raise FormatError(path, 0, f"the store has no array {group.name}/{name}")
+    return group[name]
+
+
+def read_rows(array, rows: slice, path: str) -> np.ndarray:
+    """Return rows of an array of a file, or raise FormatError if its checksum does not match."""
+    try:
+        return array[rows]
+    except (OSError, RuntimeError) as error:
+        where = f"{array.name} is damaged or the file was closed: {' '.join(str(error).split())}"
+        raise FormatError(path, 0, where) from error
+
+
+def _digest(array) -> str:
+    """Return a digest of the targets of a part, by which a copy recognises its file."""
+    return hashlib.sha256(np.ascontiguousarray(array[()]).tobytes()).hexdigest()
+
+
 def _reopened(kind, about, path, memory, name, labels):
-    """Open a part of a store again after it was copied or unpickled.
+    """Open arrays of a store again after they were copied or unpickled.
 
     Args:
-        kind: class of the part.
+        kind: class of the arrays.
         about, path, memory: arguments of the class.
         name: name of the part's group.
-        labels: labels of the part when it was copied.
+        labels: digest of the targets of the part when it was copied.
 
     Raises:
         OSError: the file does not exist any more.
@@ -91,24 +104,182 @@ def _reopened(kind, about, path, memory, name, labels):
     import h5py
 
     with opened(path) as file:  # raises a FormatError that says what is wrong with the file
+        if _digest(_found(file[name], "y", path)) != labels:
+            raise FormatError(path, 0, f"{name}: the labels differ from those that the part had when it was copied")
         kind(file[name], about, path, memory)
-    part = kind(h5py.File(path, "r")[name], about, path, memory)
-    if not np.array_equal(part.y, labels):
-        raise FormatError(path, 0, f"{name}: the labels differ from those that the part had when it was copied")
-    return part
+    return kind(h5py.File(path, "r")[name], about, path, memory)
 
 
-class StoredSamples(_Part):
-    """Pictures, feature vectors, or sequences in a store. Its use is that of `numsnn.data.Dataset`."""
+class SampleArrays(Arrays):
+    """Pictures, feature vectors or sequences, one row each."""
 
     def __init__(self, group, about: dict, path: str, memory: int) -> None:
         super().__init__(group, about, path, memory, ("x",))
-        self.scale, self.timed = float(about["scale"]), about["kind"] == "sequences"
         x = self._arrays["x"]
-        if x.ndim < 2 or len(x) != len(self):
-            raise FormatError(path, 0, f"{group.name}/x must be [{len(self)}, ...]; found {x.shape}")
-        self.sample_shape = tuple(x.shape[1:])
-        self.dtype = x.dtype
+        if x.ndim < 2 or (about["kind"] == "sequences" and x.ndim < 3) or x.dtype.kind not in "biuf":
+            raise FormatError(path, 0, f"{group.name}/x must be [N, ...] real numbers; found {x.shape} {x.dtype}")
+        self.sample_shape, self.dtype = tuple(x.shape[1:]), x.dtype
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._arrays["x"])
+
+    def raw(self, rows: np.ndarray) -> np.ndarray:
+        """Return samples as they are stored, ``[n, *sample_shape]``."""
+        x = self._array("x")
+        if isinstance(x, np.ndarray):
+            return x[rows]
+        out = np.empty((len(rows), *self.sample_shape), self.dtype)
+        first = 0
+        while first < len(rows):  # consecutive samples are read together
+            last = first + 1
+            while last < len(rows) and rows[last] == rows[last - 1] + 1:
+                last += 1
+            out[first:last] = self._read("x", slice(int(rows[first]), int(rows[last - 1]) + 1))
+            first = last
+        return out
+
+
+class EventArrays(Arrays):
+    """Events of recordings, one recording after another."""
+
+    def __init__(self, group, about: dict, path: str, memory: int) -> None:
+        super().__init__(group, about, path, memory, ("address", "time"))
+        self.size, self.polarities = tuple(about["size"]), int(about["polarities"])
+        self.offset, self.start = _found(group, "offset", path)[()], _found(group, "start", path)[()]
+        total = len(self._arrays["address"])
+        good = len(self.offset) == len(self.start) + 1 and len(self._arrays["time"]) == total
+        if not good or self.offset[0] != 0 or self.offset[-1] != total or (np.diff(self.offset) < 0).any():
+            raise FormatError(path, 0, f"{group.name}: offsets and events do not belong together")
+
+    def __len__(self) -> int:
+        """Number of recordings."""
+        return len(self.start)
+
+    def packed(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return address and time of the events of a recording, as the store holds them."""
+        rows = slice(int(self.offset[index]), int(self.offset[index + 1]))
+        address, time = self._array("address"), self._array("time")
+        if isinstance(address, np.ndarray):
+            return address[rows], time[rows]
+        return self._read("address", rows), self._read("time", rows)
+
+    def duration(self, index: int) -> int:
+        """Return the microseconds from the first event of a recording to the last."""
+        end = int(self.offset[index + 1])
+        if end == self.offset[index]:
+            return 0
+        time = self._array("time")
+        rows = slice(end - 1, end)
+        return int(time[end - 1] if isinstance(time, np.ndarray) else self._read("time", rows)[0])
+
+    def _check(self, name, found, first=0):
+        if name != "address" or not len(found):
+            return
+        cells = self.size[0] * self.size[1] * self.polarities
+        if found.max() >= cells:
+            event = first + int(np.argmax(found >= cells))
+            index = int(np.searchsorted(self.offset, event, side="right")) - 1
+            raise FormatError(self._path, 0, f"{self.name}: recording {index} has an event outside the sensor")
+
+
+class EventsInMemory(EventArrays):
+    """Events of recordings that come from no file.
+
+    Args:
+        columns: "address", "time", "lengths" and "start", as `numsnn.data.recordings.pack` returns them.
+        size, polarities: of the sensor.
+        name: name of the recordings in errors.
+    """
+
+    def __init__(self, columns: dict[str, np.ndarray], size: tuple[int, int], polarities: int, name: str) -> None:
+        self._columns = columns, size, polarities, name
+        arrays = {key: columns[key] for key in ("address", "time", "start")}
+        arrays["offset"] = np.concatenate([[0], np.cumsum(columns["lengths"])])
+        super().__init__(_Group(arrays), {"name": name, "size": size, "polarities": polarities}, name, memory=0)
+        self.in_memory = True
+        self._check("address", columns["address"])
+
+    def __reduce__(self):
+        return EventsInMemory, self._columns
+
+
+class _Group(dict):
+    """Arrays in memory with the interface of a group of a file."""
+
+    name = "/memory"
+
+
+# --- datasets ---
+
+
+class Placed(Samples):
+    """Base of datasets that know where their samples lie: choosing and joining samples moves none of them.
+
+    Args:
+        arrays: the arrays with the samples.
+        targets: targets that were checked, or the attributes of the same names of another dataset.
+        name: name of the data.
+        lengths, weights: as for `Samples`.
+    """
+
+    def __init__(self, arrays: Any, targets: Targets | Samples, name: str, lengths=None, weights=None) -> None:
+        self._arrays: tuple[Any, ...] = (arrays,)
+        self._place: np.ndarray | None = None
+        self.y, self.target, self.per_step = targets.y, targets.target, targets.per_step
+        self.classes, self.name, self.lengths, self.weights = targets.classes, name, lengths, weights
+        self._freeze()
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the samples are small enough to be kept in memory."""
+        return all(arrays.in_memory for arrays in self._arrays)
+
+    def _at(self, index: int) -> tuple[Any, int]:
+        """Return the arrays in which a sample lies, and its row there."""
+        if self._place is None:
+            return self._arrays[0], index
+        which, row = self._place[index]
+        return self._arrays[which], int(row)
+
+    def _places(self) -> np.ndarray:
+        """Return ``[N, 2]``: for each sample the number of its arrays, and its row there."""
+        if self._place is not None:
+            return self._place
+        return np.stack([np.zeros(len(self), np.int64), np.arange(len(self))], 1)
+
+    def _take(self, rows):
+        self._place = self._places()[rows]
+
+    def _join(self, parts):
+        places: list[np.ndarray] = []
+        arrays: tuple[Any, ...] = ()
+        for part in parts:
+            places.append(part._places() + np.array([len(arrays), 0]))
+            arrays += part._arrays
+        self._arrays, self._place = arrays, np.concatenate(places)
+
+
+class StoredSamples(Placed):
+    """Pictures, feature vectors, or sequences in a store. Its use is that of `numsnn.data.Dataset`.
+
+    Args:
+        arrays, targets, name, lengths, weights: as for `Placed`.
+        scale: factor for x when a batch is made.
+        timed: whether the second axis of x is time.
+    """
+
+    alike = (*Samples.alike, "scale", "timed", "sample_shape")
+
+    def __init__(self, arrays: SampleArrays, targets, name, scale, timed, lengths=None, weights=None) -> None:
+        super().__init__(arrays, targets, name, lengths, weights)
+        self.scale, self.timed = float(scale), bool(timed)
+        self.sample_shape = arrays.sample_shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the stored numbers."""
+        return np.result_type(*(arrays.dtype for arrays in self._arrays))
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.sample_shape))
@@ -116,19 +287,17 @@ class StoredSamples(_Part):
 
     def raw(self, indices: ArrayLike) -> np.ndarray:
         """Return the samples with these indices as they are stored, ``[n, *sample_shape]``."""
-        return self._raw(checked_rows(indices, len(self), f"{self.name}: batch"))
+        return self._raw(checked_rows(indices, len(self), f"{self.name}: raw"))
 
     def _raw(self, rows):
-        if isinstance(self._array("x"), np.ndarray):
-            return self._array("x")[rows]
+        if self._place is None:
+            return self._arrays[0].raw(rows)
+        which, rows = self._place[rows].T
+        if len(self._arrays) == 1:
+            return self._arrays[0].raw(rows)
         out = np.empty((len(rows), *self.sample_shape), self.dtype)
-        first = 0
-        while first < len(rows):  # consecutive samples are read together
-            last = first + 1
-            while last < len(rows) and rows[last] == rows[last - 1] + 1:
-                last += 1
-            out[first:last] = self._read("x", slice(rows[first], rows[last - 1] + 1))
-            first = last
+        for k, arrays in enumerate(self._arrays):
+            out[which == k] = arrays.raw(rows[which == k])
         return out
 
     def batch(self, indices: ArrayLike) -> Batch:
@@ -140,82 +309,3 @@ class StoredSamples(_Part):
         rows = checked_rows(indices, len(self), f"{self.name}: batch")
         x = self._raw(rows)
         return self._batch(scaled(x.swapaxes(0, 1) if self.timed else x, self.scale), rows)
-
-
-class Recordings(_Part):
-    """Recordings of an event sensor in a store. `RecordingsInMemory` holds recordings that come from no file."""
-
-    def __init__(self, group, about: dict, path: str, memory: int) -> None:
-        super().__init__(group, about, path, memory, ("address", "time"))
-        self.size, self.polarities = tuple(about["size"]), int(about["polarities"])
-        for name in ("offset", "start"):
-            if name not in group:
-                raise FormatError(path, 0, f"the store has no array {group.name}/{name}")
-        self.offset, self.start = group["offset"][()], group["start"][()]
-        total = len(self._arrays["address"])
-        good = len(self.offset) == len(self) + 1 and len(self.start) == len(self) and len(self._arrays["time"]) == total
-        if not good or self.offset[0] != 0 or self.offset[-1] != total or (np.diff(self.offset) < 0).any():
-            raise FormatError(path, 0, f"{group.name}: offsets, labels and events do not belong together")
-
-    def __repr__(self) -> str:
-        height, width = self.size
-        events = f"{int(self.offset[-1]):,} events on {width}x{height} pixels"
-        return f"Recordings({self.name!r}: {len(self)} with {events}, {self._described()})"
-
-    def counts(self) -> np.ndarray:
-        """Return the number of events per recording, ``[N]``."""
-        return np.diff(self.offset)
-
-    def packed(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return address and time of the events of a recording, as the store holds them."""
-        rows = slice(int(self.offset[index]), int(self.offset[index + 1]))
-        address, time = self._array("address"), self._array("time")
-        if isinstance(address, np.ndarray):
-            address, time = address[rows], time[rows]
-        else:
-            address, time = self._read("address", rows), self._read("time", rows)
-        return address, time
-
-    def _check(self, name, found, first=0):
-        if name != "address" or not len(found):
-            return
-        cells = self.size[0] * self.size[1] * self.polarities
-        if found.max() >= cells:
-            event = first + int(np.argmax(found >= cells))
-            index = int(np.searchsorted(self.offset, event, side="right")) - 1
-            raise FormatError(self._path, 0, f"{self.name}: recording {index} has an event outside the sensor")
-
-    def events(self, index: int) -> Events:
-        """Return the events of the recording with this index, 0 .. N - 1."""
-        (index,) = checked_rows([index], len(self), f"{self.name}: events")
-        address, time = self.packed(index)
-        address = address.astype(np.int64)
-        pixel, p = np.divmod(address, self.polarities)
-        y, x = np.divmod(pixel, self.size[1])
-        return Events(x, y, time.astype(np.int64) + self.start[index], p, self.size, self.polarities)
-
-    def frames(self, steps: int = 10, **options) -> Frames:
-        """Return the recordings as sequences of frames to train on. The options are those of `numsnn.data.Frames`."""
-        return Frames(self, steps, **options)
-
-
-class RecordingsInMemory(Recordings):
-    """Recordings that come from no file."""
-
-    def __init__(self, address, time, lengths, start, y, classes, size, polarities, name) -> None:
-        offset = np.concatenate([[0], np.cumsum(lengths)])
-        about = {"name": name, "classes": classes, "size": size, "polarities": polarities}
-        arrays = {"address": address, "time": time, "offset": offset, "start": start, "y": np.asarray(y)}
-        super().__init__(_Arrays(arrays), about, name, memory=0)
-        self.name = name
-        self._check("address", address)
-
-    def __reduce__(self):
-        columns = self._arrays["address"], self._arrays["time"], self.counts(), self.start
-        return RecordingsInMemory, (*columns, self.y, self.classes, self.size, self.polarities, self.name)
-
-
-class _Arrays(dict):
-    """Arrays in memory with the interface of a group of a file."""
-
-    name = "/memory"

@@ -52,7 +52,6 @@ def checked_targets(
     classes: Sequence[object] | None,
     target: str | None,
     per_step: bool | None,
-    lengths: np.ndarray | None,
     owner: str,
 ) -> Targets:
     """Check targets; what they hold and whether they have a time axis is inferred where it is not given.
@@ -61,7 +60,6 @@ def checked_targets(
         y, classes, target, per_step: as for `numsnn.data.Dataset`.
         n: number of samples.
         steps: T of the samples, or None if they have no time axis or none yet.
-        lengths: ``[n]`` lengths that were checked, or None.
         owner: begins the error messages.
 
     Raises:
@@ -87,7 +85,7 @@ def checked_targets(
     if not y.size:
         raise ValueError(f"{owner}: y holds no target; got shape {y.shape}")
     if target == "class":
-        y, names = _checked_classes(y, per_step, classes, lengths, owner)
+        y, names = _checked_classes(y, per_step, classes, owner)
     elif target == "labels":
         y, names = _checked_labels(y, owner), _checked_names(classes, y.shape[-1], "labels", owner)
     else:
@@ -146,17 +144,11 @@ def _first(bad: np.ndarray, y: np.ndarray) -> str:
     return f"y[{', '.join(map(str, where))}] is {y[where]!s}"
 
 
-def _checked_classes(y, per_step, classes, lengths, owner):
+def _checked_classes(y, per_step, classes, owner):
     if y.dtype.kind == "f":
         bad = ~np.isfinite(y) | (np.floor(y) != y)
         if bad.any():
             raise ValueError(f"{owner}: labels must be whole numbers; {_first(bad, y)}")
-    if per_step:
-        labelled = y != NO_LABEL
-        if lengths is not None:
-            labelled = labelled & (np.arange(y.shape[1]) < lengths[:, None])
-        if not labelled.any():
-            raise ValueError(f"{owner}: y holds no label: all steps have {NO_LABEL}, which means no label")
     if classes is None:
         # At least one class, so that labels that are all negative reach the range check, which names the first one.
         names = tuple(map(str, range(max(1, min(int(y.max()) + 1, _MAX_UNNAMED_CLASSES)))))
@@ -184,6 +176,16 @@ def _checked_values(y, owner):
     if bad.any():
         raise ValueError(f"{owner}: values must be finite as float32; {_first(bad, y)}")
     return values
+
+
+def need_label(found: Targets, lengths: np.ndarray | None, owner: str) -> None:
+    """Raise ValueError if y holds a class per step, but no step of the sequences has a label."""
+    if found.target == "class" and found.per_step:
+        labelled = found.y != NO_LABEL
+        if lengths is not None:
+            labelled &= np.arange(found.y.shape[1]) < lengths[:, None]
+        if not labelled.any():
+            raise ValueError(f"{owner}: y holds no label: all steps have {NO_LABEL}, which means no label")
 
 
 # --- names ---

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from numsnn.data import Augmented, Dataset, Events, Loader, augment, load
+from numsnn.data import Augmented, Dataset, Events, Loader, Recordings, augment, load
 from numsnn.data import augment_events as on_events
-from numsnn.data.store import pack
-from numsnn.data.stored import RecordingsInMemory
 
 PICTURE = np.arange(6 * 5 * 2, dtype=np.float32).reshape(6, 5, 2) + 1
 FRAMES = np.stack([PICTURE, 2 * PICTURE, 3 * PICTURE])
@@ -25,9 +23,7 @@ def recording(n=400, size=(9, 11), seed=0, polarities=2):
 
 def recordings(n=7):
     made = [recording(100 + k, seed=k) for k in range(n)]
-    columns = pack(made, (9, 11), 2)
-    arrays = (columns[name] for name in ("address", "time", "lengths", "start"))
-    return RecordingsInMemory(*arrays, np.arange(n) % 2, ("a", "b"), (9, 11), 2, "made")
+    return Recordings(made, np.arange(n) % 2, ("a", "b"), "made")
 
 
 PICTURE_CHANGES = [

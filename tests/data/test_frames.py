@@ -5,9 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from numsnn.data import Events, Frames, Loader, to_frames
-from numsnn.data.store import pack
-from numsnn.data.stored import RecordingsInMemory
+from numsnn.data import Augmented, Events, Frames, Loader, Recordings, to_frames
+from numsnn.data.augment_events import FlipEvents
 
 
 def recording(n=500, size=(8, 10), seed=0, polarities=2, last=30_000):
@@ -17,7 +16,7 @@ def recording(n=500, size=(8, 10), seed=0, polarities=2, last=30_000):
     return Events(x, y, t, p, size, polarities)
 
 
-def naive(events, steps, by="time", duration=None, pool=1):
+def naive(events, steps, by="time", duration=None, pool=1, start=None):
     """Count one event after another, from the definition."""
     height, width = events.size
     high = 1 if height == 1 else height // pool
@@ -26,14 +25,14 @@ def naive(events, steps, by="time", duration=None, pool=1):
     for k in range(n):
         since, span = int(events.t[k] - events.t[0]), int(events.t[-1] - events.t[0]) + 1
         if duration is not None:
-            step = since // duration
+            step = (since if start is None else int(events.t[k]) - start) // duration
         elif by == "time":
             step = since * steps // span
         else:
             size, more = divmod(n, steps)
             step = k // (size + 1) if k < more * (size + 1) else more + (k - more * (size + 1)) // size
         y, x = int(events.y[k]) // (1 if height == 1 else pool), int(events.x[k]) // pool
-        if step < steps and y < high and x < width // pool:
+        if 0 <= step < steps and y < high and x < width // pool:
             out[step, y, x, events.p[k]] += 1
     return out.reshape(steps, -1) if height == 1 else out
 
@@ -44,6 +43,10 @@ WAYS = [
     {"duration": 3000},
     {"duration": 100_000},
     {"duration": 1},
+    {"duration": 3000, "start": 0},
+    {"duration": 2500, "start": 6000, "pool": 2},
+    {"duration": 5000, "start": -9000},
+    {"duration": 5000, "start": 90_000},
     {"pool": 3},
     {"pool": 2, "by": "events"},
 ]
@@ -76,11 +79,8 @@ def test_every_event_is_counted_once():
             assert to_frames(events, steps, by).sum() == len(events)
 
 
-def stored(made, size=(8, 10), polarities=2):
-    columns = pack(made, size, polarities)
-    arrays = (columns[name] for name in ("address", "time", "lengths", "start"))
-    y = np.arange(len(made)) % 3
-    return RecordingsInMemory(*arrays, y, ("a", "b", "c"), size, polarities, "made")
+def stored(made):
+    return Recordings(made, np.arange(len(made)) % 3, ("a", "b", "c"), "made")
 
 
 MADE = [recording(50 + k, seed=k) for k in range(20)]
@@ -106,9 +106,39 @@ def test_binary_and_in_memory():
     np.testing.assert_array_equal(kept.batch(range(20))[0], counted)
 
 
+def test_one_clock_for_several_recordings():
+    """Two sensors that saw the same: their frames differ without a common start, and agree with it."""
+    late = MADE[3].select(MADE[3].t >= 12_000)
+    own, common = (stored([MADE[3], late]).frames(6, duration=5000, start=start) for start in (None, 0))
+    assert not np.array_equal(*own.batch([0, 1]).x[3:].swapaxes(0, 1))
+    np.testing.assert_array_equal(*common.batch([0, 1]).x[3:].swapaxes(0, 1))
+    changed = Augmented(common, [FlipEvents(0.0)]).batch([0, 1]).x  # events that were edited keep their times
+    np.testing.assert_array_equal(changed, common.batch([0, 1]).x)
+
+
+@pytest.mark.parametrize("start", [None, 0, 10_000])
+def test_sequences_as_long_as_their_recordings(start):
+    made = [recording(50, last=last, seed=last) for last in (20_000, 9_000, 30_000)] + [recording(0)]
+    frames = stored(made).frames(None, duration=4000, start=start)
+    wanted = []
+    for events in made:
+        first = start if start is not None else events.t[0] if len(events) else 0
+        last = events.t[-1] if len(events) else first
+        wanted.append(max(1, int(last - first) // 4000 + 1))
+    assert frames.lengths.tolist() == wanted and frames.steps == frames.sample_shape[0] == max(wanted)
+    batch = frames.batch([1, 0])
+    assert batch.lengths.tolist() == [wanted[1], wanted[0]]
+    for place, k in enumerate((1, 0)):
+        x = batch.x[:, place]
+        assert not x[wanted[k] :].any()
+        assert x.sum() == (len(made[k]) if start is None else (made[k].t >= start).sum())
+        np.testing.assert_array_equal(x[: wanted[k]], to_frames(made[k], None, duration=4000, start=start))
+    assert frames.in_memory().lengths.tolist() == wanted
+
+
 def test_a_row_of_channels_gives_features():
     made = [recording(40, size=(1, 20), seed=k, polarities=1) for k in range(4)]
-    frames = stored(made, (1, 20), 1).frames(6, pool=5)
+    frames = stored(made).frames(6, pool=5)
     assert frames.sample_shape == (6, 4) and frames.batch([1, 2])[0].shape == (6, 2, 4)
 
 
@@ -119,6 +149,10 @@ def test_a_row_of_channels_gives_features():
         ({"steps": 2.0}, r"steps must be a whole number of at least 1; got 2\.0"),
         ({"by": "evnts"}, "by must be one of 'time', 'events'; got 'evnts'"),
         ({"duration": 0}, "duration must be a whole number of at least 1; got 0"),
+        ({"start": 5}, "start needs a duration, the microseconds per frame"),
+        ({"duration": 5, "start": 0.5}, r"start must be a whole number of microseconds; got 0\.5"),
+        ({"steps": None}, "steps=None needs a duration, the microseconds per frame"),
+        ({"steps": None, "duration": 0}, "duration must be a whole number of at least 1; got 0"),
         ({"pool": 9}, "nothing is left of 10x8 pixels after pooling by 9"),
     ],
 )

@@ -11,7 +11,8 @@ import pytest
 from numsnn import data
 from numsnn.data import Dataset, Events, Loader
 from numsnn.data.formats import FormatError
-from numsnn.data.store import pack, writing
+from numsnn.data.recordings import pack
+from numsnn.data.store import writing
 
 IN_MEMORY, FROM_FILE = 1 << 30, 0
 STEP = 509
@@ -201,7 +202,7 @@ def test_a_part_in_memory_is_checked_once(tmp_path, monkeypatch):
     """Its addresses are checked when they are read from the file, and not again in every epoch."""
     train = data.open(write_recordings(tmp_path / "events.h5")).train
     checked = []
-    monkeypatch.setattr(train, "_check", lambda name, found, first=0: checked.append(name))
+    monkeypatch.setattr(train._arrays[0], "_check", lambda name, found, first=0: checked.append(name))
     for _ in range(2):
         train.frames(4).batch(range(len(train)))
     assert train.in_memory and sorted(checked) == ["address", "time"]
@@ -218,7 +219,7 @@ def test_unknown_part(tmp_path):
 def test_wrong_samples(tmp_path):
     cases = [
         ("pictures", "train", np.zeros((2, 3)), [0], "got 2 samples, but 1 labels"),
-        ("pictures", "train", np.zeros((1, 3)), [3], r"labels must be in 0\.\.2; got 3 to 3"),
+        ("pictures", "train", np.zeros((1, 3)), [3], r"labels must be in 0\.\.2; y\[0\] is 3"),
         (
             "pictures",
             "training",

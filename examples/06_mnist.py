@@ -57,8 +57,8 @@ def main():
         seed=options.seed,
         out=options.out,
     )
-    history = trainer.fit(train, test, epochs=options.epochs)
-    print(f"test accuracy {history[-1]['test_accuracy']:.4f} after {options.epochs} epochs, seed {options.seed}")
+    trainer.fit(train, epochs=options.epochs, test=test)
+    print(f"test accuracy {trainer.test.accuracy:.4f} after {options.epochs} epochs, seed {options.seed}")
     for name, width in trainer.widths().items():
         print(f"surrogate width of {name}: 1.00 -> {width:.2f}")
 

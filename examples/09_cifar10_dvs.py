@@ -102,9 +102,8 @@ def main():
         device=options.device,
         out=folder / options.net,
     )
-    history = trainer.fit(changed, test, epochs=options.epochs, resume=True)
-    best = max(epoch["test_accuracy"] for epoch in history)
-    print(f"best test accuracy {best:.4f} after {options.epochs} epochs")
+    trainer.fit(changed, epochs=options.epochs, resume=True, test=test)
+    print(f"test accuracy {trainer.test.accuracy:.4f} after {options.epochs} epochs")
 
 
 if __name__ == "__main__":

@@ -125,9 +125,8 @@ def main():
         device=options.device,
         out=folder / "run",
     )
-    history = trainer.fit(train, test, epochs=options.epochs, resume=True)
-    best = max(epoch["test_accuracy"] for epoch in history)
-    print(f"best test accuracy {best:.4f} after {options.epochs} epochs")
+    trainer.fit(train, epochs=options.epochs, resume=True, test=test)
+    print(f"test accuracy {trainer.test.accuracy:.4f} after {options.epochs} epochs")
     leaks = [net.kernels.to_host(layer.leak.refresh())[0] for layer in net.walk() if isinstance(layer, snn.PLIF)]
     print("time constants of the PLIF neurons:", *(f"{1 / (1 - leak):.2f}" for leak in leaks))
 

@@ -113,9 +113,8 @@ def main():
         out=folder / "run",
     )
     changed = snn.data.Augmented(train, [snn.data.augment.DropEvent(0.2)])
-    history = trainer.fit(changed, test, epochs=options.epochs, resume=True)
-    best = max(epoch["test_accuracy"] for epoch in history)
-    print(f"best test accuracy {best:.4f} after {options.epochs} epochs")
+    trainer.fit(changed, epochs=options.epochs, resume=True, test=test)
+    print(f"test accuracy {trainer.test.accuracy:.4f} after {options.epochs} epochs")
 
     x, _ = test.batch(range(min(100, len(test))))
     hidden = snn.diagnose(net, x).layers[0]

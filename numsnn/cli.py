@@ -54,14 +54,22 @@ def _parser():
     train.add_argument("--epochs", type=int, help="number of epochs of the run")
     train.add_argument("--seed", type=int, help="seed of all random numbers")
     train.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/NAME)")
-    train.add_argument("--resume", action="store_true", help="continue the run in the folder")
+    train.add_argument(
+        "--resume", action="store_true", help="continue the run in the folder; --epochs changes its length"
+    )
     train.add_argument("--threads", type=int, help="threads to use (default: every core)")
     train.add_argument("--quiet", action="store_true", help="no progress bars")
     train.set_defaults(command=_train)
 
-    evaluate = commands.add_parser("eval", help="accuracy of a checkpoint on a dataset")
+    evaluate = commands.add_parser("eval", help="loss and metrics of a checkpoint on a dataset")
     evaluate.add_argument("checkpoint", metavar="CHECKPOINT")
-    evaluate.add_argument("dataset", metavar="DATA", help="name of a dataset, or the TOML file of a run")
+    evaluate.add_argument(
+        "dataset",
+        metavar="DATA",
+        nargs="?",
+        help="name of a dataset, a store (.h5), or a run's TOML file (default: the config.toml beside the checkpoint)",
+    )
+    evaluate.add_argument("--part", default="test", help="part of the dataset: test (default), valid, train")
     evaluate.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
     evaluate.add_argument("--device", choices=DEVICES, default="cpu")
     evaluate.set_defaults(command=_evaluate)
@@ -71,9 +79,10 @@ def _parser():
     look.add_argument(
         "dataset", metavar="DATA", nargs="?", help="as for eval (default: the config.toml beside the checkpoint)"
     )
+    look.add_argument("--part", default="test", help="part of the dataset: test (default), valid, train")
     look.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
     look.add_argument("--device", choices=DEVICES, default="cpu")
-    look.add_argument("--samples", type=int, default=256, help="number of test samples to use (default: 256)")
+    look.add_argument("--samples", type=int, default=256, help="number of samples to use (default: 256)")
     look.set_defaults(command=_diagnose)
 
     bench = commands.add_parser("bench", help="measure time and memory of numsnn on this machine")
@@ -131,17 +140,22 @@ def _train(options):
         if value is not None:
             configuration.set_key(config, section, key, value)
     try:
-        outcome = run(config, out, options.resume, progress=not options.quiet)
+        resume = "changes" if options.resume and options.epochs is not None else options.resume
+        outcome = run(config, out, resume, progress=not options.quiet)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"{interrupt}\ncontinue: numsnn train {options.what} --out {out} --resume") from None
     except FileExistsError:
         raise FileExistsError(
             f"{out} already holds a run; continue it with --resume, or choose another --out"
         ) from None
-    last = outcome.history[-1]
-    print(f"test accuracy {outcome.test.accuracy:.4f}, test loss {outcome.test.loss:.4f} after {last['epoch']} epochs")
-    best = max(outcome.history, key=lambda metrics: metrics["test_accuracy"])
-    print(f"best epoch {best['epoch']}: {best['test_accuracy']:.4f} ({out / 'checkpoint.h5'})")
+    if outcome.best:
+        best = outcome.history[outcome.best - 1]
+        values = ", ".join(f"{key} {best[key]:.4f}" for key in best if key.startswith("valid_"))
+        print(
+            f"best epoch {outcome.best} of {len(outcome.history)}: {values.replace('_', ' ')} ({out / 'checkpoint.h5'})"
+        )
+    if outcome.test is not None:
+        print(f"test, told once: {outcome.test}")
     print(f"report: {outcome.report}{f' ({outcome.note})' if outcome.note else ''}")
 
 
@@ -171,33 +185,45 @@ def _default_folder(name, resume):
 
 
 def _load(options):
-    """Return the network of a checkpoint, and the test data to use with it."""
+    """Return the network of a checkpoint, the part of the data to use with it, and the configuration."""
     from . import config as configuration
     from . import data, experiment
     from .training import load
 
     net = load(options.checkpoint, options.device)
     dataset = options.dataset
+    beside = Path(options.checkpoint).with_name("config.toml")
     if dataset is None:
-        beside = Path(options.checkpoint).with_name("config.toml")
         if not beside.exists():
-            raise FileNotFoundError(f"{beside} does not exist; name the dataset: numsnn diagnose CHECKPOINT DATA")
+            raise FileNotFoundError(f"{beside} does not exist; name the dataset: numsnn ... CHECKPOINT DATA")
         dataset = str(beside)
-    config = configuration.Config()
+    config = configuration.read(beside) if beside.exists() else configuration.Config()
     if dataset.endswith(".toml"):
         config = configuration.read(dataset)
+    elif dataset.endswith((".h5", ".hdf5")):
+        config.data.file = dataset
     else:
-        choice("dataset", dataset, data.available(), other="a run's TOML file")
+        choice("dataset", dataset, data.available(), other="a store (.h5) or a run's TOML file")
         config.data = configuration.DataConfig(name=dataset)
     if options.data:
         config.data.dir = options.data
-    return net, experiment.load_data(config)[1], config, experiment
+    return net, _part(config, options.part, experiment), config, experiment
+
+
+def _part(config, name, experiment):
+    """Return a part of the data; a share of the training part is "valid" if the data have no such part, as in
+    training."""
+    config.data.augment = ""
+    parts = experiment.load_parts(config)
+    if "train" in parts:
+        parts |= {part: found for part, found in experiment.load_data(config)._asdict().items() if found is not None}
+    return look_up("--part", name, parts)
 
 
 def _evaluate(options):
-    net, test, config, experiment = _load(options)
-    result = experiment.build_trainer(config, net).evaluate(test)
-    print(f"{len(test)} samples: accuracy {result.accuracy:.4f}, loss {result.loss:.4f}, {result.seconds:.2f} s")
+    net, part, config, experiment = _load(options)
+    result = experiment.build_trainer(config, net).evaluate(part)
+    print(f"{options.part}, {result.samples} samples: {result}; {result.seconds:.2f} s")
 
 
 def _diagnose(options):
@@ -206,9 +232,9 @@ def _diagnose(options):
     from .diagnostics import diagnose
     from .validate import whole
 
-    net, test, _, _ = _load(options)
-    x, y = test.batch(np.arange(min(whole("--samples", options.samples), len(test))))
-    print(diagnose(net, x, y))
+    net, part, config, experiment = _load(options)
+    x, y = part.batch(np.arange(min(whole("--samples", options.samples), len(part))))
+    print(diagnose(net, x, y, experiment.build_trainer(config, net).loss))
 
 
 # --- bench and warmup ---

@@ -19,6 +19,8 @@ class DataConfig:
         file: a store made by a script of data_prep, instead of name and dir.
         steps, by, duration, pool: how events become frames, see `numsnn.data.Frames`. The duration 0 stands for none.
         augment: changes of the training part, such as "fliplr-crop4", see `numsnn.data.augment.from_string`.
+        valid_share: share of the training part that is set apart for validation, in [0, 1), if the data have no part
+            "valid". The division is always the same. With 0 there is no validation, and no best epoch.
     """
 
     name: str = "digits"
@@ -29,6 +31,7 @@ class DataConfig:
     duration: int = 0
     pool: int = 1
     augment: str = ""
+    valid_share: float = 0.1
 
 
 @dataclass
@@ -94,24 +97,33 @@ class TrainingConfig:
     """[training]: the training.
 
     Attributes:
-        epochs, batch_size, seed: see `numsnn.Trainer`.
-        loss: "rate", "tet", "max_membrane" or "membrane_mse"; for a spiking readout "spike_count" or "first_spike".
+        epochs, batch_size, accumulate, seed: see `numsnn.Trainer`.
+        loss: for one class per sample "rate", "tet", "max_membrane" or "membrane_mse", with a spiking readout
+            "spike_count" or "first_spike"; for one class per step "step"; for several labels "binary"; for values "mse"
+            or "membrane_mse". See `numsnn.losses`.
         label_smoothing: share of the label that is spread over all classes.
+        balanced: whether rare classes count as much as frequent ones, see `numsnn.losses.balanced`.
         rate_low, rate_high, rate_weight: a `numsnn.RateBand` after every hidden neuron layer; with the weight 0 there
             is none.
         optimizer: "adam", "adamw" or "sgd".
         lr, momentum, nesterov, weight_decay: see `numsnn.optim`.
         clip_norm: largest global norm of the gradients; 0 does not clip.
-        schedule: "cosine", "step" or "constant".
+        schedule: "cosine", "step", "plateau" or "constant".
         warmup, step_every, step_gamma: see `numsnn.schedules`.
+        plateau: epochs without an improvement of the validation loss after which the schedule "plateau" multiplies the
+            learning rate by step_gamma.
+        early_stopping: epochs without an improvement of the validation loss after which the run ends; 0 never ends it.
+        average: decay of the moving average of the weights, see `numsnn.training.WeightAverage`; with 0 there is none.
         device: "cpu", "cuda" or "reference".
         threads: number of threads; 0 uses one per core.
     """
 
     epochs: int = 10
     batch_size: int = 64
+    accumulate: int = 1
     loss: str = "rate"
     label_smoothing: float = 0.0
+    balanced: bool = False
     rate_low: float = 0.0
     rate_high: float = 1.0
     rate_weight: float = 0.0
@@ -124,6 +136,9 @@ class TrainingConfig:
     warmup: float = 0.0
     step_every: int = 10
     step_gamma: float = 0.1
+    plateau: int = 5
+    early_stopping: int = 0
+    average: float = 0.0
     clip_norm: float = 0.0
     seed: int = 0
     device: str = "cpu"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,13 +25,14 @@ from .models import from_string
 from .names import look_up
 from .pda import PDA
 from .psg import PSG, Surrogate
-from .training import Evaluation, Trainer
+from .training import Callback, EarlyStopping, Evaluation, Trainer, WeightAverage
+from .validate import within
 from .version import __version__
 
 MATPLOTLIB_MISSING = 'matplotlib is missing, so there are no pictures; install it with: pip install "numsnn[plot]"'
 
 DIAGNOSED_SAMPLES = 256
-"""Number of test samples for the diagnoses before and after training."""
+"""Number of samples for the diagnoses before and after training."""
 
 LEAKY = ("tau", "decay_input", "learn_tau")
 
@@ -47,26 +48,30 @@ NEURONS = {
 RESETS = {"hard": lambda model: model.v_reset, "soft": lambda model: None, "none": lambda model: "none"}
 """Name in a configuration -> v_reset of the neurons."""
 
-LOSSES: dict[str, Callable[[TrainingConfig], losses.Loss]] = {
-    "rate": lambda training: losses.RateCrossEntropy(training.label_smoothing),
-    "tet": lambda training: losses.TET(training.label_smoothing),
-    "max_membrane": lambda training: losses.MaxMembraneCrossEntropy(training.label_smoothing),
-    "membrane_mse": lambda training: losses.MembraneMSE(),
-    "spike_count": lambda training: losses.SpikeCountMSE(),
-    "first_spike": lambda training: losses.TimeToFirstSpike(label_smoothing=training.label_smoothing),
+LOSSES: dict[str, Callable[[TrainingConfig, Any], losses.Loss]] = {
+    "rate": lambda training, weights: losses.RateCrossEntropy(training.label_smoothing, weights),
+    "tet": lambda training, weights: losses.TET(training.label_smoothing, class_weights=weights),
+    "max_membrane": lambda training, weights: losses.MaxMembraneCrossEntropy(training.label_smoothing, weights),
+    "membrane_mse": lambda training, weights: losses.MembraneMSE(),
+    "spike_count": lambda training, weights: losses.SpikeCountMSE(class_weights=weights),
+    "first_spike": lambda training, weights: losses.TimeToFirstSpike(1.0, training.label_smoothing, weights),
+    "step": lambda training, weights: losses.StepCrossEntropy(training.label_smoothing, weights),
+    "binary": lambda training, weights: losses.BinaryCrossEntropy(),
+    "mse": lambda training, weights: losses.MeanSquaredError(),
 }
-"""Name in a configuration -> function from its section [training] to the loss."""
+"""Name in a configuration -> function from its section [training] and the weights of the classes to the loss."""
 
 OPTIMIZERS: dict[str, Callable[[TrainingConfig], optim.Optimizer]] = {
     "adam": lambda training: optim.Adam(training.lr, weight_decay=training.weight_decay),
     "adamw": lambda training: optim.AdamW(training.lr, weight_decay=training.weight_decay),
     "sgd": lambda training: optim.SGD(training.lr, training.momentum, training.nesterov, training.weight_decay),
 }
-"""The same for the optimiser."""
+"""Name in a configuration -> function from its section [training] to the optimiser."""
 
 SCHEDULES: dict[str, Callable[[TrainingConfig], schedules.Schedule]] = {
     "cosine": lambda training: schedules.Cosine(training.warmup),
     "step": lambda training: schedules.Step(training.step_every, training.step_gamma, training.warmup),
+    "plateau": lambda training: schedules.Plateau(training.step_gamma, training.plateau, warmup=training.warmup),
     "constant": lambda training: schedules.Constant(training.warmup),
 }
 """The same for the schedule."""
@@ -78,13 +83,24 @@ SPIKING_LOSSES = ("spike_count", "first_spike")
 """Losses that need a readout of spiking neurons."""
 
 
+UNWEIGHTED_LOSSES = ("membrane_mse", "binary", "mse")
+"""Losses without weights of classes."""
+
+
+class Parts(NamedTuple):
+    """The parts of a dataset; None for a part that there is not."""
+
+    train: Any
+    valid: Any
+    test: Any
+
+
 @dataclass
 class Experiment:
     """Data, network and trainer of a configuration, ready to train."""
 
     config: Config
-    train: data.Dataset
-    test: data.Dataset
+    data: Parts
     trainer: Trainer
 
 
@@ -94,46 +110,56 @@ class Outcome:
 
     Attributes:
         history: metrics of every epoch.
-        test: evaluation of the final network.
+        test: evaluation of the test part by the network of the best epoch; None without a test part.
+        best: number of the epoch that the validation part chose; 0 without a validation part.
         folder: folder of the run.
         report: path of report.html.
         note: what is missing in the report and how to get it, or "".
     """
 
     history: list[dict]
-    test: Evaluation
+    test: Evaluation | None
+    best: int
     folder: Path
     report: Path
     note: str
 
 
-def load_data(config: Config) -> tuple[data.Dataset, data.Dataset]:
-    """Return training and test data of a configuration.
+def load_data(config: Config) -> Parts:
+    """Return the parts of the data of a configuration.
+
+    If the data have no part "valid", a share of the training part takes its place (``data.valid_share``).
 
     Raises:
-        ConfigError: the dataset needs a folder but none is given, or it takes no folder.
+        ConfigError: the dataset needs a folder but none is given, it takes no folder, or a store has no part "train".
         ValueError: as for `numsnn.data.load`.
+    """
+    wanted = config.data
+    parts = load_parts(config)
+    if "train" not in parts:
+        raise ConfigError(f"{wanted.file}: needs a part train; it has {', '.join(parts)}")
+    train, valid = parts["train"], parts.get("valid")
+    if valid is None and within("data.valid_share", wanted.valid_share, 0, 1, open_high=True):
+        train, valid = train.split(1 - wanted.valid_share)
+    if wanted.augment:
+        train = data.Augmented(train, data.augment.from_string(wanted.augment), config.training.seed)
+    return Parts(train, valid, parts.get("test"))
+
+
+def load_parts(config: Config) -> dict[str, Any]:
+    """Return the parts of a dataset as they are stored, by name; events are counted into frames.
+
+    Raises:
+        ConfigError, ValueError: as for `load_data`.
     """
     wanted = config.data
     binning = {"steps": wanted.steps, "by": wanted.by, "duration": wanted.duration or None, "pool": wanted.pool}
     if wanted.file:
-        train, test = _stored(wanted.file, binning)
-    else:
-        options = folder_option(wanted.name, wanted.dir, "set data.dir in the configuration, or use --data FOLDER")
-        train, test = data.load(wanted.name, **options, **(binning if wanted.name in EVENTS else {}))
-    if wanted.augment:
-        train = data.Augmented(train, data.augment.from_string(wanted.augment), config.training.seed)
-    return train, test
-
-
-def _stored(file, binning):
-    """Return training and test part of a store, with events as frames."""
-    store = data.open(file)
-    rest = [part for part in ("test", "valid") if part in store.parts]
-    if "train" not in store.parts or not rest:
-        raise ConfigError(f"{file}: must have the parts train, and test or valid; it has {', '.join(store.parts)}")
-    parts = store["train"], store[rest[0]]
-    return tuple(part.frames(**binning) if store.kind == "events" else part for part in parts)
+        store = data.open(wanted.file)
+        return {name: part.frames(**binning) if store.kind == "events" else part for name, part in store.parts.items()}
+    options = folder_option(wanted.name, wanted.dir, "set data.dir in the configuration, or use --data FOLDER")
+    both = data.load(wanted.name, **options, **(binning if wanted.name in EVENTS else {}))
+    return dict(zip(("train", "test"), both, strict=True))
 
 
 def build_network(config: Config, sample_shape, classes: int, timed: bool = False) -> Sequential:
@@ -177,12 +203,34 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
     )
 
 
-def build_trainer(config: Config, net: Layer, out=None) -> Trainer:
-    """Return the trainer of a configuration."""
+def build_trainer(config: Config, net: Layer, out=None, train=None) -> Trainer:
+    """Return the trainer of a configuration.
+
+    Args:
+        config: the configuration.
+        net: the network.
+        out: folder of the run. Default None.
+        train: training data, whose labels determine the weights of the classes. Default None: no weights.
+
+    Raises:
+        ConfigError: balanced classes are asked for, and the loss has no weights of classes.
+        ValueError: a name is unknown, or a value is out of range.
+    """
     training = config.training
+    make_loss = look_up("training.loss", training.loss, LOSSES)
+    weights = None
+    if training.balanced:
+        if training.loss in UNWEIGHTED_LOSSES:
+            raise ConfigError(f"training.balanced: the loss {training.loss!r} has no weights of classes; leave it out")
+        weights = None if train is None else losses.balanced(train.y, train.n_classes)
+    callbacks: list[Callback] = []
+    if training.average:
+        callbacks.append(WeightAverage(training.average))
+    if training.early_stopping:
+        callbacks.append(EarlyStopping(training.early_stopping))
     return Trainer(
         net,
-        look_up("training.loss", training.loss, LOSSES)(training),
+        make_loss(training, weights),
         look_up("training.optimizer", training.optimizer, OPTIMIZERS)(training),
         look_up("training.schedule", training.schedule, SCHEDULES)(training),
         training.device,
@@ -190,6 +238,8 @@ def build_trainer(config: Config, net: Layer, out=None) -> Trainer:
         training.batch_size,
         clip_norm=training.clip_norm or None,
         out=out,
+        accumulate=training.accumulate,
+        callbacks=callbacks,
     )
 
 
@@ -197,37 +247,41 @@ def prepare(config: Config, out=None) -> Experiment:
     """Load the data and build network and trainer, without training."""
     if config.training.threads:
         set_num_threads(config.training.threads)
-    train, test = load_data(config)
-    net = build_network(config, train.sample_shape, train.n_classes, train.timed)
+    parts = load_data(config)
+    train = parts.train
+    if len(train.target_shape) > 1:
+        raise ConfigError(f"the targets are arrays of shape {train.target_shape}; build their network in Python")
+    net = build_network(config, train.sample_shape, train.n_outputs, train.timed)
     shape = (config.training.batch_size, *train.sample_shape)
     if train.timed:
         shape = (shape[1], shape[0], *shape[2:])
     net.to(config.training.device).build(shape, config.training.seed)
-    return Experiment(config, train, test, build_trainer(config, net, out))
+    return Experiment(config, parts, build_trainer(config, net, out, train))
 
 
-def run(config: Config, out, resume: bool = False, progress: bool = True) -> Outcome:
+def run(config: Config, out, resume: bool | str = False, progress: bool = True) -> Outcome:
     """Train as configured, write everything to the folder `out`, and write the report.
 
     Args:
         config: the configuration.
         out: folder of the run.
-        resume: continue the run in the folder. Default False.
+        resume: continue the run in the folder, see `Trainer.fit`. Default False.
         progress: show progress bars. Default True.
 
     Returns:
         the outcome of the run.
     """
     experiment = prepare(config, out)
-    folder, trainer, test = Path(out), experiment.trainer, experiment.test
-    trainer.start(experiment.train, config.training.epochs, resume)
+    folder, trainer, (train, valid, test) = Path(out), experiment.trainer, experiment.data
+    trainer.start(train, config.training.epochs, resume)
     write_file(folder / "config.toml", config.to_toml())
-    x, y = test.batch(np.arange(min(DIAGNOSED_SAMPLES, len(test))))
-    begin = _diagnosis_at_start(trainer, x, y)
-    trainer.fit(experiment.train, test, config.training.epochs, progress=progress)
-    end = diagnose(trainer.net, x, y, trainer.loss)
+    shown = next(part for part in (valid, test, train) if part is not None)
+    batch = data.Batch.of(shown.batch(np.arange(min(DIAGNOSED_SAMPLES, len(shown)))))
+    begin = _diagnosis_at_start(trainer, batch)
+    trainer.fit(train, valid, config.training.epochs, resume=resume or True, progress=progress, test=test)
+    end = diagnose(trainer.net, batch.x, batch.y, trainer.loss)
     write_file(folder / "end.json", json.dumps(end.to_dict()))
-    result = trainer.evaluate(test)
+    result = trainer.test or trainer.evaluate(shown)
     report = write_report(
         folder,
         trainer.history,
@@ -236,19 +290,21 @@ def run(config: Config, out, resume: bool = False, progress: bool = True) -> Out
         start=begin,
         end=end,
         confusion=result.confusion,
-        classes=test.classes,
-        raster=record_spikes(trainer.net, x[:, :1] if test.timed else x[:1]),
+        classes=train.classes,
+        raster=record_spikes(trainer.net, batch.x[:, :1] if train.timed else batch.x[:1]),
         version=__version__,
     )
     note = "" if find_spec("matplotlib") else MATPLOTLIB_MISSING
-    return Outcome(trainer.history, result, folder, report, note)
+    return Outcome(trainer.history, trainer.test, trainer.best.epoch, folder, report, note)
 
 
-def _diagnosis_at_start(trainer, x, y):
+def _diagnosis_at_start(trainer, batch):
     """Return the diagnosis before training: made now, or read from a resumed run's folder (None if missing)."""
     path = trainer.out / "start.json"
     if trainer.epoch or trainer.batch:
         return Diagnosis.from_dict(json.loads(path.read_text())) if path.exists() else None
-    begin = diagnose(trainer.net, x, y, trainer.loss, training=True)  # running statistics have not seen data yet
+    begin = diagnose(
+        trainer.net, batch.x, batch.y, trainer.loss, training=True
+    )  # running statistics have not seen data yet
     write_file(path, json.dumps(begin.to_dict()))
     return begin

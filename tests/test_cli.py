@@ -41,12 +41,16 @@ def test_train_leaves_a_complete_folder(run_folder, capsys):
     assert {"learning_curves.png", "potentials.png", "widths.png", "shift.png", "raster.png", "confusion.png"} <= names
     assert not [name for name in names if name.startswith(".")]
     lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in lines] == [1, 2] and 0 <= lines[-1]["test_accuracy"] <= 1
+    assert [line["epoch"] for line in lines] == [1, 2] and 0 <= lines[-1]["valid_accuracy"] <= 1
 
 
 def test_what_train_prints(run_folder, capsys):
     shown = capsys.readouterr().out
-    assert "test accuracy 0." in shown and "best epoch" in shown and f"report: {run_folder / 'report.html'}" in shown
+    history = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
+    best = max(history, key=lambda line: (line["valid_accuracy"], -line["valid_loss"]))
+    chosen = f"valid loss {best['valid_loss']:.4f}, valid accuracy {best['valid_accuracy']:.4f}"
+    assert f"best epoch {best['epoch']} of 2: {chosen} ({run_folder / 'checkpoint.h5'})" in shown
+    assert "test, told once: loss " in shown and f"report: {run_folder / 'report.html'}" in shown
 
 
 def test_the_kept_configuration_repeats_the_run(run_folder, tmp_path):
@@ -60,7 +64,7 @@ def test_resume_of_a_finished_run_reports_again(run_folder, capsys):
     (run_folder / "report.html").unlink()
     assert cli.main(["train", "digits", "--out", str(run_folder), "--resume", "--quiet"]) == 0
     assert (run_folder / "report.html").exists()
-    assert "after 2 epochs" in capsys.readouterr().out
+    assert "of 2: valid loss" in capsys.readouterr().out
 
 
 def test_a_run_is_not_overwritten(run_folder, capsys):
@@ -70,9 +74,12 @@ def test_a_run_is_not_overwritten(run_folder, capsys):
     assert (run_folder / "last.h5").read_bytes() == before
 
 
-def test_resume_refuses_another_length(run_folder, capsys):
-    assert cli.main(["train", "digits", "--out", str(run_folder), "--resume", "--epochs", "5", "--quiet"]) == 2
-    assert "has a length of 2 epochs; it cannot continue with 5" in capsys.readouterr().err
+def test_resume_can_make_a_run_longer(run_folder, capsys):
+    assert cli.main(["train", "digits", "--out", str(run_folder), "--resume", "--epochs", "3", "--quiet"]) == 0
+    assert len((run_folder / "metrics.jsonl").read_text().splitlines()) == 3
+    assert "epochs = 3" in (run_folder / "config.toml").read_text()
+    assert cli.main(["train", "digits", "--out", str(run_folder), "--resume", "--epochs", "1", "--quiet"]) == 2
+    assert "the run has 3 epochs already; got epochs=1" in capsys.readouterr().err
 
 
 def test_options_override_the_file(few_digits, tmp_path, monkeypatch):
@@ -88,8 +95,14 @@ def test_options_override_the_file(few_digits, tmp_path, monkeypatch):
 def test_eval_and_diagnose(run_folder, capsys):
     capsys.readouterr()
     assert cli.main(["eval", str(run_folder / "checkpoint.h5"), "digits"]) == 0
-    best = max(json.loads(line)["test_accuracy"] for line in (run_folder / "metrics.jsonl").read_text().splitlines())
-    assert f"60 samples: accuracy {best:.4f}" in capsys.readouterr().out
+    assert "test, 60 samples: loss " in capsys.readouterr().out
+    assert cli.main(["eval", str(run_folder / "checkpoint.h5"), "--part", "valid"]) == 0
+    best = max(json.loads(line)["valid_accuracy"] for line in (run_folder / "metrics.jsonl").read_text().splitlines())
+    shown = capsys.readouterr().out
+    assert "valid, 20 samples: loss " in shown and f"accuracy {best:.4f}" in shown
+    assert cli.main(["eval", str(run_folder / "checkpoint.h5"), "digits", "--part", "tset"]) == 2
+    message = "--part must be one of 'train', 'test', 'valid'; got 'tset'. Did you mean 'test'?"
+    assert message in capsys.readouterr().err
     assert cli.main(["diagnose", str(run_folder / "last.h5"), "--samples", "20"]) == 0
     shown = capsys.readouterr().out
     assert "lif1" in shown and "undesired" in shown and "gradient" in shown
@@ -108,24 +121,25 @@ def test_without_matplotlib_training_works_and_says_what_is_missing(few_digits, 
 
 
 def test_ctrl_c_says_how_to_go_on(few_digits, tmp_path, capsys, monkeypatch):
-    from numsnn.training import trainer
+    import os
+    import signal
 
-    step = trainer.Trainer._step
+    from numsnn.training.batch_step import BatchStep
+
+    step = BatchStep.run
 
     def step_and_press(self, *arguments):
-        step(self, *arguments)
-        import os
-        import signal
-
+        found = step(self, *arguments)
         os.kill(os.getpid(), signal.SIGINT)
+        return found
 
-    monkeypatch.setattr(trainer.Trainer, "_step", step_and_press)
+    monkeypatch.setattr(BatchStep, "run", step_and_press)
     (tmp_path / "small.toml").write_text(SMALL)
     out = str(tmp_path / "run")
     assert cli.main(["train", str(tmp_path / "small.toml"), "--out", out, "--quiet"]) == 130
     shown = capsys.readouterr().err
     assert "stopped at epoch 1, batch 1; saved" in shown and f"--out {out} --resume" in shown
-    monkeypatch.setattr(trainer.Trainer, "_step", step)
+    monkeypatch.setattr(BatchStep, "run", step)
     assert cli.main(["train", str(tmp_path / "small.toml"), "--out", out, "--resume", "--quiet"]) == 0
 
 
@@ -159,7 +173,7 @@ def test_errors_are_one_line(arguments, message, tmp_path, capsys, monkeypatch):
         ("[model]\nsteps = 0", "steps must be a whole number of at least 1; got 0"),
         ("[method]\nwidth = -1.0", "width must be positive; got -1"),
         ('[method]\nsurrogate = "triangel"', "; got 'triangel'. Did you mean 'triangle'?"),
-        ('[training]\nloss = "mse"', "training.loss must be one of 'rate', 'tet', "),
+        ('[training]\nloss = "msee"', "training.loss must be one of 'rate', 'tet', "),
         ('[training]\noptimizer = "lion"', "training.optimizer must be one of"),
         ('[training]\nschedule = "linear"', "training.schedule must be one of"),
         ('[data]\nname = "digit"', "Did you mean 'digits'"),

@@ -1,5 +1,6 @@
 """From a configuration to a network: every neuron, reset and loss a file may name."""
 
+import numpy as np
 import pytest
 
 import numsnn as snn
@@ -103,9 +104,13 @@ def test_trains_from_a_store_of_events(part, tmp_path):
     file = store_of_events(tmp_path / "events.h5", part)
     text = f'[data]\nfile = "{file}"\nsteps = 3\nby = "events"\npool = 2\naugment = "drop0.1-fliplr"'
     outcome = experiment.run(small(text), tmp_path / "run", progress=False)
-    assert outcome.test.confusion.sum() == 8 and outcome.report.is_file()
-    train, test = experiment.load_data(small(text))
-    assert train.sample_shape == test.sample_shape == (3, 10, 10, 2) and train.timed and train.seed == 0
+    assert outcome.report.is_file() and outcome.best == 1
+    train, valid, test = experiment.load_data(small(text))
+    assert train.sample_shape == valid.sample_shape == (3, 10, 10, 2) and train.timed and train.seed == 0
+    if part == "test":
+        assert outcome.test.confusion.sum() == len(test) == 8 and (len(train), len(valid)) == (14, 2)
+    else:
+        assert outcome.test is None and test is None and (len(train), len(valid)) == (16, 8)
 
 
 def test_a_resumed_run_from_a_store_is_the_same(tmp_path):
@@ -115,13 +120,13 @@ def test_a_resumed_run_from_a_store_is_the_same(tmp_path):
     configuration = small(text)
     configuration.training.epochs = 3
     whole = experiment.prepare(configuration, tmp_path / "whole")
-    whole.trainer.fit(whole.train, whole.test, 3, progress=False)
+    whole.trainer.fit(*whole.data[:2], 3, progress=False)
     first = experiment.prepare(configuration, tmp_path / "parts")
     first.trainer.on_epoch = lambda trainer, metrics: metrics["epoch"] == 1
-    first.trainer.fit(first.train, first.test, 3, progress=False)
+    first.trainer.fit(*first.data[:2], 3, progress=False)
     second = experiment.prepare(configuration, tmp_path / "parts")
-    second.trainer.fit(second.train, second.test, 3, resume=True, progress=False)
-    keys = ("train_loss", "test_loss", "test_accuracy")
+    second.trainer.fit(*second.data[:2], 3, resume=True, progress=False)
+    keys = ("train_loss", "valid_loss", "valid_accuracy")
     assert [[m[key] for key in keys] for m in second.trainer.history] == [
         [m[key] for key in keys] for m in whole.trainer.history
     ]
@@ -129,13 +134,26 @@ def test_a_resumed_run_from_a_store_is_the_same(tmp_path):
         assert (value == second.trainer.net.state()[name]).all(), name
 
 
-def test_a_store_without_a_test_part(tmp_path):
-    train, _ = snn.data.load("digits")
-    snn.data.save(tmp_path / "digits.h5", train=train)
-    with pytest.raises(ValueError, match="must have the parts train, and test or valid; it has train"):
+def test_a_store_without_a_training_part(tmp_path):
+    _, test = snn.data.load("digits")
+    snn.data.save(tmp_path / "digits.h5", test=test)
+    with pytest.raises(snn.ConfigError, match=r"digits\.h5: needs a part train; it has test$"):
         experiment.load_data(small(f'[data]\nfile = "{tmp_path / "digits.h5"}"'))
 
 
+def test_the_share_for_validation():
+    """The division does not depend on the seed of the run, and keeps the balance of the classes."""
+    first, second = (experiment.load_data(config.parse(f"[training]\nseed = {seed}")) for seed in (0, 1))
+    assert (len(first.train), len(first.valid), len(first.test)) == (1293, 144, 360)
+    assert (first.valid.x == second.valid.x).all()
+    counts = np.bincount(first.valid.y, minlength=10) / np.bincount(first.train.y, minlength=10)
+    assert np.abs(counts - 1 / 9).max() < 0.01
+    none = experiment.load_data(config.parse("[data]\nvalid_share = 0.0"))
+    assert none.valid is None and len(none.train) == 1437
+    with pytest.raises(ValueError, match=r"data\.valid_share must lie in \[0, 1\)"):
+        experiment.load_data(config.parse("[data]\nvalid_share = 1.0"))
+
+
 def test_digits_dvs_with_options():
-    train, _ = experiment.load_data(small('[data]\nname = "digits-dvs"\nsteps = 4\nduration = 50000\npool = 2'))
+    train, *_ = experiment.load_data(small('[data]\nname = "digits-dvs"\nsteps = 4\nduration = 50000\npool = 2'))
     assert train.sample_shape == (4, 10, 10, 2) and train.binner.duration == 50_000

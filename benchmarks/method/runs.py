@@ -121,8 +121,9 @@ def prepared(run: Run, mnist, cifar):
     if task.recipe:
         config = configuration.read(recipes.available()[task.recipe])
         config.training.seed, config.data.dir = run.seed, mnist if task.data == "mnist" else ""
+        config.data.valid_share = 0.0  # the whole training part: the networks of the last epoch are compared
         ready = experiment.prepare(config)
-        return ready.trainer, ready.train, ready.test, config.training.epochs
+        return ready.trainer, ready.data.train, ready.data.test, config.training.epochs
     parts = samples_of(task, mnist, cifar)
     loss = snn.losses.MaxMembraneCrossEntropy() if task.recurrent else snn.losses.RateCrossEntropy(label_smoothing=0.1)
     trainer = snn.Trainer(

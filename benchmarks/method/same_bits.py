@@ -265,7 +265,7 @@ def trained(case: Case) -> dict[str, np.ndarray]:
     history = trainer.fit(data, data, epochs=UPDATES, progress=False)
     found = {name: np.array(value) for name, value in net.state().items()}
     found["train losses"] = np.array([epoch["train_loss"] for epoch in history])
-    found["test losses"] = np.array([epoch["test_loss"] for epoch in history])
+    found["valid losses"] = np.array([epoch["valid_loss"] for epoch in history])
     x, _ = data.batch(np.arange(case.samples))
     return found | {"folded readout": np.array(net.fold().forward(x))}
 

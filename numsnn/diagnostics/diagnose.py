@@ -190,7 +190,7 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
         mode = Mode(training=training, store=True, inspect=True)
         readout = copy.forward(x, mode)
         if y is not None:
-            losses, gradient = (loss or RateCrossEntropy())(copy.kernels, readout, y, copy.dtype)
+            losses, gradient = (loss or RateCrossEntropy())(readout, y, copy.kernels, dtype=copy.dtype)
             mean_loss = _number(copy.kernels.to_host(losses).mean(dtype=np.float64) + copy.total_penalty())
             copy.backward(gradient)
         measured = [_measure(name, layer) for name, layer in neurons]

@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from typing import Any
 
 from ..names import choice
 from ..validate import number
@@ -13,8 +14,8 @@ class _ValueLoss(Loss):
     """Base of the losses that compare numbers. A subclass stores ``correct`` and ``incorrect``, the numbers that stand
     for a label that is there and for one that is not."""
 
-    targets = ("values", "class", "labels")
-    per_step = None
+    targets: tuple[str, ...] = ("values", "class", "labels")
+    per_step: bool | None = None
     takes_pictures = True
     correct: float
     incorrect: float
@@ -91,7 +92,8 @@ class Pointwise(_ValueLoss):
         ShapeError: in a call, the targets do not fit the readout.
     """
 
-    value = slope = None
+    value: Any = None
+    slope: Any = None
 
     def __init__(self, over: str = "mean", correct: float = 1.0, incorrect: float = 0.0):
         what = type(self).__name__

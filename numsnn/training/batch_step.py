@@ -50,7 +50,7 @@ class BatchStep:
         mode = replace(TRAINING, seed=seed)
         chunks = [batch]
         if self.truncate is not None:
-            chunks, mode = list(self._chunks(batch, kind.per_step)), replace(mode, carried={})
+            chunks, mode = list(self._chunks(batch, kind.per_step, self.truncate)), replace(mode, carried={})
         readouts, total = [], 0.0
         for chunk in chunks:
             now = replace(mode, lengths=chunk.lengths)
@@ -61,10 +61,10 @@ class BatchStep:
             total += loss / len(chunks)
         return np.concatenate(readouts), total
 
-    def _chunks(self, batch: Batch, per_step: bool) -> Iterator[Batch]:
-        """Yield the parts of a batch, of `truncate` steps each."""
-        for k in range(0, len(batch.x), self.truncate):
-            steps = slice(k, k + self.truncate)
+    def _chunks(self, batch: Batch, per_step: bool, length: int) -> Iterator[Batch]:
+        """Yield the parts of a batch, of `length` steps each."""
+        for k in range(0, len(batch.x), length):
+            steps = slice(k, k + length)
             lengths = None if batch.lengths is None else np.clip(batch.lengths - k, 0, len(batch.x[steps]))
             yield Batch(batch.x[steps], batch.y[steps] if per_step else batch.y, lengths, batch.weights)
 

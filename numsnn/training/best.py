@@ -22,7 +22,8 @@ class Best:
     """
 
     def __init__(self) -> None:
-        self.epoch, self.value, self.loss = 0, None, math.inf
+        self.epoch, self.loss = 0, math.inf
+        self.value: float | None = None
         self._state: dict | None = None
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ from ..layers import INFERENCE, Layer
 from ..losses import Loss
 from ..metrics import Metric, Readout
 from ..tables import Table, cell, html_tables
+from .source import Kind
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,7 +100,7 @@ def passes(net: Layer, data, batch_size: int) -> Iterator[tuple[Batch, np.ndarra
         yield Batch(x, batch.y, batch.lengths, batch.weights), net.forward(x, INFERENCE)
 
 
-def evaluate(net: Layer, loss: Loss, metrics: tuple[Metric, ...], data, batch_size: int, kind) -> Evaluation:
+def evaluate(net: Layer, loss: Loss, metrics: tuple[Metric, ...], data, batch_size: int, kind: Kind) -> Evaluation:
     """Return loss, metrics and confusion counts on a dataset.
 
     Args:
@@ -114,7 +115,7 @@ def evaluate(net: Layer, loss: Loss, metrics: tuple[Metric, ...], data, batch_si
         losses, _ = loss(z, batch.y, net.kernels, batch.lengths, weights=batch.weights, dtype=net.dtype)
         total += float(net.kernels.to_host(losses).sum(dtype=np.float64))
         samples += len(losses)
-        readout = Readout(loss, net.kernels.to_host(z), batch.y, *kind, batch.lengths)
+        readout = Readout(loss, net.kernels.to_host(z), batch.y, kind.target, kind.per_step, batch.lengths)
         tally.add(readout)
         if readout.target == "class":
             if confusion is None:
@@ -124,7 +125,7 @@ def evaluate(net: Layer, loss: Loss, metrics: tuple[Metric, ...], data, batch_si
     return Evaluation(total / samples, tally.values(), confusion, time.perf_counter() - started, samples)
 
 
-def predict(net: Layer, loss: Loss, data, batch_size: int, kind) -> np.ndarray:
+def predict(net: Layer, loss: Loss, data, batch_size: int, kind: Kind) -> np.ndarray:
     """Return the predictions for all samples, samples first; per step, what lies beyond the length of a sequence is 0,
     or -1 for classes."""
     target, per_step = kind

@@ -31,7 +31,7 @@ from .loop import Loop, step_seed
 from .progress import bar_of, say, summary
 from .room import advice
 from .run_state import BEST, LAST, METRICS
-from .source import Kind, Source, as_source, samples_of
+from .source import Kind, as_source, samples_of
 from .widths import widths_of
 
 
@@ -107,13 +107,13 @@ class Trainer:
         self.save_every = at_least("Trainer: save_every", save_every, 0)
         self.on_batch, self.on_epoch = on_batch, on_epoch
         self.callbacks = [part("Trainer", "a callback", callback, Callback) for callback in callbacks]
-        self.metrics = None if metrics is None else tuple(part("Trainer", "a metric", m, Metric) for m in metrics)
+        self.metrics: Any = None if metrics is None else tuple(part("Trainer", "a metric", m, Metric) for m in metrics)
         self.out = None if out is None else writable_folder(Path(out))
         self.epochs: Any = None
         self.first = self.epoch = self.batch = 0
         self.running = run_state.new_epoch()
         self.best = Best()
-        self.source: Source | None = None
+        self.source: Any = None
         self.test: Evaluation | None = None
         self._log = MetricsLog(None if self.out is None else self.out / METRICS)
         self._progress = False
@@ -153,8 +153,8 @@ class Trainer:
                 the interruption; data, epochs and settings must be those of the run. "changes" also continues if they
                 differ, and says what is different. Without this file the run starts from the beginning. Default False.
             progress: show one progress bar per epoch with loss, metrics and samples per second. Default True.
-            test: like `valid`, but evaluated once at the end, with the network of the chosen epoch (without `valid`: of the
-                last epoch). The result is in ``trainer.test``. Default None.
+            test: like `valid`, but evaluated once at the end, with the network of the chosen epoch (without `valid`: of
+                the last epoch). The result is in ``trainer.test``. Default None.
 
         Returns:
             the history: per epoch "epoch", "train_loss", "valid_loss", "train_" and "valid_" with the name of each
@@ -173,6 +173,8 @@ class Trainer:
         test = None if test is None else as_source(self.net, self.loss, test, "test")
         self._progress = progress
         self.start(train, epochs, resume)
+        for callback in self.callbacks:
+            callback.on_start(self)
         loader = Loader(train.data, self.batch_size, shuffle=True, seed=self.seed, workers=1)
         with DelayedInterrupt() as interrupt:
             while not self.finished:
@@ -210,8 +212,6 @@ class Trainer:
         if self.metrics is None:
             self.metrics = self.loss.metrics(*train.kind)
         run_state.begin(self, epochs, resume)
-        for callback in self.callbacks:
-            callback.on_start(self)
 
     def say(self, text: str) -> None:
         """Show a line of text beside the progress bars, if there are any."""
@@ -250,7 +250,8 @@ class Trainer:
         readout, loss = self._step.run(there, self.source.kind, seed, factor, update)
         run = self.running
         tally = Tally(self.metrics, run["counts"])
-        tally.add(Readout(self.loss, readout, batch.y, *self.source.kind, batch.lengths))
+        kind = self.source.kind
+        tally.add(Readout(self.loss, readout, batch.y, kind.target, kind.per_step, batch.lengths))
         run["counts"] = tally.plain()
         run["loss"] += loss * readout.shape[1]
         run["samples"] += readout.shape[1]

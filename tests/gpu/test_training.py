@@ -25,7 +25,7 @@ def accuracies(make, epochs):
     found = {}
     for device in ("cpu", "cuda"):
         trainer, train, test = make(device)
-        found[device] = trainer.fit(train, test, epochs, progress=False)[-1]["test_accuracy"]
+        found[device] = trainer.fit(train, test, epochs, progress=False)[-1]["valid_accuracy"]
     return found
 
 
@@ -33,7 +33,7 @@ def digits(device):
     config = read(available()["digits"])
     config.training.device = device
     experiment = prepare(config)
-    return experiment.trainer, experiment.train, experiment.test
+    return experiment.trainer, experiment.data.train, experiment.data.test
 
 
 def mnist(device):

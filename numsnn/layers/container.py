@@ -125,6 +125,7 @@ class Sequential(_Container):
             return Sequential(*layers)
         if not isinstance(key, Integral):
             return super().__getitem__(key)
+        key = int(key)
         if not -len(self) <= key < len(self):
             raise IndexError(f"{title(self)} has no layer {key}; it has {len(self)} layers")
         return self.layers[key]

@@ -140,7 +140,9 @@ class Loss(Described):
         Raises:
             ValueError: the loss does not take them; the message names losses that do.
         """
-        if target in self.targets and self.per_step in (None, per_step):
+        # Losses for numbers take one class per sample, but not one per step.
+        fits = per_step is self.per_step if self.per_step is not None else not (per_step and target == "class")
+        if target in self.targets and fits:
             return
         mine = " or ".join(NAMES[kind, bool(self.per_step)] for kind in self.targets)
         advice = {"class": "StepCrossEntropy" if per_step else "RateCrossEntropy", "labels": "BinaryCrossEntropy"}

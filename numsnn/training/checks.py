@@ -7,6 +7,7 @@ from itertools import zip_longest
 import numpy as np
 
 from ..layers.carry import need_declarations
+from ..losses.target import NAMES
 from ..validate import whole
 
 
@@ -31,6 +32,19 @@ def checked_truncate(net, truncate, accumulate):
         raise ValueError("Trainer: accumulate cannot be used with truncate, which updates after every chunk")
     need_declarations(net, "Trainer: truncate")
     return whole("Trainer: truncate", truncate)
+
+
+def checked_metrics(metrics, loss, kind):
+    """Return the metrics of a run, by default those of the loss; refuse one that measures other targets."""
+    if metrics is None:
+        return loss.metrics(*kind)
+    for metric in metrics:
+        if kind.target not in metric.targets:
+            raise ValueError(
+                f"Trainer: the metric {type(metric).__name__} measures {' or '.join(metric.targets)}; "
+                f"the targets are {NAMES[kind]}"
+            )
+    return metrics
 
 
 def first_bad(net):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data import Dataset, as_dataset
-from ..layers import Layer
+from ..layers import Layer, Poisson, Repeat
 from ..losses import Loss
 from ..validate import flag
 
@@ -73,9 +73,10 @@ def _check_time(net, data, name):
     if timed is None or bool(timed) is not net.takes_pictures:
         return
     if timed:
+        maker = next(type(layer).__name__ for layer in net.tree() if isinstance(layer, Repeat | Poisson))
         raise ValueError(
-            f"{name}: the samples are sequences, but the network begins with a layer that makes the time axis "
-            f"({type(next(iter(net.walk()), net)).__name__}): leave it out, or give the data without timed=True"
+            f"{name}: the samples are sequences, but the network begins with {maker}, which makes the time axis: leave "
+            "it out, or give the data without timed=True"
         )
     raise ValueError(
         f"{name}: the samples have no time axis: begin the network with Repeat(steps) or Poisson(steps), or give "

@@ -23,7 +23,7 @@ from . import run_state
 from .batch_step import BatchStep
 from .best import Best
 from .callbacks import Callback
-from .checks import checked_truncate, part, writable_folder
+from .checks import checked_metrics, checked_truncate, part, writable_folder
 from .evaluation import Evaluation, Tally, evaluate, predict
 from .history import History, MetricsLog
 from .interrupt import DelayedInterrupt
@@ -209,8 +209,7 @@ class Trainer:
         if not self.net.built:
             batch = Batch.of(train.data.batch(np.arange(min(self.batch_size, len(train.data)))))
             self.net.build(batch.x.shape, self.seed)
-        if self.metrics is None:
-            self.metrics = self.loss.metrics(*train.kind)
+        self.metrics = checked_metrics(self.metrics, self.loss, train.kind)
         run_state.begin(self, epochs, resume)
 
     def say(self, text: str) -> None:
@@ -341,7 +340,7 @@ class Trainer:
         return self._measure(as_source(self.net, self.loss, data, "data"))
 
     def _measure(self, source):
-        metrics = self.metrics or self.loss.metrics(*source.kind)
+        metrics = checked_metrics(self.metrics, self.loss, source.kind)
         return evaluate(self.net, self.loss, metrics, source.data, self.batch_size, source.kind)
 
     def predict(self, x, target: str | None = None, per_step: bool | None = None) -> np.ndarray:

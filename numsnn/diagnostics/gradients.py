@@ -89,6 +89,7 @@ def check_gradients(
     y,
     loss: Loss | None = None,
     *,
+    lengths=None,
     device: str | None = None,
     entries: int = 5,
     step: float = 1e-4,
@@ -107,6 +108,8 @@ def check_gradients(
         x: input as for the network's own call; uint8 is converted to numbers.
         y: labels ``[N]``.
         loss: default `RateCrossEntropy`.
+        lengths: number of real steps of each sample, ``[N]``; the loss sees zeros beyond. Default None: all steps are
+            real.
         device: "cpu" or "reference". Default: the network's device, or "cpu" for a CUDA network, whose kernels
             implement the same equations.
         entries: number of entries per array that are compared one by one, besides one random direction. Default 5.
@@ -124,16 +127,16 @@ def check_gradients(
     whole("check_gradients: seed", seed, 0)
     positive("check_gradients: step", step)
     positive("check_gradients: tolerance", tolerance)
-    return _Checker(net, x, y, loss or RateCrossEntropy(), device, step, tolerance, seed).report(entries)
+    return _Checker(net, x, y, loss or RateCrossEntropy(), device, step, tolerance, seed, lengths).report(entries)
 
 
 class _Checker:
     """A float64 copy of a network whose parameters can be changed a little."""
 
-    def __init__(self, net, x, y, loss, device, step, tolerance, seed):
+    def __init__(self, net, x, y, loss, device, step, tolerance, seed, lengths=None):
         self.rng = np.random.default_rng(seed)
         self.step, self.tolerance, self.loss, self.y = step, tolerance, loss, np.asarray(y)
-        self.mode = Mode(training=True, store=True, relaxed=True, seed=seed)
+        self.mode = Mode(training=True, store=True, relaxed=True, seed=seed, lengths=lengths)
         if device is None:
             device = "cpu" if net.device == "cuda" else net.device
         if device == "cuda":
@@ -145,10 +148,19 @@ class _Checker:
     def evaluate(self):
         """Return the loss, the gradient of the readout, and the smooth pieces that all potentials and maxima lie on."""
         z = self.net.forward(self.x, self.mode)
+        real = self.real(z)
+        z = z * real
         losses, dz = self.loss(self.net.kernels, z, self.y)
+        dz = dz * real
         found = [*(layer.pieces() for layer in self.net.walk()), self.loss.pieces(self.net.kernels, z)]
         pieces = [p for p in found if p is not None]
         return float(losses.mean(dtype=np.float64)) + self.net.total_penalty(), dz, pieces
+
+    def real(self, z):
+        """Return 1 for every number of the readout that belongs to a real step, and 0 for padding."""
+        lengths = len(z) if self.mode.lengths is None else np.asarray(self.mode.lengths)
+        real = np.arange(len(z))[:, None] < lengths
+        return real.reshape(*real.shape, *(1,) * (z.ndim - 2)).astype(z.dtype)
 
     def report(self, entries):
         value, dz, self.base_pieces = self.evaluate()

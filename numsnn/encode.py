@@ -128,7 +128,7 @@ def _charging_time(above, threshold):
     return np.log1p(threshold / np.maximum(above, LATENCY_MARGIN))
 
 
-def delta(x, threshold: float = 0.1, padding: bool = False, off_spikes: str | None = None) -> np.ndarray:
+def delta(x, threshold: float = 0.1, padding: bool = False, off_spikes: str | None = None, lengths=None) -> np.ndarray:
     """Encode changes: a feature fires if it grows by the threshold or more between two steps (docs/method.md, E3).
 
     Args:
@@ -137,6 +137,8 @@ def delta(x, threshold: float = 0.1, padding: bool = False, off_spikes: str | No
         padding: compare the first step with itself, so that it has no spikes. Default False: it is compared with zeros.
         off_spikes: what happens if a feature falls by the threshold or more: None (default): nothing; "channels": it
             fires in channels of its own, after the others on the last axis; "sign": the output is -1.
+        lengths: number of real steps of each sample, ``[N]`` whole numbers from 1 to T; the output is 0 beyond. Default
+            None: all steps are real.
 
     Returns:
         spikes of x's shape, uint8. With "channels" the last axis is twice as long (rises, then falls). With "sign" the
@@ -144,16 +146,17 @@ def delta(x, threshold: float = 0.1, padding: bool = False, off_spikes: str | No
 
     Raises:
         ValueError: x holds NaN or inf, x has no axis besides time and samples for "channels", or the threshold is not
-            positive.
+            positive, or lengths are not N whole numbers in 1..T.
     """
     x = _numbers("delta", x)
     threshold = positive("delta: threshold", threshold)
+    real = _real_steps("delta", x, lengths)
     choice("delta: off_spikes", off_spikes, (None, "channels", "sign"))
     if off_spikes == "channels" and x.ndim < 3:
         raise ValueError(f"delta: off_spikes='channels' needs x as [T, N, ..., C]; got shape {x.shape}")
     before = x[:1] if flag("delta: padding", padding) else np.zeros_like(x[:1])
     change = np.diff(x.astype(np.float64), axis=0, prepend=before.astype(np.float64))
-    rises, falls = change >= threshold, change <= -threshold
+    rises, falls = real & (change >= threshold), real & (change <= -threshold)
     if off_spikes == "sign":
         return rises.astype(np.float32) - falls
     if off_spikes == "channels":
@@ -222,6 +225,22 @@ def _numbers(what, x):
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise ValueError(f"{what}: x must be finite; it holds NaN or inf")
     return x
+
+
+def _real_steps(what, x, lengths):
+    """Return which steps of the sequences x ``[T, N, ...]`` are real, in a form that broadcasts to x."""
+    if lengths is None:
+        return np.True_
+    lengths = np.asarray(lengths)
+    if x.ndim < 2 or lengths.shape != x.shape[1:2] or lengths.dtype.kind not in "iu":
+        raise ValueError(
+            f"{what}: lengths must be whole numbers, one per sample of x [T, N, ...] with shape {x.shape}; got "
+            f"{lengths.dtype} of shape {lengths.shape}"
+        )
+    if (lengths < 1).any() or (lengths > len(x)).any():
+        raise ValueError(f"{what}: lengths must lie in 1..{len(x)}; got {lengths.min()}..{lengths.max()}")
+    real = np.arange(len(x))[:, None] < lengths
+    return real.reshape(*real.shape, *(1,) * (x.ndim - 2))
 
 
 def _unit(what, x):

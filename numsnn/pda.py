@@ -15,7 +15,7 @@ Wang, Cheng and Lim (arXiv:2304.13289) proposed to measure the shift of the pote
 both formulas are this project's own formulation of the idea.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -58,6 +58,23 @@ class PDA(Described):
         self.target = None if target is None else number("PDA: target", target)
         self.divergence = at_least("PDA: divergence", divergence, 0)
         self.eps = positive("PDA: eps", eps)
+
+
+class RealPotentials(NamedTuple):
+    """Moments of the potentials of a batch in which sequences have different lengths; padding does not count.
+
+    Attributes:
+        mean: mean per step, over those samples (and their positions) that are real at the step: ``[T', C]``, where T'
+            is the largest length.
+        total: mean and variance over all real steps, each ``[C]``.
+        potentials: number of potentials per channel, over all real steps.
+        ends: length of every row, ``[M]``; the objective acts on the potentials of earlier steps only.
+    """
+
+    mean: Any
+    total: Moments
+    potentials: int
+    ends: Any
 
 
 class ShiftTracker(Portable):
@@ -109,27 +126,31 @@ class ShiftTracker(Portable):
         settings = self.settings
         return bool((mode.track and settings.correct) or ((mode.track or mode.store) and settings.divergence))
 
-    def observe(self, current, mean, var, rows, mode, first: int = 0) -> None:
+    def observe(self, current, potentials: Moments | RealPotentials | None, rows, mode, first: int = 0) -> None:
         """Update the tracked values and prepare the objective, after a forward pass that is tracked or stored.
 
         Args:
             current: mean and variance of the input current, each ``[C]``; None if the pass is not tracked.
-            mean, var: mean and variance of the potentials over samples and positions, each ``[T, C]``; None if
-                `wants_potentials` returns False.
+            potentials: mean and variance of the potentials over samples and positions, each ``[T, C]``, or what there
+                is instead for sequences of different length; None if `wants_potentials` returns False.
             rows: number of samples times number of positions.
             mode: mode of the pass; ``mode.track`` updates correction and target.
             first: number of the first step of the pass, if it continues an earlier one. Default 0.
         """
         self._shares = self._direct = None
         if mode.track:
-            self._track(current, mean, first)
-        if not self.settings.divergence:
+            self._track(current, None if potentials is None else potentials.mean, first)
+        if potentials is None or not self.settings.divergence:
             return
-        steps, channels = mean.shape
+        steps, channels = potentials.mean.shape
         total_mean, total_var, value, offset, slope = (self.kernels.empty((channels,), self.dtype) for _ in range(5))
-        total, direct = Moments(total_mean, total_var), Direct(offset, slope)
-        self.kernels.merge_steps(Moments(mean, var), total)
-        objective = Objective(self.settings.divergence, self.settings.eps, steps * rows)
+        if isinstance(potentials, RealPotentials):
+            _, total, count, ends = potentials
+        else:
+            total, count, ends = Moments(total_mean, total_var), steps * rows, None
+            self.kernels.merge_steps(potentials, total)
+        direct = Direct(offset, slope, ends)
+        objective = Objective(self.settings.divergence, self.settings.eps, count)
         self.kernels.divergence(total, Moments(self.target[0], self.target[1]), objective, value, direct)
         self._shares, self._direct = value, direct
 

@@ -218,6 +218,17 @@ def test_delta(padding, first):
     assert both[:, 0].T.tolist() == [[first, 1, 0, 1, 0], [0, 0, 1, 0, 0]]
 
 
+def test_delta_of_sequences_of_different_length():
+    """The fall to the padding is not a change."""
+    x = np.concatenate([SEQUENCE, SEQUENCE], axis=1)
+    x[2:, 1] = 9
+    for off_spikes in (None, "channels", "sign"):
+        s = encode.delta(x, 1.0, off_spikes=off_spikes, lengths=[5, 2])
+        assert np.array_equal(s[:, :1], encode.delta(SEQUENCE, 1.0, off_spikes=off_spikes))
+        assert np.array_equal(s[:2, 1:], encode.delta(SEQUENCE[:2], 1.0, off_spikes=off_spikes))
+        assert not s[2:, 1].any()
+
+
 def test_delta_of_pictures():
     """The last axis holds first the on channels and then the off channels; bytes do not wrap around."""
     x = np.random.default_rng(3).integers(0, 256, (6, 2, 4, 3, 2)).astype(np.uint8)
@@ -240,6 +251,13 @@ def test_delta_of_pictures():
             "off_spikes='channels' needs x as [T, N, ..., C]; got shape (5, 1)",
         ),
         (np.where(SEQUENCE == 0, np.inf, SEQUENCE), {}, "x must be finite; it holds NaN or inf"),
+        (
+            SEQUENCE,
+            {"lengths": [1, 2]},
+            "lengths must be whole numbers, one per sample of x [T, N, ...] with shape (5, 1, 1); got int64 of shape "
+            "(2,)",
+        ),
+        (SEQUENCE, {"lengths": [6]}, "lengths must lie in 1..5; got 6..6"),
     ],
 )
 def test_delta_refuses(x, options, message):

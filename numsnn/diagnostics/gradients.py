@@ -89,6 +89,7 @@ def check_gradients(
     y,
     loss: Loss | None = None,
     *,
+    lengths=None,
     device: str | None = None,
     entries: int = 5,
     step: float = 1e-4,
@@ -107,6 +108,8 @@ def check_gradients(
         x: input as for the network's own call; uint8 is converted to numbers.
         y: labels ``[N]``.
         loss: default `RateCrossEntropy`.
+        lengths: number of real steps of each sample, ``[N]``; what lies beyond has no influence. Default None: all steps
+            are real.
         device: "cpu" or "reference". Default: the network's device, or "cpu" for a CUDA network, whose kernels
             implement the same equations.
         entries: number of entries per array that are compared one by one, besides one random direction. Default 5.
@@ -124,16 +127,16 @@ def check_gradients(
     whole("check_gradients: seed", seed, 0)
     positive("check_gradients: step", step)
     positive("check_gradients: tolerance", tolerance)
-    return _Checker(net, x, y, loss or RateCrossEntropy(), device, step, tolerance, seed).report(entries)
+    return _Checker(net, x, y, loss or RateCrossEntropy(), device, step, tolerance, seed, lengths).report(entries)
 
 
 class _Checker:
     """A float64 copy of a network whose parameters can be changed a little."""
 
-    def __init__(self, net, x, y, loss, device, step, tolerance, seed):
+    def __init__(self, net, x, y, loss, device, step, tolerance, seed, lengths=None):
         self.rng = np.random.default_rng(seed)
         self.step, self.tolerance, self.loss, self.y = step, tolerance, loss, np.asarray(y)
-        self.mode = Mode(training=True, store=True, relaxed=True, seed=seed)
+        self.mode = Mode(training=True, store=True, relaxed=True, seed=seed, lengths=lengths)
         if device is None:
             device = "cpu" if net.device == "cuda" else net.device
         if device == "cuda":
@@ -145,7 +148,7 @@ class _Checker:
     def evaluate(self):
         """Return the loss, the gradient of the readout, and the smooth pieces that all potentials and maxima lie on."""
         z = self.net.forward(self.x, self.mode)
-        losses, dz = self.loss(z, self.y, self.net.kernels)
+        losses, dz = self.loss(z, self.y, self.net.kernels, self.mode.lengths)
         found = [*(layer.pieces() for layer in self.net.walk()), self.loss.pieces(self.net.kernels, z)]
         pieces = [p for p in found if p is not None]
         return float(losses.mean(dtype=np.float64)) + self.net.total_penalty(), dz, pieces

@@ -62,6 +62,7 @@ ROOMS = {
         "scale_steps_forward",
     ),
     "optim": ("adam_update", "scale", "sgd_update", "sum_squares"),
+    "padding": ("clear_rows", "gather_rows", "scatter_rows"),
     "parametrise": (
         "free_backward",
         "free_forward",

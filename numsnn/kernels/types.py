@@ -56,10 +56,17 @@ class Moments(NamedTuple):
 
 
 class Direct(NamedTuple):
-    """The gradient of a loss that acts on the potential u itself (D5, D6): p = offset + slope u, both ``[C]``."""
+    """The gradient of a loss that acts on the potential u itself (D5, D6): p = offset + slope u.
+
+    Attributes:
+        offset, slope: ``[C]``.
+        ends: ``[M]``, int64: for every row, the number of the step from which on p is 0 (V4), counted from 0; None if p
+            acts at all steps.
+    """
 
     offset: Any
     slope: Any
+    ends: Any = None
 
 
 class Wanted(NamedTuple):

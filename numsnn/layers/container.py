@@ -153,7 +153,9 @@ class Sequential(_Container):
         return shape
 
     def compute(self, x, mode):
-        passed = self.layers if mode.inspect else self.plan.stages[self]
+        # A batch normalisation computes its statistics over the real steps only, which fused layers cannot.
+        single = mode.inspect or (mode.training and self.plan.padding is not None)
+        passed = self.layers if single else self.plan.stages[self]
         for stage in passed:
             x = stage.forward(x, mode)
         self.kept = _Stages(passed) if mode.store else None

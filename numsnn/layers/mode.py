@@ -23,8 +23,8 @@ class Mode(Portable):
             gradient of every layer. This takes more memory and time. Default False.
         seed: seed of the dropout masks; a trainer uses a different seed for every training step. Default 0.
         lengths: ``[N]`` whole numbers on the host: steps of each sequence, from 1 to T. Later steps are padding:
-            statistics and penalties ignore them, and dL/dy must be zero there. Default None: every sequence has T
-            steps.
+            statistics and penalties ignore them, and dL/dy must be zero there. In one of several passes (carried), 0
+            stands for a sequence that is over. Default None: every sequence has T steps.
         carried: dictionary in which layers that carry a state leave it for the next pass, by full name. Default None:
             the pass starts from rest and leaves no state. `Stream` and truncated BPTT use it.
     """

@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from ..kernels.rules import Rule
-from ..kernels.types import Firing, Moments, Norm, Reset
+from ..kernels.types import Firing, Moments, Reset
 from ..pda import PDA, ShiftTracker
 from ..psg import FAMILIES, PSG, Surrogate
 from ..validate import flag, whole
+from . import observe
 from .base import Layer
 from .neuron_arguments import Learned, Numbers, granularity, numbers
 from .neuron_run import ByRule, Extended, Trace
@@ -54,8 +55,8 @@ class Neuron(Layer):
         want_visible: whether every stored pass computes the visible mask (`visible`). Default False: the mask is
             computed only if the width of the surrogate suggests that it saves the layers that compute dL/ds more time
             than it costs.
-        visible_share: share of the potentials that the surrogate saw in the last pass, between 0 and 1; None if the
-            mask was not computed.
+        visible_share: share of the potentials that the surrogate saw in the last pass (padding does not count), between
+            0 and 1; None if the mask was not computed.
 
     Raises:
         ValueError: a threshold is not positive or does not exceed v_reset, or a value is out of range.
@@ -222,17 +223,23 @@ class Neuron(Layer):
             shape = steps, channels
             d = self.fixed_array("no correction", shape, lambda: self.kernels.zeros(shape, self.dtype))
         s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
+        padding = self.plan.padding
+        measured = self.tracker is not None and self.tracker.wants_potentials(mode)
         need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or self.run.stores_potentials
+        need_u = need_u or (measured and padding is not None)
         u = self.buffer("u", current.shape) if need_u else None
         visible = self.buffer("visible", s.shape, np.uint8) if mode.store and self._sees() else None
         trace = Trace(current, norm, u, s, d, mode.relaxed, start, visible, self.run.parts(current.shape))
-        moments = None
-        if self.tracker is not None and self.tracker.wants_potentials(mode):
-            moments = self.buffer("moments", (2, steps, channels))
+        moments = self.buffer("moments", (2, steps, channels)) if measured and padding is None else None
         self.visible_share = self.run.forward(trace, state, moments)
+        if padding is not None and visible is not None:
+            self.visible_share = observe.real_share(self, visible, x.shape, padding)
         if self.tracker is not None and (mode.store or mode.track):
-            current_moments = self._current_moments(trace) if mode.track else None
-            self.tracker.observe(current_moments, *((None, None) if moments is None else moments), rows[0], mode, first)
+            current_moments = observe.current_moments(self, trace, x.shape, padding) if mode.track else None
+            potentials: Any = None if moments is None else Moments(*moments)
+            if measured and padding is not None:
+                potentials = observe.real_potentials(self, u, x.shape, padding)
+            self.tracker.observe(current_moments, potentials, rows[0], mode, first)
         if mode.store:
             self.kept = trace
         if self.record:
@@ -242,21 +249,6 @@ class Neuron(Layer):
     def firing(self) -> Firing:
         """Return threshold, width and surrogate in the form that the kernels take."""
         return Firing(self.threshold.natural, self.width.natural, self.surrogate.family, self.surrogate.reach)
-
-    def _current_moments(self, trace):
-        """Return mean and variance of the input current, each ``[C]``."""
-        channels = trace.current.shape[-1]
-        mean, var = self.kernels.empty((2, 1, channels), self.dtype)
-        norm = trace.norm
-        if norm is not None and norm.var is not None:
-            self.kernels.copy(norm.centre, mean[0])
-            self.kernels.copy(norm.var, var[0])
-        else:
-            self.kernels.moments(trace.current.reshape(1, -1, channels), mean, var)
-        moments = Moments(mean[0], var[0])
-        if norm is not None:
-            self.kernels.normalised_moments(moments, Norm(norm.centre, norm.factor, norm.offset), moments)
-        return moments
 
     def potentials(self) -> np.ndarray:
         """Return the potentials after charging of the last stored pass, ``[T, M, C]``, on the host. They are computed

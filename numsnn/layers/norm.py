@@ -8,6 +8,7 @@ import numpy as np
 from ..kernels.types import Affine, Moments
 from ..validate import flag, positive, whole, within
 from .base import Layer
+from .padding import Padding
 from .parameter import Parameter
 from .shapes import need_channels
 
@@ -74,6 +75,10 @@ class Tracked(Layer):
             self.kernels.running_update(running["var"], var, self.momentum)
         return mean, var
 
+    def padding_in(self, mode):
+        """Return which steps are real, for a pass that computes statistics and has padding; otherwise None."""
+        return self.plan.padding if mode.training else None
+
     def own_statistics(self):
         return self.running if self.built else {}
 
@@ -99,14 +104,16 @@ class Normalisation(NamedTuple):
 
 
 class _Normalised(NamedTuple):
-    """What a pass keeps: its input, the mean and variance that it used, whether these were the running ones, and the
-    array for the sums of the neuron behind it (see `Normalisation`; None if the layers were not fused)."""
+    """What a pass keeps: its input, the mean and variance that it used, whether these were the running ones, which
+    steps are real (x then holds their rows only; None without padding), and the array for the sums of the neuron behind
+    it (see `Normalisation`; None if the layers were not fused)."""
 
     x: np.ndarray
     mean: np.ndarray
     var: np.ndarray
     frozen: bool
-    sums: np.ndarray | None
+    padding: Padding | None = None
+    sums: np.ndarray | None = None
 
 
 class BatchNorm(AffineNorm, Tracked):
@@ -165,12 +172,24 @@ class BatchNorm(AffineNorm, Tracked):
         return Affine(self.gamma.value, self.beta.value, self.eps, self.v_threshold)
 
     def compute(self, x, mode):
-        x = self.as_real(x)
-        mean, var = self._statistics(x, mode)
+        x, padding = self.as_real(x), self.padding_in(mode)
         y = self.buffer("y", x.shape)
+        if padding is None:
+            self._normalise(x, mode, y)
+            return y
+        real = padding.gather(self, x)
+        normalised = self.buffer("normalised rows", real.shape)
+        self._normalise(real, mode, normalised)
+        padding.scatter(normalised, y)
+        if mode.store:
+            self.kept = self.kept._replace(padding=padding)
+        return y
+
+    def _normalise(self, x, mode, y):
+        """Fill y with x, normalised."""
+        mean, var = self._statistics(x, mode)
         rows = (-1, self.channels)
         self.kernels.batchnorm_forward(x.reshape(rows), self.own_affine(), Moments(mean, var), y.reshape(rows))
-        return y
 
     def hand_over(self, x, mode):
         """Prepare a forward pass that the neuron behind computes: return the array that the neuron reads, and its
@@ -187,13 +206,26 @@ class BatchNorm(AffineNorm, Tracked):
         """Return the mean and the variance that the pass uses."""
         mean, var = self.moments_of(x, mode)
         if mode.store:
-            self.kept = _Normalised(x, mean, var, not mode.training, None)
+            self.kept = _Normalised(x, mean, var, not mode.training)
         return mean, var
 
     def propagate(self, dy, need_dx):
-        x, mean, var, frozen, sums = self.kept
-        rows = (-1, self.channels)
+        padding = self.kept.padding
+        if padding is None:
+            dx = self.overwrite(dy) if need_dx else None
+            self._back(dy, dx)
+            return dx
+        slopes = padding.gather(self, dy, "gradients of real rows")
+        self._back(slopes, slopes if need_dx else None)
         dx = self.overwrite(dy) if need_dx else None
+        if need_dx:
+            padding.scatter(slopes, dx)
+        return dx
+
+    def _back(self, dy, dx):
+        """Fill the gradients of gamma and beta and, unless it is None, dx."""
+        x, mean, var, frozen, _, sums = self.kept
+        rows = (-1, self.channels)
         self.kernels.batchnorm_backward(
             dy.reshape(rows),
             x.reshape(rows),
@@ -205,7 +237,6 @@ class BatchNorm(AffineNorm, Tracked):
             self.gradient_of(self.beta),
             sums,
         )
-        return dx
 
     def signals(self):
         arrays = [self.output]

@@ -7,17 +7,20 @@ import numpy as np
 from ..kernels.types import Affine, Moments
 from ..validate import flag, positive, whole, within
 from .norm import BatchNorm, Tracked
+from .padding import Padding
 from .parameter import Parameter
 from .shapes import need_channels
 
 
 class _Steps(NamedTuple):
-    """What a pass keeps: its input ``[T, M, C]``, the moments per step, and whether these were the running ones."""
+    """What a pass keeps: the input's rows ``[M, C]`` of every step that has real rows, the moments per step, whether
+    these were the running ones, and which steps are real (None without padding)."""
 
-    x: object
+    x: list
     mean: object
     var: object
     frozen: bool
+    padding: Padding | None
 
 
 def _check_steps(layer, shape):
@@ -97,33 +100,65 @@ class BNTT(Tracked):
 
     def compute(self, x, mode):
         _check_start(self, mode)
-        kernels = self.kernels
-        rows = self.as_real(x).reshape(self.steps, -1, self.channels)
-        y = self.buffer("y", rows.shape)
-        mean, var = self.moments_of(rows, mode)
-        for t in range(self.steps):
-            kernels.batchnorm_forward(rows[t], self._affine(t), Moments(mean[t], var[t]), y[t])
+        x, padding = self.as_real(x), self.padding_in(mode)
+        y = self.buffer("y", x.shape)
+        real = x if padding is None else padding.gather(self, x)
+        normalised = y if padding is None else self.buffer("normalised rows", real.shape)
+        rows = self._rows(real, padding)
+        mean, var = self.moments_of(x, mode) if padding is None else self._moments_of_rows(rows, mode)
+        for t, (one, result) in enumerate(zip(rows, self._rows(normalised, padding), strict=True)):
+            self.kernels.batchnorm_forward(one, self._affine(t), Moments(mean[t], var[t]), result)
+        if padding is not None:
+            padding.scatter(normalised, y)
         if mode.store:
-            self.kept = _Steps(rows, mean, var, not mode.training)
-        return y.reshape(x.shape)
+            self.kept = _Steps(rows, mean, var, not mode.training, padding)
+        return y
+
+    def _rows(self, x, padding):
+        """Return the rows ``[M, C]`` of every step: of all steps of x ``[T, N, ...]`` or, with padding, of those steps
+        that have real rows, from a compact array ``[R, ...]``."""
+        if padding is None:
+            return list(x.reshape(self.steps, -1, self.channels))
+        return [x[first:end].reshape(-1, self.channels) for first, end in padding.spans]
+
+    def _moments_of_rows(self, rows, mode):
+        """Return the mean and the variance of each step's real rows; those of steps without real rows are undefined,
+        and their running statistics do not change."""
+        mean, var = (self.buffer(name, (self.steps, self.channels)) for name in ("mean", "var"))
+        for t, one in enumerate(rows):
+            self.kernels.moments(one[None], mean[t : t + 1], var[t : t + 1])
+            if mode.track:
+                self.kernels.running_update(self.running["mean"][t], mean[t], self.momentum)
+                self.kernels.running_update(self.running["var"][t], var[t], self.momentum)
+        return mean, var
 
     def propagate(self, dy, need_dx):
-        x, mean, var, frozen = self.kept
-        dx = self.gradient(x.shape) if need_dx else None
-        slopes = dy.reshape(x.shape)
+        x, mean, var, frozen, padding = self.kept
+        dx = self.gradient(dy.shape) if need_dx else None
         dgamma, dbeta = self.gradient_of(self.gamma), self.gradient_of(self.beta)
-        for t in range(self.steps):
+        slopes = results = dy
+        if padding is not None:
+            slopes = results = padding.gather(self, dy, "gradients of real rows")
+        elif need_dx:
+            results = dx
+        backs = zip(x, self._rows(slopes, padding), self._rows(results, padding), strict=True)
+        for t, (one, slope, result) in enumerate(backs):
             self.kernels.batchnorm_backward(
-                slopes[t],
-                x[t],
+                slope,
+                one,
                 self._affine(t),
                 Moments(mean[t], var[t]),
                 frozen,
-                None if dx is None else dx[t],
+                result if need_dx else None,
                 dgamma[t],
                 dbeta[t],
             )
-        return None if dx is None else dx.reshape(dy.shape)
+        for t in range(len(x), self.steps):  # steps without real rows
+            self.kernels.fill(dgamma[t], 0)
+            self.kernels.fill(dbeta[t], 0)
+        if padding is not None and need_dx:
+            padding.scatter(slopes, dx)
+        return dx
 
     def move(self, kernels, dtype):
         if self.built and not self.bias:

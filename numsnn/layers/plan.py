@@ -16,6 +16,7 @@ The plan of the outermost network applies to a pass. A layer may be part of seve
 another network than the pass before, the plan of that network takes over.
 """
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +26,7 @@ from .fused import Pair, stages
 from .memory import Pool
 from .mode import Mode
 from .names import names_of
+from .padding import Padding, padding_of
 from .shapes import concatenate, pictures
 
 
@@ -41,12 +43,14 @@ class Plan:
         learning: the layers and pairs of fused layers that a backward pass must reach, because it has something to
             compute in them besides the gradient of their input. After a pass that kept the results of every layer, this
             is every layer.
+        padding: which steps of the last pass are real, if there is padding (`Mode.lengths`); otherwise None.
     """
 
     def __init__(self, net):
         self.net, self.named, self.pool = net, names_of(net), Pool()
         self.entered = self.running = self.inspected = False
         self.learning: set = set()
+        self.padding: Padding | None = None
         self._form = None
 
     @cached_property
@@ -83,6 +87,9 @@ class Plan:
             carry.need_declarations(self.net, "a pass that is carried on")
         self.enter()
         x = borders.arriving(self.net, x)
+        self.padding = padding_of(self.net, x, mode)
+        if self.padding is None and mode.lengths is not None:  # all sequences are whole
+            mode = replace(mode, lengths=None)
         self.inspected, self.running = mode.inspect, True
         try:
             y = self.net.forward(x, mode)

@@ -18,19 +18,24 @@ from ..names import choice
 from ..portable import nothing
 from ..validate import at_least, number, positive, within
 from .base import Layer
+from .padding import Padding
 
 
 class _Pull(NamedTuple):
-    """What a pass keeps: the gradient of the penalty by each spike of a unit."""
+    """What a pass keeps: the gradient of the penalty by each spike of a unit, and which steps are real (None without
+    padding)."""
 
     pull: object
+    padding: Padding | None
 
 
 class _Slopes(NamedTuple):
-    """What a pass keeps: its input ``[M, C]``, and the offset and slope of the gradient per channel."""
+    """What a pass keeps: its input ``[M, C]``, the offset and slope of the gradient per channel, and which steps are
+    real (None without padding)."""
 
     x: object
     direct: Direct
+    padding: Padding | None
 
 
 class _Penalty(Layer):
@@ -49,6 +54,12 @@ class _Penalty(Layer):
     def penalty(self) -> float:
         """The term that the last stored pass added to the loss. On a CUDA device, reading it waits for the device."""
         return 0.0 if self.shares is None else float(self.kernels.to_host(self.shares).sum(dtype=np.float64))
+
+    def real_rows(self, x):
+        """Return the rows over which the penalty is computed: those of x or, if the batch has padding, a compact copy
+        of the real ones."""
+        padding = self.plan.padding
+        return x if padding is None else padding.gather(self, x)
 
     def move(self, kernels, dtype):
         self.shares = None
@@ -70,15 +81,19 @@ class _RatePenalty(_Penalty):
     def compute(self, x, mode):
         if mode.store:
             units = prod(x.shape[2:]) if self.per == "neuron" else x.shape[-1]
-            self.shares, self.kept = self.buffer("value", (units,)), _Pull(self.buffer("pull", (units,)))
-            self.measure(x.reshape(-1, units), self.shares, self.kept.pull)
+            self.shares = self.buffer("value", (units,))
+            self.kept = _Pull(self.buffer("pull", (units,)), self.plan.padding)
+            self.measure(self.real_rows(x).reshape(-1, units), self.shares, self.kept.pull)
         return x
 
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        dx, flat = self.gradient(dy.shape), (-1, len(self.kept.pull))
-        self.kernels.add_row(dy.reshape(flat), self.kept.pull, dx.reshape(flat))
+        pull, padding = self.kept
+        dx, flat = self.gradient(dy.shape), (-1, len(pull))
+        self.kernels.add_row(dy.reshape(flat), pull, dx.reshape(flat))
+        if padding is not None:
+            padding.clear(dx)
         return dx
 
 
@@ -190,20 +205,22 @@ class Divergence(_Penalty):
             )
         if mode.store:
             channels = x.shape[-1]
-            flat = x.reshape(1, -1, channels)
+            rows = self.real_rows(x).reshape(1, -1, channels)
             mean, var, value, offset, slope, target_mean, target_var = self.buffer("numbers", (7, channels))
             self.kernels.fill(target_mean, self.target_mean)
             self.kernels.fill(target_var, self.target_var)
-            self.kernels.moments(flat, mean[None], var[None])
-            objective, direct = Objective(self.weight, self.eps, flat.shape[1]), Direct(offset, slope)
+            self.kernels.moments(rows, mean[None], var[None])
+            objective, direct = Objective(self.weight, self.eps, rows.shape[1]), Direct(offset, slope)
             self.kernels.divergence(Moments(mean, var), Moments(target_mean, target_var), objective, value, direct)
-            self.shares, self.kept = value, _Slopes(flat[0], direct)
+            self.shares, self.kept = value, _Slopes(x.reshape(-1, channels), direct, self.plan.padding)
         return x
 
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        x, direct = self.kept
+        x, direct, padding = self.kept
         dx = self.gradient(dy.shape)
         self.kernels.add_affine(dy.reshape(x.shape), x, direct, dx.reshape(x.shape))
+        if padding is not None:
+            padding.clear(dx)
         return dx

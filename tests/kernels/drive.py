@@ -41,6 +41,7 @@ SPIKES_FOR_FLOAT = (
     "concat",
     "delay_forward",
     "dropout",
+    "gather_rows",
     "iand_forward",
     "max_pool2d_forward",
     "repeat",
@@ -210,11 +211,18 @@ def neuron_forwards(k, rng):
         )
 
 
+def ends(rng, shape):
+    """Return for every row the step at which its sequence ends."""
+    steps, rows, _ = shape
+    return rng.integers(1, steps + 1, rows)
+
+
 def neuron_backwards(k, rng):
-    """Flags: scaled, attached, learn values, theta, alpha, direct, start, norm, in place, spikes as numbers."""
-    detached = [(WIDE, "triangle", reset, (True, False, *(True,) * 8)) for reset in RESETS]
-    for rule, shape, surrogate, reset, flags in rules_of([*kinds(10, FAMILIES), *detached]):
-        attached, learn, *learned, direct, carry, normed, in_place, numbers = flags
+    """Flags: scaled, attached, learn values, theta, alpha, direct, ended, start, norm, in place, spikes as
+    numbers."""
+    detached = [(WIDE, "triangle", reset, (True, False, *(True,) * 9)) for reset in RESETS]
+    for rule, shape, surrogate, reset, flags in rules_of([*kinds(11, FAMILIES), *detached]):
+        attached, learn, *learned, direct, ended, carry, normed, in_place, numbers = flags
         steps, rows, channels = shape
         theta, alpha, *norm = vectors(rng, 5, channels)
         ds = normal(rng, *shape)
@@ -227,7 +235,7 @@ def neuron_backwards(k, rng):
             Firing(theta, alpha, surrogate),
             Reset(reset, not attached),
             normal(rng, steps, channels),
-            Direct(*vectors(rng, 2, channels)) if direct else None,
+            Direct(*vectors(rng, 2, channels), ends(rng, shape) if ended else None) if direct else None,
             ds if in_place else empty(*shape),
             Wanted(
                 tuple(empty(channels) if learn else None for _ in rule.values),
@@ -283,10 +291,10 @@ def recurrent_forwards(k, rng):
 
 
 def recurrent_backwards(k, rng):
-    """Flags: as forward; attached, direct, spikes as numbers."""
-    detached = [(WIDE, "triangle", reset, (*(True,) * 6, False, True, True)) for reset in RESETS]
-    for shape, surrogate, reset, flags in [*kinds(9, SOME_FAMILIES), *detached]:
-        *parts, attached, direct, numbers = flags
+    """Flags: as forward; attached, direct, ended, spikes as numbers."""
+    detached = [(WIDE, "triangle", reset, (*(True,) * 6, False, True, True, True)) for reset in RESETS]
+    for shape, surrogate, reset, flags in [*kinds(10, SOME_FAMILIES), *detached]:
+        *parts, attached, direct, ended, numbers = flags
         spikes_type = REAL if numbers else np.uint8
         beta, extensions, theta, alpha, d, stored, carried = recurrent_arguments(rng, shape, parts, spikes_type)
         lateral, gamma, rho, kappa, _ = extensions
@@ -299,7 +307,7 @@ def recurrent_backwards(k, rng):
             Reset(reset, not attached),
             d,
             parts[4],
-            Direct(*vectors(rng, 2, shape[2])) if direct else None,
+            Direct(*vectors(rng, 2, shape[2]), ends(rng, shape) if ended else None) if direct else None,
             empty(*shape),
             None if lateral is None else empty(*lateral.shape),
             Wanted(

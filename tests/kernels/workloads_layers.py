@@ -272,6 +272,35 @@ def split(k, rng):
     return [dx]
 
 
+def real_rows(rng):
+    """Return the numbers of the real rows among 9001, and for every row its number among the real ones."""
+    real = rng.random(9001) < 0.6
+    return np.flatnonzero(real), np.where(real, np.cumsum(real) - 1, -1)
+
+
+@workload
+def gather_rows(k, rng):
+    index, _ = real_rows(rng)
+    y = empty(len(index), 17)
+    k.gather_rows(normal(rng, 9001, 17), index, y)
+    return [y]
+
+
+@workload
+def scatter_rows(k, rng):
+    index, place = real_rows(rng)
+    y = empty(9001, 17)
+    k.scatter_rows(normal(rng, len(index), 17), place, y)
+    return [y]
+
+
+@workload
+def clear_rows(k, rng):
+    x = normal(rng, 9001, 17)
+    k.clear_rows(x, real_rows(rng)[1])
+    return [x]
+
+
 @workload
 def delay_forward(k, rng):
     y, past = empty(5, 9001, 17), normal(rng, 7, 9001, 17)

@@ -133,7 +133,7 @@ def test_prediction_takes_what_training_took(digits, small_trainer):
     want = trainer.predict(snn.data.Dataset(x, test.y, scale=1 / 255))
     assert len(set(want)) > 3
     assert np.array_equal(trainer.predict(x), want)
-    assert np.array_equal(trainer.predict((x * np.float32(1 / 255))), want)
+    assert np.array_equal(trainer.predict(x * np.float32(1 / 255)), want)
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 3), (6, 5, 4, 3), (6, 5, 4, 4, 3)])

@@ -24,6 +24,7 @@ from .run.launch import count_tiles, launch, rows_per_tile
 from .run.tiles import SCRATCH_ELEMENTS, STATE_ELEMENTS, cut, same_memory
 
 _NOWHERE = np.empty((1, 1, 1), np.uint8)
+_NO_ENDS = np.empty(1, np.int64)
 
 
 @cache
@@ -212,7 +213,7 @@ def _charge_again(rule, real, normed, soft, hard):
 
 
 @cache
-def _backward_kernel(rule, real, density, reset, attached, normed, learned, direct, in_place):
+def _backward_kernel(rule, real, density, reset, attached, normed, learned, direct, in_place, ended=False):
     """The backward range kernel of one kind of neuron.
 
     Args:
@@ -224,6 +225,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
         learned: one boolean per value of the rule, one for the threshold and one for the width: whether it is learned.
         direct: whether a loss acts on the potential itself.
         in_place: whether di overwrites ds.
+        ended: whether the loss on the potential acts only up to a row's last real step. Default False.
     """
     soft, hard = reset == "soft", reset == "hard"
     *learned_values, learn_theta, learn_alpha = learned
@@ -247,6 +249,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
         inverse_width,
         p_offset,
         p_slope,
+        ends,
         di,
         start,
         sums,
@@ -293,6 +296,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                     if normed:
                         ahead(i, t, m, first, last, left, n, -1)
                     r = m - first
+                    acts = not ended or t < ends[m]
                     fired = s[t - 1, m, left:right] if t > 0 else quiet[:n]
                     for c in range(n):
                         k = left + c
@@ -301,7 +305,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                         edge, inverse = read(theta, "value", k), read(inverse_width, "value", k)
                         z, phi = eq.surrogate(density, u_t - edge, inverse)
                         p = real(0)
-                        if direct:
+                        if direct and acts:
                             p = eq.direct_gradient(u_t, read(p_offset, "value", k), read(p_slope, "value", k))
                         q, delta, dtheta = fire_back(
                             read(ds, ds_role, (t, m, k)), e_t, u_t, s_t, edge, phi, p, v_reset, soft, hard, attached
@@ -341,24 +345,25 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
 def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None):
     """See `reference.neuron.neuron_backward`."""
     in_place, carry = same_memory(di, ds), start is not None
+    *pull, ends = (firing.theta, firing.theta, None) if direct is None else direct
     kind, v_reset = reset_kind(reset.value, i.dtype)
     totals = *wanted.values, wanted.theta, wanted.alpha
     learned = tuple(total is not None for total in totals)
-    flags = not reset.detached, norm is not None, learned, direct is not None, in_place
+    flags = not reset.detached, norm is not None, learned, direct is not None, in_place, ends is not None
     range_kernel = _backward_kernel(rule, i.dtype.type, eq.DENSITY[firing.family], kind, *flags)
     steps, rows, channels = i.shape
-    plan = cut(rows, channels, SCRATCH_ELEMENTS // ((steps + 1) * (1 + len(rule.states))))
+    plan = cut(rows, channels, SCRATCH_ELEMENTS // ((steps + 1) * (1 + len(rule.states))), join=ends is None)
     sums = np.empty((len(totals) + 2, plan.row_blocks, channels * plan.joined), i.dtype)
     theta = firing.theta
     centre, factor, offset, values, theta, d, inverse_width, p_offset, p_slope = plan.repeated(
-        *(norm or (theta, theta, theta)), values, theta, d, 1 / firing.alpha, *(direct or (theta, theta))
+        *(norm or (theta, theta, theta)), values, theta, d, 1 / firing.alpha, *pull
     )
     ds, i, s, di, start = plan.wide(ds, i, s, di, i if start is None else start)
     launch(
         range_kernel,
         plan.count,
         *(ds, i, s, centre, factor, offset, values, theta, d, v_reset, inverse_width, p_offset, p_slope),
-        *(di, start, sums, carry, plan.rows, plan.width, plan.blocks),
+        *(_NO_ENDS if ends is None else ends, di, start, sums, carry, plan.rows, plan.width, plan.blocks),
     )
     for total, parts in zip((*totals, *((None, None) if dnorm is None else dnorm)), sums, strict=True):
         if total is not None:

@@ -35,4 +35,4 @@ def divergence(moments, target, objective, value, direct):
     weight, eps, n = objective
     real = value.dtype.type
     share = real(weight / len(value))
-    _divergence_channels(*moments, *target, real(eps), share, share / real(n), value, *direct)
+    _divergence_channels(*moments, *target, real(eps), share, share / real(n), value, *direct[:2])

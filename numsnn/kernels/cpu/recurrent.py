@@ -24,6 +24,8 @@ from .linear import linear_backward_weight
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
 
+_NO_ENDS = np.empty(1, np.int64)
+
 ROW_TILES = 16
 """Number of tiles with lateral weights, where a single row is already enough work for a thread."""
 
@@ -209,7 +211,7 @@ def _leak_gradient(delta, u, u_before, s_before, a_earlier, first, beta, theta, 
 
 @cache
 def _backward_kernel(
-    density, reset, detach_reset, decay_input, lateral, synapse, adaptive, refractory, direct, carry, learned
+    density, reset, detach_reset, decay_input, lateral, synapse, adaptive, refractory, direct, ended, carry, learned
 ):
     """The backward range kernel of one kind of neuron.
 
@@ -219,6 +221,7 @@ def _backward_kernel(
         decay_input: whether the current is scaled by 1 - beta.
         lateral, synapse, adaptive, refractory: which extensions the neuron has.
         direct: whether a loss acts on the potential itself.
+        ended: whether it acts only up to a row's last real step.
         carry: whether the forward pass started from a carried state.
         learned: six booleans: whether the gradients of beta, gamma, rho, kappa, theta and alpha are needed.
     """
@@ -245,6 +248,7 @@ def _backward_kernel(
         inverse_width,
         p_offset,
         p_slope,
+        ends,
         di,
         sums,
         start,
@@ -281,11 +285,12 @@ def _backward_kernel(
                     if adaptive:
                         for c in range(channels):
                             q[c] = eq.spike_gradient_adaptation(q[c], f[c], rho[c])
+                    acts = not ended or t < ends[m]
                     # Through the spike and the reset to the potential; a refractory neuron passes e on unchanged.
                     for c in range(channels):
                         threshold = eq.adapted_threshold(theta[c], kappa[c], a_t[c]) if adaptive else theta[c]
                         awake = not (refractory and active_t[c] > 0)
-                        pull, fired = (p_offset[c], p_slope[c]), real(s_t[c])
+                        pull, fired = (p_offset[c], p_slope[c]) if acts else (zero, zero), real(s_t[c])
                         where, gradients = (density, threshold, inverse_width[c]), (q[c], e[c])
                         delta[c], dtheta[c], e[c], dalpha = extended_fire_back(
                             where, gradients, u_t[c], fired, awake, beta[c], pull, v_reset, flags
@@ -340,9 +345,10 @@ def recurrent_backward(
     w, gamma, rho, kappa, _ = extensions
     u, s, j, a, held = stored
     theta, alpha, density, detach_reset = firing.theta, firing.alpha, eq.DENSITY[firing.family], reset.detached
-    p_offset, p_slope = direct or (beta, beta)
+    p_offset, p_slope, ends = (beta, beta, None) if direct is None else direct
     lateral = w is not None
-    parts = lateral, gamma is not None, kappa is not None, held is not None, direct is not None, start is not None
+    parts = lateral, gamma is not None, kappa is not None, held is not None
+    parts = *parts, direct is not None, ends is not None, start is not None
     totals = *wanted.values, wanted.theta, wanted.alpha
     kind, v_reset = reset_kind(reset.value, u.dtype)
     learned = tuple(total is not None for total in totals)
@@ -373,6 +379,7 @@ def recurrent_backward(
         1 / alpha,
         p_offset,
         p_slope,
+        _NO_ENDS if ends is None else ends,
         di,
         sums,
         u if start is None else start,

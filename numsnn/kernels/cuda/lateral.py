@@ -163,7 +163,19 @@ def forward_kernel(dtype, list_most, cdf, reset, decay_input, synapse, adaptive,
 
 @cache
 def backward_kernel(
-    dtype, list_most, density, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
+    dtype,
+    list_most,
+    density,
+    reset,
+    detach_reset,
+    decay_input,
+    synapse,
+    adaptive,
+    refractory,
+    direct,
+    ended,
+    carry,
+    learned,
 ):
     """The backward kernel of one kind of neuron with lateral weights.
 
@@ -194,6 +206,7 @@ def backward_kernel(
         alpha,
         p_offset,
         p_slope,
+        ends,
         di,
         start,
         state,
@@ -216,7 +229,7 @@ def backward_kernel(
                     state[n, block, c] = real(0)
             for t in range(steps - 1, -1, -1):
                 # state[3] is dL/ds: that of the next layer, plus di of the step after through the lateral weights.
-                row, at = m * channels, (t * rows + m) * channels
+                row, at, acts = m * channels, (t * rows + m) * channels, not ended or t < ends[m]
                 for c in range(thread, channels, threads):
                     state[3, block, c] = ds[at + c]
                 for base in range(0, channels if t < steps - 1 else 0, list_most):
@@ -239,8 +252,8 @@ def backward_kernel(
                         theta[c],
                         real(1) / alpha[c],
                         d[t * channels + c],
-                        p_offset[c],
-                        p_slope[c],
+                        p_offset[c] if acts else real(0),
+                        p_slope[c] if acts else real(0),
                     )
                     now, before = step_before(
                         (u, s, j, a, held), start, at + c, row + c, stride, t, theta[c], kappa[c], v_reset, there

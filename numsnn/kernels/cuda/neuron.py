@@ -222,7 +222,7 @@ def segment_of(steps: int, width: int, states: int) -> int:
 
 
 @cache
-def _backward_kernel(rule, real, width, segment, density, reset, attached, normed, learned, direct, carry):
+def _backward_kernel(rule, real, width, segment, density, reset, attached, normed, learned, direct, ended, carry):
     """The backward kernel of one kind of neuron.
 
     Args:
@@ -232,6 +232,7 @@ def _backward_kernel(rule, real, width, segment, density, reset, attached, norme
         attached: whether the spike in the reset has a gradient.
         learned: one boolean per value of the rule, one for the threshold and one for the width: whether it is learned.
         direct: whether a loss acts on the potential itself.
+        ended: whether it acts only up to a row's last real step.
     """
     parts, many = 1 + len(rule.states), len(rule.values)
     charge_again = recharger(rule, real, width, segment, reset, normed)
@@ -255,6 +256,7 @@ def _backward_kernel(rule, real, width, segment, density, reset, attached, norme
         alpha,
         p_offset,
         p_slope,
+        ends,
         di,
         start,
         kept,
@@ -313,7 +315,10 @@ def _backward_kernel(rule, real, width, segment, density, reset, attached, norme
                 charge_again(i, s, d, t, at, stride, steps, first, channels, own, v_reset, x, fired, now, history, u)
                 for k in range(segment - 1, -1, -1):
                     if t + k < steps:
-                        gradient_step(k, own, inv, po, ps, v_reset, x, fired, opening, history, u, g, slopes, total)
+                        acts = not ended or t + k < ends[m]
+                        gradient_step(
+                            k, acts, own, inv, po, ps, v_reset, x, fired, opening, history, u, g, slopes, total
+                        )
                         place = step(place, -stride)
                         save(g, k * width, di, place)
         # The block adds up the sums of its threads, one gradient at a time, in order.
@@ -341,7 +346,8 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
     partial_sums = scratch.get("sums of gradients", (max(1, len(totals)), plan.row_blocks, channels), i.dtype)
     kept = max(0, ceil_div(steps, segment) - 2) * (1 + len(rule.states))
     kept = scratch.get("potentials of segments", (max(1, kept * rows * channels),), i.dtype)
-    flags = not reset.detached, norm is not None, learned, direct is not None, start is not None
+    p_offset, p_slope, ends = (theta, theta, None) if direct is None else direct
+    flags = not reset.detached, norm is not None, learned, direct is not None, ends is not None, start is not None
     launch(
         _backward_kernel(rule, real, width, segment, eq.DENSITY[firing.family], kind, *flags),
         plan.grid,
@@ -355,7 +361,9 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
         d.reshape(-1),
         v_reset,
         firing.alpha,
-        *(direct or (theta, theta)),
+        p_offset,
+        p_slope,
+        theta if ends is None else ends,
         di.reshape(-1),
         (i if start is None else start).reshape(-1),
         kept,

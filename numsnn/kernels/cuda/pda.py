@@ -84,5 +84,5 @@ def divergence(moments, target, objective, value, direct):
         real(weight),
         real(weight / n),
         value,
-        *direct,
+        *direct[:2],
     )

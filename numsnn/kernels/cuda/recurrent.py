@@ -145,7 +145,7 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
 
 @cache
 def _backward_kernel(
-    dtype, density, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
+    dtype, density, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, ended, carry, learned
 ):
     """The backward kernel of one kind of neuron without lateral weights.
 
@@ -156,6 +156,7 @@ def _backward_kernel(
         decay_input: whether the current is scaled by 1 - beta.
         synapse, adaptive, refractory: which extensions the neuron has.
         direct: whether a loss acts on the potential itself.
+        ended: whether it acts only up to a row's last real step.
         carry: whether the forward pass started from a carried state.
         learned: six booleans: whether the gradients of beta, gamma, rho, kappa, theta and alpha are needed.
     """
@@ -183,6 +184,7 @@ def _backward_kernel(
         alpha,
         p_offset,
         p_slope,
+        ends,
         di,
         start,
         partial_sums,
@@ -200,7 +202,7 @@ def _backward_kernel(
             # slopes holds dL/dv and dL/da of the step after, and gamma dL/dj.
             slopes = real(0), real(0), real(0)
             for t in range(steps - 1, -1, -1):
-                at = t * stride + row
+                at, acts = t * stride + row, not ended or t < ends[m]
                 values = (
                     beta[c],
                     gamma[c],
@@ -209,8 +211,8 @@ def _backward_kernel(
                     theta[c],
                     real(1) / alpha[c],
                     d[t * channels + c],
-                    p_offset[c],
-                    p_slope[c],
+                    p_offset[c] if acts else real(0),
+                    p_slope[c] if acts else real(0),
                 )
                 now, before = step_before(
                     (u, s, j, a, held), start, at, row, stride, t, theta[c], kappa[c], v_reset, there
@@ -236,7 +238,7 @@ def recurrent_backward(
     w, gamma, rho, kappa, _ = extensions
     u, s, j, a, held = stored
     theta, alpha, density, detach_reset = firing.theta, firing.alpha, eq.DENSITY[firing.family], reset.detached
-    p_offset, p_slope = direct or (beta, beta)
+    p_offset, p_slope, ends = (beta, beta, None) if direct is None else direct
     _, rows, channels = u.shape
     real = u.dtype.type
     totals = *wanted.values, wanted.theta, wanted.alpha
@@ -253,6 +255,7 @@ def recurrent_backward(
         kappa is not None,
         held is not None,
         direct is not None,
+        ends is not None,
         start is not None,
         learned,
     )
@@ -267,6 +270,7 @@ def recurrent_backward(
         alpha,
         p_offset,
         p_slope,
+        beta if ends is None else ends,
         di.reshape(-1),
         (u if start is None else start).reshape(-1),
     )

@@ -81,6 +81,17 @@ def fall(u, theta, v_reset):
     return theta if v_reset is None else u - u.dtype.type(v_reset)
 
 
+def pull(direct, u, t):
+    """D5, D6, V4: the gradient p of a loss that acts on the potentials u ``[M, C]`` of step t; 0 without such a loss.
+
+    direct is a `kernels.types.Direct` or None.
+    """
+    if direct is None:
+        return 0
+    p = direct.offset + direct.slope * u
+    return p if direct.ends is None else np.where(t < direct.ends[:, None], p, 0)
+
+
 def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None):
     """N5, N6, N7, N11, N12, N17, P1: back-propagation through time of `neuron_forward`, from t = T down to 1.
 
@@ -115,7 +126,7 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
         q = ds[t]  # N12
         if not reset.detached:
             q = q - e * fall(u[t], theta, reset.value)  # N5, N6
-        p = 0 if direct is None else direct.offset + direct.slope * u[t]  # D5, D6
+        p = pull(direct, u[t], t)  # D5, D6
         delta = q * density + (e * (1 - s_t) if hard else e) + p  # N7
 
         if wanted.theta is not None:

@@ -14,7 +14,7 @@ sample.
 
 import numpy as np
 
-from .neuron import fall
+from .neuron import fall, pull
 from .surrogate import CDF, DENSITY
 
 
@@ -105,7 +105,7 @@ def recurrent_backward(
             q = q + (1 - rho) * f  # X11
         if not reset.detached:
             q = q - e * fall(u[t], threshold, v_reset)  # N5, N6
-        p = 0 if direct is None else direct.offset + direct.slope * u[t]  # D5, D6
+        p = pull(direct, u[t], t)  # D5, D6
         delta = q * density + active * ((e * (1 - s_t) if hard else e) + p)  # N7, X15
         share = -q * density - (e * s_t if v_reset is None else 0)  # X9
 

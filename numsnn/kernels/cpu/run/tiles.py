@@ -66,12 +66,13 @@ class Cut(NamedTuple):
         sum_tiles(parts.reshape(-1, len(total)), total)
 
 
-def cut(rows: int, channels: int, elements: int, tall: bool = False) -> Cut:
+def cut(rows: int, channels: int, elements: int, tall: bool = False, join: bool = True) -> Cut:
     """Cut rows and channels into tiles of at most about `elements` elements.
 
-    Tall tiles have few columns and many rows. They are used for sums over rows.
+    Tall tiles have few columns and many rows. They are used for sums over rows. With join=False no rows are joined, for
+    a kernel that treats rows differently.
     """
-    most = max(1, ROW_ELEMENTS // channels)
+    most = max(1, ROW_ELEMENTS // channels) if join else 1
     joined = next(n for n in range(min(most, rows), 0, -1) if rows % n == 0)
     rows, channels = rows // joined, channels * joined
     elements = max(min(elements, rows * channels // LEAST_TILES), min(elements, LEAST_ELEMENTS), 1)

@@ -144,9 +144,10 @@ def recharger(rule, real, width, segment, reset, normed):
 def back_stepper(rule, real, width, segment, density, reset, attached, normed, learned, direct):
     """A function that computes the backward pass of step k of a segment.
 
-    ``f(k, own, inverse_width, p_offset, p_slope, v_reset, x, fired, opening, history, u, g, slopes, total)`` replaces
-    dL/ds in g by dL/di, and dL/dv and dL/dstates after the step in slopes by those before it. It adds the step's terms
-    of the gradients of learned parameters to total, the thread's sums. opening is the potential before the segment.
+    ``f(k, acts, own, inverse_width, p_offset, p_slope, v_reset, x, fired, opening, history, u, g, slopes, total)``
+    replaces dL/ds in g by dL/di, and dL/dv and dL/dstates after the step in slopes by those before it. It adds the
+    step's terms of the gradients of learned parameters to total, the thread's sums. opening is the potential before the
+    segment. acts says whether the loss on the potential, if there is one, acts in this step.
     """
     _, backward = compiled(rule, real)
     *learned_values, learn_theta, learn_alpha = learned
@@ -157,13 +158,13 @@ def back_stepper(rule, real, width, segment, density, reset, attached, normed, l
 
     @device
     def gradient_step(
-        k, own, inverse_width, p_offset, p_slope, v_reset, x, fired, opening, history, u, g, slopes, total
+        k, acts, own, inverse_width, p_offset, p_slope, v_reset, x, fired, opening, history, u, g, slopes, total
     ):
         values, theta, centre, factor, offset = own
         for c in range(width):
             n, s_t, edge = k * width + c, real(spike_of(fired[k], c)), theta[c]
             z, phi = eq.surrogate(density, u[n] - edge, inverse_width[c])
-            p = eq.direct_gradient(u[n], p_offset[c], p_slope[c]) if direct else real(0)
+            p = eq.direct_gradient(u[n], p_offset[c], p_slope[c]) if direct and acts else real(0)
             q, delta, dtheta = fire_back(g[n], slopes[c], u[n], s_t, edge, phi, p, v_reset, soft, hard, attached)
             if learn_theta:
                 total[place_theta + c] += dtheta

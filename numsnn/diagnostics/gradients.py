@@ -108,8 +108,8 @@ def check_gradients(
         x: input as for the network's own call; uint8 is converted to numbers.
         y: labels ``[N]``.
         loss: default `RateCrossEntropy`.
-        lengths: number of real steps of each sample, ``[N]``; what lies beyond has no influence. Default None: all steps
-            are real.
+        lengths: number of real steps of each sample, ``[N]``; what lies beyond has no influence. Default None: all
+            steps are real.
         device: "cpu" or "reference". Default: the network's device, or "cpu" for a CUDA network, whose kernels
             implement the same equations.
         entries: number of entries per array that are compared one by one, besides one random direction. Default 5.

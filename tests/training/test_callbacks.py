@@ -1,0 +1,149 @@
+"""Callbacks: early stopping, a rate that falls on a plateau, averaged weights; their state is saved and resumed."""
+
+import re
+
+import numpy as np
+import pytest
+
+import numsnn as snn
+from numsnn.training import Callback, EarlyStopping, WeightAverage
+from numsnn.training.run_state import BEST, LAST
+
+
+def test_early_stopping_counts_epochs_without_an_improvement():
+    stopping = EarlyStopping(patience=2, min_delta=0.1)
+    assert [stopping.observe(value) for value in (1.0, 0.95, 0.8, 0.75, 0.71)] == [False, False, False, False, True]
+    assert stopping.best == 0.8
+    rising = EarlyStopping(1, "valid_accuracy", higher=True)
+    assert [rising.observe(value) for value in (0.5, 0.6, 0.6)] == [False, False, True]
+
+
+def test_early_stopping_ends_a_run_and_is_resumed(digits, small_trainer, tmp_path):
+    """With a rate of nearly 0 nothing improves by 1."""
+    options = {"optimizer": snn.optim.SGD(1e-9), "callbacks": [EarlyStopping(3, min_delta=1.0)]}
+    trainer = small_trainer(tmp_path, **options)
+    assert len(trainer.fit(*digits, epochs=9, progress=False)) == 4
+    again = small_trainer(optimizer=snn.optim.SGD(1e-9), callbacks=[EarlyStopping(3, min_delta=1.0)])
+    again.restore(tmp_path / LAST)
+    assert (
+        again.callbacks[0].state() == trainer.callbacks[0].state() == {"best": trainer.callbacks[0].best, "waited": 3}
+    )
+    with pytest.raises(snn.CheckpointError, match=r"the run's callbacks was .*patience"):
+        small_trainer(optimizer=snn.optim.SGD(1e-9), callbacks=[EarlyStopping(4)]).restore(tmp_path / LAST)
+
+
+def test_a_rate_that_falls_on_a_plateau(digits, small_trainer, tmp_path):
+    def make(out=None):
+        plateau = snn.schedules.Plateau(gamma=0.5, patience=2, metric="train_loss", min_delta=10.0, lowest=0.2)
+        return small_trainer(out, schedule=plateau, optimizer=snn.optim.SGD(1e-6))
+
+    trainer = make(tmp_path)
+    history = trainer.fit(digits[0].select(range(64)), epochs=8, progress=False)
+    assert [row["learning_rate"] * 1e6 for row in history] == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.2])
+    again = make()
+    again.restore(tmp_path / LAST)
+    assert again.schedule.state() == trainer.schedule.state() and again.schedule.reduced == 3
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "schedule", "message"),
+    [
+        (
+            [EarlyStopping()],
+            None,
+            "EarlyStopping: the epoch has no metric 'valid_loss'; it has 'train_loss', 'train_accuracy', 'seconds', "
+            "'learning_rate'. Give fit data for it: valid=...",
+        ),
+        ([], snn.schedules.Plateau(metric="train_los"), "Plateau: the epoch has no metric 'train_los'; it has"),
+    ],
+)
+def test_a_metric_that_is_not_measured(digits, small_trainer, callbacks, schedule, message):
+    trainer = small_trainer(callbacks=callbacks, schedule=schedule)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        trainer.fit(digits[0].select(range(64)), epochs=1, progress=False)
+
+
+def test_averaged_weights_follow_their_formula():
+    net = snn.Sequential(snn.Linear(2, 2)).build((1, 1, 2))
+    average, want = WeightAverage(0.9), None
+    for k in range(6):
+        value = net.layers[0].weight.value
+        value[...] = np.random.default_rng(k).normal(size=(2, 2)).astype(np.float32)
+        average.update(net)
+        decay = min(0.9, (1 + k) / (10 + k))
+        want = value.copy() if want is None else decay * want + (1 - decay) * value
+    trained = net.state()["linear1.weight"]
+    average.swap(net)
+    np.testing.assert_allclose(net.state()["linear1.weight"], want, rtol=1e-6)
+    average.swap(net)
+    np.testing.assert_array_equal(net.state()["linear1.weight"], trained)
+
+
+def test_the_average_is_evaluated_saved_and_resumed(digits, small_trainer, tmp_path, assert_same_checkpoint):
+    def make(out, **options):
+        return small_trainer(out, callbacks=[WeightAverage(0.8)], optimizer=snn.optim.Adam(1e-2), **options)
+
+    trainer = make(tmp_path / "whole")
+    history = trainer.fit(*digits, epochs=2, progress=False)
+    best = snn.load(tmp_path / "whole" / BEST)
+    measured = snn.Trainer(best).evaluate(digits[1])
+    assert measured.accuracy == max(row["valid_accuracy"] for row in history)
+    last = snn.load(tmp_path / "whole" / LAST).state()
+    assert not np.array_equal(last["linear1.weight"], best.state()["linear1.weight"])
+
+    first = make(tmp_path / "parts", on_epoch=lambda trainer, metrics: True)
+    first.fit(*digits, epochs=2, progress=False)
+    make(tmp_path / "parts").fit(*digits, epochs=2, resume=True, progress=False)
+    for name in (LAST, BEST):
+        assert_same_checkpoint(tmp_path / "whole" / name, tmp_path / "parts" / name)
+
+
+def test_a_callback_of_ones_own(digits, small_trainer, tmp_path):
+    class Counts(Callback):
+        def __init__(self, every: int = 2):
+            self.every, self.seen = every, []
+
+        def on_start(self, trainer):
+            self.seen.append("start")
+
+        def on_batch(self, trainer):
+            if not trainer.optimizer.steps % self.every:
+                self.seen.append(trainer.optimizer.steps)
+
+        def on_epoch(self, trainer, metrics):
+            metrics["counted"] = len(self.seen)
+            return metrics["epoch"] == 2
+
+        def state(self):
+            return {"seen": self.seen, "arrays": {"numbers": np.arange(3)}}
+
+        def load_state(self, state):
+            self.seen, self.numbers = state["seen"], state["arrays"]["numbers"]
+
+    trainer = small_trainer(tmp_path, callbacks=[Counts()])
+    history = trainer.fit(digits[0], epochs=5, progress=False)
+    assert trainer.callbacks[0].seen == ["start", 2, 4, 6, 8, 10]
+    assert [row["counted"] for row in history] == [3, 6]
+    again = small_trainer(callbacks=[Counts()])
+    again.restore(tmp_path / LAST)
+    assert again.callbacks[0].seen == trainer.callbacks[0].seen and again.callbacks[0].numbers.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: EarlyStopping(0), "EarlyStopping: patience must be a whole number of at least 1; got 0"),
+        (lambda: EarlyStopping(min_delta=-1), "EarlyStopping: min_delta must be at least 0; got -1"),
+        (lambda: EarlyStopping(higher=1), "EarlyStopping: higher must be True or False; got 1"),
+        (lambda: WeightAverage(1.0), "WeightAverage: decay must lie in [0, 1); got 1.0"),
+        (lambda: snn.schedules.Plateau(1.0), "Plateau: gamma must lie in (0, 1); got 1.0"),
+    ],
+)
+def test_settings_that_are_refused(make, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        make()
+
+
+def test_callbacks_of_another_kind_are_refused(small_trainer):
+    with pytest.raises(TypeError, match=r"^Trainer: a callback must be a numsnn\.training\.Callback; got <function"):
+        small_trainer(callbacks=[lambda trainer: None])

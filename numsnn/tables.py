@@ -61,6 +61,29 @@ def text_tables(tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
     return "\n".join([*(aligned([header, *rows], left) for header, rows, left in tables), *notes])
 
 
+class TableText(str):
+    """A string with tables and, below them, lines of text. A notebook and an interactive session show the tables.
+
+    Args:
+        tables: the tables.
+        notes: the lines of text. Default: none.
+    """
+
+    def __new__(cls, tables: Sequence[Table], notes: Sequence[str] = ()):
+        self = super().__new__(cls, text_tables(tables, notes))
+        self._html = html_tables(tables, notes)
+        return self
+
+    def __reduce__(self):
+        return str, (str(self),)
+
+    def __repr__(self):
+        return str(self)
+
+    def _repr_html_(self):
+        return self._html
+
+
 def records(entries: Iterable[Mapping[str, Any]]) -> Table:
     """Return records, such as the metrics of a run by epoch, as a table with one line per record.
 

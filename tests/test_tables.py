@@ -1,9 +1,12 @@
 """Tables as text and as HTML: cells are aligned and escaped, and records become one line each."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
-from numsnn.tables import Table, aligned, cell, html_table, html_tables, records, text_tables
+from numsnn.tables import Table, TableText, aligned, cell, html_table, html_tables, records, text_tables
 
 HISTORY = [
     {"epoch": 1, "train_loss": 0.123456, "valid_mae": None, "seconds": 2.0, "widths": {"lif1": 1.0}},
@@ -33,6 +36,13 @@ def test_html_is_escaped_and_aligned():
     )
     assert html_tables([Table(["a"], [["1"]])], ["x < y"]).endswith("</table><p>x &lt; y</p></div>")
     assert text_tables([Table(["a"], [["1"]])], ["x < y"]) == "a\n1\nx < y"
+
+
+def test_text_with_tables():
+    text = TableText([Table(["a"], [["<1>"]])], ["x"])
+    assert text == repr(text) == "a\n<1>\nx" and text.splitlines()[0] == "a"
+    assert "<td" in text._repr_html_() and "&lt;1&gt;" in text._repr_html_()
+    assert pickle.loads(pickle.dumps(text)) == copy.deepcopy(text) == text
 
 
 @pytest.mark.parametrize(

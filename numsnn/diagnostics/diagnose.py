@@ -17,7 +17,7 @@ from ..psg import FAMILIES
 from ..validate import whole
 from .copies import built_copy
 from .hints import hints_of
-from .text import report_text
+from .text import report_html, report_text
 
 BINS = 60
 """Number of bins in a layer's histogram of potentials."""
@@ -121,7 +121,7 @@ class ProductRow:
     input: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """The result of `diagnose`. It is plain data, and prints as tables and hints.
 
@@ -155,8 +155,15 @@ class Diagnosis:
             values[key] = tuple(row(**_fields_of(row, entry)) for entry in values[key])
         return cls(**values)
 
+    def __repr__(self):
+        loss = "" if self.loss is None else f", loss {self.loss:.4g}"
+        return f"Diagnosis({len(self.layers)} neuron layers{loss}, {len(self.hints)} hints)"
+
     def __str__(self):
         return report_text(self)
+
+    def _repr_html_(self):
+        return report_html(self)
 
 
 def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = False) -> Diagnosis:

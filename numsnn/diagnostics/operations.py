@@ -9,7 +9,7 @@ import numpy as np
 
 from ..layers import ConvTranspose2d, Layer, Mode, Neuron
 from ..layers.route import Routed
-from ..tables import aligned
+from ..tables import Table, html_tables, text_tables
 from .copies import built_copy
 
 PICOJOULE_MAC = 4.6
@@ -44,7 +44,7 @@ class OperationRow:
     rate: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OperationCount:
     """The result of `count_operations`: one row per layer, and totals. It prints as a table."""
 
@@ -65,16 +65,30 @@ class OperationCount:
         """Energy estimate per sample: 0.9 pJ per accumulate and 4.6 pJ per multiply-accumulate."""
         return PICOJOULE_AC * self.accumulates + PICOJOULE_MAC * self.multiply_accumulates
 
+    def __repr__(self):
+        return f"OperationCount({len(self.rows)} layers, {self._energy()})"
+
     def __str__(self):
-        table = [["layer", "kind", "rate", "spikes", "accumulates", "multiply-accumulates"]]
+        return text_tables([self._table()], [self._energy_line()])
+
+    def _repr_html_(self):
+        return html_tables([self._table()], [self._energy_line()])
+
+    def _table(self):
+        table = Table(["layer", "kind", "rate", "spikes", "accumulates", "multiply-accumulates"], [], left=2)
         for row in self.rows:
             rate = "" if row.rate is None else f"{100 * row.rate:.2f} %"
             spikes = "" if row.spikes is None else f"{row.spikes:,.0f}"
             counts = f"{row.accumulates:,.0f}", f"{row.multiply_accumulates:,.0f}"
-            table.append([row.name, row.kind, rate, spikes, *counts])
-        table.append(["total", "", "", "", f"{self.accumulates:,.0f}", f"{self.multiply_accumulates:,.0f}"])
-        energy = f"energy estimate {self.picojoules / 1e6:.3f} uJ per sample (45 nm, arithmetic alone)"
-        return f"{aligned(table, left=2)}\n{energy}"
+            table.rows.append([row.name, row.kind, rate, spikes, *counts])
+        table.rows.append(["total", "", "", "", f"{self.accumulates:,.0f}", f"{self.multiply_accumulates:,.0f}"])
+        return table
+
+    def _energy(self):
+        return f"{self.picojoules / 1e6:.3f} uJ per sample"
+
+    def _energy_line(self):
+        return f"energy estimate {self._energy()} (45 nm, arithmetic alone)"
 
 
 def count_operations(net: Layer, x) -> OperationCount:

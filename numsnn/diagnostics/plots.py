@@ -1,19 +1,23 @@
-"""Pictures of a run: each function takes plain data and writes one PNG.
+"""Pictures of a run: each function takes plain data, and then a path.
 
-matplotlib is loaded when a picture is drawn, and no window is needed. The colours are those of Okabe and Ito, which
-colour-blind people can tell apart; titles say what a picture shows. Every function returns the path that it wrote. It
-raises PlotsUnavailable if matplotlib is missing, ValueError if there is nothing to draw, and OSError if the file cannot
-be written.
+Without a path, a function returns a matplotlib Figure, which a notebook shows and which has its own ``savefig``. With a
+path, it writes the picture there and returns the path; the ending of the name decides on the format (PNG, PDF, SVG and
+others). matplotlib is loaded when a picture is drawn; pyplot is not used, and no window is needed. The colours are
+those of Okabe and Ito, which colour-blind people can tell apart; titles say what a picture shows.
+
+Every function raises PlotsUnavailable if matplotlib is missing, ValueError if there is nothing to draw, and OSError if
+the file cannot be written.
 """
 
+from collections.abc import Mapping
 from math import ceil
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from . import figures
 from .figures import BLUE, GREY, ORANGE
+from .history import column, is_share, metrics_of, titled, told
 from .text import percent
 
 FEW_STEPS = 20
@@ -21,6 +25,9 @@ FEW_STEPS = 20
 
 SMALL_SHIFT = 0.05
 """Smallest limit of the shift's axis in both directions, in thresholds, so that rounding does not look like a shift."""
+
+MOST_CURVES = 3
+"""Largest number of learning curves side by side."""
 
 MOST_UNITS = 150
 """Rows per panel of a raster. With more, a row would be thinner than two or three pixels."""
@@ -35,44 +42,58 @@ MOST_ANNOTATED = 20
 # --- one picture per function ------------------------------------------------------------------------------------
 
 
-def learning_curves(history: list[dict], path) -> Path:
-    """Draw loss and accuracy by epoch, for training and test.
+def learning_curves(history: list[dict], path=None):
+    """Draw every metric by epoch, in one panel per metric, for training data and for the data of the evaluations.
 
     Args:
-        history: what `Trainer.fit` returns; accuracies are between 0 and 1, and test metrics may be missing or None.
-        path: path of the PNG.
+        history: what `Trainer.fit` returns. Metrics are found by their names, such as "train_loss" and "valid_mae"; in
+            epochs without a value they may be missing or None. Accuracies are between 0 and 1.
+        path: path of the picture. Default None: the figure is returned.
     """
-    epochs = _epochs("learning_curves", history)
-    with figures.new_figure(path, 9, 3.6) as figure:
-        loss, accuracy = figure.subplots(1, 2)
-        summary = []
-        for kind, colour, shape in (("train", GREY, "s"), ("test", BLUE, "o")):
-            losses, accuracies = (_column(history, f"{kind}_{what}") for what in ("loss", "accuracy"))
-            for axes, values in ((loss, losses), (accuracy, 100 * accuracies)):
-                known = np.isfinite(values)  # tests that are not made in every epoch are still joined by a line
-                if known.any():
-                    marker = figures.marker(epochs[known], shape)
-                    axes.plot(epochs[known], values[known], color=colour, marker=marker, label=kind)
-            if np.isfinite(losses).any():
-                summary.append(f"{kind} {losses[np.isfinite(losses)][-1]:.3g}")
-            if np.isfinite(accuracies).any():  # the test comes second, so that its title replaces that of training
-                best = int(np.nanargmax(accuracies))
-                accuracy.set_title(f"Accuracy: best {kind} {100 * accuracies[best]:.2f} % in epoch {epochs[best]}")
-        loss.set_title(f"Loss: {', '.join(summary) or 'not finite'} at the end")
-        loss.set(xlabel="epoch", ylabel="loss, mean over samples")
-        accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
-        for axes in (loss, accuracy):
-            figures.whole_ticks(axes, epochs)
-        figures.legend(figure, loss, accuracy)
-    return Path(path)
+    epochs, found = _epochs("learning_curves", history), metrics_of(history)
+    if not found:
+        raise ValueError("learning_curves: the history holds no metrics such as 'train_loss'")
+    across = min(len(found), MOST_CURVES)
+    down = ceil(len(found) / across)
+    with figures.new_figure(path, max(7.0, 4.5 * across), 2.8 * down + 0.8) as figure:
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for axes in panels[len(found) :]:
+            axes.set_visible(False)
+        for (metric, parts), axes in zip(found.items(), panels, strict=False):
+            _curves(axes, history, epochs, metric, parts)
+        figures.legend(figure, *panels)
+    return figures.finished(figure, path)
 
 
-def potentials(start, end, path) -> Path:
+def _curves(axes, history, epochs, metric, parts):
+    """Draw one metric by epoch, with one line for each part of the data."""
+    summary, factor = [], 100 if is_share(metric) else 1
+    looks = {"train": (GREY, "s"), "valid": (BLUE, "o"), "test": (ORANGE if "valid" in parts else BLUE, "o")}
+    title = f"{titled(metric)}: not finite"
+    for part in parts:
+        values, (colour, shape) = column(history, f"{part}_{metric}"), looks[part]
+        known = np.isfinite(values)  # evaluations that are not made in every epoch are still joined by a line
+        if not known.any():
+            continue
+        marker = figures.marker(epochs[known], shape)
+        axes.plot(epochs[known], factor * values[known], color=colour, marker=marker, label=part)
+        summary.append(f"{part} {values[known][-1]:.3g}")
+        title = f"{titled(metric)}: {', '.join(summary)} at the end"
+        if is_share(metric):  # the evaluated part comes second, so that its title replaces that of training
+            best = int(np.nanargmax(values))
+            title = f"{titled(metric)}: best {part} {told(metric, values[best])} in epoch {epochs[best]}"
+    axes.set_title(title)
+    label = metric.replace("_", " ")
+    axes.set(xlabel="epoch", ylabel={"loss": "loss, mean over samples"}.get(metric, label + " (%)" * is_share(metric)))
+    figures.whole_ticks(axes, epochs)
+
+
+def potentials(start, end=None, path=None):
     """Draw the potentials, threshold and surrogate window of each neuron layer, before and after training.
 
     Args:
         start, end: a `Diagnosis` before and after training, of networks with the same neuron layers; one may be None.
-        path: path of the PNG.
+        path: path of the picture. Default None: the figure is returned.
     """
     given = [(d, *look) for d, *look in ((start, "start", GREY, GREY), (end, "end", BLUE, ORANGE)) if d is not None]
     count = _layers("potentials", *(d for d, *_ in given))
@@ -109,17 +130,17 @@ def potentials(start, end, path) -> Path:
             axes.set_title(f"{_short(rows[-1].name)} ({rows[-1].family})\nundesired {undesired} %, width {width}")
         figures.title(figure, "Undesired potentials lie outside the surrogate window and pass almost no gradient")
         figures.legend(figure, *panels)
-    return Path(path)
+    return figures.finished(figure, path)
 
 
-def widths(history: list[dict], path) -> Path:
+def widths(history: list[dict], path=None):
     """Draw the surrogate widths by epoch.
 
     If a layer has one width per channel, their median is drawn, with a band from the 10 % to the 90 % quantile.
 
     Args:
         history: what `Trainer.fit` returns; "widths" maps a layer's name to one number, or to one number per channel.
-        path: path of the PNG.
+        path: path of the picture. Default None: the figure is returned.
     """
     epochs = _epochs("widths", history)
     names = list(dict.fromkeys(name for metrics in history for name in metrics.get("widths") or {}))
@@ -145,15 +166,15 @@ def widths(history: list[dict], path) -> Path:
         axes.set_title("Surrogate widths" + ("; band: 10 % to 90 % of the channels" if bands else ""))
         figures.whole_ticks(axes, epochs)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
-    return Path(path)
+    return figures.finished(figure, path)
 
 
-def shift(diagnosis, path) -> Path:
+def shift(diagnosis, path=None):
     """Draw the shift of the potentials by step, with PDA's correction and without.
 
     Args:
         diagnosis: a `Diagnosis`.
-        path: path of the PNG.
+        path: path of the picture. Default None: the figure is returned.
     """
     count = _layers("shift", diagnosis)
     corrected = any(row.shift_uncorrected is not None for row in diagnosis.layers)
@@ -176,16 +197,16 @@ def shift(diagnosis, path) -> Path:
         panels[0].set_ylim(1.15 * low, 1.15 * high)
         figures.title(figure, "Potential shift: mean potential minus mean input current, or PDA's target")
         figures.legend(figure, *panels)
-    return Path(path)
+    return figures.finished(figure, path)
 
 
-def raster(spikes_by_layer: dict[str, np.ndarray], path, title: str = "Spikes of one sample") -> Path:
+def raster(spikes_by_layer: Mapping[str, np.ndarray], path=None, *, title: str = "Spikes of one sample"):
     """Draw which neurons fire when, for one sample.
 
     Args:
         spikes_by_layer: name of the layer -> spikes ``[T, units]``, as `record_spikes` returns them; at most 150 evenly
             spaced units per layer are drawn.
-        path: path of the PNG.
+        path: path of the picture. Default None: the figure is returned.
         title: title above the panels.
     """
     if not spikes_by_layer:
@@ -213,18 +234,19 @@ def raster(spikes_by_layer: dict[str, np.ndarray], path, title: str = "Spikes of
             axes.grid(False)
             figures.whole_ticks(axes, np.arange(1, steps + 1))
         figures.title(figure, title)
-    return Path(path)
+    return figures.finished(figure, path)
 
 
-def confusion(matrix, classes, path) -> Path:
+def confusion(matrix, classes=None, path=None):
     """Draw how often each class is predicted for each true class, coloured by the share of the true class.
 
     Args:
         matrix: counts ``[K, K]``, true class by predicted class.
-        classes: K names.
-        path: path of the PNG.
+        classes: K names. Default None: numbers from 0.
+        path: path of the picture. Default None: the figure is returned.
     """
     counts = np.asarray(matrix)
+    classes = range(len(counts)) if classes is None else classes
     size = len(classes)
     if counts.shape != (size, size) or not size:
         raise ValueError(
@@ -255,7 +277,7 @@ def confusion(matrix, classes, path) -> Path:
             for i, j in np.argwhere(counts):
                 colour = "white" if share[i, j] > 0.3 else "black"
                 axes.text(j, i, f"{counts[i, j]}", ha="center", va="center", color=colour, fontsize=8)
-    return Path(path)
+    return figures.finished(figure, path)
 
 
 # --- what they share -------------------------------------------------------------------------------------------
@@ -265,11 +287,6 @@ def _epochs(what, history):
     if not history:
         raise ValueError(f"{what}: the history is empty")
     return np.array([metrics["epoch"] for metrics in history])
-
-
-def _column(history, key):
-    """Return a metric of all epochs, with NaN where it is None or missing."""
-    return np.array([np.nan if metrics.get(key) is None else metrics[key] for metrics in history], float)
 
 
 def _layers(what, *diagnoses):

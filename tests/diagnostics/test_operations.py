@@ -62,3 +62,10 @@ def test_the_network_is_not_changed():
     before = net.state()
     snn.count_operations(net, spikes(6, 4, 7))
     assert all(np.array_equal(value, net.state()[name]) for name, value in before.items())
+
+
+def test_an_interactive_session_shows_one_line_and_a_notebook_a_table():
+    count = snn.count_operations(snn.Sequential(snn.Linear(7, 5), snn.LIF()), spikes(6, 4, 7))
+    assert repr(count) == f"OperationCount(2 layers, {count.picojoules / 1e6:.3f} uJ per sample)"
+    page = count._repr_html_()
+    assert page.count("<tr>") == 4 and f"<p>{str(count).splitlines()[-1]}</p>" in page

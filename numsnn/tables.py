@@ -69,6 +69,8 @@ class TableText(str):
         notes: the lines of text. Default: none.
     """
 
+    _html: str
+
     def __new__(cls, tables: Sequence[Table], notes: Sequence[str] = ()):
         self = super().__new__(cls, text_tables(tables, notes))
         self._html = html_tables(tables, notes)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..layers import Layer, Mode
-from ..losses import Loss, RateCrossEntropy
+from ..losses import Loss
 from ..tables import Table, html_tables, text_tables
 from ..validate import positive, whole
-from .copies import built_copy
+from .copies import built_copy, loss_of, need_network
 
 STENCIL = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
 """Offsets (in increments) and weights of the central difference of fourth order."""
@@ -155,12 +155,14 @@ def check_gradients(
 
     Raises:
         ShapeError, ValueError: input or labels do not fit the network, or an argument is out of range.
+        TypeError: net is not a network, or loss is not a loss.
     """
     whole("check_gradients: entries", entries)
     whole("check_gradients: seed", seed, 0)
     positive("check_gradients: step", step)
     positive("check_gradients: tolerance", tolerance)
-    return _Checker(net, x, y, loss or RateCrossEntropy(), device, step, tolerance, seed).report(entries)
+    need_network("check_gradients", net)
+    return _Checker(net, x, y, loss_of("check_gradients", loss), device, step, tolerance, seed).report(entries)
 
 
 class _Checker:
@@ -174,7 +176,7 @@ class _Checker:
             device = "cpu" if net.device == "cuda" else net.device
         if device == "cuda":
             raise ValueError(f"check_gradients: device must be 'cpu' or 'reference'; got {device!r}")
-        copy, x = built_copy(net, x)
+        copy, x = built_copy("check_gradients", net, x)
         self.x = net.kernels.to_host(x).astype(np.float64)
         self.net = copy.to(device, "float64")
 

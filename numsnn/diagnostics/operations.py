@@ -110,7 +110,7 @@ def count_operations(net: Layer, x) -> OperationCount:
     Raises:
         ShapeError, ValueError: the input does not fit the network.
     """
-    copy, x = built_copy(net, x)
+    copy, x = built_copy("count_operations", net, x)
     copy.forward(x, Mode(store=True))
     samples = copy.output_shape[1]
     rows = []

@@ -32,8 +32,26 @@ MOST_CURVES = 3
 MOST_UNITS = 150
 """Rows per panel of a raster. With more, a row would be thinner than two or three pixels."""
 
+MOST_TRACES = 5
+"""Lines per panel of a recording, unless there are few units."""
+
+FEW_UNITS = 10
+"""A panel with at most this number of units, such as the classes of a readout, shows a line for each of them."""
+
+NAMES = {
+    "s": "spikes",
+    "v": "potential after the reset (v)",
+    "u": "potential before the reset (u)",
+    "i": "input current (i)",
+    "y": "output (y)",
+}
+"""What is recorded, in words; see `record`."""
+
 LONG_NAME = 24
 """Letters of a layer's name that fit above a panel together with its numbers."""
+
+SHORTER_NAME = 16
+"""The same in a recording, with smaller panels."""
 
 MOST_ANNOTATED = 20
 """Largest number of classes for which a confusion matrix shows numbers."""
@@ -216,25 +234,78 @@ def raster(spikes_by_layer: Mapping[str, np.ndarray], path=None, *, title: str =
     height, columns = (3.2, 4) if few else (1.9, 1)
     with figures.panels(path, len(spikes_by_layer), height, "time step", "unit", columns) as (figure, panels):
         for (name, spikes), axes in zip(spikes_by_layer.items(), panels, strict=True):
-            steps, units = spikes.shape
-            shown = np.linspace(0, units - 1, min(units, MOST_UNITS)).round().astype(int)
-            axes.imshow(
-                spikes[:, shown].T,
-                cmap=figures.two_colours("white", BLUE),
-                vmin=0,
-                vmax=1,
-                aspect="auto",
-                interpolation="nearest",
-                extent=(0.5, steps + 0.5, len(shown), 0),
-            )
-            drawn = f"all {units}" if len(shown) == units else f"{len(shown)} of {units:,}"
-            summary = f"rate {percent((spikes != 0).mean())}, {drawn} units"
-            axes.set_title(f"{_short(name)}\n{summary}" if few else f"{name}: {summary}")
-            axes.set_yticks([])
-            axes.grid(False)
-            figures.whole_ticks(axes, np.arange(1, steps + 1))
+            _raster(axes, _short(name) if few else name, spikes, "\n" if few else ": ")
         figures.title(figure, title)
     return figures.finished(figure, path)
+
+
+def _raster(axes, name, spikes, separator=": "):
+    """Draw the spikes ``[T, units]`` of one layer."""
+    steps, units = spikes.shape
+    shown = np.linspace(0, units - 1, min(units, MOST_UNITS)).round().astype(int)
+    axes.imshow(
+        spikes[:, shown].T,
+        cmap=figures.two_colours("white", BLUE),
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0.5, steps + 0.5, len(shown), 0),
+    )
+    axes.set_title(f"{name}{separator}rate {percent((spikes != 0).mean())}, {_drawn(shown, units)}")
+    axes.set_yticks([])
+    axes.grid(False)
+    figures.whole_ticks(axes, np.arange(1, steps + 1))
+
+
+def _drawn(shown, units):
+    """Return how many of the units are shown, as text."""
+    return f"all {units} units" if len(shown) == units else f"{len(shown)} of {units:,} units"
+
+
+def recording(recording, sample: int = 0, path=None):
+    """Draw everything that was recorded of one sample: one row per layer, with spikes as a raster and everything else
+    as lines of a few evenly spaced units.
+
+    Args:
+        recording: a `Recording`, the result of `record`.
+        sample: number of the sample. Default 0.
+        path: path of the picture. Default None: the figure is returned.
+    """
+    columns = {what: recording.of_sample(what, sample) for layer in recording.values() for what in layer}
+    with figures.new_figure(path, max(7.0, 3.6 * len(columns)), 1.9 * len(recording) + 0.8) as figure:
+        grid = figure.subplots(len(recording), len(columns), squeeze=False)
+        for (name, layer), row in zip(recording.items(), grid, strict=True):
+            for (what, arrays), axes in zip(columns.items(), row, strict=True):
+                if name not in arrays:
+                    axes.set_visible(False)
+                elif arrays[name].dtype == np.uint8:
+                    _raster(axes, _short(name, SHORTER_NAME), arrays[name])
+                else:
+                    _traces(
+                        axes,
+                        f"{_short(name, SHORTER_NAME)}: {what}",
+                        arrays[name],
+                        layer.threshold if what in "uv" else None,
+                    )
+        for column in grid.T:
+            [axes for axes in column if axes.get_visible()][-1].set_xlabel("time step")
+        figures.title(figure, f"Sample {sample}: {', '.join(NAMES.get(what, what) for what in columns)}")
+        figures.legend(figure, *grid.ravel())
+    return figures.finished(figure, path)
+
+
+def _traces(axes, name, values, threshold):
+    """Draw the numbers ``[T, units]`` of a few units as lines, with the threshold if it is known."""
+    steps, units = np.arange(1, len(values) + 1), values.shape[1]
+    count = units if units <= FEW_UNITS else MOST_TRACES
+    shown = np.linspace(0, units - 1, count).round().astype(int)
+    for unit, colour in zip(shown, figures.colours(count), strict=True):
+        axes.plot(steps, values[:, unit], color=colour, lw=1.2, marker=figures.marker(steps, "."))
+    if threshold is not None:
+        axes.axhline(float(np.median(threshold)), color="black", lw=0.9, ls="--", label="threshold")
+    axes.set_title(f"{name}, {_drawn(shown, units)}")
+    figures.whole_ticks(axes, steps)
 
 
 def confusion(matrix, classes=None, path=None):
@@ -305,9 +376,9 @@ def _density(row):
     return counts / max(counts.sum(), 1) / np.diff(row.edges)
 
 
-def _short(name):
+def _short(name, longest=LONG_NAME):
     """Return a layer's name, without its beginning if the whole name does not fit above a panel."""
-    return name if len(name) <= LONG_NAME else f"…{name[1 - LONG_NAME :]}"
+    return name if len(name) <= longest else f"…{name[1 - longest :]}"
 
 
 def _middle(values):

@@ -2,7 +2,7 @@
 
 from math import prod
 
-from ..diagnostics.copies import built_copy
+from ..diagnostics.copies import built_copy, need_network
 from ..diagnostics.operations import count_operations
 from ..layers import Layer
 from ..tables import Table, TableText
@@ -20,11 +20,13 @@ def summary(net: Layer, x=None) -> TableText:
 
     Raises:
         RuntimeError: the network is not built and no input is given.
+        TypeError: net is not a network.
     """
+    need_network("summary", net)
     counts = {}
     total = ""
     if x is not None:
-        net, x = built_copy(net, x)  # has the shapes for x, whatever the network was built for
+        net, x = built_copy("summary", net, x)  # has the shapes for x, whatever the network was built for
         operations = count_operations(net, x)
         counts = {row.name: row for row in operations.rows}
         total = f", {operations.accumulates:,.0f} accumulates and {operations.multiply_accumulates:,.0f} multiply-"

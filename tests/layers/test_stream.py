@@ -79,10 +79,10 @@ def test_memory_does_not_grow():
     stream = net.stream()
     frame = sequence(1)[0]
     stream.step(frame)
-    sizes = {name: entry["state"].nbytes for name, entry in stream._mode.carried.items()}
+    sizes = {name: array.nbytes for name, array in stream.state().items()}
     for _ in range(50):
         stream.step(frame)
-    assert {name: entry["state"].nbytes for name, entry in stream._mode.carried.items()} == sizes
+    assert {name: array.nbytes for name, array in stream.state().items()} == sizes
 
 
 def test_errors():

@@ -138,6 +138,7 @@ class Stream:
         for x in inputs:
             own.reset()
             own.advance(x if twin.takes_pictures else self._all_steps(x))
+        self._measured, self._little = own._measured, own._little
 
     # --- taking a stream to another process ---
 

@@ -310,3 +310,10 @@ def test_input_and_labels_that_are_refused():
     with pytest.raises(ValueError, match=r"the input holds nan at index \(1, 2, 3\)"):
         x[1, 2, 3] = np.nan
         snn.check_gradients(net, x, labels())
+
+
+def test_other_objects_are_refused():
+    with pytest.raises(TypeError, match=r"check_gradients: net must be a network, such as .*; got list"):
+        snn.check_gradients([lif()], draw(FEATURES), labels())
+    with pytest.raises(TypeError, match=r"check_gradients: loss must be a Loss, such as .*; got 'ce'"):
+        snn.check_gradients(perceptron(lif()), draw(FEATURES), labels(), "ce")

@@ -8,6 +8,9 @@ from html import escape
 from numbers import Integral
 from typing import Any, NamedTuple
 
+NOWRAP = "white-space: nowrap"
+"""Style of every cell, because notebooks set their own style for cells."""
+
 
 class Table(NamedTuple):
     """A table of text.
@@ -53,7 +56,7 @@ def html_tables(tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
     """Return tables and, below them, lines of text as HTML: what a notebook shows of a report (``_repr_html_``)."""
     parts = [html_table(*table) for table in tables]
     parts += [f"<p>{escape(note)}</p>" for note in notes]
-    return f"<div>{''.join(parts)}</div>"
+    return f'<div style="overflow-x: auto">{"".join(parts)}</div>'
 
 
 def text_tables(tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
@@ -114,7 +117,7 @@ def _is_cell(value):
 
 def _line(tag, cells, left):
     parts = (
-        f'<{tag} style="text-align: {"left" if k < left else "right"}">{escape(cell(value))}</{tag}>'
+        f'<{tag} style="{NOWRAP}; text-align: {"left" if k < left else "right"}">{escape(cell(value))}</{tag}>'
         for k, value in enumerate(cells)
     )
     return f"<tr>{''.join(parts)}</tr>"

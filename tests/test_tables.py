@@ -29,10 +29,10 @@ def test_records_have_one_line_each_and_leave_out_what_is_no_number():
 
 def test_html_is_escaped_and_aligned():
     page = html_table(["a&b", "n"], [["<i>", 0.5]])
+    left, right = (f'style="white-space: nowrap; text-align: {side}"' for side in ("left", "right"))
     assert page == (
-        '<table><thead><tr><th style="text-align: left">a&amp;b</th><th style="text-align: right">n</th></tr></thead>\n'
-        '<tbody><tr><td style="text-align: left">&lt;i&gt;</td><td style="text-align: right">0.5</td></tr></tbody>'
-        "</table>"
+        f"<table><thead><tr><th {left}>a&amp;b</th><th {right}>n</th></tr></thead>\n"
+        f"<tbody><tr><td {left}>&lt;i&gt;</td><td {right}>0.5</td></tr></tbody></table>"
     )
     assert html_tables([Table(["a"], [["1"]])], ["x < y"]).endswith("</table><p>x &lt; y</p></div>")
     assert text_tables([Table(["a"], [["1"]])], ["x < y"]) == "a\n1\nx < y"

@@ -75,7 +75,7 @@ def _figure_class(base: Any) -> Any:
     """Return matplotlib's Figure in the style of the package, also when it is drawn later. Notebooks get its picture
     from itself, because pyplot, which would give it, is not loaded."""
 
-    class Shown(base):
+    class Figure(base):
         def draw(self, renderer):
             with _style():
                 super().draw(renderer)
@@ -83,7 +83,7 @@ def _figure_class(base: Any) -> Any:
         def _repr_png_(self):
             return _drawn(self, "png", dpi=SHOWN_DPI)
 
-    return Shown
+    return Figure
 
 
 @contextmanager

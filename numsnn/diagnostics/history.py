@@ -4,6 +4,8 @@ A history has one record per epoch. A key such as "train_loss" or "valid_mae" na
 metric may appear. Other keys, such as "seconds" and "widths", are not metrics.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 PARTS = "train", "valid", "test"
@@ -13,6 +15,26 @@ SHARES = "accuracy"
 cent."""
 
 LONGEST_ACRONYM = 4
+
+
+def epochs_of(what: str, history) -> np.ndarray:
+    """Return the numbers of the epochs.
+
+    Args:
+        what: who asks; the message of an error begins with it.
+        history: one record per epoch.
+
+    Raises:
+        TypeError: the history has another form.
+        ValueError: it is empty.
+    """
+    if not isinstance(history, list | tuple) or not all(isinstance(one, Mapping) and "epoch" in one for one in history):
+        raise TypeError(
+            f"{what}: history must be what Trainer.fit returns, one dict per epoch with a key 'epoch'; got {history!r}"
+        )
+    if not history:
+        raise ValueError(f"{what}: the history is empty")
+    return np.array([metrics["epoch"] for metrics in history])
 
 
 def metrics_of(history) -> dict[str, list[str]]:

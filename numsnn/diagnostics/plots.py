@@ -16,8 +16,9 @@ from statistics import median
 import numpy as np
 
 from . import figures
+from .diagnose import Diagnosis
 from .figures import BLUE, GREY, ORANGE
-from .history import column, is_share, metrics_of, titled, told
+from .history import column, epochs_of, is_share, metrics_of, titled, told
 from .text import percent
 
 FEW_STEPS = 20
@@ -38,13 +39,7 @@ MOST_TRACES = 5
 FEW_UNITS = 10
 """A panel with at most this number of units, such as the classes of a readout, shows a line for each of them."""
 
-NAMES = {
-    "s": "spikes",
-    "v": "potential after the reset (v)",
-    "u": "potential before the reset (u)",
-    "i": "input current (i)",
-    "y": "output (y)",
-}
+NAMES = {"s": "spikes", "v": "potentials v", "u": "potentials u before the reset", "i": "currents", "y": "outputs"}
 """What is recorded, in words; see `record`."""
 
 LONG_NAME = 24
@@ -68,7 +63,7 @@ def learning_curves(history: list[dict], path=None):
             epochs without a value they may be missing or None. Accuracies are between 0 and 1.
         path: path of the picture. Default None: the figure is returned.
     """
-    epochs, found = _epochs("learning_curves", history), metrics_of(history)
+    epochs, found = epochs_of("learning_curves", history), metrics_of(history)
     if not found:
         raise ValueError("learning_curves: the history holds no metrics such as 'train_loss'")
     across = min(len(found), MOST_CURVES)
@@ -160,7 +155,7 @@ def widths(history: list[dict], path=None):
         history: what `Trainer.fit` returns; "widths" maps a layer's name to one number, or to one number per channel.
         path: path of the picture. Default None: the figure is returned.
     """
-    epochs = _epochs("widths", history)
+    epochs = epochs_of("widths", history)
     names = list(dict.fromkeys(name for metrics in history for name in metrics.get("widths") or {}))
     if not names:
         raise ValueError("widths: the history holds no surrogate widths")
@@ -227,8 +222,16 @@ def raster(spikes_by_layer: Mapping[str, np.ndarray], path=None, *, title: str =
         path: path of the picture. Default None: the figure is returned.
         title: title above the panels.
     """
+    if not isinstance(spikes_by_layer, Mapping):
+        raise TypeError(f"raster: must be given layer -> spikes [T, units]; got {type(spikes_by_layer).__name__}")
     if not spikes_by_layer:
         raise ValueError("raster: there are no spikes to draw")
+    for name, spikes in spikes_by_layer.items():
+        if np.ndim(spikes) != 2:
+            raise ValueError(
+                f"raster: the spikes of {name!r} must be [T, units] of one sample; got {type(spikes).__name__} of "
+                f"{np.ndim(spikes)} axes. A Recording gives them: recording.of_sample('s')"
+            )
     longest = max(len(spikes) for spikes in spikes_by_layer.values())
     few = longest <= FEW_STEPS
     height, columns = (3.2, 4) if few else (1.9, 1)
@@ -317,6 +320,8 @@ def confusion(matrix, classes=None, path=None):
         path: path of the picture. Default None: the figure is returned.
     """
     counts = np.asarray(matrix)
+    if counts.ndim != 2:
+        raise ValueError(f"confusion: matrix must be [K, K]; got {counts.ndim} axes")
     classes = range(len(counts)) if classes is None else classes
     size = len(classes)
     if counts.shape != (size, size) or not size:
@@ -354,14 +359,11 @@ def confusion(matrix, classes=None, path=None):
 # --- what they share -------------------------------------------------------------------------------------------
 
 
-def _epochs(what, history):
-    if not history:
-        raise ValueError(f"{what}: the history is empty")
-    return np.array([metrics["epoch"] for metrics in history])
-
-
 def _layers(what, *diagnoses):
     """Return the number of neuron layers of the diagnoses, which must have the same layers."""
+    for one in diagnoses:
+        if not isinstance(one, Diagnosis):
+            raise TypeError(f"{what}: must be given what snn.diagnose returns; got {type(one).__name__}")
     names = [[row.name for row in diagnosis.layers] for diagnosis in diagnoses]
     if not names or not names[0]:
         raise ValueError(f"{what}: the network has no neuron layer to draw")

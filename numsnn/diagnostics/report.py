@@ -15,7 +15,7 @@ from ..files import write_file
 from ..tables import html_table, records
 from ..version import __version__
 from . import figures, plots
-from .history import column, is_share, metrics_of, told
+from .history import column, epochs_of, is_share, metrics_of, told
 from .text import layer_table, parameter_table
 
 SCALE = 0.75
@@ -86,6 +86,7 @@ def write_report(
 
     Raises:
         ValueError: start and end are diagnoses of different networks, or confusion and classes do not fit.
+        TypeError: history has another form.
         OSError: there is no such folder, or it cannot be written to.
     """
     path = Path(path)
@@ -94,6 +95,8 @@ def write_report(
     if not path.parent.is_dir():
         raise FileNotFoundError(f"write_report: there is no folder {str(path.parent)!r}; make it first")
     last = end if end is not None else start
+    if history:
+        epochs_of("write_report", history)
     neurons = last is not None and last.layers
     no_diagnosis = "No diagnosis was made." if last is None else "The network has no neuron layer."
     curves, widths = metrics_of(history), any(metrics.get("widths") for metrics in history)

@@ -252,6 +252,39 @@ def test_nothing_to_draw(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: plots.learning_curves(3),
+            TypeError,
+            "learning_curves: history must be what Trainer.fit returns, .*; got 3",
+        ),
+        (lambda: plots.widths([{"widths": {}}]), TypeError, "widths: history must be what Trainer.fit returns"),
+        (lambda: plots.shift({}), TypeError, "shift: must be given what snn.diagnose returns; got dict"),
+        (
+            lambda: plots.potentials(diagnosis(), 3),
+            TypeError,
+            "potentials: must be given what snn.diagnose returns; got int",
+        ),
+        (
+            lambda: plots.raster(np.eye(3)),
+            TypeError,
+            r"raster: must be given layer -> spikes \[T, units\]; got ndarray",
+        ),
+        (
+            lambda: plots.raster({"a": np.zeros((2, 3, 4))}),
+            ValueError,
+            r"the spikes of 'a' must be \[T, units\] .* of 3 axes",
+        ),
+        (lambda: plots.confusion(3), ValueError, r"confusion: matrix must be \[K, K\]; got 0 axes"),
+    ],
+)
+def test_other_objects_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
 def test_missing_matplotlib_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(PlotsUnavailable) as caught:

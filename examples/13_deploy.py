@@ -7,7 +7,7 @@ A network is trained on digits seen by a simulated event camera (ten frames per 
 1. `net.fold()` puts the batch normalisations into the weights. The predictions stay the same.
 2. `snn.count_operations` counts the operations of the network per recording. A spike costs one addition at every
    synapse that it reaches, and without a spike there is no cost. Real numbers would cost a multiplication and an
-   addition at every synapse. (Pooling takes maxima here, because averages of spikes would be real numbers.)
+   addition at every synapse. (Pooling takes maxima here, so that its output is spikes, too.)
 3. `net.stream()` takes one frame at a time, stores only potentials, and gives a prediction after every frame. A
    prediction that is clear early needs fewer frames. The loss (TET) trains the prediction at every step.
 

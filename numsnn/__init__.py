@@ -59,7 +59,16 @@ _NAMES = {
     "own_surrogate": ("register_surrogate",),
     "pda": ("PDA",),
     "training": ("Evaluation", "Loop", "Trainer", "load"),
-    "diagnostics": ("Diagnosis", "GradientReport", "OperationCount", "check_gradients", "count_operations", "diagnose"),
+    "diagnostics": (
+        "Diagnosis",
+        "GradientReport",
+        "OperationCount",
+        "Recording",
+        "check_gradients",
+        "count_operations",
+        "diagnose",
+        "record",
+    ),
     "errors": (
         "CheckpointError",
         "ConfigError",

@@ -13,9 +13,11 @@ from . import training as training
 from .diagnostics import Diagnosis as Diagnosis
 from .diagnostics import GradientReport as GradientReport
 from .diagnostics import OperationCount as OperationCount
+from .diagnostics import Recording as Recording
 from .diagnostics import check_gradients as check_gradients
 from .diagnostics import count_operations as count_operations
 from .diagnostics import diagnose as diagnose
+from .diagnostics import record as record
 from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError
 from .errors import DeviceError as DeviceError

@@ -8,6 +8,9 @@ from html import escape
 from numbers import Integral
 from typing import Any, NamedTuple
 
+NOWRAP = "white-space: nowrap"
+"""Style of every cell, because notebooks set their own style for cells."""
+
 
 class Table(NamedTuple):
     """A table of text.
@@ -53,12 +56,37 @@ def html_tables(tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
     """Return tables and, below them, lines of text as HTML: what a notebook shows of a report (``_repr_html_``)."""
     parts = [html_table(*table) for table in tables]
     parts += [f"<p>{escape(note)}</p>" for note in notes]
-    return f"<div>{''.join(parts)}</div>"
+    return f'<div style="overflow-x: auto">{"".join(parts)}</div>'
 
 
 def text_tables(tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
     """Return tables and, below them, lines of text for a terminal."""
     return "\n".join([*(aligned([header, *rows], left) for header, rows, left in tables), *notes])
+
+
+class TableText(str):
+    """A string with tables and, below them, lines of text. A notebook and an interactive session show the tables.
+
+    Args:
+        tables: the tables.
+        notes: the lines of text. Default: none.
+    """
+
+    _html: str
+
+    def __new__(cls, tables: Sequence[Table], notes: Sequence[str] = ()):
+        self = super().__new__(cls, text_tables(tables, notes))
+        self._html = html_tables(tables, notes)
+        return self
+
+    def __reduce__(self):
+        return str, (str(self),)
+
+    def __repr__(self):
+        return str(self)
+
+    def _repr_html_(self):
+        return self._html
 
 
 def records(entries: Iterable[Mapping[str, Any]]) -> Table:
@@ -89,7 +117,7 @@ def _is_cell(value):
 
 def _line(tag, cells, left):
     parts = (
-        f'<{tag} style="text-align: {"left" if k < left else "right"}">{escape(cell(value))}</{tag}>'
+        f'<{tag} style="{NOWRAP}; text-align: {"left" if k < left else "right"}">{escape(cell(value))}</{tag}>'
         for k, value in enumerate(cells)
     )
     return f"<tr>{''.join(parts)}</tr>"

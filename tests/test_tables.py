@@ -1,9 +1,12 @@
 """Tables as text and as HTML: cells are aligned and escaped, and records become one line each."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
-from numsnn.tables import Table, aligned, cell, html_table, html_tables, records, text_tables
+from numsnn.tables import Table, TableText, aligned, cell, html_table, html_tables, records, text_tables
 
 HISTORY = [
     {"epoch": 1, "train_loss": 0.123456, "valid_mae": None, "seconds": 2.0, "widths": {"lif1": 1.0}},
@@ -26,13 +29,20 @@ def test_records_have_one_line_each_and_leave_out_what_is_no_number():
 
 def test_html_is_escaped_and_aligned():
     page = html_table(["a&b", "n"], [["<i>", 0.5]])
+    left, right = (f'style="white-space: nowrap; text-align: {side}"' for side in ("left", "right"))
     assert page == (
-        '<table><thead><tr><th style="text-align: left">a&amp;b</th><th style="text-align: right">n</th></tr></thead>\n'
-        '<tbody><tr><td style="text-align: left">&lt;i&gt;</td><td style="text-align: right">0.5</td></tr></tbody>'
-        "</table>"
+        f"<table><thead><tr><th {left}>a&amp;b</th><th {right}>n</th></tr></thead>\n"
+        f"<tbody><tr><td {left}>&lt;i&gt;</td><td {right}>0.5</td></tr></tbody></table>"
     )
     assert html_tables([Table(["a"], [["1"]])], ["x < y"]).endswith("</table><p>x &lt; y</p></div>")
     assert text_tables([Table(["a"], [["1"]])], ["x < y"]) == "a\n1\nx < y"
+
+
+def test_text_with_tables():
+    text = TableText([Table(["a"], [["<1>"]])], ["x"])
+    assert text == repr(text) == "a\n<1>\nx" and text.splitlines()[0] == "a"
+    assert "<td" in text._repr_html_() and "&lt;1&gt;" in text._repr_html_()
+    assert pickle.loads(pickle.dumps(text)) == copy.deepcopy(text) == text
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ import numpy as np
 from ..kernels.reference.surrogate import DENSITY
 from ..layers import Layer, Mode, Neuron
 from ..layers.route import Routed
-from ..losses import Loss, RateCrossEntropy
+from ..losses import Loss
 from ..psg import FAMILIES
-from ..validate import whole
-from .copies import built_copy
+from ..validate import flag
+from .copies import built_copy, loss_of
 from .hints import hints_of
-from .text import report_text
+from .text import report_html, report_text
 
 BINS = 60
 """Number of bins in a layer's histogram of potentials."""
@@ -121,7 +121,7 @@ class ProductRow:
     input: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """The result of `diagnose`. It is plain data, and prints as tables and hints.
 
@@ -155,8 +155,15 @@ class Diagnosis:
             values[key] = tuple(row(**_fields_of(row, entry)) for entry in values[key])
         return cls(**values)
 
+    def __repr__(self):
+        loss = "" if self.loss is None else f", loss {self.loss:.4g}"
+        return f"Diagnosis({len(self.layers)} neuron layers{loss}, {len(self.hints)} hints)"
+
     def __str__(self):
         return report_text(self)
+
+    def _repr_html_(self):
+        return report_html(self)
 
 
 def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = False) -> Diagnosis:
@@ -180,17 +187,20 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
     Raises:
         ShapeError: input or labels do not fit the network.
         ValueError: x holds NaN or inf, or a loss is given without labels.
+        TypeError: net is not a network, or loss is not a loss.
     """
     if loss is not None and y is None:
         raise ValueError("diagnose: a loss needs labels; got y=None")
-    copy, x = built_copy(net, x)
+    loss = loss_of("diagnose", loss)
+    flag("diagnose: training", training)
+    copy, x = built_copy("diagnose", net, x)
     neurons = [(name, layer) for name, layer in copy.named() if isinstance(layer, Neuron)]
     mean_loss = None
     with np.errstate(all="ignore"):  # finding numbers that are not finite is the purpose here
         mode = Mode(training=training, store=True, inspect=True)
         readout = copy.forward(x, mode)
         if y is not None:
-            losses, gradient = (loss or RateCrossEntropy())(readout, y, copy.kernels, dtype=copy.dtype)
+            losses, gradient = loss(readout, y, copy.kernels, dtype=copy.dtype)
             mean_loss = _number(copy.kernels.to_host(losses).mean(dtype=np.float64) + copy.total_penalty())
             copy.backward(gradient)
         measured = [_measure(name, layer) for name, layer in neurons]
@@ -204,35 +214,6 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
     rows = tuple(LayerRow(shift_uncorrected=uncorrected.get(row["name"]), **row) for row in measured)
     hints = hints_of(rows, parameters, mean_loss, y is not None)
     return Diagnosis(rows, parameters, mean_loss, hints, tuple(_products(copy)))
-
-
-def record_spikes(net: Layer, x, sample: int = 0) -> dict[str, np.ndarray]:
-    """Return the spikes of one sample in every neuron layer, for `plots.raster`. The network does not change.
-
-    Args:
-        net, x: as for `diagnose`.
-        sample: number of the sample in x. Default 0.
-
-    Returns:
-        name of the layer -> uint8 ``[T, units]``, in the order in which the data pass the layers.
-
-    Raises:
-        ShapeError, ValueError: as for `diagnose`.
-        IndexError: x has fewer samples.
-    """
-    whole("record_spikes: sample", sample, 0)
-    copy, x = built_copy(net, x)
-    with np.errstate(all="ignore"):
-        copy.forward(x, Mode(store=True))
-    recorded = {}
-    for name, layer in copy.named():
-        if isinstance(layer, Neuron):
-            steps, samples = layer.input_shape[:2]
-            if sample >= samples:
-                raise IndexError(f"record_spikes: sample must be less than {samples}, the samples of x; got {sample}")
-            spikes = layer.spikes().reshape(steps, samples, -1)
-            recorded[name] = np.ascontiguousarray(spikes[:, sample])
-    return recorded
 
 
 # --- measuring -------------------------------------------------------------------------------------------------

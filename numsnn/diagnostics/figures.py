@@ -2,12 +2,15 @@
 
 import io
 from contextlib import contextmanager
+from functools import cache
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..files import write_file
+from ..names import choice
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = PALETTE = (
     "#0072B2",
@@ -52,26 +55,72 @@ class PlotsUnavailable(RuntimeError):
     """matplotlib, which draws the pictures, is not installed."""
 
 
+SHOWN_DPI = 100
+"""Dots per inch of a figure in a notebook."""
+
+
+@contextmanager
+def _style():
+    """Use the style of the package; the user's style returns afterwards."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+@cache
+def _figure_class(base: Any) -> Any:
+    """Return matplotlib's Figure in the style of the package, also when it is drawn later. Notebooks get its picture
+    from itself, because pyplot, which would give it, is not loaded."""
+
+    class Figure(base):
+        def draw(self, renderer):
+            with _style():
+                super().draw(renderer)
+
+        def _repr_png_(self):
+            return _drawn(self, "png", dpi=SHOWN_DPI)
+
+    return Figure
+
+
 @contextmanager
 def new_figure(path, width, height):
-    """Make a figure of this width and height in inches, and write it to path at the end of the block.
+    """Make a figure of this width and height in inches. At the end of the block it is written to path, unless that is
+    None; `finished` returns what the caller of a plot gets.
 
     Neither pyplot nor the user's style changes.
     """
     try:
-        import matplotlib
-        from matplotlib.figure import Figure
+        import matplotlib.figure
     except ImportError as error:
         message = 'matplotlib is missing; install it with: pip install "numsnn[plot]"'
         raise PlotsUnavailable(message) from error
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(width, height), layout="constrained")
+    with _style():
+        figure = _figure_class(matplotlib.figure.Figure)(figsize=(width, height), dpi=SHOWN_DPI, layout="constrained")
+        form = "png" if path is None else _form(path, figure)
         yield figure
-        data = io.BytesIO()
-        figure.savefig(data, format="png")
-    write_file(path, data.getvalue())
+        if path is not None:
+            write_file(path, _drawn(figure, form))
+
+
+def finished(figure, path):
+    """Return the figure if there is no path, otherwise the path to which it was written."""
+    return figure if path is None else Path(path)
+
+
+def _form(path, figure):
+    """Return the format of a file that its name asks for; "png" for a name without an ending."""
+    ending = Path(path).suffix[1:].lower()
+    return choice("plots: the ending of path", ending or "png", figure.canvas.get_supported_filetypes())
+
+
+def _drawn(figure, form, **options):
+    data = io.BytesIO()
+    figure.savefig(data, format=form, **options)
+    return data.getvalue()
 
 
 @contextmanager

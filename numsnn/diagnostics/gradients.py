@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..layers import Layer, Mode
-from ..losses import Loss, RateCrossEntropy
+from ..losses import Loss
+from ..tables import Table, html_tables, text_tables
 from ..validate import positive, whole
-from .copies import built_copy
+from .copies import built_copy, loss_of, need_network
 
 STENCIL = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
 """Offsets (in increments) and weights of the central difference of fourth order."""
@@ -25,6 +26,13 @@ DIRECTION_SHARES = (1.0, 1 / 4, 1 / 16, 1 / 64)
 
 FLOOR = 1e-3
 """A difference is divided by at least this share of the largest gradient of its array."""
+
+
+REASON = (
+    "there, every increment crosses a kink of the surrogate or changes which input is the maximum. Try other data, "
+    "fewer samples, or a surrogate without kinks, such as 'logistic'"
+)
+"""Why an array could not be checked."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +57,21 @@ class GradientRow:
     direction: float
     redrawn: int
 
+    @property
+    def known(self) -> float:
+        """The larger of both differences, without one that could not be computed; NaN if neither could."""
+        return float(np.fmax(self.worst, self.direction))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class GradientReport:
-    """The result of `check_gradients`, which prints as a table."""
+    """The result of `check_gradients`, which prints as a table.
+
+    Attributes:
+        rows: one `GradientRow` per array.
+        tolerance: largest relative difference that is accepted.
+        loss: the loss at which the gradients were compared.
+    """
 
     rows: tuple[GradientRow, ...]
     tolerance: float
@@ -68,19 +87,36 @@ class GradientReport:
         """Whether every array was checked and no relative difference exceeds the tolerance."""
         return self.worst <= self.tolerance
 
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """Names of the arrays of which no entry or no direction could be compared; see `GradientRow`."""
+        return tuple(row.name for row in self.rows if np.isnan([row.worst, row.direction]).any())
+
+    def __repr__(self):
+        return f"GradientReport({len(self.rows)} arrays, {self._verdict().partition(';')[0]})"
+
     def __str__(self):
-        width = max(len(row.name) for row in self.rows)
-        lines = [f"{'parameter':<{width}}  {'shape':<18}  entries  redrawn  worst     direction"]
+        return text_tables([self._table()], [self._verdict()])
+
+    def _repr_html_(self):
+        return html_tables([self._table()], [self._verdict()])
+
+    def _table(self):
+        table = Table(["parameter", "shape", "entries", "redrawn", "worst", "direction", ""], [], left=2)
         for row in self.rows:
-            mark = "" if max(row.worst, row.direction) <= self.tolerance else "  <-- disagrees"
-            lines.append(
-                f"{row.name:<{width}}  {row.shape!s:<18}  {row.checked:7d}  {row.redrawn:7d}  {row.worst:.1e}   "
-                f"{row.direction:.1e}{mark}"
-            )
-        verdict = "agree" if self.ok else "DISAGREE"
-        worst = f"worst relative difference {self.worst:.1e}, tolerance {self.tolerance:.0e}"
-        lines.append(f"gradients {verdict}: {worst}")
-        return "\n".join(lines)
+            found = ("not checked" if np.isnan(value) else f"{value:.1e}" for value in (row.worst, row.direction))
+            mark = "<-- disagrees" if row.known > self.tolerance else ""
+            table.rows.append([row.name, str(row.shape), str(row.checked), str(row.redrawn), *found, mark])
+        return table
+
+    def _verdict(self):
+        known = float(np.fmax.reduce([row.known for row in self.rows]))
+        worst = f"worst relative difference {known:.1e}, tolerance {self.tolerance:.0e}"
+        verdict = "DISAGREE" if known > self.tolerance else "agree"
+        if not self.unchecked:
+            return f"gradients {verdict}: {worst}"
+        where = "" if np.isnan(known) else f"gradients {verdict} where they were checked: {worst}; "
+        return f"{where}NOT CHECKED in full: {', '.join(self.unchecked)}; {REASON}"
 
 
 def check_gradients(
@@ -122,12 +158,15 @@ def check_gradients(
 
     Raises:
         ShapeError, ValueError: input or labels do not fit the network, or an argument is out of range.
+        TypeError: net is not a network, or loss is not a loss.
     """
     whole("check_gradients: entries", entries)
     whole("check_gradients: seed", seed, 0)
     positive("check_gradients: step", step)
     positive("check_gradients: tolerance", tolerance)
-    return _Checker(net, x, y, loss or RateCrossEntropy(), device, step, tolerance, seed, lengths).report(entries)
+    need_network("check_gradients", net)
+    chosen = loss_of("check_gradients", loss)
+    return _Checker(net, x, y, chosen, device, step, tolerance, seed, lengths).report(entries)
 
 
 class _Checker:
@@ -141,7 +180,7 @@ class _Checker:
             device = "cpu" if net.device == "cuda" else net.device
         if device == "cuda":
             raise ValueError(f"check_gradients: device must be 'cpu' or 'reference'; got {device!r}")
-        copy, x = built_copy(net, x)
+        copy, x = built_copy("check_gradients", net, x)
         self.x = net.kernels.to_host(x).astype(np.float64)
         self.net = copy.to(device, "float64")
 

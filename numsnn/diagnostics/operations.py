@@ -7,9 +7,21 @@ from math import prod
 
 import numpy as np
 
-from ..layers import ConvTranspose2d, Layer, Mode, Neuron
+from ..layers import (
+    AvgPool1d,
+    AvgPool2d,
+    ConvTranspose2d,
+    Delay,
+    GlobalAvgPool2d,
+    Layer,
+    MaxPool1d,
+    MaxPool2d,
+    Mode,
+    Neuron,
+    Poisson,
+)
 from ..layers.route import Routed
-from ..tables import aligned
+from ..tables import Table, html_tables, text_tables
 from .copies import built_copy
 
 PICOJOULE_MAC = 4.6
@@ -18,6 +30,10 @@ doi:10.1109/ISSCC.2014.6757323). This is the arithmetic alone, without memory ac
 
 PICOJOULE_AC = 0.9
 """Picojoules of a 32-bit floating-point addition, the only operation of a spike at a synapse; same source."""
+
+
+ROUNDING = 1e-2
+"""Distance from a whole number up to which a number of spikes, computed from averages in float32, counts as whole."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +48,8 @@ class OperationRow:
             at the border of a picture.
         multiply_accumulates: operations that real inputs cause, computed densely: weights times positions, with padding
             included as usual.
-        rate: spikes per neuron and step of the input (layers with weights) or output (neurons); None if real numbers
+        rate: spikes per neuron and step of the input (layers with weights) or output (neurons); behind average pooling
+            that of the neurons in front of it, and behind a sum that of all its terms together; None if real numbers
             enter.
     """
 
@@ -44,7 +61,7 @@ class OperationRow:
     rate: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OperationCount:
     """The result of `count_operations`: one row per layer, and totals. It prints as a table."""
 
@@ -65,16 +82,30 @@ class OperationCount:
         """Energy estimate per sample: 0.9 pJ per accumulate and 4.6 pJ per multiply-accumulate."""
         return PICOJOULE_AC * self.accumulates + PICOJOULE_MAC * self.multiply_accumulates
 
+    def __repr__(self):
+        return f"OperationCount({len(self.rows)} layers, {self._energy()})"
+
     def __str__(self):
-        table = [["layer", "kind", "rate", "spikes", "accumulates", "multiply-accumulates"]]
+        return text_tables([self._table()], [self._energy_line()])
+
+    def _repr_html_(self):
+        return html_tables([self._table()], [self._energy_line()])
+
+    def _table(self):
+        table = Table(["layer", "kind", "rate", "spikes", "accumulates", "multiply-accumulates"], [], left=2)
         for row in self.rows:
             rate = "" if row.rate is None else f"{100 * row.rate:.2f} %"
             spikes = "" if row.spikes is None else f"{row.spikes:,.0f}"
             counts = f"{row.accumulates:,.0f}", f"{row.multiply_accumulates:,.0f}"
-            table.append([row.name, row.kind, rate, spikes, *counts])
-        table.append(["total", "", "", "", f"{self.accumulates:,.0f}", f"{self.multiply_accumulates:,.0f}"])
-        energy = f"energy estimate {self.picojoules / 1e6:.3f} uJ per sample (45 nm, arithmetic alone)"
-        return f"{aligned(table, left=2)}\n{energy}"
+            table.rows.append([row.name, row.kind, rate, spikes, *counts])
+        table.rows.append(["total", "", "", "", f"{self.accumulates:,.0f}", f"{self.multiply_accumulates:,.0f}"])
+        return table
+
+    def _energy(self):
+        return f"{self.picojoules / 1e6:.3f} uJ per sample"
+
+    def _energy_line(self):
+        return f"energy estimate {self._energy()} (45 nm, arithmetic alone)"
 
 
 def count_operations(net: Layer, x) -> OperationCount:
@@ -83,8 +114,10 @@ def count_operations(net: Layer, x) -> OperationCount:
     A copy of the network makes the pass. The network itself does not change, except that it is built for x if it was
     not built yet.
 
-    Inputs of dtype uint8 count as spikes. Averages of spikes and sums of residual blocks are real numbers and count as
-    multiply-accumulates. So does the first layer after a picture, once if a `Repeat` computes it once.
+    An input counts as spikes if its dtype is uint8 or if it holds only 0 and 1. Average pooling and the sums of
+    residual blocks keep spikes countable: every spike costs one addition at every synapse that it reaches through them,
+    because the factor of an average can be part of the weights. Everything else, such as a picture or what a
+    normalisation returns, is real numbers and counts as multiply-accumulates, once if a `Repeat` computes it once.
 
     Args:
         net: any network.
@@ -95,32 +128,76 @@ def count_operations(net: Layer, x) -> OperationCount:
 
     Raises:
         ShapeError, ValueError: the input does not fit the network.
+        TypeError: net is not a network.
     """
-    copy, x = built_copy(net, x)
+    copy, x = built_copy("count_operations", net, x)
     copy.forward(x, Mode(store=True))
     samples = copy.output_shape[1]
-    rows = []
+    rows: list[OperationRow] = []
+    parts: dict[Layer, int | None] = {}
+    _trace(copy, None if _spikes(copy.kernels.to_host(x), None) is None else 1, parts)
     for name, layer in copy.named():
         if isinstance(layer, Routed):
-            rows.append(_weighted(name, layer, samples))
+            rows.append(_weighted(name, layer, samples, parts.get(layer)))
         elif isinstance(layer, Neuron):
             rows.append(_neuron(name, layer, samples))
     return OperationCount(tuple(rows))
 
 
-def _weighted(name, layer, samples):
-    arriving, kind = layer.arrived(), type(layer).__name__
-    if arriving.dtype != np.uint8:
-        positions = arriving if isinstance(layer, ConvTranspose2d) else layer.output
+def _trace(layer, parts, found):
+    """Return of how many parts of a spike the numbers that leave a layer are whole multiples: 1 for spikes and their
+    sums, 4 for means over windows of four; None if the layer computes real numbers.
+
+    Args:
+        layer: the layer or container.
+        parts: the same for the numbers that enter, if these are spikes.
+        found: dictionary to which what enters every layer is added.
+    """
+    found[layer] = parts
+    if layer.joins == "chain":
+        for part in layer.parts():
+            parts = _trace(part, parts, found)
+        return parts
+    if layer.joins is not None:
+        joined = {parts if part is None else _trace(part, parts, found) for part in layer.parts()}
+        return joined.pop() if len(joined) == 1 else None
+    if layer.container or layer.foreign:
+        return 1 if layer.fires else None
+    if layer.fires or isinstance(layer, Poisson):
+        return 1
+    if isinstance(layer, AvgPool1d | AvgPool2d):
+        return None if parts is None else parts * prod(layer.window.kernel)
+    if isinstance(layer, GlobalAvgPool2d):
+        return None if parts is None else parts * prod(layer.input_shape[2:4])
+    same = layer.passes in ("same", "reshape") or isinstance(layer, Delay | MaxPool1d | MaxPool2d)
+    return parts if same else None
+
+
+def _spikes(x, parts):
+    """Return the number of spikes in every number that enters a layer; None if these are real numbers."""
+    if x.dtype == np.uint8 or (parts in (None, 1) and ((x == 0) | (x == 1)).all()):
+        return x
+    if parts is None:
+        return None
+    counts = x.astype(np.float64) * parts
+    whole = np.rint(counts)
+    return whole if counts.min() >= 0 and np.abs(counts - whole).max() < ROUNDING else None
+
+
+def _weighted(name, layer, samples, parts):
+    kind = type(layer).__name__
+    numbers = layer.kernels.to_host(layer.arrived())
+    spikes = _spikes(numbers, parts)
+    if spikes is None:
+        positions = numbers if isinstance(layer, ConvTranspose2d) else layer.output
         macs = layer.weight.value.size * prod(positions.shape[:-1]) / samples
         return OperationRow(name, kind, None, 0.0, float(macs), None)
-    spikes = layer.kernels.to_host(arriving)
-    probe = Layer.from_description(layer.description()).to(layer.device, "float64").build(arriving.shape)
+    probe = Layer.from_description(layer.description()).to(layer.device, "float64").build(spikes.shape)
     for p in probe.own_parameters():
         p.value[...] = p.group == "weight"  # with all weights 1 and all biases 0, the output counts additions
-    accumulates = float(probe(spikes).sum())
-    count = float(spikes.sum(dtype=np.int64))
-    return OperationRow(name, kind, count / samples, accumulates / samples, 0.0, count / spikes.size)
+    accumulates = float(probe(spikes if spikes.dtype == np.uint8 else spikes.astype(np.float64)).sum())
+    count, rate = float(spikes.sum(dtype=np.float64)), float(numbers.mean(dtype=np.float64))
+    return OperationRow(name, kind, count / samples, accumulates / samples, 0.0, rate)
 
 
 def _neuron(name, layer, samples):

@@ -1,19 +1,24 @@
-"""Pictures of a run: each function takes plain data and writes one PNG.
+"""Pictures of a run: each function takes plain data, and then a path.
 
-matplotlib is loaded when a picture is drawn, and no window is needed. The colours are those of Okabe and Ito, which
-colour-blind people can tell apart; titles say what a picture shows. Every function returns the path that it wrote. It
-raises PlotsUnavailable if matplotlib is missing, ValueError if there is nothing to draw, and OSError if the file cannot
-be written.
+Without a path, a function returns a matplotlib Figure, which a notebook shows and which has its own ``savefig``. With a
+path, it writes the picture there and returns the path; the ending of the name decides on the format (PNG, PDF, SVG and
+others). matplotlib is loaded when a picture is drawn; pyplot is not used, and no window is needed. The colours are
+those of Okabe and Ito, which colour-blind people can tell apart; titles say what a picture shows.
+
+Every function raises PlotsUnavailable if matplotlib is missing, ValueError if there is nothing to draw, and OSError if
+the file cannot be written.
 """
 
+from collections.abc import Mapping
 from math import ceil
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from . import figures
+from .diagnose import Diagnosis
 from .figures import BLUE, GREY, ORANGE
+from .history import column, epochs_of, is_share, metrics_of, titled, told
 from .text import percent
 
 FEW_STEPS = 20
@@ -22,11 +27,26 @@ FEW_STEPS = 20
 SMALL_SHIFT = 0.05
 """Smallest limit of the shift's axis in both directions, in thresholds, so that rounding does not look like a shift."""
 
+MOST_CURVES = 3
+"""Largest number of learning curves side by side."""
+
 MOST_UNITS = 150
 """Rows per panel of a raster. With more, a row would be thinner than two or three pixels."""
 
+MOST_TRACES = 5
+"""Lines per panel of a recording, unless there are few units."""
+
+FEW_UNITS = 10
+"""A panel with at most this number of units, such as the classes of a readout, shows a line for each of them."""
+
+NAMES = {"s": "spikes", "v": "potentials v", "u": "potentials u before the reset", "i": "currents", "y": "outputs"}
+"""What is recorded, in words; see `record`."""
+
 LONG_NAME = 24
 """Letters of a layer's name that fit above a panel together with its numbers."""
+
+SHORTER_NAME = 16
+"""The same in a recording, with smaller panels."""
 
 MOST_ANNOTATED = 20
 """Largest number of classes for which a confusion matrix shows numbers."""
@@ -35,44 +55,58 @@ MOST_ANNOTATED = 20
 # --- one picture per function ------------------------------------------------------------------------------------
 
 
-def learning_curves(history: list[dict], path) -> Path:
-    """Draw loss and accuracy by epoch, for training and test.
+def learning_curves(history: list[dict], path=None):
+    """Draw every metric by epoch, in one panel per metric, for training data and for the data of the evaluations.
 
     Args:
-        history: what `Trainer.fit` returns; accuracies are between 0 and 1, and test metrics may be missing or None.
-        path: path of the PNG.
+        history: what `Trainer.fit` returns. Metrics are found by their names, such as "train_loss" and "valid_mae"; in
+            epochs without a value they may be missing or None. Accuracies are between 0 and 1.
+        path: path of the picture. Default None: the figure is returned.
     """
-    epochs = _epochs("learning_curves", history)
-    with figures.new_figure(path, 9, 3.6) as figure:
-        loss, accuracy = figure.subplots(1, 2)
-        summary = []
-        for kind, colour, shape in (("train", GREY, "s"), ("test", BLUE, "o")):
-            losses, accuracies = (_column(history, f"{kind}_{what}") for what in ("loss", "accuracy"))
-            for axes, values in ((loss, losses), (accuracy, 100 * accuracies)):
-                known = np.isfinite(values)  # tests that are not made in every epoch are still joined by a line
-                if known.any():
-                    marker = figures.marker(epochs[known], shape)
-                    axes.plot(epochs[known], values[known], color=colour, marker=marker, label=kind)
-            if np.isfinite(losses).any():
-                summary.append(f"{kind} {losses[np.isfinite(losses)][-1]:.3g}")
-            if np.isfinite(accuracies).any():  # the test comes second, so that its title replaces that of training
-                best = int(np.nanargmax(accuracies))
-                accuracy.set_title(f"Accuracy: best {kind} {100 * accuracies[best]:.2f} % in epoch {epochs[best]}")
-        loss.set_title(f"Loss: {', '.join(summary) or 'not finite'} at the end")
-        loss.set(xlabel="epoch", ylabel="loss, mean over samples")
-        accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
-        for axes in (loss, accuracy):
-            figures.whole_ticks(axes, epochs)
-        figures.legend(figure, loss, accuracy)
-    return Path(path)
+    epochs, found = epochs_of("learning_curves", history), metrics_of(history)
+    if not found:
+        raise ValueError("learning_curves: the history holds no metrics such as 'train_loss'")
+    across = min(len(found), MOST_CURVES)
+    down = ceil(len(found) / across)
+    with figures.new_figure(path, max(7.0, 4.5 * across), 2.8 * down + 0.8) as figure:
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for axes in panels[len(found) :]:
+            axes.set_visible(False)
+        for (metric, parts), axes in zip(found.items(), panels, strict=False):
+            _curves(axes, history, epochs, metric, parts)
+        figures.legend(figure, *panels)
+    return figures.finished(figure, path)
 
 
-def potentials(start, end, path) -> Path:
+def _curves(axes, history, epochs, metric, parts):
+    """Draw one metric by epoch, with one line for each part of the data."""
+    summary, factor = [], 100 if is_share(metric) else 1
+    looks = {"train": (GREY, "s"), "valid": (BLUE, "o"), "test": (ORANGE if "valid" in parts else BLUE, "o")}
+    title = f"{titled(metric)}: not finite"
+    for part in parts:
+        values, (colour, shape) = column(history, f"{part}_{metric}"), looks[part]
+        known = np.isfinite(values)  # evaluations that are not made in every epoch are still joined by a line
+        if not known.any():
+            continue
+        marker = figures.marker(epochs[known], shape)
+        axes.plot(epochs[known], factor * values[known], color=colour, marker=marker, label=part)
+        summary.append(f"{part} {values[known][-1]:.3g}")
+        title = f"{titled(metric)}: {', '.join(summary)} at the end"
+        if is_share(metric):  # the evaluated part comes second, so that its title replaces that of training
+            best = int(np.nanargmax(values))
+            title = f"{titled(metric)}: best {part} {told(metric, values[best])} in epoch {epochs[best]}"
+    axes.set_title(title)
+    label = metric.replace("_", " ")
+    axes.set(xlabel="epoch", ylabel={"loss": "loss, mean over samples"}.get(metric, label + " (%)" * is_share(metric)))
+    figures.whole_ticks(axes, epochs)
+
+
+def potentials(start, end=None, path=None):
     """Draw the potentials, threshold and surrogate window of each neuron layer, before and after training.
 
     Args:
         start, end: a `Diagnosis` before and after training, of networks with the same neuron layers; one may be None.
-        path: path of the PNG.
+        path: path of the picture. Default None: the figure is returned.
     """
     given = [(d, *look) for d, *look in ((start, "start", GREY, GREY), (end, "end", BLUE, ORANGE)) if d is not None]
     count = _layers("potentials", *(d for d, *_ in given))
@@ -109,19 +143,19 @@ def potentials(start, end, path) -> Path:
             axes.set_title(f"{_short(rows[-1].name)} ({rows[-1].family})\nundesired {undesired} %, width {width}")
         figures.title(figure, "Undesired potentials lie outside the surrogate window and pass almost no gradient")
         figures.legend(figure, *panels)
-    return Path(path)
+    return figures.finished(figure, path)
 
 
-def widths(history: list[dict], path) -> Path:
+def widths(history: list[dict], path=None):
     """Draw the surrogate widths by epoch.
 
     If a layer has one width per channel, their median is drawn, with a band from the 10 % to the 90 % quantile.
 
     Args:
         history: what `Trainer.fit` returns; "widths" maps a layer's name to one number, or to one number per channel.
-        path: path of the PNG.
+        path: path of the picture. Default None: the figure is returned.
     """
-    epochs = _epochs("widths", history)
+    epochs = epochs_of("widths", history)
     names = list(dict.fromkeys(name for metrics in history for name in metrics.get("widths") or {}))
     if not names:
         raise ValueError("widths: the history holds no surrogate widths")
@@ -145,15 +179,15 @@ def widths(history: list[dict], path) -> Path:
         axes.set_title("Surrogate widths" + ("; band: 10 % to 90 % of the channels" if bands else ""))
         figures.whole_ticks(axes, epochs)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
-    return Path(path)
+    return figures.finished(figure, path)
 
 
-def shift(diagnosis, path) -> Path:
+def shift(diagnosis, path=None):
     """Draw the shift of the potentials by step, with PDA's correction and without.
 
     Args:
         diagnosis: a `Diagnosis`.
-        path: path of the PNG.
+        path: path of the picture. Default None: the figure is returned.
     """
     count = _layers("shift", diagnosis)
     corrected = any(row.shift_uncorrected is not None for row in diagnosis.layers)
@@ -176,55 +210,119 @@ def shift(diagnosis, path) -> Path:
         panels[0].set_ylim(1.15 * low, 1.15 * high)
         figures.title(figure, "Potential shift: mean potential minus mean input current, or PDA's target")
         figures.legend(figure, *panels)
-    return Path(path)
+    return figures.finished(figure, path)
 
 
-def raster(spikes_by_layer: dict[str, np.ndarray], path, title: str = "Spikes of one sample") -> Path:
+def raster(spikes_by_layer: Mapping[str, np.ndarray], path=None, *, title: str = "Spikes of one sample"):
     """Draw which neurons fire when, for one sample.
 
     Args:
         spikes_by_layer: name of the layer -> spikes ``[T, units]``, as `record_spikes` returns them; at most 150 evenly
             spaced units per layer are drawn.
-        path: path of the PNG.
+        path: path of the picture. Default None: the figure is returned.
         title: title above the panels.
     """
+    if not isinstance(spikes_by_layer, Mapping):
+        raise TypeError(f"raster: must be given layer -> spikes [T, units]; got {type(spikes_by_layer).__name__}")
     if not spikes_by_layer:
         raise ValueError("raster: there are no spikes to draw")
+    for name, spikes in spikes_by_layer.items():
+        if np.ndim(spikes) != 2:
+            raise ValueError(
+                f"raster: the spikes of {name!r} must be [T, units] of one sample; got {type(spikes).__name__} of "
+                f"{np.ndim(spikes)} axes. A Recording gives them: recording.of_sample('s')"
+            )
     longest = max(len(spikes) for spikes in spikes_by_layer.values())
     few = longest <= FEW_STEPS
     height, columns = (3.2, 4) if few else (1.9, 1)
     with figures.panels(path, len(spikes_by_layer), height, "time step", "unit", columns) as (figure, panels):
         for (name, spikes), axes in zip(spikes_by_layer.items(), panels, strict=True):
-            steps, units = spikes.shape
-            shown = np.linspace(0, units - 1, min(units, MOST_UNITS)).round().astype(int)
-            axes.imshow(
-                spikes[:, shown].T,
-                cmap=figures.two_colours("white", BLUE),
-                vmin=0,
-                vmax=1,
-                aspect="auto",
-                interpolation="nearest",
-                extent=(0.5, steps + 0.5, len(shown), 0),
-            )
-            drawn = f"all {units}" if len(shown) == units else f"{len(shown)} of {units:,}"
-            summary = f"rate {percent((spikes != 0).mean())}, {drawn} units"
-            axes.set_title(f"{_short(name)}\n{summary}" if few else f"{name}: {summary}")
-            axes.set_yticks([])
-            axes.grid(False)
-            figures.whole_ticks(axes, np.arange(1, steps + 1))
+            _raster(axes, _short(name) if few else name, spikes, "\n" if few else ": ")
         figures.title(figure, title)
-    return Path(path)
+    return figures.finished(figure, path)
 
 
-def confusion(matrix, classes, path) -> Path:
+def _raster(axes, name, spikes, separator=": "):
+    """Draw the spikes ``[T, units]`` of one layer."""
+    steps, units = spikes.shape
+    shown = np.linspace(0, units - 1, min(units, MOST_UNITS)).round().astype(int)
+    axes.imshow(
+        spikes[:, shown].T,
+        cmap=figures.two_colours("white", BLUE),
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0.5, steps + 0.5, len(shown), 0),
+    )
+    axes.set_title(f"{name}{separator}rate {percent((spikes != 0).mean())}, {_drawn(shown, units)}")
+    axes.set_yticks([])
+    axes.grid(False)
+    figures.whole_ticks(axes, np.arange(1, steps + 1))
+
+
+def _drawn(shown, units):
+    """Return how many of the units are shown, as text."""
+    return f"all {units} units" if len(shown) == units else f"{len(shown)} of {units:,} units"
+
+
+def recording(recording, sample: int = 0, path=None):
+    """Draw everything that was recorded of one sample: one row per layer, with spikes as a raster and everything else
+    as lines of a few evenly spaced units.
+
+    Args:
+        recording: a `Recording`, the result of `record`.
+        sample: number of the sample. Default 0.
+        path: path of the picture. Default None: the figure is returned.
+    """
+    columns = {what: recording.of_sample(what, sample) for layer in recording.values() for what in layer}
+    with figures.new_figure(path, max(7.0, 3.6 * len(columns)), 1.9 * len(recording) + 0.8) as figure:
+        grid = figure.subplots(len(recording), len(columns), squeeze=False)
+        for (name, layer), row in zip(recording.items(), grid, strict=True):
+            for (what, arrays), axes in zip(columns.items(), row, strict=True):
+                if name not in arrays:
+                    axes.set_visible(False)
+                elif arrays[name].dtype == np.uint8:
+                    _raster(axes, _short(name, SHORTER_NAME), arrays[name])
+                else:
+                    _traces(
+                        axes,
+                        f"{_short(name, SHORTER_NAME)}: {what}",
+                        arrays[name],
+                        layer.threshold if what in "uv" else None,
+                    )
+        for column in grid.T:
+            [axes for axes in column if axes.get_visible()][-1].set_xlabel("time step")
+        figures.title(figure, f"Sample {sample}: {', '.join(NAMES.get(what, what) for what in columns)}")
+        figures.legend(figure, *grid.ravel())
+    return figures.finished(figure, path)
+
+
+def _traces(axes, name, values, threshold):
+    """Draw the numbers ``[T, units]`` of a few units as lines, with the threshold if it is known."""
+    steps, units = np.arange(1, len(values) + 1), values.shape[1]
+    count = units if units <= FEW_UNITS else MOST_TRACES
+    shown = np.linspace(0, units - 1, count).round().astype(int)
+    for unit, colour in zip(shown, figures.colours(count), strict=True):
+        axes.plot(steps, values[:, unit], color=colour, lw=1.2, marker=figures.marker(steps, "."))
+    if threshold is not None:
+        axes.axhline(float(np.median(threshold)), color="black", lw=0.9, ls="--", label="threshold")
+    axes.set_title(f"{name}, {_drawn(shown, units)}")
+    figures.whole_ticks(axes, steps)
+
+
+def confusion(matrix, classes=None, path=None):
     """Draw how often each class is predicted for each true class, coloured by the share of the true class.
 
     Args:
         matrix: counts ``[K, K]``, true class by predicted class.
-        classes: K names.
-        path: path of the PNG.
+        classes: K names. Default None: numbers from 0.
+        path: path of the picture. Default None: the figure is returned.
     """
     counts = np.asarray(matrix)
+    if counts.ndim != 2:
+        raise ValueError(f"confusion: matrix must be [K, K]; got {counts.ndim} axes")
+    classes = range(len(counts)) if classes is None else classes
     size = len(classes)
     if counts.shape != (size, size) or not size:
         raise ValueError(
@@ -255,25 +353,17 @@ def confusion(matrix, classes, path) -> Path:
             for i, j in np.argwhere(counts):
                 colour = "white" if share[i, j] > 0.3 else "black"
                 axes.text(j, i, f"{counts[i, j]}", ha="center", va="center", color=colour, fontsize=8)
-    return Path(path)
+    return figures.finished(figure, path)
 
 
 # --- what they share -------------------------------------------------------------------------------------------
 
 
-def _epochs(what, history):
-    if not history:
-        raise ValueError(f"{what}: the history is empty")
-    return np.array([metrics["epoch"] for metrics in history])
-
-
-def _column(history, key):
-    """Return a metric of all epochs, with NaN where it is None or missing."""
-    return np.array([np.nan if metrics.get(key) is None else metrics[key] for metrics in history], float)
-
-
 def _layers(what, *diagnoses):
     """Return the number of neuron layers of the diagnoses, which must have the same layers."""
+    for one in diagnoses:
+        if not isinstance(one, Diagnosis):
+            raise TypeError(f"{what}: must be given what snn.diagnose returns; got {type(one).__name__}")
     names = [[row.name for row in diagnosis.layers] for diagnosis in diagnoses]
     if not names or not names[0]:
         raise ValueError(f"{what}: the network has no neuron layer to draw")
@@ -288,9 +378,9 @@ def _density(row):
     return counts / max(counts.sum(), 1) / np.diff(row.edges)
 
 
-def _short(name):
+def _short(name, longest=LONG_NAME):
     """Return a layer's name, without its beginning if the whole name does not fit above a panel."""
-    return name if len(name) <= LONG_NAME else f"…{name[1 - LONG_NAME :]}"
+    return name if len(name) <= longest else f"…{name[1 - longest :]}"
 
 
 def _middle(values):

@@ -2,15 +2,20 @@
 
 import platform
 from base64 import b64encode
+from collections.abc import Mapping
 from html import escape
 from math import prod
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numba
 import numpy as np
 
 from ..files import write_file
+from ..tables import html_table, records
+from ..version import __version__
 from . import figures, plots
+from .history import column, epochs_of, is_share, metrics_of, told
 from .text import layer_table, parameter_table
 
 SCALE = 0.75
@@ -37,8 +42,7 @@ img { display: block; max-width: 100%; height: auto; background: #fff; border: 1
   border-radius: .5rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .8rem .3rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
+th, td { padding: .3rem .8rem .3rem 0; white-space: nowrap; border-bottom: 1px solid var(--line); }
 ul.hints li { color: var(--warn); margin: .3rem 0; }
 pre { background: var(--panel); border-radius: .5rem; padding: .9rem; overflow-x: auto; font-size: .85rem; }
 summary { cursor: pointer; margin: .6rem 0; color: var(--soft); }
@@ -46,103 +50,122 @@ summary { cursor: pointer; margin: .6rem 0; color: var(--soft); }
 
 
 def write_report(
-    folder,
+    path,
     history: list[dict],
     *,
-    title: str,
-    config_text: str,
+    title: str = "Training run",
+    config_text: str = "",
     start=None,
     end=None,
     confusion=None,
     classes=None,
-    raster: dict[str, np.ndarray] | None = None,
-    version: str,
+    raster: Mapping[str, np.ndarray] | None = None,
+    test: Mapping[str, float] | None = None,
+    version: str = __version__,
 ) -> Path:
-    """Write ``report.html`` and its pictures (PNG) into a folder.
+    """Write the report of a run as one HTML page.
 
     The page contains its pictures and its style. It has no scripts and loads nothing. A file is replaced only by a
     complete new file, so that readers never see a part of one.
 
     Args:
-        folder: folder of the run, which must exist.
-        history: what `Trainer.fit` returns.
+        path: the page, if its name ends with ".html" or ".htm"; otherwise a folder, in which ``report.html`` and its
+            pictures (PNG) are written. The folder must exist.
+        history: what `Trainer.fit` returns. Metrics are found by their names, such as "train_loss" and "valid_mae".
         title: heading of the page.
-        config_text: the complete configuration, shown as it is.
+        config_text: the configuration of the run or the printed network, shown as it is. Default: none.
         start, end: a `Diagnosis` before and after training, or None (default).
-        confusion: counts ``[K, K]``, true class by predicted class, or None (default).
+        confusion: counts ``[K, K]``, true class by predicted class, or None (default), for example in a regression.
         classes: K names. Default: numbers from 0.
         raster: spikes of one sample as `record_spikes` returns them, or None (default).
-        version: version of numsnn.
+        test: metric -> value on the test data after training, or None (default).
+        version: version of numsnn. Default: this version.
 
     Returns:
         path of the page. If matplotlib is missing, the page has no pictures and says so.
 
     Raises:
         ValueError: start and end are diagnoses of different networks, or confusion and classes do not fit.
-        OSError: the folder cannot be written to.
+        TypeError: history has another form.
+        OSError: there is no such folder, or it cannot be written to.
     """
-    folder = Path(folder)
+    path = Path(path)
+    folder = None if path.suffix.lower() in (".html", ".htm") else path
+    path = path if folder is None else folder / "report.html"
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"write_report: there is no folder {str(path.parent)!r}; make it first")
     last = end if end is not None else start
-    if confusion is not None and classes is None:
-        classes = range(len(confusion))
+    if history:
+        epochs_of("write_report", history)
     neurons = last is not None and last.layers
-    widths = any(metrics.get("widths") for metrics in history)
     no_diagnosis = "No diagnosis was made." if last is None else "The network has no neuron layer."
+    curves, widths = metrics_of(history), any(metrics.get("widths") for metrics in history)
     pictures = (
-        ("Learning curves", "learning_curves", history, (history,), "No epoch was finished."),
+        ("Learning curves", "learning_curves", curves, (history,), "No epoch was finished."),
         ("Potentials and surrogates", "potentials", neurons, (start, end), no_diagnosis),
         ("Surrogate widths", "widths", widths, (history,), "The history holds no surrogate widths."),
         ("Potential shift", "shift", neurons, (last,), no_diagnosis),
         ("Spikes of one sample", "raster", raster, (raster,), "No spikes were recorded."),
-        ("Confusion", "confusion", confusion is not None, (confusion, classes), "No test set was evaluated."),
+        ("Confusion", "confusion", confusion is not None, (confusion, classes), None),
     )
-    body = [f"<h1>{escape(title)}</h1>", _headline(history, last)]
+    body = [f"<h1>{escape(title)}</h1>", _headline(history, last, test or {})]
     for heading, name, there, arguments, reason in pictures:
-        body += [f"<h2>{heading}</h2>", _picture(folder, name, heading, arguments) if there else _soft(reason)]
-        if name == "learning_curves" and history:
-            body.append(f"<details><summary>Every epoch</summary>{_table(_history_table(history))}</details>")
+        if there or reason:
+            body += [f"<h2>{heading}</h2>", _picture(folder, name, heading, arguments) if there else _soft(reason)]
+        if there and name == "learning_curves":
+            every = _scroll(html_table(*records(history)))
+            body.append(f"<details><summary>Every epoch</summary>{every}</details>")
     body += ["<h2>Diagnosis</h2>", _soft(no_diagnosis) if last is None else _diagnosis(last, end is not None)]
-    body += ["<h2>Configuration</h2>", f"<pre>{escape(config_text)}</pre>", "<h2>Versions</h2>", _versions(version)]
+    if config_text:
+        body += ["<h2>Configuration</h2>", f"<pre>{escape(config_text)}</pre>"]
+    body += ["<h2>Versions</h2>", _versions(version)]
     page = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n</body>\n</html>\n"
     )
-    path = folder / "report.html"
     write_file(path, page.encode())
     return path
 
 
-def _headline(history, diagnosis):
+def _headline(history, diagnosis, test):
     """Return the most important numbers as HTML."""
-    facts = []
-    tested = [metrics for metrics in history if metrics.get("test_accuracy") is not None]
-    if tested:
-        best = max(tested, key=lambda metrics: metrics["test_accuracy"])
-        facts.append(("best test accuracy", _accuracy(best["test_accuracy"]), f"epoch {best['epoch']}"))
-        facts.append(("last test accuracy", _accuracy(tested[-1]["test_accuracy"]), f"epoch {tested[-1]['epoch']}"))
-    elif history:
-        facts.append(("last training accuracy", _accuracy(history[-1]["train_accuracy"]), "no test set"))
+    facts = [(f"test {metric.replace('_', ' ')}", told(metric, value), "") for metric, value in test.items()]
+    for metric, parts in metrics_of(history).items():
+        part = "valid" if "valid" in parts else parts[-1]
+        values = column(history, f"{part}_{metric}")
+        name = f"{'training' if part == 'train' else part} {metric.replace('_', ' ')}"
+        known = np.flatnonzero(np.isfinite(values))
+        if not len(known) or (metric == "loss" and test):
+            continue
+        if is_share(metric) and part != "train":
+            best = int(np.nanargmax(values))
+            facts.append((f"best {name}", told(metric, values[best]), f"epoch {history[best]['epoch']}"))
+        facts.append((f"last {name}", told(metric, values[known[-1]]), f"epoch {history[known[-1]]['epoch']}"))
     facts.append(("epochs", f"{len(history)}", ""))
-    if history:
-        seconds = sum(metrics["seconds"] for metrics in history)
-        facts.append(("training time", _duration(seconds), f"{_duration(seconds / len(history))} per epoch"))
+    seconds = [metrics["seconds"] for metrics in history if metrics.get("seconds") is not None]
+    if seconds:
+        facts.append(("training time", _duration(sum(seconds)), f"{_duration(sum(seconds) / len(seconds))} per epoch"))
     if diagnosis is not None:
         count = sum(prod(row.shape) for row in diagnosis.parameters)
         facts.append(("parameters", f"{count:,}", f"{len(diagnosis.layers)} neuron layers"))
         hints = len(diagnosis.hints)
         facts.append(("hints", f"{hints}", "see Diagnosis" if hints else "nothing looks wrong"))
-    cells = (f"<div><dt>{name}</dt><dd>{value} <small>{note}</small></dd></div>" for name, value, note in facts)
+    cells = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)} <small>{escape(note)}</small></dd></div>"
+        for name, value, note in facts
+    )
     return f'<dl class="headline">{"".join(cells)}</dl>'
 
 
 def _picture(folder, name, heading, arguments):
-    """Draw one picture into the folder and return the HTML that shows it."""
-    try:
-        path = getattr(plots, name)(*arguments, folder / f"{name}.png")
-    except figures.PlotsUnavailable as error:
-        return _soft(f"No picture: {error}")
-    data = path.read_bytes()
+    """Draw one picture, also into the folder if there is one, and return the HTML that shows it."""
+    with TemporaryDirectory() as temporary:
+        try:
+            path = getattr(plots, name)(*arguments, path=Path(folder or temporary) / f"{name}.png")
+        except figures.PlotsUnavailable as error:
+            return _soft(f"No picture: {error}")
+        data = path.read_bytes()
     pixels = int.from_bytes(data[16:20], "big")  # width of the PNG: all pictures are shown at the same scale
     source = f"data:image/png;base64,{b64encode(data).decode()}"
     return f'<img alt="{escape(heading)}" width="{round(SCALE * pixels)}" src="{source}">'
@@ -166,21 +189,13 @@ def _diagnosis(diagnosis, trained):
     return "\n".join(parts)
 
 
-def _history_table(history):
-    """Return the metrics by epoch as text, with a header; a picture shows the widths."""
-    metrics = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds", "learning_rate")
-    table = [["epoch", *(name.replace("_", " ") for name in metrics)]]
-    for entry in history:
-        values = [entry.get(name) for name in metrics]
-        table.append([str(entry["epoch"]), *("-" if value is None else f"{value:.4g}" for value in values)])
-    return table
-
-
 def _table(table):
     header, *rows = table
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    lines = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>{lines}</tbody></table></div>'
+    return _scroll(html_table(header, rows))
+
+
+def _scroll(table):
+    return f'<div class="scroll">{table}</div>'
 
 
 def _versions(version):
@@ -195,10 +210,6 @@ def _versions(version):
 
 def _soft(text):
     return f'<p class="soft">{escape(text)}</p>'
-
-
-def _accuracy(share):
-    return f"{100 * share:.2f} %"
 
 
 def _duration(seconds):

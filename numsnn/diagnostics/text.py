@@ -1,6 +1,6 @@
 """A diagnosis as text."""
 
-from ..tables import aligned
+from ..tables import Table, html_tables, text_tables
 
 
 def percent(share: float) -> str:
@@ -57,12 +57,23 @@ def product_table(diagnosis) -> list[list[str]]:
 
 def report_text(diagnosis) -> str:
     """Return tables and hints of a `Diagnosis`, for a terminal."""
-    tables = [layer_table(diagnosis), parameter_table(diagnosis), product_table(diagnosis)]
-    parts = [aligned(table) for table in tables if len(table) > 1]
+    parts = [text_tables([table]) for table in _tables(diagnosis)]
     if diagnosis.loss is not None:
         parts.append(f"loss {diagnosis.loss:.4g}")
     parts.append("\n".join(f"- {hint}" for hint in diagnosis.hints) or "Nothing looks wrong.")
     return "\n\n".join(parts)
+
+
+def report_html(diagnosis) -> str:
+    """Return tables and hints of a `Diagnosis`, for a notebook."""
+    notes = [] if diagnosis.loss is None else [f"loss {diagnosis.loss:.4g}"]
+    return html_tables(_tables(diagnosis), [*notes, *(diagnosis.hints or ["Nothing looks wrong."])])
+
+
+def _tables(diagnosis):
+    """Return the tables of a `Diagnosis` that have at least one line."""
+    tables = [layer_table(diagnosis), parameter_table(diagnosis), product_table(diagnosis)]
+    return [Table(table[0], table[1:]) for table in tables if len(table) > 1]
 
 
 def worst(values) -> float | None:

@@ -119,13 +119,10 @@ class Network(Portable):
         """Check an input from outside and copy it to the network's device; the errors are those of `__call__`."""
         return borders.admit(self, x)
 
-    def stream(self) -> Stream:
-        """Return a `Stream` of this network, which takes one time step at a time.
-
-        Raises:
-            TypeError: a layer does not declare whether it carries a state from step to step.
-        """
-        return Stream(self)
+    def stream(self, samples: int | None = None, warm: bool = False) -> Stream:
+        """Return a `Stream` of this network, which takes one time step at a time; arguments and errors are those of
+        `Stream`."""
+        return Stream(self, samples, warm)
 
     def fold(self) -> Layer:
         """Return a new network for inference with batch normalisations folded into weights: see `layers.fold`."""

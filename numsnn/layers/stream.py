@@ -1,13 +1,24 @@
 """Streams: networks that take one time step at a time, for long or endless inputs."""
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
 from ..errors import ShapeError
+from ..kernels.types import ROUTES
+from ..names import nearest
+from ..validate import whole
 from . import carry
-from .mode import INFERENCE
+from .mode import INFERENCE, Mode
 from .names import title
+
+LITTLE_WORK = 20e6
+"""Multiplications per pass, if every input is active, up to which one thread computes the pass. Starting more threads
+takes longer than they save: about 0.03 ms per layer."""
 
 
 class Stream:
@@ -15,27 +26,45 @@ class Stream:
 
     The spikes are the same as those for the whole sequence in one pass. Only the carried states, such as potentials,
     are stored between steps, so memory does not grow with time. The network itself may be used for other passes in the
-    meantime.
+    meantime. A pass of little work, such as a step of one sample, is computed by the thread that asks for it alone.
+
+    Streams can be copied with `copy.deepcopy` and pickled, together with their network. `state` and `load_state` take a
+    stream to another process without the network.
 
     Args:
         net: a network whose layers all declare whether they carry a state from step to step.
+        samples: N, the number of samples of every step. Default None: that of the first step after a start or a
+            `reset`.
+        warm: whether to make the first step as fast as the others, see `warm`; the network must be built. Default
+            False.
 
     Attributes:
         steps: number of steps since the start or the last `reset`.
 
     Raises:
         TypeError: ``carries`` of a layer is None.
+        ValueError: samples is not a whole number of at least 1.
+        RuntimeError: warm is True and the network is not built.
     """
 
-    def __init__(self, net):
-        carry.need_declarations(net, f"{title(net)}.stream")
+    def __init__(self, net, samples: int | None = None, warm: bool = False):
+        self._title = f"{title(net)}.stream"
+        carry.need_declarations(net, self._title)
         self.net = net
+        self.samples = None if samples is None else whole(f"{self._title}: samples", samples)
+        self._fixed = [(name, layer) for name, layer in net.named() if getattr(layer, "fixed_steps", False)]
+        self._measured, self._little = None, False
         self.reset()
+        if warm:
+            self.warm()
+
+    def __repr__(self):
+        return f"{self._title}(): {self.steps} steps"
 
     def reset(self) -> None:
-        """Start from rest again. The next input may have another number of samples."""
-        self.steps, self._samples = 0, None
-        self._mode = replace(INFERENCE, carried={})
+        """Start from rest again. The next input may have another number of samples, unless ``samples`` is given."""
+        self.steps, self._shape = 0, None
+        self._carried: dict = {}
 
     def step(self, x) -> np.ndarray:
         """Return the output of one time step.
@@ -50,18 +79,187 @@ class Stream:
         Raises:
             ShapeError: the rank, the number of channels or the dtype is wrong, or the number of samples differs from
                 that of the step before.
-            ValueError: x holds NaN or inf.
+            ValueError: x holds NaN or inf, or a layer has parameters for a fixed number of steps (`BNTT`, `TEBN`).
         """
-        return self.feed(x if self.net.takes_pictures else np.asarray(x)[None])[0]
+        x = np.asarray(x)
+        try:
+            return self.advance(x if self.net.takes_pictures else x[None])[0]
+        except ShapeError as error:
+            raise self._explained(error, x, "step", False) from None
 
     def feed(self, x) -> np.ndarray:
         """Return the output ``[T, N, ...]`` of several steps ``[T, N, ...]`` in one pass; the errors are those of
         `step`. A network that begins with a `Repeat` or `Poisson` takes ``[N, ...]``, and computes a single step."""
+        try:
+            return self.advance(x)
+        except ShapeError as error:
+            raise self._explained(error, x, "feed", not self.net.takes_pictures) from None
+
+    def advance(self, x, mode: Mode = INFERENCE) -> np.ndarray:
+        """Return the output of the steps in x, as `feed`, in a pass with other settings."""
         x = self.net.admit(x)
-        samples = x.shape[0 if self.net.takes_pictures else 1]
-        if self._samples not in (None, samples):
-            raise ShapeError(f"{title(self.net)}: the stream has {self._samples} samples; got {samples}. Call reset()")
-        y = self.net.kernels.to_host(self.net.forward(x, self._mode))
-        self._samples = samples
+        pictures = self.net.takes_pictures
+        shape = x.shape if pictures else x.shape[1:]
+        samples = self.samples if self._shape is None else self._shape[0]
+        if samples not in (None, shape[0]):
+            raise ShapeError(f"{title(self.net)}: the stream has {samples} samples; got {shape[0]}. Call reset()")
+        self._check_fixed(1 if pictures else len(x))
+        with self._threads(x.shape):
+            y = self.net.kernels.to_host(self.net.forward(x, replace(mode, carried=self._carried)))
+        if self._measured != x.shape:
+            self._measured, self._little = x.shape, _work(self.net) <= LITTLE_WORK
+        self._shape = shape
         self.steps += len(y)
         return y
+
+    def warm(self, shape: tuple[int, ...] | None = None) -> None:
+        """Compile or load the machine code of a step and allocate its memory, so that the first step takes no longer
+        than the others. The state of the stream does not change.
+
+        Args:
+            shape: shape of the input of a step, ``[N, C]`` or ``[N, H, W, C]``. Default None: that for which the
+                network is built, with ``samples`` samples or, if they are not given, one sample.
+
+        Raises:
+            RuntimeError: shape is not given and the network is not built.
+            ShapeError: the shape does not fit the network.
+        """
+        shape = self._step_shape() if shape is None else tuple(shape)
+        rng, twin = np.random.default_rng(0), deepcopy(self.net)
+        chosen = [layer for layer in twin.walk() if hasattr(layer, "way") and layer.way.route == "auto"]
+        inputs = (rng.random(shape) < 0.3).astype(np.uint8), rng.random(shape).astype(self.net.dtype)
+        for route in ROUTES:  # the share of active inputs decides later which route a step takes
+            for layer in chosen:
+                way = layer.way._replace(route=route)
+                layer.way = layer.way if layer.kernels.lacks(way, layer.dtype) else way
+            for x in inputs:
+                Stream(twin).advance(x if twin.takes_pictures else self._all_steps(x))
+        own = Stream(self.net)
+        for x in inputs:
+            own.reset()
+            own.advance(x if twin.takes_pictures else self._all_steps(x))
+        self._measured, self._little = own._measured, own._little
+
+    # --- taking a stream to another process ---
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the carried states as plain arrays on the host, for `load_state`; ``numpy.savez`` can store them.
+
+        Returns:
+            "steps", the number of steps so far; after the first step also "input", the shape of the input of a step,
+            and an array "NAME.state" for every layer that carries a state, by its full name.
+        """
+        found = {"steps": np.array(self.steps, np.int64)}
+        if self._shape is not None:
+            found["input"] = np.array(self._shape, np.int64)
+        kernels = self.net.kernels
+        return found | {f"{name}.state": kernels.to_host(own["state"]) for name, own in self._carried.items()}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a state: what follows is, bit for bit, what followed in the stream that `state` was called of.
+
+        Args:
+            state: arrays by name, as `state` returns them or ``numpy.load`` reads them. The network must have the same
+                layers and weights as the network of that stream.
+
+        Raises:
+            ValueError: the arrays are not the state of a stream.
+            ShapeError: the state is that of another network or another number of samples; the stream is then unchanged.
+        """
+        who, given = f"{self._title}.load_state", dict(state.items())
+        lacking = [key for key in ("steps", "input") if key not in given and (key == "steps" or len(given) > 1)]
+        if lacking:
+            raise ValueError(f"{who}: these arrays are not the state of a stream; {lacking[0]!r} is missing")
+        steps = int(given.pop("steps"))
+        if not given:
+            self.reset()
+            return
+        shape = tuple(int(extent) for extent in given.pop("input"))
+        if self.samples not in (None, shape[0]):
+            raise ShapeError(f"{who}: the stream has {self.samples} samples; the state has {shape[0]}")
+        expected = self._carried_for(shape, who)
+        for name in sorted(expected.keys() ^ given.keys()):
+            problem = "is missing" if name in expected else f"is not part of this network{nearest(name, expected)}"
+            raise ShapeError(f"{who}: the state is of another network: {name!r} {problem}")
+        for name, array in expected.items():
+            if given[name].shape != array.shape or given[name].dtype != array.dtype:
+                raise ShapeError(
+                    f"{who}: the state is of another network: {name!r} must be {array.dtype} of shape {array.shape}; "
+                    f"got {given[name].dtype} of shape {given[name].shape}"
+                )
+        kernels = self.net.kernels
+        arrays = {
+            name.removesuffix(".state"): kernels.from_host(np.array(array), array.dtype)
+            for name, array in given.items()
+        }
+        carried = {name: {"step": steps, "state": array} for name, array in arrays.items()}
+        self._follow(steps, shape, carried)
+
+    def follow(self, other: "Stream") -> None:
+        """Take over the state of a stream of a copy of the network; the other stream must not be used any more."""
+        self._follow(other.steps, other._shape, other._carried)
+
+    # --- helpers ---
+
+    def _follow(self, steps, shape, carried):
+        layers = dict(self.net.named())
+        self.steps, self._shape = steps, shape
+        self._carried = {name: {**memory, "layer": layers[name]} for name, memory in carried.items()}
+
+    def _carried_for(self, shape, who) -> dict[str, np.ndarray]:
+        """Return arrays like those of a state for an input of this shape."""
+        twin = Stream(deepcopy(self.net))
+        x = np.zeros(shape, self.net.dtype)
+        try:
+            twin.advance(x if self.net.takes_pictures else self._all_steps(x))
+        except ShapeError as error:
+            raise ShapeError(f"{who}: the state is of another network: {error}") from None
+        return {name: array for name, array in twin.state().items() if name.endswith(".state")}
+
+    def _step_shape(self):
+        """Return the shape of the input of a step for which the network is built."""
+        if not self.net.built:
+            raise RuntimeError(f"{self._title}: build the network first, or call stream.warm(shape)")
+        shape = self.net.input_shape if self.net.takes_pictures else self.net.input_shape[1:]
+        return (self.samples or 1, *shape[1:])
+
+    def _all_steps(self, x):
+        """Return the input of a pass in which every step is x: one step, unless a layer needs a fixed number."""
+        return np.repeat(x[None], self._fixed[0][1].steps if self._fixed else 1, 0)
+
+    def _check_fixed(self, steps):
+        for name, layer in self._fixed:
+            if steps != layer.steps or self.steps:
+                raise ValueError(
+                    f"{title(self.net)}: {name} ({type(layer).__name__}) has parameters for {layer.steps} steps, which "
+                    f"a stream takes in one call and then ends: stream.feed(x) with x [{layer.steps}, N, ...]. A "
+                    "BatchNorm has no such limit"
+                )
+
+    def _threads(self, shape) -> AbstractContextManager:
+        if self.net.device != "cpu" or self._measured != shape or not self._little:
+            return nullcontext()
+        from ..kernels.cpu.run.launch import single_thread
+
+        return single_thread()
+
+    def _explained(self, error, x, method, timed):
+        """Return the error for an input of a method that does not fit; it says so if the input, which has a time axis
+        if timed is true, lacks its first axis."""
+        net = self.net
+        if not net.built or np.ndim(x) != len(net.input_shape) - 1 - (not timed and not net.takes_pictures):
+            return error
+        form, missing = "[N, ...]", "no axis for samples. Add it: x[None]"
+        if timed:
+            form, missing = "[T, N, ...]", "no axis for time steps. Call step(x), or add the axis: x[None]"
+        return ShapeError(f"{title(net)}: {method} takes {form}; got shape {np.shape(x)}, which has {missing}")
+
+
+def _work(net) -> float:
+    """Return the multiplications of the last pass if every input is active."""
+    return sum(
+        parameter.value.size * prod(layer.output_shape[:-1])
+        for layer in net.walk()
+        for parameter in layer.own_parameters()
+        if parameter.group == "weight"
+    )

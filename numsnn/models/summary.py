@@ -2,13 +2,13 @@
 
 from math import prod
 
-from ..diagnostics.copies import built_copy
+from ..diagnostics.copies import built_copy, need_network
 from ..diagnostics.operations import count_operations
 from ..layers import Layer
-from ..tables import aligned
+from ..tables import Table, TableText
 
 
-def summary(net: Layer, x=None) -> str:
+def summary(net: Layer, x=None) -> TableText:
     """Return a table of the layers with their output shapes and parameters and, with an input, their operations.
 
     Args:
@@ -16,22 +16,25 @@ def summary(net: Layer, x=None) -> str:
         x: input as for the network's own call, or None (default).
 
     Returns:
-        the table as text.
+        the table as text; a notebook shows it as a table.
 
     Raises:
         RuntimeError: the network is not built and no input is given.
+        TypeError: net is not a network.
     """
+    need_network("summary", net)
     counts = {}
     total = ""
     if x is not None:
-        net, x = built_copy(net, x)  # has the shapes for x, whatever the network was built for
+        net, x = built_copy("summary", net, x)  # has the shapes for x, whatever the network was built for
         operations = count_operations(net, x)
         counts = {row.name: row for row in operations.rows}
         total = f", {operations.accumulates:,.0f} accumulates and {operations.multiply_accumulates:,.0f} multiply-"
         total += f"accumulates per sample, {operations.picojoules / 1e6:.3f} uJ (45 nm, arithmetic alone)"
     if not net.built:
         raise RuntimeError("summary: the network is not built yet; call net.build(shape), or give an input x")
-    table = [["layer", "kind", "output", "parameters"] + (["accumulates", "multiply-accumulates"] if counts else [])]
+    header = ["layer", "kind", "output", "parameters", *(["accumulates", "multiply-accumulates"] if counts else [])]
+    table = Table(header, [], left=3)
     for name, layer in net.named():
         if layer.container:
             continue
@@ -40,8 +43,8 @@ def summary(net: Layer, x=None) -> str:
         if counts:
             row = counts.get(name)
             line += ["", ""] if row is None else [f"{row.accumulates:,.0f}", f"{row.multiply_accumulates:,.0f}"]
-        table.append(line)
-    return f"{aligned(table, left=3)}\n{count_parameters(net):,} parameters{total}"
+        table.rows.append(line)
+    return TableText([table], [f"{count_parameters(net):,} parameters{total}"])
 
 
 def count_parameters(net: Layer, widths: bool = True) -> int:

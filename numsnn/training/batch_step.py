@@ -62,10 +62,12 @@ class BatchStep:
         return np.concatenate(readouts), total
 
     def _chunks(self, batch: Batch, per_step: bool, length: int) -> Iterator[Batch]:
-        """Yield the parts of a batch, of `length` steps each."""
+        """Yield the parts of a batch, of `length` steps each, up to the end of the longest sequence."""
         for k in range(0, len(batch.x), length):
             steps = slice(k, k + length)
             lengths = None if batch.lengths is None else np.clip(batch.lengths - k, 0, len(batch.x[steps]))
+            if lengths is not None and not lengths.any():
+                return
             yield Batch(batch.x[steps], batch.y[steps] if per_step else batch.y, lengths, batch.weights)
 
     def _pass(self, batch: Batch, mode: Mode):

@@ -17,7 +17,7 @@ def folded_network():
 def test_the_copy_shares_no_array_and_has_the_shapes_of_x():
     net = folded_network()
     x = np.random.default_rng(0).normal(0, 1, (6, 3, 7)).astype(np.float32)
-    copy, _ = built_copy(net, x)
+    copy, _ = built_copy("test", net, x)
     assert copy.output_shape == (6, 3, 3) and net.output_shape == (4, 2, 3)
     assert np.array_equal(copy(x), net(x))
     for (name, mine), (other, theirs) in zip(net.parameters(), copy.parameters(), strict=True):

@@ -377,3 +377,22 @@ def test_text_of_a_network_without_neurons():
     assert report.hints == ()
     assert str(report).startswith("parameter")
     assert str(report).endswith("Nothing looks wrong.")
+
+
+def test_an_interactive_session_shows_one_line_and_a_notebook_tables():
+    net, x, y = picture_net()
+    report = diagnose(net, x, y)
+    assert repr(report) == f"Diagnosis(4 neuron layers, loss {report.loss:.4g}, {len(report.hints)} hints)"
+    page = report._repr_html_()
+    assert page.count("<table>") == 3 and page.count("<tr>") == 3 + 4 + len(report.parameters) + len(report.products)
+    assert all(f"<p>{hint}" in page for hint in (f"loss {report.loss:.4g}", *(h.split("<")[0] for h in report.hints)))
+
+
+def test_other_objects_are_refused():
+    net, x, y = picture_net()
+    with pytest.raises(TypeError, match=r"diagnose: net must be a network, such as .*; got int"):
+        diagnose(3, x)
+    with pytest.raises(TypeError, match=r"diagnose: loss must be a Loss, such as .*; got 'ce'"):
+        diagnose(net, x, y, "ce")
+    with pytest.raises(ValueError, match="diagnose: training must be True or False; got 2"):
+        diagnose(net, x, y, training=2)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import numsnn as snn
+from numsnn.diagnostics import gradients
 from numsnn.layers import TRAINING
 
 T, N, K = 3, 4, 3
@@ -148,7 +149,12 @@ def test_all_potentials_on_a_kink():
     assert rows["linear1.weight"].redrawn == 0 and rows["linear1.weight"].worst < 1e-6
     assert np.isnan(report.worst)
     assert not report.ok
-    assert "gradients DISAGREE" in str(report)
+    assert report.unchecked == ("lif1.log_width", "input")
+    *_, last, verdict = str(report).splitlines()
+    assert last.split()[-4:] == ["not", "checked", "not", "checked"]
+    assert verdict.startswith("gradients agree where they were checked: worst relative difference ")
+    assert "; NOT CHECKED in full: lif1.log_width, input; there, every increment crosses a kink" in verdict
+    assert "nan" not in str(report)
 
 
 def test_some_potentials_on_a_kink():
@@ -162,6 +168,15 @@ def test_some_potentials_on_a_kink():
     width = next(row for row in report.rows if row.name == "lif1.log_width")
     assert width.checked == 0 and np.isnan(width.direction)
     assert not report.ok
+
+
+def test_nothing_could_be_checked_or_something_disagrees():
+    row = gradients.GradientRow("input", (2,), 0, np.nan, np.nan, 8)
+    assert str(gradients.GradientReport((row,), 1e-6, 1.0)).splitlines()[-1].startswith("NOT CHECKED in full: input;")
+    wrong = gradients.GradientRow("w", (2,), 2, 0.5, np.nan, 0)
+    report = gradients.GradientReport((row, wrong), 1e-6, 1.0)
+    assert not report.ok and str(report).splitlines()[2].endswith("not checked  <-- disagrees")
+    assert "gradients DISAGREE where they were checked: worst relative difference 5.0e-01" in str(report)
 
 
 def test_no_potential_on_a_kink():
@@ -251,6 +266,9 @@ def test_report_is_a_table():
     assert all(str(row.shape) in line for row, line in zip(report.rows, rows, strict=True))
     assert verdict == f"gradients agree: worst relative difference {report.worst:.1e}, tolerance 1e-06"
     assert isinstance(report, snn.GradientReport)
+    assert repr(report) == f"GradientReport(6 arrays, {verdict})"
+    page = report._repr_html_()
+    assert page.count("<tr>") == 7 and f"<p>{verdict}</p>" in page
 
 
 def test_network_that_is_checked_is_the_one_that_is_given():
@@ -292,3 +310,10 @@ def test_input_and_labels_that_are_refused():
     with pytest.raises(ValueError, match=r"the input holds nan at index \(1, 2, 3\)"):
         x[1, 2, 3] = np.nan
         snn.check_gradients(net, x, labels())
+
+
+def test_other_objects_are_refused():
+    with pytest.raises(TypeError, match=r"check_gradients: net must be a network, such as .*; got list"):
+        snn.check_gradients([lif()], draw(FEATURES), labels())
+    with pytest.raises(TypeError, match=r"check_gradients: loss must be a Loss, such as .*; got 'ce'"):
+        snn.check_gradients(perceptron(lif()), draw(FEATURES), labels(), "ce")

@@ -69,6 +69,60 @@ def has(pixels, colour):
     return (np.abs(pixels - colour).max(2) < 12).sum() > 15
 
 
+def regression(epochs):
+    return [
+        {"epoch": k, "train_mae": 2 / k, "valid_mae": 3 / k, "train_loss": 1 / k, "train_f1": 0.1 * k} for k in epochs
+    ]
+
+
+def panels(figure):
+    return {axes.get_title("left"): axes for axes in figure.axes if axes.get_visible()}
+
+
+def test_learning_curves_of_any_metrics():
+    shown = panels(plots.learning_curves(regression(range(1, 5))))
+    assert list(shown) == [
+        "Loss: train 0.25 at the end",
+        "MAE: train 0.5, valid 0.75 at the end",
+        "F1: train 0.4 at the end",
+    ]
+    _, valid = shown["MAE: train 0.5, valid 0.75 at the end"].lines
+    assert valid.get_label() == "valid" and np.allclose(valid.get_ydata(), [3, 1.5, 1, 0.75])
+    many = [{f"{part}_m{k}": k for k in range(5) for part in ("train", "valid", "test")} | {"epoch": 1}]
+    assert len(panels(plots.learning_curves(many))) == 5
+    with pytest.raises(ValueError, match="learning_curves: the history holds no metrics such as 'train_loss'"):
+        plots.learning_curves([{"epoch": 1, "seconds": 2.0}])
+
+
+def test_without_a_path_the_figure_is_returned(tmp_path):
+    """A notebook shows it although pyplot is not loaded, and in the style of the files, whatever the user's style."""
+    import matplotlib
+
+    drawn = []
+    for style in {}, {"font.size": 31, "xtick.color": "red", "axes.facecolor": "red"}:
+        figure = plots.learning_curves([entry(1)])
+        with matplotlib.rc_context(style):
+            drawn.append(figure._repr_png_())
+    assert drawn[0] == drawn[1]
+    (tmp_path / "shown.png").write_bytes(drawn[0])
+    assert has(look(tmp_path / "shown.png"), BLUE)
+    for call in (
+        lambda: plots.potentials(diagnosis()),
+        lambda: plots.widths([entry(1)]),
+        lambda: plots.shift(diagnosis()),
+        lambda: plots.raster({"lif1": np.eye(3, dtype=np.uint8)}),
+        lambda: plots.confusion([[3, 1], [0, 2]]),
+    ):
+        assert type(call()).__mro__[1].__name__ == "Figure"
+
+
+def test_the_ending_of_the_path_decides_on_the_format(tmp_path):
+    assert plots.confusion([[1]], path=tmp_path / "c.svg").read_text().startswith("<?xml")
+    assert plots.confusion([[1]], path=tmp_path / "c.pdf").read_bytes()[:5] == b"%PDF-"
+    with pytest.raises(ValueError, match=r"plots: the ending of path must be one of .*'png'.*; got 'pgn'"):
+        plots.confusion([[1]], path=tmp_path / "c.pgn")
+
+
 def test_learning_curves(tmp_path):
     path = plots.learning_curves([entry(k) for k in range(1, 9)], tmp_path / "a.png")
     assert path == tmp_path / "a.png"
@@ -156,7 +210,7 @@ def test_raster(tmp_path, steps, units, layers):
     rng = np.random.default_rng(0)
     spikes = {f"lif{k}": (rng.random((steps, units)) < 0.3).astype(np.uint8) for k in range(layers)}
     spikes["lif0"][0, 0] = 1
-    pixels = look(plots.raster(spikes, tmp_path / "r.png", "Sample 3, a seven"))
+    pixels = look(plots.raster(spikes, tmp_path / "r.png", title="Sample 3, a seven"))
     assert has(pixels, BLUE)
 
 
@@ -196,6 +250,39 @@ def test_nothing_to_draw(tmp_path):
         with pytest.raises(ValueError, match=message):
             call()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: plots.learning_curves(3),
+            TypeError,
+            "learning_curves: history must be what Trainer.fit returns, .*; got 3",
+        ),
+        (lambda: plots.widths([{"widths": {}}]), TypeError, "widths: history must be what Trainer.fit returns"),
+        (lambda: plots.shift({}), TypeError, "shift: must be given what snn.diagnose returns; got dict"),
+        (
+            lambda: plots.potentials(diagnosis(), 3),
+            TypeError,
+            "potentials: must be given what snn.diagnose returns; got int",
+        ),
+        (
+            lambda: plots.raster(np.eye(3)),
+            TypeError,
+            r"raster: must be given layer -> spikes \[T, units\]; got ndarray",
+        ),
+        (
+            lambda: plots.raster({"a": np.zeros((2, 3, 4))}),
+            ValueError,
+            r"the spikes of 'a' must be \[T, units\] .* of 3 axes",
+        ),
+        (lambda: plots.confusion(3), ValueError, r"confusion: matrix must be \[K, K\]; got 0 axes"),
+    ],
+)
+def test_other_objects_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
 
 
 def test_missing_matplotlib_is_named(tmp_path, monkeypatch):

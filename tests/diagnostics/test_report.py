@@ -127,8 +127,9 @@ def test_self_contained(tmp_path, run):
 def test_what_is_missing_is_said(tmp_path, run):
     bare = dict.fromkeys(("start", "end", "confusion", "raster"))
     page = Page(report(tmp_path, run, **bare))
-    for text in ("No diagnosis was made.", "No spikes were recorded.", "No test set was evaluated."):
+    for text in ("No diagnosis was made.", "No spikes were recorded."):
         assert text in page.text
+    assert "Confusion" not in page.headings  # a regression has none
     assert sorted(p.name for p in tmp_path.iterdir()) == ["learning_curves.png", "report.html", "widths.png"]
 
     page = Page(report(tmp_path, run, **bare, history=[]))
@@ -170,8 +171,32 @@ def test_again_into_the_same_folder(tmp_path, run):
 
 
 def test_no_such_folder(tmp_path, run):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"write_report: there is no folder '.*nowhere'; make it first"):
         report(tmp_path / "nowhere", run)
+
+
+def test_any_metric_by_name_and_one_file(tmp_path):
+    """A regression: the page has its metrics and no confusion, and with the name of a file there is only this file."""
+    history = [
+        {"epoch": k, "train_loss": 2 / k, "train_mae": 1 / k, "valid_loss": 3 / k, "valid_mae": 1.5 / k, "note": "<&>"}
+        for k in (1, 2)
+    ]
+    path = write_report(tmp_path / "page.html", history, test={"loss": 0.25, "mae": 0.125})
+    assert list(tmp_path.iterdir()) == [path] == [tmp_path / "page.html"]
+    page = Page(path)
+    for text in ("test loss 0.25", "test mae 0.125", "last valid mae 0.75 epoch 2", "epochs 2", "valid mae", "<&>"):
+        assert text in page.text, text
+    assert "accuracy" not in page.text and "Confusion" not in page.text and "Configuration" not in page.text
+    assert len(page.sources) == 1
+
+
+def test_the_best_and_the_last_of_an_accuracy(tmp_path):
+    history = [
+        {"epoch": k, "train_loss": 1.0, "valid_accuracy": v} for k, v in ((1, 0.5), (2, 0.9), (3, 0.7), (4, None))
+    ]
+    text = Page(write_report(tmp_path / "a.html", history, test={"accuracy": 0.8})).text
+    for part in ("test accuracy 80.00 %", "best valid accuracy 90.00 % epoch 2", "last valid accuracy 70.00 % epoch 3"):
+        assert part in text
 
 
 @pytest.mark.parametrize(

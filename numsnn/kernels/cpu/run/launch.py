@@ -10,6 +10,7 @@ import itertools
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from math import prod
 
 import numpy as np
@@ -68,6 +69,26 @@ def set_num_threads(n: int) -> None:
         _threads, _pool = n, None
 
 
+class _Local(threading.local):
+    """Whether the launches of a thread run on this thread alone."""
+
+    alone = False
+
+
+_local = _Local()
+
+
+@contextmanager
+def single_thread():
+    """Run what this thread launches within the block on this thread alone, which is faster for little work. Other
+    threads, and the number of threads, are not affected; results do not depend on it."""
+    before, _local.alone = _local.alone, True
+    try:
+        yield
+    finally:
+        _local.alone = before
+
+
 def _workers():
     global _pool
     with _pool_lock:
@@ -82,7 +103,7 @@ def parallel_for(body, tiles: int, chunks_per_thread: int = CHUNKS_PER_THREAD) -
     Use one chunk per thread if every range reads the same memory from one end to the other. If body raises an
     exception, the first one is raised here.
     """
-    threads = min(_threads, tiles)
+    threads = 1 if _local.alone else min(_threads, tiles)
     if threads <= 1:
         if tiles:
             body(0, tiles)

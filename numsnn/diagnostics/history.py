@@ -1,0 +1,71 @@
+"""The metrics of a run by name: what is in its history, and how it is told.
+
+A history has one record per epoch. A key such as "train_loss" or "valid_mae" names a part of the data and a metric; any
+metric may appear. Other keys, such as "seconds" and "widths", are not metrics.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+PARTS = "train", "valid", "test"
+
+SHARES = "accuracy"
+"""End of the names of the metrics that are shares between 0 and 1, of which more is better; they are told in per
+cent."""
+
+LONGEST_ACRONYM = 4
+
+
+def epochs_of(what: str, history) -> np.ndarray:
+    """Return the numbers of the epochs.
+
+    Args:
+        what: who asks; the message of an error begins with it.
+        history: one record per epoch.
+
+    Raises:
+        TypeError: the history has another form.
+        ValueError: it is empty.
+    """
+    if not isinstance(history, list | tuple) or not all(isinstance(one, Mapping) and "epoch" in one for one in history):
+        raise TypeError(
+            f"{what}: history must be what Trainer.fit returns, one dict per epoch with a key 'epoch'; got {history!r}"
+        )
+    if not history:
+        raise ValueError(f"{what}: the history is empty")
+    return np.array([metrics["epoch"] for metrics in history])
+
+
+def metrics_of(history) -> dict[str, list[str]]:
+    """Return metric -> parts of the data for which the history knows it, with the loss first.
+
+    A metric that is None in all epochs is left out.
+    """
+    found: dict[str, list[str]] = {"loss": []}
+    for part in PARTS:
+        for key in dict.fromkeys(key for entry in history for key in entry):
+            if key.startswith(f"{part}_") and any(entry.get(key) is not None for entry in history):
+                found.setdefault(key.removeprefix(f"{part}_"), []).append(part)
+    return {metric: parts for metric, parts in found.items() if parts}
+
+
+def column(history, key) -> np.ndarray:
+    """Return the values of all epochs under a key, with NaN where the value is None or missing."""
+    return np.array([np.nan if entry.get(key) is None else entry[key] for entry in history], float)
+
+
+def is_share(metric: str) -> bool:
+    """Return whether a metric is a share of which more is better."""
+    return metric.endswith(SHARES)
+
+
+def told(metric: str, value: float) -> str:
+    """Return the value of a metric as text."""
+    return f"{100 * value:.2f} %" if is_share(metric) else f"{value:.4g}"
+
+
+def titled(metric: str) -> str:
+    """Return the name of a metric as the beginning of a title: "Loss", "MAE", "Accuracy"."""
+    name = metric.replace("_", " ")
+    return name.upper() if len(name) <= LONGEST_ACRONYM and name != "loss" else name[:1].upper() + name[1:]

@@ -28,6 +28,22 @@ CONSTRUCTORS = [
     (lambda: snn.Conv2d(3, 4, 3, groups=2), "Conv2d: groups must divide the channels; got 2 for 3 in, 4 out"),
     (lambda: snn.Conv2d(4, 3, 3, groups=2), "Conv2d: groups must divide the channels; got 2 for 4 in, 3 out"),
     (lambda: snn.Conv2d(2, 4, 3, bias=None), "Conv2d: bias must be True or False; got None"),
+    (lambda: snn.Conv2d(1, 3, 3, dilation=0), f"Conv2d: dilation {WHOLE} 1; got 0"),
+    (lambda: snn.Conv1d(1, 3, 3, dilation=(1, 2)), f"Conv1d: dilation {WHOLE} 1; got (1, 2)"),
+    (lambda: snn.ConvTranspose2d(1, 3, 3, dilation=1.5), f"ConvTranspose2d: dilation {PAIR} 1.5"),
+    (
+        lambda: snn.Conv2d(1, 3, 3, padding="sane"),
+        "Conv2d: padding must be one of 'same', 'valid', or whole numbers; got 'sane'. Did you mean 'same'?",
+    ),
+    (
+        lambda: snn.Conv1d(1, 3, 3, 2, "same"),
+        "Conv1d: padding 'same' needs stride 1; got stride 2. Give the padding as a number",
+    ),
+    (
+        lambda: snn.Conv2d(1, 3, 3, (1, 2), "same"),
+        "Conv2d: padding 'same' needs stride 1; got stride (1, 2). Give the padding as a number",
+    ),
+    (lambda: snn.ConvTranspose2d(1, 3, 3, padding="same"), f"ConvTranspose2d: padding {PAIR} 'same'"),
     (lambda: snn.BatchNorm(0), f"BatchNorm: channels {WHOLE} 1; got 0"),
     (lambda: snn.BatchNorm(3, v_threshold=0), "BatchNorm: v_threshold must be positive; got 0"),
     (lambda: snn.BatchNorm(3, eps=-1e-5), "BatchNorm: eps must be positive; got -1e-05"),

@@ -24,7 +24,7 @@ MISSING = []
 FLOAT_FOR_SPIKES = (
     "add",
     "and_forward",
-    "avg_pool2d_forward",
+    "sum_pool2d_forward",
     "concat",
     "conv2d_backward_weight",
     "conv2d_forward",

@@ -154,21 +154,21 @@ def conv2d_backward(x, w, dy, stride, padding, groups, dilation=(1, 1)):
     return dx, dw
 
 
-def avg_pool2d_forward(x, kernel, stride, padding):
-    """Mean over each window, padded zeros counted."""
+def sum_pool2d_forward(x, kernel, stride, padding, divisor):
+    """Sum over each window, divided by a number."""
     y = zeros(*output_shape(x.shape, kernel, stride, padding, x.shape[3]))
     for b, oy, ox, _, _, iy, ix in windows(x.shape, kernel, stride, padding):
         for c in range(x.shape[3]):
-            y[b][oy][ox][c] += float(x[b, iy, ix, c]) / (kernel[0] * kernel[1])
+            y[b][oy][ox][c] += float(x[b, iy, ix, c]) / divisor
     return y
 
 
-def avg_pool2d_backward(dy, shape, kernel, stride, padding):
-    """Return dx: every position of a window receives an equal part of its gradient."""
+def sum_pool2d_backward(dy, shape, kernel, stride, padding, divisor):
+    """Return dx: every position of a window receives its gradient, divided by a number."""
     dx = zeros(*shape)
     for b, oy, ox, _, _, iy, ix in windows(shape, kernel, stride, padding):
         for c in range(shape[3]):
-            dx[b][iy][ix][c] += float(dy[b, oy, ox, c]) / (kernel[0] * kernel[1])
+            dx[b][iy][ix][c] += float(dy[b, oy, ox, c]) / divisor
     return dx
 
 

@@ -79,6 +79,8 @@ CONSTRUCTORS = [
         lambda: snn.ConvTranspose2d(2, 4, 3, stride=(2, 1), output_padding=(1, 1)),
         "ConvTranspose2d: output_padding must be less than stride (2, 1); got (1, 1)",
     ),
+    (lambda: snn.SumPool1d((2,)), f"SumPool1d: kernel_size {WHOLE} 1; got (2,)"),
+    (lambda: snn.SumPool2d(3, padding=2), "SumPool2d: padding must be at most half the kernel (3, 3); got (2, 2)"),
     (lambda: snn.AvgPool1d((2,)), f"AvgPool1d: kernel_size {WHOLE} 1; got (2,)"),
     (lambda: snn.MaxPool1d(3, padding=2), "MaxPool1d: padding must be at most half the kernel 3; got 2"),
     (lambda: snn.BNTT(0, 4), f"BNTT: channels {WHOLE} 1; got 0"),

@@ -61,13 +61,17 @@ from .layers import RateBand as RateBand
 from .layers import RecurrentALIF as RecurrentALIF
 from .layers import RecurrentCubaLIF as RecurrentCubaLIF
 from .layers import RecurrentLIF as RecurrentLIF
+from .layers import ReLU as ReLU
 from .layers import Repeat as Repeat
 from .layers import Residual as Residual
 from .layers import Sequential as Sequential
 from .layers import SpikePenalty as SpikePenalty
+from .layers import SumPool1d as SumPool1d
+from .layers import SumPool2d as SumPool2d
 from .layers import Value as Value
 from .layers import set_precision as set_precision
 from .layers import set_route as set_route
+from .models import convert as convert
 from .own_surrogate import register_surrogate as register_surrogate
 from .pda import PDA as PDA
 from .psg import PSG as PSG

@@ -45,6 +45,22 @@ def test_odd_and_even_kernels_and_features():
     assert from_string("", (4, 4, 1), 3, steps=2).build((5, 4, 4, 1)).output_shape == (2, 5, 3)
 
 
+def test_dilated_convolutions():
+    net = from_string("4c3d2-4c2d3-10", (7, 7, 1), 3).build((1, 7, 7, 1))
+    assert [layer.dilation for layer in net.walk() if isinstance(layer, snn.Conv2d)] == [(2, 2), (3, 3)]
+    assert net.output_shape == (4, 1, 3)
+
+
+@pytest.mark.parametrize("norm", ["bn", "tdbn", "none"])
+def test_networks_without_spikes(norm):
+    """ReLU in the place of neurons; it stays outside of the layers that are computed once."""
+    net = from_string("4c3-4r3-p2-8", (8, 8, 1), 3, steps=1, neuron=snn.ReLU(), norm=norm).build((2, 8, 8, 1))
+    assert sum(isinstance(layer, snn.ReLU) for layer in net.walk()) == 4
+    assert not any(isinstance(layer, snn.Neuron) for layer in net.walk())
+    assert isinstance(net.layers[0], snn.Repeat) and isinstance(net.layers[1], snn.ReLU)
+    assert net(np.ones((2, 8, 8, 1), np.float32)).shape == (1, 2, 3)
+
+
 def test_without_direct_encoding_the_input_brings_its_time():
     net = from_string("4c3-p2", (8, 8, 2), 5, steps=None)
     assert kinds(net)[0] == "Conv2d"

@@ -33,6 +33,8 @@ ROOMS = {
         "delay_forward",
         "iand_backward",
         "iand_forward",
+        "relu_backward",
+        "relu_forward",
         "repeat",
         "split",
         "sum_steps",
@@ -72,7 +74,7 @@ ROOMS = {
         "unit_forward",
     ),
     "pda": ("divergence", "merge_steps", "normalised_moments", "shift_update"),
-    "pool": ("avg_pool2d_backward", "avg_pool2d_forward", "max_pool2d_backward", "max_pool2d_forward"),
+    "pool": ("max_pool2d_backward", "max_pool2d_forward", "sum_pool2d_backward", "sum_pool2d_forward"),
     "recurrent": ("recurrent_backward", "recurrent_forward"),
 }
 """Name of a room -> names of its functions."""

@@ -263,6 +263,21 @@ def iand_join_back(dy, a, s):
     return -dy * s, dy * (type(a)(1) - a)
 
 
+# --- rectified linear units ---
+
+
+@register_jitable
+def rectify(x):
+    """W15: x without its negative part. A NaN stays a NaN."""
+    return type(x)(0) if x < type(x)(0) else x
+
+
+@register_jitable
+def rectify_back(dy, y):
+    """W15: the gradient by x, which is 0 for x = 0."""
+    return dy if y > type(y)(0) else type(dy)(0)
+
+
 # --- optimisers ---
 
 

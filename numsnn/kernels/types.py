@@ -123,13 +123,17 @@ class Geometry(NamedTuple):
     """How the filter of a convolution moves over its input (W4).
 
     Attributes:
-        stride, padding: pairs (vertical, horizontal), in pixels.
+        stride: pair (vertical, horizontal), in pixels.
+        padding: pair (vertical, horizontal): zeros above and to the left of the picture. Below and to the right there
+            are as many zeros as the filters of the last outputs read.
         groups: number of groups of channels. A filter reads the channels of its own group only.
+        dilation: pair (vertical, horizontal): distance between neighbouring taps, in pixels.
     """
 
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
     groups: int = 1
+    dilation: tuple[int, int] = (1, 1)
 
 
 class Window(NamedTuple):

@@ -15,8 +15,9 @@ from .norm import BatchNorm
 from .norm_group import GroupNorm, LayerNorm
 from .norm_steps import BNTT, TEBN
 from .parameter import Parameter
-from .pool import AvgPool1d, AvgPool2d, GlobalAvgPool2d, MaxPool1d, MaxPool2d
+from .pool import AvgPool1d, AvgPool2d, GlobalAvgPool2d, MaxPool1d, MaxPool2d, SumPool1d, SumPool2d
 from .regularizer import Divergence, RateBand, SpikePenalty
+from .relu import ReLU
 from .route import Routed, set_precision, set_route
 from .shape import Dropout, Flatten
 
@@ -55,6 +56,7 @@ __all__ = [
     "Parameter",
     "Poisson",
     "RateBand",
+    "ReLU",
     "RecurrentALIF",
     "RecurrentCubaLIF",
     "RecurrentLIF",
@@ -63,6 +65,8 @@ __all__ = [
     "Routed",
     "Sequential",
     "SpikePenalty",
+    "SumPool1d",
+    "SumPool2d",
     "Trace",
     "Value",
     "set_precision",

@@ -1,16 +1,28 @@
 """Convolutions over pictures and along sequences (pictures of height 1), and transposed convolutions."""
 
 from math import prod
+from typing import Any
 
 from ..kernels.types import Geometry, Window
+from ..names import choice
 from ..validate import flag, pair, whole
 from .route import Routed
 from .shapes import need_channels, pictures, rows, window_extent
 
+SAME, VALID = "same", "valid"
+"""Words for a padding that keeps the extent of the input, and for no padding."""
+
 
 class _Convolution(Routed):
-    """Base of the convolutions: their sizes. A subclass sets ``window``, a `kernels.types.Window`."""
+    """Base of the convolutions: their sizes. A subclass calls `slide`.
 
+    Attributes:
+        kernel: numbers of taps (vertical, horizontal).
+        geometry: how the filter moves, in the form that the kernels take.
+        window: the part of the input that one output reads, with the pixels between dilated taps.
+    """
+
+    kernel: tuple[int, int]
     window: Window
 
     def __init__(self, in_channels, out_channels, groups, bias, name):
@@ -25,21 +37,48 @@ class _Convolution(Routed):
                 f"{kind}: groups must divide the channels; got {groups} for {in_channels} in, {out_channels} out"
             )
 
-    @property
-    def geometry(self):
-        """Stride, padding and groups in the form that the kernels take."""
-        return Geometry(self.window.stride, self.window.padding, self.groups)
+    def slide(self, kernel, stride, padding, dilation):
+        """Set how the filter moves. All arguments are pairs (vertical, horizontal), and padding may be "same"."""
+        reach = tuple(by * (taps - 1) + 1 for taps, by in zip(kernel, dilation, strict=True))
+        if padding == SAME:
+            padding = tuple((extent - 1) // 2 for extent in reach)
+        self.kernel, self.window = kernel, Window(reach, stride, padding)
+        self.geometry = Geometry(stride, padding, self.groups, dilation)
 
     def taps(self, weight):
         """Return a weight or its gradient in the form that the kernels take: ``[kh, kw, channels, channels]``."""
-        return weight.reshape(*self.window.kernel, *weight.shape[-2:])
+        return weight.reshape(*self.kernel, *weight.shape[-2:])
 
 
 class _Direct(_Convolution):
     """Base of `Conv1d` and `Conv2d`, which differ in the rank of their inputs."""
 
+    stride: Any
+    padding: Any
+
+    def read_padding(self, padding, read):
+        """Check a padding that may be given as a word: "same" stays, and "valid" becomes 0. Any other word is refused,
+        and so is "same" with a stride, for which it would not determine where the zeros are.
+
+        Args:
+            padding: what the user gave.
+            read: `whole` or `pair`, which checks numbers.
+        """
+        what = f"{type(self).__name__}: padding"
+        if not isinstance(padding, str):
+            return read(what, padding, 0)
+        if choice(what, padding, (SAME, VALID), "whole numbers") == VALID:
+            return read(what, 0, 0)
+        if self.stride not in (1, (1, 1)):
+            raise ValueError(f"{what} {SAME!r} needs stride 1; got stride {self.stride}. Give the padding as a number")
+        return padding
+
+    def extent(self, shape):
+        """Return the output's positions for an input's shape."""
+        return shape[2:-1] if self.padding == SAME else window_extent(self, shape)
+
     def create(self, shape, rng):
-        positions = self.window.kernel[5 - len(shape) :]
+        positions = self.kernel[5 - len(shape) :]
         weight_shape = (*positions, self.in_channels // self.groups, self.out_channels)
         self.create_weight(weight_shape, prod(weight_shape[:-1]), self.out_channels, rng)
 
@@ -84,22 +123,28 @@ class _Direct(_Convolution):
 class Conv1d(_Direct):
     """Convolution along sequences, at every step.
 
-    ``[T, N, L, in_channels]`` -> ``[T, N, Lo, out_channels]`` with Lo = (L + 2 padding - kernel_size) // stride + 1.
-    L counts positions within a step (frequency bands or sensors, for example), not time.
+    ``[T, N, L, in_channels]`` -> ``[T, N, Lo, out_channels]`` with
+    Lo = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1. L counts positions within a step (frequency
+    bands or sensors, for example), not time.
 
     Args:
         in_channels, out_channels: numbers of channels.
-        kernel_size, stride, padding: whole numbers, in positions. Defaults: stride 1, padding 0.
+        kernel_size, stride: whole numbers, in positions. Default of stride: 1.
+        padding: number of zeros at both ends; or "valid" for none; or "same", with stride 1 only, for
+            dilation (kernel_size - 1) zeros in total, so that Lo = L. If their number is odd, the second end gets one
+            more, as in PyTorch. Default 0.
         groups: number of groups into which the channels are divided; each output channel depends on the input channels
             of its group only. Default 1.
         bias: whether to add one offset per channel. Default False, because a normalisation usually follows.
+        dilation: distance between the positions that neighbouring taps of the filter read. Default 1.
         name: shown in reports and errors. Default: the class's name and a number.
 
     Parameters: weight ``[k, in/groups, out]``, uniform with variance 2 / (k in/groups) at the start (He et al. 2015,
     arXiv:1502.01852), and bias ``[out]``, zero at the start.
 
     Raises:
-        ValueError: groups does not divide both numbers of channels, or a value is not a whole number.
+        ValueError: groups does not divide both numbers of channels, a value is not a whole number, or padding is
+            another word, or "same" with a stride.
         ShapeError: on building, the input has another rank or number of channels, or the kernel is larger than the
             padded sequence.
     """
@@ -112,42 +157,50 @@ class Conv1d(_Direct):
         out_channels: int,
         kernel_size: int,
         stride: int = 1,
-        padding: int = 0,
+        padding: int | str = 0,
         groups: int = 1,
         bias: bool = False,
+        dilation: int = 1,
         name: str | None = None,
     ):
         super().__init__(in_channels, out_channels, groups, bias, name)
         self.kernel_size = whole("Conv1d: kernel_size", kernel_size)
         self.stride = whole("Conv1d: stride", stride)
-        self.padding = whole("Conv1d: padding", padding, 0)
-        self.window = Window((1, self.kernel_size), (1, self.stride), (0, self.padding))
+        self.dilation = whole("Conv1d: dilation", dilation)
+        self.padding = self.read_padding(padding, whole)
+        along = SAME if self.padding == SAME else (0, self.padding)
+        self.slide((1, self.kernel_size), (1, self.stride), along, (1, self.dilation))
 
     def infer(self, shape):
         need_channels(self, shape, self.in_channels, (4,))
-        return (*shape[:2], *window_extent(self, shape), self.out_channels)
+        return (*shape[:2], *self.extent(shape), self.out_channels)
 
 
 class Conv2d(_Direct):
     """Convolution over pictures, at every step.
 
     ``[T, N, H, W, in_channels]`` -> ``[T, N, Ho, Wo, out_channels]`` with
-    Ho = (H + 2 padding - kernel_size) // stride + 1, and Wo in the same way.
+    Ho = (H + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1, and Wo in the same way.
 
     Args:
         in_channels, out_channels: numbers of channels.
-        kernel_size, stride, padding: whole numbers, or pairs (vertical, horizontal), in pixels. Defaults: stride 1,
-            padding 0.
+        kernel_size, stride: whole numbers, or pairs (vertical, horizontal), in pixels. Default of stride: 1.
+        padding: width of the border of zeros, a whole number or a pair (vertical, horizontal); or "valid" for none; or
+            "same", with stride 1 only, for dilation (kernel_size - 1) zeros in total, so that Ho = H and Wo = W. If
+            their number is odd, the lower or right border gets one more, as in PyTorch. Default 0.
         groups: number of groups into which the channels are divided; each output channel depends on the input channels
             of its group only. If it equals in_channels, the convolution is depthwise. Default 1.
         bias: whether to add one offset per channel. Default False, because a normalisation usually follows.
+        dilation: distance between the pixels that neighbouring taps of the filter read, a whole number or a pair
+            (vertical, horizontal). Default 1.
         name: shown in reports and errors. Default: the class's name and a number.
 
     Parameters: weight ``[kh, kw, in/groups, out]``, uniform with variance 2 / (kh kw in/groups) at the start (He et
     al. 2015, arXiv:1502.01852), and bias ``[out]``, zero at the start.
 
     Raises:
-        ValueError: groups does not divide both numbers of channels, or a value is not a whole number.
+        ValueError: groups does not divide both numbers of channels, a value is not a whole number, or padding is
+            another word, or "same" with a stride.
         ShapeError: on building, the input has another rank or number of channels, or the kernel is larger than the
             padded picture.
     """
@@ -163,29 +216,32 @@ class Conv2d(_Direct):
         padding=0,
         groups: int = 1,
         bias: bool = False,
+        dilation=1,
         name: str | None = None,
     ):
         super().__init__(in_channels, out_channels, groups, bias, name)
         self.kernel_size = pair("Conv2d: kernel_size", kernel_size, 1)
         self.stride = pair("Conv2d: stride", stride, 1)
-        self.padding = pair("Conv2d: padding", padding, 0)
-        self.window = Window(self.kernel_size, self.stride, self.padding)
+        self.dilation = pair("Conv2d: dilation", dilation, 1)
+        self.padding = self.read_padding(padding, pair)
+        self.slide(self.kernel_size, self.stride, self.padding, self.dilation)
 
     def infer(self, shape):
         need_channels(self, shape, self.in_channels, (5,))
-        return (*shape[:2], *window_extent(self, shape), self.out_channels)
+        return (*shape[:2], *self.extent(shape), self.out_channels)
 
 
 class ConvTranspose2d(_Convolution):
     """Transposed convolution at every step: it computes the input gradient of a `Conv2d` and enlarges pictures.
 
     ``[T, N, H, W, in_channels]`` -> ``[T, N, Ho, Wo, out_channels]`` with
-    Ho = (H - 1) stride - 2 padding + kernel_size + output_padding, as in PyTorch, and Wo in the same way.
+    Ho = (H - 1) stride - 2 padding + dilation (kernel_size - 1) + 1 + output_padding, as in PyTorch, and Wo in the same
+    way.
 
     Args:
         in_channels, out_channels: numbers of channels.
-        kernel_size, stride, padding: those of the convolution that is transposed; whole numbers, or pairs (vertical,
-            horizontal), in pixels. Defaults: stride 1, padding 0.
+        kernel_size, stride, padding, dilation: those of the convolution that is transposed; whole numbers, or pairs
+            (vertical, horizontal), in pixels. Defaults: stride 1, padding 0, dilation 1.
         output_padding: additional pixels at the lower and right border, less than stride. The convolution maps several
             sizes onto H by W, and this number selects one of them. Default 0.
         groups: number of groups into which the channels are divided; each output channel depends on the input channels
@@ -220,6 +276,7 @@ class ConvTranspose2d(_Convolution):
         output_padding=0,
         groups: int = 1,
         bias: bool = False,
+        dilation=1,
         name: str | None = None,
     ):
         super().__init__(in_channels, out_channels, groups, bias, name)
@@ -227,7 +284,8 @@ class ConvTranspose2d(_Convolution):
         self.stride = pair("ConvTranspose2d: stride", stride, 1)
         self.padding = pair("ConvTranspose2d: padding", padding, 0)
         self.output_padding = pair("ConvTranspose2d: output_padding", output_padding, 0)
-        self.window = Window(self.kernel_size, self.stride, self.padding)
+        self.dilation = pair("ConvTranspose2d: dilation", dilation, 1)
+        self.slide(self.kernel_size, self.stride, self.padding, self.dilation)
         if any(extra >= step for extra, step in zip(self.output_padding, self.stride, strict=True)):
             raise ValueError(
                 f"ConvTranspose2d: output_padding must be less than stride {self.stride}; got {self.output_padding}"
@@ -236,10 +294,8 @@ class ConvTranspose2d(_Convolution):
     def infer(self, shape):
         need_channels(self, shape, self.in_channels, (5,))
         sizes = [
-            (extent - 1) * stride - 2 * padding + kernel + extra
-            for extent, kernel, stride, padding, extra in zip(
-                shape[2:4], *self.window, self.output_padding, strict=True
-            )
+            (extent - 1) * stride - 2 * padding + reach + extra
+            for extent, reach, stride, padding, extra in zip(shape[2:4], *self.window, self.output_padding, strict=True)
         ]
         if min(sizes) < 1:
             self.refuse(shape, f"large enough for padding {self.padding}, which leaves {sizes[0]} x {sizes[1]} pixels")

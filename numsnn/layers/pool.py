@@ -1,5 +1,6 @@
 """Pooling over positions, step by step."""
 
+from math import prod
 from typing import Any, NamedTuple
 
 from ..kernels.types import Window
@@ -8,7 +9,7 @@ from .base import Layer
 from .shapes import pictures, window_extent
 
 
-class _Averaged(NamedTuple):
+class _Summed(NamedTuple):
     """What a pass keeps: the shape of its input."""
 
     shape: tuple
@@ -63,21 +64,33 @@ class _Window(Layer):
         return (*shape[:2], *window_extent(self, shape), shape[-1])
 
 
-class _Average(_Window):
-    """The passes of average pooling."""
+class _Sum(_Window):
+    """The passes of sum pooling. The sum of a window is divided by ``divisor``."""
+
+    @property
+    def divisor(self) -> int:
+        return 1
 
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)
-        self.kernels.avg_pool2d_forward(pictures(x), self.window, pictures(y))
-        self.kept = _Averaged(x.shape) if mode.store else None
+        self.kernels.sum_pool2d_forward(pictures(x), self.window, self.divisor, pictures(y))
+        self.kept = _Summed(x.shape) if mode.store else None
         return y
 
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
         dx = self.gradient(self.kept.shape)
-        self.kernels.avg_pool2d_backward(pictures(dy), self.window, pictures(dx))
+        self.kernels.sum_pool2d_backward(pictures(dy), self.window, self.divisor, pictures(dx))
         return dx
+
+
+class _Average(_Sum):
+    """The passes of average pooling: the sum of a window is divided by the number of its positions."""
+
+    @property
+    def divisor(self) -> int:
+        return prod(self.window.kernel)
 
 
 class _Maximum(_Window):
@@ -133,6 +146,49 @@ class AvgPool2d(_Average):
         kernel_size: size of a window.
         stride: distance between windows. Default None: kernel_size.
         padding: width of the border of zeros, which count in the mean; at most half of kernel_size. Default 0.
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ValueError: a value is not a whole number or a pair of them, or the padding is too large.
+        ShapeError: on building, the input has another rank or is smaller than a window.
+    """
+
+    def __init__(self, kernel_size, stride=None, padding=0, name: str | None = None):
+        super().__init__(name)
+        self.slide_over_pictures(kernel_size, stride, padding)
+
+
+class SumPool1d(_Sum):
+    """Sum over windows along sequences, at every step. Sums of spikes are counts, of the network's float dtype.
+
+    ``[T, N, L, C]`` -> ``[T, N, Lo, C]`` with Lo = (L + 2 padding - kernel_size) // stride + 1.
+
+    Args:
+        kernel_size: number of positions in a window.
+        stride: distance between windows, in positions. Default None: kernel_size.
+        padding: number of zeros at both ends; at most half of kernel_size. Default 0.
+        name: shown in reports and errors. Default: the class's name and a number.
+
+    Raises:
+        ValueError: a value is not a whole number, or the padding is too large.
+        ShapeError: on building, the input has another rank or is smaller than a window.
+    """
+
+    def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0, name: str | None = None):
+        super().__init__(name)
+        self.slide_along_sequences(kernel_size, stride, padding)
+
+
+class SumPool2d(_Sum):
+    """Sum over windows in pictures, at every step. Sums of spikes are counts, of the network's float dtype.
+
+    ``[T, N, H, W, C]`` -> ``[T, N, Ho, Wo, C]`` with Ho = (H + 2 padding - kernel_size) // stride + 1, and Wo in the
+    same way. All sizes are whole numbers, or pairs (vertical, horizontal), in pixels.
+
+    Args:
+        kernel_size: size of a window.
+        stride: distance between windows. Default None: kernel_size.
+        padding: width of the border of zeros; at most half of kernel_size. Default 0.
         name: shown in reports and errors. Default: the class's name and a number.
 
     Raises:
@@ -212,13 +268,16 @@ class GlobalAvgPool2d(Layer):
 
     def compute(self, x, mode):
         y = self.buffer("y", self.output_shape)
-        self.kernels.avg_pool2d_forward(pictures(x), _whole(x.shape), y.reshape(-1, 1, 1, y.shape[-1]))
-        self.kept = _Averaged(x.shape) if mode.store else None
+        means = y.reshape(-1, 1, 1, y.shape[-1])
+        self.kernels.sum_pool2d_forward(pictures(x), _whole(x.shape), prod(x.shape[2:4]), means)
+        self.kept = _Summed(x.shape) if mode.store else None
         return y
 
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        dx = self.gradient(self.kept.shape)
-        self.kernels.avg_pool2d_backward(dy.reshape(-1, 1, 1, dy.shape[-1]), _whole(self.kept.shape), pictures(dx))
+        shape = self.kept.shape
+        dx = self.gradient(shape)
+        slopes = dy.reshape(-1, 1, 1, dy.shape[-1])
+        self.kernels.sum_pool2d_backward(slopes, _whole(shape), prod(shape[2:4]), pictures(dx))
         return dx

@@ -118,10 +118,10 @@ def set_route(net: Layer, route: str) -> Layer:
         net: a network or layer, on the device on which it will compute.
         route: "auto" requests the fastest route on the device at the requested precision; a new network uses it.
             The CPU also supports "events" (active inputs only; in input gradients, only the elements that the neuron in
-            front can see, if its surrogate has a limited reach), "winograd" (3x3 kernels of stride 1) and "dense". A
-            CUDA device also supports "dense" (the package's own kernels) and "library" (NVIDIA's cuBLAS, in float32
-            networks). The device "reference" accepts every route and always computes in the same way. A layer whose
-            shape does not allow the route takes the nearest one; its ``routes`` says which one it took.
+            front can see, if its surrogate has a limited reach), "winograd" (3x3 kernels with stride 1 and dilation 1)
+            and "dense". A CUDA device also supports "dense" (the package's own kernels) and "library" (NVIDIA's cuBLAS,
+            in float32 networks). The device "reference" accepts every route and always computes in the same way. A
+            layer whose shape does not allow the route takes the nearest one; its ``routes`` says which one it took.
 
     Returns:
         The network itself.

@@ -17,6 +17,7 @@ from ..layers import (
     Linear,
     MaxPool2d,
     Neuron,
+    ReLU,
     Repeat,
     Residual,
     Sequential,
@@ -25,8 +26,8 @@ from ..names import choice
 from ..validate import whole
 
 GRAMMAR = (
-    "32c3 (convolution, 32 channels, 3x3, same size), 32r3 (residual block), p2 and mp2 (average and maximum pooling), "
-    "gp (global average pooling), d0.3 (dropout), 128 (linear)"
+    "32c3 (convolution, 32 channels, 3x3, same size), 32c3d2 (with dilation 2), 32r3 (residual block), p2 and mp2 "
+    "(average and maximum pooling), gp (global average pooling), d0.3 (dropout), 128 (linear)"
 )
 NORMS = ("bn", "tdbn", "none")
 
@@ -36,7 +37,7 @@ def from_string(
     sample_shape: tuple[int, ...],
     classes: int,
     steps: int | None = 4,
-    neuron: Neuron | None = None,
+    neuron: Neuron | ReLU | None = None,
     norm: str = "bn",
     spiking_readout: bool = False,
     after_neuron: Layer | None = None,
@@ -48,14 +49,16 @@ def from_string(
 
     Args:
         architecture: parts joined by "-": ``32c3`` is a convolution with 32 channels and kernel size 3x3 that keeps the
-            size of the picture; ``32r3`` a residual block of two such convolutions (Residual with join "add", and a 1x1
-            convolution in the shortcut if the number of channels changes); ``p2`` average pooling and ``mp2`` maximum
-            pooling; ``gp`` global average pooling; ``d0.3`` dropout; ``128`` a linear layer.
+            size of the picture; ``32c3d2`` the same with dilation 2; ``32r3`` a residual block of two convolutions
+            (Residual with join "add", and a 1x1 convolution in the shortcut if the number of channels changes); ``p2``
+            average pooling and ``mp2`` maximum pooling; ``gp`` global average pooling; ``d0.3`` dropout; ``128`` a
+            linear layer.
         sample_shape: shape of one sample: ``(H, W, C)`` or ``(F,)``.
         classes: K, the number of outputs of the readout.
         steps: T of the direct encoding: the first layer with weights and its normalisation are computed once and their
             result is repeated. None for inputs that have a time axis. Default 4.
-        neuron: neuron layer that is copied for every neuron layer. Default ``LIF(pda=True)``.
+        neuron: neuron layer that is copied for every neuron layer. Default ``LIF(pda=True)``. With ``ReLU()`` and one
+            step the network does not spike, see `snn.convert`.
         norm: "bn" (default), "tdbn" (scaled by the neuron's threshold) or "none" (a bias instead).
         spiking_readout: end in neurons, for losses that count spikes. Default False.
         after_neuron: layer that is copied behind every hidden neuron layer, such as a `RateBand`. Default None: none.
@@ -84,6 +87,11 @@ def copies_of(layer: Layer) -> Callable[[], Any]:
     return lambda: Described.from_description(description)
 
 
+def threshold_of(neuron: Layer) -> Any:
+    """Return the threshold of a neuron layer, by which a normalisation is scaled; 1 for a layer without a threshold."""
+    return getattr(neuron, "v_threshold", 1.0)
+
+
 class _Parts:
     """The layers so far, and the shape of their output."""
 
@@ -91,7 +99,7 @@ class _Parts:
         if len(shape) not in (1, 3):
             raise ValueError(f"sample_shape must be (H, W, C) or (F,); got {shape}")
         self.shape, self.norm, self.layers = shape, norm, []
-        self.v_threshold, self.make_neuron = neuron.v_threshold, copies_of(neuron)
+        self.v_threshold, self.make_neuron = threshold_of(neuron), copies_of(neuron)
         self.followers = [] if after_neuron is None else [copies_of(after_neuron)]
 
     @property
@@ -111,6 +119,7 @@ class _Parts:
     def append(self, token):
         patterns: dict[str, Callable[..., None]] = {
             r"(\d+)c(\d+)": self.convolution,
+            r"(\d+)c(\d+)d(\d+)": self.convolution,
             r"(\d+)r(\d+)": self.residual,
             r"p(\d+)": lambda size: self.pool(AvgPool2d, size),
             r"mp(\d+)": lambda size: self.pool(MaxPool2d, size),
@@ -128,17 +137,17 @@ class _Parts:
         if len(self.shape) != 3:
             raise ValueError(f"architecture: {what} needs pictures (H, W, C); its input has shape {self.shape}")
 
-    def convolved(self, channels_in, channels, kernel):
-        padded = Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=self.norm == "none")
-        return [padded, *self.normalise(channels)]
+    def convolved(self, channels_in, channels, kernel, dilation=1):
+        options = {"padding": dilation * (kernel // 2), "bias": self.norm == "none", "dilation": dilation}
+        return [Conv2d(channels_in, channels, kernel, **options), *self.normalise(channels)]
 
-    def convolution(self, channels, kernel):
+    def convolution(self, channels, kernel, dilation=1):
         self.need_positions("a convolution")
-        self.layers += [*self.convolved(self.features, channels, kernel), *self.hidden()]
-        self.resize(kernel, channels)
+        self.layers += [*self.convolved(self.features, channels, kernel, dilation), *self.hidden()]
+        self.resize(kernel, channels, dilation)
 
-    def resize(self, kernel, channels):
-        grown = 2 * (kernel // 2) - kernel + 1  # an even kernel size adds a row and a column
+    def resize(self, kernel, channels, dilation):
+        grown = dilation * (2 * (kernel // 2) - kernel + 1)  # an even kernel size adds rows and columns
         self.shape = (self.shape[0] + grown, self.shape[1] + grown, channels)
 
     def residual(self, channels, kernel):
@@ -176,10 +185,10 @@ class _Parts:
 
 
 def _first_weight_block(layers):
-    """Return the number of first layers whose input is the same at every step: up to the first neuron, residual or
-    dropout.
+    """Return the number of first layers whose input is the same at every step: up to the first neuron, ReLU, residual
+    or dropout.
     """
     for k, layer in enumerate(layers):
-        if isinstance(layer, Neuron | Residual | Dropout):
+        if isinstance(layer, Neuron | ReLU | Residual | Dropout):
             return k
     return len(layers)

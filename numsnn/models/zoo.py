@@ -23,7 +23,7 @@ from ..layers import (
     Sequential,
 )
 from ..validate import whole
-from .architecture import copies_of
+from .architecture import copies_of, threshold_of
 
 
 def _encoded(steps, *layers):
@@ -130,7 +130,7 @@ def resnet19(
         widths: channels of the three stages. Default (128, 256, 512).
     """
     make = copies_of(neuron or LIF())
-    theta = float(make().v_threshold)
+    theta = float(threshold_of(make()))
     layers = [*_encoded(steps, Conv2d(channels, widths[0], 3, padding=1), BatchNorm(widths[0], theta)), make()]
     before = widths[0]
     for stage, (width, blocks) in enumerate(zip(widths, (3, 3, 2), strict=True)):

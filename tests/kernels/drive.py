@@ -24,7 +24,7 @@ MISSING = []
 FLOAT_FOR_SPIKES = (
     "add",
     "and_forward",
-    "avg_pool2d_forward",
+    "sum_pool2d_forward",
     "concat",
     "conv2d_backward_weight",
     "conv2d_forward",
@@ -92,6 +92,7 @@ def everything():
         ("copy", lambda k, rng: k.copy(*normal(rng, 2, 9))),
         ("sgd_update", plain_descent),
         ("conv2d_forward", large_products),
+        ("conv2d_backward_input", dilated_gradients),
         ("neuron_forward", neuron_forwards),
         ("neuron_backward", neuron_backwards),
         ("neuron_reset", neuron_resets),
@@ -104,6 +105,7 @@ def everything():
         _as(name, WORKLOADS[name])
         with drawing(spikes=normal):
             _as(name, WORKLOADS[name])
+    _as("conv2d_backward_input", dilated_gradients)
 
 
 @contextmanager
@@ -153,6 +155,15 @@ def large_products(k, rng):
             k.conv2d_forward(x, w, bias, geometry, y)
         k.conv2d_backward_weight(x, y, geometry, empty(*w.shape))
     k.conv2d_backward_input(y, w, geometry, empty(*y.shape))
+
+
+def dilated_gradients(k, rng):
+    """Call the input gradient of dilated filters, in one group and in many."""
+    for groups in (1, 16):
+        geometry = Geometry((1, 1), (2, 2), groups, (2, 2))
+        for draw in (normal, spikes):
+            dy, w = draw(rng, 2, 9, 9, 16), normal(rng, 3, 3, 16 // groups, 16)
+            k.conv2d_backward_input(dy, w, geometry, empty(2, 9, 9, 16))
 
 
 # --- neurons that follow a rule ---------------------------------------------------------------------------------------

@@ -99,75 +99,76 @@ def zeros(*shape):
     return [0.0] * shape[0] if len(shape) == 1 else [zeros(*shape[1:]) for _ in range(shape[0])]
 
 
-def windows(shape, kernel, stride, padding):
+def windows(shape, kernel, stride, padding, dilation=(1, 1)):
     """(b, oy, ox, ky, kx, iy, ix) for every output position and every tap that lies inside the picture."""
     images, height, width = shape[:3]
+    _, rows, columns, _ = output_shape(shape, kernel, stride, padding, 1, dilation)
     for b in range(images):
-        for oy in range((height + 2 * padding[0] - kernel[0]) // stride[0] + 1):
-            for ox in range((width + 2 * padding[1] - kernel[1]) // stride[1] + 1):
+        for oy in range(rows):
+            for ox in range(columns):
                 for ky in range(kernel[0]):
                     for kx in range(kernel[1]):
-                        iy = oy * stride[0] - padding[0] + ky
-                        ix = ox * stride[1] - padding[1] + kx
+                        iy = oy * stride[0] - padding[0] + ky * dilation[0]
+                        ix = ox * stride[1] - padding[1] + kx * dilation[1]
                         if 0 <= iy < height and 0 <= ix < width:
                             yield b, oy, ox, ky, kx, iy, ix
 
 
-def output_shape(shape, kernel, stride, padding, channels):
+def output_shape(shape, kernel, stride, padding, channels, dilation=(1, 1)):
     """[B, Ho, Wo, channels]."""
-    height = (shape[1] + 2 * padding[0] - kernel[0]) // stride[0] + 1
-    width = (shape[2] + 2 * padding[1] - kernel[1]) // stride[1] + 1
+    height = (shape[1] + 2 * padding[0] - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
+    width = (shape[2] + 2 * padding[1] - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
     return [shape[0], height, width, channels]
 
 
-def _products(shape, w_shape, stride, padding, groups):
+def _products(shape, w_shape, stride, padding, groups, dilation):
     """(output index, input index, weight index) of every product a convolution adds up."""
     kh, kw, inputs, channels_out = w_shape
     outputs = channels_out // groups
-    for b, oy, ox, ky, kx, iy, ix in windows(shape, (kh, kw), stride, padding):
+    for b, oy, ox, ky, kx, iy, ix in windows(shape, (kh, kw), stride, padding, dilation):
         for o in range(channels_out):
             for k in range(inputs):
                 yield (b, oy, ox, o), (b, iy, ix, (o // outputs) * inputs + k), (ky, kx, k, o)
 
 
-def conv2d_forward(x, w, b, stride, padding, groups):
+def conv2d_forward(x, w, b, stride, padding, groups, dilation=(1, 1)):
     """y = x correlated with w, plus b (None: none). x and w are arrays indexed by tuples."""
-    y = zeros(*output_shape(x.shape, w.shape[:2], stride, padding, w.shape[3]))
+    y = zeros(*output_shape(x.shape, w.shape[:2], stride, padding, w.shape[3], dilation))
     for image in y:
         for row in image:
             for pixel in row:
                 for o in range(w.shape[3]):
                     pixel[o] = 0.0 if b is None else float(b[o])
-    for (n, oy, ox, o), at_x, at_w in _products(x.shape, w.shape, stride, padding, groups):
+    for (n, oy, ox, o), at_x, at_w in _products(x.shape, w.shape, stride, padding, groups, dilation):
         y[n][oy][ox][o] += float(x[at_x]) * float(w[at_w])
     return y
 
 
-def conv2d_backward(x, w, dy, stride, padding, groups):
+def conv2d_backward(x, w, dy, stride, padding, groups, dilation=(1, 1)):
     """Return dx and dw: every product passes the gradient of the output to both of its factors."""
     dx, dw = zeros(*x.shape), zeros(*w.shape)
-    for at_y, at_x, at_w in _products(x.shape, w.shape, stride, padding, groups):
+    for at_y, at_x, at_w in _products(x.shape, w.shape, stride, padding, groups, dilation):
         (n, iy, ix, i), (ky, kx, k, o) = at_x, at_w
         dx[n][iy][ix][i] += float(dy[at_y]) * float(w[at_w])
         dw[ky][kx][k][o] += float(dy[at_y]) * float(x[at_x])
     return dx, dw
 
 
-def avg_pool2d_forward(x, kernel, stride, padding):
-    """Mean over each window, padded zeros counted."""
+def sum_pool2d_forward(x, kernel, stride, padding, divisor):
+    """Sum over each window, divided by a number."""
     y = zeros(*output_shape(x.shape, kernel, stride, padding, x.shape[3]))
     for b, oy, ox, _, _, iy, ix in windows(x.shape, kernel, stride, padding):
         for c in range(x.shape[3]):
-            y[b][oy][ox][c] += float(x[b, iy, ix, c]) / (kernel[0] * kernel[1])
+            y[b][oy][ox][c] += float(x[b, iy, ix, c]) / divisor
     return y
 
 
-def avg_pool2d_backward(dy, shape, kernel, stride, padding):
-    """Return dx: every position of a window receives an equal part of its gradient."""
+def sum_pool2d_backward(dy, shape, kernel, stride, padding, divisor):
+    """Return dx: every position of a window receives its gradient, divided by a number."""
     dx = zeros(*shape)
     for b, oy, ox, _, _, iy, ix in windows(shape, kernel, stride, padding):
         for c in range(shape[3]):
-            dx[b][iy][ix][c] += float(dy[b, oy, ox, c]) / (kernel[0] * kernel[1])
+            dx[b][iy][ix][c] += float(dy[b, oy, ox, c]) / divisor
     return dx
 
 

@@ -9,7 +9,7 @@ from targets import ALL, COMPILED, SIMULATED, TWIN, cpu, reference
 from numsnn.kernels.cpu.ways import grouped, product
 from numsnn.kernels.types import Geometry
 
-# (B, H, W, I), (kh, kw, O), stride, padding, groups
+# (B, H, W, I), (kh, kw, O), stride, padding, groups, and dilation if it is not 1
 CASES = {
     "3x3": ((2, 5, 7, 3), (3, 3, 4), (1, 1), (1, 1), 1),
     "rectangular": ((1, 7, 5, 2), (3, 2, 3), (2, 1), (1, 0), 1),
@@ -26,19 +26,26 @@ CASES = {
     "1x1 strided": ((2, 4, 5, 3), (1, 1, 4), (2, 3), (0, 0), 1),
     "as large as the padded picture": ((2, 3, 4, 2), (5, 6, 3), (1, 1), (1, 1), 1),
     "padded beyond the kernel": ((1, 3, 2, 2), (2, 2, 2), (1, 2), (2, 3), 1),
+    "dilated": ((1, 7, 6, 3), (3, 2, 4), (1, 1), (2, 1), 1, (2, 3)),
+    "dilated horizontally": ((2, 5, 8, 2), (2, 3, 3), (1, 2), (1, 2), 1, (1, 2)),
+    "dilated and strided": ((1, 9, 8, 2), (3, 3, 3), (2, 2), (2, 3), 1, (2, 3)),
+    "taps that meet every other class": ((1, 7, 9, 2), (2, 3, 2), (4, 3), (1, 2), 1, (2, 6)),
+    "dilated groups": ((1, 6, 7, 4), (2, 3, 6), (1, 2), (1, 2), 2, (3, 2)),
+    "dilated depthwise": ((2, 7, 6, 5), (3, 3, 5), (2, 1), (2, 2), 5, (2, 2)),
     "one pixel, one channel": ((1, 1, 1, 1), (1, 1, 1), (1, 1), (0, 0), 1),
 }
 
 
 def draw(name, real):
     """x, w, b, dy of a case, and the arguments that are not arrays."""
-    shape, (kh, kw, outputs), stride, padding, groups = CASES[name]
+    shape, (kh, kw, outputs), stride, padding, groups, *dilated = CASES[name]
+    dilation = dilated[0] if dilated else (1, 1)
     rng = np.random.default_rng(1)
     x = rng.normal(size=shape).astype(real)
     w = rng.normal(size=(kh, kw, shape[3] // groups, outputs)).astype(real)
     b = rng.normal(size=outputs).astype(real)
-    dy = rng.normal(size=naive.output_shape(shape, (kh, kw), stride, padding, outputs)).astype(real)
-    return x, w, b, dy, Geometry(stride, padding, groups)
+    dy = rng.normal(size=naive.output_shape(shape, (kh, kw), stride, padding, outputs, dilation)).astype(real)
+    return x, w, b, dy, Geometry(stride, padding, groups, dilation)
 
 
 def run(k, x, w, b, dy, geometry):
@@ -103,6 +110,26 @@ def test_is_the_reference(small_tiles, monkeypatch, k, patch_elements, name, rea
     got, want = (run(target, x, w, b, dy, geometry) for target in (k, reference))
     for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):
         agree(array, oracle, terms, scale)
+
+
+@pytest.mark.parametrize("dilation", [(1, 1), (3, 1)])
+@pytest.mark.parametrize("groups", [1, 4])
+@ALL
+def test_more_outputs_read_zeros_behind_the_picture(small_tiles, k, groups, dilation):
+    """They are what a picture with these zeros gives; kernel size 2 keeps the size of the picture in this way."""
+    x, w, b, dy, geometry = draw("dilated" if groups == 1 else "dilated groups", np.float64)
+    x, w, b = (np.ascontiguousarray(array) for array in (x[..., :groups], w[:2, :2, :1, :4], b[:4]))
+    dy = np.random.default_rng(3).normal(size=(*x.shape[:3], 4))
+    geometry = Geometry((1, 1), (dilation[0] // 2, 0), groups, dilation)
+    padded = np.pad(x, ((0, 0), (dilation[0] // 2, dilation[0] - dilation[0] // 2), (0, 1), (0, 0)))
+    free = geometry._replace(padding=(0, 0))
+    y, dw, dx = run(k, x, w, b, dy, geometry)
+    want_dx, want_dw = naive.conv2d_backward(padded, w, dy, *free)
+    first = dilation[0] // 2
+    np.testing.assert_allclose(y, naive.conv2d_forward(padded, w, b, *free), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(dw, want_dw, rtol=1e-12, atol=1e-12)
+    want_dx = np.array(want_dx)[:, first : first + x.shape[1], : x.shape[2]]
+    np.testing.assert_allclose(dx, want_dx, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("real", REALS)

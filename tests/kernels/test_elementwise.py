@@ -57,6 +57,31 @@ def test_sum_steps(small_tiles, k, steps, features, real):
     agree(dx, want, steps, np.abs(dy).sum(0))
 
 
+@ALL
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("shape", [(1,), (3, 5, 7), (2, 1, 3, 4, 2)])
+def test_relu(small_tiles, k, shape, real):
+    """Of the two one-sided derivatives at 0, the left one is taken. The gradient may be written over dy."""
+    x, dy = np.random.default_rng(5).normal(size=(2, *shape)).astype(real)
+    x.reshape(-1)[::3] = 0
+    y, dx = np.full_like(x, np.nan), np.full_like(x, np.nan)
+    k.relu_forward(x, y)
+    k.relu_backward(dy, y, dx)
+    assert y.reshape(-1).tolist() == [max(number, 0.0) for number in x.reshape(-1).tolist()]
+    numbers = zip(dy.reshape(-1).tolist(), x.reshape(-1).tolist(), strict=True)
+    assert dx.reshape(-1).tolist() == [slope if number > 0 else 0.0 for slope, number in numbers]
+    k.relu_backward(dy, y, dy)
+    assert np.array_equal(dy, dx)
+
+
+@ALL
+def test_relu_hides_no_nan(k):
+    x = np.array([np.nan, -1, np.inf, -np.inf], np.float32)
+    y = np.zeros_like(x)
+    k.relu_forward(x, y)
+    np.testing.assert_array_equal(y, [np.nan, 0, np.inf, 0])
+
+
 # --- joins of spikes ----------------------------------------------------------------------------------------
 
 JOINS = {"and": lambda a, s: a and s, "iand": lambda a, s: (not a) and s}

@@ -20,7 +20,7 @@ from numsnn.kernels.cuda import route
 from numsnn.kernels.cuda.ways import library
 from numsnn.kernels.types import PRECISIONS, Way
 
-PLAIN = [name for name, case in CASES.items() if case[-1] == 1]
+PLAIN = [name for name, case in CASES.items() if case[4] == 1]
 
 
 @pytest.fixture

@@ -28,12 +28,17 @@ def draw(name, real):
     return x, rng.normal(size=naive.output_shape(shape, *window, shape[3])).astype(real), Window(*window)
 
 
-def average(k, x, dy, window):
+def total(k, x, dy, window, divisor):
     """y and dx of one target, in memory that held NaN."""
     y, dx = np.full_like(dy, np.nan), np.full(x.shape, np.nan, dy.dtype)
-    k.avg_pool2d_forward(x, window, y)
-    k.avg_pool2d_backward(dy, window, dx)
+    k.sum_pool2d_forward(x, window, divisor, y)
+    k.sum_pool2d_backward(dy, window, divisor, dx)
     return y, dx
+
+
+def average(k, x, dy, window):
+    """y and dx of average pooling."""
+    return total(k, x, dy, window, window[0][0] * window[0][1])
 
 
 def maximum(k, x, dy, window):
@@ -56,8 +61,9 @@ def assert_averages_agree(got, want, x, dy, window):
 @pytest.mark.parametrize("name", CASES)
 def test_reference_average(name):
     x, dy, window = draw(name, np.float64)
-    want_y = np.array(naive.avg_pool2d_forward(x, *window))
-    want_dx = np.array(naive.avg_pool2d_backward(dy, x.shape, *window))
+    area = window[0][0] * window[0][1]
+    want_y = np.array(naive.sum_pool2d_forward(x, *window, area))
+    want_dx = np.array(naive.sum_pool2d_backward(dy, x.shape, *window, area))
     assert_averages_agree(average(reference, x, dy, window), (want_y, want_dx), x, dy, window)
 
 
@@ -115,6 +121,17 @@ def test_of_equals_the_first_inside_the_picture_wins(k):
     assert (y == -2).all()
     assert index[0, :, :, 0].tolist() == [[4, 3], [1, 0]]
     assert dx[0, :, :, 0].tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("name", CASES)
+@ALL
+def test_sums_of_spikes_are_counts(small_tiles, k, name):
+    """Nothing is rounded, forwards and backwards."""
+    x, dy, window = draw(name, np.float32)
+    spikes, slopes = (x > 0.3).astype(np.uint8), np.round(dy)
+    y, dx = total(k, spikes, slopes, window, 1)
+    assert np.array_equal(y, naive.sum_pool2d_forward(spikes, *window, 1))
+    assert np.array_equal(dx, naive.sum_pool2d_backward(slopes, x.shape, *window, 1))
 
 
 @ALL

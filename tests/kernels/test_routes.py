@@ -10,7 +10,7 @@ from numsnn.kernels.cpu import route
 from numsnn.kernels.cpu.ways import events, winograd
 from numsnn.kernels.types import PRECISIONS, ROUTES, Geometry, Way
 
-PLAIN = [name for name, case in CASES.items() if case[-1] == 1]
+PLAIN = [name for name, case in CASES.items() if case[4] == 1]
 """Cases of one group: those that events can take."""
 
 
@@ -210,6 +210,18 @@ def test_the_limit_that_is_told_is_the_one_that_decides(weights, stride, groups,
     for share in (0.0, 0.05, 0.11, 0.2, 0.28, 1.0):
         taken = route.choose(asked, "input", share, w, geometry.stride, groups, (4096, 4, 4))
         assert (taken == "events") == (0 < limit >= share)
+
+
+@pytest.mark.parametrize("dilation", [(2, 2), (1, 3)])
+@pytest.mark.parametrize(("asked", "density"), [("auto", 0.9), ("winograd", 0.03), ("dense", 0.03)])
+def test_dilated_filters_are_not_transformed(asked, density, dilation):
+    """The route winograd needs neighbouring taps; the route events takes them at any distance."""
+    w = np.empty((3, 3, 64, 64), np.float32)
+    for passing in ("forward", "weight", "input"):
+        assert route.choose(asked, passing, density, w, (1, 1), 1, (64, 16, 16), (), dilation) == "dense"
+        assert route.choose("auto", passing, 0.01, w, (1, 1), 1, (64, 16, 16), (), dilation) == "events"
+    near, far = (cpu.visible_limit(w, Geometry((1, 1), (1, 1), 1, by)) for by in ((1, 1), dilation))
+    assert 0 < near < far
 
 
 def test_few_outputs_do_not_pay_for_transformed_weights():

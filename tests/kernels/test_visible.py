@@ -63,7 +63,7 @@ def test_linear(small_tiles, shape, real):
 def test_channels_beyond_a_register_and_a_block(inputs, outputs, real):
     """Tiles as they are: masks and rows of several registers, weights of more than one block."""
     rng = np.random.default_rng(3)
-    shape, geometry = (3, 11, 9, inputs), ((1, 1), (1, 1), 1)
+    shape, geometry = (3, 11, 9, inputs), Geometry((1, 1), (1, 1))
     w = rng.normal(size=(3, 3, inputs, outputs)).astype(real)
     dy = rng.normal(size=(*shape[:3], outputs)).astype(real)
     visible = mask(shape, 0.3)

@@ -99,16 +99,16 @@ WINDOW = Window((3, 3), (2, 2), (1, 1))
 
 
 @workload
-def avg_pool2d_forward(k, rng):
+def sum_pool2d_forward(k, rng):
     y = empty(24, 12, 11, 40)
-    k.avg_pool2d_forward(spikes(rng, 24, 23, 21, 40), WINDOW, y)
+    k.sum_pool2d_forward(spikes(rng, 24, 23, 21, 40), WINDOW, 9, y)
     return [y]
 
 
 @workload
-def avg_pool2d_backward(k, rng):
+def sum_pool2d_backward(k, rng):
     dx = empty(24, 23, 21, 40)
-    k.avg_pool2d_backward(normal(rng, 24, 12, 11, 40), WINDOW, dx)
+    k.sum_pool2d_backward(normal(rng, 24, 12, 11, 40), WINDOW, 9, dx)
     return [dx]
 
 
@@ -249,6 +249,20 @@ def iand_forward(k, rng):
 @workload
 def iand_backward(k, rng):
     return joined(k.iand_backward, rng)
+
+
+@workload
+def relu_forward(k, rng):
+    y = empty(7, 30011)
+    k.relu_forward(normal(rng, *y.shape), y)
+    return [y]
+
+
+@workload
+def relu_backward(k, rng):
+    dx = empty(7, 30011)
+    k.relu_backward(normal(rng, *dx.shape), normal(rng, *dx.shape), dx)
+    return [dx]
 
 
 def joined(function, rng):

@@ -107,6 +107,22 @@ CASES = {
         (2, 3, 3, 4, 4),
         (2, 3, 6, 5, 6),
     ),
+    "dilated convolution": Case(
+        lambda: snn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=2, groups=2, dilation=(2, 3)),
+        (2, 3, 7, 5, 4),
+        (2, 3, 4, 6, 6),
+    ),
+    "convolution that keeps the size": Case(
+        lambda: snn.Conv2d(3, 2, (2, 4), padding="same", dilation=(3, 1), bias=True), (2, 3, 5, 4, 3), (2, 3, 5, 4, 2)
+    ),
+    "dilated convolution along sequences": Case(
+        lambda: snn.Conv1d(3, 2, 3, padding="same", dilation=2), (2, 3, 7, 3), (2, 3, 7, 2)
+    ),
+    "dilated transposed convolution": Case(
+        lambda: snn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=(1, 0), dilation=(2, 3)),
+        (2, 1, 3, 2, 4),
+        (2, 1, 8, 7, 6),
+    ),
     "normalisation": Case(lambda: snn.BatchNorm(5), (3, 4, 5), (3, 4, 5), exact=False),
     "scaled normalisation": Case(
         lambda: snn.BatchNorm(3, v_threshold=0.5, affine=False), (2, 3, 5, 3, 3), (2, 3, 5, 3, 3), exact=False
@@ -134,6 +150,9 @@ CASES = {
     "average pooling of sequences": Case(lambda: snn.AvgPool1d(2), (2, 3, 7, 4), (2, 3, 3, 4)),
     "max pooling of sequences": Case(lambda: snn.MaxPool1d(3, stride=2, padding=1), (2, 3, 7, 4), (2, 3, 4, 4)),
     "global average pooling": Case(snn.GlobalAvgPool2d, (2, 3, 4, 2, 5), (2, 3, 5)),
+    "sum pooling": Case(lambda: snn.SumPool2d(3, stride=2, padding=1), (2, 3, 7, 5, 4), (2, 3, 4, 3, 4)),
+    "sum pooling of sequences": Case(lambda: snn.SumPool1d(2), (2, 3, 7, 4), (2, 3, 3, 4)),
+    "rectified linear units": Case(snn.ReLU, (2, 3, 5, 4), (2, 3, 5, 4)),
     "flatten": Case(snn.Flatten, (2, 3, 3, 5, 2), (2, 3, 30)),
     "delay": Case(lambda: snn.Delay(2), (3, 2, 5), (3, 2, 5)),
     "delay per channel": Case(lambda: snn.Delay((0, 1, 4)), (4, 2, 3, 3), (4, 2, 3, 3)),

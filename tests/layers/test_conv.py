@@ -7,18 +7,19 @@ import numsnn as snn
 from numsnn.layers import TRAINING
 
 
-def convolution(x, w, b, stride, padding, groups):
+def convolution(x, w, b, stride, padding, groups, dilation=(1, 1), size=None):
     """One output number after the other, from the definition."""
-    (sh, sw), (ph, pw) = stride, padding
+    (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     steps, samples, height, width, _ = x.shape
     kh, kw, inputs, outputs = w.shape
-    size = (height + 2 * ph - kh) // sh + 1, (width + 2 * pw - kw) // sw + 1
+    if size is None:
+        size = (height + 2 * ph - dh * (kh - 1) - 1) // sh + 1, (width + 2 * pw - dw * (kw - 1) - 1) // sw + 1
     y = np.zeros((steps, samples, *size, outputs))
     for t, n, oy, ox, o in np.ndindex(y.shape):
         group = o // (outputs // groups)
         total = 0.0 if b is None else b[o]
         for ky, kx, i in np.ndindex(kh, kw, inputs):
-            iy, ix = oy * sh + ky - ph, ox * sw + kx - pw
+            iy, ix = oy * sh + ky * dh - ph, ox * sw + kx * dw - pw
             if 0 <= iy < height and 0 <= ix < width:
                 total += x[t, n, iy, ix, group * inputs + i] * w[ky, kx, i, o]
         y[t, n, oy, ox, o] = total
@@ -33,6 +34,8 @@ def convolution(x, w, b, stride, padding, groups):
         ({"kernel_size": (1, 3), "stride": (2, 1), "padding": (0, 2)}, (1, 1, 5, 3, 2)),
         ({"kernel_size": 2, "stride": 2, "groups": 2, "bias": True}, (2, 1, 5, 7, 2)),
         ({"kernel_size": (3, 2), "stride": 3, "padding": (2, 1), "groups": 2}, (1, 1, 4, 4, 2)),
+        ({"kernel_size": 3, "padding": (2, 3), "dilation": (2, 3)}, (1, 2, 5, 4, 2)),
+        ({"kernel_size": 2, "stride": (1, 2), "dilation": (1, 3), "groups": 2}, (1, 1, 4, 8, 2)),
     ],
     ids=str,
 )
@@ -43,10 +46,36 @@ def test_convolution_is_its_definition(grid, device, options, shape):
     if layer.offset is not None:
         b = layer.offset.value[...] = grid((4,), 2)
     x = grid(shape)
-    want = convolution(x, layer.weight.value, b, layer.stride, layer.padding, layer.groups)
+    want = convolution(x, layer.weight.value, b, layer.stride, layer.padding, layer.groups, layer.dilation)
     y = layer(x)
     assert y.shape == layer.output_shape == want.shape
     np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "before"),
+    [(3, 1, (1, 1)), ((2, 4), 1, (0, 1)), ((1, 2), (1, 3), (0, 1)), (3, (2, 1), (2, 1))],
+    ids=str,
+)
+def test_same_padding_keeps_the_size_and_puts_an_odd_zero_at_the_end(grid, device, kernel, dilation, before):
+    layer = snn.Conv2d(2, 3, kernel, padding="same", dilation=dilation).to(device).build((1, 2, 4, 5, 2))
+    layer.weight.value[...] = grid(layer.weight.value.shape, 1) / 2
+    x = grid((1, 2, 4, 5, 2))
+    want = convolution(x, layer.weight.value, None, (1, 1), before, 1, layer.dilation, (4, 5))
+    np.testing.assert_array_equal(layer(x), want)
+    copied = snn.Layer.from_description(layer.description())
+    assert copied.padding == "same" and copied.description() == layer.description()
+    assert copied.build((1, 1, 9, 1, 2)).output_shape == (1, 1, 9, 1, 3)
+    assert snn.Conv2d(2, 3, kernel, padding="valid").padding == (0, 0)
+
+
+def test_same_padding_along_sequences(grid, device):
+    layer = snn.Conv1d(2, 3, 4, padding="same", dilation=3).to(device).build((1, 2, 6, 2))
+    layer.weight.value[...] = grid(layer.weight.value.shape, 1) / 2
+    x = grid((1, 2, 6, 2))
+    want = convolution(x[:, :, None], layer.weight.value[None], None, (1, 1), (0, 4), 1, (1, 3), (1, 6))
+    np.testing.assert_array_equal(layer(x), want[:, :, 0])
+    assert "padding='same'" in repr(layer) and snn.Conv1d(2, 3, 4, padding="valid").padding == 0
 
 
 @pytest.mark.parametrize("multiplier", [1, 3])
@@ -66,6 +95,7 @@ def test_depthwise_convolution_is_its_definition(grid, device, multiplier):
         {"kernel_size": 3},
         {"kernel_size": 4, "stride": 2, "padding": 3, "bias": True},
         {"kernel_size": 1, "groups": 2},
+        {"kernel_size": 3, "stride": 2, "padding": 1, "dilation": 2},
     ],
     ids=str,
 )
@@ -76,7 +106,8 @@ def test_convolution_along_sequences_is_its_definition(grid, device, options):
     if layer.offset is not None:
         b = layer.offset.value[...] = grid((4,), 2)
     x = grid((2, 3, 7, 2))
-    want = convolution(x[:, :, None], w[None], b, (1, layer.stride), (0, layer.padding), layer.groups)[:, :, 0]
+    moved = (1, layer.stride), (0, layer.padding), layer.groups, (1, layer.dilation)
+    want = convolution(x[:, :, None], w[None], b, *moved)[:, :, 0]
     assert layer.weight.value.shape == (layer.kernel_size, 2 // layer.groups, 4)
     assert layer.output_shape == want.shape
     np.testing.assert_array_equal(layer(x), want)

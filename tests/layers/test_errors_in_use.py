@@ -30,6 +30,11 @@ SHAPES = [
         f"conv2d (Conv2d): input must be at least 5 x 3 {TOO_LARGE.format((1, 0))} (4, 2, 2, 5, 2)",
     ),
     (
+        snn.Conv2d(2, 3, 3, dilation=(1, 3)),
+        (4, 2, 5, 5, 2),
+        f"conv2d (Conv2d): input must be at least 3 x 7 {TOO_LARGE.format((0, 0))} (4, 2, 5, 5, 2)",
+    ),
+    (
         snn.BatchNorm(4),
         (4, 2, 5),
         "batchnorm (BatchNorm): input must be [T, N, 4] or [T, N, L, 4] or [T, N, H, W, 4]; got (4, 2, 5)",

@@ -53,6 +53,32 @@ LAYERS = {
             *readout(24),
         ),
     ),
+    "dilated convolutions": lambda: (
+        PICTURES,
+        (
+            snn.Conv2d(2, 6, (3, 2), padding="same", dilation=(1, 2)),
+            lif(),
+            snn.Conv2d(6, 6, 3, stride=2, padding=2, dilation=(2, 3), groups=6, bias=True),
+            lif(),
+            snn.Conv2d(6, 4, 2, groups=2, dilation=(2, 1)),
+            lif(v_threshold=0.2),
+            snn.ConvTranspose2d(4, 2, 2, stride=2, dilation=3),
+            *readout(32),
+        ),
+    ),
+    "no spikes, and sums of windows": lambda: (
+        PICTURES,
+        (
+            snn.SumPool2d(2, stride=1, padding=1),
+            snn.Conv2d(2, 6, 3, bias=True),
+            snn.ReLU(),
+            snn.SumPool2d((2, 3), stride=2),
+            snn.Flatten(),
+            snn.Linear(24, 8),
+            snn.ReLU(),
+            snn.Linear(8, K),
+        ),
+    ),
     "convolution along sequences": lambda: (
         SEQUENCES,
         (
@@ -171,6 +197,8 @@ def test_layers(name):
     "name",
     [
         "depthwise convolution",
+        "dilated convolutions",
+        "no spikes, and sums of windows",
         "transposed convolution",
         "normalisation and a scale per step",
         "group normalisation",

@@ -72,6 +72,38 @@ def test_pictures_are_channels_last(grid, device):
     np.testing.assert_array_equal(pictures.reshape(rows.shape), rows)
 
 
+@pytest.mark.parametrize("size", [None, 3])
+def test_one_value_per_neuron(grid, device, size):
+    """Behind a linear layer, and behind a convolution with a `Flatten` in between, every neuron is a channel: each of
+    them computes, and learns, as a layer of this neuron alone does."""
+    front = [snn.Linear(4, 6, bias=False)] if size is None else [snn.Conv2d(4, 2, 1), snn.Flatten()]
+    tau, theta = (1.5, 2.0, 3.0, 1.25, 4.0, 1.0 + 1 / 8), (0.5, 1.0, 0.75, 1.5, 0.25, 1.25)
+    options = {"v_reset": None, "learn_tau": "channel", "learn_threshold": "channel"}
+    surrogate = {"surrogate": snn.PSG("triangle", width=2.0, per="channel")}
+    net = snn.Sequential(*front, snn.LIF(tau=tau, v_threshold=theta, **options, **surrogate)).to(device)
+    x = grid((T, N, 4)) if size is None else grid((T, N, 1, size, 4))
+    net.build(x.shape)
+    net.layers[0].weight.value[...] = grid(net.layers[0].weight.value.shape, 3)
+    s = np.array(net.forward(x, TRAINING))
+    i = np.array(net.layers[-2].output)
+    dy = grid((T, N, 6), 4)
+    net.backward(dy)
+    learned = {name.split(".")[-1]: p for name, p in net.parameters() if name.startswith("lif")}
+    assert {name: p.value.shape for name, p in learned.items()} == {
+        "logit_beta": (6,),
+        "log_threshold": (6,),
+        "log_width": (6,),
+    }
+    assert 0.05 < s.mean() < 0.6
+    for c in range(6):
+        alone = snn.LIF(tau=tau[c], v_threshold=theta[c], **options, **surrogate).to(device)
+        only = [np.ascontiguousarray(array[..., c : c + 1]) for array in (i, dy)]
+        np.testing.assert_array_equal(alone.forward(only[0], TRAINING), s[..., c : c + 1])
+        alone.backward(only[1])
+        for p in alone.own_parameters():
+            np.testing.assert_allclose(learned[p.name].grad[c], p.grad[0], rtol=1e-5, atol=1e-6, err_msg=p.name)
+
+
 def test_threshold_itself_fires(device):
     layer = snn.LIF(beta=0.0, v_threshold=0.7).to(device)
     theta = np.float32(0.7)

@@ -25,13 +25,14 @@ def windows(layer, x):
             yield (oy, ox), [(y, z) for y in rows for z in columns if 0 <= y < height and 0 <= z < width]
 
 
+@pytest.mark.parametrize("kind", [snn.AvgPool2d, snn.SumPool2d])
 @pytest.mark.parametrize("options", WINDOWS, ids=str)
-def test_average(grid, device, options, step):
-    """Padded zeros count: a window's sum is divided by the kernel's size, a power of two here."""
+def test_average_and_sum(grid, device, options, kind, step):
+    """Padded zeros count: for the average, a window's sum is divided by the kernel's size, a power of two here."""
     x = grid((2, 3, 5, 6, 2))
-    layer = snn.AvgPool2d(**options).to(device).build(x.shape)
+    layer = kind(**options).to(device).build(x.shape)
     dy = grid(layer.output_shape, 1)
-    size = np.prod(layer.kernel_size)
+    size = np.prod(layer.kernel_size) if kind is snn.AvgPool2d else 1
     y, dx = np.full(layer.output_shape, np.nan), np.zeros(x.shape)
     for (oy, ox), inside in windows(layer, x):
         y[:, :, oy, ox] = sum(x[:, :, a, b] for a, b in inside) / size
@@ -89,7 +90,9 @@ def test_maximum_behind_neurons_is_spikes(device, pool, shape, mode):
 
 
 @pytest.mark.parametrize("options", [{"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1}], ids=str)
-@pytest.mark.parametrize(("flat", "wide"), [(snn.AvgPool1d, snn.AvgPool2d), (snn.MaxPool1d, snn.MaxPool2d)])
+@pytest.mark.parametrize(
+    ("flat", "wide"), [(snn.AvgPool1d, snn.AvgPool2d), (snn.SumPool1d, snn.SumPool2d), (snn.MaxPool1d, snn.MaxPool2d)]
+)
 def test_sequences_are_pictures_of_height_one(grid, device, flat, wide, options, step, assert_same):
     x = grid((2, 3, 7, 2))
     as_picture = {name: (0 if name == "padding" else 1, value) for name, value in options.items()}

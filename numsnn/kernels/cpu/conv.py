@@ -4,6 +4,8 @@ The input gradient is the convolution of dy with the rotated filter. With a stri
 their remainder. The pixels of one class are read by the same taps, so that each class is a convolution of stride 1.
 """
 
+from math import gcd
+
 import numpy as np
 
 from ..types import AUTO
@@ -36,23 +38,23 @@ def _density(active, x, y):
     return active.density if events.fits(x, y) else None
 
 
-def _taps(kernel_size, padding):
+def _taps(kernel_size, padding, dilation):
     """The offsets of the taps from the pixel at which an output position starts, as arrays (vertical, horizontal)."""
-    vertical, horizontal = (np.arange(k) - p for k, p in zip(kernel_size, padding, strict=True))
+    vertical, horizontal = (d * np.arange(k) - p for k, p, d in zip(kernel_size, padding, dilation, strict=True))
     return np.repeat(vertical, kernel_size[1]), np.tile(horizontal, kernel_size[0])
 
 
 def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     """See `reference.conv.conv2d_forward`."""
-    stride, padding, groups = geometry
+    stride, padding, groups, dilation = geometry
     active = active_inputs(x, w.dtype) if active is None else active
     ready = [name for name, key in PREPARED.items() if kept and key in kept]
-    route = choose(way.route, "forward", _density(active, x, y), w, stride, groups, y.shape[:3], ready)
+    route = choose(way.route, "forward", _density(active, x, y), w, stride, groups, y.shape[:3], ready, dilation)
     if route == "grouped":
-        grouped.forward(x, w, b, stride, padding, groups, y)
+        grouped.forward(x, w, b, stride, padding, groups, dilation, y)
     elif route == "events":
         active.list(x)
-        events.forward(active, w, b, stride, padding, y, kept)
+        events.forward(active, w, b, stride, padding, dilation, y, kept)
     elif route == "winograd":
         winograd.convolve(x, w, b, padding, y, kept)
     else:
@@ -61,21 +63,21 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
         for g in range(groups):
             mine = slice(g * outputs, (g + 1) * outputs)
             packed = product.pack(w[..., mine], kept=kept, group=g)
-            taps = _taps(w.shape[:2], padding)
+            taps = _taps(w.shape[:2], padding, dilation)
             product.correlate(x, g * w.shape[2], taps, stride, packed, bias[mine], y, mine.start)
     return route
 
 
 def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
     """See `reference.conv.conv2d_backward_weight`."""
-    stride, padding, groups = geometry
+    stride, padding, groups, dilation = geometry
     active = active_inputs(x, dw.dtype) if active is None else active
-    route = choose(way.route, "weight", _density(active, x, dy), dw, stride, groups, dy.shape[:3])
+    route = choose(way.route, "weight", _density(active, x, dy), dw, stride, groups, dy.shape[:3], (), dilation)
     if route == "grouped":
-        grouped.backward_weight(x, dy, stride, padding, groups, dw)
+        grouped.backward_weight(x, dy, stride, padding, groups, dilation, dw)
     elif route == "events":
         active.list(x)
-        events.backward_weight(active, dy, stride, padding, dw)
+        events.backward_weight(active, dy, stride, padding, dilation, dw)
     elif route == "winograd":
         winograd.weight_gradient(x, dy, padding, dw)
     else:
@@ -83,20 +85,20 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
         rows = dw.reshape(-1, dw.shape[3])
         for g in range(groups):
             mine = rows[:, g * outputs : (g + 1) * outputs]
-            taps = _taps(dw.shape[:2], padding)
+            taps = _taps(dw.shape[:2], padding, dilation)
             product.weight_gradient(x, g * inputs, taps, stride, dy, g * outputs, mine)
     return route
 
 
 def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
     """See `reference.conv.conv2d_backward_input`."""
-    stride, padding, groups = geometry
+    stride, padding, groups, dilation = geometry
     share = None if visible is None or dy.dtype != w.dtype else sparse_gradient.share(visible)
-    route = choose(way.route, "input", share, w, stride, groups, dy.shape[:3])
+    route = choose(way.route, "input", share, w, stride, groups, dy.shape[:3], (), dilation)
     if route == "grouped":
-        grouped.backward_input(dy, w, stride, padding, groups, dx)
+        grouped.backward_input(dy, w, stride, padding, groups, dilation, dx)
     elif route == "events":
-        sparse_gradient.backward_input(visible, dy, w, stride, padding, dx)
+        sparse_gradient.backward_input(visible, dy, w, stride, padding, dilation, dx)
     elif route == "winograd":
         winograd.convolve_backward_input(dy, w, padding, dx)
     else:
@@ -107,10 +109,10 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
 
 def _backward_input_class(dy, w, geometry, dx, origin):
     """Compute dx of one class of pixels: origin, origin + stride and so on, vertically and horizontally."""
-    stride, padding, groups = geometry
+    stride, padding, groups, dilation = geometry
     taps = [
-        [k for k in range(size) if (first + pad - k) % step == 0]
-        for size, first, pad, step in zip(w.shape[:2], origin, padding, stride, strict=True)
+        [k for k in range(size) if (first + pad - by * k) % step == 0]
+        for size, first, pad, step, by in zip(w.shape[:2], origin, padding, stride, dilation, strict=True)
     ]
     mine = dx[:, origin[0] :: stride[0], origin[1] :: stride[1]]
     if not (taps[0] and taps[1]):
@@ -118,12 +120,13 @@ def _backward_input_class(dy, w, geometry, dx, origin):
     if not (taps[0] and taps[1] and mine.size):
         return
     vertical, horizontal = (
-        (first + pad - np.array(kept)) // step
-        for kept, first, pad, step in zip(taps, origin, padding, stride, strict=True)
+        (first + pad - by * np.array(kept)) // step
+        for kept, first, pad, step, by in zip(taps, origin, padding, stride, dilation, strict=True)
     )
     offsets = np.repeat(vertical, len(horizontal)), np.tile(horizontal, len(vertical))
     inputs, outputs = w.shape[2], w.shape[3] // groups
-    turned = w[taps[0][0] :: stride[0], taps[1][0] :: stride[1]]  # the taps of a class are a stride apart
+    apart = [step // gcd(step, by) for step, by in zip(stride, dilation, strict=True)]  # taps of a class
+    turned = w[taps[0][0] :: apart[0], taps[1][0] :: apart[1]]
     nothing = np.zeros(inputs, dx.dtype)
     for g in range(groups):
         packed = product.pack(turned[..., g * outputs : (g + 1) * outputs], transposed=True)

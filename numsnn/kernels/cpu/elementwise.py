@@ -1,4 +1,7 @@
-"""Joins, copies along time and channels, and delays, compiled. `reference.elementwise` documents them."""
+"""Joins, rectified linear units, copies along time and channels, and delays, compiled.
+
+`reference.elementwise` documents them.
+"""
 
 from .. import steps
 from ..compile import kernel
@@ -80,6 +83,31 @@ def _iand_backward_tiles(dy, a, s, da, ds, size, lo, hi):
 def iand_backward(dy, a, s, da, ds):
     """See `reference.elementwise.iand_backward`."""
     _launch_flat(_iand_backward_tiles, dy, a, s, da, ds)
+
+
+@kernel
+def _relu_tiles(x, y, size, lo, hi):
+    x, y = x[lo * size : hi * size], y[lo * size : hi * size]
+    for k in range(len(y)):
+        y[k] = steps.rectify(x[k])
+
+
+def relu_forward(x, y):
+    """See `reference.elementwise.relu_forward`."""
+    _launch_flat(_relu_tiles, x, y)
+
+
+@kernel
+def _relu_backward_tiles(dy, y, dx, size, lo, hi):
+    first, last = lo * size, hi * size
+    dy, y, dx = dy[first:last], y[first:last], dx[first:last]
+    for k in range(len(dx)):
+        dx[k] = steps.rectify_back(dy[k], y[k])
+
+
+def relu_backward(dy, y, dx):
+    """See `reference.elementwise.relu_backward`."""
+    _launch_flat(_relu_backward_tiles, dy, y, dx)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Average and max pooling, compiled. `reference.pool` documents them.
+"""Sum, average and max pooling, compiled. `reference.pool` documents them.
 
 A tile is a number of rows of the array that is written: of the output in the forward pass, and of the input in the
 backward pass, where every position sums the gradients of the filter windows that contain it.
@@ -15,13 +15,8 @@ def _launch_rows(range_kernel, written, *arguments):
     launch(range_kernel, count_tiles(images * height, rows), *arguments, rows)
 
 
-def _share(window, dtype):
-    """The weight of each position in the mean over a filter window."""
-    return dtype.type(1 / (window.kernel[0] * window.kernel[1]))
-
-
 @kernel
-def _avg_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
+def _sum_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
     _, source_height, source_width, channels = x.shape
     images, height, width, _ = y.shape
     for row in range(lo * rows, min(images * height, hi * rows)):
@@ -41,13 +36,13 @@ def _avg_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
                 y[image, oy, ox, c] *= inverse
 
 
-def avg_pool2d_forward(x, window, y):
-    """See `reference.pool.avg_pool2d_forward`."""
-    _launch_rows(_avg_forward, y, x, *window, _share(window, y.dtype), y)
+def sum_pool2d_forward(x, window, divisor, y):
+    """See `reference.pool.sum_pool2d_forward`."""
+    _launch_rows(_sum_forward, y, x, *window, y.dtype.type(1 / divisor), y)
 
 
 @kernel
-def _avg_backward(dy, kernel_size, stride, padding, inverse, dx, rows, lo, hi):
+def _sum_backward(dy, kernel_size, stride, padding, inverse, dx, rows, lo, hi):
     _, height, width, channels = dy.shape
     images, source_height, source_width, _ = dx.shape
     for row in range(lo * rows, min(images * source_height, hi * rows)):
@@ -66,9 +61,9 @@ def _avg_backward(dy, kernel_size, stride, padding, inverse, dx, rows, lo, hi):
                                 dx[image, iy, ix, c] += dy[image, oy, ox, c] * inverse
 
 
-def avg_pool2d_backward(dy, window, dx):
-    """See `reference.pool.avg_pool2d_backward`."""
-    _launch_rows(_avg_backward, dx, dy, *window, _share(window, dy.dtype), dx)
+def sum_pool2d_backward(dy, window, divisor, dx):
+    """See `reference.pool.sum_pool2d_backward`."""
+    _launch_rows(_sum_backward, dx, dy, *window, dy.dtype.type(1 / divisor), dx)
 
 
 @kernel

@@ -2,7 +2,7 @@
 
     events     computes with active inputs only (`events`); for input gradients, computes visible elements only
                (`visible`)
-    winograd   for 3x3 filters of stride 1, with a quarter of the multiplications (`winograd`)
+    winograd   for 3x3 filters of stride 1 and dilation 1, with a quarter of the multiplications (`winograd`)
     dense      multiplies gathered patches with packed weights (`product`)
     grouped    for many small groups, such as in a depthwise convolution (`grouped`)
 
@@ -50,7 +50,7 @@ PREPARE = {"events": 0.1, "winograd": 1.2, "dense": 0.1}
 """Route -> cost per weight of packing or transforming it before the first output. It matters for few outputs."""
 
 
-def choose(asked, passing, density, w, stride, groups, extent, ready=()):
+def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilation=(1, 1)):
     """Choose the route of one call.
 
     Args:
@@ -61,6 +61,7 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=()):
         stride, groups: stride and number of groups of the convolution.
         extent: (number of images, height, width) of the output.
         ready: routes for which an earlier call has prepared the weights.
+        dilation: dilation of the convolution.
 
     Returns:
         "events", "winograd", "dense" or "grouped".
@@ -68,7 +69,7 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=()):
     if grouped.worth_it(w, groups):
         return "grouped"
     possible = {"dense"}
-    fits = w.shape[:2] == (3, 3) and tuple(stride) == (1, 1) and groups == 1
+    fits = w.shape[:2] == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
     if fits and (asked == "winograd" or min(w.shape[2:]) >= LEAST_CHANNELS):
         possible.add("winograd")
     if groups == 1 and density is not None:
@@ -113,18 +114,18 @@ def lacks(way, dtype):
 
 def visible_limit(w, geometry, way=AUTO):
     """See `reference.conv.visible_limit`."""
-    return _visible_limit(w.shape, tuple(geometry.stride), geometry.groups, way.route)
+    return _visible_limit(w.shape, tuple(geometry.stride), geometry.groups, way.route, tuple(geometry.dilation))
 
 
 @cache
-def _visible_limit(shape, stride, groups, route):
+def _visible_limit(shape, stride, groups, route, dilation):
     """The limit for weights of a shape. It is asked for at every pass of a network."""
     w = np.broadcast_to(0.0, shape)
     if route == "events" and groups == 1:
         return 1.0
     whole = 4096, 4, 4  # many outputs, which Winograd's tiles fit
-    if route in ROUTES[1:] or choose(route, "input", 0.0, w, stride, groups, whole) != "events":
+    if route in ROUTES[1:] or choose(route, "input", 0.0, w, stride, groups, whole, (), dilation) != "events":
         return 0.0
     none, all_ = (costs("input", density, shape, whole) for density in (0.0, 1.0))
-    other = none[choose(route, "input", None, w, stride, groups, whole)]
+    other = none[choose(route, "input", None, w, stride, groups, whole, (), dilation)]
     return min(1.0, (other - none["events"]) / (all_["events"] - none["events"]))

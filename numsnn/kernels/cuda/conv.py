@@ -20,38 +20,38 @@ def active_inputs(x, dtype, memory=None):
 
 def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     """See `reference.conv.conv2d_forward`."""
-    stride, padding, groups = geometry
+    stride, padding, groups, dilation = geometry
     route = choose(way, w, groups)
     if route == "grouped":
-        grouped.forward(x, w, b, stride, padding, groups, y)
+        grouped.forward(x, w, b, stride, padding, groups, dilation, y)
     elif route == "dense":
-        product.forward(x, w, b, stride, padding, groups, y)
+        product.forward(x, w, b, stride, padding, groups, dilation, y)
     else:
-        library.forward(x, w, b, stride, padding, y, way.precision)
+        library.forward(x, w, b, stride, padding, dilation, y, way.precision)
     return name_of(route, way)
 
 
 def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
     """See `reference.conv.conv2d_backward_weight`."""
-    stride, padding, groups = geometry
+    stride, padding, groups, dilation = geometry
     route = choose(way, dw, groups)
     if route == "grouped":
-        grouped.backward_weight(x, dy, stride, padding, groups, dw)
+        grouped.backward_weight(x, dy, stride, padding, groups, dilation, dw)
     elif route == "dense":
-        product.backward_weight(x, dy, stride, padding, groups, dw)
+        product.backward_weight(x, dy, stride, padding, groups, dilation, dw)
     else:
-        library.backward_weight(x, dy, stride, padding, dw, way.precision)
+        library.backward_weight(x, dy, stride, padding, dilation, dw, way.precision)
     return name_of(route, way)
 
 
 def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
     """See `reference.conv.conv2d_backward_input`."""
-    stride, padding, groups = geometry
+    stride, padding, groups, dilation = geometry
     route = choose(way, w, groups)
     if route == "grouped":
-        grouped.backward_input(dy, w, stride, padding, groups, dx)
+        grouped.backward_input(dy, w, stride, padding, groups, dilation, dx)
     elif route == "dense":
-        product.backward_input(dy, w, stride, padding, groups, dx)
+        product.backward_input(dy, w, stride, padding, groups, dilation, dx)
     else:
-        library.backward_input(dy, w, stride, padding, dx, way.precision)
+        library.backward_input(dy, w, stride, padding, dilation, dx, way.precision)
     return name_of(route, way)

@@ -1,4 +1,7 @@
-"""Joins, copies along time and channels, and delays, as CUDA kernels. `reference.elementwise` documents them."""
+"""Joins, rectified linear units, copies along time and channels, and delays, as CUDA kernels.
+
+`reference.elementwise` documents them.
+"""
 
 from .. import steps
 from .inline.rows import launch_rows
@@ -80,6 +83,28 @@ def iand_forward(a, s, y):
 def iand_backward(dy, a, s, da, ds):
     """See `reference.elementwise.iand_backward`."""
     launch_flat(_iand_backward, dy.size, *(array.reshape(-1) for array in (dy, a, s, da, ds)))
+
+
+@kernel
+def _relu(x, y, count):
+    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+        y[k] = steps.rectify(x[k])
+
+
+def relu_forward(x, y):
+    """See `reference.elementwise.relu_forward`."""
+    launch_flat(_relu, y.size, x.reshape(-1), y.reshape(-1))
+
+
+@kernel
+def _relu_backward(dy, y, dx, count):
+    for k in range(cuda.grid(1), count, cuda.gridsize(1)):
+        dx[k] = steps.rectify_back(dy[k], y[k])
+
+
+def relu_backward(dy, y, dx):
+    """See `reference.elementwise.relu_backward`."""
+    launch_flat(_relu_backward, dx.size, *(array.reshape(-1) for array in (dy, y, dx)))
 
 
 @kernel

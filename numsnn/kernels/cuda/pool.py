@@ -1,4 +1,4 @@
-"""Average and max pooling, as CUDA kernels. `reference.pool` documents them.
+"""Sum, average and max pooling, as CUDA kernels. `reference.pool` documents them.
 
 A thread computes elements of the array that is written: of the output in the forward pass, and of the input's gradient
 in the backward pass, where it sums the gradients of the filter windows that contain its position. Neighbouring threads
@@ -12,11 +12,6 @@ import numpy as np
 from .inline.pixels import flat, inside, launch_pixels, pixel_at, windows
 from .run.api import cuda
 from .run.compile import kernel
-
-
-def _share(window, dtype):
-    """The weight of each position in the mean over a filter window."""
-    return dtype.type(1 / (window.kernel[0] * window.kernel[1]))
 
 
 def _launch(kernel, written, read, window, *arguments):
@@ -34,7 +29,7 @@ def _launch(kernel, written, read, window, *arguments):
 
 
 @kernel
-def _avg_forward(source, target, window, stride, padding, x, inverse, y, pixels):
+def _sum_forward(source, target, window, stride, padding, x, inverse, y, pixels):
     channels = source[2]
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if m < pixels:
@@ -52,13 +47,13 @@ def _avg_forward(source, target, window, stride, padding, x, inverse, y, pixels)
             c += cuda.blockDim.x
 
 
-def avg_pool2d_forward(x, window, y):
-    """See `reference.pool.avg_pool2d_forward`."""
-    _launch(_avg_forward, y, x, window, flat(x), _share(window, y.dtype), flat(y))
+def sum_pool2d_forward(x, window, divisor, y):
+    """See `reference.pool.sum_pool2d_forward`."""
+    _launch(_sum_forward, y, x, window, flat(x), y.dtype.type(1 / divisor), flat(y))
 
 
 @kernel
-def _avg_backward(source, target, window, stride, padding, dy, inverse, dx, pixels):
+def _sum_backward(source, target, window, stride, padding, dy, inverse, dx, pixels):
     channels = source[2]
     m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     if m < pixels:
@@ -75,9 +70,9 @@ def _avg_backward(source, target, window, stride, padding, dy, inverse, dx, pixe
             c += cuda.blockDim.x
 
 
-def avg_pool2d_backward(dy, window, dx):
-    """See `reference.pool.avg_pool2d_backward`."""
-    _launch(_avg_backward, dx, dy, window, flat(dy), _share(window, dy.dtype), flat(dx))
+def sum_pool2d_backward(dy, window, divisor, dx):
+    """See `reference.pool.sum_pool2d_backward`."""
+    _launch(_sum_backward, dx, dy, window, flat(dy), dy.dtype.type(1 / divisor), flat(dx))
 
 
 @kernel

@@ -1,9 +1,9 @@
 """Two-dimensional convolution (cross-correlation), channels last.
 
-The arrays are x ``[B, H, W, I]``, w ``[kh, kw, I/groups, O]``, b ``[O]`` or None, and y ``[B, Ho, Wo, O]`` with
-Ho = (H + 2 ph - kh) // sh + 1, and Wo likewise. geometry is a `types.Geometry`, and way a `types.Way`. The convolution
-is written as a sum over the taps of the filter. Each tap is one matrix product of a shifted, strided view of the input
-and the weights of this tap.
+The arrays are x ``[B, H, W, I]``, w ``[kh, kw, I/groups, O]``, b ``[O]`` or None, and y ``[B, Ho, Wo, O]``. With the
+same padding at all borders Ho = (H + 2 ph - dh (kh - 1) - 1) // sh + 1, and Wo likewise; any other Ho is computed, too.
+geometry is a `types.Geometry`, and way a `types.Way`. The convolution is written as a sum over the taps of the filter.
+Each tap is one matrix product of a shifted, strided view of the input and the weights of this tap.
 
 Each function returns the name of the route that it took.
 """
@@ -13,15 +13,28 @@ import numpy as np
 from ..types import AUTO
 
 
-def _padded(x, padding, dtype):
-    (ph, pw) = padding
-    return np.pad(x.astype(dtype), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+def _borders(source, target, kernel, geometry):
+    """The widths of the borders of zeros (before, behind) that the filter reads, vertically and horizontally.
+
+    Args:
+        source, target, kernel: extents (vertical, horizontal) of the input, the output and the filter.
+    """
+    stride, padding, _, dilation = geometry
+    reached = [(out - 1) * s + d * (k - 1) + 1 for out, s, d, k in zip(target, stride, dilation, kernel, strict=True)]
+    return [(p, max(0, last - p - size)) for last, p, size in zip(reached, padding, source, strict=True)]
 
 
-def _tap(padded, ky, kx, stride, height, width):
-    """The view of the padded input that tap (ky, kx) reads, with one entry per output position."""
+def _padded(x, target, kernel, geometry, dtype):
+    return np.pad(x.astype(dtype), [(0, 0), *_borders(x.shape[1:3], target, kernel, geometry), (0, 0)])
+
+
+def _tap(padded, down, across, stride, height, width):
+    """The view of the padded input that a tap reads, with one entry per output position.
+
+    down and across are the distances of the tap from the corner of the filter, in pixels.
+    """
     (sh, sw) = stride
-    return padded[:, ky : ky + sh * height : sh, kx : kx + sw * width : sw][:, :height, :width]
+    return padded[:, down : down + sh * height : sh, across : across + sw * width : sw][:, :height, :width]
 
 
 def _groups(groups, channels_in, channels_out):
@@ -43,12 +56,12 @@ def active_inputs(x, dtype, memory=None):
 
 
 def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
-    """W4: y[b, oy, ox] = sum over taps of x[b, oy sh + ky - ph, ox sw + kx - pw] w[ky, kx] + b.
+    """W4: y[b, oy, ox] = sum over taps of x[b, oy sh + ky dh - ph, ox sw + kx dw - pw] w[ky, kx] + b.
 
     Args:
         x: input, real or uint8.
         w, b: weights and bias.
-        geometry: stride, padding and groups.
+        geometry: stride, padding, groups and dilation.
         y: output.
         active: the result of `active_inputs` for x, or None.
         way: the route that the user asks for. With "auto", a device with several routes chooses one.
@@ -57,11 +70,11 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     Returns:
         the name of the route.
     """
-    stride, padding, groups = geometry
-    padded = _padded(x, padding, w.dtype)
+    stride, _, groups, (dh, dw) = geometry
+    padded = _padded(x, y.shape[1:3], w.shape[:2], geometry, w.dtype)
     y[...] = 0 if b is None else b
     for ky, kx in np.ndindex(w.shape[:2]):
-        view = _tap(padded, ky, kx, stride, *y.shape[1:3])
+        view = _tap(padded, ky * dh, kx * dw, stride, *y.shape[1:3])
         for i, o in _groups(groups, x.shape[3], y.shape[3]):
             y[..., o] += view[..., i] @ w[ky, kx][:, o]
     return "reference"
@@ -69,10 +82,10 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
 
 def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
     """W5: dw[ky, kx] = sum over positions of view^T dy, the output. view is what tap (ky, kx) reads of x."""
-    stride, padding, groups = geometry
-    padded = _padded(x, padding, dy.dtype)
+    stride, _, groups, (down, across) = geometry
+    padded = _padded(x, dy.shape[1:3], dw.shape[:2], geometry, dy.dtype)
     for ky, kx in np.ndindex(dw.shape[:2]):
-        view = _tap(padded, ky, kx, stride, *dy.shape[1:3])
+        view = _tap(padded, ky * down, kx * across, stride, *dy.shape[1:3])
         for i, o in _groups(groups, x.shape[3], dy.shape[3]):
             dw[ky, kx][:, o] = np.tensordot(view[..., i], dy[..., o], axes=([0, 1, 2], [0, 1, 2]))
     return "reference"
@@ -106,11 +119,11 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
     Returns:
         the name of the route.
     """
-    stride, (ph, pw), groups = geometry
-    batch, height, width, channels = dx.shape
-    padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)
+    stride, (ph, pw), groups, (dh, dw) = geometry
+    height, width, channels = dx.shape[1:]
+    padded = _padded(np.zeros_like(dx), dy.shape[1:3], w.shape[:2], geometry, dx.dtype)
     for ky, kx in np.ndindex(w.shape[:2]):
-        view = _tap(padded, ky, kx, stride, *dy.shape[1:3])
+        view = _tap(padded, ky * dh, kx * dw, stride, *dy.shape[1:3])
         for i, o in _groups(groups, channels, dy.shape[3]):
             view[..., i] += dy[..., o] @ w[ky, kx][:, o].T
     dx[...] = padded[:, ph : ph + height, pw : pw + width]

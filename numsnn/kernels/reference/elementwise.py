@@ -1,4 +1,4 @@
-"""Joins, copies along time and channels, and delays."""
+"""Joins, rectified linear units, copies along time and channels, and delays."""
 
 import numpy as np
 
@@ -41,6 +41,19 @@ def iand_backward(dy, a, s, da, ds):
     """W11: da = -dy s and ds = dy (1 - a), the outputs."""
     da[...] = -dy * s
     ds[...] = dy * (1 - a.astype(dy.dtype))
+
+
+def relu_forward(x, y):
+    """W15: y = max(x, 0), for arrays of the same shape; a NaN stays a NaN."""
+    y[...] = np.maximum(x, 0)
+
+
+def relu_backward(dy, y, dx):
+    """W15: dx = dy where y > 0, and 0 elsewhere.
+
+    y is the output of the forward pass. dx, the output, may be dy itself.
+    """
+    dx[...] = np.where(y > 0, dy, 0)
 
 
 def concat(x, first, y):

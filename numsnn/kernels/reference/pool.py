@@ -1,7 +1,8 @@
-"""Average and max pooling, channels last, of x ``[B, H, W, C]`` to y ``[B, Ho, Wo, C]``.
+"""Sum, average and max pooling, channels last, of x ``[B, H, W, C]`` to y ``[B, Ho, Wo, C]``.
 
-Ho = (H + 2 ph - kh) // sh + 1, and Wo likewise. window is a `types.Window`. An average includes padded zeros, as
-PyTorch's default does. A maximum is never taken at a padded position.
+Ho = (H + 2 ph - kh) // sh + 1, and Wo likewise. window is a `types.Window`. An average is a sum with the window's
+number of positions as divisor, so that it includes padded zeros, as PyTorch's default does. A maximum is never taken at
+a padded position.
 """
 
 import numpy as np
@@ -9,23 +10,23 @@ import numpy as np
 from .conv import _tap
 
 
-def avg_pool2d_forward(x, window, y):
-    """W7: y is the mean over each filter window. x may be uint8 spikes."""
+def sum_pool2d_forward(x, window, divisor, y):
+    """W7: y is the sum over each filter window, divided by divisor. x may be uint8 spikes."""
     kernel, stride, (ph, pw) = window
     padded = np.pad(x.astype(y.dtype), ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     y[...] = 0
     for ky, kx in np.ndindex(kernel):
         y += _tap(padded, ky, kx, stride, *y.shape[1:3])
-    y /= kernel[0] * kernel[1]
+    y /= divisor
 
 
-def avg_pool2d_backward(dy, window, dx):
-    """W7: each position of a filter window gets an equal share of the window's gradient. dx is the output."""
+def sum_pool2d_backward(dy, window, divisor, dx):
+    """W7: each position of a filter window gets the window's gradient, divided by divisor. dx is the output."""
     kernel, stride, (ph, pw) = window
     batch, height, width, channels = dx.shape
     padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), dx.dtype)
     for ky, kx in np.ndindex(kernel):
-        _tap(padded, ky, kx, stride, *dy.shape[1:3])[...] += dy / (kernel[0] * kernel[1])
+        _tap(padded, ky, kx, stride, *dy.shape[1:3])[...] += dy / divisor
     dx[...] = padded[:, ph : ph + height, pw : pw + width]
 
 

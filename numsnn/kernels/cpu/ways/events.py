@@ -158,18 +158,20 @@ def _pack_blocks(w, packed, lo, hi):
 
 
 @kernel
-def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride, padding, y, rows, lo, hi):
+def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride, padding, dilation, y, rows, lo, hi):
     """Compute y. A tile is a number of output rows, for one block of columns.
 
     All tiles of a block of columns come one after the other, so that the block's table stays in the cache while the
-    lists are read. An output pixel sums the entries of a run of pixels in each input row that it reads.
+    lists are read. An output pixel sums the entries of a run of pixels in each input row that it reads. With a
+    horizontal dilation, the pixels that it reads are not neighbours, and each of them is a run of its own.
     """
     _, height, width, channels = shape
     images, out_height, out_width, outputs = y.shape
     kh, kw = kernel_size
     _, taps, columns = packed.shape
     flat, table = y.reshape(-1), packed.reshape(-1)
-    base, first, last = np.empty((3, kh), np.int64)
+    run = kw if dilation[1] == 1 else 1
+    base, first, last = np.empty((3, kh * kw), np.int64)
     tiles = -(-images * out_height // rows)
     for item in range(lo, hi):
         block, tile = item // tiles, item % tiles
@@ -178,17 +180,18 @@ def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride
         for row in range(tile * rows, min(images * out_height, (tile + 1) * rows)):
             image, oy = row // out_height, row % out_height
             for ox in range(out_width):
-                left = ox * stride[1] - padding[1]
-                from_x, to_x = max(0, left), min(width, left + kw)
-                # One segment per input row of the filter window: its entries first..last, and where its weights begin.
+                # One segment per run of pixels: its entries first..last, and where its weights begin.
                 segments = 0
-                for ky in range(kh):
-                    iy = oy * stride[0] - padding[0] + ky
-                    if 0 <= iy < height and from_x < to_x:
-                        pixel = (image * height + iy) * width
-                        base[segments] = (ky * kw - left) * channels * columns
-                        first[segments], last[segments] = start[pixel + from_x], start[pixel + to_x]
-                        segments += 1
+                for kx in range(0, kw, run):
+                    left = ox * stride[1] - padding[1] + kx * dilation[1]
+                    from_x, to_x = max(0, left), min(width, left + run)
+                    for ky in range(kh):
+                        iy = oy * stride[0] - padding[0] + ky * dilation[0]
+                        if 0 <= iy < height and from_x < to_x:
+                            pixel = (image * height + iy) * width
+                            base[segments] = (ky * kw + kx - left) * channels * columns
+                            first[segments], last[segments] = start[pixel + from_x], start[pixel + to_x]
+                            segments += 1
                 at = (row * out_width + ox) * outputs + column
                 sum_rows(
                     flat,
@@ -207,7 +210,7 @@ def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride
                 )
 
 
-def forward(active, w, b, stride, padding, y, kept=None):
+def forward(active, w, b, stride, padding, dilation, y, kept=None):
     """See `reference.conv.conv2d_forward`, for one group."""
     images, height, width, outputs = y.shape
     _, _, source_width, channels = active.shape
@@ -249,6 +252,7 @@ def forward(active, w, b, stride, padding, y, kept=None):
         (kh, kw),
         stride,
         padding,
+        dilation,
         y,
         rows,
     )
@@ -338,13 +342,13 @@ def _weight_gradient_channels(dy, at, shift, first, position, origin, factor, dw
                     sum_rows(weights, target, weights, target, table, 0, outputs, index, weight, base, begin, end, 1)
 
 
-def backward_weight(active, dy, stride, padding, dw):
+def backward_weight(active, dy, stride, padding, dilation, dw):
     """See `reference.conv.conv2d_backward_weight`, for one group."""
     images, height, width, channels = active.shape
     out_height, out_width, outputs = dy.shape[1:]
     kh, kw = dw.shape[:2]
     at, inside, shift = _pixels_reading(
-        (height, width), (out_height, out_width), (kh, kw), tuple(stride), tuple(padding)
+        (height, width), (out_height, out_width), (kh, kw), tuple(stride), tuple(padding), tuple(dilation)
     )
     images_a_chunk = max(1, CHUNK_BYTES // (dy[0].size * dy.itemsize))
     chunks = count_tiles(images, images_a_chunk)
@@ -380,7 +384,7 @@ def backward_weight(active, dy, stride, padding, dw):
 
 
 @lru_cache(64)
-def _pixels_reading(source, target, kernel_size, stride, padding):
+def _pixels_reading(source, target, kernel_size, stride, padding, dilation):
     """Which output pixels read which input pixels. All arguments are pairs (vertical, horizontal).
 
     Returns:
@@ -389,12 +393,13 @@ def _pixels_reading(source, target, kernel_size, stride, padding):
         output pixel of the first tap. The arrays are shared and must not be changed.
     """
     lines = []
-    for extent, out, taps, step, pad in zip(source, target, kernel_size, stride, padding, strict=True):
-        line, rest = np.divmod(np.arange(extent) + pad - np.arange(taps)[:, None], step)
+    for extent, out, taps, step, pad, by in zip(source, target, kernel_size, stride, padding, dilation, strict=True):
+        line, rest = np.divmod(np.arange(extent) + pad - by * np.arange(taps)[:, None], step)
         lines.append(np.where((rest == 0) & (line >= 0) & (line < out), line, -1))
     vertical, horizontal = lines[0][:, None, :, None], lines[1][None, :, None, :]
     at = np.where((vertical >= 0) & (horizontal >= 0), vertical * target[1] + horizontal, -1)
     at = at.reshape(kernel_size[0] * kernel_size[1], -1).astype(np.int32)
-    kh, kw = kernel_size
-    shift = -(np.repeat(np.arange(kh), kw) * target[1] + np.tile(np.arange(kw), kh))
+    # A pixel that all taps read exists only if the stride divides the distance of neighbouring taps.
+    down, across = (by // step * np.arange(taps) for by, step, taps in zip(dilation, stride, kernel_size, strict=True))
+    shift = -(np.repeat(down, len(across)) * target[1] + np.tile(across, len(down)))
     return at, (at >= 0).all(0).astype(np.int64), shift

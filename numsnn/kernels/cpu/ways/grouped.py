@@ -49,7 +49,7 @@ def _put_together(apart, row):
 
 
 @kernel
-def _forward_rows(x, w, b, stride, padding, y, rows, lo, hi):
+def _forward_rows(x, w, b, stride, padding, dilation, y, rows, lo, hi):
     _, source_height, source_width, _ = x.shape
     images, height, width, _ = y.shape
     kh, kw, inputs, outputs, groups = w.shape
@@ -67,7 +67,7 @@ def _forward_rows(x, w, b, stride, padding, y, rows, lo, hi):
                 for g in range(groups):
                     total[ox, o, g] = b[o, g]
         for ky in range(kh):
-            iy = oy * stride[0] - padding[0] + ky
+            iy = oy * stride[0] - padding[0] + ky * dilation[0]
             if 0 <= iy < source_height:
                 if inputs == 1:
                     source = x[image, iy].reshape(source_width, inputs, groups)
@@ -75,7 +75,7 @@ def _forward_rows(x, w, b, stride, padding, y, rows, lo, hi):
                     _take_apart(x[image, iy], source)
                 for ox in range(width):
                     for kx in range(kw):
-                        ix = ox * stride[1] - padding[1] + kx
+                        ix = ox * stride[1] - padding[1] + kx * dilation[1]
                         if 0 <= ix < source_width:
                             for i in range(inputs):
                                 for o in range(outputs):
@@ -85,17 +85,18 @@ def _forward_rows(x, w, b, stride, padding, y, rows, lo, hi):
             _put_together(total, y[image, oy])
 
 
-def forward(x, w, b, stride, padding, groups, y):
+def forward(x, w, b, stride, padding, groups, dilation, y):
     """See `reference.conv.conv2d_forward`."""
     images, height, width, outputs = y.shape
     rows = rows_per_tile(width * outputs)
     bias = np.zeros(outputs, w.dtype) if b is None else b
     bias = np.ascontiguousarray(bias.reshape(groups, -1).T)
-    launch(_forward_rows, count_tiles(images * height, rows), x, _apart(w, groups), bias, stride, padding, y, rows)
+    tiles = count_tiles(images * height, rows)
+    launch(_forward_rows, tiles, x, _apart(w, groups), bias, stride, padding, dilation, y, rows)
 
 
 @kernel
-def _input_gradient_rows(dy, w, stride, padding, dx, rows, lo, hi):
+def _input_gradient_rows(dy, w, stride, padding, dilation, dx, rows, lo, hi):
     _, height, width, _ = dy.shape
     images, source_height, source_width, _ = dx.shape
     kh, kw, inputs, outputs, groups = w.shape
@@ -109,16 +110,18 @@ def _input_gradient_rows(dy, w, stride, padding, dx, rows, lo, hi):
             total = dx[image, iy].reshape(source_width, inputs, groups)
         total[:] = real(0)
         for ky in range(kh):
-            oy = (iy + padding[0] - ky) // stride[0]
-            if oy * stride[0] == iy + padding[0] - ky and 0 <= oy < height:
+            below = iy + padding[0] - ky * dilation[0]
+            oy = below // stride[0]
+            if oy * stride[0] == below and 0 <= oy < height:
                 if outputs == 1:
                     gradient = dy[image, oy].reshape(width, outputs, groups)
                 else:
                     _take_apart(dy[image, oy], gradient)
                 for ix in range(source_width):
                     for kx in range(kw):
-                        ox = (ix + padding[1] - kx) // stride[1]
-                        if ox * stride[1] == ix + padding[1] - kx and 0 <= ox < width:
+                        beside = ix + padding[1] - kx * dilation[1]
+                        ox = beside // stride[1]
+                        if ox * stride[1] == beside and 0 <= ox < width:
                             for i in range(inputs):
                                 for o in range(outputs):
                                     for g in range(groups):
@@ -127,15 +130,16 @@ def _input_gradient_rows(dy, w, stride, padding, dx, rows, lo, hi):
             _put_together(total, dx[image, iy])
 
 
-def backward_input(dy, w, stride, padding, groups, dx):
+def backward_input(dy, w, stride, padding, groups, dilation, dx):
     """See `reference.conv.conv2d_backward_input`."""
     images, height, width, channels = dx.shape
     rows = rows_per_tile(width * channels)
-    launch(_input_gradient_rows, count_tiles(images * height, rows), dy, _apart(w, groups), stride, padding, dx, rows)
+    tiles = count_tiles(images * height, rows)
+    launch(_input_gradient_rows, tiles, dy, _apart(w, groups), stride, padding, dilation, dx, rows)
 
 
 @kernel
-def _weight_gradient_tiles(x, dy, stride, padding, parts, rows, lo, hi):
+def _weight_gradient_tiles(x, dy, stride, padding, dilation, parts, rows, lo, hi):
     _, source_height, source_width, _ = x.shape
     images, height, width, _ = dy.shape
     _, kh, kw, inputs, outputs, groups = parts.shape
@@ -153,7 +157,7 @@ def _weight_gradient_tiles(x, dy, stride, padding, parts, rows, lo, hi):
             else:
                 _take_apart(dy[image, oy], gradient)
             for ky in range(kh):
-                iy = oy * stride[0] - padding[0] + ky
+                iy = oy * stride[0] - padding[0] + ky * dilation[0]
                 if 0 <= iy < source_height:
                     if inputs == 1:
                         source = x[image, iy].reshape(source_width, inputs, groups)
@@ -161,7 +165,7 @@ def _weight_gradient_tiles(x, dy, stride, padding, parts, rows, lo, hi):
                         _take_apart(x[image, iy], source)
                     for ox in range(width):
                         for kx in range(kw):
-                            ix = ox * stride[1] - padding[1] + kx
+                            ix = ox * stride[1] - padding[1] + kx * dilation[1]
                             if 0 <= ix < source_width:
                                 for i in range(inputs):
                                     for o in range(outputs):
@@ -169,14 +173,14 @@ def _weight_gradient_tiles(x, dy, stride, padding, parts, rows, lo, hi):
                                             total[ky, kx, i, o, g] += real(source[ix, i, g]) * gradient[ox, o, g]
 
 
-def backward_weight(x, dy, stride, padding, groups, dw):
+def backward_weight(x, dy, stride, padding, groups, dilation, dw):
     """See `reference.conv.conv2d_backward_weight`."""
     images, height, width, channels = dy.shape
     kh, kw, inputs, _ = dw.shape
     rows = max(rows_per_tile(width * channels), count_tiles(images * height, WEIGHT_TILES))
     tiles = count_tiles(images * height, rows)
     parts = np.empty((tiles, kh, kw, inputs, channels // groups, groups), dw.dtype)
-    launch(_weight_gradient_tiles, tiles, x, dy, stride, padding, parts, rows)
+    launch(_weight_gradient_tiles, tiles, x, dy, stride, padding, dilation, parts, rows)
     total = np.empty(parts.shape[1:], dw.dtype)
     sum_tiles(parts, total)
     dw[...] = total.swapaxes(3, 4).reshape(dw.shape)

@@ -61,7 +61,7 @@ def _pack_channels(w, packed, lo, hi):
 
 
 @kernel
-def _tiles(visible, dy, packed, kernel_size, stride, padding, dx, block, pixels, lo, hi):
+def _tiles(visible, dy, packed, kernel_size, stride, padding, dilation, dx, block, pixels, lo, hi):
     """Compute dx for tiles of input pixels.
 
     Input channels are processed in blocks, so that the weights of a block stay in the cache for all pixels of the tile.
@@ -87,18 +87,20 @@ def _tiles(visible, dy, packed, kernel_size, stride, padding, dx, block, pixels,
                 image, y = row // height, row % height
                 taps = 0
                 for ky in range(kh):
-                    oy = (y + padding[0] - ky) // stride[0]
-                    if oy * stride[0] == y + padding[0] - ky and 0 <= oy < out_height:
+                    below = y + padding[0] - ky * dilation[0]
+                    oy = below // stride[0]
+                    if oy * stride[0] == below and 0 <= oy < out_height:
                         for kx in range(kw):
-                            ox = (x + padding[1] - kx) // stride[1]
-                            if ox * stride[1] == x + padding[1] - kx and 0 <= ox < out_width:
+                            beside = x + padding[1] - kx * dilation[1]
+                            ox = beside // stride[1]
+                            if ox * stride[1] == beside and 0 <= ox < out_width:
                                 slope_at[taps] = ((image * out_height + oy) * out_width + ox) * outputs
                                 weight_at[taps] = channel * size + (ky * kw + kx) * outputs
                                 taps += 1
                 dot_rows(gradient, at, index, 0, count, slopes, slope_at, weights, weight_at, size, outputs, taps)
 
 
-def backward_input(visible, dy, w, stride, padding, dx):
+def backward_input(visible, dy, w, stride, padding, dilation, dx):
     """See `reference.conv.conv2d_backward_input`, for one group. dx is 0 for elements that are not visible."""
     kh, kw, channels, outputs = w.shape
     images, height, width, _ = dx.shape
@@ -117,6 +119,7 @@ def backward_input(visible, dy, w, stride, padding, dx):
         (kh, kw),
         stride,
         padding,
+        dilation,
         dx,
         block,
         pixels,

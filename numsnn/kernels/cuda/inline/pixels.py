@@ -5,6 +5,8 @@ indices, for which Numba does not test whether an index is negative. Numbers of 
 divided in 32 bits. Loops over channels use `while`, because a range with a step divides to find its length.
 """
 
+from functools import cache
+
 import numpy as np
 
 from ....errors import DeviceError
@@ -57,6 +59,21 @@ def windows(position, size, stride, padding, extent):
     """
     first = divide(max(0, position + padding - size + stride), stride)
     return first, min(extent, divide(position + padding, stride) + 1)
+
+
+@cache
+def tap_finder(dilated):
+    """The device function that returns the tap at a distance from the corner of its filter, along one axis, or -1 if no
+    tap is there. Without a dilation every distance is a tap, and nothing is divided."""
+
+    @device
+    def tap_of(distance, dilation):
+        if not dilated:
+            return np.int64(distance)
+        tap = divide(distance, dilation)
+        return tap if tap * dilation == distance else np.int64(-1)
+
+    return tap_of
 
 
 @device

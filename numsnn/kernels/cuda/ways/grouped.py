@@ -5,11 +5,12 @@ from memory. Neighbouring threads take neighbouring channels, so that they read 
 weight gradient is summed over slices of the output pixels, and then the partial sums are added in order.
 """
 
+from functools import cache
 from math import prod
 
 import numpy as np
 
-from ..inline.pixels import check_pixels, divide, flat, inside, launch_pixels, pixel_at, windows
+from ..inline.pixels import check_pixels, divide, flat, inside, launch_pixels, pixel_at, tap_finder, windows
 from ..run.api import cuda
 from ..run.compile import kernel
 from ..run.launch import ceil_div, launch_flat, scratch
@@ -28,7 +29,9 @@ def worth_it(w, groups) -> bool:
 
 
 @kernel
-def _forward_pixels(x, w, b, biased, source, target, kernel_size, stride, padding, groups, inputs, outputs, y, pixels):
+def _forward_pixels(
+    x, w, b, biased, source, target, kernel_size, stride, padding, dilation, groups, inputs, outputs, y, pixels
+):
     """Compute y. A thread takes one pixel, and some channels in turn.
 
     biased is 1, or 0 if there is no bias; then b is any array. inputs and outputs are channels per group.
@@ -43,9 +46,9 @@ def _forward_pixels(x, w, b, biased, source, target, kernel_size, stride, paddin
             group = divide(o, outputs)
             total = b[o] if biased else real(0)
             for ky in range(kernel_size[0]):
-                iy = row * stride[0] - padding[0] + ky
+                iy = row * stride[0] - padding[0] + ky * dilation[0]
                 for kx in range(kernel_size[1]):
-                    ix = column * stride[1] - padding[1] + kx
+                    ix = column * stride[1] - padding[1] + kx * dilation[1]
                     if inside(iy, source[0]) and inside(ix, source[1]):
                         first = (((image * source[0] + iy) * source[1] + ix) * groups + group) * inputs
                         weights = (ky * kernel_size[1] + kx) * inputs * channels + o
@@ -55,7 +58,7 @@ def _forward_pixels(x, w, b, biased, source, target, kernel_size, stride, paddin
             o += cuda.blockDim.x
 
 
-def forward(x, w, b, stride, padding, groups, y):
+def forward(x, w, b, stride, padding, groups, dilation, y):
     """See `reference.conv.conv2d_forward`."""
     launch_pixels(
         _forward_pixels,
@@ -70,6 +73,7 @@ def forward(x, w, b, stride, padding, groups, y):
         w.shape[:2],
         tuple(stride),
         tuple(padding),
+        tuple(dilation),
         groups,
         w.shape[2],
         w.shape[3] // groups,
@@ -77,39 +81,47 @@ def forward(x, w, b, stride, padding, groups, y):
     )
 
 
-@kernel
-def _input_pixels(dy, w, source, target, kernel_size, stride, padding, groups, inputs, outputs, dx, pixels):
-    """Compute dx. A thread takes one pixel, and some channels in turn.
+@cache
+def _input_kernel(dilated):
+    """The kernel of dx. A thread takes one pixel, and some channels in turn. Only dilated filters need divisions."""
+    tap_of = tap_finder(dilated)
 
-    source is the extent of dy, and target that of dx. inputs and outputs are channels per group.
-    """
-    real = w.dtype.type
-    channels = groups * inputs
-    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
-    if m < pixels:
-        image, row, column = pixel_at(m, target[0], target[1])
-        top, bottom = windows(row, kernel_size[0], stride[0], padding[0], source[0])
-        left, right = windows(column, kernel_size[1], stride[1], padding[1], source[1])
-        c = cuda.threadIdx.x
-        while c < channels:
-            group = divide(c, inputs)
-            i = c - group * inputs
-            total = real(0)
-            for oy in range(top, bottom):
-                for ox in range(left, right):
-                    tap = (row + padding[0] - oy * stride[0]) * kernel_size[1] + column + padding[1] - ox * stride[1]
-                    first = (((image * source[0] + oy) * source[1] + ox) * groups + group) * outputs
-                    weights = ((tap * inputs + i) * groups + group) * outputs
-                    for o in range(outputs):
-                        total += real(dy[np.uint64(first + o)]) * w[np.uint64(weights + o)]
-            dx[np.uint64(m * channels + c)] = total
-            c += cuda.blockDim.x
+    @kernel
+    def input_pixels(
+        dy, w, source, target, kernel_size, stride, padding, dilation, groups, inputs, outputs, dx, pixels
+    ):
+        """Compute dx. source is the extent of dy, and target that of dx. inputs and outputs are channels per group."""
+        real = w.dtype.type
+        channels = groups * inputs
+        m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+        if m < pixels:
+            image, row, column = pixel_at(m, target[0], target[1])
+            top, bottom = windows(row, (kernel_size[0] - 1) * dilation[0] + 1, stride[0], padding[0], source[0])
+            left, right = windows(column, (kernel_size[1] - 1) * dilation[1] + 1, stride[1], padding[1], source[1])
+            c = cuda.threadIdx.x
+            while c < channels:
+                group = divide(c, inputs)
+                i = c - group * inputs
+                total = real(0)
+                for oy in range(top, bottom):
+                    ky = tap_of(row + padding[0] - oy * stride[0], dilation[0])
+                    for ox in range(left, right):
+                        kx = tap_of(column + padding[1] - ox * stride[1], dilation[1])
+                        if not dilated or (ky >= 0 and kx >= 0):
+                            first = (((image * source[0] + oy) * source[1] + ox) * groups + group) * outputs
+                            weights = (((ky * kernel_size[1] + kx) * inputs + i) * groups + group) * outputs
+                            for o in range(outputs):
+                                total += real(dy[np.uint64(first + o)]) * w[np.uint64(weights + o)]
+                dx[np.uint64(m * channels + c)] = total
+                c += cuda.blockDim.x
+
+    return input_pixels
 
 
-def backward_input(dy, w, stride, padding, groups, dx):
+def backward_input(dy, w, stride, padding, groups, dilation, dx):
     """See `reference.conv.conv2d_backward_input`."""
     launch_pixels(
-        _input_pixels,
+        _input_kernel(tuple(dilation) != (1, 1)),
         prod(dx.shape[:3]),
         dx.shape[3],
         flat(dy),
@@ -119,6 +131,7 @@ def backward_input(dy, w, stride, padding, groups, dx):
         w.shape[:2],
         tuple(stride),
         tuple(padding),
+        tuple(dilation),
         groups,
         w.shape[2],
         w.shape[3] // groups,
@@ -128,7 +141,7 @@ def backward_input(dy, w, stride, padding, groups, dx):
 
 @kernel
 def _weight_elements(
-    x, dy, pixels, share, source, target, kernel_size, stride, padding, groups, inputs, channels, y, count
+    x, dy, pixels, share, source, target, kernel_size, stride, padding, dilation, groups, inputs, channels, y, count
 ):
     """Compute partial sums of dw. Element [s, ky, kx, i, o] of y is the sum over the pixels of slice s."""
     real = dy.dtype.type
@@ -138,18 +151,19 @@ def _weight_elements(
         i, rest = rest % inputs, rest // inputs
         kx, rest = rest % kernel_size[1], rest // kernel_size[1]
         ky, begin = rest % kernel_size[0], rest // kernel_size[0] * share
+        down, across = ky * dilation[0] - padding[0], kx * dilation[1] - padding[1]
         member = o // (channels // groups) * inputs + i
         total = real(0)
         for m in range(begin, min(pixels, begin + share)):
             image, row, column = pixel_at(m, target[0], target[1])
-            iy, ix = row * stride[0] - padding[0] + ky, column * stride[1] - padding[1] + kx
+            iy, ix = row * stride[0] + down, column * stride[1] + across
             if inside(iy, source[0]) and inside(ix, source[1]):
                 at = ((image * source[0] + iy) * source[1] + ix) * groups * inputs + member
                 total += real(x[np.uint64(at)]) * dy[np.uint64(m * channels + o)]
         y[e] = total
 
 
-def backward_weight(x, dy, stride, padding, groups, dw):
+def backward_weight(x, dy, stride, padding, groups, dilation, dw):
     """See `reference.conv.conv2d_backward_weight`."""
     pixels, (*kernel_size, inputs, channels) = prod(dy.shape[:3]), dw.shape
     check_pixels(pixels)
@@ -168,6 +182,7 @@ def backward_weight(x, dy, stride, padding, groups, dw):
         tuple(kernel_size),
         tuple(stride),
         tuple(padding),
+        tuple(dilation),
         groups,
         inputs,
         channels,

@@ -18,7 +18,7 @@ import numpy as np
 
 from ....errors import DeviceError
 from ..array import copy, empty
-from ..inline.pixels import flat, inside, launch_pixels, pixel_at, windows
+from ..inline.pixels import flat, inside, launch_pixels, pixel_at, tap_finder, windows
 from ..run.api import SIMULATED, cuda
 from ..run.compile import kernel
 from ..run.launch import scratch
@@ -162,7 +162,7 @@ def multiply(a, b, c, precision, transpose_a=False, transpose_b=False, accumulat
 
 
 @kernel
-def _gather(x, source, target, kernel_size, stride, padding, channels, patches, pixels):
+def _gather(x, source, target, kernel_size, stride, padding, dilation, channels, patches, pixels):
     """Set patches[m, ky, kx, c] to the input that tap (ky, kx) reads of channel c at output pixel m.
 
     pixels is the number of output pixels times taps.
@@ -171,7 +171,8 @@ def _gather(x, source, target, kernel_size, stride, padding, channels, patches, 
     if p < pixels:
         m, ky, kx = pixel_at(p, kernel_size[0], kernel_size[1])
         image, row, column = pixel_at(m, target[0], target[1])
-        iy, ix = row * stride[0] - padding[0] + ky, column * stride[1] - padding[1] + kx
+        iy = row * stride[0] - padding[0] + ky * dilation[0]
+        ix = column * stride[1] - padding[1] + kx * dilation[1]
         seen = inside(iy, source[0]) and inside(ix, source[1])
         first = ((image * source[0] + iy) * source[1] + ix) * channels
         c = cuda.threadIdx.x
@@ -180,28 +181,35 @@ def _gather(x, source, target, kernel_size, stride, padding, channels, patches, 
             c += cuda.blockDim.x
 
 
-@kernel
-def _collect(patches, source, target, kernel_size, stride, padding, channels, dx, pixels):
-    """Set dx[pixel, c] to the sum of the entries of patches that belong to this pixel.
+@cache
+def _collect_kernel(dilated):
+    """The kernel that sums the entries of patches that belong to a pixel. Only dilated filters need divisions."""
+    tap_of = tap_finder(dilated)
 
-    source is the extent of the output, and target that of dx.
-    """
-    m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
-    if m < pixels:
-        image, row, column = pixel_at(m, target[0], target[1])
-        top, bottom = windows(row, kernel_size[0], stride[0], padding[0], source[0])
-        left, right = windows(column, kernel_size[1], stride[1], padding[1], source[1])
-        taps = kernel_size[0] * kernel_size[1]
-        c = cuda.threadIdx.x
-        while c < channels:
-            total = dx.dtype.type(0)
-            for oy in range(top, bottom):
-                for ox in range(left, right):
-                    tap = (row + padding[0] - oy * stride[0]) * kernel_size[1] + column + padding[1] - ox * stride[1]
-                    patch = (image * source[0] + oy) * source[1] + ox
-                    total += patches[np.uint64((patch * taps + tap) * channels + c)]
-            dx[np.uint64(m * channels + c)] = total
-            c += cuda.blockDim.x
+    @kernel
+    def collect(patches, source, target, kernel_size, stride, padding, dilation, channels, dx, pixels):
+        """Set dx[pixel, c] to the sum. source is the extent of the output, and target that of dx."""
+        m = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+        if m < pixels:
+            image, row, column = pixel_at(m, target[0], target[1])
+            top, bottom = windows(row, (kernel_size[0] - 1) * dilation[0] + 1, stride[0], padding[0], source[0])
+            left, right = windows(column, (kernel_size[1] - 1) * dilation[1] + 1, stride[1], padding[1], source[1])
+            taps = kernel_size[0] * kernel_size[1]
+            c = cuda.threadIdx.x
+            while c < channels:
+                total = dx.dtype.type(0)
+                for oy in range(top, bottom):
+                    ky = tap_of(row + padding[0] - oy * stride[0], dilation[0])
+                    for ox in range(left, right):
+                        kx = tap_of(column + padding[1] - ox * stride[1], dilation[1])
+                        if not dilated or (ky >= 0 and kx >= 0):
+                            patch = (image * source[0] + oy) * source[1] + ox
+                            tap = ky * kernel_size[1] + kx
+                            total += patches[np.uint64((patch * taps + tap) * channels + c)]
+                dx[np.uint64(m * channels + c)] = total
+                c += cuda.blockDim.x
+
+    return collect
 
 
 @kernel
@@ -223,10 +231,11 @@ class _Patches:
         parts: slices of pictures that are processed one after another.
     """
 
-    def __init__(self, x, y, w, stride, padding):
+    def __init__(self, x, y, w, stride, padding, dilation):
         """x ``[B, H, W, I]`` and y ``[B, Ho, Wo, O]`` are input and output, or their gradients."""
-        self.window = tuple(w.shape[:2]), tuple(stride), tuple(padding)
-        self.plain = self.window == ((1, 1), (1, 1), (0, 0))
+        self.window = tuple(w.shape[:2]), tuple(stride), tuple(padding), tuple(dilation)
+        self.plain = self.window[:3] == ((1, 1), (1, 1), (0, 0))
+        self.dilated = self.window[3] != (1, 1)
         self.channels, self.depth = x.shape[3], prod(w.shape[:3])
         self.extents = x.shape[1:3], y.shape[1:3]
         self.pixels = prod(y.shape[1:3])
@@ -260,7 +269,7 @@ class _Patches:
     def collect(self, patches, dx):
         """Sum patches into dx, the pictures that they belong to."""
         launch_pixels(
-            _collect,
+            _collect_kernel(self.dilated),
             prod(dx.shape[:3]),
             self.channels,
             flat(patches),
@@ -288,27 +297,27 @@ def _real(x):
 # --- convolutions ----------------------------------------------------------------------------------------------------
 
 
-def forward(x, w, b, stride, padding, y, precision):
+def forward(x, w, b, stride, padding, dilation, y, precision):
     """See `reference.conv.conv2d_forward`."""
-    patches = _Patches(x, y, w, stride, padding)
+    patches = _Patches(x, y, w, stride, padding, dilation)
     for part in patches.parts:
         multiply(patches.gather(x[part]), _rows(w), _rows(y[part]), precision)
     if b is not None:
         launch_pixels(_add_offset, prod(y.shape[:3]), len(b), b, flat(y))
 
 
-def backward_weight(x, dy, stride, padding, dw, precision):
+def backward_weight(x, dy, stride, padding, dilation, dw, precision):
     """See `reference.conv.conv2d_backward_weight`. The sums of slices of pictures are added in order."""
-    patches = _Patches(x, dy, dw, stride, padding)
+    patches = _Patches(x, dy, dw, stride, padding, dilation)
     for part in patches.parts:
         multiply(
             patches.gather(x[part]), _rows(dy[part]), _rows(dw), precision, transpose_a=True, accumulate=part.start > 0
         )
 
 
-def backward_input(dy, w, stride, padding, dx, precision):
+def backward_input(dy, w, stride, padding, dilation, dx, precision):
     """See `reference.conv.conv2d_backward_input`."""
-    patches = _Patches(dx, dy, w, stride, padding)
+    patches = _Patches(dx, dy, w, stride, padding, dilation)
     for part in patches.parts:
         slopes = _real(dy[part])
         products = _rows(dx[part]) if patches.plain else patches.room(len(slopes) // patches.pixels)

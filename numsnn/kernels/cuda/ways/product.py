@@ -3,12 +3,13 @@
 A row of the left factor is an output pixel, and a term is a tap and a channel. The kernel reads them directly from the
 input, and writes no patches to memory. The input gradient is the same with the rotated filter ("turned"). Its rows are
 input pixels, in classes by their remainder when divided by the stride; the pixels of a class are read by the same taps.
+Neighbouring taps of a class are `apart` taps apart, and read positions that are `jump` positions apart.
 In the weight gradient, rows are taps and channels, and terms are output pixels. Blocks of threads share the output
 pixels, and their partial sums are added in order.
 """
 
 from functools import cache
-from math import prod
+from math import gcd, prod
 
 import numpy as np
 
@@ -33,16 +34,20 @@ NOWHERE = -(1 << 30)
 
 
 @device
-def _axis(turned, remainder, kernel_size, stride, padding):
+def _axis(turned, remainder, kernel_size, stride, padding, dilation, apart):
     """The taps of one class of rows, along one axis. The rows of the class are remainder, remainder + stride and so on.
 
     Returns:
-        the first tap that reads these rows, the number of taps, which are a stride apart, and the position that the
+        the first tap that reads these rows, the number of taps, which are `apart` taps apart, and the position that the
         first tap reads for the first row. If not turned, all rows are in one class.
     """
     if turned:
-        first = (remainder + padding) % stride
-        return first, max(0, (kernel_size - first + stride - 1) // stride), (remainder + padding - first) // stride
+        first, distance = 0, remainder + padding
+        while first < apart and distance % stride != 0:
+            first += 1
+            distance -= dilation
+        count = max(0, (kernel_size - first + apart - 1) // apart) if first < apart else 0
+        return first, count, distance // stride
     return 0, kernel_size, -padding
 
 
@@ -74,10 +79,10 @@ def _slices(tile, real, turned):
             place[i] = ((image * source[0] + y) * source[1] + x) * pitch
 
     @device
-    def fetch_left(x, tap_y, tap_x, channel, source, pitch, at_y, at_x, place, ahead):
-        offset = sign * (tap_y * source[1] + tap_x) * pitch + channel
+    def fetch_left(x, down, across, channel, source, pitch, at_y, at_x, place, ahead):
+        offset = sign * (down * source[1] + across) * pitch + channel
         for i in range(loads_left):
-            seen = inside(at_y[i] + sign * tap_y, source[0]) and inside(at_x[i] + sign * tap_x, source[1])
+            seen = inside(at_y[i] + sign * down, source[0]) and inside(at_x[i] + sign * across, source[1])
             ahead[i] = real(x[np.uint64(place[i] + offset)]) if seen else real(0)
 
     @device
@@ -124,7 +129,9 @@ def _correlate_kernel(tile, real, turned, biased):
     size_left, size_right = (2 * depth * pitch for pitch in tile.pitches)
 
     @kernel
-    def correlate(x, w, b, y, images, source, target, kernel_size, stride, padding, inputs, outputs):
+    def correlate(
+        x, w, b, y, images, source, target, kernel_size, stride, padding, dilation, apart, jump, inputs, outputs
+    ):
         """Compute one tile per block. The extents of the grid are tiles, groups, and, if turned, classes."""
         # The simulator tells shared arrays apart by their lines, so that each needs a line of its own. Registers: sums
         # is the thread's part of the tile; ahead_* hold the next slice while the present one is multiplied.
@@ -138,8 +145,8 @@ def _correlate_kernel(tile, real, turned, biased):
         tiles = (outputs + columns - 1) // columns
         top, edge = cuda.blockIdx.x // tiles * rows, cuda.blockIdx.x % tiles * columns
         below, beside = cuda.blockIdx.z // stride[1], cuda.blockIdx.z % stride[1]
-        first_y, taps_y, shift_y = _axis(turned, below, kernel_size[0], stride[0], padding[0])
-        first_x, taps_x, shift_x = _axis(turned, beside, kernel_size[1], stride[1], padding[1])
+        first_y, taps_y, shift_y = _axis(turned, below, kernel_size[0], stride[0], padding[0], dilation[0], apart[0])
+        first_x, taps_x, shift_x = _axis(turned, beside, kernel_size[1], stride[1], padding[1], dilation[1], apart[1])
         high, wide = _count(turned, target[0], below, stride[0]), _count(turned, target[1], beside, stride[1])
         steps = (1, 1) if turned else stride
         locate(top, images, high, wide, steps, shift_y, shift_x, source, inputs * groups, at_y, at_x, place)
@@ -151,9 +158,10 @@ def _correlate_kernel(tile, real, turned, biased):
         for k in range(0, terms + depth, depth):  # a slice is read while the one before it is multiplied
             if k < terms:
                 within = source if tap_y < taps_y else (0, 0)
-                fetch_left(x, tap_y, tap_x, channel, within, inputs * groups, at_y, at_x, place, ahead_left)
+                down, across = tap_y * jump[0], tap_x * jump[1]
+                fetch_left(x, down, across, channel, within, inputs * groups, at_y, at_x, place, ahead_left)
                 if turned:
-                    tap = (first_y + tap_y * stride[0]) * kernel_size[1] + first_x + tap_x * stride[1]
+                    tap = (first_y + tap_y * apart[0]) * kernel_size[1] + first_x + tap_x * apart[1]
                     begin = tap * outputs * inputs * groups + channel
                     fetch_right(w, begin, taps_y - tap_y, edge, outputs, inputs * groups, ahead_right)
                 else:
@@ -222,7 +230,9 @@ def _weight_kernel(tile, real):
             right[np.uint64(term * pitch_right + t % columns)] = ahead_right[i]
 
     @kernel
-    def weight_gradient(x, dy, y, pixels, share, source, target, kernel_size, stride, padding, inputs, outputs):
+    def weight_gradient(
+        x, dy, y, pixels, share, source, target, kernel_size, stride, padding, dilation, inputs, outputs
+    ):
         """Compute one tile per block. The extents of the grid are tiles, groups, and slices of the pixels."""
         # Shared memory and registers as in `correlate`.
         left = cuda.shared.array(size_left, real, ALIGNMENT)
@@ -236,8 +246,9 @@ def _weight_kernel(tile, real):
         begin = cuda.blockIdx.z * share
         end = min(pixels, begin + share)
         row, n, pitch = top + np.int64(t % rows), edge + t % columns, inputs * groups
-        tap_y, tap_x = row // inputs // kernel_size[1], row // inputs % kernel_size[1]
-        offset = (tap_y * source[1] + tap_x) * pitch + group * inputs + row % inputs
+        down = row // inputs // kernel_size[1] * dilation[0]
+        across = row // inputs % kernel_size[1] * dilation[1]
+        offset = (down * source[1] + across) * pitch + group * inputs + row % inputs
         m = begin + t // rows
         image, line, column = pixel_at(m, target[0], target[1])
         at_y, at_x = np.int32(line * stride[0] - padding[0]), np.int32(column * stride[1] - padding[1])
@@ -249,7 +260,7 @@ def _weight_kernel(tile, real):
             if k < slices:
                 for i in range(loads_left):
                     seen = row < terms and m < end
-                    seen = seen and inside(at_y + tap_y, source[0]) and inside(at_x + tap_x, source[1])
+                    seen = seen and inside(at_y + down, source[0]) and inside(at_x + across, source[1])
                     ahead_left[i] = real(x[np.uint64(place + offset)]) if seen else real(0)
                     m += step_left
                     at_y, at_x, place = advance(step_left, at_y, at_x, place, source, target, stride, padding, pitch)
@@ -274,18 +285,21 @@ def _weight_kernel(tile, real):
 # --- launches --------------------------------------------------------------------------------------------------------
 
 
-def forward(x, w, b, stride, padding, groups, y):
+def forward(x, w, b, stride, padding, groups, dilation, y):
     """See `reference.conv.conv2d_forward`."""
-    _correlate(False, x, w, b, stride, padding, groups, y, w.shape[2], w.shape[3] // groups)
+    _correlate(False, x, w, b, stride, padding, groups, dilation, y, w.shape[2], w.shape[3] // groups)
 
 
-def backward_input(dy, w, stride, padding, groups, dx):
+def backward_input(dy, w, stride, padding, groups, dilation, dx):
     """See `reference.conv.conv2d_backward_input`."""
-    _correlate(True, dy, w, None, stride, padding, groups, dx, w.shape[3] // groups, w.shape[2])
+    _correlate(True, dy, w, None, stride, padding, groups, dilation, dx, w.shape[3] // groups, w.shape[2])
 
 
-def _correlate(turned, x, w, b, stride, padding, groups, y, inputs, outputs):
+def _correlate(turned, x, w, b, stride, padding, groups, dilation, y, inputs, outputs):
     """Launch the kernel of `_correlate_kernel`. inputs and outputs are the channels per group of x and of y."""
+    common = [gcd(step, by) if turned else 1 for step, by in zip(stride, dilation, strict=True)]
+    apart = tuple(step // shared if turned else 1 for step, shared in zip(stride, common, strict=True))
+    jump = tuple(by // shared for by, shared in zip(dilation, common, strict=True))
     classes = prod(stride) if turned else 1
     largest = [ceil_div(extent, step) for extent, step in zip(y.shape[1:3], stride, strict=True)]
     rows = len(y) * (prod(largest) if turned else prod(y.shape[1:3]))
@@ -306,12 +320,15 @@ def _correlate(turned, x, w, b, stride, padding, groups, y, inputs, outputs):
         w.shape[:2],
         tuple(stride),
         tuple(padding),
+        tuple(dilation),
+        apart,
+        jump,
         inputs,
         outputs,
     )
 
 
-def backward_weight(x, dy, stride, padding, groups, dw):
+def backward_weight(x, dy, stride, padding, groups, dilation, dw):
     """See `reference.conv.conv2d_backward_weight`."""
     terms, outputs = prod(dw.shape[:3]), dw.shape[3] // groups
     pixels = prod(dy.shape[:3])
@@ -336,6 +353,7 @@ def backward_weight(x, dy, stride, padding, groups, dw):
         dw.shape[:2],
         tuple(stride),
         tuple(padding),
+        tuple(dilation),
         dw.shape[2],
         outputs,
     )

@@ -51,9 +51,8 @@ def _builtin(name, folder):
 
 
 def summary(part) -> str:
-    """Return counts of samples and classes, and value ranges or event rates, as text."""
-    counts = np.bincount(part.y, minlength=part.n_classes)
-    lines = [repr(part), *_table(part.classes, counts)]
+    """Return counts of samples and targets, and value ranges or event rates, as text."""
+    lines = [repr(part), *_targets(part)]
     if isinstance(part, Recordings):
         return "\n".join(lines + _rates(part))
     low, high, total, samples = np.inf, -np.inf, 0.0, 0
@@ -63,9 +62,34 @@ def summary(part) -> str:
     return "\n".join([*lines, f"values {low:g} to {high:g}, mean {total / samples:.4f} (after scaling)"])
 
 
+def _targets(part):
+    """Return lines about targets, lengths and weights."""
+    if part.target == "values":
+        y = part.y
+        lines = [f"targets {y.min():g} to {y.max():g}, mean {y.mean(dtype=np.float64):.4f}"]
+    elif part.target == "labels":
+        lines = _table(part.classes, part.y.sum(axis=tuple(range(part.y.ndim - 1)), dtype=np.int64))
+    else:
+        known = part.y[part.y >= 0]
+        lines = _table(part.classes, np.bincount(known, minlength=part.n_classes))
+        if part.per_step:
+            lines.append(f"  steps without a label: {part.y.size - known.size:,}")
+    if part.lengths is not None:
+        low, high = part.lengths.min(), part.lengths.max()
+        lines.append(f"steps per sequence: {low} to {high}, median {int(np.median(part.lengths))}")
+    if part.weights is not None:
+        lines.append(f"weights {part.weights.min():g} to {part.weights.max():g}")
+    return lines
+
+
+def _printable(text):
+    """Return a text of which nothing can control a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
+
+
 def _table(classes, counts):
     """Return classes with their counts, in columns."""
-    entries = [f"{label}: {count}" for label, count in zip(classes, counts, strict=True)]
+    entries = [f"{_printable(label)}: {count}" for label, count in zip(classes, counts, strict=True)]
     width = max(map(len, entries)) + 3
     columns = max(1, 110 // width)
     rows = (entries[k : k + columns] for k in range(0, len(entries), columns))
@@ -118,19 +142,19 @@ def draw(part, index: int = 0, folder: str = ".", steps: int = 10, gif: bool = F
         raise RuntimeError('matplotlib is missing; install it with: pip install "numsnn[plot]"') from None
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{part.name.replace(' ', '-')}-{index}.png"
-    label = part.classes[part.y[index]]
+    path = folder / f"{_file_name(part.name)}-{index}.png"
+    label, name = _target(part, index), _printable(part.name)
     figure = matplotlib.figure.Figure(layout="constrained")
     frames = None
     if isinstance(part, Recordings):
         events = part.events(index)
         frames = data.to_frames(events, steps)
-        title = f"{part.name}, recording {index} ({label}): {len(events):,} events in {events.duration / 1000:.0f} ms"
+        title = f"{name}, recording {index} ({label}): {len(events):,} events in {events.duration / 1000:.0f} ms"
         _draw_recording(figure, events, frames, title)
     else:
         x, _ = part.batch([index])
         sample = x[:, 0] if part.timed else x[0]
-        title = f"{part.name}, sample {index} ({label})"
+        title = f"{name}, sample {index} ({label})"
         frames = sample if part.timed else None
         _draw_sample(figure, sample, part.timed, title)
     if gif and frames is not None and frames.ndim == 2:
@@ -138,6 +162,25 @@ def draw(part, index: int = 0, folder: str = ".", steps: int = 10, gif: bool = F
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     return [path, _animate(frames, path.with_suffix(".gif"))] if gif and frames is not None else [path]
+
+
+def _file_name(name):
+    """Return the part of a file's name that stands for a dataset. A store's own name cannot choose a folder."""
+    kept = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in name)
+    return kept[:60].lstrip(".") or "data"
+
+
+def _target(part, index):
+    """Return what a title says about the target of a sample."""
+    y = part.y[index]
+    if part.per_step:
+        return "a target per step"
+    if part.target == "class":
+        return _printable(part.classes[y])
+    if part.target == "labels":
+        return ", ".join(_printable(part.classes[k]) for k in np.flatnonzero(y)) or "no label"
+    values = ", ".join(f"{value:g}" for value in y.flat[:4])
+    return values if y.size <= 4 else f"{values}, ..."
 
 
 def _draw_recording(figure, events, frames, title):
@@ -152,7 +195,7 @@ def _draw_recording(figure, events, frames, title):
     if events.size[0] == 1:
         figure.set_size_inches(8, 4)
         axes = figure.subplots()
-        axes.scatter(time, events.x[chosen], s=1.5, c=OFF, linewidths=0)
+        axes.scatter(time, events.x[chosen], s=1.5, c=OFF, linewidths=0, clip_on=False, zorder=3)
         axes.set(xlabel="ms", ylabel="channel", xlim=(0, length), ylim=(0, events.size[1]))
         return
     shown = _columns(len(frames))
@@ -160,7 +203,8 @@ def _draw_recording(figure, events, frames, title):
     upper, lower = figure.subfigures(2, 1, height_ratios=(1.7 * shown[0], 4.6))
     _draw_frames(upper, frames, shown)
     axes = lower.add_subplot(projection="3d")
-    axes.scatter(time, events.x[chosen], events.y[chosen], s=2, c=colours, linewidths=0)
+    # The box is wider than the square of its axes, at whose border matplotlib would cut off events.
+    axes.scatter(time, events.x[chosen], events.y[chosen], s=2, c=colours, linewidths=0, clip_on=False)
     axes.set(xlabel="ms", ylabel="x", zlabel="y", xlim=(0, length))
     axes.set(ylim=(0, events.size[1]), zlim=(events.size[0], 0))
     axes.set_box_aspect((2.2, 1, events.size[0] / events.size[1]), zoom=1.6)

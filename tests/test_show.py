@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from numsnn import cli, data
+from numsnn import show as show_module
 from numsnn.data import Dataset, Events
 from numsnn.data.store import writing
 
@@ -49,6 +50,65 @@ def test_recordings(index, tmp_path, capsys):
     assert picture(tmp_path / f"made-train-{index}.png").width > 600
     with Image.open(tmp_path / f"made-train-{index}.gif") as animation:
         assert animation.format == "GIF" and animation.n_frames == (12 if index == 0 else 1)  # equal ones are merged
+
+
+@pytest.mark.parametrize("size", [(48, 64), (1, 40)])
+def test_every_event_is_drawn(size):
+    """Every event, also at the corners, changes a pixel where its place is projected to."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from mpl_toolkits.mplot3d import proj3d
+
+    height, width = size
+    t, y, x = (grid.ravel() for grid in np.meshgrid([0, 2500, 5000], [0, height - 1], [0, width // 2, width - 1]))
+    order = np.argsort(t, kind="stable")
+    events = Events(x[order], y[order], t[order], np.arange(len(t)) % 2, size, polarities=2)
+    figure = Figure(layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    show_module._draw_recording(figure, events, data.to_frames(events, 10), "all of them")
+    pictures = []
+    for visible in (True, False):
+        axes = [one for one in figure.axes if one.collections][-1]
+        axes.collections[0].set_visible(visible)
+        canvas.draw()
+        pictures.append(np.asarray(canvas.buffer_rgba())[..., :3].astype(int))
+    changed = (pictures[0] != pictures[1]).any(-1)
+    places = np.stack([events.t / 1000, events.x], 1)
+    if height > 1:
+        places = np.stack(proj3d.proj_transform(*places.T, events.y.astype(float), axes.get_proj())[:2], 1)
+    assert len(axes.collections[0].get_offsets()) == len(events)
+    for column, below in axes.transData.transform(places).astype(int):
+        row = len(changed) - 1 - below
+        assert changed[row - 1 : row + 2, column - 1 : column + 2].any(), (column, row)
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({"y": [0.5, 1, 2, 4]}, ["4 samples of 2x3 float64, 1 values", "targets 0.5 to 4, mean 1.8750"]),
+        ({"y": np.eye(4, 2) > 0, "classes": ("up", "down")}, ["  up: 1     down: 1"]),
+        (
+            {"y": [[0, -1], [1, 1], [1, -1], [0, 0]], "lengths": [1, 2, 2, 2], "weights": [1, 2, 1, 0.5]},
+            ["  0: 3   1: 3", "steps without a label: 2", "steps per sequence: 1 to 2, median 2", "weights 0.5 to 2"],
+        ),
+    ],
+)
+def test_other_targets(options, shown, tmp_path, capsys):
+    x = np.arange(24.0).reshape(4, 2, 3)
+    data.save(tmp_path / "made.h5", "made", train=Dataset(x, timed=True, **options))
+    found = show(capsys, tmp_path / "made.h5", "--index", 1, "--out", tmp_path)
+    assert all(line in found for line in shown), found
+    assert (tmp_path / "made-train-1.png").is_file()
+
+
+def test_the_name_of_a_store_chooses_no_folder(tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    part = Dataset(np.zeros((2, 3)), [0, 1], ("\x1b[31mred", "blue"))
+    data.save(tmp_path / "made.h5", "../../up/" + 80 * "x", train=part)
+    found = show(capsys, tmp_path / "made.h5", "--out", tmp_path / "out")
+    assert "\x1b" not in found and "?[31mred: 1" in found
+    (made,) = (tmp_path / "out").iterdir()
+    assert made.name.endswith("-0.png") and len(made.name) < 70
 
 
 def test_channels(tmp_path, capsys):

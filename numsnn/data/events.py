@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..names import choice
+from .columns import Columns, as_events, taken
 from .compiled import compiled
 
 MAX_SIDE = 65_536
@@ -61,13 +63,36 @@ class Events:
         for name, end in ends.items():
             bad = first_outside(columns[name], end)
             if bad >= 0:
-                raise ValueError(f"Events: {name} must be in 0..{end - 1}; {name}[{bad}] is {columns[name][bad]!s}")
+                where = f"{name}[{bad}] is {columns[name][bad]!s}"
+                hint = "" if name == "p" else f". The size is (height, width) = {self.size}"
+                raise ValueError(f"Events: {name} must be in 0..{end - 1}; {where}{hint}")
         self.x = columns["x"].astype(np.uint16, copy=False)
         self.y = columns["y"].astype(np.uint16, copy=False)
         self.t = columns["t"].astype(np.int64, copy=False)
         self.p = columns["p"].astype(np.uint8, copy=False)
         self.skipped = dict(skipped or {})
         self._sort()
+
+    @classmethod
+    def from_array(
+        cls, array: Any, size: tuple[int, int] | None = None, columns: Columns = None, unit: str | None = None
+    ) -> Events:
+        """Make Events of an array or mapping with columns of any real dtype.
+
+        Args:
+            array: a structured array ``[N]``, a mapping of names to arrays ``[N]``, or an array ``[N, C]``.
+            size: (height, width) of the sensor. Default: the smallest size that contains all events.
+            columns, unit: as for `numsnn.data.formats.read_events`.
+
+        Raises:
+            ValueError: the columns cannot be told from each other, differ in length or hold fractions, or as for
+                `Events`.
+        """
+        try:
+            return cls(**as_events(taken(array, columns), size, unit))
+        except ValueError as error:
+            message = str(error)
+            raise ValueError(message if message.startswith("Events: ") else f"Events.from_array: {message}") from error
 
     @classmethod
     def checked(cls, x, y, t, p, size, polarities: int = 2, skipped: Mapping[str, int] | None = None) -> Events:

@@ -1,6 +1,7 @@
 """What the parsers promise for any bytes, and a coverage-guided fuzzer that looks for a counterexample.
 
-    python tests/data/fuzz.py NAME [SECONDS]        # NAME: idx, cifar, atis, aedat2, aedat3, dat, gestures, npz
+    python tests/data/fuzz.py NAME [SECONDS]        # NAME: idx, cifar, atis, aedat2, aedat3, dat, gestures,
+                                                    # npz, npy, text
 
 The fuzzer needs atheris (pip install atheris), which no test needs; `test_fuzz.py` checks the same promise on random
 damage. The first counterexample ends the run with a traceback and a file crash-*. HDF5 is not among the formats: its C
@@ -32,6 +33,12 @@ def _npz(save):
     return out.getvalue()
 
 
+def _npy():
+    out = io.BytesIO()
+    np.save(out, np.array(EVENTS, [("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", "i1")]))
+    return out.getvalue()
+
+
 PARSERS = {
     "idx": formats.parse_idx,
     "cifar": formats.parse_cifar,
@@ -41,6 +48,8 @@ PARSERS = {
     "dat": formats.parse_dat,
     "gestures": formats.parse_gestures,
     "npz": formats.parse_npz,
+    "npy": formats.parse_npy,
+    "text": formats.parse_text,
 }
 
 SEEDS = {
@@ -52,6 +61,8 @@ SEEDS = {
     "dat": [dat(EVENTS), dat(EVENTS, header=b"% Version 2\n", kind=0)],
     "gestures": [LABELS],
     "npz": [_npz(np.savez), _npz(np.savez_compressed)],
+    "npy": [_npy()],
+    "text": [b"x,y,t,p\n" + b"".join(b"%d,%d,%d,%d\n" % event for event in EVENTS), b"# x y t\n1 2 3\n\n4 5 6\n"],
 }
 
 
@@ -75,7 +86,7 @@ def main():
     import atheris
 
     name, seconds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 60
-    for module in ("aedat2", "aedat3", "atis", "cifar", "dat", "generic", "header", "idx"):
+    for module in ("aedat2", "aedat3", "atis", "cifar", "dat", "header", "idx", "npz", "text"):
         for function in vars(sys.modules[f"numsnn.data.formats.{module}"]).copy().values():
             if callable(function) and getattr(function, "__module__", "").startswith("numsnn.data.formats."):
                 atheris.instrument_func(function) if hasattr(function, "__code__") else None

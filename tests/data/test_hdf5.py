@@ -128,8 +128,8 @@ def test_reader_that_stops_early(shd):
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (h5py.vlen_dtype(np.uint8), "x must hold whole numbers; found object"),
-        (np.float32, "x must hold whole numbers; found float32"),
+        (h5py.vlen_dtype(np.uint8), "x must hold real numbers; found object"),
+        (np.complex64, "x must hold real numbers; found complex64"),
         (np.int64, "x states 1073741824 numbers, more than a file of this size can hold"),
     ],
 )

@@ -8,7 +8,10 @@
 ``aedat3``          DVS128 Gesture, with its label files
 ``dat``             N-CARS
 ``spikes``          SHD, SSC
-``generic``         x, y, t, p in .npz or HDF5
+``npz``             columns of events in .npz and .npy
+``text``            columns of events in text, such as .csv
+``generic``         events in any of these files and in HDF5
+``borrowed``        AEDAT 4 and Prophesee's RAW, which other packages read
 ==================  ===============================================================
 
 For HDF5 there is only ``read_*``. Everything that is wrong with a file's content raises a `FormatError`.
@@ -17,12 +20,15 @@ For HDF5 there is only ``read_*``. Everything that is wrong with a file's conten
 from .aedat2 import parse_aedat2, read_aedat2
 from .aedat3 import Gesture, parse_aedat3, parse_gestures, read_aedat3, read_gestures
 from .atis import parse_atis, read_atis
+from .borrowed import read_aedat4, read_raw
 from .cifar import parse_cifar, read_cifar
 from .dat import parse_dat, read_dat
 from .errors import FormatError
-from .generic import parse_npz, read_events
+from .generic import read_events
 from .idx import parse_idx, read_idx
+from .npz import parse_npy, parse_npz
 from .spikes import read_spike_labels, read_spike_names, read_spikes
+from .text import parse_text
 
 __all__ = [
     "FormatError",
@@ -34,15 +40,19 @@ __all__ = [
     "parse_dat",
     "parse_gestures",
     "parse_idx",
+    "parse_npy",
     "parse_npz",
+    "parse_text",
     "read_aedat2",
     "read_aedat3",
+    "read_aedat4",
     "read_atis",
     "read_cifar",
     "read_dat",
     "read_events",
     "read_gestures",
     "read_idx",
+    "read_raw",
     "read_spike_labels",
     "read_spike_names",
     "read_spikes",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class FormatError(ValueError):
     """A file does not have the expected format. The message is ``source: byte offset: reason``.
@@ -21,3 +24,32 @@ class FormatError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.source}: byte {self.offset}: {self.reason}"
+
+
+@contextmanager
+def content(source: str) -> Iterator[None]:
+    """Turn a ValueError about the content of a file into a `FormatError`."""
+    try:
+        yield
+    except FormatError:
+        raise
+    except ValueError as error:
+        raise FormatError(source, 0, str(error)) from error
+
+
+@contextmanager
+def damage(source: str, what: str, errors: tuple[type[BaseException], ...]) -> Iterator[None]:
+    """Turn errors of another library, of these classes, into a `FormatError` of one line.
+
+    Args:
+        source: name of the file.
+        what: what the file is not, for example "an .npz archive".
+        errors: classes of the errors that damaged files lead to.
+    """
+    try:
+        yield
+    except FormatError:
+        raise
+    except errors as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FormatError(source, 0, f"not {what}, or damaged: {reason}") from error

@@ -1,91 +1,171 @@
-"""Events in a NumPy archive (.npz) or an HDF5 file, as four arrays x, y, t, p.
+"""Reading events from a file of any format, which its first bytes decide.
 
-    x, y   [N] whole numbers: column and row
-    t      [N] whole numbers: microseconds
-    p      [N] polarity: 0 and 1, -1 and 1, or truth values; without this array the sensor has no polarity
+=====================================  =====================================================================
+file                                   read by
+=====================================  =====================================================================
+.npz, .npy                             `parse_npz`, `parse_npy`
+.csv, .txt                             `parse_text`
+HDF5                                   this module: arrays of a group, or one structured array
+AEDAT 2.0, AEDAT 3.1, DAT              `read_aedat2`, `read_aedat3`, `read_dat`
+AEDAT 4, Prophesee's RAW               `read_aedat4`, `read_raw`, which need other packages
+=====================================  =====================================================================
 
-Files with pickled objects are refused.
+ATIS (N-MNIST) has no such first bytes; `read_atis` reads it.
 """
 
 from __future__ import annotations
 
-import io
+import itertools
 import os
-import struct
-import zipfile
-import zlib
 from pathlib import Path
 
-import numpy as np
-
-from ..events import Events, checked_size
-from .errors import FormatError
+from ..columns import Columns, as_events, by_name, taken
+from ..events import Events
+from . import aedat2, aedat3, borrowed, dat
+from .errors import FormatError, content
 from .hdf5 import opened
+from .npz import NPY, parse_npy, parse_npz
+from .text import parse_text
 
-_NAMES = ("x", "y", "t", "p")
-_MOST_TIMES = 1 << 62
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_START = 4096
+"""Bytes at the start of a file that are looked at."""
 _MOST_PACKED = 1032
 """Largest number of bytes into which deflate can unpack one byte."""
 _MOST_UNPACKED = 1 << 26
 """Bytes that an array may have in a file of any size. A constant polarity, for example, takes almost no space."""
-_BROKEN = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    zlib.error,
-    ValueError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    KeyError,
-    SyntaxError,
-    OverflowError,
-    MemoryError,
-    TypeError,
-    struct.error,
-)
-"""Errors that zipfile and NumPy raise for damaged archives."""
+_MOST_NAMES = 64
+"""Groups of an HDF5 file that are looked at for a message."""
 
 
-def read_events(path: str | os.PathLike[str], size: tuple[int, int] | None = None, group: str = "") -> Events:
-    """Return the events in an .npz or HDF5 file. The file's first bytes decide which of the two it is.
+def read_events(
+    path: str | os.PathLike[str],
+    size: tuple[int, int] | None = None,
+    group: str = "",
+    unit: str | None = None,
+    columns: Columns = None,
+) -> Events:
+    """Return the events in a file: .npz, .npy, .csv, HDF5, AEDAT, DAT or RAW, which its first bytes decide.
+
+    Columns are known by the usual names, such as x, y, t, p or "timestamp" and "polarity". Polarities are 0 and 1, -1
+    and 1, or truth values; without a column p the sensor has none. Real numbers that are whole are taken exactly.
 
     Args:
         path: path of the file.
-        size: (height, width) of the sensor. Default: the smallest size that contains all events.
-        group: path of the arrays inside an HDF5 file. Default "".
+        size: (height, width) of the sensor in pixels. Default: the size that the file states, or the smallest size that
+            contains all events. Recordings of one dataset need the same size.
+        group: group of the arrays in an HDF5 file, for example "events", or path of one structured array, such as
+            "CD/events". Default "": the arrays lie at the top.
+        unit: what times count: "s", "ms", "us" or "ns". Default: microseconds for whole numbers; real numbers are
+            refused without a unit. Times become whole microseconds: real numbers are rounded, nanoseconds cut off.
+        columns: order of columns that have no names, such as "xytp" or "txyp" ("_" for a column of something else), or
+            names that are not known: ``{"t": "clock", "p": None}``; None says that there is no polarity.
 
     Raises:
         OSError: the file cannot be read.
-        FormatError: an array is missing or of another kind, the arrays differ in length, or an event lies outside the
-            sensor.
+        ImportError: the format needs a package that is not installed; the message names it.
+        FormatError: the format is unknown, a column is missing or of another kind, the columns differ in length, or an
+            event lies outside the sensor.
+        ValueError: unit, group or columns are given for a format that has none.
     """
     source = os.fspath(path)
     with open(path, "rb") as file:
-        start = file.read(8)
-    if start.startswith(b"PK"):
-        return parse_npz(Path(path).read_bytes(), size, source)
-    if start != b"\x89HDF\r\n\x1a\n":
-        raise FormatError(source, 0, f"neither .npz nor HDF5: begins with {start!r}")
+        start = file.read(_START)
+    named = {"unit": unit, "columns": columns}
+    if start.startswith(_HDF5):
+        return _read_hdf5(path, size, group, unit, columns)
+    if group:
+        raise ValueError(f"{source}: group {group!r} belongs to HDF5 files, and this is another file")
+    for begins, parse in ((b"PK", parse_npz), (NPY, parse_npy)):
+        if start.startswith(begins):
+            return parse(Path(path).read_bytes(), size, source, unit, columns)
+    read = _sensor_format(start)
+    if read is not None:
+        for name, value in named.items():
+            if value is not None:
+                raise ValueError(f"{source}: takes no {name}, because the format states it; got {value!r}")
+        return read(path, size)
+    if _is_text(start):
+        return parse_text(Path(path).read_bytes(), size, source, unit, columns)
+    known = ".npz, .npy, text, HDF5, AEDAT, DAT or RAW"
+    hint = "Files of N-MNIST: numsnn.data.formats.read_atis"
+    raise FormatError(source, 0, f"not a file of {known}: begins with {start[:8]!r}. {hint}")
+
+
+def _sensor_format(start):
+    """Return the reader of a camera's own format, or None."""
+    if start.startswith(borrowed.AEDAT4):
+        return borrowed.read_aedat4
+    if start.startswith(b"#!AER-DAT3"):
+        return lambda path, size: aedat3.read_aedat3(path, size or (128, 128))
+    if start.startswith(b"#!AER-DAT"):
+        return _read_aedat2
+    if borrowed.is_raw(start):
+        return borrowed.read_raw
+    if start.startswith(b"%") and not _is_text(start):
+        return dat.read_dat
+    return None
+
+
+def _read_aedat2(path, size):
+    events = aedat2.read_aedat2(path)
+    if size is not None and tuple(size) != events.size:
+        raise ValueError(f"{os.fspath(path)}: AEDAT 2.0 is of a DVS128, whose size is {events.size}; got {size}")
+    return events
+
+
+def _is_text(start: bytes) -> bool:
+    """Return whether bytes at the start of a file are text: UTF-8 without control characters."""
+    try:
+        start.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 4:  # a character may be cut off at the end
+            return False
+    return bool(start.strip()) and not any(byte < 32 and byte not in b"\t\n\r" for byte in start)
+
+
+# --- HDF5 ---
+
+
+def _read_hdf5(path, size, group, unit, columns):
+    import h5py
+
+    source = os.fspath(path)
     most = _MOST_UNPACKED + _MOST_PACKED * os.path.getsize(path)
     with opened(path) as file:
+        if group and group not in file:
+            raise FormatError(source, 0, f"no group {group!r}{_groups(file)}")
         place = file[group] if group else file
-        found = {name: place.get(name) for name in _NAMES}
-        arrays = {name: _dataset(name, array, most, source) for name, array in found.items() if array is not None}
-    return _events(arrays, size, source)
+        if isinstance(place, h5py.Dataset):
+            found = {"": _dataset(group, place, most, source)}
+        else:
+            there = [name for name in itertools.islice(place, _MOST_NAMES) if isinstance(place[name], h5py.Dataset)]
+            try:
+                names = by_name(there, columns)
+            except ValueError as error:
+                raise FormatError(source, 0, f"{error}{_groups(file)}") from error
+            found = {letter: _dataset(name, place[name], most, source) for letter, name in names.items()}
+    with content(source):
+        arrays = taken(found[""], columns) if "" in found else found
+        return Events(**as_events(arrays, size, unit))
 
 
-def parse_npz(data: bytes, size: tuple[int, int] | None = None, source: str = "<bytes>") -> Events:
-    """Return the events in the bytes of an .npz file; arguments and errors as for `read_events`.
+def _groups(file):
+    """Return a hint that names the groups in which events may lie, and the structured arrays."""
+    import h5py
 
-    Memory is allocated for the bytes that are unpacked, not for the size that a header states.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            there = {entry.filename: entry for entry in archive.infolist()}
-            arrays = {name: _member(archive, there[f"{name}.npy"]) for name in _NAMES if f"{name}.npy" in there}
-    except _BROKEN as error:
-        raise FormatError(source, 0, f"not an .npz archive, or damaged: {' '.join(str(error).split())}") from error
-    return _events(arrays, size, source)
+    names = []
+    for name in itertools.islice(file, _MOST_NAMES):
+        for inner in [name, *(f"{name}/{key}" for key in itertools.islice(_keys(file[name]), _MOST_NAMES))]:
+            one = file[inner]
+            if isinstance(one, h5py.Group) or (isinstance(one, h5py.Dataset) and one.dtype.names):
+                names.append(inner)
+    listed = ", ".join(f"group={name!r}" for name in names[:8])
+    return f". The file has groups; pass one of them: {listed}" if names else ". The file has no groups"
+
+
+def _keys(item):
+    return item if hasattr(item, "keys") else ()
 
 
 def _dataset(name, array, most, source):
@@ -94,60 +174,11 @@ def _dataset(name, array, most, source):
     The global heap, which holds lists, is never read, because damage there can send libhdf5 into an endless loop (see
     `hdf5_apart`). Arrays that are larger than the file can hold are refused before memory is allocated.
     """
-    import h5py
-
-    if not isinstance(array, h5py.Dataset) or array.ndim != 1:
-        raise FormatError(source, 0, f"{name} must be an array [N]; found {array!r}")
-    if array.dtype.kind not in "biu":
-        raise FormatError(source, 0, f"{name} must hold whole numbers; found {array.dtype}")
+    kinds = [array.dtype[field] for field in array.dtype.names] if array.dtype.names else [array.dtype]
+    if any(kind.kind not in "biuf" for kind in kinds):
+        raise FormatError(source, 0, f"{name} must hold real numbers; found {array.dtype}")
+    if array.shape is None or array.ndim not in (1, 2):
+        raise FormatError(source, 0, f"{name} must be an array [N] or [N, C]; found {array!r}")
     if array.size * array.dtype.itemsize > most:
         raise FormatError(source, 0, f"{name} states {array.size} numbers, more than a file of this size can hold")
     return array[()]
-
-
-def _member(archive, entry):
-    """Return an array of an archive, or raise ValueError if its header states more bytes than are unpacked."""
-    with archive.open(entry) as file:
-        version = np.lib.format.read_magic(file)
-        if version not in ((1, 0), (2, 0)):
-            raise ValueError(f"{entry.filename}: version {version} of the array format cannot be read")
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-        if dtype.kind not in "biu" or len(shape) != 1:
-            raise ValueError(f"{entry.filename} must hold [N] whole numbers; found {dtype} {shape}")
-        body = file.read(shape[0] * dtype.itemsize)
-    if len(body) != shape[0] * dtype.itemsize:
-        raise ValueError(f"{entry.filename} is truncated: expected {shape[0]} numbers, found {len(body)} bytes")
-    return np.frombuffer(body, dtype)
-
-
-def _events(arrays, size, source):
-    for name in ("x", "y", "t"):
-        if name not in arrays:
-            raise FormatError(source, 0, f"no array {name!r}; events need x, y, t and, for sensors with polarity, p")
-    n = len(arrays["x"])
-    for name, array in arrays.items():
-        if array.dtype.kind not in "biu":
-            raise FormatError(source, 0, f"{name} must hold whole numbers; found {array.dtype}")
-        if len(array) != n:
-            raise FormatError(source, 0, f"{name} must be as long as x, {n}; found {len(array)}")
-    x, y, t = (arrays[name] for name in ("x", "y", "t"))
-    if t.dtype.kind == "u" and t.size and t.max() > _MOST_TIMES:
-        raise FormatError(source, 0, f"t must be at most 2^62 microseconds; found {t.max()}")
-    p = arrays.get("p")
-    polarities = 1 if p is None else 2
-    p = np.zeros(n, np.uint8) if p is None else _polarity(p, source)
-    try:
-        size = checked_size(size or (int(y.max(initial=0)) + 1, int(x.max(initial=0)) + 1), "read_events")
-        return Events(x, y, t, p, size, polarities)
-    except ValueError as error:
-        raise FormatError(source, 0, str(error)) from error
-
-
-def _polarity(p, source):
-    """Return 0 and 1 for polarities that are 0 and 1, or -1 and 1."""
-    bad = (p != 1) & (p != 0) & ((p != -1) if p.dtype.kind == "i" else True)
-    if bad.any():
-        k = int(np.argmax(bad))
-        raise FormatError(source, 0, f"p must be 0 and 1, or -1 and 1; p[{k}] is {p[k]}")
-    return (p == 1).astype(np.uint8)

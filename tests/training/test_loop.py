@@ -31,7 +31,7 @@ def test_a_loop_is_what_a_trainer_does():
     for epoch in range(2):
         for x, y in loader.epoch(epoch):
             z = loop.forward(x)
-            losses, dz = loss(z, y)
+            _, dz = loss(z, y)
             loop.backward(dz)
             loop.step()
     assert same(net, trainer.net) and loop.passes == loop.optimizer.steps == 6

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..kernels.types import ROUTES
 from ..names import nearest
+from ..portable import Portable
 from ..validate import whole
 from . import carry
 from .mode import INFERENCE, Mode
@@ -21,7 +22,7 @@ LITTLE_WORK = 20e6
 takes longer than they save: about 0.03 ms per layer."""
 
 
-class Stream:
+class Stream(Portable):
     """A network at inference that takes one time step after the other; ``net.stream()`` makes it.
 
     The spikes are the same as those for the whole sequence in one pass. Only the carried states, such as potentials,

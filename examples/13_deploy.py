@@ -102,8 +102,7 @@ def main():
     print(f"with real numbers instead of spikes: {macs:,} multiply-accumulates, {macs * 4.6e-6:.3f} uJ\n")
 
     print(f"all {len(x)} frames: accuracy {(answers == y).mean():.4f}")
-    stream = folded.stream()
-    answer_early(stream, x[:, 0])  # compiles the kernels for a single sample
+    stream = folded.stream(samples=1, warm=True)
     started = time.perf_counter()
     early = np.array([answer_early(stream, x[:, k]) for k in range(len(y))])
     seconds, used = time.perf_counter() - started, early[:, 1].sum()

@@ -5,11 +5,14 @@ pickle.
 """
 
 import inspect
+from textwrap import indent
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .names import argument, nearest
+
+LONGEST_LINE, INDENT = 100, "    "
 
 
 class Described:
@@ -66,17 +69,24 @@ class Described:
         return cls(*map(_decode, positional), **{name: _decode(value) for name, value in data.items()})
 
     def __repr__(self):
-        """Return the call of the constructor, without arguments that have their default values."""
+        """Return the call of the constructor, without arguments that have their default values. A long call with parts,
+        such as that of a network, has one line per argument."""
         arguments: list[str] = []
+        parted = False
         for name, parameter in inspect.signature(type(self)).parameters.items():
             value = getattr(self, name)
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
                 arguments.extend(map(repr, value))
+                parted |= any(isinstance(part, Described) for part in value)
             elif parameter.default is inspect.Parameter.empty:
                 arguments.append(repr(value))
             elif not _same(value, parameter.default):
                 arguments.append(f"{name}={value!r}")
-        return f"{type(self).__name__}({', '.join(arguments)})"
+        call = f"{type(self).__name__}({', '.join(arguments)})"
+        if not parted or ("\n" not in call and len(call) <= LONGEST_LINE):
+            return call
+        lines = "".join(f"{indent(argument, INDENT)},\n" for argument in arguments)
+        return f"{type(self).__name__}(\n{lines})"
 
 
 def _full_signature(cls):

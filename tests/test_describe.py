@@ -92,6 +92,21 @@ def test_repr_leaves_defaults_out():
     assert repr(Heap(2, Grain(1), name="h")) == "Heap(2, Grain(1), name='h')"
 
 
+def test_a_network_has_one_line_per_layer():
+    net = snn.models.resnet19(3, 10, 4, widths=(4, 8, 16))
+    lines = repr(net).splitlines()
+    assert lines[:4] == [
+        "Sequential(",
+        "    Repeat(4, Conv2d(3, 4, (3, 3), padding=(1, 1)), BatchNorm(4)),",
+        "    LIF(tau=2.0, surrogate=PSG()),",
+        "    Residual(",
+    ]
+    assert lines[4] == "        Conv2d(4, 4, (3, 3), padding=(1, 1))," and lines[-1] == ")"
+    assert max(map(len, lines)) <= 100
+    again = eval(repr(net), {name: getattr(snn, name) for name in snn.__all__})
+    assert again.description() == net.description()
+
+
 def test_repr_shows_what_equals_a_default_but_is_of_another_type():
     assert repr(snn.Linear(1, 2, bias=True)) == "Linear(1, 2)"
     assert repr(snn.LIF(v_reset=0)) == "LIF(tau=2.0, v_reset=0, surrogate=PSG())"

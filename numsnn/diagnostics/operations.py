@@ -192,7 +192,8 @@ def _weighted(name, layer, samples, parts):
         positions = numbers if isinstance(layer, ConvTranspose2d) else layer.output
         macs = layer.weight.value.size * prod(positions.shape[:-1]) / samples
         return OperationRow(name, kind, None, 0.0, float(macs), None)
-    probe = Layer.from_description(layer.description()).to(layer.device, "float64").build(spikes.shape)
+    device = "cpu" if layer.device == "cuda" else layer.device
+    probe = Layer.from_description(layer.description()).to(device, "float64").build(spikes.shape)
     for p in probe.own_parameters():
         p.value[...] = p.group == "weight"  # with all weights 1 and all biases 0, the output counts additions
     accumulates = float(probe(spikes if spikes.dtype == np.uint8 else spikes.astype(np.float64)).sum())

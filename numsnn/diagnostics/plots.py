@@ -66,8 +66,8 @@ def learning_curves(history: list[dict], path=None):
     epochs, found = epochs_of("learning_curves", history), metrics_of(history)
     if not found:
         raise ValueError("learning_curves: the history holds no metrics such as 'train_loss'")
-    across = min(len(found), MOST_CURVES)
-    down = ceil(len(found) / across)
+    down = ceil(len(found) / MOST_CURVES)
+    across = ceil(len(found) / down)
     with figures.new_figure(path, max(7.0, 4.5 * across), 2.8 * down + 0.8) as figure:
         panels = figure.subplots(down, across, squeeze=False).ravel()
         for axes in panels[len(found) :]:

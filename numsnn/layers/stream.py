@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..kernels.types import ROUTES
 from ..names import nearest
+from ..portable import Portable
 from ..validate import whole
 from . import carry
 from .mode import INFERENCE, Mode
@@ -21,12 +22,13 @@ LITTLE_WORK = 20e6
 takes longer than they save: about 0.03 ms per layer."""
 
 
-class Stream:
+class Stream(Portable):
     """A network at inference that takes one time step after the other; ``net.stream()`` makes it.
 
     The spikes are the same as those for the whole sequence in one pass. Only the carried states, such as potentials,
     are stored between steps, so memory does not grow with time. The network itself may be used for other passes in the
-    meantime. A pass of little work, such as a step of one sample, is computed by the thread that asks for it alone.
+    meantime, but not by several threads at once: give each thread a copy of the network. A pass of little work, such as
+    a step of one sample, is computed by the thread that asks for it alone.
 
     Streams can be copied with `copy.deepcopy` and pickled, together with their network. `state` and `load_state` take a
     stream to another process without the network.
@@ -123,8 +125,9 @@ class Stream:
         Raises:
             RuntimeError: shape is not given and the network is not built.
             ShapeError: the shape does not fit the network.
+            ValueError: an extent is not a whole number of at least 1.
         """
-        shape = self._step_shape() if shape is None else tuple(shape)
+        shape = self._step_shape() if shape is None else _extents(f"{self._title}.warm: shape", shape)
         rng, twin = np.random.default_rng(0), deepcopy(self.net)
         chosen = [layer for layer in twin.walk() if hasattr(layer, "way") and layer.way.route == "auto"]
         inputs = (rng.random(shape) < 0.3).astype(np.uint8), rng.random(shape).astype(self.net.dtype)
@@ -166,15 +169,18 @@ class Stream:
             ValueError: the arrays are not the state of a stream.
             ShapeError: the state is that of another network or another number of samples; the stream is then unchanged.
         """
-        who, given = f"{self._title}.load_state", dict(state.items())
+        who = f"{self._title}.load_state"
+        if not isinstance(state, Mapping):
+            raise ValueError(f"{who}: state must be arrays by name; got {type(state).__name__}")
+        given = {name: np.asarray(array) for name, array in state.items()}
         lacking = [key for key in ("steps", "input") if key not in given and (key == "steps" or len(given) > 1)]
         if lacking:
             raise ValueError(f"{who}: these arrays are not the state of a stream; {lacking[0]!r} is missing")
-        steps = int(given.pop("steps"))
+        steps = whole(f"{who}: 'steps'", given.pop("steps").tolist(), 0)
         if not given:
             self.reset()
             return
-        shape = tuple(int(extent) for extent in given.pop("input"))
+        shape = _extents(f"{who}: 'input'", given.pop("input").tolist())
         if self.samples not in (None, shape[0]):
             raise ShapeError(f"{who}: the stream has {self.samples} samples; the state has {shape[0]}")
         expected = self._carried_for(shape, who)
@@ -253,6 +259,13 @@ class Stream:
         if timed:
             form, missing = "[T, N, ...]", "no axis for time steps. Call step(x), or add the axis: x[None]"
         return ShapeError(f"{title(net)}: {method} takes {form}; got shape {np.shape(x)}, which has {missing}")
+
+
+def _extents(what, shape) -> tuple[int, ...]:
+    """Check for a shape: a sequence of whole numbers of at least 1."""
+    if not isinstance(shape, tuple | list) or not shape:
+        raise ValueError(f"{what} must be a shape such as (1, 20); got {shape!r}")
+    return tuple(whole(f"{what}: every extent of {tuple(shape)}", extent) for extent in shape)
 
 
 def _work(net) -> float:

@@ -190,6 +190,21 @@ def test_streaming_and_folding():
     np.testing.assert_allclose(cuda.fold()(x), cpu.fold()(x), rtol=0, atol=CLOSE)
 
 
+def test_recordings_counts_and_states_of_streams():
+    (cpu, cuda), x, _ = pair("dense")
+    cpu.load_state(cuda.state())
+    ours, theirs = (snn.record(net, x, what=("s", "v", "i", "y")) for net in (cuda, cpu))
+    assert list(ours) == list(theirs) and ours["lif1"].s.any()
+    for name, layer in ours.items():
+        close(dict(layer), dict(theirs[name]), name)
+    assert snn.count_operations(cuda, x).accumulates == snn.count_operations(cpu, x).accumulates > 0
+    streams = cuda.stream(samples=x.shape[1], warm=True), cpu.stream()
+    streams[0].step(x[0])
+    streams[1].load_state(streams[0].state())  # a stream may go on on another device
+    steps = [stream.step(x[1]) for stream in streams]
+    np.testing.assert_allclose(*steps, rtol=0, atol=CLOSE)
+
+
 def test_a_run_is_the_cpu_s(tmp_path):
     """A trainer's run: batches, a short last one, a schedule, evaluation, a checkpoint, and resuming on the CPU."""
     rng = np.random.default_rng(0)

@@ -188,6 +188,16 @@ def test_states_that_are_refused():
         stream.load_state(net.state())
     with pytest.raises(ValueError, match="these arrays are not the state of a stream; 'input' is missing"):
         stream.load_state({"steps": np.array(3), "lif1.state": state["lif1.state"]})
+    with pytest.raises(ValueError, match="'steps' must be a whole number of at least 0; got -1"):
+        stream.load_state(state | {"steps": -1})
+    with pytest.raises(
+        ValueError, match=r"'input': every extent of \(3, 0\) must be a whole number of at least 1; got 0"
+    ):
+        stream.load_state(state | {"input": [3, 0]})
+    with pytest.raises(ValueError, match=r"load_state: state must be arrays by name; got list"):
+        stream.load_state([1])
+    with pytest.raises(ValueError, match=r"stream\.warm: shape must be a shape such as \(1, 20\); got 3"):
+        stream.warm(3)
 
 
 # --- in production ---

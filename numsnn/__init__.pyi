@@ -6,6 +6,7 @@ from . import encode as encode
 from . import kernels as kernels
 from . import layers as layers
 from . import losses as losses
+from . import metrics as metrics
 from . import models as models
 from . import optim as optim
 from . import schedules as schedules
@@ -77,6 +78,7 @@ from .pda import PDA as PDA
 from .psg import PSG as PSG
 from .psg import Surrogate as Surrogate
 from .training import Evaluation as Evaluation
+from .training import Loop as Loop
 from .training import Trainer as Trainer
 from .training import load as load
 from .version import __version__ as __version__

@@ -27,7 +27,6 @@ from .pda import PDA
 from .psg import PSG, Surrogate
 from .training import Callback, EarlyStopping, Evaluation, Trainer, WeightAverage
 from .validate import within
-from .version import __version__
 
 MATPLOTLIB_MISSING = 'matplotlib is missing, so there are no pictures; install it with: pip install "numsnn[plot]"'
 
@@ -292,7 +291,7 @@ def run(config: Config, out, resume: bool | str = False, progress: bool = True) 
         confusion=result.confusion,
         classes=train.classes,
         raster=record_spikes(trainer.net, batch.x[:, :1] if train.timed else batch.x[:1]),
-        version=__version__,
+        test=None if trainer.test is None else trainer.test.told(),
     )
     note = "" if find_spec("matplotlib") else MATPLOTLIB_MISSING
     return Outcome(trainer.history, trainer.test, trainer.best.epoch, folder, report, note)

@@ -9,7 +9,7 @@ from .describe import Described
 from .kernels import types
 from .layers.flat import FlatParameters
 from .layers.parameter import GROUPS
-from .names import argument, choice
+from .names import argument, nearest
 from .portable import Portable, nothing
 from .validate import at_least, flag, positive, two, within
 
@@ -17,19 +17,23 @@ from .validate import at_least, flag, positive, two, within
 class Optimizer(Described, Portable):
     """Base of the optimisers.
 
-    Every parameter belongs to a group ("weight", "bias", "norm", "width", "threshold" or "leak"). Its learning rate is
-    the one that ``groups`` gives its group, otherwise its own (a `PSG` sets one for its width), otherwise that of the
-    optimiser. The schedule scales all learning rates. Weight decay acts on the group "weight" only, unless ``groups``
-    gives another group a weight decay.
+    Every parameter belongs to a kind ("weight", "bias", "norm", "width", "threshold" or "leak"). Its learning rate is
+    the one that ``groups`` gives to its name or its layer's name, otherwise to its kind, otherwise its own (a `PSG`
+    sets one for its width), otherwise that of the optimiser. The schedule scales all learning rates. Weight decay acts
+    on the kind "weight" only, unless ``groups`` says otherwise.
+
+        snn.optim.AdamW(1e-3, groups={"bias": {"weight_decay": 0.01}, "features": {"lr": 1e-5}})
 
     Args:
         lr: learning rate, a positive number.
         weight_decay: factor with which the value of a parameter enters its gradient, at least 0. Default 0.
-        groups: {group: {"lr": ..., "weight_decay": ...}}; both keys are optional. Default None: no group has settings
-            of its own.
+        groups: {group: {"lr": ..., "weight_decay": ...}}; both keys are optional. A group is a kind of parameters, the
+            full name of a layer, whose parameters and those of the layers inside it belong to the group, or the full
+            name of a parameter, such as "conv2d1.weight". Of several names, the longest decides. Default None: no group
+            has settings of its own.
 
     Raises:
-        ValueError: a value is out of range, or a group or key is unknown.
+        ValueError: a value is out of range, a key is unknown or, in an update, no parameter belongs to a group.
     """
 
     slots: tuple[str, ...] = ()
@@ -41,7 +45,6 @@ class Optimizer(Described, Portable):
         self.weight_decay = at_least(f"{kind}: weight_decay", weight_decay, 0)
         self.groups = {} if groups is None else groups
         for group, options in self.groups.items():
-            choice(f"{kind}: parameter group", group, GROUPS)
             for key, value in options.items():
                 argument(f"{kind}: group {group!r}", key, ("lr", "weight_decay"), kind="key", error=ValueError)
                 at_least(f"{kind}: {key} of group {group!r}", value, 0)
@@ -54,15 +57,38 @@ class Optimizer(Described, Portable):
     def __getstate__(self):
         return super().__getstate__() | {"_saved": self._saved | self._moments()}
 
-    def rate_of(self, parameter) -> float:
+    def rate_of(self, name: str, parameter) -> float:
         """Return the learning rate of a parameter before the schedule scales it."""
-        own = self.lr if parameter.lr is None else parameter.lr
-        return self.groups.get(parameter.group, {}).get("lr", own)
+        return self._setting("lr", name, parameter, self.lr if parameter.lr is None else parameter.lr)
 
-    def decay_of(self, parameter) -> float:
+    def decay_of(self, name: str, parameter) -> float:
         """Return the weight decay of a parameter."""
         own = self.weight_decay if parameter.group == "weight" else 0.0
-        return self.groups.get(parameter.group, {}).get("weight_decay", own)
+        return self._setting("weight_decay", name, parameter, own)
+
+    def _setting(self, key, name, parameter, own):
+        """Return what the groups say about a parameter, otherwise its own setting."""
+        named = [group for group in self.groups if _belongs(name, group) and key in self.groups[group]]
+        group = max(named, key=len) if named else parameter.group
+        return self.groups.get(group, {}).get(key, own)
+
+    def check_groups(self, names) -> None:
+        """Refuse groups to which no parameter belongs.
+
+        Args:
+            names: full names of all parameters of the network.
+
+        Raises:
+            ValueError: a group is neither a kind nor the name of a layer or parameter.
+        """
+        names = list(names)
+        for group in self.groups:
+            if group not in GROUPS and not any(_belongs(name, group) for name in names):
+                known = dict.fromkeys([*GROUPS, *names, *(name.rpartition(".")[0] for name in names)])
+                raise ValueError(
+                    f"{type(self).__name__}: group {group!r} is neither a kind of parameters ({', '.join(GROUPS)}) nor "
+                    f"the name of a layer or parameter{nearest(group, known)}"
+                )
 
     def step(self, kernels, parameters, factor: float = 1.0) -> None:
         """Update all parameters from their gradients, and limit bounded parameters to their bounds.
@@ -100,7 +126,8 @@ class Optimizer(Described, Portable):
         """Return rates, decays and bounds as the kernels take them; copy them to the device if they changed."""
         bounds = [(-math.inf, math.inf) if p.bounds is None else p.bounds for _, p in parameters]
         lows, highs = zip(*bounds, strict=True)
-        rows = [self.rate_of(p) for _, p in parameters], [self.decay_of(p) for _, p in parameters], lows, highs
+        rates = [self.rate_of(name, p) for name, p in parameters]
+        rows = rates, [self.decay_of(name, p) for name, p in parameters], lows, highs
         if self._settings is None or self._settings[0] != rows:
             self._settings = rows, self._flat.kernels.from_host(np.array(rows), self._flat.value.dtype)
         return self._settings[1]
@@ -126,6 +153,11 @@ class Optimizer(Described, Portable):
         self._flat, self._memory = None, {}
 
 
+def _belongs(name, group):
+    """Return whether a parameter has this name, or is part of the layer of this name."""
+    return name == group or name.startswith(f"{group}.")
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum (docs/method.md, O2, O3).
 
@@ -136,7 +168,7 @@ class SGD(Optimizer):
         weight_decay, groups: see `Optimizer`.
 
     Raises:
-        ValueError: a value is out of range, nesterov is set without momentum, or a group or key is unknown.
+        ValueError: a value is out of range, nesterov is set without momentum, or a key of a group is unknown.
     """
 
     def __init__(
@@ -175,7 +207,7 @@ class Adam(Optimizer):
         weight_decay, groups: see `Optimizer`.
 
     Raises:
-        ValueError: a value is out of range, or a group or key is unknown.
+        ValueError: a value is out of range, or a key of a group is unknown.
     """
 
     slots = ("first", "second")
@@ -216,7 +248,7 @@ class AdamW(Adam):
         groups: see `Optimizer`.
 
     Raises:
-        ValueError: a value is out of range, or a group or key is unknown.
+        ValueError: a value is out of range, or a key of a group is unknown.
     """
 
     decoupled = True

@@ -51,7 +51,7 @@ def draw(seed=0):
 
 def step(net, optimizer, seed):
     z = net.forward(draw(seed), snn.Mode(training=True, store=True, track=True, seed=seed))
-    _, dz = snn.losses.RateCrossEntropy()(net.kernels, z, np.arange(4) % 3, net.dtype)
+    _, dz = snn.losses.RateCrossEntropy()(z, np.arange(4) % 3, net.kernels, dtype=net.dtype)
     net.backward(dz, need_dx=False)
     optimizer.step(net.kernels, net.parameters())
 
@@ -157,13 +157,8 @@ def test_a_trainer_before_and_after_fitting(copied):
     assert third.history == first.history
     assert third.evaluate(dataset()).loss == first.evaluate(dataset()).loss
     for one in (first, third):
-        one._update(*batch(), TRAINING, 1.0)
+        one.fit(dataset(), epochs=1, progress=False)
     assert_equal(first.net, third.net)
-
-
-def batch():
-    x, y = dataset().batch(range(8))
-    return x, y
 
 
 OBJECTS = {
@@ -241,7 +236,7 @@ def test_recordings_in_memory(copied):
 def evaluated(task):
     """Run in another process: return the answer to an input, and the state after the next update."""
     trainer, x = task
-    trainer._update(*batch(), TRAINING, 1.0)
+    trainer.fit(dataset(), epochs=1, progress=False)
     return trainer.net(x), trainer.net.state()
 
 

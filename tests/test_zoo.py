@@ -45,7 +45,7 @@ def test_one_step_of_training_reaches_every_parameter(name):
     x = (np.random.default_rng(0).random(shape) * 2).astype(np.float32)
     z = net.forward(net.admit(x), snn.layers.TRAINING)
     labels = np.arange(z.shape[1]) % 3
-    _, dz = snn.losses.RateCrossEntropy()(net.kernels, z, labels)
+    _, dz = snn.losses.RateCrossEntropy()(z, labels, net.kernels)
     net.backward(dz, need_dx=False)
     weights = [(path, p) for path, p in net.parameters() if p.group == "weight"]
     assert weights and all(np.abs(p.grad).max() > 0 for _, p in weights)

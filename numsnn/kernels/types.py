@@ -205,7 +205,7 @@ class Objective(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """What the parts of a batch count in a loss (L0). Both arrays are of the dtype of the gradient.
+    """What the parts of a batch count in a loss (L9). Both arrays are of the dtype of the gradient.
 
     Attributes:
         steps: ``[T, N]``, the share of every step in the mean over time. A step with the share 0 is left out. For the

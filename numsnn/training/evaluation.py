@@ -45,6 +45,10 @@ class Evaluation:
             )
         return self.metrics["accuracy"]
 
+    def told(self) -> dict[str, float]:
+        """Return loss and metrics by name."""
+        return {"loss": self.loss, **self.metrics}
+
     def __str__(self) -> str:
         """Loss and metrics in one line."""
         parts = [

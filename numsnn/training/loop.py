@@ -61,6 +61,7 @@ class Loop:
         self._shape: tuple[int, ...] | None = None
         self._samples, self._total = 0, 0
         self._sum: Any = None
+        self._checked = False
 
     @property
     def penalty(self) -> float:
@@ -175,6 +176,9 @@ class Loop:
 
     def update(self, factor: float = 1.0) -> None:
         """Update the parameters by the gradients that `clip` left."""
+        if not self._checked:
+            self.optimizer.check_groups(name for name, _ in self.net.parameters())
+            self._checked = True
         self.optimizer.step(self.net.kernels, self.net.trainable(), factor)
 
     # --- keeping ---

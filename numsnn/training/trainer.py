@@ -15,7 +15,6 @@ from ..errors import DeviceMemoryError
 from ..layers import Layer
 from ..losses import Loss, RateCrossEntropy
 from ..metrics import Metric, Readout
-from ..names import choice
 from ..optim import Adam, Optimizer
 from ..schedules import Cosine, Schedule
 from ..validate import at_least, positive, whole
@@ -24,18 +23,19 @@ from .batch_step import BatchStep
 from .best import Best
 from .callbacks import Callback
 from .checks import checked_metrics, checked_truncate, part, writable_folder
-from .evaluation import Evaluation, Tally, evaluate, predict
+from .evaluation import Evaluation, Tally
+from .examiner import Examiner
 from .history import History, MetricsLog
 from .interrupt import DelayedInterrupt
 from .loop import Loop, step_seed
 from .progress import bar_of, say, summary
 from .room import advice
 from .run_state import BEST, LAST, METRICS
-from .source import Kind, as_source, samples_of
+from .source import as_source
 from .widths import widths_of
 
 
-class Trainer:
+class Trainer(Examiner):
     """Trains a network by backpropagation through time with hand-written kernels.
 
     Args:
@@ -325,47 +325,6 @@ class Trainer:
     def widths(self) -> dict[str, float | list[float]]:
         """Return the surrogate width of every neuron layer: a number, or a list if there is one width per channel."""
         return widths_of(self.net)
-
-    # --- using the network ---
-
-    def evaluate(self, data) -> Evaluation:
-        """Return loss, metrics and confusion counts on a dataset, with running statistics and without dropout.
-
-        Args:
-            data: a `numsnn.data.Dataset` or another source of batches; or a tuple (x, y) of arrays, samples first.
-
-        Raises:
-            ValueError: the data hold NaN or inf, or targets that do not fit the loss or the network.
-        """
-        return self._measure(as_source(self.net, self.loss, data, "data"))
-
-    def _measure(self, source):
-        metrics = checked_metrics(self.metrics, self.loss, source.kind)
-        return evaluate(self.net, self.loss, metrics, source.data, self.batch_size, source.kind)
-
-    def predict(self, x, target: str | None = None, per_step: bool | None = None) -> np.ndarray:
-        """Return what the network says about every sample, samples first.
-
-        Args:
-            x: a `numsnn.data.Dataset` or another source of batches, whose targets are not looked at; or samples as in
-                the x of a dataset. An array of whole numbers is multiplied by the scale of the training data, if these
-                were whole numbers, too.
-            target: what is asked for: "class", "labels" or "values". Default None: that of the data of the run, or the
-                first kind that the loss takes.
-            per_step: whether to return a prediction per step. Default None: as in the data of the run, or as the loss
-                has it.
-
-        Returns:
-            classes ``[N]`` (int64), by the loss's rule: largest mean, maximum or first spike; labels ``[N, K]``
-                (uint8); or values ``[N, ...]``. Per step, the second axis is time.
-
-        Raises:
-            ValueError: x is empty, holds NaN or inf, or does not fit the network.
-        """
-        known = self.source.kind if self.source else Kind(self.loss.targets[0], bool(self.loss.per_step))
-        kind = Kind(target or known.target, known.per_step if per_step is None else per_step)
-        choice("Trainer.predict: target", kind.target, self.loss.targets)
-        return predict(self.net, self.loss, samples_of(self.net, x, self.source), self.batch_size, kind)
 
     # --- keeping ---
 

@@ -93,10 +93,10 @@ def test_everything_is_there(tmp_path, run):
         "Versions",
     ]
     history = run["history"]
-    best = max(metrics["test_accuracy"] for metrics in history)
+    best = max(metrics["valid_accuracy"] for metrics in history)
     for text in (
-        f"best test accuracy {100 * best:.2f} %",
-        "last test accuracy",
+        f"best valid accuracy {100 * best:.2f} %",
+        "last valid accuracy",
         "epochs 2",
         "training time",
         "parameters 501",
@@ -145,7 +145,10 @@ def test_only_the_start(tmp_path, run):
 
 
 def test_a_network_without_neurons_or_test_set(tmp_path, run):
-    history = [{**metrics, "test_loss": None, "test_accuracy": None, "widths": {}} for metrics in run["history"]]
+    history = [
+        {key: value for key, value in metrics.items() if not key.startswith("valid")} | {"widths": {}}
+        for metrics in run["history"]
+    ]
     no_neurons = Diagnosis((), run["end"].parameters, 0.5, ())
     changes = {"start": None, "end": no_neurons, "raster": {}, "confusion": None}
     page = Page(report(tmp_path, run, history=history, **changes))
@@ -160,7 +163,7 @@ def test_without_matplotlib_the_numbers_are_still_written(tmp_path, run, monkeyp
     page = Page(report(tmp_path, run))
     assert page.sources == []
     assert page.text.count('No picture: matplotlib is missing; install it with: pip install "numsnn[plot]"') == 6
-    assert "best test accuracy" in page.text
+    assert "best valid accuracy" in page.text
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
 

@@ -90,7 +90,7 @@ def step(name, device, mode=TRAINING, **sizes):
     k = net.kernels
     z = net.forward(k.from_host(x, x.dtype), mode)
     spikes = [k.to_host(layer.output).copy() for layer in net.walk() if isinstance(layer, snn.Neuron)]
-    _, dz = snn.losses.RateCrossEntropy()(k, z, np.arange(shape[1]) % 10)
+    _, dz = snn.losses.RateCrossEntropy()(z, np.arange(shape[1]) % 10, k)
     found = [*spikes, k.to_host(z).copy()]
     found.append(k.to_host(net.backward(dz)).copy())
     return found + [k.to_host(p.grad).copy() for _, p in net.parameters()]

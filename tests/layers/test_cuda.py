@@ -248,7 +248,7 @@ def test_a_copy_on_the_device_goes_on(copied):
 
     def step(one, optimizer):
         z = one.forward(one.kernels.from_host(x, "float64"), TRAINING)
-        one.backward(snn.losses.RateCrossEntropy()(one.kernels, z, y)[1], need_dx=False)
+        one.backward(snn.losses.RateCrossEntropy()(z, y, one.kernels)[1], need_dx=False)
         optimizer.step(one.kernels, one.parameters())
 
     optimizer = AdamW(1e-2)

@@ -45,7 +45,7 @@ class Own:
         x = draw(self.steps) if x is None else x
         mode = snn.Mode(training=True, store=True, track=True, seed=self.steps)
         z = self.net.forward(x, mode)
-        _, dz = snn.losses.RateCrossEntropy()(self.net.kernels, z, np.arange(4) % 3, self.net.dtype)
+        _, dz = snn.losses.RateCrossEntropy()(z, np.arange(4) % 3, self.net.kernels, dtype=self.net.dtype)
         self.net.backward(dz, need_dx=False)
         self.optimizer.step(self.net.kernels, self.net.parameters())
         self.steps += 1

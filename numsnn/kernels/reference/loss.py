@@ -1,6 +1,6 @@
 """Losses on the readout z ``[T, N, K]``: T steps, N samples, K classes. Each function computes loss and gradient.
 
-labels is ``[N]`` int64. shares is a `types.Shares` (L0): the share of every step in means over time, and the factor of
+labels is ``[N]`` int64. shares is a `types.Shares` (L9): the share of every step in means over time, and the factor of
 every sample. The outputs are loss ``[N]``, one loss per sample, whose mean is the loss of the batch, and dz ``[T, N,
 K]``, the gradient of this mean.
 """
@@ -24,12 +24,12 @@ def _cross_entropy(logits, labels, smoothing):
 
 
 def _mean(z, shares, dtype):
-    """L0: the mean over time ``[N, K]``, in which every step counts by its share."""
+    """L9: the mean over time ``[N, K]``, in which every step counts by its share."""
     return (shares.steps[:, :, None] * z.astype(dtype)).sum(0)
 
 
 def _factors(shares):
-    """L0: the factor of every step in the gradient of the batch's mean, ``[T, N, 1]``."""
+    """L9: the factor of every step in the gradient of the batch's mean, ``[T, N, 1]``."""
     return (shares.steps * shares.samples / len(shares.samples))[:, :, None]
 
 

@@ -84,6 +84,7 @@ def zoo():
         (models.densenet_bc(3, CLASSES, STEPS, depth=10, growth=4, dropout=0.1), (8, 8, 3)),
         (models.dvs_gesture_net(CLASSES, 4, 32), (STEPS, 32, 32, 2)),
         (models.shd_net(10, 8, CLASSES), (STEPS, 10)),
+        (models.from_string("4c3-p2-8", (8, 8, 1), CLASSES, steps=1, neuron=snn.ReLU()), (8, 8, 1)),
     ]
     for net, shape in nets:
         _train(net, shape)

@@ -81,6 +81,54 @@ def test_the_mean_readout_approaches_the_output():
     assert "third" in [name for name, _ in spiking.named()]
 
 
+def test_weights_may_follow_weights():
+    net = random_weights(
+        snn.Sequential(*(layer for n in (4, 5) for layer in (snn.Linear(3, n), snn.ReLU(), snn.Linear(n, 3)))).build(
+            (1, 8, 3)
+        )
+    )
+    x = np.random.default_rng(6).random((1, 8, 3), np.float32)
+    mean = snn.convert(net, x, steps=1000, percentile=100)(x[0]).mean(0)
+    np.testing.assert_allclose(mean, net(x)[0], rtol=0, atol=0.01 * np.abs(net(x)).max())
+
+
+def block(kind, relu):
+    """Two convolutions along sequences or over pictures, or two linear layers, with or without a ReLU at the end."""
+    make = {3: lambda: snn.Linear(4, 4), 4: lambda: snn.Conv1d(4, 4, 3, padding="same"), 5: lambda: snn.Conv2d(4, 4, 1)}
+    return [make[kind](), snn.BatchNorm(4), snn.ReLU(), make[kind](), *([snn.ReLU()] if relu else [])]
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("rank", [3, 4, 5])
+def test_paths_side_by_side(rank, relu):
+    """A path of spikes is multiplied by what a spike stands for, so that the paths fit together."""
+    shape = (1, 6, *[3] * (rank - 3), 4)
+    net = random_weights(
+        snn.Sequential(
+            snn.ReLU(),
+            snn.Residual(*block(rank, relu)),
+            snn.ReLU(),
+            snn.Concat(None, snn.Sequential(*block(rank, relu))),
+            *([snn.ReLU()] if relu else []),
+            *([] if rank == 3 else [snn.Flatten()]),
+            snn.Linear(8 * 3 ** (rank - 3), 2),
+        ).build(shape)
+    )
+    x = np.random.default_rng(7).random(shape, np.float32)
+    mean = snn.convert(net, x, percentile=100)(np.repeat(x, 1500, 0)).mean(0)
+    want = net(x)[0]
+    np.testing.assert_allclose(mean, want, rtol=0, atol=0.01 * np.abs(want).max())
+
+
+def test_a_residual_network_of_the_collection():
+    net = snn.models.resnet19(channels=1, classes=3, steps=1, neuron=snn.ReLU(), widths=(4, 6, 8)).build((5, 8, 8, 1))
+    x = np.random.default_rng(8).random((5, 8, 8, 1), np.float32)
+    net.forward(x, snn.Mode(training=True, track=True))
+    want = net(x)[0]
+    mean = snn.convert(net, x, steps=2000, percentile=100)(x).mean(0)
+    np.testing.assert_allclose(mean, want, rtol=0, atol=0.05 * np.abs(want).max())
+
+
 def test_the_network_itself_stays_and_the_new_one_can_be_saved_and_trained():
     net, x = convolutional().to(dtype="float64"), pictures()
     snn.layers.set_route(net, "dense")
@@ -166,7 +214,8 @@ def built(*layers):
 
 X = np.ones((1, 2, 6, 6, 2), np.float32)
 TAKEN = (
-    "convert takes convolutions, Linear, ReLU, sum and average pooling, Flatten, Dropout, and BatchNorm behind weights"
+    "convert takes convolutions, Linear, ReLU, sum and average pooling, Flatten, Dropout, and BatchNorm behind "
+    "weights, also in Sequential, Residual and Concat"
 )
 
 
@@ -191,8 +240,8 @@ TAKEN = (
         ),
         (
             ValueError,
-            lambda: snn.convert(built(snn.Residual(snn.Conv2d(2, 2, 1)), snn.ReLU()), X),
-            f"convert: residual1 (Residual) cannot be converted: {TAKEN}",
+            lambda: snn.convert(built(snn.Residual(snn.Conv2d(2, 2, 1), join="iand"), snn.ReLU()), X),
+            "convert: residual1 (Residual) cannot be converted: the join 'iand' is one of spikes; convert takes 'add'",
         ),
         (
             ValueError,

@@ -57,6 +57,9 @@ GEOMETRIES = {
     "strided": ((64, 32, 32, 128), (3, 3, 128, 256), (2, 2), (1, 1)),
     "shortcut": ((64, 32, 32, 128), (1, 1, 128, 256), (2, 2), (0, 0)),
     "5x5, odd": ((33, 17, 19, 30), (5, 5, 30, 45), (1, 2), (2, 1)),
+    "dilated": ((64, 24, 20, 64), (3, 3, 64, 96), (1, 1), (2, 3), 1, (2, 3)),
+    "dilated and strided": ((33, 17, 19, 30), (3, 2, 30, 45), (2, 3), (1, 2), 1, (4, 3)),
+    "dilated depthwise": ((64, 24, 20, 96), (3, 3, 1, 96), (1, 1), (2, 2), 96, (2, 2)),
 }
 
 
@@ -65,13 +68,15 @@ GEOMETRIES = {
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_convolutions(name, inputs, route):
     """Convolutions of the sizes of real networks, by the library if it is installed and by numsnn's own tiles."""
-    shape, weights, stride, padding = GEOMETRIES[name]
+    shape, weights, *moved = GEOMETRIES[name]
+    geometry = Geometry(*moved)
     rng = np.random.default_rng(1)
     x = (rng.random(shape) < 0.1).astype(inputs) if inputs == np.uint8 else rng.standard_normal(shape, np.float32)
     w, b = rng.standard_normal(weights, np.float32), rng.standard_normal(weights[3], np.float32)
-    sizes = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(shape[1:3], padding, weights, stride, strict=False)]
+    steps = zip(shape[1:3], weights[:2], geometry.stride, geometry.padding, geometry.dilation, strict=True)
+    sizes = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in steps]
     dy = rng.standard_normal((shape[0], *sizes, weights[3]), np.float32)
-    found, geometry = [], Geometry(stride, padding)
+    found = []
     for k, asked in ((twin, route), (cpu, "dense")):
         y, dw, dx = np.empty_like(dy), np.empty_like(w), np.empty(shape, np.float32)
         k.conv2d_forward(x, w, b, geometry, y, None, Way(asked))

@@ -176,7 +176,7 @@ def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride
     for item in range(lo, hi):
         block, tile = item // tiles, item % tiles
         column = block * columns
-        size = min(columns, outputs - column)
+        size, weights = min(columns, outputs - column), block * taps * columns
         for row in range(tile * rows, min(images * out_height, (tile + 1) * rows)):
             image, oy = row // out_height, row % out_height
             for ox in range(out_width):
@@ -193,21 +193,7 @@ def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride
                             first[segments], last[segments] = start[pixel + from_x], start[pixel + to_x]
                             segments += 1
                 at = (row * out_width + ox) * outputs + column
-                sum_rows(
-                    flat,
-                    at,
-                    bias,
-                    column,
-                    table,
-                    block * taps * columns,
-                    size,
-                    index,
-                    value,
-                    base,
-                    first,
-                    last,
-                    segments,
-                )
+                sum_rows(flat, at, bias, column, table, weights, size, index, value, base, first, last, segments)
 
 
 def forward(active, w, b, stride, padding, dilation, y, kept=None):

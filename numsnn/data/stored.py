@@ -183,7 +183,7 @@ class EventArrays(Arrays):
         return int(time[end - 1] if isinstance(time, np.ndarray) else self._read("time", rows)[0])
 
     def _check(self, name, found, first=0):
-        if name == "time":
+        if name == "time" and (found[1:] < found[:-1]).any():
             back = first + 1 + np.flatnonzero(found[1:] < found[:-1])
             wrong = back[~np.isin(back, self.offset)]
             if wrong.size:
@@ -192,7 +192,7 @@ class EventArrays(Arrays):
         if name != "address" or not len(found):
             return
         cells = self.size[0] * self.size[1] * self.polarities
-        if found.max() >= cells or found.min() < 0:
+        if found.max() >= cells or (found.dtype.kind == "i" and found.min() < 0):
             event = first + int(np.argmax((found >= cells) | (found < 0)))
             index = int(np.searchsorted(self.offset, event, side="right")) - 1
             raise FormatError(self._path, 0, f"{self.name}: recording {index} has an event outside the sensor")

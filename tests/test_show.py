@@ -85,7 +85,7 @@ def test_every_event_is_drawn(size):
 @pytest.mark.parametrize(
     ("options", "shown"),
     [
-        ({"y": [0.5, 1, 2, 4]}, ["4 samples of 2x3 float64, 1 values", "targets 0.5 to 4, mean 1.8750"]),
+        ({"y": [0.5, 1, 2, 4]}, ["4 samples of 2x3 float64, 1 value", "targets 0.5 to 4, mean 1.8750"]),
         ({"y": np.eye(4, 2) > 0, "classes": ("up", "down")}, ["  up: 1     down: 1"]),
         (
             {"y": [[0, -1], [1, 1], [1, -1], [0, 0]], "lengths": [1, 2, 2, 2], "weights": [1, 2, 1, 0.5]},

@@ -62,7 +62,7 @@ class Augmented(Samples):
         ValueError: the seed is not such a number, or a change of events comes after a change of frames.
     """
 
-    alike = (*Samples.alike, "sample_shape", "described")
+    alike = (*Samples.alike, "sample_shape", "settings")
 
     def __init__(self, source, changes: Sequence, seed: int = 0) -> None:
         self.source, self.changes, self.seed, self.epoch = source, tuple(changes), whole("Augmented: seed", seed, 0), 0
@@ -87,7 +87,7 @@ class Augmented(Samples):
         raise AttributeError(f"Augmented has no attribute {name!r}")
 
     @property
-    def described(self) -> tuple[str, int, int]:
+    def settings(self) -> tuple[str, int, int]:
         """Changes, seed and epoch."""
         return repr(self.changes), self.seed, self.epoch
 

@@ -102,14 +102,15 @@ def by_order(n: int, columns: Columns) -> dict[str, int]:
 
 
 def taken(array: Any, columns: Columns) -> dict[str, np.ndarray]:
-    """Return x, y, t and perhaps p of a structured array, a mapping of names to arrays, or an array ``[N, C]``.
+    """Return x, y, t and perhaps p of a structured array, a mapping of names to arrays, a DataFrame of pandas, or an
+    array ``[N, C]``.
 
     Raises:
         ValueError: the columns cannot be told from each other.
     """
     if isinstance(array, Mapping):
         return {letter: np.asarray(array[name]) for letter, name in by_name(array, columns).items()}
-    found = np.asarray(array)
+    found = np.asarray(array.to_records(index=False) if hasattr(array, "to_records") else array)  # a table of pandas
     if found.dtype.names:
         if found.ndim != 1:
             raise ValueError(f"a structured array of events must be [N]; found shape {found.shape}")

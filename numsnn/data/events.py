@@ -80,7 +80,8 @@ class Events:
         """Make Events of an array or mapping with columns of any real dtype.
 
         Args:
-            array: a structured array ``[N]``, a mapping of names to arrays ``[N]``, or an array ``[N, C]``.
+            array: a structured array ``[N]``, a mapping of names to arrays ``[N]``, a DataFrame of pandas, or an array
+                ``[N, C]``.
             size: (height, width) of the sensor. Default: the smallest size that contains all events.
             columns, unit: as for `numsnn.data.formats.read_events`.
 

@@ -195,7 +195,8 @@ class Samples:
     def _described(self) -> str:
         """Return what a repr says about the targets."""
         what = {"class": f"{self.n_classes} classes", "labels": f"{self.n_outputs} labels"}
-        text = what.get(self.target, f"{'x'.join(map(str, self.target_shape))} values")
+        shape = "x".join(map(str, self.target_shape))
+        text = what.get(self.target, "1 value" if self.n_outputs == 1 else f"{shape} values")
         return f"{text} per step" if self.per_step else text
 
     def _batch(self, x: np.ndarray, rows: np.ndarray) -> Batch:

@@ -131,6 +131,10 @@ def _header(file, path):
         good = good and all(key in about for key in ("name", "source", "scale", "polarities"))
         about["target"], about["per_step"] = about.get("target", "class"), bool(about.get("per_step", False))
         good = good and about["target"] in TARGETS
+        about["scale"] = positive("scale", float(about["scale"]))
+        if about["kind"] == "events":
+            about["size"] = checked_size(about["size"], "size")
+            good = good and about["polarities"] in (1, 2)
     except (KeyError, ValueError, TypeError) as error:
         raise FormatError(path, 0, f"the attributes of the store are damaged: {error!r}") from error
     if not good:

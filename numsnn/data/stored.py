@@ -120,6 +120,11 @@ class SampleArrays(Arrays):
             raise FormatError(path, 0, f"{group.name}/x must be [N, ...] real numbers; found {x.shape} {x.dtype}")
         self.sample_shape, self.dtype = tuple(x.shape[1:]), x.dtype
 
+    def _check(self, name, found, first=0):
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            place = tuple(np.argwhere(~np.isfinite(found))[0])
+            raise FormatError(self._path, 0, f"{self.name}: sample {first + place[0]} holds {found[place]!s}")
+
     def __len__(self) -> int:
         """Number of samples."""
         return len(self._arrays["x"])
@@ -148,6 +153,10 @@ class EventArrays(Arrays):
         self.size, self.polarities = tuple(about["size"]), int(about["polarities"])
         self.offset, self.start = _found(group, "offset", path)[()], _found(group, "start", path)[()]
         total = len(self._arrays["address"])
+        columns = (self.offset, self.start, *self._arrays.values())
+        if any(column.dtype.kind not in "iu" or column.ndim != 1 for column in columns):
+            raise FormatError(path, 0, f"{group.name}: address, time, offset and start must hold [N] whole numbers")
+        self.offset = self.offset.astype(np.int64)  # differences of numbers without a sign are never negative
         good = len(self.offset) == len(self.start) + 1 and len(self._arrays["time"]) == total
         if not good or self.offset[0] != 0 or self.offset[-1] != total or (np.diff(self.offset) < 0).any():
             raise FormatError(path, 0, f"{group.name}: offsets and events do not belong together")
@@ -174,11 +183,17 @@ class EventArrays(Arrays):
         return int(time[end - 1] if isinstance(time, np.ndarray) else self._read("time", rows)[0])
 
     def _check(self, name, found, first=0):
+        if name == "time" and (found[1:] < found[:-1]).any():
+            back = first + 1 + np.flatnonzero(found[1:] < found[:-1])
+            wrong = back[~np.isin(back, self.offset)]
+            if wrong.size:
+                index = int(np.searchsorted(self.offset, wrong[0], side="right")) - 1
+                raise FormatError(self._path, 0, f"{self.name}: recording {index} has times that are not sorted")
         if name != "address" or not len(found):
             return
         cells = self.size[0] * self.size[1] * self.polarities
-        if found.max() >= cells:
-            event = first + int(np.argmax(found >= cells))
+        if found.max() >= cells or (found.dtype.kind == "i" and found.min() < 0):
+            event = first + int(np.argmax((found >= cells) | (found < 0)))
             index = int(np.searchsorted(self.offset, event, side="right")) - 1
             raise FormatError(self._path, 0, f"{self.name}: recording {index} has an event outside the sensor")
 

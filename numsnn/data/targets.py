@@ -41,7 +41,12 @@ def real_array(value: ArrayLike, what: str, owner: str) -> np.ndarray:
         hint = "For sequences of different length: Dataset.padded(x, y)"
         raise ValueError(f"{owner}: {what} must be an array; got nested lists of unequal lengths. {hint}")
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{owner}: {what} must hold real numbers; got dtype {array.dtype}")
+        hint = (
+            ". For names of classes: classes, y = np.unique(y, return_inverse=True)" if array.dtype.kind in "US" else ""
+        )
+        raise ValueError(
+            f"{owner}: {what} must hold real numbers; got dtype {array.dtype}{hint if what == 'y' else ''}"
+        )
     return array
 
 

@@ -179,7 +179,7 @@ def test_a_number_beyond_float32_would_be_inf_in_a_batch():
             r"y must be \[N\], one class per sample; got shape \(6, 6\)\. For several .*y\.argmax\(1\)",
         ),
         (np.zeros((6, 1), int), r"y must be \[N\], one class per sample; got shape \(6, 1\).* y\[:, 0\]$"),
-        (list("abcabc"), "y must hold real numbers; got dtype <U1"),
+        (list("abcabc"), r"y must hold real numbers; got dtype <U1\. For names of classes: classes, y = np\.unique"),
         ([0, 1, 2, 0, 1, None], "y must hold real numbers; got dtype object"),
     ],
 )

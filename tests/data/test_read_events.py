@@ -95,6 +95,15 @@ def test_without_polarity():
         assert events.polarities == 1 and not events.p.any() and events.t.tolist() == T.tolist()
 
 
+def test_tables_of_pandas():
+    class Table:
+        def to_records(self, index):
+            assert index is False
+            return structured("x", "y", "timestamp", "polarity").view(np.recarray)
+
+    assert rows(Events.from_array(Table())) == EVENTS
+
+
 def test_rounding_and_signs():
     events = Events.from_array({"x": [0] * 4, "y": [0] * 4, "t": [-1e-6, 0.0, 1.4e-6, 1.6e-6]}, unit="s")
     assert events.t.tolist() == [-1, 0, 1, 2]

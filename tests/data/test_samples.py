@@ -223,7 +223,7 @@ def test_joins_of_frames_need_the_same_options():
     with pytest.raises(ValueError, match=r"need the same options; argument 1 has \{.*'by': 'events'"):
         concat(recordings().frames(4), recordings().frames(4, by="events"))
     changes = [augment.RandomFlipLR()]
-    with pytest.raises(ValueError, match="need the same described; argument 1 has"):
+    with pytest.raises(ValueError, match="need the same settings; argument 1 has"):
         concat(Augmented(pictures(), changes), Augmented(pictures(), changes, seed=1))
 
 

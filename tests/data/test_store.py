@@ -171,6 +171,12 @@ def test_flipped_bits(memory, tmp_path):
         assert read_all(path, memory) is None
 
 
+def replace(file, name, change):
+    values = change(file[name][()])
+    del file[name]
+    file[name] = values
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -179,6 +185,11 @@ def test_flipped_bits(memory, tmp_path):
         (lambda file: file.__delitem__("train/time"), "no array /train/time"),
         (lambda file: file.__delitem__("train/offset"), "no array /train/offset"),
         (lambda file: file["train/offset"].__setitem__(1, 10**9), "do not belong together"),
+        (lambda file: file.attrs.__setitem__("scale", np.nan), "attributes of the store are damaged"),
+        (lambda file: file.attrs.__setitem__("size", [0, 10]), "attributes of the store are damaged"),
+        (lambda file: file.attrs.__setitem__("polarities", 3), "attributes of the store are damaged"),
+        (lambda file: replace(file, "train/offset", lambda x: x + 0.5), r"/train: address, .* must hold \[N\] whole"),
+        (lambda file: replace(file, "train/offset", lambda x: x[::-1].astype(np.uint64)), "do not belong together"),
         (lambda file: file["train/y"].__setitem__(0, 3), r"/train/y: labels must be in 0\.\.2"),
         (lambda file: (file.__delitem__("train"), file.__delitem__("test")), "none of the parts train, valid, test"),
     ],
@@ -188,6 +199,25 @@ def test_spoiled_stores(spoil, message, tmp_path):
         spoil(file)
     with pytest.raises(FormatError, match=message):
         data.open(tmp_path / "events.h5")
+
+
+@pytest.mark.parametrize("memory", [IN_MEMORY, FROM_FILE])
+def test_times_that_are_not_sorted(memory, tmp_path):
+    with h5py.File(write_recordings(tmp_path / "events.h5"), "r+") as file:
+        first = int(file["train/offset"][4])
+        file["train/time"][first + 7] = 0
+    train = data.open(tmp_path / "events.h5", memory).train
+    with pytest.raises(FormatError, match="recording 4 has times that are not sorted"):
+        train.frames(4).batch([4])
+
+
+@pytest.mark.parametrize("memory", [IN_MEMORY, FROM_FILE])
+def test_samples_that_are_not_finite(memory, tmp_path):
+    data.save(tmp_path / "a.h5", train=Dataset(np.ones((9, 3)), [0, 1, 2] * 3))
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["train/x"][5, 1] = np.nan
+    with pytest.raises(FormatError, match="data train: sample 5 holds nan"):
+        data.open(tmp_path / "a.h5", memory).train.batch([4, 5])
 
 
 def test_an_event_outside_the_sensor(tmp_path):

@@ -1,12 +1,25 @@
-"""Progress bars."""
+"""Progress bars, in terminals and notebooks."""
 
-from tqdm import tqdm
+import sys
+import warnings
 
 from ..metrics import Metric
 from .evaluation import Tally
 
 
-def bar_of(title: str, done: int, total: int, shown: bool) -> tqdm:
+def _tqdm():
+    """Return the class of the bars, and the file that they are written to; None stands for stderr."""
+    from tqdm import TqdmWarning, tqdm
+
+    if "ipykernel" not in sys.modules:
+        return tqdm, None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)  # without ipywidgets, the bar is text
+        from tqdm.auto import tqdm as bar
+    return bar, sys.stdout  # notebooks show stderr on a red background
+
+
+def bar_of(title: str, done: int, total: int, shown: bool):
     """Return the progress bar of an epoch; without `shown` it shows nothing.
 
     Args:
@@ -14,12 +27,13 @@ def bar_of(title: str, done: int, total: int, shown: bool) -> tqdm:
         done, total: number of batches that are done, and of all.
         shown: whether to show the bar.
     """
-    return tqdm(total=total, initial=done, desc=title, unit="batch", disable=not shown)
+    bar, file = _tqdm()
+    return bar(total=total, initial=done, desc=title, unit="batch", file=file, disable=not shown)
 
 
 def say(text: str) -> None:
     """Show a line of text without disturbing a bar."""
-    tqdm.write(text)
+    _tqdm()[0].write(text)
 
 
 def summary(running: dict, metrics: tuple[Metric, ...]) -> str:

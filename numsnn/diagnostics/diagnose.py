@@ -17,7 +17,7 @@ from ..psg import FAMILIES
 from ..validate import flag
 from .copies import built_copy, loss_of
 from .hints import hints_of
-from .text import report_html, report_text
+from .text import percent, report_html, report_text
 
 BINS = 60
 """Number of bins in a layer's histogram of potentials."""
@@ -26,7 +26,7 @@ TAIL = 1e-3
 """Share of the potentials that the histogram leaves out at each end, so that outliers do not narrow the rest."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerRow:
     """What one neuron layer did. None stands for a number that is not finite.
 
@@ -81,6 +81,10 @@ class LayerRow:
     def undesired_share(self) -> float:
         """Share of undesired potentials over all steps."""
         return sum(self.undesired) / self.steps
+
+    def __repr__(self):
+        shares = {"rate": self.rate, "silent": self.silent, "undesired": self.undesired_share}
+        return f"LayerRow({self.name}: {', '.join(f'{what} {percent(share)}' for what, share in shares.items())})"
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ class Recording(Mapping[str, LayerRecord]):
         """
         choice("Recording: what", what, dict.fromkeys(key for layer in self.values() for key in layer))
         if whole("Recording: sample", sample, 0) >= self.samples:
-            raise IndexError(f"Recording: sample must be less than {self.samples}; got {sample}")
+            raise IndexError(f"Recording: sample must be less than {self.samples}, the samples of x; got {sample}")
         found = {name: layer[what] for name, layer in self.items() if what in layer}
         return {name: np.ascontiguousarray(array[:, sample].reshape(len(array), -1)) for name, array in found.items()}
 

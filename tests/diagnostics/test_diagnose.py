@@ -383,6 +383,8 @@ def test_an_interactive_session_shows_one_line_and_a_notebook_tables():
     net, x, y = picture_net()
     report = diagnose(net, x, y)
     assert repr(report) == f"Diagnosis(4 neuron layers, loss {report.loss:.4g}, {len(report.hints)} hints)"
+    row = report.layers[1]
+    assert repr(row).startswith(f"LayerRow(lif1: rate {100 * row.rate:.1f} %, silent ") and len(repr(row)) < 80
     page = report._repr_html_()
     assert page.count("<table>") == 3 and page.count("<tr>") == 3 + 4 + len(report.parameters) + len(report.products)
     assert all(f"<p>{hint}" in page for hint in (f"loss {report.loss:.4g}", *(h.split("<")[0] for h in report.hints)))

@@ -125,7 +125,7 @@ def test_names_of_what_was_not_recorded():
         rec["frist"]
     with pytest.raises(AttributeError, match=r"first \(LIF\): 'v' was not recorded, only 's'"):
         _ = rec["first"].v
-    with pytest.raises(IndexError, match="Recording: sample must be less than 3; got 3"):
+    with pytest.raises(IndexError, match="Recording: sample must be less than 3, the samples of x; got 3"):
         rec.of_sample("s", 3)
     with pytest.raises(ValueError, match="Recording: what must be one of 's'; got 'v'"):
         rec.of_sample("v")

@@ -82,7 +82,8 @@ class CustomNeuron(Neuron):
     Args:
         learn: names of the values that are learned, with one number per layer, or a mapping from names to "layer" or
             "channel". Default None: the declaration says what is learned.
-        options: start values of declared values, by name; and the arguments of `Neuron`, except ``refractory``.
+        options: start values of declared values, by name; and the arguments of `Neuron`, except ``refractory`` and a
+            delayed reset.
 
     Parameters, if they are learned: for every value k, log_k ("positive"), logit_k ("unit") or k ("free"); and
     log_threshold and log_width. Each is ``[1]`` or ``[C]``. Whatever a value means, its group (`numsnn.Parameter`) is
@@ -132,7 +133,7 @@ class CustomNeuron(Neuron):
             declared[name].check(f"{kind}: {name}", start, self.learned[name])
             setattr(self, name, start)
             self._starts[name] = np.asarray(start, np.float64)
-        self.check_record()
+        self.check_options()
 
     def rule(self):
         cls = type(self)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Unpack
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from ..kernels import rules
+from ..names import choice
+from . import initial
 from .base import Layer
 from .neuron import LEAK_BOUNDS, Neuron
 from .neuron_arguments import (
@@ -22,6 +25,7 @@ from .neuron_arguments import (
     tau_of,
 )
 from .parameter import ConstrainedValue
+from .recorded import Recorded
 from .shapes import need_features
 
 
@@ -86,7 +90,7 @@ class LIF(_Leaky):
         self.tau, self.beta, self.decay_input, self.learn_tau, self._starts["leak"] = leak_of(
             type(self).__name__, tau, beta, decay_input, learn_tau
         )
-        self.check_record()
+        self.check_options()
 
 
 class IF(_Leaky):
@@ -100,7 +104,7 @@ class IF(_Leaky):
     def __init__(self, **options: Unpack[NeuronOptions]):
         super().__init__(**options)
         self._starts["leak"] = np.ones(())
-        self.check_record()
+        self.check_options()
 
 
 class PLIF(LIF):
@@ -259,11 +263,13 @@ class RecurrentCubaLIF(CubaLIF):
 
 
 class _Integrated(NamedTuple):
-    """What a pass keeps: its input, the potentials, and the state that it started from (None: from rest)."""
+    """What a pass keeps: its input, the potentials, the state that it started from (None: from rest), and whether this
+    was the initial potential."""
 
     x: np.ndarray
     u: np.ndarray
     start: np.ndarray | None
+    begins: bool
 
 
 class LI(Layer):
@@ -280,8 +286,13 @@ class LI(Layer):
         learn_tau: False (default), True or "layer" (one beta per layer), or "channel" (one beta per channel). The logit
             of beta is trained.
         name: shown in reports and errors. Default: the class's name and a number.
+        v_init: potential before the first step of a sequence; one number, or one number per channel. Default 0.
+        learn_v_init: False (default), True or "layer" (one initial potential per layer), or "channel" (one per
+            channel).
+        record: "u" or "v", which name the same potential here, to copy the output of every pass into ``recorded`` as a
+            NumPy array. Default: nothing.
 
-    Parameter, if it is learned: logit_beta, ``[1]`` or ``[C]``.
+    Parameters, if they are learned: logit_beta and v_init, each ``[1]`` or ``[C]``.
 
     Raises:
         ValueError: tau and beta are given together, or a value is out of range.
@@ -289,6 +300,7 @@ class LI(Layer):
     """
 
     carries = True
+    transient = Layer.transient | {"recorded": Recorded}
 
     def __init__(
         self,
@@ -297,38 +309,53 @@ class LI(Layer):
         decay_input: bool = False,
         learn_tau: Learned = False,
         name: str | None = None,
+        v_init: Numbers = 0.0,
+        learn_v_init: Learned = False,
+        record: str | Sequence[str] = (),
     ):
         super().__init__(name)
+        self.v_init, self.learn_v_init = initial.arguments("LI", v_init, learn_v_init)
+        self.record = (record,) if isinstance(record, str) else tuple(record)
+        for key in self.record:
+            choice("LI: record", key, ("u", "v"))
+        self.recorded: dict[str, np.ndarray] = Recorded()
+        self.initial: Any = None
         self.tau, self.beta, self.decay_input, self.learn_tau, self._leak = leak_of(
             "LI", tau, beta, decay_input, learn_tau
         )
 
     def infer(self, shape):
-        need_features(self, shape, (3, 4, 5), {"leak": self._leak})
+        need_features(self, shape, (3, 4, 5), {"leak": self._leak, "v_init": np.asarray(self.v_init)})
         return shape
 
     def create(self, shape, rng):
         self.leak = ConstrainedValue(
             "beta", "leak", self._leak, "unit", self.learn_tau, shape[-1], self.kernels, self.dtype, bounds=LEAK_BOUNDS
         )
-        if self.leak.parameter is not None:
-            self.add_parameter(self.leak.parameter)
+        self.initial = initial.potential(self, shape[-1])
+        self.constrained = [self.leak] if self.initial is None else [self.leak, self.initial]
+        for value in self.constrained:
+            if value.parameter is not None:
+                self.add_parameter(value.parameter)
 
     def compute(self, x, mode):
         shape = x.shape[0], -1, x.shape[-1]
         u = self.buffer("u", x.shape)
-        state = self.carried_state(mode, u.reshape(shape).shape[1:], x.shape[0])[0]
+        for value in self.constrained:
+            value.refresh()
+        state, _, begins = initial.state(self, mode, u.reshape(shape).shape[1:], x.shape[0])
         start = self.keep_start(state, mode)
-        self.kernels.integrator_forward(
-            x.reshape(shape), self.leak.refresh(), self.decay_input, u.reshape(shape), state
-        )
-        self.kept = _Integrated(x, u, start) if mode.store else None
+        self.kernels.integrator_forward(x.reshape(shape), self.leak.natural, self.decay_input, u.reshape(shape), state)
+        self.kept = _Integrated(x, u, start, begins) if mode.store else None
+        if self.record:
+            self.recorded = Recorded(dict.fromkeys(self.record, self.kernels.to_host(u)))
         return u
 
     def propagate(self, dy, need_dx):
-        x, u, start = self.kept
+        x, u, start, begins = self.kept
         shape = x.shape[0], -1, x.shape[-1]
         dx = self.gradient(x.shape)
+        dstart = initial.gradient_array(self, begins, u.reshape(shape).shape[1:])
         self.kernels.integrator_backward(
             dy.reshape(shape),
             x.reshape(shape),
@@ -338,11 +365,15 @@ class LI(Layer):
             dx.reshape(shape),
             self.leak.gradient if self.learn_tau else None,
             start,
+            dstart,
         )
-        self.leak.collect()
+        initial.sum_gradient(self, dstart)
+        for value in self.constrained:
+            value.collect()
         return dx
 
     def move(self, kernels, dtype):
         if self.built:
-            self.leak.move(kernels, self.kernels, dtype)
+            for value in self.constrained:
+                value.move(kernels, self.kernels, dtype)
         super().move(kernels, dtype)

@@ -90,7 +90,8 @@ def forward_kernel(dtype, list_most, cdf, reset, decay_input, synapse, adaptive,
     `cuda.recurrent`.
     """
     fires = eq.CDF["rectangle"] if cdf is None else cdf
-    flags = cdf is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
+    kind = reset in ("soft", "delayed"), reset == "delayed", reset == "hard"
+    flags = cdf is not None, *kind, decay_input, synapse, adaptive, refractory
 
     @kernel
     def recurrent_forward_lateral(
@@ -163,16 +164,28 @@ def forward_kernel(dtype, list_most, cdf, reset, decay_input, synapse, adaptive,
 
 @cache
 def backward_kernel(
-    dtype, list_most, density, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, carry, learned
+    dtype,
+    list_most,
+    density,
+    reset,
+    detach_reset,
+    decay_input,
+    synapse,
+    adaptive,
+    refractory,
+    direct,
+    carry,
+    leave,
+    learned,
 ):
     """The backward kernel of one kind of neuron with lateral weights.
 
     list_most is the number of neurons that are listed at a time. The other arguments are those of the backward kernel
     in `cuda.recurrent`.
     """
-    soft, hard = reset == "soft", reset == "hard"
-    there = soft, hard, synapse, adaptive, refractory, carry
-    flags = soft, hard, not detach_reset, decay_input, synapse, adaptive, direct
+    kind = reset in ("soft", "delayed"), reset == "delayed", reset == "hard"
+    there = *kind, synapse, adaptive, refractory, carry
+    flags = *kind, not detach_reset, decay_input, synapse, adaptive, direct
     wanted, add_changes = sum(learned), adder(learned, dtype)
 
     @kernel
@@ -196,6 +209,7 @@ def backward_kernel(
         p_slope,
         di,
         start,
+        dstart,
         state,
         partial_sums,
         steps,
@@ -243,7 +257,15 @@ def backward_kernel(
                         p_slope[c],
                     )
                     now, before = step_before(
-                        (u, s, j, a, held), start, at + c, row + c, stride, t, theta[c], kappa[c], v_reset, there
+                        (u, s, j, a, held),
+                        start,
+                        at + c,
+                        row + c,
+                        stride,
+                        t,
+                        (beta[c], theta[c], kappa[c]),
+                        v_reset,
+                        there,
                     )
                     slopes = state[0, block, c], state[1, block, c], state[2, block, c]
                     di[at + c], slopes, changes = extended_step_back(
@@ -252,6 +274,9 @@ def backward_kernel(
                     state[0, block, c], state[1, block, c], state[2, block, c] = slopes
                     add_changes(partial_sums, block * channels + c, apart, changes)
                 cuda.syncthreads()
+            if leave:
+                for c in range(thread, channels, threads):
+                    dstart[m * channels + c] = state[0, block, c]
 
     return recurrent_backward_lateral
 

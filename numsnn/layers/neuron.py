@@ -17,6 +17,7 @@ from ..validate import flag, whole
 from . import initial
 from .base import Layer
 from .neuron_arguments import Learned, Numbers, Resets, check_delayed, check_reset, granularity, resets_hard
+from .neuron_docs import complete
 from .neuron_run import ByRule, Extended, Trace
 from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
@@ -81,6 +82,7 @@ class Neuron(Layer):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        complete(cls)
         unused = [name for name in ("step", "step_back", "charge", "fire", "density", "cdf") if name in vars(cls)]
         if unused and not cls.takes_steps:
             raise TypeError(

@@ -50,14 +50,14 @@ class _Leaky(Neuron):
 
 
 class LIF(_Leaky):
-    """Leaky integrate-and-fire neurons, one neuron per feature. One pass computes all T steps and starts from rest.
+    """Leaky integrate-and-fire neurons, one neuron per feature. One pass computes all T steps and starts from v_init.
 
         charge   u[t] = beta v[t-1] + i[t] - d[t]        beta = 1 - 1/tau, d = PDA correction
         fire     s[t] = H(u[t] - v_threshold)
         reset    v[t] = u[t] - s[t] (u[t] - v_reset)     hard;  v[t] = u[t] - s[t] v_threshold  soft
 
     The input is ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]``; the output holds spikes (uint8) of the same
-    shape. Source: docs/method.md, N1, N2, N3, N4.
+    shape. Source: docs/method.md, N1, N2, N3, N4, N18, N21.
 
     Args:
         tau: time constant in steps, at least 1; one number, or one number per channel. Default 2.
@@ -66,11 +66,10 @@ class LIF(_Leaky):
         decay_input: whether to scale the input current by 1/tau, as SpikingJelly does by default. Default False.
         learn_tau: False (default), True or "layer" (one time constant per layer), or "channel" (one time constant per
             channel). The logit of beta is trained, so that beta stays between 0 and 1.
-        options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record and name, see
-            `Neuron`.
+        options: the arguments of `Neuron`.
 
-    Parameters, if they are learned: logit_beta, log_threshold and log_width, each ``[1]`` or ``[C]``. Statistics, with
-    PDA: correction ``[T, C]``, target ``[2, C]``, batches ``[1]``.
+    Parameters, if they are learned: logit_beta, log_threshold, log_width and v_init, each ``[1]`` or ``[C]``.
+    Statistics, with PDA: correction ``[T, C]``, target ``[2, C]``, batches ``[1]``.
 
     Raises:
         ValueError: tau and beta are given together, tau is below 1, beta is outside [0, 1], or a learned beta starts at
@@ -97,8 +96,7 @@ class IF(_Leaky):
     """Integrate-and-fire neurons: `LIF` without a leak (beta = 1). Shapes and errors are those of `LIF`.
 
     Args:
-        options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record and name, see
-            `Neuron`.
+        options: the arguments of `Neuron`.
     """
 
     def __init__(self, **options: Unpack[NeuronOptions]):
@@ -250,14 +248,22 @@ class RecurrentLIF(LIF):
 
 class RecurrentALIF(ALIF):
     """`ALIF` with the dense lateral weights of `RecurrentLIF`: the neuron of LSNNs (Bellec et al. 2018,
-    arXiv:1803.09574). The input must be ``[T, N, C]``; the arguments are those of `ALIF`."""
+    arXiv:1803.09574). The input must be ``[T, N, C]``.
+
+    Args:
+        options: as for `ALIF`.
+    """
 
     recurrent = True
 
 
 class RecurrentCubaLIF(CubaLIF):
-    """`CubaLIF` with dense lateral weights, which act on the synaptic current. The input must be ``[T, N, C]``; the
-    arguments are those of `CubaLIF`, and the lateral weights are those of `RecurrentLIF`."""
+    """`CubaLIF` with dense lateral weights, which act on the synaptic current. The input must be ``[T, N, C]``, and the
+    lateral weights are those of `RecurrentLIF`.
+
+    Args:
+        options: as for `CubaLIF`.
+    """
 
     recurrent = True
 
@@ -273,7 +279,7 @@ class _Integrated(NamedTuple):
 
 
 class LI(Layer):
-    """Leaky integrator: u[t] = beta u[t-1] + i[t], a readout that does not spike.
+    """Leaky integrator: u[t] = beta u[t-1] + i[t], a readout that does not spike; u[0] is v_init.
 
     The input is ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]``; the output holds the potentials u, of the same
     shape.

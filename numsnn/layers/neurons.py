@@ -55,6 +55,7 @@ class LIF(_Leaky):
         charge   u[t] = beta v[t-1] + i[t] - d[t]        beta = 1 - 1/tau, d = PDA correction
         fire     s[t] = H(u[t] - v_threshold)
         reset    v[t] = u[t] - s[t] (u[t] - v_reset)     hard;  v[t] = u[t] - s[t] v_threshold  soft
+                 v[t] = u[t] - s[t] v_threshold / beta   delayed
 
     The input is ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]``; the output holds spikes (uint8) of the same
     shape. Source: docs/method.md, N1, N2, N3, N4, N18, N21.
@@ -132,7 +133,7 @@ class ALIF(LIF):
 
         a[t] = rho a[t-1] + (1 - rho) s[t]        theta[t] = v_threshold + strength a[t-1]
 
-    A soft reset subtracts theta[t]. Shapes are those of `LIF`.
+    A soft or delayed reset subtracts theta[t]. Shapes are those of `LIF`.
 
     Args:
         tau_adaptation: time constant of a in steps, rho = 1 - 1/tau_adaptation; one number, or one number per channel.

@@ -184,7 +184,7 @@ def test_errors_are_one_line(arguments, message, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('[model]\nreset = "never"', "model.reset must be one of 'hard', 'soft', 'none'; got 'never'"),
+        ('[model]\nreset = "never"', "model.reset must be one of 'hard', 'soft', 'delayed', 'none'; got 'never'"),
         ('[model]\nneuron = "lfi"', "model.neuron must be one of 'if', 'lif', 'plif', 'alif', 'cubalif'; got 'lfi'"),
         ("[model]\ntau = 0.5", "tau must be at least 1 (steps); got 0.5"),
         ("[model]\nv_threshold = -1", "v_threshold must be positive; got -1"),

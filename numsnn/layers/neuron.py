@@ -12,7 +12,7 @@ from ..kernels.rules import Rule
 from ..kernels.types import Firing, Moments, Reset
 from ..pda import PDA, ShiftTracker
 from ..psg import FAMILIES, PSG, Surrogate
-from ..validate import flag, whole
+from ..validate import flag, truth, whole
 from . import observe
 from .base import Layer
 from .neuron_arguments import Learned, Numbers, granularity, numbers
@@ -104,9 +104,11 @@ class Neuron(Layer):
         self.surrogate = PSG() if surrogate is None else surrogate
         if not isinstance(self.surrogate, Surrogate):
             raise ValueError(f"{kind}: surrogate must be a Surrogate, a PSG or a family's name; got {surrogate!r}")
-        self.pda = PDA() if pda is True else (pda or None)
-        if self.pda is not None and not isinstance(self.pda, PDA):
+        if truth(pda):
+            pda = PDA() if pda else None
+        if pda is not None and not isinstance(pda, PDA):
             raise ValueError(f"{kind}: pda must be a PDA, True, False or None; got {pda!r}")
+        self.pda = pda
         self.record = (record,) if isinstance(record, str) else tuple(record)
         self.recorded: dict[str, np.ndarray] = {}
         self.tracker: Any = None

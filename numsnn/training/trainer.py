@@ -17,7 +17,7 @@ from ..losses import Loss, RateCrossEntropy
 from ..metrics import Metric, Readout
 from ..optim import Adam, Optimizer
 from ..schedules import Cosine, Schedule
-from ..validate import at_least, positive, whole
+from ..validate import at_least, positive, truth, whole
 from . import run_state
 from .batch_step import BatchStep
 from .best import Best
@@ -204,7 +204,7 @@ class Trainer(Examiner):
             FileExistsError: the folder already holds a run and resume is False.
             CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
-        whole("Trainer.fit: epochs", epochs)
+        epochs = whole("Trainer.fit: epochs", epochs)
         self.source = train = as_source(self.net, self.loss, train, "train")
         if not self.net.built:
             batch = Batch.of(train.data.batch(np.arange(min(self.batch_size, len(train.data)))))
@@ -280,7 +280,7 @@ class Trainer(Examiner):
         self._log.append(metrics)
         if self.out is not None:
             self.save(self.out / LAST)
-        return any(isinstance(end, bool | np.bool_) and end for end in ends)
+        return any(truth(end) and end for end in ends)
 
     def _validate(self, valid):
         """Evaluate the validation data, keep the network if it is the best one so far, and return the metrics."""

@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from math import prod
+from numbers import Integral
 
 import numpy as np
 
@@ -63,10 +64,10 @@ def set_num_threads(n: int) -> None:
         ValueError: n is not a positive whole number.
     """
     global _threads, _pool
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
         raise ValueError(f"set_num_threads: n must be a positive whole number; got {n!r}")
     with _pool_lock:
-        _threads, _pool = n, None
+        _threads, _pool = int(n), None
 
 
 class _Local(threading.local):

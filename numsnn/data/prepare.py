@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from ..files import write_file
+from ..tables import escape_unknown_characters
 from .events import Events
 from .recordings import pack
 from .store import FORMAT, open_store, writing
@@ -156,6 +157,7 @@ def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | 
         the exit status: 0 when the store is written, 2 after an error (printed in one line), 130 after Ctrl-C (the same
             command then continues the run).
     """
+    escape_unknown_characters()
     title, _, rest = description.strip().partition("\n")
     parser = argparse.ArgumentParser(
         description=title, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter

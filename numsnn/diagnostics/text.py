@@ -56,8 +56,8 @@ def product_table(diagnosis) -> list[list[str]]:
 
 
 def report_text(diagnosis) -> str:
-    """Return tables and hints of a `Diagnosis`, for a terminal."""
-    parts = [text_tables([table]) for table in _tables(diagnosis)]
+    """Return tables and hints of a `Diagnosis`, for a terminal, in characters that every terminal has."""
+    parts = [text_tables([table]).replace("±", "+-") for table in _tables(diagnosis)]
     if diagnosis.loss is not None:
         parts.append(f"loss {diagnosis.loss:.4g}")
     parts.append("\n".join(f"- {hint}" for hint in diagnosis.hints) or "Nothing looks wrong.")

@@ -21,6 +21,7 @@ COMMENT = re.compile(rf"# ({IDS})$")
 
 NOT_IN_KERNELS = {
     "P3": "psg.py",
+    "N21": "layers/initial.py",
     "D2": "pda.py",
     "D9": "diagnostics/diagnose.py",
     "R2": "diagnostics/gradients.py",

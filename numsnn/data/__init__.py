@@ -1,4 +1,4 @@
-"""Datasets of labelled samples and of event recordings, and batches of them in an order that can be repeated.
+"""Datasets of samples with targets and of event recordings, and batches of them in an order that can be repeated.
 
     train, test = load("digits")                    # real pictures that ship with the package
     for x, y in Loader(train, batch_size=64, shuffle=True, seed=0).epoch(0):

@@ -266,8 +266,8 @@ class Cutout(FrameChange):
 class Mixup(FrameChange):
     """Mixes a sample with another sample of the data: share * sample + (1 - share) * other.
 
-    The share is drawn from Beta(alpha, alpha); alpha is 0.2 by default. The losses take one label per sample, so the
-    sample keeps its label and has the larger share, at least 1/2.
+    The share is drawn from Beta(alpha, alpha); alpha is 0.2 by default. Targets are not mixed: the sample keeps its
+    target and has the larger share, at least 1/2.
     """
 
     def __init__(self, alpha: float = 0.2) -> None:

@@ -16,6 +16,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -33,6 +34,9 @@ from ..tables import escape_unknown_characters
 from .events import Events
 from .recordings import pack
 from .store import FORMAT, open_store, writing
+
+_OWN = re.compile(r"\d{6}\.npz|.*\.tmp")
+"""Names of the files, beside its mark, in the folder of a run that was interrupted."""
 
 STRETCH = 250
 """Recordings per job of `stretches`."""
@@ -205,7 +209,8 @@ def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> str:
         a summary of sizes and speeds, as text.
 
     Raises:
-        OSError: a file cannot be written. Errors of the jobs are raised unchanged.
+        OSError: a file cannot be written, or the folder for the results holds other files. Errors of the jobs are
+            raised unchanged.
     """
     started = time.perf_counter()
     out = Path(out)
@@ -227,6 +232,8 @@ def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> str:
 def _fresh_folder(folder, fingerprint):
     """Return the folder of finished jobs. Results of another plan or of other raw files are removed first."""
     mark = folder / "fingerprint"
+    if folder.exists() and not mark.is_file() and not all(_OWN.fullmatch(path.name) for path in folder.iterdir()):
+        raise FileExistsError(f"{folder} holds other files; results of finished jobs would be kept there. Move it away")
     if folder.exists() and not (mark.is_file() and mark.read_text() == fingerprint):
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -38,9 +38,9 @@ from ..names import choice
 from ..validate import flag, positive
 from .events import checked_size
 from .formats import FormatError
-from .formats.hdf5 import opened
+from .formats.hdf5 import local, opened
 from .recordings import Recordings, pack
-from .stored import EventArrays, SampleArrays, StoredSamples, read_rows
+from .stored import EventArrays, SampleArrays, StoredSamples, found_array, read_rows
 from .targets import TARGETS, checked_lengths, checked_targets, checked_weights
 
 FORMAT = "numsnn data 1"
@@ -65,7 +65,8 @@ class Store:
         self.about = _header(file, path)
         self.kind, self.name, self.source = (self.about[key] for key in ("kind", "name", "source"))
         self.classes = tuple(self.about["classes"])
-        self.parts = {part: _part(file[part], self.about, path, memory) for part in PARTS if part in file}
+        groups = {part: local(file, part, path) for part in PARTS if part in file}
+        self.parts = {part: _part(group, self.about, path, memory) for part, group in groups.items()}
         if not self.parts:
             raise FormatError(path, 0, f"the store holds none of the parts {', '.join(PARTS)}")
 
@@ -144,16 +145,15 @@ def _header(file, path):
 
 def _part(group, about, path, memory):
     """Return a part of a store after checking its targets."""
-    if "y" not in group:
-        raise FormatError(path, 0, f"the store has no array {group.name}/y")
-    y = read_rows(group["y"], slice(None), path)
+    y = read_rows(found_array(group, "y", path), slice(None), path)
     if not y.ndim or not len(y):
         raise FormatError(path, 0, f"{group.name}/y must hold at least one label")
     events = about["kind"] == "events"
     arrays: Any = (EventArrays if events else SampleArrays)(group, about, path, memory)
     steps = arrays.sample_shape[0] if about["kind"] == "sequences" else None
     name, n = f"{about['name']} {group.name[1:]}", len(arrays)
-    more = {key: read_rows(group[key], slice(None), path) for key in ("lengths", "weights") if key in group}
+    keys = [key for key in ("lengths", "weights") if key in group]
+    more = {key: read_rows(found_array(group, key, path), slice(None), path) for key in keys}
     try:
         lengths = checked_lengths(more.get("lengths"), n, steps, group.name)
         weights = checked_weights(more.get("weights"), n, group.name)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from .batch import Batch
 from .dataset import scaled
 from .formats import FormatError
-from .formats.hdf5 import opened
+from .formats.hdf5 import local, opened
 from .samples import Samples, checked_rows
 from .targets import Targets
 
@@ -36,11 +36,11 @@ class Arrays:
     def __init__(self, group, about: dict, path: str, memory: int, names: tuple[str, ...]) -> None:
         self._path, self._lock = path, threading.Lock()
         self._origin = about, os.path.abspath(path), memory, group.name
-        self._arrays = {name: _found(group, name, path) for name in names}
+        self._arrays = {name: found_array(group, name, path) for name in names}
         self._large = names
         self.name = f"{about['name']} {group.name[1:]}"
         self.in_memory = sum(array.nbytes for array in self._arrays.values()) <= memory
-        self._labels = _digest(group["y"]) if "y" in group else ""
+        self._labels = _digest(found_array(group, "y", path)) if "y" in group else ""
 
     def __reduce__(self) -> Any:
         return _reopened, (type(self), *self._origin, self._labels)
@@ -68,10 +68,12 @@ class Arrays:
         """Refuse wrong content of an array, of which these are the rows from `first` on; by default none is wrong."""
 
 
-def _found(group, name, path):
-    if name not in group:
+def found_array(group, name: str, path: str):
+    """Return an array of a store, or raise FormatError if it is missing or lies in another file."""
+    array = local(group, name, path)
+    if array is None:
         raise FormatError(path, 0, f"the store has no array {group.name}/{name}")
-    return group[name]
+    return array
 
 
 def read_rows(array, rows: slice, path: str) -> np.ndarray:
@@ -104,7 +106,7 @@ def _reopened(kind, about, path, memory, name, labels):
     import h5py
 
     with opened(path) as file:  # raises a FormatError that says what is wrong with the file
-        if _digest(_found(file[name], "y", path)) != labels:
+        if _digest(found_array(file[name], "y", path)) != labels:
             raise FormatError(path, 0, f"{name}: the labels differ from those that the part had when it was copied")
         kind(file[name], about, path, memory)
     return kind(h5py.File(path, "r")[name], about, path, memory)
@@ -151,7 +153,7 @@ class EventArrays(Arrays):
     def __init__(self, group, about: dict, path: str, memory: int) -> None:
         super().__init__(group, about, path, memory, ("address", "time"))
         self.size, self.polarities = tuple(about["size"]), int(about["polarities"])
-        self.offset, self.start = _found(group, "offset", path)[()], _found(group, "start", path)[()]
+        self.offset, self.start = found_array(group, "offset", path)[()], found_array(group, "start", path)[()]
         total = len(self._arrays["address"])
         columns = (self.offset, self.start, *self._arrays.values())
         if any(column.dtype.kind not in "iu" or column.ndim != 1 for column in columns):

@@ -55,6 +55,12 @@ def reset_soft(u, s, theta):
 
 
 @register_jitable
+def before_leak(x, beta):
+    """N18: x / beta, the amount of which the leak of the next step leaves x."""
+    return x / beta
+
+
+@register_jitable
 def spike_gradient_hard(g, e, u, v_reset):
     """N5: q[t] = g[t] + e[t] (v_reset - u[t]), where the spike in the hard reset has a gradient."""
     return g + e * (v_reset - u)
@@ -77,6 +83,13 @@ def leak_gradient(delta, u, v, beta, d, decay_input):
     """N10: this step's term of dL/dbeta, where the current was not stored. With ``decay_input`` it follows from N1."""
     real = type(u)
     return delta * (v - ((u - beta * v + d) / (real(1) - beta) if decay_input else real(0)))
+
+
+@register_jitable
+def delay_gradient(r, s, fall):
+    """N20: this step's term of dL/dbeta through a delayed reset, e[t] s[t] theta / beta^2, with r = e / beta and fall =
+    theta / beta."""
+    return r * s * fall
 
 
 # --- normalisation ------------------------------------------------------------------------------------------------

@@ -96,11 +96,29 @@ def after_reset(u, s, theta, v_reset, soft, hard):
 
 
 @register_jitable
-def fire_back(g, e, u, s, theta, phi, p, v_reset, soft, hard, attached):
-    """N5, N6, N7, N11: the gradient goes back through the reset and the spike to the potential.
+def at_once(x, values):
+    """N4: what a soft reset subtracts for x, or the gradient of it: x itself."""
+    return x
+
+
+@register_jitable
+def delayed(x, values):
+    """N18, N19: the same for a delayed reset, which acts behind the leak of the next step. values begins with beta."""
+    return eq.before_leak(x, values[0])
+
+
+def subtraction(reset):
+    """The function of x and the rule's values, `at_once` or `delayed`, for a kind of reset."""
+    return delayed if reset == "delayed" else at_once
+
+
+@register_jitable
+def fire_back(g, e, r, u, s, theta, phi, p, v_reset, soft, hard, attached):
+    """N5, N6, N7, N11, N19: the gradient goes back through the reset and the spike to the potential.
 
     Args:
         g, e: dL/ds[t] from the next layer, and dL/dv[t] from the next time step.
+        r: e, or e / beta with a delayed reset.
         u, s, theta: potential after charging, spike and threshold.
         phi: density of the surrogate at the potential.
         p: gradient by u of a loss that acts on the potential itself.
@@ -112,12 +130,12 @@ def fire_back(g, e, u, s, theta, phi, p, v_reset, soft, hard, attached):
     """
     q = g
     if soft and attached:
-        q = eq.spike_gradient_soft(q, e, theta)
+        q = eq.spike_gradient_soft(q, r, theta)
     if hard and attached:
         q = eq.spike_gradient_hard(q, e, u, v_reset)
     none = type(phi)(0)
     delta = eq.potential_gradient(q, e, s if hard else none, phi, p)
-    return q, delta, -q * phi - (e * s if soft else none)
+    return q, delta, -q * phi - (r * s if soft else none)
 
 
 @register_jitable
@@ -139,8 +157,11 @@ def integrator_step_back(du, delta, before, i, beta, decay_input):
 
 
 def reset_kind(v_reset, dtype):
-    """The kind of reset that v_reset asks for ("hard", "soft" or "none"), and the value of a hard reset, else 0."""
-    if v_reset is None or v_reset == "none":
+    """The kind of reset that v_reset asks for ("hard", "soft", "delayed" or "none"), and the value of a hard reset.
+
+    The value is 0 for the other kinds.
+    """
+    if v_reset is None or isinstance(v_reset, str):
         return v_reset or "soft", dtype.type(0)
     return "hard", dtype.type(v_reset)
 

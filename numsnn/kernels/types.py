@@ -32,7 +32,8 @@ class Reset(NamedTuple):
     """What a spike does to the potential.
 
     Attributes:
-        value: potential after a hard reset (N3); None for a soft reset (N4); "none" for no reset (N13).
+        value: potential after a hard reset (N3); None for a soft reset (N4); "delayed" for a soft reset that acts one
+            step later (N18), where the first value of the neuron's rule must be beta; "none" for no reset (N13).
         detached: whether the backward pass treats the spike in the reset as a constant (N12).
     """
 

@@ -77,16 +77,17 @@ class CustomNeuron(Neuron):
     Whole numbers in sums and products turn float32 into float64, which costs time: write 2.0 * v.
 
     The input is ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]``; the output holds spikes (uint8) of the same
-    shape.
+    shape. Every declared value is an argument, too: its start value. A delayed reset needs the leak of a `LIF` and is
+    refused.
 
     Args:
         learn: names of the values that are learned, with one number per layer, or a mapping from names to "layer" or
             "channel". Default None: the declaration says what is learned.
-        options: start values of declared values, by name; and the arguments of `Neuron`, except ``refractory``.
+        options: the arguments of `Neuron`, except ``refractory``.
 
     Parameters, if they are learned: for every value k, log_k ("positive"), logit_k ("unit") or k ("free"); and
-    log_threshold and log_width. Each is ``[1]`` or ``[C]``. Whatever a value means, its group (`numsnn.Parameter`) is
-    "leak". Statistics, with PDA: those of `LIF`.
+    log_threshold, log_width and v_init. Each is ``[1]`` or ``[C]``. Whatever a value means, its group
+    (`numsnn.Parameter`) is "leak". Statistics, with PDA: those of `LIF`.
 
     Class attributes:
         values: mapping from names to `Value`, with one to eight entries.
@@ -132,7 +133,7 @@ class CustomNeuron(Neuron):
             declared[name].check(f"{kind}: {name}", start, self.learned[name])
             setattr(self, name, start)
             self._starts[name] = np.asarray(start, np.float64)
-        self.check_record()
+        self.check_options()
 
     def rule(self):
         cls = type(self)

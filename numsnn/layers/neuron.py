@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from ..kernels.rules import Rule
 from ..kernels.types import Firing, Moments, Reset
+from ..names import nearest
 from ..pda import PDA, ShiftTracker
 from ..psg import FAMILIES, PSG, Surrogate
 from ..validate import flag, truth, whole
-from . import observe
+from . import initial, observe
 from .base import Layer
-from .neuron_arguments import Learned, Numbers, granularity, numbers
+from .neuron_arguments import Learned, Numbers, Resets, check_delayed, check_reset, granularity, resets_hard
+from .neuron_docs import complete
 from .neuron_run import ByRule, Extended, Trace
 from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
+from .recorded import Recorded
 from .shapes import need_features
 
 LEAK_BOUNDS = (1e-4, 1 - 1e-4)
@@ -38,7 +41,11 @@ class Neuron(Layer):
     Args:
         v_threshold: potential from which on the neuron fires; one number, or one number per channel. Default 1.
         v_reset: a number is the potential after a spike (hard reset). None: a spike subtracts the threshold (soft
-            reset). "none": a spike does not change the potential. Default 0.
+            reset). "delayed": the threshold is subtracted one step later, behind the leak (snnTorch's default). "none":
+            a spike does not change the potential. Default 0.
+        v_init: potential before the first step of a sequence; one number, or one number per channel. Default 0.
+        learn_v_init: False (default), True or "layer" (one initial potential per layer), or "channel" (one per
+            channel).
         detach_reset: whether the backward pass treats the spikes in the reset as constants. Default False.
         learn_threshold: False (default), True or "layer" (one threshold per layer), or "channel" (one threshold per
             channel). The logarithm is trained, so that the threshold stays positive.
@@ -59,10 +66,11 @@ class Neuron(Layer):
             0 and 1; None if the mask was not computed.
 
     Raises:
-        ValueError: a threshold is not positive or does not exceed v_reset, or a value is out of range.
+        ValueError: a threshold is not positive or does not exceed v_reset, a value is out of range, or a delayed reset
+            is combined with a refractory time or with beta = 0.
     """
 
-    transient = Layer.transient | {"recorded": dict}
+    transient = Layer.transient | {"recorded": Recorded}
     carries = fires = True
     adaptive = recurrent = False
     lateral = None
@@ -74,6 +82,7 @@ class Neuron(Layer):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        complete(cls)
         unused = [name for name in ("step", "step_back", "charge", "fire", "density", "cdf") if name in vars(cls)]
         if unused and not cls.takes_steps:
             raise TypeError(
@@ -84,7 +93,9 @@ class Neuron(Layer):
     def __init__(
         self,
         v_threshold: Numbers = 1.0,
-        v_reset: float | Literal["none"] | None = 0.0,
+        v_reset: Resets = 0.0,
+        v_init: Numbers = 0.0,
+        learn_v_init: Learned = False,
         detach_reset: bool = False,
         learn_threshold: Learned = False,
         refractory: int = 0,
@@ -96,6 +107,7 @@ class Neuron(Layer):
         super().__init__(name)
         kind = type(self).__name__
         self.v_threshold, self.v_reset = v_threshold, v_reset
+        self.v_init, self.learn_v_init = initial.arguments(kind, v_init, learn_v_init)
         self.detach_reset = flag(f"{kind}: detach_reset", detach_reset)
         self.learn_threshold = granularity(f"{kind}: learn_threshold", learn_threshold, v_threshold)
         self.refractory = whole(f"{kind}: refractory", refractory, 0)
@@ -110,33 +122,27 @@ class Neuron(Layer):
             raise ValueError(f"{kind}: pda must be a PDA, True, False or None; got {pda!r}")
         self.pda = pda
         self.record = (record,) if isinstance(record, str) else tuple(record)
-        self.recorded: dict[str, np.ndarray] = {}
+        self.recorded: dict[str, np.ndarray] = Recorded()
         self.tracker: Any = None
         self._starts: dict[str, np.ndarray] = {}
-        self._check_reset(kind)
+        self.initial: Any = None
+        check_reset(kind, v_threshold, v_reset, self.refractory)
 
-    def _check_reset(self, kind):
-        threshold = numbers(f"{kind}: v_threshold", self.v_threshold)
-        if (threshold <= 0).any():
-            raise ValueError(f"{kind}: v_threshold must be positive; got {self.v_threshold!r}")
-        if self.v_reset is None or self.v_reset == "none":
-            return
-        if isinstance(self.v_reset, str) or np.ndim(self.v_reset):
-            raise ValueError(f"{kind}: v_reset must be one number, None (soft) or 'none'; got {self.v_reset!r}")
-        if (numbers(f"{kind}: v_reset", self.v_reset) >= threshold).any():
-            raise ValueError(
-                f"{kind}: v_reset must lie below v_threshold; got v_reset={self.v_reset!r}, "
-                f"v_threshold={self.v_threshold!r}"
-            )
-
-    def check_record(self):
-        """Refuse names in ``record`` that this neuron cannot record; subclasses call it at the end of construction."""
+    def check_options(self):
+        """Refuse options that this kind of neuron does not take; subclasses call it at the end of construction."""
         kind = type(self).__name__
         known = ["u", "v", "s", *self.recordable()]
         if unknown := [key for key in self.record if key not in known]:
-            raise ValueError(f"{kind}: record takes {', '.join(map(repr, known))}; got {unknown[0]!r}")
-        if "v" in self.record and self.v_reset is None and self.adaptive:
-            raise ValueError(f"{kind}: 'v' cannot be recorded with a soft reset by an adapting threshold; got 'v'")
+            hint = nearest(unknown[0], known)
+            raise ValueError(f"{kind}: record takes {', '.join(map(repr, known))}; got {unknown[0]!r}{hint}")
+        delayed = self.v_reset == "delayed"
+        if delayed:
+            check_delayed(kind, self._starts.get("leak"))
+        if "v" in self.record and (delayed or (self.v_reset is None and self.adaptive)):
+            reset = (
+                "a delayed reset, which acts in the next step" if delayed else "a soft reset by an adapting threshold"
+            )
+            raise ValueError(f"{kind}: 'v' cannot be recorded with {reset}; got 'v'")
 
     # --- what a kind of neuron declares ---
 
@@ -165,7 +171,7 @@ class Neuron(Layer):
         return "normalisation" if self.rule() is not None and type(self).compute is Neuron.compute else None
 
     def infer(self, shape):
-        values = {**self._starts, "threshold": np.asarray(self.v_threshold)}
+        values = {**self._starts, "threshold": np.asarray(self.v_threshold), "v_init": np.asarray(self.v_init)}
         need_features(self, shape, (3,) if self.recurrent else (3, 4, 5), values)
         return shape
 
@@ -182,14 +188,17 @@ class Neuron(Layer):
         if psg.learned:
             learning = {"lr": psg.lr, "bounds": self.width_bounds()}
         per = psg.per if psg.learned else False
-        above = 0.0 if self.v_reset is None or self.v_reset == "none" else max(self.v_reset, 0.0)
+        above = max(self.v_reset, 0.0) if resets_hard(self.v_reset) else 0.0
         self.threshold = self.scale(
             "threshold", "threshold", self.v_threshold, self.learn_threshold, bounds=(above + MARGIN, 1 / MARGIN)
         )
         self.width = self.scale("width", "width", psg.width, per, **learning)
         self.own_values = self.create_values()
         first, *others = self.own_values.values()
+        self.initial = initial.potential(self, channels)
         self.constrained = [first, self.threshold, self.width, *others]
+        if self.initial is not None:
+            self.constrained.append(self.initial)
         for value in self.constrained:
             if value.parameter is not None:
                 self.add_parameter(value.parameter)
@@ -217,7 +226,7 @@ class Neuron(Layer):
         for value in self.constrained:
             value.refresh()
         rows = current.shape[1:]
-        state, first = self.carried_state(mode, self.run.state_shape(rows), steps)
+        state, first, begins = initial.state(self, mode, self.run.state_shape(rows), steps)
         start = self.keep_start(state, mode)
         if self.tracker is not None:
             d = self.tracker.correction_for(steps, first)
@@ -231,7 +240,7 @@ class Neuron(Layer):
         need_u = need_u or (measured and padding is not None)
         u = self.buffer("u", current.shape) if need_u else None
         visible = self.buffer("visible", s.shape, np.uint8) if mode.store and self._sees() else None
-        trace = Trace(current, norm, u, s, d, mode.relaxed, start, visible, self.run.parts(current.shape))
+        trace = Trace(current, norm, u, s, d, mode.relaxed, start, begins, visible, self.run.parts(current.shape))
         moments = self.buffer("moments", (2, steps, channels)) if measured and padding is None else None
         self.visible_share = self.run.forward(trace, state, moments)
         if padding is not None and visible is not None:
@@ -270,7 +279,7 @@ class Neuron(Layer):
         if "v" in self.record:
             arrays["v"] = self.buffer("v", trace.u.shape)
             self.kernels.neuron_reset(trace.u, trace.s, self.threshold.natural, Reset(self.v_reset), arrays["v"])
-        self.recorded = {key: self.kernels.to_host(arrays[key]).reshape(shape) for key in self.record}
+        self.recorded = Recorded({key: self.kernels.to_host(arrays[key]).reshape(shape) for key in self.record})
 
     # --- backward ---
 
@@ -279,7 +288,9 @@ class Neuron(Layer):
         shape = trace.s.shape
         direct = None if self.tracker is None else self.tracker.direct_gradient
         dx = self.gradient(dy.shape) if self.run.stores_potentials else self.overwrite(dy)
-        self.run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape))
+        dstart = initial.gradient_array(self, trace.begins, shape[1:])
+        self.run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape), dstart)
+        initial.sum_gradient(self, dstart)
         if not self.frozen:
             for value in self.constrained:
                 value.collect()

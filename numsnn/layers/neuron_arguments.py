@@ -5,7 +5,7 @@ options in this module tell a type checker the names and types; the constructors
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,17 @@ Learned = bool | Literal["layer", "channel"]
 """Whether a value is trained, with one number per layer ("layer" or True) or one number per channel ("channel")."""
 
 
+Resets = float | Literal["delayed", "none"] | None
+"""The potential after a hard reset, None for a soft reset, or the name of another kind of reset."""
+
+
 class NeuronOptions(TypedDict, total=False):
     """The keyword arguments of `Neuron`."""
 
     v_threshold: Numbers
-    v_reset: float | Literal["none"] | None
+    v_reset: Resets
+    v_init: Numbers
+    learn_v_init: Learned
     detach_reset: bool
     learn_threshold: Learned
     refractory: int
@@ -101,6 +107,39 @@ def decay_of(kind, tau, factor, learn, names=("tau", "beta")):
             f"{kind}: a learned leak must start strictly between {names[1]} = 0 ({names[0]} = 1) and {names[1]} = 1"
         )
     return decay
+
+
+def check_reset(kind, v_threshold, v_reset, refractory):
+    """Refuse a threshold and a reset that do not fit each other."""
+    threshold = numbers(f"{kind}: v_threshold", v_threshold)
+    if (threshold <= 0).any():
+        raise ValueError(f"{kind}: v_threshold must be positive; got {v_threshold!r}")
+    if isinstance(v_reset, str) and v_reset == "delayed" and refractory:
+        raise ValueError(
+            f"{kind}: v_reset='delayed' acts while the neuron is refractory; use v_reset=None or refractory=0; "
+            f"got refractory={refractory}"
+        )
+    if not resets_hard(v_reset) and v_reset in (None, "delayed", "none"):
+        return
+    if not resets_hard(v_reset) or np.ndim(v_reset):
+        raise ValueError(f"{kind}: v_reset must be one number, None (soft), 'delayed' or 'none'; got {v_reset!r}")
+    if (numbers(f"{kind}: v_reset", v_reset) >= threshold).any():
+        raise ValueError(
+            f"{kind}: v_reset must lie below v_threshold; got v_reset={v_reset!r}, v_threshold={v_threshold!r}"
+        )
+
+
+def check_delayed(kind, factor):
+    """Refuse a leak factor that a delayed reset cannot have; factor is None for a neuron without one."""
+    if factor is None:
+        raise ValueError(f"{kind}: v_reset='delayed' needs the leak of a LIF; use v_reset=None (soft)")
+    if (factor == 0).any():
+        raise ValueError(f"{kind}: v_reset='delayed' needs beta > 0 (tau > 1); got beta = 0")
+
+
+def resets_hard(v_reset: Any) -> TypeGuard[float]:
+    """Return whether a spike sets the potential to a number."""
+    return not (v_reset is None or isinstance(v_reset, str))
 
 
 class Leak(NamedTuple):

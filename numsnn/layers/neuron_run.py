@@ -21,6 +21,7 @@ class Trace:
         d: PDA correction, ``[T, C]``.
         relaxed: whether the spikes are those of the relaxed mode.
         start: the state that the pass started from; None for a start from rest.
+        begins: whether the pass started from the initial potential.
         visible: the visible mask (uint8), or None.
         parts: stored states beside the potential, by name: the states of the rule, or the synaptic current "j", the
             adaptation "a" and the refractory state "held".
@@ -33,6 +34,7 @@ class Trace:
     d: np.ndarray
     relaxed: bool
     start: np.ndarray | None
+    begins: bool
     visible: np.ndarray | None
     parts: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -78,8 +80,8 @@ class ByRule:
             trace.visible,
         )
 
-    def backward(self, trace: Trace, ds, direct, dx):
-        """Fill dx, given ds, and the gradients of the natural values of all parameters."""
+    def backward(self, trace: Trace, ds, direct, dx, dstart=None):
+        """Fill dx, given ds, dstart if it is given, and the gradients of the natural values of all parameters."""
         neuron = self.neuron
         neuron.kernels.neuron_backward(
             self.rule,
@@ -96,6 +98,7 @@ class ByRule:
             trace.start,
             _norm(trace),
             None if trace.norm is None else trace.norm.sums,
+            dstart,
         )
 
     def _values(self):
@@ -152,8 +155,8 @@ class Extended:
         if moments is not None:
             neuron.kernels.moments(trace.u, *moments)
 
-    def backward(self, trace: Trace, ds, direct, dx):
-        """Fill dx, given ds, and the gradients of the natural values of all parameters."""
+    def backward(self, trace: Trace, ds, direct, dx, dstart=None):
+        """Fill dx, given ds, dstart if it is given, and the gradients of the natural values of all parameters."""
         neuron = self.neuron
         values = [neuron.own_values.get(name) for name in ("beta", "gamma", "rho", "kappa")]
         neuron.kernels.recurrent_backward(
@@ -170,6 +173,7 @@ class Extended:
             None if neuron.lateral is None else neuron.gradient_of(neuron.lateral),
             _wanted(neuron, values),
             trace.start,
+            dstart,
         )
 
     def _stored(self, trace):

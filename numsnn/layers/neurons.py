@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Unpack
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from ..kernels import rules
+from ..names import choice
+from . import initial
 from .base import Layer
 from .neuron import LEAK_BOUNDS, Neuron
 from .neuron_arguments import (
@@ -22,6 +25,7 @@ from .neuron_arguments import (
     tau_of,
 )
 from .parameter import ConstrainedValue
+from .recorded import Recorded
 from .shapes import need_features
 
 
@@ -46,14 +50,15 @@ class _Leaky(Neuron):
 
 
 class LIF(_Leaky):
-    """Leaky integrate-and-fire neurons, one neuron per feature. One pass computes all T steps and starts from rest.
+    """Leaky integrate-and-fire neurons, one neuron per feature. One pass computes all T steps and starts from v_init.
 
         charge   u[t] = beta v[t-1] + i[t] - d[t]        beta = 1 - 1/tau, d = PDA correction
         fire     s[t] = H(u[t] - v_threshold)
         reset    v[t] = u[t] - s[t] (u[t] - v_reset)     hard;  v[t] = u[t] - s[t] v_threshold  soft
+                 v[t] = u[t] - s[t] v_threshold / beta   delayed
 
     The input is ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]``; the output holds spikes (uint8) of the same
-    shape. Source: docs/method.md, N1, N2, N3, N4.
+    shape. Source: docs/method.md, N1, N2, N3, N4, N18, N21.
 
     Args:
         tau: time constant in steps, at least 1; one number, or one number per channel. Default 2.
@@ -62,11 +67,10 @@ class LIF(_Leaky):
         decay_input: whether to scale the input current by 1/tau, as SpikingJelly does by default. Default False.
         learn_tau: False (default), True or "layer" (one time constant per layer), or "channel" (one time constant per
             channel). The logit of beta is trained, so that beta stays between 0 and 1.
-        options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record and name, see
-            `Neuron`.
+        options: the arguments of `Neuron`.
 
-    Parameters, if they are learned: logit_beta, log_threshold and log_width, each ``[1]`` or ``[C]``. Statistics, with
-    PDA: correction ``[T, C]``, target ``[2, C]``, batches ``[1]``.
+    Parameters, if they are learned: logit_beta, log_threshold, log_width and v_init, each ``[1]`` or ``[C]``.
+    Statistics, with PDA: correction ``[T, C]``, target ``[2, C]``, batches ``[1]``.
 
     Raises:
         ValueError: tau and beta are given together, tau is below 1, beta is outside [0, 1], or a learned beta starts at
@@ -86,21 +90,20 @@ class LIF(_Leaky):
         self.tau, self.beta, self.decay_input, self.learn_tau, self._starts["leak"] = leak_of(
             type(self).__name__, tau, beta, decay_input, learn_tau
         )
-        self.check_record()
+        self.check_options()
 
 
 class IF(_Leaky):
     """Integrate-and-fire neurons: `LIF` without a leak (beta = 1). Shapes and errors are those of `LIF`.
 
     Args:
-        options: v_threshold, v_reset, detach_reset, learn_threshold, refractory, surrogate, pda, record and name, see
-            `Neuron`.
+        options: the arguments of `Neuron`.
     """
 
     def __init__(self, **options: Unpack[NeuronOptions]):
         super().__init__(**options)
         self._starts["leak"] = np.ones(())
-        self.check_record()
+        self.check_options()
 
 
 class PLIF(LIF):
@@ -130,7 +133,7 @@ class ALIF(LIF):
 
         a[t] = rho a[t-1] + (1 - rho) s[t]        theta[t] = v_threshold + strength a[t-1]
 
-    A soft reset subtracts theta[t]. Shapes are those of `LIF`.
+    A soft or delayed reset subtracts theta[t]. Shapes are those of `LIF`.
 
     Args:
         tau_adaptation: time constant of a in steps, rho = 1 - 1/tau_adaptation; one number, or one number per channel.
@@ -246,28 +249,38 @@ class RecurrentLIF(LIF):
 
 class RecurrentALIF(ALIF):
     """`ALIF` with the dense lateral weights of `RecurrentLIF`: the neuron of LSNNs (Bellec et al. 2018,
-    arXiv:1803.09574). The input must be ``[T, N, C]``; the arguments are those of `ALIF`."""
+    arXiv:1803.09574). The input must be ``[T, N, C]``.
+
+    Args:
+        options: as for `ALIF`.
+    """
 
     recurrent = True
 
 
 class RecurrentCubaLIF(CubaLIF):
-    """`CubaLIF` with dense lateral weights, which act on the synaptic current. The input must be ``[T, N, C]``; the
-    arguments are those of `CubaLIF`, and the lateral weights are those of `RecurrentLIF`."""
+    """`CubaLIF` with dense lateral weights, which act on the synaptic current. The input must be ``[T, N, C]``, and the
+    lateral weights are those of `RecurrentLIF`.
+
+    Args:
+        options: as for `CubaLIF`.
+    """
 
     recurrent = True
 
 
 class _Integrated(NamedTuple):
-    """What a pass keeps: its input, the potentials, and the state that it started from (None: from rest)."""
+    """What a pass keeps: its input, the potentials, the state that it started from (None: from rest), and whether this
+    was the initial potential."""
 
     x: np.ndarray
     u: np.ndarray
     start: np.ndarray | None
+    begins: bool
 
 
 class LI(Layer):
-    """Leaky integrator: u[t] = beta u[t-1] + i[t], a readout that does not spike.
+    """Leaky integrator: u[t] = beta u[t-1] + i[t], a readout that does not spike; u[0] is v_init.
 
     The input is ``[T, N, C]``, ``[T, N, L, C]`` or ``[T, N, H, W, C]``; the output holds the potentials u, of the same
     shape.
@@ -280,8 +293,13 @@ class LI(Layer):
         learn_tau: False (default), True or "layer" (one beta per layer), or "channel" (one beta per channel). The logit
             of beta is trained.
         name: shown in reports and errors. Default: the class's name and a number.
+        v_init: potential before the first step of a sequence; one number, or one number per channel. Default 0.
+        learn_v_init: False (default), True or "layer" (one initial potential per layer), or "channel" (one per
+            channel).
+        record: "u" or "v", which name the same potential here, to copy the output of every pass into ``recorded`` as a
+            NumPy array. Default: nothing.
 
-    Parameter, if it is learned: logit_beta, ``[1]`` or ``[C]``.
+    Parameters, if they are learned: logit_beta and v_init, each ``[1]`` or ``[C]``.
 
     Raises:
         ValueError: tau and beta are given together, or a value is out of range.
@@ -289,6 +307,7 @@ class LI(Layer):
     """
 
     carries = True
+    transient = Layer.transient | {"recorded": Recorded}
 
     def __init__(
         self,
@@ -297,38 +316,53 @@ class LI(Layer):
         decay_input: bool = False,
         learn_tau: Learned = False,
         name: str | None = None,
+        v_init: Numbers = 0.0,
+        learn_v_init: Learned = False,
+        record: str | Sequence[str] = (),
     ):
         super().__init__(name)
+        self.v_init, self.learn_v_init = initial.arguments("LI", v_init, learn_v_init)
+        self.record = (record,) if isinstance(record, str) else tuple(record)
+        for key in self.record:
+            choice("LI: record", key, ("u", "v"))
+        self.recorded: dict[str, np.ndarray] = Recorded()
+        self.initial: Any = None
         self.tau, self.beta, self.decay_input, self.learn_tau, self._leak = leak_of(
             "LI", tau, beta, decay_input, learn_tau
         )
 
     def infer(self, shape):
-        need_features(self, shape, (3, 4, 5), {"leak": self._leak})
+        need_features(self, shape, (3, 4, 5), {"leak": self._leak, "v_init": np.asarray(self.v_init)})
         return shape
 
     def create(self, shape, rng):
         self.leak = ConstrainedValue(
             "beta", "leak", self._leak, "unit", self.learn_tau, shape[-1], self.kernels, self.dtype, bounds=LEAK_BOUNDS
         )
-        if self.leak.parameter is not None:
-            self.add_parameter(self.leak.parameter)
+        self.initial = initial.potential(self, shape[-1])
+        self.constrained = [self.leak] if self.initial is None else [self.leak, self.initial]
+        for value in self.constrained:
+            if value.parameter is not None:
+                self.add_parameter(value.parameter)
 
     def compute(self, x, mode):
         shape = x.shape[0], -1, x.shape[-1]
         u = self.buffer("u", x.shape)
-        state = self.carried_state(mode, u.reshape(shape).shape[1:], x.shape[0])[0]
+        for value in self.constrained:
+            value.refresh()
+        state, _, begins = initial.state(self, mode, u.reshape(shape).shape[1:], x.shape[0])
         start = self.keep_start(state, mode)
-        self.kernels.integrator_forward(
-            x.reshape(shape), self.leak.refresh(), self.decay_input, u.reshape(shape), state
-        )
-        self.kept = _Integrated(x, u, start) if mode.store else None
+        self.kernels.integrator_forward(x.reshape(shape), self.leak.natural, self.decay_input, u.reshape(shape), state)
+        self.kept = _Integrated(x, u, start, begins) if mode.store else None
+        if self.record:
+            self.recorded = Recorded(dict.fromkeys(self.record, self.kernels.to_host(u)))
         return u
 
     def propagate(self, dy, need_dx):
-        x, u, start = self.kept
+        x, u, start, begins = self.kept
         shape = x.shape[0], -1, x.shape[-1]
         dx = self.gradient(x.shape)
+        dstart = initial.gradient_array(self, begins, u.reshape(shape).shape[1:])
         self.kernels.integrator_backward(
             dy.reshape(shape),
             x.reshape(shape),
@@ -338,12 +372,16 @@ class LI(Layer):
             dx.reshape(shape),
             self.leak.gradient if self.learn_tau and not self.frozen else None,
             start,
+            dstart,
         )
+        initial.sum_gradient(self, dstart)
         if not self.frozen:
-            self.leak.collect()
+            for value in self.constrained:
+                value.collect()
         return dx
 
     def move(self, kernels, dtype):
         if self.built:
-            self.leak.move(kernels, self.kernels, dtype)
+            for value in self.constrained:
+                value.move(kernels, self.kernels, dtype)
         super().move(kernels, dtype)

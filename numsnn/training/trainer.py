@@ -300,7 +300,6 @@ class Trainer(Examiner):
             self.restore_best()
         result = self._measure(test)
         self.net.load_state(state)
-        self.say(f"test: {result} (epoch {self.best.epoch or self.epoch})")
         return result
 
     def restore_best(self) -> int:

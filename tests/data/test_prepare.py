@@ -130,6 +130,18 @@ def test_unfinished_files_of_a_killed_run_are_swept(raw, tmp_path):
     assert out.read_bytes() == wanted
 
 
+def test_a_folder_of_somebody_else_is_left_alone(raw, tmp_path):
+    folder = prepare.folder_of(tmp_path / "b.h5")
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match=r"b\.h5\.parts holds other files; .* Move it away"):
+        prepare.run(plan(raw), tmp_path / "b.h5", progress=False)
+    assert (folder / "thesis.txt").read_text() == "years of work"
+    (folder / "thesis.txt").rename(folder / "000001.npz")  # left by a run that was killed while it cleared up
+    prepare.run(plan(raw), tmp_path / "b.h5", progress=False)
+    assert not folder.exists()
+
+
 # --- the scripts ---
 
 

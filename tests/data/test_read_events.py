@@ -317,6 +317,19 @@ def test_groups_are_named(tmp_path):
         read_events(tmp_path / "b.h5")
 
 
+def test_links_to_other_files_are_not_followed(tmp_path):
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        for name, column in zip("xyt", (X, Y, T), strict=True):
+            file[f"in/{name}"] = column
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"], file["y"], file["t"] = X, Y, h5py.ExternalLink("secret.h5", "in/t")
+        file["in"] = h5py.ExternalLink("secret.h5", "in")
+    with pytest.raises(FormatError, match=r"no column 't'; .* there are 'x', 'y'\."):
+        read_events(tmp_path / "a.h5")
+    with pytest.raises(FormatError, match="in is a link to another file, which is not followed"):
+        read_events(tmp_path / "a.h5", group="in")
+
+
 # --- which format ---
 
 

@@ -201,6 +201,32 @@ def test_spoiled_stores(spoil, message, tmp_path):
         data.open(tmp_path / "events.h5")
 
 
+@pytest.mark.parametrize("name", ["train", "train/y", "train/address", "train/offset"])
+def test_nothing_of_another_file_is_shown(name, tmp_path):
+    """A store that somebody sent may not read what lies on the disk of whoever opens it."""
+    write_recordings(tmp_path / "secret.h5")
+    with h5py.File(write_recordings(tmp_path / "events.h5"), "r+") as file:
+        del file[name]
+        file[name] = h5py.ExternalLink("secret.h5", name)
+    with pytest.raises(FormatError, match="is a link to another file, which is not followed"):
+        data.open(tmp_path / "events.h5")
+
+
+def test_arrays_in_other_files_are_not_read(tmp_path):
+    (tmp_path / "secret").write_bytes(bytes(range(16)))
+    layout = h5py.VirtualLayout(16, np.uint8)
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "x", 16)
+    for kind in ("external", "virtual"):
+        with h5py.File(write_recordings(tmp_path / "events.h5"), "r+") as file:
+            del file["test/y"]
+            if kind == "virtual":
+                file.create_virtual_dataset("test/y", layout)
+            else:
+                file.create_dataset("test/y", 16, np.uint8, external=[(str(tmp_path / "secret"), 0, 16)])
+        with pytest.raises(FormatError, match="y lies in another file, which is not read"):
+            data.open(tmp_path / "events.h5")
+
+
 @pytest.mark.parametrize("memory", [IN_MEMORY, FROM_FILE])
 def test_times_that_are_not_sorted(memory, tmp_path):
     with h5py.File(write_recordings(tmp_path / "events.h5"), "r+") as file:

@@ -176,7 +176,7 @@ def kinds(count, families):
         yield WIDE, families[0], 0.0, flags
     for surrogate in families:
         yield WIDE, surrogate, 0.0, (True,) * count
-    for reset in RESETS:
+    for reset in (*RESETS, "delayed"):
         yield WIDE, families[0], reset, (True,) * count
     for surrogate, on in product((families[0], families[-1]), (False, True)):
         yield NARROW, surrogate, 0.0, (on,) * count
@@ -255,6 +255,7 @@ def neuron_backwards(k, rng):
             normal(rng, 1 + len(rule.states), rows, channels) if carry else None,
             Norm(*norm) if normed else None,
             empty(2, channels) if normed else None,
+            empty(rows, channels) if carry else None,
         )
 
 
@@ -326,4 +327,5 @@ def recurrent_backwards(k, rng):
                 *empty(2, shape[2]),
             ),
             carried,
+            empty(*shape[1:]) if carried is not None else None,
         )

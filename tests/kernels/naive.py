@@ -74,15 +74,17 @@ def lif_forward(i, beta, theta, d, v_reset, decay_input, surrogate, alpha, froze
     for m in range(rows):
         for c in range(channels):
             gain = 1 - beta[c] if decay_input else 1.0
-            v = 0.0
+            v = owed = 0.0
             for t in range(steps):
-                potential = beta[c] * v + gain * i[t][m][c] - d[t][c]
+                potential = beta[c] * v - owed + gain * i[t][m][c] - d[t][c]
                 if surrogate is None:
                     spike = 1.0 if potential >= theta[c] else 0.0
                 else:
                     spike = CDF[surrogate]((potential - theta[c]) / alpha[c])
                 resetting = spike if frozen is None else frozen[t][m][c]
-                if v_reset is None:
+                if v_reset == "delayed":
+                    v, owed = potential, resetting * theta[c]
+                elif v_reset is None:
                     v = potential - resetting * theta[c]
                 else:
                     v = potential - resetting * (potential - v_reset)

@@ -13,6 +13,7 @@ from numsnn.kernels.types import Direct, Firing, Moments, Norm, Reset, Wanted
 add_family("parabola", parabola.density, parabola.cdf)
 FAMILIES = tuple(naive.DENSITY)
 RESETS = (0.0, -0.2, None)
+ALL_RESETS = (*RESETS, "delayed")
 
 SILENT, TIED = 0, 1
 """Two rows of a draw: the first never fires; in the second, the first potential in channel 0 equals the threshold."""
@@ -154,7 +155,8 @@ def forward_bound(case, v_reset, decay_input, surrogate, u, s):
         np.asarray(a, np.float64) for a in (case.i, case.beta, case.theta, case.d, case.alpha, u, s)
     )
     gain = 1 - beta if decay_input else np.ones_like(beta)
-    reset = 0.0 if v_reset is None else v_reset
+    delayed = v_reset == "delayed"
+    reset = 0.0 if v_reset is None or delayed else v_reset
     steepest = 0.0 if surrogate is None else naive.DENSITY[surrogate](0.0)
     error_u, error_s = np.zeros_like(u), np.zeros_like(s)
     v, error = np.zeros_like(u[0]), np.zeros_like(u[0])
@@ -163,9 +165,10 @@ def forward_bound(case, v_reset, decay_input, surrogate, u, s):
         if surrogate is not None:
             z = (u[t] - theta) / alpha
             error_s[t] = steepest * (error_u[t] / alpha + 2 * eps * np.abs(z)) + 8 * eps
-        if v_reset is None:
-            v = u[t] - s[t] * theta
-            error = error_u[t] + theta * error_s[t] + 2 * eps * (np.abs(u[t]) + theta)
+        if v_reset is None or delayed:
+            fall = theta / beta if delayed else theta
+            v = u[t] - s[t] * fall
+            error = error_u[t] + fall * error_s[t] + (3 if delayed else 2) * eps * (np.abs(u[t]) + fall)
         else:
             v = u[t] - s[t] * (u[t] - reset)
             error = (1 - s[t]) * error_u[t] + np.abs(u[t] - reset) * error_s[t]

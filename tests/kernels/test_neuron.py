@@ -6,7 +6,18 @@ import naive
 import numpy as np
 import pytest
 from bounds import REALS, agree, within
-from neurons import FAMILIES, RESETS, TIED, assert_bites, draw, forward, forward_bound, leaky_forward, shape_for
+from neurons import (
+    ALL_RESETS,
+    FAMILIES,
+    RESETS,
+    TIED,
+    assert_bites,
+    draw,
+    forward,
+    forward_bound,
+    leaky_forward,
+    shape_for,
+)
 from targets import ALL, COMPILED, reference
 
 from numsnn.kernels.types import Reset
@@ -44,7 +55,7 @@ def assert_same_firing(case, flags, got, want):
 
 
 @pytest.mark.parametrize("decay_input", [False, True])
-@pytest.mark.parametrize("v_reset", RESETS)
+@pytest.mark.parametrize("v_reset", ALL_RESETS)
 @pytest.mark.parametrize("surrogate", FIRING)
 def test_reference_is_the_equations(surrogate, v_reset, decay_input):
     flags = v_reset, decay_input, surrogate

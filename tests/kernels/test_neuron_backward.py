@@ -6,7 +6,7 @@ import naive
 import numpy as np
 import pytest
 from bounds import PROMISE, REALS, is_gradient, within
-from neurons import FAMILIES, RESETS, TIED, assert_bites, backward, backward_bound, draw, forward, shape_for
+from neurons import ALL_RESETS, FAMILIES, RESETS, TIED, assert_bites, backward, backward_bound, draw, forward, shape_for
 from targets import ALL, COMPILED, reference
 
 BOTH = (False, True)
@@ -32,7 +32,7 @@ def draw_clear_of_kinks(family, v_reset, decay_input):
 
 @pytest.mark.parametrize("detach_reset", BOTH)
 @pytest.mark.parametrize("decay_input", BOTH)
-@pytest.mark.parametrize("v_reset", RESETS)
+@pytest.mark.parametrize("v_reset", ALL_RESETS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_of_the_relaxed_neuron(family, v_reset, decay_input, detach_reset):
     """The loss reads spikes and potentials; the gradients are those by currents, leak, threshold and width. Detaching

@@ -16,6 +16,8 @@ from numsnn.kernels.types import Direct, Extensions, Firing, Reset, Stored, Want
 STEPS, ROWS, CHANNELS = 7, 19, 5
 PARTS = list(itertools.product([False, True], repeat=4))  # lateral, synapse, adaptation, refractory
 RESETS = [0.0, -0.2, None, "none"]
+WITH_RESETS = [(parts, v_reset) for parts in PARTS for v_reset in RESETS]
+DELAYED = [(parts, "delayed") for parts in PARTS if not parts[3]]
 CUDA = pytest.param(*TWIN.values, None, marks=TWIN.marks, id="cuda-None")
 
 
@@ -87,6 +89,7 @@ class Neuron:
         dw = None if self.w is None else np.full_like(self.w, np.nan)
         dbeta, dgamma, drho, dkappa, dtheta, dalpha = np.full((6, CHANNELS), np.nan, self.dtype)
         optional = None if self.gamma is None else dgamma, *((None, None) if self.rho is None else (drho, dkappa))
+        dstart = None if self.start is None else np.full(self.shape[1:], np.nan, self.dtype)
         k.recurrent_backward(
             self.ds,
             Stored(u, s, j, a, held),
@@ -101,8 +104,9 @@ class Neuron:
             dw,
             Wanted((dbeta, *optional), dtheta, dalpha),
             self.start,
+            dstart,
         )
-        return [x for x in (di, dw, dbeta, *optional, dtheta, dalpha) if x is not None]
+        return [x for x in (di, dw, dbeta, *optional, dtheta, dalpha, dstart) if x is not None]
 
 
 def naive_spikes(neuron, v_reset, decay_input):
@@ -112,6 +116,7 @@ def naive_spikes(neuron, v_reset, decay_input):
     for m in range(ROWS):
         state = np.zeros((5, CHANNELS)) if n.start is None else n.start[:, m].copy()
         v, j, a, fired, rest = state
+        owed = np.zeros(CHANNELS)
         for t in range(STEPS):
             arriving = [n.i[t, m, c] for c in range(CHANNELS)]
             if n.w is not None:
@@ -124,11 +129,12 @@ def naive_spikes(neuron, v_reset, decay_input):
                 if rest[c] > 0:
                     rest[c] -= 1
                 else:
-                    v[c] = n.beta[c] * v[c] + (1 - n.beta[c] if decay_input else 1) * j[c] - n.d[t, c]
+                    v[c] = n.beta[c] * v[c] + (1 - n.beta[c] if decay_input else 1) * j[c] - n.d[t, c] - owed[c]
                     spikes[c] = float(v[c] >= theta)
                     rest[c] = n.refractory * spikes[c]
                 u[t, m, c], s[t, m, c] = v[c], spikes[c]
-                if spikes[c] and v_reset != "none":
+                owed[c] = theta * spikes[c] if v_reset == "delayed" else 0
+                if spikes[c] and v_reset not in ("none", "delayed"):
                     v[c] = v[c] - theta if v_reset is None else v_reset
                 if n.rho is not None:
                     a[c] = n.rho[c] * a[c] + (1 - n.rho[c]) * spikes[c]
@@ -136,8 +142,7 @@ def naive_spikes(neuron, v_reset, decay_input):
     return u, s
 
 
-@pytest.mark.parametrize("parts", PARTS)
-@pytest.mark.parametrize("v_reset", RESETS)
+@pytest.mark.parametrize(("parts", "v_reset"), WITH_RESETS + DELAYED)
 def test_reference_is_what_the_equations_say(parts, v_reset):
     carried = sum(parts) % 2 == 0
     decay_input = parts[1] != parts[2]
@@ -166,6 +171,22 @@ def test_equals_reference(small_tiles, k, parts):
             np.testing.assert_allclose(b, a, rtol=0, atol=1e-10)
     expected = neuron.backward(reference, stored, v_reset, detach, decay_input, direct)
     got = neuron.backward(k, stored, v_reset, detach, decay_input, direct)
+    for a, b in zip(expected, got, strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=1e-10 * max(1, np.abs(a).max()))
+
+
+@COMPILED
+@pytest.mark.parametrize("number", range(3))
+def test_a_delayed_reset_equals_reference(small_tiles, k, number):
+    """A synapse alone, lateral weights alone, and the three extensions together that go with a delayed reset."""
+    lateral, synapse, adaptation = ((False, True, False), (True, False, False), (True, True, True))[number]
+    parts, v_reset, decay_input, detach = (lateral, synapse, adaptation, False), "delayed", number != 1, number == 0
+    neuron = Neuron(parts, seed=number, carried=True, relaxed=None if number == 2 else "arctan", rows=rows_for(k))
+    stored, ours = (neuron.forward(target, v_reset, decay_input) for target in (reference, k))
+    for a, b in zip(stored, ours, strict=True):
+        if a is not None:
+            np.testing.assert_allclose(b, a, rtol=0, atol=1e-10)
+    expected, got = (neuron.backward(x, stored, v_reset, detach, decay_input, True) for x in (reference, k))
     for a, b in zip(expected, got, strict=True):
         np.testing.assert_allclose(b, a, rtol=0, atol=1e-10 * max(1, np.abs(a).max()))
 
@@ -310,9 +331,12 @@ def test_integrator(small_tiles, k, decay_input, dtype):
     results = {}
     for target in (reference, k):
         u, di, dbeta, state = np.empty_like(i), np.empty_like(i), np.empty_like(beta), start.copy()
+        dstart = np.full_like(start, np.nan)
         target.integrator_forward(i, beta, decay_input, u, state)
-        target.integrator_backward(du, i, u, beta, decay_input, di, dbeta, start)
+        target.integrator_backward(du, i, u, beta, decay_input, di, dbeta, start, dstart)
         results[target.name] = u, di, dbeta
+        powers = beta.astype(np.float64) ** np.arange(1, STEPS + 1)[:, None, None]
+        np.testing.assert_allclose(dstart, (powers * du).sum(0), rtol=0, atol=bound)
         np.testing.assert_array_equal(state, u[-1])
     for a, b in zip(results["reference"], results[k.name], strict=True):
         np.testing.assert_allclose(b, a, rtol=0, atol=bound * (ROWS if a.ndim == 1 else 1))

@@ -81,6 +81,7 @@ def forward(k, case, reset, family="arctan", *, relaxed=False, store=True, carry
 def backward(k, case, s, reset, family="arctan", *, detached=False, direct=False, carry=False, norm=False, skip=()):
     """Everything that the backward pass leaves, by name. skip: names of values that are not learned."""
     di, dnorm = np.full_like(case.i, np.nan), np.full((2, case.i.shape[2]), np.nan, case.i.dtype)
+    dstart = np.full_like(case.i[0], np.nan)
     gradients = np.full((len(case.values) + 2, case.i.shape[2]), np.nan, case.i.dtype)
     names = (*case.rule.values, "theta", "alpha")
     wanted = [None if name in skip else gradient for name, gradient in zip(names, gradients, strict=True)]
@@ -99,8 +100,10 @@ def backward(k, case, s, reset, family="arctan", *, detached=False, direct=False
         case.start if carry else None,
         case.norm if norm else None,
         dnorm if norm else None,
+        dstart if carry else None,
     )
-    found = {"di": di} | {name: gradient for name, gradient in zip(names, wanted, strict=True) if gradient is not None}
+    found = {"di": di} | ({"dstart": dstart} if carry else {})
+    found |= {name: gradient for name, gradient in zip(names, wanted, strict=True) if gradient is not None}
     return found | ({"dnorm": dnorm} if norm else {})
 
 
@@ -138,19 +141,23 @@ def test_reference_is_the_equations(name, relaxed):
             np.testing.assert_allclose(found["carried"][:, m, c], (v, *states), rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_gradients_of_the_relaxed_neuron(name):
-    """The loss reads spikes and potentials; the gradients are those by currents, values, threshold and width."""
+@pytest.mark.parametrize(
+    ("name", "reset"), [*((name, 0.0) for name in RULES), (SYNAPTIC.name, "delayed"), (SCALED_SYNAPTIC.name, "delayed")]
+)
+def test_gradients_of_the_relaxed_neuron(name, reset):
+    """The loss reads spikes and potentials; the gradients are those by currents, values, threshold and width, and by
+    the potential that the pass starts from."""
     case = draw(RULES[name], np.float64, shape=(4, 3, 2))
 
     def loss():
-        found = forward(reference, case, 0.0, relaxed=True, carry=True)
+        found = forward(reference, case, reset, relaxed=True, carry=True)
         u = found["u"]
         return (case.ds * found["s"] + case.direct.offset * u + case.direct.slope * np.square(u) / 2).sum()
 
-    s = forward(reference, case, 0.0, relaxed=True, carry=True)["s"]
-    got = backward(reference, case, s, 0.0, direct=True, carry=True)
+    s = forward(reference, case, reset, relaxed=True, carry=True)["s"]
+    got = backward(reference, case, s, reset, direct=True, carry=True)
     is_gradient(got["di"], loss, case.i)
+    is_gradient(got["dstart"], loss, case.start[0])
     is_gradient(got["theta"], loss, case.theta)
     is_gradient(got["alpha"], loss, case.alpha)
     for n, value in enumerate(case.rule.values):
@@ -174,12 +181,17 @@ CASES = [
     (QUADRATIC, 0.0, "logistic", True, False, False, ("a", "theta", "alpha"), OTHER),
     (ADAPTING, None, "triangle", False, False, True, (), ON),
     (ADAPTING, 0.0, "arctan", True, True, False, ("gamma", "strength"), OFF),
+    (LEAKY, "delayed", "triangle", False, False, True, (), ON),
+    (SCALED_SYNAPTIC, "delayed", "arctan", True, False, False, ("gamma",), OTHER),
+    (SYNAPTIC, "delayed", "gaussian", False, True, False, ("beta", "theta"), MIXED),
 ]
-"""Every rule meets every option both ways, but for the kinds of reset, of which it meets two."""
+"""Every rule meets every option both ways, but for the kinds of reset, of which it meets two. The delayed reset, which
+takes part in the gradient of beta, meets every option both ways."""
 
 
 @pytest.mark.parametrize(
-    ("number", "real"), [*((n, np.float64) for n in range(len(CASES))), (2, np.float32), (6, np.float32)]
+    ("number", "real"),
+    [*((n, np.float64) for n in range(len(CASES))), (2, np.float32), (6, np.float32), (8, np.float32)],
 )
 @COMPILED
 def test_is_the_reference(small_tiles, k, number, real):
@@ -203,21 +215,23 @@ def test_is_the_reference(small_tiles, k, number, real):
     largest = max(1, np.abs(want["di"]).max())
     for name, array in want.items():
         assert got[name].dtype == array.dtype and array.any()
-        terms = 1 if name == "di" else SHAPE[0] * SHAPE[1]
+        terms = 1 if name in ("di", "dstart") else SHAPE[0] * SHAPE[1]
         within(got[name], array, 10 * eps * largest * max(1, np.abs(u).max()) * terms)
 
 
 @COMPILED
-@pytest.mark.parametrize("real", REALS)
-def test_more_segments(small_tiles, k, real):
+@pytest.mark.parametrize(
+    ("rule", "reset", "real"), [*((ADAPTING, 0.0, real) for real in REALS), (SYNAPTIC, "delayed", np.float64)]
+)
+def test_more_segments(small_tiles, k, rule, reset, real):
     """A sequence whose potential and states are kept at the start of several segments, carried on from another."""
-    eps, case = 100 * float(np.finfo(real).eps), draw(ADAPTING, real, seed=3, shape=(27, 2, 5))
-    s = forward(reference, case, 0.0, carry=True)["s"]
+    eps, case = 100 * float(np.finfo(real).eps), draw(rule, real, seed=3, shape=(27, 2, 5))
+    s = forward(reference, case, reset, carry=True)["s"]
     assert 0.05 < s.mean() < 0.6
-    want, got = (backward(target, case, s, 0.0, direct=True, carry=True) for target in (reference, k))
+    want, got = (backward(target, case, s, reset, direct=True, carry=True) for target in (reference, k))
     largest = max(1, np.abs(want["di"]).max())
     for name, array in want.items():
-        within(got[name], array, 10 * eps * largest * (1 if name == "di" else 54))
+        within(got[name], array, 10 * eps * largest * (1 if name in ("di", "dstart") else 54))
 
 
 @ALL

@@ -401,5 +401,7 @@ def integrator_forward(k, rng):
 def integrator_backward(k, rng):
     du, i, u = normal(rng, 3, 3, 5003, 17)
     di, dbeta = empty(*u.shape), empty(17)
-    k.integrator_backward(du, i, u, rng.uniform(0.3, 0.9, 17).astype(REAL), True, di, dbeta)
-    return [di, dbeta]
+    beta, start = rng.uniform(0.3, 0.9, 17).astype(REAL), empty(5003, 17)
+    k.integrator_backward(du, i, u, beta, True, di, dbeta)
+    k.integrator_backward(du, i, u, beta, True, empty(*u.shape), empty(17), u[0], start)
+    return [di, dbeta, start]

@@ -90,8 +90,26 @@ def own():
     )
 
 
-NETWORKS = {"own": own, "dense": dense, "pictures": pictures, "joined": joined, "recurrent": recurrent}
+def starting():
+    return snn.Sequential(
+        snn.CubaLIF(v_reset="delayed", v_init=0.3, learn_v_init=True, learn_tau="channel", learn_threshold=True),
+        snn.Linear(5, 4),
+        snn.RecurrentLIF(v_reset="delayed", v_init=(0.5, 0.25, 0.0, 0.75), learn_v_init="channel", learn_tau=True),
+        snn.Linear(4, 3),
+        snn.LI(v_init=0.2, learn_v_init="channel", record="v"),
+    )
+
+
+NETWORKS = {
+    "starting": starting,
+    "own": own,
+    "dense": dense,
+    "pictures": pictures,
+    "joined": joined,
+    "recurrent": recurrent,
+}
 SHAPES = {
+    "starting": (4, 2, 5),
     "own": (3, 3, 5),
     "dense": (2, 3, 5),
     "pictures": (2, 4, 4, 2),

@@ -113,7 +113,7 @@ CONSTRUCTORS = [
     ),
     (
         lambda: snn.LIF(v_reset=(0.0, 0.1)),
-        "LIF: v_reset must be one number, None (soft) or 'none'; got (0.0, 0.1)",
+        "LIF: v_reset must be one number, None (soft), 'delayed' or 'none'; got (0.0, 0.1)",
     ),
     (lambda: snn.LIF(v_reset=np.nan), "LIF: v_reset must be one finite number or one per channel; got nan"),
     (lambda: snn.LIF(detach_reset="no"), "LIF: detach_reset must be True or False; got 'no'"),

@@ -1,5 +1,8 @@
 """IF, PLIF, ALIF, CubaLIF, their recurrent versions, refractory time, and LI: gradients, equations, arguments."""
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 from own_neurons import KLIF, QIF
@@ -142,6 +145,7 @@ def test_one_value_a_channel():
         (lambda: snn.LIF(record="a"), "LIF: record takes 'u', 'v', 's'; got 'a'"),
         (lambda: snn.ALIF(v_reset=None, record="v"), "'v' cannot be recorded with a soft reset"),
         (lambda: snn.LI(tau=2.0, beta=0.5), "LI: give tau or beta, not both"),
+        (lambda: snn.LI(record="s"), "LI: record must be one of 'u', 'v'; got 's'"),
         (lambda: snn.ALIF(learn_adaptation="all"), "learn_adaptation must be False, True, 'layer' or 'channel'"),
         (lambda: snn.IF(tau=2.0), "tau"),
     ],
@@ -165,8 +169,38 @@ def test_description_and_state_round_trip(name):
     np.testing.assert_array_equal(again(current()), net(current()))
 
 
-def test_help_names_every_argument():
-    import inspect
+@pytest.mark.parametrize("kind", ["IF", "LIF", "PLIF", "ALIF", "CubaLIF", "RecurrentALIF", "RecurrentCubaLIF", "LI"])
+def test_help_explains_every_argument(kind):
+    neuron = getattr(snn, kind)
+    names = set(inspect.signature(neuron).parameters)
+    section = inspect.getdoc(neuron).partition("Args:\n")[2].partition("\n\n")[0]
+    explained = re.findall(r"^    (\w+): ", section, re.MULTILINE)
+    assert sorted(explained) == sorted(names - ({"beta"} if kind == "PLIF" else set()))
+    assert names >= {"v_init", "record"}
 
-    names = set(inspect.signature(snn.RecurrentALIF).parameters)
-    assert names >= {"tau_adaptation", "strength", "tau", "beta", "v_threshold", "v_reset", "surrogate", "pda"}
+
+def test_help_of_a_neuron_of_ones_own():
+    class Slow(snn.LIF):
+        """A slow neuron.
+
+        Args:
+            tau: time constant; 20 steps.
+            options: as for `LIF`, except beta.
+
+        Raises:
+            ValueError: never.
+        """
+
+    text = inspect.getdoc(Slow)
+    assert text.startswith("A slow neuron.\n\nArgs:\n    tau: time constant; 20 steps.\n    decay_input: whether")
+    assert text.endswith("Default: the class's name and a number.\n\nRaises:\n    ValueError: never.")
+    assert "beta: leak factor" not in text and text.count("    tau: ") == 1
+
+
+def test_what_was_not_recorded_is_named(refuses):
+    neuron = snn.LIF(record=("u", "s"))
+    neuron(np.ones((2, 1, 3), np.float32))
+    with pytest.raises(KeyError, match=r"'uu' was not recorded; .*the last pass recorded 'u', 's'. Did you mean 'u'?"):
+        neuron.recorded["uu"]
+    with pytest.raises(KeyError, match="the last pass recorded nothing"):
+        snn.LI().recorded["v"]

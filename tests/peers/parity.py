@@ -98,7 +98,8 @@ class Outcome:
 
 
 def numsnn_outcome(problem, make):
-    """Run the network in numsnn; make() constructs the neurons of a layer, which must record u, v and s."""
+    """Run the network in numsnn; make() constructs the neurons of a layer, which must record u, v and s (with a delayed
+    reset, u and s)."""
     neurons = [make() for _ in problem.weights]
     dense = [snn.Linear(*weight.shape) for weight, _ in problem.weights]
     chain = [layer for pair in zip(dense, neurons, strict=True) for layer in pair]
@@ -157,13 +158,14 @@ def potential_error(layer, error, extra=0.0):
     """How far two computations of a layer's potentials ``[T, N, C]`` may differ, as long as no spike differs.
 
     Args:
-        layer: numsnn's neurons after a pass that recorded u, v and s.
+        layer: numsnn's neurons after a pass that recorded u, v and s; with a delayed reset, u and s.
         error: the same bound for the currents.
         extra: largest magnitude that only the peer's formula has in it, such as a resting potential.
     """
-    u, v, s = (layer.recorded[key].astype(np.float64) for key in "uvs")
+    u, s = (layer.recorded[key].astype(np.float64) for key in "us")
     beta, theta = np.asarray(layer.leak.natural, np.float64), np.asarray(layer.threshold.natural, np.float64)
-    hard = layer.v_reset is not None and layer.v_reset != "none"
+    hard = not (layer.v_reset is None or isinstance(layer.v_reset, str))
+    v = u if layer.v_reset == "delayed" else layer.recorded["v"].astype(np.float64)
     gain = 1 - beta if layer.decay_input else 1.0
     gamma = layer.own_values.get("gamma")
     gamma = None if gamma is None else np.asarray(gamma.natural, np.float64)

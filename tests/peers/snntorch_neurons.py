@@ -68,6 +68,6 @@ def lif(v_reset, detach, beta=0.6, theta=0.9, learn=True, family="arctan", width
         learn_tau=learn,
         learn_threshold=learn,
         surrogate=snn.Surrogate(family, width),
-        record=("u", "v", "s"),
+        record=("u", "s") if v_reset == "delayed" else ("u", "v", "s"),
         **options,
     )

@@ -10,10 +10,10 @@ This is the meaning of `reset_delay=True`, the default: a spike's reset is made 
 is numsnn's u[t], and spikes are not delayed at all.
 
 - "zero" is numsnn's hard reset to 0, detached.
-- "subtract" subtracts the threshold *after* the leak, numsnn's soft reset before the leak (beta (u - th) = beta u -
-  beta th): snnTorch's potential falls by (1 - beta) th more per spike. The two are the same only without a leak. An
-  additional input of -(1 - beta) th s[t-1] makes numsnn's potential the same; as R is detached, gradients agree as
-  well.
+- "subtract" subtracts the threshold *after* the leak. This is numsnn's delayed reset, v_reset="delayed", detached. It
+  is not numsnn's soft reset, which acts before the leak (beta (u - th) = beta u - beta th): snnTorch's potential falls
+  by (1 - beta) th more per spike. The two are the same only without a leak. An additional input of -(1 - beta) th
+  s[t-1] makes the potential with a soft reset the same; as R is detached, gradients agree as well.
 - `reset_delay=False` resets at once, by the attached spike. "zero" is then numsnn's hard reset, attached. "subtract" is
   numsnn's soft reset, attached, as long as no potential reaches twice the threshold. A potential that is still above
   the threshold after its reset is reset a second time before the next comparison, and this second reset is taken back
@@ -23,7 +23,8 @@ All of snnTorch's neurons fire for u > threshold, numsnn's for u >= threshold. T
 equal.
 
 The reset of Synaptic and RLeaky removes the input too: for "zero" with `reset_delay=True` the potential is 0 at the
-step after a spike, whatever comes in. With `reset_delay=False` they are numsnn's CubaLIF and RecurrentLIF.
+step after a spike, whatever comes in. With "subtract" and `reset_delay=True`, their default, they are numsnn's CubaLIF
+and RecurrentLIF with v_reset="delayed"; with `reset_delay=False` they are those with the other resets.
 """
 
 import numpy as np
@@ -111,7 +112,55 @@ def test_leaky_without_a_reset(parity, steps):
 
 
 @every_length
-def test_leaky_reset_by_subtraction_delayed(report, steps):
+@pytest.mark.parametrize("beta", [0.2, 0.6, 0.95])
+def test_leaky_reset_by_subtraction_delayed(parity, beta, steps):
+    """snnTorch's default is numsnn's delayed reset, detached."""
+    mine, _ = parity(
+        draw(steps),
+        lambda: lif("delayed", True, beta=beta),
+        lambda: Theirs(leaky("subtract", True, beta=beta)),
+    )
+    if steps > 1:
+        s, u = mine.spikes[0], mine.layers[0].recorded["u"]
+        assert (s[1:] * s[:-1]).any() and u.min() < -0.9  # spikes follow one another, and potentials are subtracted
+
+
+def test_the_delayed_reset_for_many_neurons(parity):
+    parity(
+        draw(50, samples=400),
+        lambda: lif("delayed", True, learn=False),
+        lambda: Theirs(leaky("subtract", True, learn=False)),
+        judged=20,
+    )
+
+
+@every_length
+def test_an_initial_potential(parity, steps):
+    """snnTorch takes the first potential as an argument of the first step."""
+    start = torch.linspace(-0.5, 0.8, 14)
+
+    class Started(Theirs):
+        def __call__(self, current):
+            self.start = start.clone().requires_grad_()
+            state, spikes = self.start.expand(current[0].shape), []
+            for i in current:
+                s, state = self.neuron(i, state)
+                spikes.append(s)
+            return torch.stack(spikes)
+
+        def gradients(self):
+            return super().gradients() | {"v_init": self.start.grad.numpy()}
+
+    for v_reset, reset in (("delayed", "subtract"), (0.0, "zero")):
+        parity(
+            draw(steps, sizes=(10, 14)),
+            lambda v_reset=v_reset: lif(v_reset, True, v_init=tuple(start.tolist()), learn_v_init="channel"),
+            lambda reset=reset: Started(leaky(reset, True)),
+        )
+
+
+@every_length
+def test_leaky_reset_by_subtraction_delayed_as_another_input(report, steps):
     """The currents i[t] = x[t] - (1 - beta) th s[t-1], with the spikes that were fired, make numsnn's neuron the same
     as snnTorch's default neuron. The gradients follow by the chain rule, in which the spikes in i are constants."""
     beta, theta = 0.6, 0.9
@@ -161,6 +210,14 @@ def by_hand(neuron, x):
         spikes.append(int(s.item()))
         potentials.append(m.item())
     return spikes, potentials
+
+
+def test_delayed_subtraction_by_hand():
+    """1.5 fires, and then 0.5 (1.5) - 1 remains; beta = 1/2 and the threshold is 1."""
+    mine = snn.LIF(beta=0.5, v_reset="delayed", record="u")
+    assert mine(np.array([1.5, 0.0, 2.0], np.float32).reshape(3, 1, 1)).ravel().tolist() == [1, 0, 1]
+    assert mine.recorded["u"].ravel().tolist() == [1.5, -0.25, 1.875]
+    assert by_hand(leaky("subtract", True, 0.5, 1.0), [1.5, 0.0, 2.0]) == ([1, 0, 1], [1.5, -0.25, 1.875])
 
 
 def test_subtraction_is_not_a_soft_reset():
@@ -250,6 +307,27 @@ def test_synaptic(parity, reset, steps):
     )
 
 
+@every_length
+def test_synaptic_reset_by_subtraction_delayed(parity, steps):
+    parity(
+        draw(steps, gain=0.8),
+        lambda: lif("delayed", True, kind=snn.CubaLIF, gamma_synapse=0.4, learn_tau_synapse=True),
+        lambda: Theirs(
+            snntorch.Synaptic(
+                0.4,
+                0.6,
+                0.9,
+                surrogate.atan(ALPHA),
+                learn_alpha=True,
+                learn_beta=True,
+                learn_threshold=True,
+            ),
+            states=2,
+        ),
+        firing=(0.05, 0.85),
+    )
+
+
 def test_synaptic_reset_to_zero_delayed_loses_the_input():
     """snnTorch's potential is 0 at the step after a spike, numsnn's is the current; beta = gamma = 1/2."""
     neuron = snntorch.Synaptic(0.5, 0.5, reset_mechanism="zero")
@@ -274,10 +352,11 @@ def test_rleaky_reset_to_zero_delayed_loses_the_input():
 
 
 @every_length
-@pytest.mark.parametrize("reset", ["zero", "none"])
+@pytest.mark.parametrize("reset", ["zero", "none", "subtract"])
 def test_rleaky(parity, reset, steps):
-    """RLeaky with all_to_all and reset_delay=False is numsnn's RecurrentLIF. Its weights are the lateral weights,
-    transposed, and its bias is set to 0."""
+    """RLeaky with all_to_all and reset_delay=False is numsnn's RecurrentLIF, and with its default, which subtracts one
+    step later, RecurrentLIF with a delayed reset. Its weights are the lateral weights, transposed, and its bias is set
+    to 0."""
     problem = draw(steps, sizes=(10, 14), lateral=0.2)
 
     def theirs():
@@ -289,12 +368,13 @@ def test_rleaky(parity, reset, steps):
             learn_beta=True,
             learn_threshold=True,
             reset_mechanism=reset,
-            reset_delay=False,
+            reset_delay=reset == "subtract",
         )
         with torch.no_grad():
             neuron.recurrent.weight.copy_(torch.tensor(problem.lateral.T))
             neuron.recurrent.bias.zero_()
         return SpikesOnly(neuron)
 
-    v_reset = 0.0 if reset == "zero" else "none"
-    parity(problem, lambda: lif(v_reset, False, kind=snn.RecurrentLIF), theirs, firing=(0.05, 0.8))
+    v_reset = {"zero": 0.0, "none": "none", "subtract": "delayed"}[reset]
+    detach = reset == "subtract"
+    parity(problem, lambda: lif(v_reset, detach, kind=snn.RecurrentLIF), theirs, firing=(0.05, 0.8))

@@ -23,7 +23,7 @@ from ..columns import Columns, as_events, by_name, taken
 from ..events import Events
 from . import aedat2, aedat3, borrowed, dat
 from .errors import FormatError, content
-from .hdf5 import opened
+from .hdf5 import local, opened
 from .npz import NPY, parse_npy, parse_npz
 from .text import parse_text
 
@@ -133,18 +133,18 @@ def _read_hdf5(path, size, group, unit, columns):
     source = os.fspath(path)
     most = _MOST_UNPACKED + _MOST_PACKED * os.path.getsize(path)
     with opened(path) as file:
-        if group and group not in file:
+        place = local(file, group, source)
+        if place is None:
             raise FormatError(source, 0, f"no group {group!r}{_groups(file)}")
-        place = file[group] if group else file
         if isinstance(place, h5py.Dataset):
             found = {"": _dataset(group, place, most, source)}
         else:
-            there = [name for name in itertools.islice(place, _MOST_NAMES) if isinstance(place[name], h5py.Dataset)]
+            there = [name for name in _names(place) if place.get(name, getclass=True) is h5py.Dataset]
             try:
                 names = by_name(there, columns)
             except ValueError as error:
                 raise FormatError(source, 0, f"{error}{_groups(file)}") from error
-            found = {letter: _dataset(name, place[name], most, source) for letter, name in names.items()}
+            found = {letter: _dataset(name, local(place, name, source), most, source) for letter, name in names.items()}
     with content(source):
         arrays = taken(found[""], columns) if "" in found else found
         return Events(**as_events(arrays, size, unit))
@@ -155,8 +155,8 @@ def _groups(file):
     import h5py
 
     names = []
-    for name in itertools.islice(file, _MOST_NAMES):
-        for inner in [name, *(f"{name}/{key}" for key in itertools.islice(_keys(file[name]), _MOST_NAMES))]:
+    for name in _names(file):
+        for inner in [name, *(f"{name}/{key}" for key in _names(file[name]))]:
             one = file[inner]
             if isinstance(one, h5py.Group) or (isinstance(one, h5py.Dataset) and one.dtype.names):
                 names.append(inner)
@@ -164,8 +164,14 @@ def _groups(file):
     return f". The file has groups; pass one of them: {listed}" if names else ". The file has no groups"
 
 
-def _keys(item):
-    return item if hasattr(item, "keys") else ()
+def _names(item):
+    """Return the first names in a group whose links do not lead to another file; an array has none."""
+    import h5py
+
+    if not isinstance(item, h5py.Group):
+        return []
+    first = itertools.islice(item, _MOST_NAMES)
+    return [name for name in first if not isinstance(item.get(name, getlink=True), h5py.ExternalLink)]
 
 
 def _dataset(name, array, most, source):

@@ -10,6 +10,27 @@ from pathlib import Path
 from .errors import FormatError
 
 
+def local(group, name: str, source: str):
+    """Return a group or array of a file by its path inside a group, or None if it is missing.
+
+    Raises:
+        FormatError: the path leads to another file, as an external link, an array in external storage or a virtual
+            array does. A file that was sent by somebody else must not show what lies on the reader's disk.
+    """
+    import h5py
+
+    item = group
+    for part in filter(None, name.split("/")):
+        if not hasattr(item, "keys") or part not in item:
+            return None
+        if isinstance(item, h5py.Group) and isinstance(item.get(part, getlink=True), h5py.ExternalLink):
+            raise FormatError(source, 0, f"{name} is a link to another file, which is not followed")
+        item = item[part]
+    if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
+        raise FormatError(source, 0, f"{name} lies in another file, which is not read")
+    return item
+
+
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator:
     """Open a file for reading; errors of h5py inside the block become a `FormatError`.

@@ -28,7 +28,7 @@ def _forward_tiles(i, beta, decay_input, u, carried, carry, rows, lo, hi):
 
 
 @kernel
-def _backward_tiles(du, i, u, beta, decay_input, di, dbeta, start, carry, rows, lo, hi):
+def _backward_tiles(du, i, u, beta, decay_input, di, dbeta, start, dstart, carry, leave, rows, lo, hi):
     steps, total, channels = u.shape
     real = type(beta[0])
     # e holds the tile's delta of the step after; dL/dv is beta times it.
@@ -49,6 +49,10 @@ def _backward_tiles(du, i, u, beta, decay_input, di, dbeta, start, carry, rows, 
                     )
                     dbeta[tile, c] += change
                     e[m - first, c] = delta
+        if leave:
+            for m in range(first, last):
+                for c in range(channels):
+                    dstart[m, c] = beta[c] * e[m - first, c]
 
 
 def integrator_forward(i, beta, decay_input, u, carried=None):
@@ -58,11 +62,12 @@ def integrator_forward(i, beta, decay_input, u, carried=None):
     launch(_forward_tiles, count_tiles(u.shape[1], rows), i, beta, decay_input, u, state, carried is not None, rows)
 
 
-def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
+def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None, dstart=None):
     """See `reference.integrator.integrator_backward`."""
     rows = min(u.shape[1], rows_per_tile(u.shape[2]))
     partial = np.empty((count_tiles(u.shape[1], rows), u.shape[2]), u.dtype)
-    state = u[0] if start is None else start
-    launch(_backward_tiles, len(partial), du, i, u, beta, decay_input, di, partial, state, start is not None, rows)
+    states = (u[0] if x is None else x for x in (start, dstart))
+    given = start is not None, dstart is not None
+    launch(_backward_tiles, len(partial), du, i, u, beta, decay_input, di, partial, *states, *given, rows)
     if dbeta is not None:
         sum_tiles(partial, dbeta)

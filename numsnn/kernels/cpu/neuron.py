@@ -9,13 +9,13 @@ parameter is first summed over each tile, and then the tiles' partial sums are a
 from functools import cache
 
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import equations as eq
 from ..compile import kernel
 from ..rules import compiled
-from ..steps import after_reset, fire_back, reset_kind
+from ..steps import after_reset, fire_back, reset_kind, subtraction
 from .inline.access import add_all, read, read_all, write, write_all
+from .inline.neuron_steps import charge_again_by
 from .inline.potentials import finish, measure, see
 from .inline.prefetch import ahead
 from .inline.runs import clear_run, copy_run
@@ -34,13 +34,13 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
     Args:
         rule, real: rule of the neuron, and float type.
         cdf: distribution function of the surrogate in relaxed mode, or None for spikes.
-        reset: "hard", "soft" or "none".
+        reset: "hard", "soft", "delayed" or "none".
         normed: whether the kernel normalises the input before it charges the potential.
         looked_at: whether the kernel stores or measures the potentials, or compares them with the surrogate's reach.
             The kernel's arguments store, measured and visibility select these at run time, so that one kernel is
             compiled for all of them.
     """
-    relaxed, soft, hard = cdf is not None, reset == "soft", reset == "hard"
+    relaxed, soft, hard, fall = cdf is not None, reset in ("soft", "delayed"), reset == "hard", subtraction(reset)
     fires = eq.CDF["rectangle"] if cdf is None else cdf
     (step, _), count, many = compiled(rule, real), len(rule.states), len(rule.values)
 
@@ -109,7 +109,7 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
                         distance = u_t - th
                         s_t = fires(distance * read(inverse_width, "value", k)) if relaxed else real(eq.fire(distance))
                         write(s, "spike", (t, m, k), s_t)
-                        write(v, "state", (r, c), after_reset(u_t, s_t, th, v_reset, soft, hard))
+                        write(v, "state", (r, c), after_reset(u_t, s_t, fall(th, own), v_reset, soft, hard))
                         write_all(x, "state", (r, c), after)
                         if looked_at:
                             write(u_m, "potential", c, u_t)
@@ -178,40 +178,6 @@ def neuron_forward(
     return None if visible is None else int(seen.sum()) / i.size
 
 
-def _charge_again(rule, real, normed, soft, hard):
-    """A function that computes all steps of a tile again for the backward pass.
-
-    It fills u[t + 1] with the potential of step t after charging and x[:, t + 1] with the rule's states after step t.
-    It updates v from the potential before the first step to the potential after the last one.
-    """
-    (step, _), count, many = compiled(rule, real), len(rule.states), len(rule.values)
-
-    @register_jitable
-    def charge_again(i, s, values, theta, d, centre, factor, offset, v_reset, first, last, left, n, width, u, x, v):
-        real = type(v_reset)
-        # The spikes come from the forward pass, so that the same potentials are reset as there.
-        for t in range(len(i)):
-            for m in range(first, last):
-                ahead(i, t, m, first, last, left, n, 1)
-                ahead(s, t, m, first, last, left, n, 1)
-                r = m - first
-                for c in range(n):
-                    k = left + c
-                    current = read(i, "current", (t, m, k))
-                    if normed:
-                        ce, fa, off = read(centre, "value", k), read(factor, "value", k), read(offset, "value", k)
-                        current = eq.normalise(current, ce, fa, off)
-                    before, own = read_all(x, "history", (t, r * width + c), count), read_all(values, "value", k, many)
-                    charged, after = step(current, read(v, "state", (r, c)), before, own)
-                    u_t = eq.correct(real(charged), read(d, "value", (t, k)))
-                    s_t = real(read(s, "spike", (t, m, k)))
-                    write(u, "potential", (t + 1, r, c), u_t)
-                    write(v, "state", (r, c), after_reset(u_t, s_t, read(theta, "value", k), v_reset, soft, hard))
-                    write_all(x, "history", (t + 1, r * width + c), after)
-
-    return charge_again
-
-
 @cache
 def _backward_kernel(rule, real, density, reset, attached, normed, learned, direct, in_place, ended=False):
     """The backward range kernel of one kind of neuron.
@@ -219,7 +185,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
     Args:
         rule, real: rule of the neuron, and float type.
         density: density of the surrogate.
-        reset: "hard", "soft" or "none".
+        reset: "hard", "soft", "delayed" or "none".
         attached: whether the spike in the reset has a gradient.
         normed: whether the kernel normalises the input before it charges the potential.
         learned: one boolean per value of the rule, one for the threshold and one for the width: whether it is learned.
@@ -227,12 +193,13 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
         in_place: whether di overwrites ds.
         ended: whether the loss on the potential acts only up to a row's last real step. Default False.
     """
-    soft, hard = reset == "soft", reset == "hard"
+    soft, hard, fall = reset in ("soft", "delayed"), reset == "hard", subtraction(reset)
+    learn_late = reset == "delayed" and learned[0]
     *learned_values, learn_theta, learn_alpha = learned
     ds_role = "input gradient" if in_place else "gradient"
     (_, step_back), count, many = compiled(rule, real), len(rule.states), len(rule.values)
     wanted = "".join("1" if learn else "0" for learn in learned_values)
-    charge_again = _charge_again(rule, real, normed, soft, hard)
+    charge_again = charge_again_by(rule, real, normed, reset)
 
     @kernel
     def neuron_backward_tiles(
@@ -252,8 +219,10 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
         ends,
         di,
         start,
+        dstart,
         sums,
         carry,
+        leave,
         rows,
         width,
         blocks,
@@ -301,33 +270,37 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                     for c in range(n):
                         k = left + c
                         u_t, e_t = read(u, "potential", (t + 1, r, c)), read(e, "state", (r, c))
+                        own = read_all(values, "value", k, many)
                         s_t = real(read(s, "spike", (t, m, k)))
                         edge, inverse = read(theta, "value", k), read(inverse_width, "value", k)
                         z, phi = eq.surrogate(density, u_t - edge, inverse)
                         p = real(0)
                         if direct and acts:
                             p = eq.direct_gradient(u_t, read(p_offset, "value", k), read(p_slope, "value", k))
+                        ds_t, r_t, lost = read(ds, ds_role, (t, m, k)), fall(e_t, own), fall(edge, own)
                         q, delta, dtheta = fire_back(
-                            read(ds, ds_role, (t, m, k)), e_t, u_t, s_t, edge, phi, p, v_reset, soft, hard, attached
+                            ds_t, e_t, r_t, u_t, s_t, edge, phi, p, v_reset, soft, hard, attached
                         )
                         if learn_theta:
                             write(sums, "dtheta", (many, block, k), read(sums, "dtheta", (many, block, k)) + dtheta)
                         if learn_alpha:
                             change = read(sums, "dalpha", (many + 1, block, k)) + eq.width_gradient(q, phi, z)
                             write(sums, "dalpha", (many + 1, block, k), change)
+                        if learn_late:
+                            change = read(sums, "dvalue 0", (0, block, k)) + eq.delay_gradient(r_t, s_t, lost)
+                            write(sums, "dvalue 0", (0, block, k), change)
                         # The rule's backward step starts from the input, potential and states that its step had.
                         current = read(i, "current", (t, m, k))
                         if normed:
                             ce, fa, off = read(centre, "value", k), read(factor, "value", k), read(offset, "value", k)
                             distance, current = current - ce, eq.normalise(current, ce, fa, off)
                         v = after_reset(
-                            read(u, "potential", (t, r, c)), real(read(fired, "spike", c)), edge, v_reset, soft, hard
+                            read(u, "potential", (t, r, c)), real(read(fired, "spike", c)), lost, v_reset, soft, hard
                         )
                         before, slopes = (
                             read_all(x, "history", (t, r * width + c), count),
                             read_all(h, "state", (r, c), count),
                         )
-                        own = read_all(values, "value", k, many)
                         di_t, dv, slopes_before, changes = step_back(delta, slopes, current, v, before, own)
                         di_t = real(di_t)
                         write(dx, "input gradient", (t, m, k), di_t)
@@ -338,13 +311,18 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                             write(sums, "sum", (many + 2, block, k), read(sums, "sum", (many + 2, block, k)) + di_t)
                             projected = read(sums, "projection", (many + 3, block, k)) + di_t * distance
                             write(sums, "projection", (many + 3, block, k), projected)
+            if leave:
+                for m in range(first, last):
+                    copy_run(dstart, (m, left), e, (m - first, 0), n)
 
     return neuron_backward_tiles
 
 
-def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None):
+def neuron_backward(
+    rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None, dstart=None
+):
     """See `reference.neuron.neuron_backward`."""
-    in_place, carry = same_memory(di, ds), start is not None
+    in_place, carry, leave = same_memory(di, ds), start is not None, dstart is not None
     *pull, ends = (firing.theta, firing.theta, None) if direct is None else direct
     kind, v_reset = reset_kind(reset.value, i.dtype)
     totals = *wanted.values, wanted.theta, wanted.alpha
@@ -358,12 +336,14 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
     centre, factor, offset, values, theta, d, inverse_width, p_offset, p_slope = plan.repeated(
         *(norm or (theta, theta, theta)), values, theta, d, 1 / firing.alpha, *pull
     )
-    ds, i, s, di, start = plan.wide(ds, i, s, di, i if start is None else start)
+    first = i[0] if dstart is None else dstart
+    ds, i, s, di, start, first = plan.wide(ds, i, s, di, i if start is None else start, first)
     launch(
         range_kernel,
         plan.count,
         *(ds, i, s, centre, factor, offset, values, theta, d, v_reset, inverse_width, p_offset, p_slope),
-        *(_NO_ENDS if ends is None else ends, di, start, sums, carry, plan.rows, plan.width, plan.blocks),
+        *(_NO_ENDS if ends is None else ends, di, start, first, sums, carry, leave),
+        *(plan.rows, plan.width, plan.blocks),
     )
     for total, parts in zip((*totals, *((None, None) if dnorm is None else dnorm)), sums, strict=True):
         if total is not None:

@@ -64,13 +64,14 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
 
     Args:
         cdf: distribution function of the surrogate in relaxed mode, or None for spikes.
-        reset: "hard", "soft" or "none".
+        reset: "hard", "soft", "delayed" or "none".
         decay_input: whether the current is scaled by 1 - beta.
         lateral, synapse, adaptive, refractory: which extensions the neuron has.
         carry: whether the state of an earlier pass is carried on.
     """
     fires = eq.CDF["rectangle"] if cdf is None else cdf
-    flags = cdf is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
+    kind = reset in ("soft", "delayed"), reset == "delayed", reset == "hard"
+    flags = cdf is not None, *kind, decay_input, synapse, adaptive, refractory
 
     @kernel
     def recurrent_forward_tiles(
@@ -197,37 +198,51 @@ def _stand_ins(like, w, gamma, rho, kappa, j, a, held):
 def _leak_gradient(delta, u, u_before, s_before, a_earlier, first, beta, theta, kappa, d, v_reset, kind, dbeta):
     """N10: add one row's term of dL/dbeta at one step to dbeta.
 
-    kind says whether the input is scaled, the reset is soft, the reset is hard, and the threshold is adaptive. At the
-    first step, u_before is already a potential after the reset and is not reset again.
+    kind says whether the input is scaled, the reset is soft, this is a delayed one, the reset is hard, and the
+    threshold is adaptive. At the first step, u_before is already a potential after the reset and is not reset again.
     """
-    decay_input, soft, hard, adaptive = kind
+    decay_input, soft, delayed, hard, adaptive = kind
     real = type(v_reset)
     for c in range(len(delta)):
         fired = real(0) if first else real(s_before[c])
         fall = eq.adapted_threshold(theta[c], kappa[c], a_earlier[c]) if adaptive else theta[c]
+        fall = eq.before_leak(fall, beta[c]) if delayed else fall
         v = after_reset(u_before[c], fired, fall, v_reset, soft, hard)
         dbeta[c] += eq.leak_gradient(delta[c], u[c], v, beta[c], d[c], decay_input)
 
 
 @cache
 def _backward_kernel(
-    density, reset, detach_reset, decay_input, lateral, synapse, adaptive, refractory, direct, ended, carry, learned
+    density,
+    reset,
+    detach_reset,
+    decay_input,
+    lateral,
+    synapse,
+    adaptive,
+    refractory,
+    direct,
+    ended,
+    carry,
+    leave,
+    learned,
 ):
     """The backward range kernel of one kind of neuron.
 
     Args:
         density: density of the surrogate.
-        reset, detach_reset: "hard", "soft" or "none", and whether the spike in the reset is a constant.
+        reset, detach_reset: "hard", "soft", "delayed" or "none", and whether the spike in the reset is a constant.
         decay_input: whether the current is scaled by 1 - beta.
         lateral, synapse, adaptive, refractory: which extensions the neuron has.
         direct: whether a loss acts on the potential itself.
         ended: whether it acts only up to a row's last real step.
         carry: whether the forward pass started from a carried state.
+        leave: whether the gradient of the potential before the first step is stored.
         learned: six booleans: whether the gradients of beta, gamma, rho, kappa, theta and alpha are needed.
     """
-    soft, hard = reset == "soft", reset == "hard"
+    soft, delayed, hard = reset in ("soft", "delayed"), reset == "delayed", reset == "hard"
     learn_beta, learn_gamma, learn_rho, learn_kappa, learn_theta, learn_alpha = learned
-    kind, flags = (decay_input, soft, hard, adaptive), (soft, hard, not detach_reset, direct)
+    kind, flags = (decay_input, soft, delayed, hard, adaptive), (soft, delayed, hard, not detach_reset, direct)
 
     @kernel
     def recurrent_backward_tiles(
@@ -252,6 +267,7 @@ def _backward_kernel(
         di,
         sums,
         start,
+        dstart,
         rows,
         lo,
         hi,
@@ -291,6 +307,9 @@ def _backward_kernel(
                         threshold = eq.adapted_threshold(theta[c], kappa[c], a_t[c]) if adaptive else theta[c]
                         awake = not (refractory and active_t[c] > 0)
                         pull, fired = (p_offset[c], p_slope[c]) if acts else (zero, zero), real(s_t[c])
+                        if delayed and learn_beta:
+                            late = eq.before_leak(e[c], beta[c]), fired, eq.before_leak(threshold, beta[c])
+                            sums[0, tile, c] += eq.delay_gradient(*late)
                         where, gradients = (density, threshold, inverse_width[c]), (q[c], e[c])
                         delta[c], dtheta[c], e[c], dalpha = extended_fire_back(
                             where, gradients, u_t[c], fired, awake, beta[c], pull, v_reset, flags
@@ -334,12 +353,14 @@ def _backward_kernel(
                             kind,
                             sums[0, tile],
                         )
+                if leave:
+                    copy_run(dstart, (m, 0), e, 0, channels)
 
     return recurrent_backward_tiles
 
 
 def recurrent_backward(
-    ds, stored, beta, extensions, firing, reset, d, decay_input, direct, di, dlateral, wanted, start=None
+    ds, stored, beta, extensions, firing, reset, d, decay_input, direct, di, dlateral, wanted, start=None, dstart=None
 ):
     """See `reference.recurrent.recurrent_backward`."""
     w, gamma, rho, kappa, _ = extensions
@@ -347,8 +368,7 @@ def recurrent_backward(
     theta, alpha, density, detach_reset = firing.theta, firing.alpha, eq.DENSITY[firing.family], reset.detached
     p_offset, p_slope, ends = (beta, beta, None) if direct is None else direct
     lateral = w is not None
-    parts = lateral, gamma is not None, kappa is not None, held is not None
-    parts = *parts, direct is not None, ends is not None, start is not None
+    parts = lateral, *(x is not None for x in (gamma, kappa, held, direct, ends, start, dstart))
     totals = *wanted.values, wanted.theta, wanted.alpha
     kind, v_reset = reset_kind(reset.value, u.dtype)
     learned = tuple(total is not None for total in totals)
@@ -362,28 +382,9 @@ def recurrent_backward(
     launch(
         range_kernel,
         tiles,
-        ds,
-        u,
-        s,
-        j,
-        a,
-        held,
-        back,
-        beta,
-        gamma,
-        rho,
-        kappa,
-        theta,
-        d,
-        v_reset,
-        1 / alpha,
-        p_offset,
-        p_slope,
-        _NO_ENDS if ends is None else ends,
-        di,
-        sums,
-        u if start is None else start,
-        rows,
+        *(ds, u, s, j, a, held, back, beta, gamma, rho, kappa, theta, d, v_reset, 1 / alpha, p_offset, p_slope),
+        *(_NO_ENDS if ends is None else ends, di, sums, u if start is None else start),
+        *(u[0] if dstart is None else dstart, rows),
     )
     for whole, parts in zip(totals, sums, strict=True):
         if whole is not None:

@@ -15,7 +15,7 @@ from .run.tiles import HEAVY_THREADS, cut, lay_out, leave_sum
 
 
 @cache
-def _kernels(dtype, decay_input, carry, learn_beta):
+def _kernels(dtype, decay_input, carry, learn_beta, leave=False):
 
     @kernel
     def integrator_forward(i, beta, u, carried, steps, rows, channels):
@@ -33,7 +33,7 @@ def _kernels(dtype, decay_input, carry, learn_beta):
                 carried[row] = before
 
     @kernel
-    def integrator_backward(du, i, u, beta, di, start, partial_sums, steps, rows, channels):
+    def integrator_backward(du, i, u, beta, di, start, dstart, partial_sums, steps, rows, channels):
         total, room = cuda.local.array(1, dtype), cuda.shared.array(HEAVY_THREADS, dtype)
         column, lane, columns, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
         block, c, stride = cuda.blockIdx.x, cuda.blockIdx.y * columns + column, rows * channels
@@ -51,6 +51,8 @@ def _kernels(dtype, decay_input, carry, learn_beta):
                 delta, di[at], change = integrator_step_back(du[at], delta, before, current, b, decay_input)
                 if learn_beta:
                     total[0] += change
+            if leave:
+                dstart[row] = b * delta
         if learn_beta:
             lay_out(total, 0, 1, column, columns, lane, room)
             cuda.syncthreads()
@@ -68,11 +70,11 @@ def integrator_forward(i, beta, decay_input, u, carried=None):
     launch(forward, plan.grid, plan.block, i.reshape(-1), beta, u.reshape(-1), state, steps, rows, channels)
 
 
-def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
+def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None, dstart=None):
     """See `reference.integrator.integrator_backward`."""
     steps, rows, channels = u.shape
     plan = cut(rows, channels, 1, heavy=True)
-    _, backward = _kernels(u.dtype.type, decay_input, start is not None, dbeta is not None)
+    _, backward = _kernels(u.dtype.type, decay_input, start is not None, dbeta is not None, dstart is not None)
     partial_sums = scratch.get("sums of gradients", (1, plan.row_blocks, channels), u.dtype)
     launch(
         backward,
@@ -84,6 +86,7 @@ def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
         beta,
         di.reshape(-1),
         (u if start is None else start).reshape(-1),
+        (u if dstart is None else dstart).reshape(-1),
         partial_sums,
         steps,
         rows,

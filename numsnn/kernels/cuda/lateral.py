@@ -90,7 +90,8 @@ def forward_kernel(dtype, list_most, cdf, reset, decay_input, synapse, adaptive,
     `cuda.recurrent`.
     """
     fires = eq.CDF["rectangle"] if cdf is None else cdf
-    flags = cdf is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
+    kind = reset in ("soft", "delayed"), reset == "delayed", reset == "hard"
+    flags = cdf is not None, *kind, decay_input, synapse, adaptive, refractory
 
     @kernel
     def recurrent_forward_lateral(
@@ -175,6 +176,7 @@ def backward_kernel(
     direct,
     ended,
     carry,
+    leave,
     learned,
 ):
     """The backward kernel of one kind of neuron with lateral weights.
@@ -182,9 +184,9 @@ def backward_kernel(
     list_most is the number of neurons that are listed at a time. The other arguments are those of the backward kernel
     in `cuda.recurrent`.
     """
-    soft, hard = reset == "soft", reset == "hard"
-    there = soft, hard, synapse, adaptive, refractory, carry
-    flags = soft, hard, not detach_reset, decay_input, synapse, adaptive, direct
+    kind = reset in ("soft", "delayed"), reset == "delayed", reset == "hard"
+    there = *kind, synapse, adaptive, refractory, carry
+    flags = *kind, not detach_reset, decay_input, synapse, adaptive, direct
     wanted, add_changes = sum(learned), adder(learned, dtype)
 
     @kernel
@@ -209,6 +211,7 @@ def backward_kernel(
         ends,
         di,
         start,
+        dstart,
         state,
         partial_sums,
         steps,
@@ -256,7 +259,15 @@ def backward_kernel(
                         p_slope[c] if acts else real(0),
                     )
                     now, before = step_before(
-                        (u, s, j, a, held), start, at + c, row + c, stride, t, theta[c], kappa[c], v_reset, there
+                        (u, s, j, a, held),
+                        start,
+                        at + c,
+                        row + c,
+                        stride,
+                        t,
+                        (beta[c], theta[c], kappa[c]),
+                        v_reset,
+                        there,
                     )
                     slopes = state[0, block, c], state[1, block, c], state[2, block, c]
                     di[at + c], slopes, changes = extended_step_back(
@@ -265,6 +276,9 @@ def backward_kernel(
                     state[0, block, c], state[1, block, c], state[2, block, c] = slopes
                     add_changes(partial_sums, block * channels + c, apart, changes)
                 cuda.syncthreads()
+            if leave:
+                for c in range(thread, channels, threads):
+                    dstart[m * channels + c] = state[0, block, c]
 
     return recurrent_backward_lateral
 

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from .. import equations as eq
-from ..steps import after_reset, reset_kind
+from ..steps import after_reset, reset_kind, subtraction
 from .array import fill, to_host
 from .inline.moments import lay_out_potentials, merge, merge_tile
 from .inline.neuron_steps import (
@@ -65,14 +65,14 @@ def _forward_kernel(rule, real, width, cdf, reset, normed, store, record, carry,
         rule, real: rule of the neuron, and float type.
         width: number of channels per thread.
         cdf: distribution function of the surrogate in relaxed mode, or None for spikes.
-        reset: "hard", "soft" or "none".
+        reset: "hard", "soft", "delayed" or "none".
         normed: whether the kernel normalises the input before it charges the potential.
         store, record: whether potentials are stored, and whether states are.
         carry: whether the state of an earlier pass is carried on.
         measured: whether moments of the potentials are computed.
         visibility: whether visible potentials are marked.
     """
-    relaxed, soft, hard = cdf is not None, reset == "soft", reset == "hard"
+    relaxed, soft, hard, fall = cdf is not None, reset in ("soft", "delayed"), reset == "hard", subtraction(reset)
     fires = eq.CDF["rectangle"] if cdf is None else cdf
     charge, parts, many = charger(rule, real, width, normed), 1 + len(rule.states), len(rule.values)
     chunk, size, state, numbers = CHUNK[width], CHUNK[width] * width, parts * width, max(1, many) * width
@@ -143,7 +143,8 @@ def _forward_kernel(rule, real, width, cdf, reset, normed, store, record, carry,
                             x[n] = charge(x[n], drop[n], c, own, now)
                             above = x[n] - th[c]
                             fired[c] = fires(above * inv[c]) if relaxed else real(eq.fire(above))
-                            now[c] = after_reset(x[n], fired[c], th[c], v_reset, soft, hard)
+                            lost = fall(th[c], (own_values[c],))
+                            now[c] = after_reset(x[n], fired[c], lost, v_reset, soft, hard)
                         save_spikes(fired, s, at_output)
                         if store:
                             save(x, k * width, u, at_output)
@@ -222,7 +223,9 @@ def segment_of(steps: int, width: int, states: int) -> int:
 
 
 @cache
-def _backward_kernel(rule, real, width, segment, density, reset, attached, normed, learned, direct, ended, carry):
+def _backward_kernel(
+    rule, real, width, segment, density, reset, attached, normed, learned, direct, ended, carry, leave
+):
     """The backward kernel of one kind of neuron.
 
     Args:
@@ -233,6 +236,7 @@ def _backward_kernel(rule, real, width, segment, density, reset, attached, norme
         learned: one boolean per value of the rule, one for the threshold and one for the width: whether it is learned.
         direct: whether a loss acts on the potential itself.
         ended: whether it acts only up to a row's last real step.
+        leave: whether the gradient of the potential before the first step is stored.
     """
     parts, many = 1 + len(rule.states), len(rule.values)
     charge_again = recharger(rule, real, width, segment, reset, normed)
@@ -259,6 +263,7 @@ def _backward_kernel(rule, real, width, segment, density, reset, attached, norme
         ends,
         di,
         start,
+        dstart,
         kept,
         partial_sums,
         steps,
@@ -321,6 +326,8 @@ def _backward_kernel(rule, real, width, segment, density, reset, attached, norme
                         )
                         place = step(place, -stride)
                         save(g, k * width, di, place)
+            if leave:
+                save(slopes, 0, dstart, row)
         # The block adds up the sums of its threads, one gradient at a time, in order.
         for n in range(count):
             lay_out(total, n, width, column, columns, lane, room)
@@ -331,7 +338,9 @@ def _backward_kernel(rule, real, width, segment, density, reset, attached, norme
     return neuron_backward
 
 
-def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None):
+def neuron_backward(
+    rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None, dstart=None
+):
     """See `reference.neuron.neuron_backward`."""
     real, theta = i.dtype.type, firing.theta
     kind, v_reset = reset_kind(reset.value, i.dtype)
@@ -339,7 +348,7 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
     learned = tuple(total is not None for total in totals)
     totals = [x for x in (*totals, *(() if norm is None else dnorm)) if x is not None]
     steps, rows, channels = i.shape
-    numbers = (x for x in (ds, i, d, di, start) if x is not None)
+    numbers = (x for x in (ds, i, d, di, start, dstart) if x is not None)
     light = len(rule.states) <= WIDE_STATES and len(rule.values) <= WIDE_VALUES
     width = width_of(tuple(numbers), (s,), LEAST_WIDE * steps) if light else 1
     segment, plan = segment_of(steps, width, len(rule.states)), cut(rows, channels, width, heavy=True)
@@ -347,7 +356,8 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
     kept = max(0, ceil_div(steps, segment) - 2) * (1 + len(rule.states))
     kept = scratch.get("potentials of segments", (max(1, kept * rows * channels),), i.dtype)
     p_offset, p_slope, ends = (theta, theta, None) if direct is None else direct
-    flags = not reset.detached, norm is not None, learned, direct is not None, ends is not None, start is not None
+    parts = (x is not None for x in (direct, ends, start, dstart))
+    flags = not reset.detached, norm is not None, learned, *parts
     launch(
         _backward_kernel(rule, real, width, segment, eq.DENSITY[firing.family], kind, *flags),
         plan.grid,
@@ -359,18 +369,11 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
         (values if rule.values else theta).reshape(-1),
         theta,
         d.reshape(-1),
-        v_reset,
-        firing.alpha,
-        p_offset,
-        p_slope,
-        theta if ends is None else ends,
+        *(v_reset, firing.alpha, p_offset, p_slope, theta if ends is None else ends),
         di.reshape(-1),
         (i if start is None else start).reshape(-1),
-        kept,
-        partial_sums,
-        steps,
-        rows,
-        channels,
+        (i if dstart is None else dstart).reshape(-1),
+        *(kept, partial_sums, steps, rows, channels),
     )
     add_up(partial_sums, totals)
 

@@ -29,13 +29,14 @@ def _forward_kernel(cdf, reset, decay_input, synapse, adaptive, refractory, carr
 
     Args:
         cdf: distribution function of the surrogate in relaxed mode, or None for spikes.
-        reset: "hard", "soft" or "none".
+        reset: "hard", "soft", "delayed" or "none".
         decay_input: whether the current is scaled by 1 - beta.
         synapse, adaptive, refractory: which extensions the neuron has.
         carry: whether the state of an earlier pass is carried on.
     """
     fires = eq.CDF["rectangle"] if cdf is None else cdf
-    flags = cdf is not None, reset == "soft", reset == "hard", decay_input, synapse, adaptive, refractory
+    kind = reset in ("soft", "delayed"), reset == "delayed", reset == "hard"
+    flags = cdf is not None, *kind, decay_input, synapse, adaptive, refractory
 
     @kernel
     def recurrent_forward(
@@ -145,24 +146,37 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
 
 @cache
 def _backward_kernel(
-    dtype, density, reset, detach_reset, decay_input, synapse, adaptive, refractory, direct, ended, carry, learned
+    dtype,
+    density,
+    reset,
+    detach_reset,
+    decay_input,
+    synapse,
+    adaptive,
+    refractory,
+    direct,
+    ended,
+    carry,
+    leave,
+    learned,
 ):
     """The backward kernel of one kind of neuron without lateral weights.
 
     Args:
         dtype: float type.
         density: density of the surrogate.
-        reset, detach_reset: "hard", "soft" or "none", and whether the spike in the reset is a constant.
+        reset, detach_reset: "hard", "soft", "delayed" or "none", and whether the spike in the reset is a constant.
         decay_input: whether the current is scaled by 1 - beta.
         synapse, adaptive, refractory: which extensions the neuron has.
         direct: whether a loss acts on the potential itself.
         ended: whether it acts only up to a row's last real step.
         carry: whether the forward pass started from a carried state.
+        leave: whether the gradient of the potential before the first step is stored.
         learned: six booleans: whether the gradients of beta, gamma, rho, kappa, theta and alpha are needed.
     """
-    soft, hard = reset == "soft", reset == "hard"
-    there = soft, hard, synapse, adaptive, refractory, carry
-    flags = soft, hard, not detach_reset, decay_input, synapse, adaptive, direct
+    kind = reset in ("soft", "delayed"), reset == "delayed", reset == "hard"
+    there = *kind, synapse, adaptive, refractory, carry
+    flags = *kind, not detach_reset, decay_input, synapse, adaptive, direct
     count, add_changes = sum(learned), adder(learned, dtype)
     sums = max(1, count)
 
@@ -187,6 +201,7 @@ def _backward_kernel(
         ends,
         di,
         start,
+        dstart,
         partial_sums,
         steps,
         rows,
@@ -215,12 +230,14 @@ def _backward_kernel(
                     p_slope[c] if acts else real(0),
                 )
                 now, before = step_before(
-                    (u, s, j, a, held), start, at, row, stride, t, theta[c], kappa[c], v_reset, there
+                    (u, s, j, a, held), start, at, row, stride, t, (beta[c], theta[c], kappa[c]), v_reset, there
                 )
                 di[at], slopes, changes = extended_step_back(
                     density, ds[at], slopes, now, before, values, v_reset, flags
                 )
                 add_changes(total, 0, 1, changes)
+            if leave:
+                dstart[row] = slopes[0]
         # The block adds up the sums of its threads, one gradient at a time, in order.
         for n in range(count):
             lay_out(total, n, 1, column, columns, lane, room)
@@ -232,7 +249,7 @@ def _backward_kernel(
 
 
 def recurrent_backward(
-    ds, stored, beta, extensions, firing, reset, d, decay_input, direct, di, dlateral, wanted, start=None
+    ds, stored, beta, extensions, firing, reset, d, decay_input, direct, di, dlateral, wanted, start=None, dstart=None
 ):
     """See `reference.recurrent.recurrent_backward`."""
     w, gamma, rho, kappa, _ = extensions
@@ -257,6 +274,7 @@ def recurrent_backward(
         direct is not None,
         ends is not None,
         start is not None,
+        dstart is not None,
         learned,
     )
     stored = u, s, u if j is None else j, u if a is None else a, s if held is None else held
@@ -273,6 +291,7 @@ def recurrent_backward(
         beta if ends is None else ends,
         di.reshape(-1),
         (u if start is None else start).reshape(-1),
+        (u if dstart is None else dstart).reshape(-1),
     )
     if w is None:
         plan = cut(rows, channels, 1, heavy=True)

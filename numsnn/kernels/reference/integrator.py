@@ -23,8 +23,8 @@ def integrator_forward(i, beta, decay_input, u, carried=None):
         carried[...] = before
 
 
-def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
-    """X17, X18, X19: gradients of `integrator_forward`.
+def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None, dstart=None):
+    """X17, X18, X19, X20: gradients of `integrator_forward`.
 
     Args:
         du: gradient of the potentials, ``[T, M, C]``.
@@ -32,6 +32,7 @@ def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
         di: output, gradient of the current, ``[T, M, C]``.
         dbeta: output, gradient of beta, ``[C]``, or None.
         start: the carried potential that the forward pass started from, ``[M, C]``, a constant; None for 0.
+        dstart: output, gradient of the potential before the first step, ``[M, C]``; None if it is not needed.
     """
     gain = 1 - beta if decay_input else np.ones_like(beta)
     e = np.zeros_like(di[0])
@@ -44,3 +45,5 @@ def integrator_backward(du, i, u, beta, decay_input, di, dbeta, start=None):
             before = u[t - 1] if t else (0 if start is None else start)
             dbeta += (delta * (before - (i[t].astype(u.dtype) if decay_input else 0))).sum(0)  # X19
         e = delta
+    if dstart is not None:
+        dstart[...] = beta * e  # X20

@@ -13,7 +13,7 @@ from .surrogate import CDF, DENSITY
 def neuron_forward(
     rule, i, values, firing, reset, d, relaxed, u, s, states=None, carried=None, norm=None, moments=None, visible=None
 ):
-    """N16, N2, N3, N4, N13: charge, fire and reset for t = 1..T.
+    """N16, N2, N3, N4, N13, N18: charge, fire and reset for t = 1..T.
 
     Args:
         rule: a `kernels.rules.Rule` with P values and S states.
@@ -46,7 +46,7 @@ def neuron_forward(
         u_t = charged - d[t]  # N1
         x = u_t - theta
         s_t = CDF[firing.family](x / alpha) if relaxed else (x >= 0).astype(i.dtype)  # R1, N2
-        v = u_t - s_t * fall(u_t, theta, reset.value)  # N3, N4, N13
+        v = u_t - s_t * fall(u_t, theta, reset.value, values)  # N3, N4, N13, N18
         s[t] = s_t
         if u is not None:
             u[t] = u_t
@@ -71,13 +71,16 @@ def normalised(x, norm):
     return (x - centre) * factor + offset
 
 
-def fall(u, theta, v_reset):
-    """N3, N4, N13: the amount by which a spike lowers the potential u.
+def fall(u, theta, v_reset, values):
+    """N3, N4, N13, N18: the amount by which a spike lowers the potential u.
 
-    It is u - v_reset for a hard reset, theta for a soft reset (v_reset is None), and 0 if v_reset is "none".
+    It is u - v_reset for a hard reset, theta for a soft reset (v_reset is None), theta / beta for a delayed reset
+    ("delayed"; values begins with beta), and 0 if v_reset is "none".
     """
     if v_reset == "none":
         return u.dtype.type(0)
+    if v_reset == "delayed":
+        return theta / values[0]
     return theta if v_reset is None else u - u.dtype.type(v_reset)
 
 
@@ -92,8 +95,10 @@ def pull(direct, u, t):
     return p if direct.ends is None else np.where(t < direct.ends[:, None], p, 0)
 
 
-def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None):
-    """N5, N6, N7, N11, N12, N17, P1: back-propagation through time of `neuron_forward`, from t = T down to 1.
+def neuron_backward(
+    rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None, dstart=None
+):
+    """N5, N6, N7, N11, N12, N17, N19, N20, P1: back-propagation through time of `neuron_forward`, from t = T down to 1.
 
     Args:
         rule, values, firing, reset, d: as in the forward pass.
@@ -107,11 +112,13 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
         norm: as in the forward pass. di is the gradient of the normalised input.
         dnorm: output, ``[2, C]``, only with `norm`: the sums of di and of di (i - centre) over rows and steps, which
             the backward pass of the normalisation needs.
+        dstart: output, dL/dv before the first step, ``[M, C]``; None if it is not needed.
     """
     _, step_back = functions(rule, i.dtype.type)
     values, theta, alpha = tuple(values), firing.theta, firing.alpha
     x, i = i, normalised(i, norm)
-    soft, hard = reset.value is None, reset.value is not None and reset.value != "none"
+    soft, delayed = reset.value in (None, "delayed"), reset.value == "delayed"
+    hard = not soft and reset.value != "none"
     u, before = potentials(rule, i, s, values, theta, d, reset.value, start)
     e, *slopes = np.zeros((1 + len(rule.states), *i[0].shape), i.dtype)  # dL/dv and dL/dstates
     slopes = tuple(slopes)
@@ -125,16 +132,18 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
 
         q = ds[t]  # N12
         if not reset.detached:
-            q = q - e * fall(u[t], theta, reset.value)  # N5, N6
+            q = q - e * fall(u[t], theta, reset.value, values)  # N5, N6, N19
         p = pull(direct, u[t], t)  # D5, D6
         delta = q * density + (e * (1 - s_t) if hard else e) + p  # N7
 
         if wanted.theta is not None:
             wanted.theta[...] -= (q * density).sum(0)  # N11
             if soft:
-                wanted.theta[...] -= (e * s_t).sum(0)  # N11
+                wanted.theta[...] -= ((e / values[0] if delayed else e) * s_t).sum(0)  # N11
         if wanted.alpha is not None:
             wanted.alpha[...] -= (q * density * z).sum(0)  # P1
+        if delayed and wanted.values[0] is not None:
+            wanted.values[0][...] += (e * s_t * theta / values[0] ** 2).sum(0)  # N20
 
         v, *states = before[t]
         di[t], e, slopes, changes = step_back(delta, slopes, i[t], v, tuple(states), values)  # N17
@@ -143,10 +152,12 @@ def neuron_backward(rule, ds, i, s, values, firing, reset, d, direct, di, wanted
                 total += change.sum(0)  # N17
         if norm is not None:
             dnorm += di[t].sum(0), (di[t] * (x[t] - norm.centre)).sum(0)  # B8
+    if dstart is not None:
+        dstart[...] = e  # N8
 
 
 def potentials(rule, i, s, values, theta, d, v_reset, start):
-    """N16, N3, N4, N13: compute the potentials of a forward pass again, from its input and spikes.
+    """N16, N3, N4, N13, N18: compute the potentials of a forward pass again, from its input and spikes.
 
     Returns:
         the potentials u, ``[T, M, C]``, and the potential and states before each step, ``[T, 1 + S, M, C]``.
@@ -158,13 +169,14 @@ def potentials(rule, i, s, values, theta, d, v_reset, start):
         before[t] = now
         charged, states = step(i[t], now[0], tuple(now[1:]), values)  # N16
         u[t] = charged - d[t]  # N1
-        now = np.stack([u[t] - s[t].astype(i.dtype) * fall(u[t], theta, v_reset), *states])  # N3, N4, N13
+        lost = fall(u[t], theta, v_reset, values)
+        now = np.stack([u[t] - s[t].astype(i.dtype) * lost, *states])  # N3, N4, N13, N18
     return u, before
 
 
 def neuron_reset(u, s, theta, reset, v):
     """N3, N4, N13: compute v, the potential after the reset, from the potentials u and spikes s of a forward pass.
 
-    u, s and v, the output, are ``[..., M, C]``.
+    u, s and v, the output, are ``[..., M, C]``. The reset is not a delayed one.
     """
-    v[...] = u - s.astype(u.dtype) * fall(u, theta, reset.value)
+    v[...] = u - s.astype(u.dtype) * fall(u, theta, reset.value, None)

@@ -19,7 +19,7 @@ from .surrogate import CDF, DENSITY
 
 
 def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxed, stored, carried=None):
-    """N1, N2, N3, N4, N13, X1, X4, X7, X8, X14: charge, fire and reset for t = 1..T.
+    """N1, N2, N3, N4, N13, N18, X1, X4, X7, X8, X14: charge, fire and reset for t = 1..T.
 
     Args:
         i: input current, ``[T, M, C]``.
@@ -48,7 +48,7 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
         x = charged - threshold
         fired = CDF[firing.family](x / alpha) if relaxed else (x >= 0).astype(i.dtype)  # R1, N2
         fired = np.where(resting, 0, fired)  # X14
-        v = charged - fired * fall(charged, threshold, v_reset)  # N3, N4, N13
+        v = charged - fired * fall(charged, threshold, v_reset, (beta,))  # N3, N4, N13, N18
         rest = np.where(resting, rest - 1, refractory * (x >= 0))  # X14
 
         u[t], s[t] = charged, fired
@@ -64,10 +64,10 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
 
 
 def recurrent_backward(
-    ds, stored, beta, extensions, firing, reset, d, decay_input, direct, di, dlateral, wanted, start=None
+    ds, stored, beta, extensions, firing, reset, d, decay_input, direct, di, dlateral, wanted, start=None, dstart=None
 ):
-    """N5, N6, N7, N8, N9, N10, N11, N12, P1, X2, X3, X5, X6, X9, X10, X11, X12, X13, X15: back-propagation through time
-    of `recurrent_forward`, from t = T down to 1.
+    """N5, N6, N7, N8, N9, N10, N11, N12, N19, N20, P1, X2, X3, X5, X6, X9, X10, X11, X12, X13, X15: back-propagation
+    through time of `recurrent_forward`, from t = T down to 1.
 
     Args:
         ds: dL/ds, ``[T, M, C]``.
@@ -78,12 +78,14 @@ def recurrent_backward(
         dlateral: output, the gradient of the lateral weights, ``[C, C]``; None without lateral weights.
         wanted: output, a `kernels.types.Wanted` with the values beta, gamma, rho and kappa.
         start: the carried state that the forward pass started from, ``[5, M, C]``, a constant; None for 0.
+        dstart: output, dL/dv before the first step, ``[M, C]``; None if it is not needed.
     """
     w, gamma, rho, kappa, _ = extensions
     u, s, j, a, held = stored
     theta, alpha, v_reset = firing.theta, firing.alpha, reset.value
     dbeta, dgamma, drho, dkappa = wanted.values
-    hard = v_reset is not None and v_reset != "none"
+    soft, delayed = v_reset in (None, "delayed"), v_reset == "delayed"
+    hard = not soft and v_reset != "none"
     gain = 1 - beta if decay_input else np.ones_like(beta)
     zero = np.zeros_like(u[0])
     v_start, j_start, a_start, s_start, _ = (zero,) * 5 if start is None else start
@@ -104,10 +106,10 @@ def recurrent_backward(
         if kappa is not None:
             q = q + (1 - rho) * f  # X11
         if not reset.detached:
-            q = q - e * fall(u[t], threshold, v_reset)  # N5, N6
+            q = q - e * fall(u[t], threshold, v_reset, (beta,))  # N5, N6, N19
         p = pull(direct, u[t], t)  # D5, D6
         delta = q * density + active * ((e * (1 - s_t) if hard else e) + p)  # N7, X15
-        share = -q * density - (e * s_t if v_reset is None else 0)  # X9
+        share = -q * density - ((e / beta if delayed else e) * s_t if soft else 0)  # X9
 
         if wanted.theta is not None:
             wanted.theta[...] += share.sum(0)  # N11
@@ -131,10 +133,14 @@ def recurrent_backward(
             if t:
                 a_earlier = zero if kappa is None else a[t - 2] if t > 1 else a_start
                 threshold_before = theta if kappa is None else theta + kappa * a_earlier  # X7
-                v = u[t - 1] - s_before * fall(u[t - 1], threshold_before, v_reset)  # N3, N4, N13
+                v = u[t - 1] - s_before * fall(u[t - 1], threshold_before, v_reset, (beta,))  # N3, N4, N13, N18
             current = (u[t] - beta * v + d[t]) / gain if decay_input else 0
             dbeta += (delta * (v - current)).sum(0)  # N10
+            if delayed:
+                dbeta += (e * s_t * threshold / beta**2).sum(0)  # N20
         if w is not None:
             lateral = through @ w.T  # X2
             dlateral += s_before.T @ through  # X3
         e = beta * delta + (1 - active) * (e + p)  # N8, X15
+    if dstart is not None:
+        dstart[...] = e

@@ -9,7 +9,7 @@ from functools import cache
 
 from ... import equations as eq
 from ...rules import compiled
-from ...steps import after_reset, fire_back
+from ...steps import after_reset, fire_back, subtraction
 from ..run.compile import device
 from .tuples import adder, reader, writer
 from .vector import NUMBERS, SPIKES, step
@@ -114,12 +114,12 @@ def recharger(rule, real, width, segment, reset, normed):
     now from the state before the first step to that after the last one.
     """
     charge, count, size = charger(rule, real, width, normed), len(rule.states), segment * width
-    soft, hard = reset == "soft", reset == "hard"
+    soft, hard, fall = reset in ("soft", "delayed"), reset == "hard", subtraction(reset)
     (load, _), (load_spikes, spike_of, _) = NUMBERS[width], SPIKES[width]
 
     @device
     def charge_again(i, s, d, t, at, stride, steps, first, channels, own, v_reset, x, fired, now, history, u):
-        _, theta, _, _, _ = own
+        values, theta, _, _, _ = own
         at_drop = t * channels + first
         # All reads of the segment are issued first, and wait for memory together. u holds corrections until charging.
         for k in range(segment):
@@ -135,7 +135,8 @@ def recharger(rule, real, width, segment, reset, normed):
                     for j in range(count):
                         history[j * size + n] = now[(1 + j) * width + c]
                     u[n] = charge(x[n], u[n], c, own, now)
-                    now[c] = after_reset(u[n], real(spike_of(fired[k], c)), theta[c], v_reset, soft, hard)
+                    lost = fall(theta[c], (values[c],))
+                    now[c] = after_reset(u[n], real(spike_of(fired[k], c)), lost, v_reset, soft, hard)
 
     return charge_again
 
@@ -154,7 +155,8 @@ def back_stepper(rule, real, width, segment, density, reset, attached, normed, l
     place_theta, place_alpha, place_norm = (sum(learned[: len(rule.values) + n]) * width for n in range(3))
     read_states, read_values = reader(len(rule.states)), reader(len(rule.values))
     write_states, add_changes = writer(len(rule.states), real), adder(tuple(learned_values), real)
-    soft, hard, size, spike_of = reset == "soft", reset == "hard", segment * width, SPIKES[width][1]
+    soft, hard, fall = reset in ("soft", "delayed"), reset == "hard", subtraction(reset)
+    learn_late, size, spike_of = reset == "delayed" and learned[0], segment * width, SPIKES[width][1]
 
     @device
     def gradient_step(
@@ -165,15 +167,18 @@ def back_stepper(rule, real, width, segment, density, reset, attached, normed, l
             n, s_t, edge = k * width + c, real(spike_of(fired[k], c)), theta[c]
             z, phi = eq.surrogate(density, u[n] - edge, inverse_width[c])
             p = eq.direct_gradient(u[n], p_offset[c], p_slope[c]) if direct and acts else real(0)
-            q, delta, dtheta = fire_back(g[n], slopes[c], u[n], s_t, edge, phi, p, v_reset, soft, hard, attached)
+            e, r, lost = slopes[c], fall(slopes[c], (values[c],)), fall(edge, (values[c],))
+            q, delta, dtheta = fire_back(g[n], e, r, u[n], s_t, edge, phi, p, v_reset, soft, hard, attached)
             if learn_theta:
                 total[place_theta + c] += dtheta
             if learn_alpha:
                 total[place_alpha + c] += eq.width_gradient(q, phi, z)
+            if learn_late:
+                total[c] += eq.delay_gradient(r, s_t, lost)
             # The rule's backward step starts from the input, potential and states that its step had.
             v = opening[c]
             if k > 0:
-                v = after_reset(u[n - width], real(spike_of(fired[k - 1], c)), edge, v_reset, soft, hard)
+                v = after_reset(u[n - width], real(spike_of(fired[k - 1], c)), lost, v_reset, soft, hard)
             current = eq.normalise(x[n], centre[c], factor[c], offset[c]) if normed else x[n]
             before, own_values = read_states(history, n, size), read_values(values, c, width)
             behind = read_states(slopes, width + c, width)

@@ -10,7 +10,7 @@ from ..run.compile import device
 
 
 @device
-def step_before(stored, start, at, row, stride, t, theta, kappa, v_reset, flags):
+def step_before(stored, start, at, row, stride, t, values, v_reset, flags):
     """Read the results of step t, and the state before it.
 
     Args:
@@ -18,15 +18,17 @@ def step_before(stored, start, at, row, stride, t, theta, kappa, v_reset, flags)
         start: flat array of the carried state that the forward pass started from.
         at, row, stride: index of this step's element, index of the neuron in one step, and distance between steps.
         t: number of the step.
-        theta, kappa, v_reset: parameters of the neuron.
-        flags: six booleans: soft reset, hard reset, synapse, adaptive threshold, refractory time, and whether the
-            forward pass started from a carried state.
+        values: (beta, theta, kappa) of the channel.
+        v_reset: value of the hard reset.
+        flags: seven booleans: soft reset, whether this is a delayed one, hard reset, synapse, adaptive threshold,
+            refractory time, and whether the forward pass started from a carried state.
 
     Returns:
         (u, s, whether the neuron was not refractory) of the step, and (v, j, a) before the step.
     """
     u, s, j, a, held = stored
-    soft, hard, synapse, adaptive, refractory, carry = flags
+    beta, theta, kappa = values
+    soft, delayed, hard, synapse, adaptive, refractory, carry = flags
     real = type(v_reset)
     v = current = adapted = real(0)
     if t > 0:
@@ -37,7 +39,8 @@ def step_before(stored, start, at, row, stride, t, theta, kappa, v_reset, flags)
             adapted = a[at - stride]
             earlier = a[at - 2 * stride] if t > 1 else start[2 * stride + row] if carry else real(0)
             threshold = eq.adapted_threshold(theta, kappa, earlier)
-        v = after_reset(u[at - stride], real(s[at - stride]), threshold, v_reset, soft, hard)
+        fall = eq.before_leak(threshold, beta) if delayed else threshold
+        v = after_reset(u[at - stride], real(s[at - stride]), fall, v_reset, soft, hard)
     elif carry:
         v, current, adapted = start[row], start[stride + row], start[2 * stride + row]
     awake = not (refractory and held[at] > 0)

@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 import sys
@@ -29,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cores import available_cores
 from ..files import write_file
 from ..tables import escape_unknown_characters
 from .events import Events
@@ -169,7 +169,7 @@ def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | 
     parser.add_argument("raw", metavar="RAW", type=Path, help="folder with the published files")
     parser.add_argument("out", metavar="OUT.h5", type=Path, help="store to write")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="number of threads (default: one per core)"
+        "--workers", type=int, default=available_cores(), help="number of threads (default: one per core)"
     )
     parser.add_argument("--force", action="store_true", help="replace OUT.h5 if it exists")
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")

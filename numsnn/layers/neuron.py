@@ -21,7 +21,7 @@ from .neuron_docs import complete
 from .neuron_run import ByRule, Extended, Trace
 from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
-from .recorded import Recorded
+from .recorded import Recorded, wanted
 from .shapes import need_features
 
 LEAK_BOUNDS = (1e-4, 1 - 1e-4)
@@ -121,7 +121,7 @@ class Neuron(Layer):
         if pda is not None and not isinstance(pda, PDA):
             raise ValueError(f"{kind}: pda must be a PDA, True, False or None; got {pda!r}")
         self.pda = pda
-        self.record = (record,) if isinstance(record, str) else tuple(record)
+        self.record = wanted(kind, record)
         self.recorded: dict[str, np.ndarray] = Recorded()
         self.tracker: Any = None
         self._starts: dict[str, np.ndarray] = {}

@@ -3,6 +3,8 @@
 import math
 from numbers import Real
 
+import numpy as np
+
 from .validate import at_least, flag, whole
 
 
@@ -40,7 +42,7 @@ class Patience:
         """
         value = metrics.get(self.metric)
         if isinstance(value, bool) or not isinstance(value, Real):
-            there = ", ".join(repr(key) for key, number in metrics.items() if isinstance(number, float))
+            there = ", ".join(repr(key) for key, number in metrics.items() if isinstance(number, float | np.floating))
             hint = ". Give fit data for it: valid=..." if self.metric.startswith("valid_") else ""
             raise ValueError(f"{self.owner}: the epoch has no metric {self.metric!r}; it has {there}{hint}")
         return float(value)

@@ -1,6 +1,8 @@
 """The command line, as a user meets it: every command, every message, and what it leaves in the folder."""
 
+import io
 import json
+import sys
 
 import numba
 import pytest
@@ -128,14 +130,25 @@ def test_a_store_with_a_validation_part(tmp_path, capsys):
 
 
 def test_without_matplotlib_training_works_and_says_what_is_missing(few_digits, tmp_path, capsys, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(experiment, "find_spec", lambda name: None)
     (tmp_path / "small.toml").write_text(SMALL)
     assert cli.main(["train", str(tmp_path / "small.toml"), "--out", str(tmp_path / "run"), "--quiet"]) == 0
     assert 'are no pictures; install it with: pip install "numsnn[plot]"' in capsys.readouterr().out
     assert (tmp_path / "run" / "checkpoint.h5").exists()
+
+
+def test_a_terminal_that_is_not_utf_8(few_digits, tmp_path, monkeypatch):
+    """A character that it lacks is an escape there, and no error after the training."""
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", stream)
+    (tmp_path / "grün.toml").write_text(SMALL)
+    out = tmp_path / "grün"
+    assert cli.main(["train", str(tmp_path / "grün.toml"), "--out", str(out), "--quiet"]) == 0
+    assert cli.main(["diagnose", str(out / "checkpoint.h5"), "--samples", "20"]) == 0
+    shown = stream.buffer.getvalue().decode("ascii")
+    assert "gr\\xfcn/report.html" in shown
+    assert " +- " in shown and "undesired" in shown
 
 
 def test_ctrl_c_says_how_to_go_on(few_digits, tmp_path, capsys, monkeypatch):

@@ -16,7 +16,7 @@ from ..losses import Loss, RateCrossEntropy
 from ..metrics import Metric, Readout
 from ..optim import Adam, Optimizer
 from ..schedules import Cosine, Schedule
-from ..validate import at_least, positive, whole
+from ..validate import at_least, positive, truth, whole
 from . import run_state
 from .batch_step import BatchStep
 from .best import Best
@@ -230,7 +230,7 @@ class Trainer(Examiner):
             FileExistsError: the folder already holds a run and resume is False.
             CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
-        whole("Trainer.fit: epochs", epochs)
+        epochs = whole("Trainer.fit: epochs", epochs)
         before = self.source
         self.source = train = as_source(self.net, self.loss, train, "train")
         if not self.net.built:
@@ -336,29 +336,6 @@ class Trainer(Examiner):
                 self.save(self.out / BEST)
         return {"valid_loss": result.loss, **{f"valid_{name}": value for name, value in result.metrics.items()}}
 
-<<<<<<< HEAD
-    def _told_once(self, test):
-        """Return the evaluation of the test data by the network of the best epoch, or of the last one."""
-        state = self.net.state()
-        if self.best.epoch:
-            self.restore_best()
-        result = self._measure(test)
-        self.net.load_state(state)
-        return result
-
-    def restore_best(self) -> int:
-        """Give the network the parameters and statistics of the best epoch, and return the number of this epoch.
-
-        Raises:
-            RuntimeError: no epoch was chosen, because `fit` had no validation data.
-        """
-        if not self.best.epoch:
-            raise RuntimeError("Trainer.restore_best: no epoch was chosen; give fit validation data: valid=...")
-        self.best.give(self.net, None if self.out is None else self.out / BEST)
-        return self.best.epoch
-
-=======
->>>>>>> w-core
     def _stop(self):
         """End the run after Ctrl-C: save, and say how to continue."""
         position = f"epoch {self.epoch + 1}, batch {self.batch}"
@@ -397,4 +374,4 @@ class Trainer(Examiner):
 
 def _is_true(end):
     """Return whether what a callback returned ends a run; only True does."""
-    return isinstance(end, bool | np.bool_) and bool(end)
+    return truth(end) and bool(end)

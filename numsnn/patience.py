@@ -1,6 +1,7 @@
 """Waiting for a metric to improve: what early stopping and a learning rate that falls on a plateau share."""
 
 import math
+from numbers import Real
 
 from .validate import at_least, flag, whole
 
@@ -38,8 +39,10 @@ class Patience:
             ValueError: there is no such metric, or it is no number; the message names those that there are.
         """
         value = metrics.get(self.metric)
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-            there = ", ".join(repr(key) for key, number in metrics.items() if isinstance(number, float))
+        if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
+            there = ", ".join(
+                repr(key) for key, number in metrics.items() if isinstance(number, Real) and not isinstance(number, int)
+            )
             hint = ". Give fit data for it: valid=..." if self.metric.startswith("valid_") else ""
             raise ValueError(f"{self.owner}: the epoch has no metric {self.metric!r}; it has {there}{hint}")
         return float(value)

@@ -74,6 +74,15 @@ def test_a_metric_that_is_not_measured(digits, small_trainer, callbacks, schedul
         trainer.fit(digits[0].select(range(64)), epochs=1, progress=False)
 
 
+def test_a_loop_of_ones_own_may_give_numbers_of_numpy():
+    plateau = snn.schedules.Plateau(gamma=0.5, patience=1)
+    for loss in np.float32([0.5, 0.5]):
+        plateau.observe({"valid_loss": loss})
+    assert plateau.reduced == 1 and type(plateau.state()["best"]) is float
+    with pytest.raises(ValueError, match="no metric 'valid_loss'; it has 'loss'"):
+        plateau.observe({"loss": np.float32(0.5)})
+
+
 def test_averaged_weights_follow_their_formula():
     net = snn.Sequential(snn.Linear(2, 2)).build((1, 1, 2))
     average, want = WeightAverage(0.9), None

@@ -51,6 +51,7 @@ _NAMES = {
         "Poisson",
         "RateBand",
         "SpikePenalty",
+        "LoadReport",
         "Value",
         "set_precision",
         "set_route",
@@ -58,7 +59,7 @@ _NAMES = {
     "psg": ("PSG", "Surrogate"),
     "own_surrogate": ("register_surrogate",),
     "pda": ("PDA",),
-    "training": ("Evaluation", "Trainer", "load"),
+    "training": ("Evaluation", "Trainer", "load", "save"),
     "diagnostics": ("Diagnosis", "GradientReport", "OperationCount", "check_gradients", "count_operations", "diagnose"),
     "errors": (
         "CheckpointError",

@@ -49,6 +49,7 @@ from .layers import GroupNorm as GroupNorm
 from .layers import Layer as Layer
 from .layers import LayerNorm as LayerNorm
 from .layers import Linear as Linear
+from .layers import LoadReport as LoadReport
 from .layers import MaxPool1d as MaxPool1d
 from .layers import MaxPool2d as MaxPool2d
 from .layers import Mode as Mode
@@ -73,4 +74,5 @@ from .psg import Surrogate as Surrogate
 from .training import Evaluation as Evaluation
 from .training import Trainer as Trainer
 from .training import load as load
+from .training import save as save
 from .version import __version__ as __version__

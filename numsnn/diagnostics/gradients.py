@@ -100,7 +100,8 @@ def check_gradients(
     A float64 copy of the network runs in relaxed mode with batch statistics, a fixed dropout mask and constant PDA
     corrections; the network itself does not change. Convolutions and matrix products take the routes that `set_route`
     has requested, if the device supports them. Layers with ``detach_reset`` are checked with the reset attached,
-    because the gradient with a detached reset is not the gradient of any function.
+    because the gradient with a detached reset is not the gradient of any function. Frozen layers compute as they do in
+    training, and have no gradients to check.
 
     Args:
         net: any network.
@@ -154,7 +155,7 @@ class _Checker:
         value, dz, self.base_pieces = self.evaluate()
         self.rounding = 8 * np.finfo(np.float64).eps * max(1.0, abs(value))
         dx = self.net.backward(dz)
-        parameters = self.net.parameters()
+        parameters = self.net.trainable()
         targets = [(name, p.value, p.grad.copy()) for name, p in parameters] + [("input", self.x, dx.copy())]
         rows = tuple(self.check(name, array, grad, entries) for name, array, grad in targets)
         return GradientReport(rows, self.tolerance, value)

@@ -19,6 +19,7 @@ from .pool import AvgPool1d, AvgPool2d, GlobalAvgPool2d, MaxPool1d, MaxPool2d
 from .regularizer import Divergence, RateBand, SpikePenalty
 from .route import Routed, set_precision, set_route
 from .shape import Dropout, Flatten
+from .state import LoadReport
 
 __all__ = [
     "ALIF",
@@ -48,6 +49,7 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Linear",
+    "LoadReport",
     "MaxPool1d",
     "MaxPool2d",
     "Mode",

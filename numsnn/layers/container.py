@@ -1,8 +1,9 @@
 """Containers: layers that are made of other layers. In a backward pass they call their layers in reverse order."""
 
 from collections.abc import Sequence
-from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+
+import numpy as np
 
 from ..errors import ShapeError
 from ..names import choice
@@ -107,7 +108,7 @@ class Sequential(_Container):
     def __iter__(self):
         return iter(self.layers)
 
-    def __getitem__(self, key) -> Any:
+    def __getitem__(self, key: Any) -> Any:
         """Return a layer by its number or its full name, or a new `Sequential` of the same layers for a slice.
 
         The new network shares the layers with this one, and with them their parameters.
@@ -123,8 +124,8 @@ class Sequential(_Container):
             if not layers:
                 raise ValueError(f"{title(self)}: there are no layers in {_written(key)}; it has {len(self)}")
             return Sequential(*layers)
-        if not isinstance(key, Integral):
-            return super().__getitem__(key)
+        if isinstance(key, bool) or not isinstance(key, int | np.integer):
+            return super().__getitem__(cast(str, key))
         if not -len(self) <= key < len(self):
             raise IndexError(f"{title(self)} has no layer {key}; it has {len(self)} layers")
         return self.layers[key]

@@ -41,7 +41,9 @@ def find(net, name: str):
         raise TypeError(f"{title(net)}: a layer is found by its full name; got {name!r}")
     known = dict(net.named()[1:])
     if name not in known:
-        rest = nearest(name, known) or (f"; it has {', '.join(known)}" if known else "; it contains no layers")
+        inside = [child for child, _ in net.children()]
+        listed = ", ".join([*inside[:8], "..."] if len(inside) > 8 else inside)
+        rest = nearest(name, known) or (f"; it has {listed}" if inside else "; it contains no layers")
         raise KeyError(f"{title(net)} has no layer {name!r}{rest}")
     return known[name]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -188,6 +189,22 @@ class Network(Portable):
             layer._frozen = False
         return self
 
+    def frozen_layers(self) -> list[str]:
+        """Return the full names of all layers that are frozen, except containers."""
+        return [name for name, layer in self.named() if layer._frozen and not layer.container]
+
+    def freeze_only(self, names: list[str]) -> Self:
+        """Freeze the layers with these full names, let all others learn, and return the network.
+
+        Raises:
+            KeyError: there is no layer of one of these names.
+        """
+        layers = [find(self, name) if self.children() else self for name in names]
+        self.unfreeze()
+        for layer in layers:
+            layer.freeze()
+        return self
+
     def statistics(self) -> dict[str, np.ndarray]:
         """Return host copies of all tracked arrays (running moments, PDA corrections) by full name."""
         return arrays.statistics(self)
@@ -196,16 +213,28 @@ class Network(Portable):
         """Return host copies of all parameters and statistics by full name, as a checkpoint stores them."""
         return arrays.state(self)
 
-    def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Set all parameters and statistics.
+    def load_state(self, state: dict[str, np.ndarray], strict: bool = True) -> arrays.LoadReport:
+        """Set parameters and statistics.
 
         Args:
             state: arrays by full name, as `state` returns them.
+            strict: whether the names and shapes must be exactly those of this network. Default True. With False, what
+                fits by name and shape is taken and the rest stays as it is, for example to fine-tune a network with
+                another number of classes.
+
+        Returns:
+            a `LoadReport`, which prints what was taken, what is missing or unknown, and which shapes differ.
 
         Raises:
-            ShapeError: a name is missing or unknown, or its array has another shape; the network is then unchanged.
+            ShapeError: a name is missing or unknown, or its array has another shape, or, without strict, nothing fits;
+                the network is then unchanged.
+            RuntimeError: the network has not been built.
         """
-        arrays.load_state(self, state)
+        return arrays.load_state(self, state, strict)
+
+    def copy(self) -> Self:
+        """Return an independent copy: built and frozen as this network, with the same weights and statistics."""
+        return deepcopy(self)
 
     def to(self, device: str | None = None, dtype=None) -> Self:
         """Move the network to another device or float dtype, in place, and return it.

@@ -231,7 +231,7 @@ class Trainer:
         if not np.isfinite(losses).all():
             self._diverged("the loss")
         net.backward(dz, need_dx=False)
-        parameters = net.parameters()
+        parameters = net.trainable()
         if not math.isfinite(clip_global_norm(kernels, parameters, self.clip_norm)):
             if mode.carried is None:  # repeat the passes in such a way that every layer's gradient can be inspected
                 z = net.forward(x, replace(mode, track=False, inspect=True))
@@ -394,6 +394,7 @@ class Trainer:
         if not self.net.built:
             self.net.build(net.input_shape)
         self.net.load_state(net.state())
+        self.net.freeze_only(net.frozen_layers())
         self.optimizer.load_state({"steps": training["steps"], "arrays": arrays})
         self.epoch, self.batch = training["epoch"], training["batch"]
         self.running, self.best, self.epochs = training["running"], training["best"], training["epochs"]

@@ -167,3 +167,116 @@ def test_trainable_and_frozen():
     assert net.freeze().frozen and net.trainable() == []
     assert net.unfreeze() is net and not net.frozen
     assert not snn.Repeat(3).freeze().frozen  # there is nothing in it that could be frozen
+
+
+# --- what keeps layers frozen ---------------------------------------------------------------------------------------
+
+
+def test_a_copy_stays_frozen():
+    net = built()
+    net["block"].freeze()
+    copy = net.copy()
+    assert copy.frozen_layers() == ["block.branch.conv2d1", "block.branch.batchnorm1"]
+    copy.unfreeze()
+    assert net["block"].frozen
+
+
+def test_a_file_keeps_layers_frozen(tmp_path):
+    net = built()
+    net["conv1"].freeze(), net["block"].freeze()
+    snn.save(net, tmp_path / "net.h5")
+    loaded = snn.load(tmp_path / "net.h5")
+    assert loaded.frozen_layers() == net.frozen_layers() != []
+    assert loaded.state().keys() == net.state().keys()
+    assert np.array_equal(loaded.to("reference")(draw()), net(draw()))
+    net.unfreeze()
+    snn.save(net, tmp_path / "net.h5")
+    assert snn.load(tmp_path / "net.h5").frozen_layers() == []
+
+
+def test_a_single_layer_is_a_network(tmp_path):
+    net = snn.Linear(2, 3).build((1, 1, 2)).freeze()
+    snn.save(net, tmp_path / "net.h5")
+    assert snn.load(tmp_path / "net.h5").frozen
+
+
+def test_folding_and_other_devices_keep_layers_frozen():
+    net = built()
+    net["lif1"].freeze()
+    assert net.fold()["lif1"].frozen and net.to("cpu", "float64")["lif1"].frozen
+
+
+def test_moments_of_the_optimiser_survive_freezing():
+    """A parameter that is frozen for a while continues with its moments."""
+    net = built()
+    optimizer = snn.optim.SGD(1e-2, momentum=0.9)
+    for step in range(3):
+        (net["readout"].freeze if step == 1 else net["readout"].unfreeze)()
+        backward(net)
+        optimizer.step(net.kernels, net.trainable())
+    assert optimizer.state()["arrays"].keys() == {f"{name}/velocity" for name, _ in net.parameters()}
+    assert optimizer.state()["arrays"]["readout.bias/velocity"].any()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        snn.ConvTranspose2d(2, 3, 2, bias=True),
+        snn.GroupNorm(1, 2),
+        snn.BNTT(2, 3, bias=True),
+        snn.TEBN(2, 3),
+        snn.Conv1d(2, 3, 1, bias=True),
+        snn.LI(learn_tau=True),
+        snn.Sequential(snn.Flatten(), snn.RecurrentALIF(learn_tau=True, learn_adaptation=True)),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_every_kind_of_layer_can_be_frozen(layer, device):
+    shape = SHAPE[:3] + SHAPE[4:] if isinstance(layer, snn.Conv1d) else SHAPE
+    net, gradients = layer.copy().to(device).build(shape), []
+    x = np.random.default_rng(0).normal(0.5, 1, shape).astype(np.float32)
+    for frozen in (False, True):
+        if frozen:
+            net.freeze()
+        z = net.forward(x, replace(TRAINING, training=False, track=False))
+        gradients.append(net.backward(np.cos(np.arange(z.size, dtype=np.float32)).reshape(z.shape)).copy())
+        assert all(np.asarray(p.grad).any() != frozen for _, p in net.parameters())
+    assert np.array_equal(*gradients)
+
+
+# --- other tools ----------------------------------------------------------------------------------------------------
+
+
+def test_check_gradients_of_a_partly_frozen_network():
+    net = built("cpu")
+    net["norm1"].freeze(), net["lif2"].freeze(), net["both"].freeze()
+    report = snn.check_gradients(net, draw(), np.arange(4) % 3, entries=2)
+    assert report.ok, report
+    assert [row.name for row in report.rows] == [name for name, _ in net.trainable()] + ["input"]
+
+
+def test_diagnose_shows_no_gradients_of_frozen_layers():
+    net = built()
+    net["conv1"].freeze()
+    rows = snn.diagnose(net, draw(), np.zeros(4, np.int64)).parameters
+    assert {row.name for row in rows if row.gradient is None} == {"conv1.weight", "conv1.bias"}
+
+
+def test_trainer_trains_the_rest(tmp_path):
+    """Training, with weight decay and clipping, and a resumed run, which takes from the file what is frozen."""
+    x, y = draw().swapaxes(0, 1), np.arange(4) % 3
+
+    def trainer(net):
+        optimizer = snn.optim.AdamW(1e-2, weight_decay=0.1)
+        return snn.Trainer(net, optimizer=optimizer, batch_size=2, clip_norm=1.0, device="reference", out=tmp_path)
+
+    net = built()
+    net["block"].freeze()
+    before = net.state()
+    trainer(net).fit(snn.data.Dataset(x, y, range(3), timed=True), epochs=1, progress=False)
+    after = net.state()
+    for name, value in before.items():
+        assert np.array_equal(value, after[name]) == name.startswith("block."), name
+    again = network()
+    trainer(again).start(snn.data.Dataset(x, y, range(3), timed=True), epochs=1, resume=True)
+    assert again.frozen_layers() == net.frozen_layers()

@@ -43,6 +43,7 @@ _NAMES = {
         "Conv1d",
         "ConvTranspose2d",
         "Delay",
+        "Graph",
         "GroupNorm",
         "LayerNorm",
         "MaxPool1d",

@@ -45,6 +45,7 @@ from .layers import Divergence as Divergence
 from .layers import Dropout as Dropout
 from .layers import Flatten as Flatten
 from .layers import GlobalAvgPool2d as GlobalAvgPool2d
+from .layers import Graph as Graph
 from .layers import GroupNorm as GroupNorm
 from .layers import Layer as Layer
 from .layers import LayerNorm as LayerNorm

@@ -15,7 +15,7 @@ Wang, Cheng and Lim (arXiv:2304.13289) proposed to measure the shift of the pote
 both formulas are this project's own formulation of the idea.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -60,6 +60,18 @@ class PDA(Described):
         self.eps = positive("PDA: eps", eps)
 
 
+class Acting(NamedTuple):
+    """The divergence objective of one pass.
+
+    Attributes:
+        shares: ``[C]``, the term of every channel, times the weight.
+        direct: the gradient by the potentials.
+    """
+
+    shares: Any
+    direct: Direct
+
+
 class ShiftTracker(Portable):
     """The state of PDA in one neuron layer, with its computations before and after the kernels of the neuron.
 
@@ -70,26 +82,18 @@ class ShiftTracker(Portable):
         batches: number of batches that were tracked, ``[1]``.
     """
 
-    transient: ClassVar = {"_direct": nothing, "_shares": nothing, "_aim": nothing}
+    transient: ClassVar = {"_aim": nothing}
 
     def __init__(self, settings: PDA, channels: int, kernels, dtype):
         self.settings, self.kernels, self.dtype = settings, kernels, dtype
         self.correction = kernels.zeros((0, channels), dtype)
         self.target = kernels.from_host(np.stack([np.zeros(channels), np.ones(channels)]), dtype)
         self.batches = np.zeros(1, np.int64)
-        self._direct: Direct | None = None
-        self._shares: Any = None
         self._aim: Any = None
 
     def move(self, kernels, dtype) -> None:
         """Compute on another device or in another dtype from now on; the layer moves the tracked arrays."""
         self.kernels, self.dtype, self._aim = kernels, dtype, None
-
-    @property
-    def penalty(self) -> float:
-        """The divergence objective of the last forward pass, times its weight. On a CUDA device, reading it waits for
-        the device."""
-        return 0.0 if self._shares is None else float(self.kernels.to_host(self._shares).sum(dtype=np.float64))
 
     def correction_for(self, steps: int, first: int = 0):
         """Return d ``[steps, C]`` from step `first` on. Steps beyond the tracked ones use the last tracked value."""
@@ -109,8 +113,9 @@ class ShiftTracker(Portable):
         settings = self.settings
         return bool((mode.track and settings.correct) or ((mode.track or mode.store) and settings.divergence))
 
-    def observe(self, current, mean, var, rows, mode, first: int = 0) -> None:
-        """Update the tracked values and prepare the objective, after a forward pass that is tracked or stored.
+    def observe(self, current, mean, var, rows, mode, first: int = 0) -> Acting | None:
+        """Update the tracked values after a forward pass that is tracked or stored, and return the objective of the
+        pass; None if PDA has no objective.
 
         Args:
             current: mean and variance of the input current, each ``[C]``; None if the pass is not tracked.
@@ -120,18 +125,17 @@ class ShiftTracker(Portable):
             mode: mode of the pass; ``mode.track`` updates correction and target.
             first: number of the first step of the pass, if it continues an earlier one. Default 0.
         """
-        self._shares = self._direct = None
         if mode.track:
             self._track(current, mean, first)
         if not self.settings.divergence:
-            return
+            return None
         steps, channels = mean.shape
         total_mean, total_var, value, offset, slope = (self.kernels.empty((channels,), self.dtype) for _ in range(5))
         total, direct = Moments(total_mean, total_var), Direct(offset, slope)
         self.kernels.merge_steps(Moments(mean, var), total)
         objective = Objective(self.settings.divergence, self.settings.eps, steps * rows)
         self.kernels.divergence(total, Moments(self.target[0], self.target[1]), objective, value, direct)
-        self._shares, self._direct = value, direct
+        return Acting(value, direct)
 
     def _track(self, current, mean, first):
         settings, kernels = self.settings, self.kernels
@@ -150,8 +154,3 @@ class ShiftTracker(Portable):
             kernels.copy(before, correction)
             kernels.shift_update(correction[first:end], mean, current[0], settings.momentum)
             self.correction = correction
-
-    @property
-    def direct_gradient(self) -> Direct | None:
-        """The gradient of the objective in the last pass; None if the pass had no objective."""
-        return self._direct

@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 from ..layers import Layer
+from ..layers.inputs import shape_of
 
 
 def built_copy(net: Layer, x) -> tuple[Layer, object]:
@@ -17,5 +18,5 @@ def built_copy(net: Layer, x) -> tuple[Layer, object]:
     """
     x = net.admit(x)
     if not net.built:
-        net.build(x.shape)
-    return deepcopy(net).build(x.shape), x
+        net.build(shape_of(x))
+    return deepcopy(net).build(shape_of(x)), x

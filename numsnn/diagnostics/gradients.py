@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..layers import Layer, Mode
+from ..layers.inputs import each
 from ..losses import Loss, RateCrossEntropy
 from ..validate import positive, whole
 from .copies import built_copy
@@ -32,7 +33,7 @@ class GradientRow:
     """One checked array.
 
     Attributes:
-        name: full name of the parameter, or "input".
+        name: full name of the parameter, "input", or "input NAME" for one of several inputs.
         shape: shape of the array.
         checked: number of entries that were compared one by one.
         worst: largest relative difference among these; NaN if no entry could be compared.
@@ -140,7 +141,7 @@ class _Checker:
         if device == "cuda":
             raise ValueError(f"check_gradients: device must be 'cpu' or 'reference'; got {device!r}")
         copy, x = built_copy(net, x)
-        self.x = net.kernels.to_host(x).astype(np.float64)
+        self.x = each(x, lambda part: net.kernels.to_host(part).astype(np.float64))
         self.net = copy.to(device, "float64")
 
     def evaluate(self):
@@ -156,7 +157,11 @@ class _Checker:
         self.rounding = 8 * np.finfo(np.float64).eps * max(1.0, abs(value))
         dx = self.net.backward(dz)
         parameters = self.net.trainable()
-        targets = [(name, p.value, p.grad.copy()) for name, p in parameters] + [("input", self.x, dx.copy())]
+        targets = [(name, p.value, p.grad.copy()) for name, p in parameters]
+        if self.net.input_names:
+            targets += [(f"input {name}", x, dx[name].copy()) for name, x in self.x.items()]
+        else:
+            targets.append(("input", self.x, dx.copy()))
         rows = tuple(self.check(name, array, grad, entries) for name, array, grad in targets)
         return GradientReport(rows, self.tolerance, value)
 

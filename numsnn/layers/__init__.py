@@ -7,6 +7,7 @@ from .custom_neuron import CustomNeuron, Value
 from .delay import Delay
 from .dense import Linear
 from .encode import Poisson
+from .graph import Graph
 from .mode import INFERENCE, TRAINING, Mode
 from .neuron import Neuron
 from .neuron_run import Trace
@@ -45,6 +46,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
+    "Graph",
     "GroupNorm",
     "Layer",
     "LayerNorm",

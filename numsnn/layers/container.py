@@ -41,6 +41,12 @@ class _Container(Layer):
     def contain(self, named: list[tuple[str, Layer]]):
         """Make these layers the children, under these names."""
         self._named = named
+        for k, (name, layer) in enumerate(named):
+            if layer.input_names and (k or type(self).__name__ != "Sequential"):
+                raise ValueError(
+                    f"{type(self).__name__}: {name} takes several inputs ({', '.join(layer.input_names)}); it must be "
+                    "the whole network or the first layer of a Sequential"
+                )
         if named:
             self.device, self.dtype = borders.alike([layer for _, layer in named])
         settle_in(self)
@@ -139,6 +145,14 @@ class Sequential(_Container):
     def takes_pictures(self):
         return self.layers[0].takes_pictures
 
+    @property
+    def input_names(self):
+        return self.layers[0].input_names
+
+    @property
+    def picture_inputs(self):
+        return self.layers[0].picture_inputs
+
     def construct(self, shape, rng):
         Sequential.infer(self, shape)  # refuses a shape that does not fit before any parameter is made
         current = shape
@@ -185,6 +199,7 @@ class Repeat(Sequential):
     """
 
     takes_pictures = sums_steps = True
+    input_names = picture_inputs = ()
 
     def __init__(self, steps: int, *layers: Layer, name: str | None = None):
         Layer.__init__(self, name)

@@ -19,10 +19,28 @@ def children_names(layers) -> list[tuple]:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two layers of one network are named {name!r}")
-    inside = [id(part) for layer in layers for part in layer.tree()]
-    if len(set(inside)) < len(inside):
-        raise ValueError("a layer stands in the network twice; make a second one instead")
+    check_disjoint(layers)
     return named
+
+
+def check_disjoint(layers) -> None:
+    """Refuse networks that have a layer in common; several uses of a layer count as one layer.
+
+    Raises:
+        ValueError: a layer is part of two of the networks.
+    """
+    parts = [{part.origin or part for part in layer.tree()} for layer in layers]
+    twice = sum(map(len, parts)) > len(set().union(*parts))
+    if twice or any(_repeats(layer) for layer in layers):
+        raise ValueError(
+            "a layer stands in the network twice; make a second one, or share it between two nodes of an snn.Graph"
+        )
+
+
+def _repeats(layer):
+    """Return whether the same object stands twice in a network."""
+    inside = [id(part) for part in layer.tree()]
+    return len(set(inside)) < len(inside)
 
 
 def title(net) -> str:

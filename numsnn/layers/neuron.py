@@ -11,6 +11,7 @@ import numpy as np
 from ..kernels.rules import Rule
 from ..kernels.types import Firing, Moments, Norm, Reset
 from ..pda import PDA, ShiftTracker
+from ..portable import nothing
 from ..psg import FAMILIES, PSG, Surrogate
 from ..validate import flag, whole
 from .base import Layer
@@ -61,7 +62,8 @@ class Neuron(Layer):
         ValueError: a threshold is not positive or does not exceed v_reset, or a value is out of range.
     """
 
-    transient = Layer.transient | {"recorded": dict}
+    transient = Layer.transient | {"recorded": dict, "_objective": nothing}
+    _objective: Any = None
     carries = fires = True
     adaptive = recurrent = False
     lateral = None
@@ -232,7 +234,8 @@ class Neuron(Layer):
         self.visible_share = self.run.forward(trace, state, moments)
         if self.tracker is not None and (mode.store or mode.track):
             current_moments = self._current_moments(trace) if mode.track else None
-            self.tracker.observe(current_moments, *((None, None) if moments is None else moments), rows[0], mode, first)
+            mean, var = (None, None) if moments is None else moments
+            self._objective = self.tracker.observe(current_moments, mean, var, rows[0], mode, first)
         if mode.store:
             self.kept = trace
         if self.record:
@@ -283,7 +286,7 @@ class Neuron(Layer):
     def propagate(self, dy, need_dx):
         trace = self.kept
         shape = trace.s.shape
-        direct = None if self.tracker is None else self.tracker.direct_gradient
+        direct = None if self._objective is None else self._objective.direct
         dx = self.gradient(dy.shape) if self.run.stores_potentials else self.overwrite(dy)
         self.run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape))
         if not self.frozen:
@@ -296,7 +299,9 @@ class Neuron(Layer):
     @property
     def penalty(self) -> float:
         """The term that the divergence objective of PDA added to the loss in the last stored pass; 0 without it."""
-        return 0.0 if self.tracker is None else self.tracker.penalty
+        if self._objective is None:
+            return 0.0
+        return float(self.kernels.to_host(self._objective.shares).sum(dtype=np.float64))
 
     def thresholds(self) -> np.ndarray:
         """Return the threshold in the last stored pass, on the host: ``[C]``, or ``[T, M, C]`` if it adapts."""

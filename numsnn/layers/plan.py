@@ -288,6 +288,8 @@ def behind(layer, before: _Source | None, readers: list) -> _Source | None:
         for part in layer.parts():
             source = behind(part, source, readers)
         return None if layer.sums_steps else source
+    if layer.joins == "graph":
+        return _behind_graph(layer, before, readers)
     if layer.joins is not None:
         parts = [before if part is None else behind(part, before, readers) for part in layer.parts()]
         return None if any(part is None for part in parts) else _Joined(layer, parts)
@@ -298,3 +300,16 @@ def behind(layer, before: _Source | None, readers: list) -> _Source | None:
     if layer.passes is None or before is None:
         return None
     return before if layer.passes == "same" else _Through(layer, before)
+
+
+def _behind_graph(graph, before, readers):
+    """Return the source of a graph's output, as `behind` does. With several inputs, nothing is known about them."""
+    sources = dict.fromkeys(graph.inputs, None if graph.input_names else before)
+    for node in graph.order:
+        given = [sources[name] for name in node.sources]
+        if node.joins:
+            known = all(part is not None for part in given) and (node.what == "concat" or len(given) == 2)
+            sources[node.name] = _Joined(graph.joined(node), given) if known else None
+        else:
+            sources[node.name] = behind(graph.uses[node.name], given[0], readers)
+    return sources[graph.order[-1].name]

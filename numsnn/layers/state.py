@@ -7,23 +7,25 @@ import numpy as np
 
 from ..errors import ShapeError
 from .names import title
+from .sharing import hand_out, owners
 
 
 def parameters(net) -> list[tuple]:
     """See `Layer.parameters`."""
-    return [(f"{name}.{p.name}", p) for name, layer in net.named() for p in layer.own_parameters()]
+    return [(f"{name}.{p.name}", p) for name, layer in owners(net.named()) for p in layer.own_parameters()]
 
 
 def trainable(net) -> list[tuple]:
     """See `Layer.trainable`."""
-    return [(f"{name}.{p.name}", p) for name, layer in net.named() if not layer._frozen for p in layer.own_parameters()]
+    learning = [(name, layer) for name, layer in owners(net.named()) if not layer._frozen]
+    return [(f"{name}.{p.name}", p) for name, layer in learning for p in layer.own_parameters()]
 
 
 def statistics(net) -> dict:
     """See `Layer.statistics`."""
     return {
         f"{name}.{key}": layer.kernels.to_host(value)
-        for name, layer in net.named()
+        for name, layer in owners(net.named())
         for key, value in layer.own_statistics().items()
     }
 
@@ -83,10 +85,11 @@ def load_state(net, given, strict: bool = True) -> LoadReport:
     for name, p in parameters(net):
         if name in taken:
             p.place(net.kernels.from_host(np.asarray(given[name]), net.dtype), p.grad)
-    for name, layer in net.named():
+    for name, layer in owners(net.named()):
         for key in layer.own_statistics():
             if f"{name}.{key}" in taken:
                 layer.set_statistic(key, np.asarray(given[f"{name}.{key}"]))
+        hand_out(layer)
     return report
 
 

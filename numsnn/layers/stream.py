@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from . import carry
+from .inputs import one_step, samples_of
 from .mode import INFERENCE
 from .names import title
 
@@ -34,7 +35,8 @@ class Stream:
 
     def reset(self) -> None:
         """Start from rest again. The next input may have another number of samples."""
-        self.steps, self._samples = 0, None
+        self.steps = 0
+        self._samples: int | None = None
         self._mode = replace(INFERENCE, carried={})
 
     def step(self, x) -> np.ndarray:
@@ -52,13 +54,13 @@ class Stream:
                 that of the step before.
             ValueError: x holds NaN or inf.
         """
-        return self.feed(x if self.net.takes_pictures else np.asarray(x)[None])[0]
+        return self.feed(one_step(self.net, x))[0]
 
     def feed(self, x) -> np.ndarray:
         """Return the output ``[T, N, ...]`` of several steps ``[T, N, ...]`` in one pass; the errors are those of
         `step`. A network that begins with a `Repeat` or `Poisson` takes ``[N, ...]``, and computes a single step."""
         x = self.net.admit(x)
-        samples = x.shape[0 if self.net.takes_pictures else 1]
+        samples = samples_of(self.net, x)
         if self._samples not in (None, samples):
             raise ShapeError(f"{title(self.net)}: the stream has {self._samples} samples; got {samples}. Call reset()")
         y = self.net.kernels.to_host(self.net.forward(x, self._mode))

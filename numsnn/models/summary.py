@@ -32,10 +32,11 @@ def summary(net: Layer, x=None) -> str:
     if not net.built:
         raise RuntimeError("summary: the network is not built yet; call net.build(shape), or give an input x")
     table = [["layer", "kind", "output", "parameters"] + (["accumulates", "multiply-accumulates"] if counts else [])]
+    owned = dict(net.parameters())  # without those that a layer shares with another use of it
     for name, layer in net.named():
         if layer.container:
             continue
-        size = sum(prod(p.value.shape) for p in layer.own_parameters())
+        size = sum(prod(p.value.shape) for p in layer.own_parameters() if f"{name}.{p.name}" in owned)
         line = [name, type(layer).__name__, " x ".join(map(str, layer.output_shape)), f"{size:,}"]
         if counts:
             row = counts.get(name)

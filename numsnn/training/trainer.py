@@ -17,6 +17,7 @@ from ..data import Loader, as_dataset
 from ..errors import CheckpointError, DeviceMemoryError, DivergenceError, ShapeError
 from ..layers import INFERENCE, TRAINING, Layer, Neuron
 from ..layers.carry import need_declarations
+from ..layers.inputs import shape_of
 from ..losses import Loss, RateCrossEntropy
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..schedules import Cosine, Schedule
@@ -162,7 +163,7 @@ class Trainer:
         train = as_dataset(train, "train")
         if not self.net.built:
             sample, _ = train.batch(np.arange(min(self.batch_size, len(train))))
-            self.net.build(sample.shape, self.seed)
+            self.net.build(shape_of(sample), self.seed)
         if self.out is not None and self.epochs is None:
             last = self.out / LAST
             if resume and last.exists():

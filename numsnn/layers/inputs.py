@@ -1,0 +1,113 @@
+"""The input of a network: one array, or one array per name for a network with several inputs.
+
+A network with several inputs (`Network.input_names`) computes with a dictionary of arrays, in the order of the names,
+and has a dictionary of shapes as its `input_shape`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..names import nearest
+from ..validate import whole
+from .names import title
+
+
+def shape_of(x):
+    """Return the shape of an array, or the shape of every array by name."""
+    return {name: part.shape for name, part in x.items()} if isinstance(x, Mapping) else x.shape
+
+
+def each(x, change):
+    """Return change(x) for an array, or change applied to every array by name."""
+    return {name: change(part) for name, part in x.items()} if isinstance(x, Mapping) else change(x)
+
+
+def by_name(net, given, what: str = "array") -> dict:
+    """Return what is given for the inputs of a network with several inputs, by name and in the order of the names.
+
+    Args:
+        net: the network.
+        given: a mapping from the names, or a tuple or list in their order.
+        what: word for one of the things that are given, in messages.
+
+    Raises:
+        ShapeError: something else is given, or an input is missing or unknown.
+    """
+    names, who = net.input_names, title(net)
+    if isinstance(given, Mapping):
+        for name in given:
+            if name not in names:
+                raise ShapeError(f"{who}: there is no input {name!r}{nearest(name, names) or _listed(names)}")
+        for name in names:
+            if name not in given:
+                raise ShapeError(f"{who}: the input {name!r} is missing; got {', '.join(map(repr, given))}")
+        return {name: given[name] for name in names}
+    if isinstance(given, tuple | list) and len(given) == len(names):
+        return dict(zip(names, given, strict=True))
+    got = f"{len(given)} of them" if isinstance(given, tuple | list) else type(given).__name__
+    raise ShapeError(
+        f"{who}: takes {len(names)} inputs; give one {what} for each of {', '.join(map(repr, names))}, as a dict or "
+        f"tuple; got {got}"
+    )
+
+
+def _listed(names):
+    return f"; the inputs are {', '.join(map(repr, names))}"
+
+
+def checked_shape(net, shape):
+    """Return the shape for which a network shall be built as a tuple of whole numbers, or one such tuple per name.
+
+    Raises:
+        ShapeError: an input is missing or unknown, or shape is no sequence.
+        ValueError: an extent is not a whole number of at least 1.
+    """
+    if net.input_names:
+        shapes = by_name(net, shape, "shape")
+        return {name: _extents(f"{net.path}.build: {name}", part) for name, part in shapes.items()}
+    if isinstance(shape, Mapping):
+        raise ShapeError(f"{net.path}.build: {_one_input(shape)}")
+    return _extents(f"{net.path}.build", shape)
+
+
+def _extents(who, shape):
+    if isinstance(shape, str) or not isinstance(shape, Sequence):
+        raise ShapeError(f"{who}: a shape must be a sequence of whole numbers; got {shape!r}")
+    return tuple(whole(f"{who}: every extent of shape {tuple(shape)}", extent) for extent in shape)
+
+
+def one_array(net, x):
+    """Refuse an input that is not one array, for a network with one input."""
+    if isinstance(x, np.ndarray):
+        return
+    who = f"{title(net)}: "
+    if isinstance(x, Mapping):
+        raise ShapeError(f"{who}{_one_input(x)}")
+    if isinstance(x, tuple) and any(isinstance(part, np.ndarray) for part in x):
+        raise ShapeError(f"{who}takes one input; got a tuple of {len(x)}. snn.Graph makes networks with several inputs")
+    advice = ""
+    if isinstance(x, list | tuple):
+        advice = f". Convert it: np.asarray(x, {str(net.dtype)!r}), where all lists of one level have one length"
+    raise ShapeError(f"{who}the input must be a NumPy array; got {type(x).__name__}{advice}")
+
+
+def _one_input(given):
+    return f"takes one input; got a dict of {', '.join(map(repr, given))}. snn.Graph makes networks with several inputs"
+
+
+def one_step(net, x):
+    """Return the input of a single step as that of a sequence of one step. An input without a time axis stays."""
+    if net.input_names:
+        parts = by_name(net, x)
+        return {name: part if name in net.picture_inputs else np.asarray(part)[None] for name, part in parts.items()}
+    return x if net.takes_pictures else np.asarray(x)[None]
+
+
+def samples_of(net, x) -> int:
+    """Return the number of samples of an input that `Network.admit` has returned."""
+    if net.input_names:
+        name = net.input_names[0]
+        return x[name].shape[0 if name in net.picture_inputs else 1]
+    return x.shape[0 if net.takes_pictures else 1]

@@ -1,7 +1,8 @@
 """Layers. A layer owns its parameters and buffers and calls kernels, which do all the numerical work."""
 
 from .base import Layer
-from .container import Concat, Repeat, Residual, Sequential
+from .branches import Concat, Residual
+from .container import Repeat, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose2d
 from .custom_neuron import CustomNeuron, Value
 from .delay import Delay

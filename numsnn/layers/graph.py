@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ..errors import ShapeError
 from .base import Layer
-from .container import _Container
+from .container import Container
 from .graph_nodes import Node, input_names, read
 from .inputs import by_name
 from .names import check_disjoint
@@ -44,7 +44,7 @@ class Joined:
         return self._graph.buffer(f"{self._node.name}: {name}", shape, dtype)
 
 
-class Graph(_Container):
+class Graph(Container):
     """A network of named nodes, for several inputs, for layers that are used several times, and for paths that part
     and join. For layers that follow one another, `Sequential` is shorter.
 
@@ -89,6 +89,7 @@ class Graph(_Container):
     """
 
     joins = "graph"
+    _in_parts = False
 
     def __init__(self, inputs, nodes: dict, name: str | None = None):
         super().__init__(name)
@@ -149,7 +150,20 @@ class Graph(_Container):
                 shapes[node.name] = self._joined_shape(node, [shapes[source] for source in node.sources])
             else:
                 shapes[node.name] = self.uses[node.name].infer(shapes[node.sources[0]])
+        self._check_uses(shapes)
         return shapes[self.order[-1].name]
+
+    def _check_uses(self, shapes):
+        """Refuse several uses of a layer with other channels, before the first of them is built."""
+        given: dict[Layer, dict] = {}
+        for node in self.order:
+            if not node.joins:
+                layer = self.uses[node.name]
+                given.setdefault(layer.origin or layer, {})[node.name] = shapes[node.sources[0]]
+        for found in given.values():
+            if len({shape[-1] for shape in found.values()}) > 1:
+                listed = ", ".join(f"{name} {shape}" for name, shape in found.items())
+                raise ShapeError(f"{self.path} (Graph): all uses of one layer must get the same channels; got {listed}")
 
     def _check_samples(self, shapes):
         pictures = self.picture_inputs
@@ -159,8 +173,9 @@ class Graph(_Container):
             raise ShapeError(f"{self.path} (Graph): all inputs must have the same number of samples; got {listed}")
 
     def _joined_shape(self, node, shapes):
+        first = 1 if self._in_parts else 0  # a `Repeat` then repeats its picture less often than its `infer` says
         last = -1 if node.what == "concat" else None
-        if len({shape[:last] for shape in shapes}) > 1:
+        if len({shape[first:last] for shape in shapes}) > 1:
             listed = ", ".join(f"{name} {shape}" for name, shape in zip(node.sources, shapes, strict=True))
             may = "may differ only in channels" if node.what == "concat" else "must have one shape"
             raise ShapeError(f"{self.path} (Graph): what {node.name} ({node.what}) joins {may}; got {listed}")
@@ -195,6 +210,13 @@ class Graph(_Container):
     def joined(self, node: Node) -> Joined:
         """Return the output of a node that joins others, for a plan."""
         return Joined(self, node)
+
+    def enter(self, x, mode):
+        self._in_parts = mode.carried is not None
+        try:
+            super().enter(x, mode)
+        finally:
+            self._in_parts = False
 
     def compute(self, x, mode):
         found = dict(x) if self.input_names else {self.inputs[0]: x}

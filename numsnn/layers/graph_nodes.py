@@ -112,7 +112,7 @@ def _check_node(node, inputs, declared):
 
 
 def _near(name, known):
-    return nearest(name, known) or f"; there are {', '.join(map(repr, known))}"
+    return nearest(name, known) or (f"; there are {', '.join(map(repr, known))}" if known else "")
 
 
 def _check_used(inputs, order):
@@ -134,10 +134,9 @@ def _sorted(inputs, declared):
     while rest:
         ready = next((node for node in rest.values() if done.issuperset(node.sources)), None)
         if ready is None:
-            circle = _circle(rest)
+            circle = ", ".join(map(repr, _circle(rest)))
             raise ValueError(
-                f"Graph: the nodes {', '.join(map(repr, circle))} form a circle; data must flow one way. A Recurrent "
-                "neuron has connections back in time"
+                f"Graph: nodes must not read each other in a circle: {circle}. Recurrent neurons connect back in time"
             )
         done.add(ready.name)
         order.append(rest.pop(ready.name))

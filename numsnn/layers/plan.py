@@ -47,6 +47,7 @@ class Plan:
         self.net, self.named, self.pool = net, names_of(net), Pool()
         self.entered = self.running = self.inspected = False
         self.learning: set = set()
+        self._learning_for: tuple | None = None
         self._form = None
 
     @cached_property
@@ -102,7 +103,7 @@ class Plan:
             )
         dy = borders.handed_back(net, dy, "dL/dy", net.output_shape)
         self.pool.recall()
-        self.learning = self._learning()
+        self._find_learning()
         masks: dict = {}
         for layer, source in self.readers:
             layer.needed = None if self.inspected else source.mask(masks)
@@ -113,14 +114,19 @@ class Plan:
             self.running = False
         return net.input_gradient
 
-    def _learning(self):
-        """Return the layers and pairs that the next backward pass must reach."""
+    def _find_learning(self):
+        """Find the layers and pairs that the next backward pass must reach, unless nothing has changed since the last
+        one."""
+        state = self.inspected, *[layer._frozen for _, layer in self.named]
+        if state == self._learning_for:
+            return
+        self._learning_for = state
         found = {layer for _, layer in self.named if self.inspected or layer.learns()}
         for _, layer in reversed(self.named):  # from the inside to the outside
             if any(child in found for _, child in layer.children()):
                 found.add(layer)
         pairs = [stage for chain in self.stages.values() for stage in chain if isinstance(stage, Pair)]
-        return found | {pair for pair in pairs if pair.first in found or pair.second in found}
+        self.learning = found | {pair for pair in pairs if pair.first in found or pair.second in found}
 
     def first_needed(self, chain, need_dx: bool) -> int:
         """Return the number of the first layer or pair in a chain that a backward pass must reach; the length of the

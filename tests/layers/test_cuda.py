@@ -90,13 +90,38 @@ def own():
     )
 
 
-NETWORKS = {"own": own, "dense": dense, "pictures": pictures, "joined": joined, "recurrent": recurrent}
+def shared():
+    """A graph with one input, in which one part is used twice, and a frozen layer."""
+    part = snn.Sequential(snn.Linear(5, 5), snn.BatchNorm(5), snn.LIF(v_threshold=0.5, pda=PDA))
+    return snn.Graph(
+        ("x",),
+        {
+            "once": (part, "x"),
+            "twice": (part, "once"),
+            "both": ("concat", "once", "twice"),
+            "sum": ("add", "once", "twice", "x"),
+            "left": (snn.Linear(10, 3).freeze(), "both"),
+            "right": (snn.Linear(5, 3), "sum"),
+            "readout": ("add", "left", "right"),
+        },
+    )
+
+
+NETWORKS = {
+    "own": own,
+    "dense": dense,
+    "pictures": pictures,
+    "joined": joined,
+    "recurrent": recurrent,
+    "shared": shared,
+}
 SHAPES = {
     "own": (3, 3, 5),
     "dense": (2, 3, 5),
     "pictures": (2, 4, 4, 2),
     "joined": (2, 2, 4, 4, 2),
     "recurrent": (4, 2, 5),
+    "shared": (3, 3, 5),
 }
 EVERY = pytest.mark.parametrize("name", NETWORKS)
 

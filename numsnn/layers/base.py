@@ -57,7 +57,7 @@ class Layer(Described, Network):
     transient: ClassVar = {
         "_buffers": dict,
         "_fixed": dict,
-        "twins": list,
+        "further_uses": list,
         **dict.fromkeys(("_kernels", "kept", "output", "input_gradient", "needed", "plan", "own_plan"), nothing),
     }
     dtype = np.dtype(np.float32)
@@ -94,7 +94,7 @@ class Layer(Described, Network):
         self.input_shape = self.output_shape = None
         self.kept = self.output = self.input_gradient = self.needed = None
         self.plan = self.own_plan = self._kernels = None
-        self.twins: list[Layer] = []
+        self.further_uses: list[Layer] = []
         self._parameters: list[Parameter] = []
         self._buffers: dict = {}
         self._fixed: dict = {}

@@ -239,7 +239,7 @@ class Graph(Container):
 
     @staticmethod
     def _shared(layer):
-        return layer.origin is not None or len(layer.twins) > 0
+        return layer.origin is not None or len(layer.further_uses) > 0
 
     def _join(self, node, parts):
         first, *others = parts

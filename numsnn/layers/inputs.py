@@ -4,7 +4,7 @@ A network with several inputs (`Network.input_names`) computes with a dictionary
 and has a dictionary of shapes as its `input_shape`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -73,9 +73,10 @@ def checked_shape(net, shape):
 
 
 def _extents(who, shape):
-    if isinstance(shape, str) or not isinstance(shape, Sequence):
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
         raise ShapeError(f"{who}: a shape must be a sequence of whole numbers; got {shape!r}")
-    return tuple(whole(f"{who}: every extent of shape {tuple(shape)}", extent) for extent in shape)
+    shape = tuple(shape)
+    return tuple(whole(f"{who}: every extent of shape {shape}", extent) for extent in shape)
 
 
 def one_array(net, x):

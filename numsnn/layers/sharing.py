@@ -23,14 +23,14 @@ def another_use(layer):
 def connect(net) -> None:
     """Make every original know its further uses in this network."""
     for layer in net.tree():
-        if layer.origin is not None and all(layer is not twin for twin in layer.origin.twins):
-            layer.origin.twins.append(layer)
+        if layer.origin is not None and all(layer is not use for use in layer.origin.further_uses):
+            layer.origin.further_uses.append(layer)
 
 
 def uses(layer) -> list:
     """Return all uses of a layer, this one included; the original is the first one."""
     original = layer.origin or layer
-    found = [original, *original.twins]
+    found = [original, *original.further_uses]
     return found if any(layer is use for use in found) else [*found, layer]
 
 

@@ -85,8 +85,8 @@ def test_gradients_are_those_of_separate_layers_summed(device):
         (z, got, dx), (want_z, want, want_dx) = backward(net, x, mode), backward(other, x, mode)
         assert np.array_equal(z, want_z) and all(np.array_equal(dx[name], want_dx[name]) for name in dx)
         for name, value in got.items():
-            twin = want.get(name.replace("left.", "right.")) if name.startswith("left.") else 0
-            np.testing.assert_allclose(value, want[name] + twin, rtol=1e-12, atol=1e-15, err_msg=name)
+            second = want.get(name.replace("left.", "right.")) if name.startswith("left.") else 0
+            np.testing.assert_allclose(value, want[name] + second, rtol=1e-12, atol=1e-15, err_msg=name)
             assert value.any(), name
     assert net.total_penalty() == pytest.approx(other.total_penalty()) != 0
 

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from ..reference.array import parts
+from ..reference.array import each_input
 from .run.api import cuda
 from .run.compile import kernel
 from .run.launch import launch_flat
@@ -105,7 +105,7 @@ def feed(batches, dtype):
     ahead = None
     try:
         for (x, y), slot in zip(batches, cycle(slots)):
-            coming = slot, parts(x, lambda name, part, slot=slot: slot[name].send(part, dtype)), y
+            coming = slot, each_input(x, lambda name, array, slot=slot: slot[name].send(array, dtype)), y
             if ahead is not None:
                 yield _arrived(*ahead)
             ahead = coming
@@ -117,6 +117,6 @@ def feed(batches, dtype):
 
 
 def _arrived(slot, x, y):
-    for part in slot.values():
-        part.arrive()
+    for one in slot.values():
+        one.arrive()
     return x, y

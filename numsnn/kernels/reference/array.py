@@ -49,9 +49,9 @@ def feed(batches, dtype):
         pairs of x on the device and y. The memory of x may be overwritten when the next pair is requested.
     """
     for x, y in batches:
-        yield parts(x, lambda _, part: from_host(part, dtype)), y
+        yield each_input(x, lambda _, array: from_host(array, dtype)), y
 
 
-def parts(x, change):
-    """Return change(name, part) for every part of a dict x, by name; for an array x return change(None, x)."""
-    return {name: change(name, part) for name, part in x.items()} if isinstance(x, dict) else change(None, x)
+def each_input(x, change):
+    """Return change(name, array) for every array of a dict x, by name; for an array x return change(None, x)."""
+    return {name: change(name, array) for name, array in x.items()} if isinstance(x, dict) else change(None, x)

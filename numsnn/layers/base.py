@@ -180,7 +180,8 @@ class Layer(Described, Network):
         return y
 
     def backward(self, dy, need_dx: bool = True):
-        """Return dL/dx for dL/dy of the last stored forward pass, and set the gradients of all parameters.
+        """Return dL/dx for dL/dy of the last stored forward pass, and set the gradients of all parameters that are not
+        frozen. For a network with several inputs, dL/dx is a dict of arrays by the names of the inputs.
 
         The network owns the returned array, and its next pass overwrites it. dy is not changed, unless it is such an
         array itself: within a network, the memory of a gradient is reused after its last use.

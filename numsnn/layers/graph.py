@@ -228,18 +228,13 @@ class Graph(Container):
         return found[self.order[-1].name]
 
     def _use(self, node, x, mode):
-        """Return the output of a layer for x, with the newest statistics of all its uses."""
+        """Return the output of a layer for x; what the pass has tracked is then that of all uses of the layer."""
         layer = self.uses[node.name]
-        if not self._shared(layer):
-            return layer.forward(x, mode)
         y = layer.forward(x, mode)
-        for inside in layer.tree():
-            hand_out(inside)
+        if layer.origin is not None or layer.further_uses:
+            for inside in layer.tree():
+                hand_out(inside)
         return y
-
-    @staticmethod
-    def _shared(layer):
-        return layer.origin is not None or len(layer.further_uses) > 0
 
     def _join(self, node, parts):
         first, *others = parts

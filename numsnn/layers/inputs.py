@@ -98,6 +98,28 @@ def _one_input(given):
     return f"takes one input; got a dict of {', '.join(map(repr, given))}. snn.Graph makes networks with several inputs"
 
 
+def steps_between(x, first: int, last: int):
+    """Return the steps from first to last (without it) of an input with a time axis."""
+    return each(x, lambda part: part[first:last])
+
+
+def steps_of(x) -> int:
+    """Return the number of steps of an input with a time axis."""
+    return len(next(iter(x.values())) if isinstance(x, Mapping) else x)
+
+
+def shape_with(net, samples: int):
+    """Return the shape, or the shapes by name, of an input of a built network with this number of samples."""
+
+    def resized(shape, axis):
+        return (*shape[:axis], samples, *shape[axis + 1 :])
+
+    if net.input_names:
+        pictures = net.picture_inputs
+        return {name: resized(shape, 0 if name in pictures else 1) for name, shape in net.input_shape.items()}
+    return resized(net.input_shape, 0 if net.takes_pictures else 1)
+
+
 def one_step(net, x):
     """Return the input of a single step as that of a sequence of one step. An input without a time axis stays."""
     if net.input_names:

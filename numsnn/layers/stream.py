@@ -44,7 +44,7 @@ class Stream:
 
         Args:
             x: ``[N, C]`` or ``[N, H, W, C]``, uint8 or the network's float dtype. A network that begins with a `Repeat`
-                or `Poisson` takes its picture at every step.
+                or `Poisson` takes its picture at every step, and one with several inputs takes a dict of arrays.
 
         Returns:
             ``[N, K]`` or ``[N, H, W, K]``, a new array.

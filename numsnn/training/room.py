@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import DeviceMemoryError
 from ..layers import Layer, Mode
+from ..layers.inputs import each, shape_with
 from ..losses import Loss
 
 
@@ -33,12 +34,12 @@ def largest_batch(net: Layer, loss: Loss, slots: int, samples: int) -> int | Non
 def _step(net, loss, slots, samples):
     """Use as much memory as a training step, the optimiser and the next batch need together."""
     net.to()
-    axis = 0 if net.takes_pictures else 1
-    shape = (*net.input_shape[:axis], samples, *net.input_shape[axis + 1 :])
+    shape = shape_with(net, samples)
     copies = range(slots + 2)  # one vector per moment, one of the values and one of the gradients
     held = [net.kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in copies]
-    held.append(net.kernels.zeros(shape, net.dtype))
-    z = net.forward(net.kernels.zeros(shape, net.dtype), Mode(training=True, store=True))
+    x, following = (each(shape, lambda one: net.kernels.zeros(one, net.dtype)) for _ in range(2))
+    held.append(following)
+    z = net.forward(x, Mode(training=True, store=True))
     _, dz = loss(net.kernels, z, np.zeros(samples, np.int64), net.dtype)
     net.backward(dz, need_dx=False)
     net.kernels.to_host(dz)

@@ -17,7 +17,7 @@ from ..data import Loader, as_dataset
 from ..errors import CheckpointError, DeviceMemoryError, DivergenceError, ShapeError
 from ..layers import INFERENCE, TRAINING, Layer, Neuron
 from ..layers.carry import need_declarations
-from ..layers.inputs import shape_of
+from ..layers.inputs import shape_of, steps_between, steps_of
 from ..losses import Loss, RateCrossEntropy
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..schedules import Cosine, Schedule
@@ -89,7 +89,7 @@ class Trainer:
         self.batch_size = whole("Trainer: batch_size", batch_size)
         self.truncate = None if truncate is None else whole("Trainer: truncate", truncate)
         if self.truncate is not None:
-            if net.takes_pictures:
+            if net.takes_pictures or net.picture_inputs:
                 raise ValueError("Trainer: truncate needs inputs with a time axis; this network begins with a Repeat")
             need_declarations(net, "Trainer: truncate")
         self.clip_norm = None if clip_norm is None else positive("Trainer: clip_norm", clip_norm)
@@ -212,7 +212,7 @@ class Trainer:
         mode = replace(TRAINING, seed=int(entropy.generate_state(1, np.uint64)[0]))
         chunks = [x]
         if self.truncate is not None:
-            chunks = [x[k : k + self.truncate] for k in range(0, len(x), self.truncate)]
+            chunks = [steps_between(x, k, k + self.truncate) for k in range(0, steps_of(x), self.truncate)]
             mode = replace(mode, carried={})
         factor = self.schedule.factor(epoch, self.epochs)
         readouts = []

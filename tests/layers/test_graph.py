@@ -11,6 +11,7 @@ import numsnn as snn
 from numsnn.describe import Described
 from numsnn.layers import TRAINING
 from numsnn.layers.plan import plan_of
+from numsnn.training.room import largest_batch
 
 SHAPES = {"eye": (3, 4, 6, 6, 2), "ear": (3, 4, 5)}
 LABELS = np.arange(4) % 3
@@ -274,6 +275,24 @@ def test_training_with_two_inputs():
     history = trainer.fit(Pairs(), Pairs(), epochs=10, progress=False)
     assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"] and history[-1]["test_loss"] is not None
     assert set(trainer.widths()) == {"seen.lif1", "heard.lif1", "hidden.lif1"}
+
+
+def test_truncated_training_with_two_inputs():
+    """A single chunk of all steps is a training without truncation; more chunks make more updates."""
+    states = []
+    for truncate in (None, 3, 2):
+        net = built()
+        trainer = snn.Trainer(net, batch_size=6, truncate=truncate, device="reference")
+        trainer.fit(Pairs(), epochs=1, progress=False)
+        states.append(net.state())
+        assert trainer.optimizer.steps == (2 if truncate == 2 else 1)
+    assert all(np.array_equal(value, states[1][name]) for name, value in states[0].items())
+    assert not np.array_equal(states[0]["readout.weight"], states[2]["readout.weight"])
+
+
+def test_the_largest_batch_of_two_inputs():
+    net = built()
+    assert largest_batch(net, snn.losses.RateCrossEntropy(), 2, 8) == 4
 
 
 def test_tools():

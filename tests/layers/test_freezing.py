@@ -280,3 +280,27 @@ def test_trainer_trains_the_rest(tmp_path):
     again = network()
     trainer(again).start(snn.data.Dataset(x, y, range(3), timed=True), epochs=1, resume=True)
     assert again.frozen_layers() == net.frozen_layers()
+
+
+def test_a_run_that_unfreezes_on_its_way_can_be_resumed(tmp_path):
+    """To the last bit: the file says what was frozen where the run was interrupted, and holds the moments of all."""
+    data = snn.data.Dataset(draw().swapaxes(0, 1), np.arange(4) % 3, range(3), timed=True)
+
+    def run(name, stop, resume=False):
+        def on_epoch(trainer, metrics):
+            if metrics["epoch"] == 1:
+                trainer.net["block"].freeze(), trainer.net["conv1"].unfreeze()
+            return metrics["epoch"] == stop
+
+        net = network(dropout=0.5).to("reference")
+        net["conv1"].freeze()
+        trainer = snn.Trainer(net, batch_size=2, device="reference", out=tmp_path / name, on_epoch=on_epoch)
+        trainer.fit(data, epochs=4, resume=resume, progress=False)
+        return net
+
+    whole = run("whole", None)
+    run("parts", 2)
+    resumed = run("parts", None, resume=True)
+    assert resumed.frozen_layers() == whole.frozen_layers() == ["block.branch.conv2d1", "block.branch.batchnorm1"]
+    for name, value in whole.state().items():
+        assert np.array_equal(resumed.state()[name], value), name

@@ -1,5 +1,6 @@
 """Graphs of layers: several inputs, shared layers, and paths that part and join under names."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import ShapeError
@@ -91,7 +92,7 @@ class Graph(Container):
     joins = "graph"
     _in_parts = False
 
-    def __init__(self, inputs, nodes: dict, name: str | None = None):
+    def __init__(self, inputs: Sequence[str], nodes: dict[str, tuple], name: str | None = None):
         super().__init__(name)
         self.inputs = input_names(inputs)
         self.order = read(self.inputs, nodes)

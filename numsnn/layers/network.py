@@ -242,6 +242,7 @@ class Network(Portable):
         Raises:
             ShapeError: a name is missing or unknown, or its array has another shape, or, without strict, nothing fits;
                 the network is then unchanged.
+            ValueError: an array holds NaN or inf.
             RuntimeError: the network has not been built.
         """
         return arrays.load_state(self, state, strict)

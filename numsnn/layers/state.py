@@ -70,6 +70,7 @@ def load_state(net, given, strict: bool = True) -> LoadReport:
         raise RuntimeError(f"{who}: build the network first: net.build(shape), or run it once")
     if not isinstance(given, Mapping):
         raise TypeError(f"{who}: state must be a mapping from names to arrays; got {type(given).__name__}")
+    given = {name: _array(who, name, value) for name, value in given.items()}
     report = _compared(net, given)
     if strict and report.missing:
         raise ShapeError(f"{who}: {report.missing[0]!r} is missing{_OTHERWISE}")
@@ -84,13 +85,27 @@ def load_state(net, given, strict: bool = True) -> LoadReport:
     taken = set(report.taken)
     for name, p in parameters(net):
         if name in taken:
-            p.place(net.kernels.from_host(np.asarray(given[name]), net.dtype), p.grad)
+            p.place(net.kernels.from_host(given[name], net.dtype), p.grad)
     for name, layer in owners(net.named()):
         for key in layer.own_statistics():
             if f"{name}.{key}" in taken:
-                layer.set_statistic(key, np.asarray(given[f"{name}.{key}"]))
+                layer.set_statistic(key, given[f"{name}.{key}"])
         hand_out(layer)
     return report
+
+
+def _array(who, name, value):
+    """Return a given value as an array of finite real numbers, or refuse it."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # nested lists of unequal lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        raise ShapeError(f"{who}: {name!r} must be an array of real numbers; got {type(value).__name__}")
+    if not np.isfinite(array).all():
+        index = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{who}: {name!r} must be finite; got {array[index]} at {index}")
+    return array
 
 
 def _compared(net, given):
@@ -103,7 +118,7 @@ def _compared(net, given):
         if name not in given:
             missing.append(name)
             continue
-        shape = np.shape(given[name])
+        shape = given[name].shape
         free = 1 if name in growing else 0  # the first extent of a correction is the number of tracked steps
         if len(shape) == len(mine) and shape[free:] == mine[free:]:
             taken.append(name)

@@ -48,6 +48,7 @@ class Plan:
         self.entered = self.running = self.inspected = False
         self.learning: set = set()
         self._learning_for: tuple | None = None
+        self._behind_learning: set = set()
         self._form = None
 
     @cached_property
@@ -106,7 +107,8 @@ class Plan:
         self._find_learning()
         masks: dict = {}
         for layer, source in self.readers:
-            layer.needed = None if self.inspected else source.mask(masks)
+            reached = need_dx or layer in self._behind_learning
+            layer.needed = source.mask(masks) if reached and not self.inspected else None
         self.running = True
         try:
             net.input_gradient = net.backward(dy, need_dx)
@@ -125,6 +127,9 @@ class Plan:
         for _, layer in reversed(self.named):  # from the inside to the outside
             if any(child in found for _, child in layer.children()):
                 found.add(layer)
+        leaves = [layer for _, layer in self.named if not layer.children()]
+        first = next((k for k, layer in enumerate(leaves) if layer in found), len(leaves))
+        self._behind_learning = set(leaves[first + 1 :])  # only these may have to hand a gradient back to a layer
         pairs = [stage for chain in self.stages.values() for stage in chain if isinstance(stage, Pair)]
         self.learning = found | {pair for pair in pairs if pair.first in found or pair.second in found}
 

@@ -7,6 +7,7 @@ import pytest
 
 import numsnn as snn
 from numsnn.layers import TRAINING
+from numsnn.layers.plan import plan_of
 
 SHAPE = (3, 4, 6, 6, 2)
 WIDE = snn.PSG("triangle", width=3.0)  # away from its bounds, so that it moves
@@ -132,6 +133,20 @@ def test_a_frozen_prefix_ends_the_backward_pass():
     for part in ("conv1", "norm1", "lif1", "drop", "block", "lif2", "both"):
         net[part].freeze()
     assert backward_calls(net) == ["linear_backward_weight", "bias_backward"]
+
+
+def test_no_masks_for_a_frozen_prefix():
+    """Which spikes the surrogate sees is collected only for layers whose input gradient is needed."""
+    layers = [snn.LIF(surrogate="rectangle"), snn.MaxPool2d(2), snn.Conv2d(2, 2, 1), snn.LIF(surrogate="rectangle")]
+    net = snn.Sequential(*layers, snn.Flatten(), snn.Linear(18, 3)).to("reference").build(SHAPE)
+    plan_of(net).asks = lambda neuron: True
+    net["conv2d1"].freeze()
+    assert "max_pool2d_forward" not in backward_calls(net) and net["conv2d1"].needed is None
+    assert net["linear1"].needed is None  # the only layer that learns
+    assert "max_pool2d_forward" in backward_calls(net, need_dx=True) and net["conv2d1"].needed is not None
+    net["conv2d1"].unfreeze()
+    backward_calls(net)
+    assert net["conv2d1"].needed is None and net["linear1"].needed is not None
 
 
 def test_nothing_runs_if_all_is_frozen():

@@ -100,6 +100,23 @@ def starting():
     )
 
 
+def shared():
+    """A graph with one input, in which one part is used twice, and a frozen layer."""
+    part = snn.Sequential(snn.Linear(5, 5), snn.BatchNorm(5), snn.LIF(v_threshold=0.5, pda=PDA))
+    return snn.Graph(
+        ("x",),
+        {
+            "once": (part, "x"),
+            "twice": (part, "once"),
+            "both": ("concat", "once", "twice"),
+            "sum": ("add", "once", "twice", "x"),
+            "left": (snn.Linear(10, 3).freeze(), "both"),
+            "right": (snn.Linear(5, 3), "sum"),
+            "readout": ("add", "left", "right"),
+        },
+    )
+
+
 NETWORKS = {
     "starting": starting,
     "own": own,
@@ -107,6 +124,7 @@ NETWORKS = {
     "pictures": pictures,
     "joined": joined,
     "recurrent": recurrent,
+    "shared": shared,
 }
 SHAPES = {
     "starting": (4, 2, 5),
@@ -115,6 +133,7 @@ SHAPES = {
     "pictures": (2, 4, 4, 2),
     "joined": (2, 2, 4, 4, 2),
     "recurrent": (4, 2, 5),
+    "shared": (3, 3, 5),
 }
 EVERY = pytest.mark.parametrize("name", NETWORKS)
 

@@ -98,39 +98,27 @@ def _one_input(given):
     return f"takes one input; got a dict of {', '.join(map(repr, given))}. snn.Graph makes networks with several inputs"
 
 
-def steps_between(x, first: int, last: int):
-    """Return the steps from first to last (without it) of an input with a time axis."""
-    return each(x, lambda part: part[first:last])
-
-
-def steps_of(x) -> int:
-    """Return the number of steps of an input with a time axis."""
-    return len(next(iter(x.values())) if isinstance(x, Mapping) else x)
-
-
-def shape_with(net, samples: int):
-    """Return the shape, or the shapes by name, of an input of a built network with this number of samples."""
-
-    def resized(shape, axis):
-        return (*shape[:axis], samples, *shape[axis + 1 :])
-
+def timed(net, x, change):
+    """Return change(x), for every input of a network that has a time axis; other inputs stay as they are."""
     if net.input_names:
         pictures = net.picture_inputs
-        return {name: resized(shape, 0 if name in pictures else 1) for name, shape in net.input_shape.items()}
-    return resized(net.input_shape, 0 if net.takes_pictures else 1)
+        return {name: part if name in pictures else change(part) for name, part in x.items()}
+    return x if net.takes_pictures else change(x)
 
 
-def one_step(net, x):
-    """Return the input of a single step as that of a sequence of one step. An input without a time axis stays."""
+def first_timed(net, x):
+    """Return the input, or the first of several, that has a time axis; None if there is none."""
     if net.input_names:
-        parts = by_name(net, x)
-        return {name: part if name in net.picture_inputs else np.asarray(part)[None] for name, part in parts.items()}
-    return x if net.takes_pictures else np.asarray(x)[None]
+        return next((part for name, part in x.items() if name not in net.picture_inputs), None)
+    return None if net.takes_pictures else x
 
 
-def samples_of(net, x) -> int:
-    """Return the number of samples of an input that `Network.admit` has returned."""
-    if net.input_names:
-        name = net.input_names[0]
-        return x[name].shape[0 if name in net.picture_inputs else 1]
-    return x.shape[0 if net.takes_pictures else 1]
+def repeated(net, x, steps: int = 1):
+    """Return the input of a sequence of equal steps for the input of a single one."""
+    x = by_name(net, x) if net.input_names else x
+    return timed(net, each(x, np.asarray), lambda part: np.repeat(part[None], steps, 0))
+
+
+def samples_of(shape) -> int:
+    """Return the number of samples in the shape, or in the shapes by name, of the input of a single step."""
+    return (next(iter(shape.values())) if isinstance(shape, Mapping) else shape)[0]

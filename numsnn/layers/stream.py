@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from . import carry
-from .inputs import one_step, samples_of
+from .inputs import repeated, samples_of, shape_of, timed
 from .mode import INFERENCE
 from .names import title
 
@@ -54,13 +54,13 @@ class Stream:
                 that of the step before.
             ValueError: x holds NaN or inf.
         """
-        return self.feed(one_step(self.net, x))[0]
+        return self.feed(repeated(self.net, x))[0]
 
     def feed(self, x) -> np.ndarray:
         """Return the output ``[T, N, ...]`` of several steps ``[T, N, ...]`` in one pass; the errors are those of
         `step`. A network that begins with a `Repeat` or `Poisson` takes ``[N, ...]``, and computes a single step."""
         x = self.net.admit(x)
-        samples = samples_of(self.net, x)
+        samples = samples_of(timed(self.net, shape_of(x), lambda shape: shape[1:]))
         if self._samples not in (None, samples):
             raise ShapeError(f"{title(self.net)}: the stream has {self._samples} samples; got {samples}. Call reset()")
         y = self.net.kernels.to_host(self.net.forward(x, self._mode))

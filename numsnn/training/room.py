@@ -4,7 +4,7 @@ import numpy as np
 
 from ..errors import DeviceMemoryError
 from ..layers import Layer, Mode
-from ..layers.inputs import each, shape_with
+from ..layers.inputs import each, first_timed, timed
 from ..losses import Loss
 
 
@@ -34,7 +34,10 @@ def largest_batch(net: Layer, loss: Loss, slots: int, samples: int) -> int | Non
 def _step(net, loss, slots, samples):
     """Use as much memory as a training step, the optimiser and the next batch need together."""
     net.to()
-    shape = shape_with(net, samples)
+    shape = timed(net, net.input_shape, lambda one: one[1:])
+    shape = each(shape, lambda one: (samples, *one[1:]))
+    if (steps := first_timed(net, net.input_shape)) is not None:
+        shape = timed(net, shape, lambda one: (steps[0], *one))
     copies = range(slots + 2)  # one vector per moment, one of the values and one of the gradients
     held = [net.kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in copies]
     x, following = (each(shape, lambda one: net.kernels.zeros(one, net.dtype)) for _ in range(2))

@@ -17,7 +17,7 @@ from ..data import Loader, as_dataset
 from ..errors import CheckpointError, DeviceMemoryError, DivergenceError, ShapeError
 from ..layers import INFERENCE, TRAINING, Layer, Neuron
 from ..layers.carry import need_declarations
-from ..layers.inputs import shape_of, steps_between, steps_of
+from ..layers.inputs import each, first_timed, shape_of
 from ..losses import Loss, RateCrossEntropy
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..schedules import Cosine, Schedule
@@ -212,7 +212,8 @@ class Trainer:
         mode = replace(TRAINING, seed=int(entropy.generate_state(1, np.uint64)[0]))
         chunks = [x]
         if self.truncate is not None:
-            chunks = [steps_between(x, k, k + self.truncate) for k in range(0, steps_of(x), self.truncate)]
+            starts = range(0, len(first_timed(self.net, x)), self.truncate)
+            chunks = [each(x, lambda part, k=k: part[k : k + self.truncate]) for k in starts]
             mode = replace(mode, carried={})
         factor = self.schedule.factor(epoch, self.epochs)
         readouts = []

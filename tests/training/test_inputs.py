@@ -133,6 +133,33 @@ def test_padding_has_no_influence(truncate):
     assert [one.loss for one in alone] == pytest.approx(losses, rel=1e-5)
 
 
+def test_equal_lengths_are_a_shorter_sequence():
+    """Also for layers that are used twice, whose objectives and penalties count per use, and for frozen ones."""
+    part = snn.Sequential(
+        snn.Linear(4, 5), snn.BatchNorm(5), snn.LIF(pda=snn.PDA(divergence=0.3)), snn.RateBand(0.3, 0.4)
+    )
+    still = snn.Sequential(snn.Linear(4, 5), snn.BatchNorm(5), snn.LIF(pda=True))
+    nodes = {"a": (part, "eye"), "b": ("a", "more"), "c": (still, "eye"), "sum": ("add", "a", "b", "c")}
+    found = []
+    for steps, lengths in ((4, None), (T, np.full(N, 4))):
+        net = snn.Graph(("eye", "more"), nodes | {"readout": (snn.Linear(5, 3), "sum")}).copy().to(dtype="float64")
+        x = timed({"eye": X["eye"], "more": X["ear"][..., :4]}, np.arange(N))
+        x = {name: array[:steps].astype(np.float64) for name, array in x.items()}
+        net.build({name: array.shape for name, array in x.items()})
+        net["c"].freeze()
+        loop = snn.Loop(net, snn.optim.SGD(0.1))
+        for _ in range(2):
+            z = loop.forward(x, lengths)
+            loop.backward(snn.losses.RateCrossEntropy()(z, Y, lengths=lengths)[1])
+            norm = loop.step()
+        uses = [net[f"{name}.{kind}"].penalty for name in "ab" for kind in ("lif1", "rateband1")]
+        assert len(set(uses)) == 4 and sum(uses) == pytest.approx(loop.penalty) and min(uses) > 0
+        found.append((net.state(), norm, loop.penalty))
+    assert found[0][1:] == pytest.approx(found[1][1:], rel=1e-9)
+    for name, value in found[0][0].items():
+        np.testing.assert_allclose(found[1][0][name][: len(value)], value, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
 def test_a_still_picture_beside_sequences_of_different_length():
     """The layers that look at the picture once have statistics of all pictures; the others, of the real steps."""
     nodes = {

@@ -162,7 +162,7 @@ def step(net, x, y, mode=TRAINING):
     """A forward and backward pass: readout, losses and the input's gradient, on the host."""
     k = net.kernels
     z = net.forward(k.from_host(x, net.dtype), mode)
-    losses, dz = snn.losses.RateCrossEntropy(0.1)(k, z, y, net.dtype)
+    losses, dz = snn.losses.RateCrossEntropy(0.1)(z, y, k, dtype=net.dtype)
     z = k.to_host(z)
     dx = net.backward(dz)
     return {"readout": z, "losses": k.to_host(losses), "input gradient": k.to_host(dx)}

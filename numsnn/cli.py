@@ -12,6 +12,7 @@ from . import recipes
 from .errors import DeviceError
 from .kernels import DEVICES, for_device
 from .names import choice, look_up
+from .tables import escape_unknown_characters
 from .version import __version__
 
 
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         the exit status: 0, or 2 after an error (printed in one line), or 130 after Ctrl-C.
     """
+    escape_unknown_characters()
     options = _parser().parse_args(arguments)
     try:
         options.command(options)

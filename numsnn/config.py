@@ -17,7 +17,10 @@ class DataConfig:
         name: name of a built-in dataset.
         dir: folder with its raw files, if they are not part of the package.
         file: a store made by a script of data_prep, instead of name and dir.
-        steps, by, duration, pool: how events become frames, see `numsnn.data.Frames`. The duration 0 stands for none.
+        steps, by, duration, pool: how events become frames, see `numsnn.data.Frames`. The duration 0 stands for none;
+            with a duration, 0 steps stand for as many as the longest recording needs.
+        start: time in microseconds at which the first frame of every recording of a store begins, if there is a
+            duration. With -1 it is the first event of the recording.
         augment: changes of the training part, such as "fliplr-crop4", see `numsnn.data.augment.from_string`.
         valid_share: share of the training part that is set apart for validation, in [0, 1), if the data have no part
             "valid". The division is always the same. With 0 there is no validation, and no best epoch.
@@ -29,6 +32,7 @@ class DataConfig:
     steps: int = 10
     by: str = "time"
     duration: int = 0
+    start: int = -1
     pool: int = 1
     augment: str = ""
     valid_share: float = 0.1
@@ -47,7 +51,8 @@ class ModelConfig:
         tau, v_threshold, refractory, detach_reset, decay_input, learn_tau, learn_threshold: see `numsnn.LIF`.
         tau_adaptation, strength: only for "alif", see `numsnn.ALIF`.
         tau_synapse: only for "cubalif", see `numsnn.CubaLIF`.
-        reset: "hard" (to `v_reset`), "soft" (the threshold is subtracted) or "none".
+        reset: "hard" (to `v_reset`), "soft" (the threshold is subtracted), "delayed" (the same one step later, as in
+            snnTorch) or "none".
         v_reset: potential after a hard reset.
     """
 

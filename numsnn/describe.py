@@ -5,6 +5,7 @@ pickle.
 """
 
 import inspect
+import sys
 from textwrap import indent
 from typing import Any, ClassVar
 
@@ -15,7 +16,24 @@ from .names import argument, nearest
 LONGEST_LINE, INDENT = 100, "    "
 
 
-class Described:
+class _Complete(type):
+    """The class of `Described` and its subclasses. It refuses an object whose constructor did not store an argument,
+    when the object is made and not only when it is saved."""
+
+    __signature__: inspect.Signature
+
+    def __call__(cls, *args, **kwargs):
+        made = super().__call__(*args, **kwargs)
+        for name in cls.__signature__.parameters:
+            if not hasattr(made, name):
+                raise TypeError(
+                    f"{cls.__name__}: the constructor must store its argument {name!r} as self.{name}, from which the "
+                    "object is printed and saved"
+                )
+        return made
+
+
+class Described(metaclass=_Complete):
     """Base of all objects that a description may contain.
 
     A subclass must store every argument of its constructor in an attribute of the same name (``*args`` as a sequence).
@@ -29,16 +47,19 @@ class Described:
         super().__init_subclass__(**kwargs)
         known = Described._registry.get(cls.__name__)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise TypeError(
-                f"a class named {cls.__name__!r} is already registered by {known.__module__}; choose another name"
-            )
+            raise TypeError(_taken(cls, known))
         Described._registry[cls.__name__] = cls
         cls.__signature__ = _full_signature(cls)
 
     def description(self) -> dict[str, Any]:
-        """Return the name of the class under "type" and the constructor's arguments, as data that JSON can hold."""
-        values = {name: _encode(getattr(self, name)) for name in inspect.signature(type(self)).parameters}
-        return {"type": type(self).__name__, **values}
+        """Return the name of the class under "type" and the constructor's arguments, as data that JSON can hold.
+
+        Raises:
+            TypeError: an argument is no number, text, array or described object, nor a list or dictionary of these.
+        """
+        kind = type(self).__name__
+        names = inspect.signature(type(self)).parameters
+        return {"type": kind, **{name: plain(f"{kind}: {name}", getattr(self, name)) for name in names}}
 
     @staticmethod
     def from_description(data: dict[str, Any]) -> Any:
@@ -75,6 +96,7 @@ class Described:
         parted = False
         for name, parameter in inspect.signature(type(self)).parameters.items():
             value = getattr(self, name)
+            value = value.item() if isinstance(value, np.generic) else value
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
                 arguments.extend(map(repr, value))
                 parted |= any(isinstance(part, Described) for part in value)
@@ -118,18 +140,42 @@ def _same(value, default):
     return type(value) is type(default) and bool(np.all(value == default))
 
 
-def _encode(value):
+def _taken(cls, known):
+    """Return the message for a class whose name another class has."""
+    files = [getattr(sys.modules.get(one.__module__), "__file__", None) for one in (cls, known)]
+    if files[0] is not None and files[0] == files[1] and cls.__qualname__ == known.__qualname__:
+        return (
+            f"the class {cls.__qualname__!r} is imported twice, from {known.__module__} and from {cls.__module__}, "
+            "which are one file; import it by one name everywhere (a script that runs is __main__: put its classes "
+            "into a module of their own)"
+        )
+    return f"a class named {cls.__name__!r} is already registered by {known.__module__}; choose another name"
+
+
+def plain(what: str, value) -> Any:
+    """Return a value as data that JSON can hold: arrays and tuples as lists, described objects as their descriptions.
+
+    Args:
+        what: begins the error message.
+        value: any value.
+
+    Raises:
+        TypeError: the value, or one inside it, is of a type that JSON cannot hold.
+    """
     if isinstance(value, Described):
         return value.description()
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, tuple | list):
-        return [_encode(item) for item in value]
+        return [plain(what, item) for item in value]
     if isinstance(value, dict):
-        return {key: _encode(item) for key, item in value.items()}
+        return {key: plain(what, item) for key, item in value.items()}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"{type(value).__name__} cannot be part of a description")
+    raise TypeError(
+        f"{what} must be a number, text, an array, an object of numsnn, or a list or dictionary of these, to be saved; "
+        f"got {type(value).__name__}"
+    )
 
 
 def _decode(value):

@@ -44,7 +44,12 @@ NEURONS = {
 }
 """Name in a configuration -> neuron, and the keys that it takes beside those that all neurons take."""
 
-RESETS = {"hard": lambda model: model.v_reset, "soft": lambda model: None, "none": lambda model: "none"}
+RESETS = {
+    "hard": lambda model: model.v_reset,
+    "soft": lambda model: None,
+    "delayed": lambda model: "delayed",
+    "none": lambda model: "none",
+}
 """Name in a configuration -> v_reset of the neurons."""
 
 LOSSES: dict[str, Callable[[TrainingConfig, Any], losses.Loss]] = {
@@ -152,8 +157,10 @@ def load_parts(config: Config) -> dict[str, Any]:
         ConfigError, ValueError: as for `load_data`.
     """
     wanted = config.data
-    binning = {"steps": wanted.steps, "by": wanted.by, "duration": wanted.duration or None, "pool": wanted.pool}
+    binning: dict[str, Any] = {"steps": wanted.steps or None, "by": wanted.by, "pool": wanted.pool}
+    binning["duration"] = wanted.duration or None
     if wanted.file:
+        binning["start"] = None if wanted.start < 0 else wanted.start
         store = data.open(wanted.file)
         return {name: part.frames(**binning) if store.kind == "events" else part for name, part in store.parts.items()}
     options = folder_option(wanted.name, wanted.dir, "set data.dir in the configuration, or use --data FOLDER")

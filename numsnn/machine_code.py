@@ -43,8 +43,12 @@ def keep(dispatcher, cache_class=caching.FunctionCache, sources=()):
         the dispatcher.
     """
     if hasattr(dispatcher, "_cache"):  # with NUMBA_DISABLE_JIT=1 the dispatcher is the Python function itself
-        dispatcher._cache = _fresh(cache_class)(dispatcher.py_func, tuple(sources))
-        KERNELS.append(dispatcher)
+        try:
+            dispatcher._cache = _fresh(cache_class)(dispatcher.py_func, tuple(sources))
+        except OSError as error:  # not even a temporary folder can be made
+            _say_once("private", "no folder for machine code can be written: every process compiles", error)
+        else:
+            KERNELS.append(dispatcher)
     return dispatcher
 
 

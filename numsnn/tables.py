@@ -3,6 +3,8 @@
 A table is a header and rows of text. This module imports nothing from the package, so that every module may use it.
 """
 
+import io
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from numbers import Integral
@@ -121,3 +123,11 @@ def _line(tag, cells, left):
         for k, value in enumerate(cells)
     )
     return f"<tr>{''.join(parts)}</tr>"
+
+
+def escape_unknown_characters() -> None:
+    """Let standard output and standard error write a character that their encoding lacks as an escape, such as
+    ``\\xfc``. A name that a terminal cannot show would otherwise end a command with an error after all its work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -6,6 +6,8 @@ The first argument, `what`, begins the message: it names the owner and the argum
 import math
 from numbers import Integral, Real
 
+import numpy as np
+
 
 def number(what: str, value) -> float:
     """Check for a finite number; a bool is refused."""
@@ -59,8 +61,13 @@ def two(what: str, value) -> tuple:
     return tuple(value)
 
 
+def truth(value) -> bool:
+    """Return whether a value is True or False, as Python's or NumPy's type."""
+    return isinstance(value, bool | np.bool_)
+
+
 def flag(what: str, value) -> bool:
     """Check for True or False."""
-    if not isinstance(value, bool):
+    if not truth(value):
         raise ValueError(f"{what} must be True or False; got {value!r}")
-    return value
+    return bool(value)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -80,14 +82,18 @@ def test_numpy_values_become_plain_data(value, encoded):
 
 @pytest.mark.parametrize("value", [{1, 2}, b"bytes", 1j, object, print])
 def test_values_that_cannot_be_described(value):
-    with pytest.raises(TypeError, match=f"^{type(value).__name__} cannot be part of a description$"):
-        Grain(value).description()
+    """The message names the class and the argument, also of a value deep inside a list."""
+    for hidden in (value, [1, {"a": value}]):
+        with pytest.raises(TypeError, match=rf"^Grain: size must be .*, to be saved; got {type(value).__name__}$"):
+            Grain(hidden).description()
 
 
 def test_repr_leaves_defaults_out():
     assert repr(Grain(3)) == "Grain(3)"
     assert repr(Grain(3, "red")) == "Grain(3, colour='red')"
     assert repr(Grain((1, 2))) == "Grain((1, 2))"
+    assert repr(Grain(np.int64(3), np.str_("grey"))) == "Grain(3)"  # numbers of NumPy are written as Python's
+    assert repr(snn.LIF(tau=np.float32(2), v_reset=np.float64(0))) == "LIF(tau=2.0, surrogate=PSG())"
     assert repr(Heap(2)) == "Heap(2)"
     assert repr(Heap(2, Grain(1), name="h")) == "Heap(2, Grain(1), name='h')"
 
@@ -154,6 +160,40 @@ def test_two_classes_of_one_name_are_refused():
     with pytest.raises(TypeError, match=message):
         type("Grain", (Described,), {"__module__": "elsewhere"})
     assert type(through_json(Grain(1))) is Grain
+
+
+def test_a_file_that_is_imported_by_two_names(tmp_path):
+    """The message of a class whose file Python has loaded twice says so; another name for it would not help."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "mine.py").write_text("import numsnn as snn\n\n\nclass Mine(snn.Layer):\n    pass\n")
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys\nsys.path.insert(0, sys.argv[1])\nimport mine\ntry:\n    import package.mine\n"
+        "except TypeError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "package"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.startswith("the class 'Mine' is imported twice, from mine and from package.mine, which are one ")
+
+
+def test_an_argument_that_is_not_stored_is_refused():
+    """When the object is made, and not when a trained network is to be saved."""
+
+    class Scaled(snn.Layer):
+        def __init__(self, factor, name=None):
+            super().__init__(name)
+            self.scale = factor
+
+    with pytest.raises(TypeError, match=r"^Scaled: the constructor must store its argument 'factor' as self\.factor, "):
+        Scaled(2.0)
+
+    class Passes(snn.LIF):
+        def __init__(self, extra, **options):
+            super().__init__(**options)
+
+    with pytest.raises(TypeError, match=r"^Passes: the constructor must store its argument 'extra' "):
+        Passes(1, tau=3.0)
 
 
 def test_a_class_may_be_defined_again():

@@ -37,7 +37,9 @@ def test_keys_that_the_neuron_does_not_use_are_refused(neuron, key, value):
         build(text)
 
 
-@pytest.mark.parametrize(("reset", "v_reset"), [("hard", -0.25), ("soft", None), ("none", "none")])
+@pytest.mark.parametrize(
+    ("reset", "v_reset"), [("hard", -0.25), ("soft", None), ("delayed", "delayed"), ("none", "none")]
+)
 def test_resets(reset, v_reset):
     net = build(f'[model]\nreset = "{reset}"\nv_reset = -0.25')
     assert next(layer for layer in net.walk() if isinstance(layer, snn.LIF)).v_reset == v_reset
@@ -111,6 +113,17 @@ def test_trains_from_a_store_of_events(part, tmp_path):
         assert outcome.test.confusion.sum() == len(test) == 8 and (len(train), len(valid)) == (14, 2)
     else:
         assert outcome.test is None and test is None and (len(train), len(valid)) == (16, 8)
+
+
+def test_frames_on_one_clock_as_long_as_their_recordings(tmp_path):
+    file = store_of_events(tmp_path / "events.h5")
+    text = f'[data]\nfile = "{file}"\nsteps = 0\nduration = 40000\nstart = 0\nvalid_share = 0.0'
+    train, _, test = experiment.load_data(small(text))
+    ends = [int(train.recordings.events(k).t[-1]) for k in range(len(train))]
+    assert train.lengths.tolist() == [end // 40_000 + 1 for end in ends]
+    assert train.sample_shape == (max(train.lengths), 20, 20, 2)
+    outcome = experiment.run(small(text), tmp_path / "run", progress=False)
+    assert outcome.test.confusion.sum() == len(test) == 8
 
 
 def test_a_resumed_run_from_a_store_is_the_same(tmp_path):

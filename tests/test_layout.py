@@ -9,10 +9,10 @@ import pytest
 import numsnn
 
 ROOT = Path(numsnn.__file__).parent
-BASE = "errors", "files", "machine_code", "names", "tables", "validate"
+BASE = "cores", "errors", "files", "machine_code", "names", "tables", "validate"
 ALLOWED = {
     **{f"{name}.py": set() for name in BASE},
-    "kernels": {"kernels", "names", "errors", "machine_code"},
+    "kernels": {"kernels", "cores", "names", "errors", "machine_code"},
     "data": {"data", *BASE} - {"errors"},
 }
 

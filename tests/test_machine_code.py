@@ -64,9 +64,7 @@ def test_the_next_process_runs_edited_code_and_nothing_else_is_compiled(copied):
     assert (first["y"], first["hits"], first["misses"]) == (2, 0, 2)
     assert run(copied)[0] == first | {"hits": 2, "misses": 0}
 
-    edit(
-        copied, "cpu/pool.py", "Average and max pooling", "Maximal and average"
-    )  # a file that has no part in either kernel
+    edit(copied, "cpu/pool.py", "Sum, average and max pooling", "Pooling")  # a file that has no part in either kernel
     assert run(copied)[0] == first | {"hits": 2, "misses": 0}
 
     for file, old in (("steps.py", "Whole scalar steps"), ("equations.py", "The scalar equations of the method")):
@@ -146,6 +144,12 @@ def test_without_a_folder_to_write_machine_code_stays_in_the_process(copied):
     (copied / "file").write_text("")  # neither this, nor anything below it, can be made a folder
     blocked = str(copied / "file" / "cache")
     script = f"from numba.core import caching\ncaching.CacheImpl._locator_classes = []\n{SCRIPT}"
+    got, warned = run(copied, script, NUMBA_CACHE_DIR=blocked)
+    assert got["y"] == 2
+    assert warned.count("no folder for machine code can be written: every process compiles") == 1
+    script = (
+        f"import tempfile\ntempfile.mkdtemp = lambda prefix: open('file/folder')\n{script}"  # no temporary one either
+    )
     got, warned = run(copied, script, NUMBA_CACHE_DIR=blocked)
     assert got["y"] == 2
     assert warned.count("no folder for machine code can be written: every process compiles") == 1

@@ -114,6 +114,7 @@ def test_pair_of_truths():
 
 def test_flag():
     assert flag("f", True) is True and flag("f", False) is False
-    for value in (0, 1, None, "yes", np.True_):
+    assert flag("f", np.True_) is True and flag("f", np.False_) is False
+    for value in (0, 1, None, "yes", np.int64(1), np.array([True])):
         with refuses(f"f must be True or False; got {value!r}"):
             flag("f", value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..cores import available_cores
 from .dataset import Dataset
 from .dvs import Sensor, saccades
 from .frames import Frames
@@ -35,7 +35,7 @@ def simulate(digits: Dataset, name: str, first: int = 0) -> Recordings:
         light = np.kron(digits.x[index, :, :, 0] * digits.scale, np.ones((2, 2)))
         return sensor.record(light, motion, STEP, first + index)
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         columns = pack(pool.map(record, range(len(digits))), SIZE, 2)
     return Recordings.placed(EventsInMemory(columns, SIZE, 2, name), digits, name)
 

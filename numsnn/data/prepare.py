@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 import sys
@@ -29,7 +28,9 @@ from typing import Any
 
 import numpy as np
 
+from ..cores import available_cores
 from ..files import write_file
+from ..tables import escape_unknown_characters
 from .events import Events
 from .recordings import pack
 from .store import FORMAT, open_store, writing
@@ -160,6 +161,7 @@ def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | 
         the exit status: 0 when the store is written, 2 after an error (printed in one line), 130 after Ctrl-C (the same
             command then continues the run).
     """
+    escape_unknown_characters()
     title, _, rest = description.strip().partition("\n")
     parser = argparse.ArgumentParser(
         description=title, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -167,7 +169,7 @@ def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | 
     parser.add_argument("raw", metavar="RAW", type=Path, help="folder with the published files")
     parser.add_argument("out", metavar="OUT.h5", type=Path, help="store to write")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="number of threads (default: one per core)"
+        "--workers", type=int, default=available_cores(), help="number of threads (default: one per core)"
     )
     parser.add_argument("--force", action="store_true", help="replace OUT.h5 if it exists")
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")

@@ -56,8 +56,8 @@ def product_table(diagnosis) -> list[list[str]]:
 
 
 def report_text(diagnosis) -> str:
-    """Return tables and hints of a `Diagnosis`, for a terminal."""
-    parts = [text_tables([table]) for table in _tables(diagnosis)]
+    """Return tables and hints of a `Diagnosis`, for a terminal, in characters that every terminal has."""
+    parts = [text_tables([_in_ascii(table)]) for table in _tables(diagnosis)]
     if diagnosis.loss is not None:
         parts.append(f"loss {diagnosis.loss:.4g}")
     parts.append("\n".join(f"- {hint}" for hint in diagnosis.hints) or "Nothing looks wrong.")
@@ -68,6 +68,11 @@ def report_html(diagnosis) -> str:
     """Return tables and hints of a `Diagnosis`, for a notebook."""
     notes = [] if diagnosis.loss is None else [f"loss {diagnosis.loss:.4g}"]
     return html_tables(_tables(diagnosis), [*notes, *(diagnosis.hints or ["Nothing looks wrong."])])
+
+
+def _in_ascii(table):
+    """Return a table whose cells hold no character that only some terminals have."""
+    return table._replace(rows=[[cell.replace("±", "+-") for cell in row] for row in table.rows])
 
 
 def _tables(diagnosis):

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..errors import DeviceError
 from ..names import choice
 
 DEVICES = ("reference", "cpu", "cuda")
@@ -120,7 +121,8 @@ def for_device(device: str) -> Device:
 
     Raises:
         ValueError: `device` is any other name.
-        DeviceError: there is no CUDA device, or a package that CUDA needs is not installed.
+        DeviceError: there is no CUDA device, a package that CUDA needs is not installed, or `device` is "cpu" and
+            Numba must not compile.
     """
     choice("device", device, DEVICES)
     if device == "cuda":
@@ -128,4 +130,14 @@ def for_device(device: str) -> Device:
     return _device(device)
 
 
-_device = cache(Device)
+@cache
+def _device(name):
+    if name == "cpu":
+        from numba import config
+
+        if config.DISABLE_JIT:
+            raise DeviceError(
+                "device 'cpu': its kernels have to be compiled, but NUMBA_DISABLE_JIT is set; unset it, or use "
+                "device='reference', which is plain NumPy"
+            )
+    return Device(name)

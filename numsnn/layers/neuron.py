@@ -14,7 +14,7 @@ from ..names import nearest
 from ..pda import PDA, ShiftTracker
 from ..portable import nothing
 from ..psg import FAMILIES, PSG, Surrogate
-from ..validate import flag, whole
+from ..validate import flag, truth, whole
 from . import initial, observe
 from .base import Layer
 from .neuron_arguments import Learned, Numbers, Resets, check_delayed, check_reset, granularity, resets_hard
@@ -22,7 +22,7 @@ from .neuron_docs import complete
 from .neuron_run import ByRule, Extended, Trace
 from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
-from .recorded import Recorded
+from .recorded import Recorded, wanted
 from .shapes import need_features
 
 LEAK_BOUNDS = (1e-4, 1 - 1e-4)
@@ -118,10 +118,12 @@ class Neuron(Layer):
         self.surrogate = PSG() if surrogate is None else surrogate
         if not isinstance(self.surrogate, Surrogate):
             raise ValueError(f"{kind}: surrogate must be a Surrogate, a PSG or a family's name; got {surrogate!r}")
-        self.pda = PDA() if pda is True else (pda or None)
-        if self.pda is not None and not isinstance(self.pda, PDA):
+        if truth(pda):
+            pda = PDA() if pda else None
+        if pda is not None and not isinstance(pda, PDA):
             raise ValueError(f"{kind}: pda must be a PDA, True, False or None; got {pda!r}")
-        self.record = (record,) if isinstance(record, str) else tuple(record)
+        self.pda = pda
+        self.record = wanted(kind, record)
         self.recorded: dict[str, np.ndarray] = Recorded()
         self.tracker: Any = None
         self._starts: dict[str, np.ndarray] = {}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..pda import PDA
 from ..psg import Surrogate
-from ..validate import flag
+from ..validate import flag, truth
 
 Numbers = float | Sequence[float] | NDArray[Any]
 """One number, or one number per channel."""
@@ -58,8 +58,9 @@ class PLIFOptions(NeuronOptions, total=False):
 
 def granularity(what, value, start):
     """Return False, "layer" or "channel" for a valid argument. True means "layer", which needs a single start value."""
-    value = "layer" if value is True else value
-    if value not in (False, "layer", "channel"):
+    if truth(value):
+        value = "layer" if value else False
+    if value is not False and not (isinstance(value, str) and value in ("layer", "channel")):
         raise ValueError(f"{what} must be False, True, 'layer' or 'channel'; got {value!r}")
     if value == "layer" and np.ndim(start):
         raise ValueError(f"{what} must be 'channel' if there is one start value per channel; got {value!r}")

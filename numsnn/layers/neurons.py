@@ -25,7 +25,7 @@ from .neuron_arguments import (
     tau_of,
 )
 from .parameter import ConstrainedValue
-from .recorded import Recorded
+from .recorded import Recorded, wanted
 from .shapes import need_features
 
 
@@ -322,7 +322,7 @@ class LI(Layer):
     ):
         super().__init__(name)
         self.v_init, self.learn_v_init = initial.arguments("LI", v_init, learn_v_init)
-        self.record = (record,) if isinstance(record, str) else tuple(record)
+        self.record = wanted("LI", record)
         for key in self.record:
             choice("LI: record", key, ("u", "v"))
         self.recorded: dict[str, np.ndarray] = Recorded()

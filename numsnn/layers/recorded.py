@@ -1,6 +1,18 @@
-"""What a neuron has recorded in its last pass."""
+"""What a neuron is to record, and what it has recorded in its last pass."""
 
 from ..names import nearest
+
+
+def wanted(kind: str, record) -> tuple[str, ...]:
+    """Return the argument `record` of a neuron, one name or several, as a tuple of names.
+
+    Raises:
+        ValueError: it is neither; the message begins with `kind`.
+    """
+    names = (record,) if isinstance(record, str) else record
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{kind}: record must be a name or a list of names, such as 'u'; got {record!r}")
+    return tuple(names)
 
 
 class Recorded(dict):

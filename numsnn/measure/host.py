@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from ..cores import available_cores
+
 STATUS, REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -99,10 +101,9 @@ def load() -> list[float] | None:
 
 def machine() -> dict:
     """The machine that a result has to name."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": processor(),
-        "cores": cores,
+        "cores": available_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "load": load(),

@@ -10,7 +10,7 @@ import numpy as np
 from ..data import Batch, Dataset, as_dataset
 from ..data.samples import Samples
 from ..layers import Layer, Poisson, Repeat
-from ..layers.inputs import by_name, one_array
+from ..layers.inputs import by_name, first_timed, one_array
 from ..losses import Loss
 from ..validate import flag
 
@@ -57,7 +57,7 @@ def as_source(net: Layer, loss: Loss, data, name: str) -> Source:
         name: name of the data in messages.
 
     Raises:
-        TypeError: data is none of these.
+        TypeError: data is none of these, or its batches are no pairs.
         ValueError: the arrays do not pass the checks of `numsnn.data.Dataset`, the loss does not take such targets, or
             the samples have a time axis and the network takes none, or the reverse.
     """
@@ -69,8 +69,10 @@ def as_source(net: Layer, loss: Loss, data, name: str) -> Source:
     elif pair and isinstance(data[0], Mapping):
         one_array(net, data[0])
     data = as_dataset(data, name, timed=not net.takes_pictures)
+    if not len(data):
+        raise ValueError(f"{name}: holds no sample")
     _check_form(net, data, name)
-    kind = Kind(getattr(data, "target", "class"), bool(getattr(data, "per_step", False)))
+    kind = _kind_of(net, data)
     loss.need(name, *kind)
     return Source(data, kind, name)
 
@@ -118,6 +120,19 @@ class Inputs:
         return Batch(x, self._with_y.batch(indices).y)
 
 
+def _kind_of(net, data):
+    """Return the kind of the targets; a source that does not say it is asked for its first sample."""
+    if hasattr(data, "target"):
+        return Kind(data.target, bool(getattr(data, "per_step", False)))
+    batch = Batch.of(data.batch(np.arange(1)))
+    x, y = first_timed(net, batch.x), np.asarray(batch.y)
+    # One sample comes as y [1, ...], or per step as [T, 1, ...].
+    per_step = x is not None and y.ndim > 1 and len(y) == len(x) > 1
+    if y.dtype.kind == "f":
+        return Kind("values", per_step)
+    return Kind("class" if y.ndim == 1 + per_step else "labels", per_step)
+
+
 def _check_form(net, data, name):
     """Refuse samples with a time axis for a network that takes none, and the reverse; and arrays for several inputs."""
     if net.input_names:
@@ -156,6 +171,8 @@ def samples_of(net: Layer, x, trained: Source | None):
     if net.input_names:
         arrays = by_name(net, x)
         return Inputs(net, arrays, np.zeros(len(next(iter(arrays.values()))), np.int64), "x")
+    if isinstance(x, tuple):
+        raise TypeError(f"x must be samples without targets, or a Dataset; got a tuple of {len(x)}")
     one_array(net, x if isinstance(x, Mapping) else np.asarray(x))
     x = np.asarray(x)
     scale = 1.0

@@ -30,5 +30,5 @@ def trained(net, x, y, batches=3):
     net.build(x.shape)
     for _ in range(batches):
         z = net.forward(net.admit(x), TRAINING)
-        net.backward(RateCrossEntropy()(net.kernels, z, y)[1], False)
+        net.backward(RateCrossEntropy()(z, y)[1], False)
     return net

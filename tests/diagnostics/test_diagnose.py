@@ -168,7 +168,7 @@ def test_loss_includes_the_divergence_objective():
     trained(net, x, y)
     with_objective = diagnose(net, x, y).loss
     z = net.forward(net.admit(x), Mode(store=True))
-    plain = RateCrossEntropy()(net.kernels, z, y)[0].mean()
+    plain = RateCrossEntropy()(z, y)[0].mean()
     objective = sum(layer.penalty for layer in net.walk() if isinstance(layer, LIF))
     assert objective > 1e-3
     assert with_objective == pytest.approx(plain + objective, rel=1e-6)

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from numsnn.cores import available_cores
 from numsnn.kernels.cpu.run import launch
 
 # --- tiles --------------------------------------------------------------------------------------------------
@@ -117,10 +118,15 @@ def test_environment_sets_the_start(monkeypatch):
     monkeypatch.setenv("NUMSNN_NUM_THREADS", "3")
     assert launch._initial_threads() == 3
     monkeypatch.delenv("NUMSNN_NUM_THREADS")
-    assert launch._initial_threads() == launch._available_cores() >= 1
+    assert launch._initial_threads() == available_cores() >= 1
+    for nothing in ("", " "):
+        monkeypatch.setenv("NUMSNN_NUM_THREADS", nothing)
+        assert launch._initial_threads() == available_cores()
+    monkeypatch.setenv("NUMSNN_NUM_THREADS", " 2\n")
+    assert launch._initial_threads() == 2
 
 
-@pytest.mark.parametrize("asked", ["0", "-1", "two", "2.5", "", " "])
+@pytest.mark.parametrize("asked", ["0", "-1", "two", "2.5", "2 3"])
 def test_environment_is_checked(monkeypatch, asked):
     monkeypatch.setenv("NUMSNN_NUM_THREADS", asked)
     with pytest.raises(ValueError, match=r"^NUMSNN_NUM_THREADS must be a positive whole number; got "):

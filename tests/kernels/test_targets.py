@@ -5,6 +5,8 @@ import inspect
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from importlib import import_module
 
@@ -22,6 +24,28 @@ from numsnn.kernels.cpu.run import launch
 
 
 FUNCTIONS = [(room, name) for room, names in ROOMS.items() for name in names]
+
+
+def test_numba_that_must_not_compile():
+    """Only the device "cpu" is refused; the reference is plain NumPy."""
+    script = """if True:
+        import numpy as np
+        import numsnn as snn
+
+        net, x = snn.Sequential(snn.Linear(2, 3), snn.LIF()), np.ones((2, 1, 2), np.float32)
+        try:
+            net(x)
+        except snn.DeviceError as error:
+            print(error)
+        print(net.to("reference")(x).shape)
+    """
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "NUMBA_ENABLE_CUDASIM": "0"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines() == [
+        "device 'cpu': its kernels have to be compiled, but NUMBA_DISABLE_JIT is set; unset it, or use "
+        "device='reference', which is plain NumPy",
+        "(2, 1, 3)",
+    ]
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -146,6 +146,10 @@ CONSTRUCTORS = [
         f"Surrogate: family must be one of {NAMES}; got 'triangel'. Did you mean 'triangle'?",
     ),
     (lambda: snn.LIF(pda="on"), "LIF: pda must be a PDA, True, False or None; got 'on'"),
+    (lambda: snn.LIF(pda=0), "LIF: pda must be a PDA, True, False or None; got 0"),
+    (lambda: snn.LIF(learn_tau=0), "LIF: learn_tau must be False, True, 'layer' or 'channel'; got 0"),
+    (lambda: snn.LIF(record=True), "LIF: record must be a name or a list of names, such as 'u'; got True"),
+    (lambda: snn.LI(record=["u", 1]), "LI: record must be a name or a list of names, such as 'u'; got ['u', 1]"),
     (lambda: snn.LIF(record="w"), "LIF: record takes 'u', 'v', 's'; got 'w'"),
     (lambda: snn.LIF(record=("u", "i")), "LIF: record takes 'u', 'v', 's'; got 'i'"),
 ]

@@ -178,7 +178,7 @@ def assert_agrees(name, device):
             assert 0.05 < layer.output.mean() < 0.60, f"{layer.path} fires at {layer.output.mean():.2f}"
     z = net.forward(x, snn.Mode(training=True, store=True, relaxed=True))
     labels = np.arange(N) % K
-    _, dz = RateCrossEntropy()(net.kernels, z, labels)
+    _, dz = RateCrossEntropy()(z, labels)
     gradients = {"input": net.backward(dz)} | {name: p.grad for name, p in net.parameters()}
     for array, gradient in gradients.items():
         assert np.abs(gradient).max() > 1e-5, f"{array} has no gradient"

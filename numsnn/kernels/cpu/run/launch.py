@@ -12,9 +12,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from math import prod
+from numbers import Integral
 
 import numpy as np
 
+from ....cores import available_cores
 from . import roles
 
 TILE_ELEMENTS = 32768
@@ -28,16 +30,10 @@ CHECK_ROLES = os.environ.get("NUMSNN_CHECK_ROLES") == "1"
 """Whether every launch checks that arrays of different roles do not overlap (`roles`). The tests set this."""
 
 
-def _available_cores():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _initial_threads():
-    asked = os.environ.get("NUMSNN_NUM_THREADS")
-    if asked is None:
-        return _available_cores()
+    asked = os.environ.get("NUMSNN_NUM_THREADS", "").strip()
+    if not asked:  # a variable that is set to nothing is not set
+        return available_cores()
     if not asked.isdigit() or int(asked) < 1:
         raise ValueError(f"NUMSNN_NUM_THREADS must be a positive whole number; got {asked!r}")
     return int(asked)
@@ -51,7 +47,8 @@ _pool_lock = threading.Lock()
 def get_num_threads() -> int:
     """The number of threads that the CPU kernels use.
 
-    The default is NUMSNN_NUM_THREADS if it is set, else the number of cores that the process may use.
+    The default is NUMSNN_NUM_THREADS if it is set, else the number of cores that the process may use. The CPU quota of
+    a container limits it.
     """
     return _threads
 
@@ -63,10 +60,10 @@ def set_num_threads(n: int) -> None:
         ValueError: n is not a positive whole number.
     """
     global _threads, _pool
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
         raise ValueError(f"set_num_threads: n must be a positive whole number; got {n!r}")
     with _pool_lock:
-        _threads, _pool = n, None
+        _threads, _pool = int(n), None
 
 
 class _Local(threading.local):

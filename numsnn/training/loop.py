@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import CheckpointError, DivergenceError, ShapeError
 from ..layers import TRAINING, Layer, Mode
 from ..layers.flat import FlatParameters
+from ..layers.inputs import shape_of
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..portable import on_device
 from ..validate import at_least, positive, whole
@@ -73,7 +74,8 @@ class Loop:
         """Run a forward pass in training mode, and keep what the backward pass needs.
 
         Args:
-            x: as for a call of the network: ``[T, N, ...]``, or ``[N, ...]`` if it begins with a `Repeat` or `Poisson`.
+            x: as for a call of the network: ``[T, N, ...]``, or ``[N, ...]`` if it begins with a `Repeat` or `Poisson`;
+                for several inputs, a dict of arrays by name.
             lengths: ``[N]`` steps of each sequence, from 1 to T; later steps are padding. Default None: all are whole.
 
         Returns:
@@ -83,9 +85,9 @@ class Loop:
             ShapeError: the rank, the number of channels or the dtype of x is wrong, or the lengths do not fit.
             ValueError: x holds NaN or inf.
         """
-        if not self.net.built:
-            self.net.build(np.shape(x), self.seed)
         x = self.net.admit(x)
+        if not self.net.built:
+            self.net.build(shape_of(x), self.seed)
         z = self.run(
             x, Mode(training=True, store=True, track=True, seed=step_seed(self.seed, self.passes), lengths=lengths)
         )
@@ -240,6 +242,7 @@ class Loop:
         if not self.net.built:
             self.net.build(net.input_shape)
         self.net.load_state(net.state())
+        self.net.freeze_only(net.frozen_layers())
         self.optimizer.load_state({"steps": position["steps"], "arrays": arrays["optimizer"]})
         self.seed, self.passes = position["seed"], position["passes"]
         self.reset()

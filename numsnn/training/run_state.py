@@ -154,6 +154,7 @@ def _take(trainer, net, arrays, training, changed):
     if not trainer.net.built:
         trainer.net.build(net.input_shape)
     trainer.net.load_state(net.state())
+    trainer.net.freeze_only(net.frozen_layers())
     if "optimizer" not in changed or set(training["settings"]["optimizer"]) == set(trainer.optimizer.description()):
         trainer.optimizer.load_state({"steps": training["steps"], "arrays": arrays["optimizer"]})
     trainer.loop.reset()

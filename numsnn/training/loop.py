@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ..errors import CheckpointError, DivergenceError, ShapeError
 from ..layers import TRAINING, Layer, Mode
 from ..layers.flat import FlatParameters
 from ..optim import Adam, Optimizer, clip_global_norm
-from ..portable import on_device
+from ..portable import Portable, nothing, on_device
 from ..validate import at_least, positive, whole
 from . import checkpoint
 from .checks import difference, first_bad, part
@@ -22,7 +22,7 @@ STEP_STREAM = 0x73746570
 """Key ("step") that keeps the seeds of training steps apart from other random numbers of the same seed."""
 
 
-class Loop:
+class Loop(Portable):
     """The steps of a training loop that its user writes.
 
         loop = snn.Loop(net, snn.optim.Adam(1e-3))
@@ -49,6 +49,8 @@ class Loop:
         TypeError: optimizer is an object of another kind.
         ValueError: another argument is out of range.
     """
+
+    transient: ClassVar = {"_shape": nothing}  # a copy of the network has not kept the pass
 
     def __init__(
         self, net: Layer, optimizer: Optimizer | None = None, seed: int = 0, clip_norm: float | None = None

@@ -123,8 +123,6 @@ class Loop(Portable):
         samples = self._shape[1]
         if self._samples:
             self._accumulate()
-        else:
-            self._names = [name for name, _ in net.trainable()]
         net.backward(dz, need_dx=False)
         self._samples, self._shape = samples, None
 
@@ -142,7 +140,10 @@ class Loop(Portable):
 
     def _flat(self):
         parameters = self.net.trainable()
-        if [name for name, _ in parameters] != self._names:
+        names = [name for name, _ in parameters]
+        if not self._total:
+            self._names = names
+        if names != self._names:
             raise RuntimeError(
                 "Loop: layers were frozen or unfrozen between the passes of one update; do so after a step, or call "
                 "reset to forget their gradients"

@@ -126,7 +126,7 @@ def restore(trainer: Trainer, path, changes: bool) -> None:
     if trainer.epochs is None and out is not None and Path(path).resolve().parent != out.resolve() and _holds_run(out):
         raise FileExistsError(f"{out} already holds another run than {path}; choose another folder")
     net, arrays, training = checkpoint.read(path)
-    if training is None or "first" not in training:
+    if training is None or "ended" not in training:
         raise CheckpointError(f"{path}: holds a network but no training state to resume")
     if net.description() != trainer.net.description():
         raise CheckpointError(f"{path}: belongs to another network: {difference(net, trainer.net)}")

@@ -299,11 +299,12 @@ class Trainer(Examiner):
 
     def _finish_epoch(self, valid, batches):
         """Evaluate, report and save."""
-        place = self.epoch, self.batch, self.running
+        place, learned = (self.epoch, self.batch, self.running), self.schedule.state()
         try:
             metrics, ended, stopped = self._metrics_of_epoch(valid, batches)
         except BaseException:
             self.epoch, self.batch, self.running = place  # another call of fit ends the epoch
+            self.schedule.load_state(learned)
             raise
         self.log.append(plain_metrics(metrics))
         self.ended = ended

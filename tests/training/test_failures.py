@@ -67,7 +67,14 @@ def same(a, b):
 
 @pytest.mark.parametrize("place", ["on_epoch", "after_evaluation"])
 def test_an_exception_at_the_end_of_an_epoch_loses_nothing(tmp_path, place):
-    whole, failed = (make(tmp_path / name, callbacks=[Fails(2, place)]) for name in ("whole", "failed"))
+    whole, failed = (
+        make(
+            tmp_path / name,
+            callbacks=[Fails(2, place)],
+            schedule=snn.schedules.Plateau(0.5, 2, min_delta=10.0),
+        )
+        for name in ("whole", "failed")
+    )
     whole.callbacks[0].raised = True
     whole.fit(DATA, DATA, epochs=3, progress=False)
     with pytest.raises(Stop):

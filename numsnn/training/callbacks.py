@@ -123,6 +123,7 @@ class WeightAverage(Callback, Portable):
 
     Raises:
         ValueError: decay is out of range.
+        RuntimeError: in a call, the network is not built.
     """
 
     transient: ClassVar = {"_flat": nothing, "_average": nothing, "_names": list}
@@ -166,6 +167,10 @@ class WeightAverage(Callback, Portable):
     def _settle(self, net):
         """Return the parameters as one vector, beside which the average lies in the same order; None if all are
         frozen. They are those of the optimiser, whose vector this is, too."""
+        if not net.built:
+            raise RuntimeError(
+                "WeightAverage: the network is not built yet; call net.build(shape) or run it once first"
+            )
         parameters = net.trainable()
         if not parameters:
             return None

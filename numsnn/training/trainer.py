@@ -273,6 +273,7 @@ class Trainer(Examiner):
     def _train(self, x, batch, batches):
         """Train on one batch, and return whether the parameters were updated."""
         factor = self.schedule.factor(self.epoch - self.first + self.batch / batches, self.epochs)
+        at_least(f"{type(self.schedule).__name__}: factor", factor, 0)
         update = self.batch + 1 == batches or not (self.batch + 1) % self.accumulate
         seed = step_seed(self.seed, self.epoch, self.batch)
         there = Batch(x, batch.y, batch.lengths, batch.weights)

@@ -308,3 +308,71 @@ def test_sources_that_are_refused():
         make().predict((X, y))
     with pytest.raises(ValueError, match=r"^Trainer\.predict: per_step must be True or False; got 'yes'$"):
         make().predict(X, per_step="yes")
+
+
+# --- parts of one's own -----------------------------------------------------------------------------------------------
+
+
+def test_states_that_a_checkpoint_cannot_hold(tmp_path):
+    class Remembers(Callback):
+        """Returns a state that it is told."""
+
+        def state(self):
+            return STATES[-1]
+
+    for number, (state, message) in enumerate(
+        [
+            (None, "Remembers: state() must return a dictionary; got None"),
+            (
+                {"a": np.arange(2)},
+                "Remembers: state() must hold plain data, and arrays under the key 'arrays'; got {'a':",
+            ),
+            ({"arrays": {"a": np.array(["x"])}}, "Remembers: the array 'a' of state() must hold numbers; got <U1"),
+        ]
+    ):
+        STATES.append(state)
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+            make(tmp_path / str(number), callbacks=[Remembers()]).fit(DATA, epochs=1, progress=False)
+    STATES.append({"arrays": {"a/b": [1, 2]}})
+    trainer = make(tmp_path / "whole", callbacks=[Remembers()])
+    trainer.fit(DATA, epochs=1, progress=False)
+    assert snn.load(tmp_path / "whole" / LAST).built
+
+
+STATES: list = []
+
+
+def test_arguments_that_a_checkpoint_cannot_hold(tmp_path):
+    class Calls(Callback):
+        def __init__(self, function: object = None):
+            self.function = function
+
+    class Forgets(Callback):
+        def __init__(self, argument: int = 1):
+            self.other = argument
+
+    for callback, message in (
+        (Calls(len), "Calls: function: builtin_function_or_method cannot be part of a description"),
+        (Forgets(), "Forgets: must store the argument 'argument' of its constructor in an attribute of this name"),
+    ):
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+            make(tmp_path, callbacks=[callback]).fit(DATA, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("factor", [-1.0, float("nan"), "x"])
+def test_a_factor_that_is_none(factor):
+    class Wrong(snn.schedules.Schedule):
+        def factor(self, epoch, epochs):
+            return factor
+
+    with pytest.raises(ValueError, match=r"^Wrong: factor must be (at least 0|a finite number); got"):
+        make(schedule=Wrong()).fit(DATA, epochs=1, progress=False)
+
+
+def test_observations_that_are_none():
+    with pytest.raises(TypeError, match=r"^EarlyStopping\.observe: value must be a number; got 'x'$"):
+        EarlyStopping().observe("x")
+    with pytest.raises(TypeError, match=r"^Plateau\.observe: metrics must be a dictionary; got 0\.5$"):
+        snn.schedules.Plateau().observe(0.5)
+    with pytest.raises(RuntimeError, match=r"^WeightAverage: the network is not built yet"):
+        WeightAverage().update(snn.Sequential(snn.Linear(2, 2)))

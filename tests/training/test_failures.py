@@ -342,23 +342,6 @@ def test_states_that_a_checkpoint_cannot_hold(tmp_path):
 STATES: list = []
 
 
-def test_arguments_that_a_checkpoint_cannot_hold(tmp_path):
-    class Calls(Callback):
-        def __init__(self, function: object = None):
-            self.function = function
-
-    class Forgets(Callback):
-        def __init__(self, argument: int = 1):
-            self.other = argument
-
-    for callback, message in (
-        (Calls(len), "Calls: function: builtin_function_or_method cannot be part of a description"),
-        (Forgets(), "Forgets: must store the argument 'argument' of its constructor in an attribute of this name"),
-    ):
-        with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
-            make(tmp_path, callbacks=[callback]).fit(DATA, epochs=1, progress=False)
-
-
 @pytest.mark.parametrize("factor", [-1.0, float("nan"), "x"])
 def test_a_factor_that_is_none(factor):
     class Wrong(snn.schedules.Schedule):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ..layers import TRAINING, Layer, Mode
 from ..layers.flat import FlatParameters
 from ..layers.inputs import shape_of
 from ..optim import Adam, Optimizer, clip_global_norm
-from ..portable import on_device
+from ..portable import Portable, nothing, on_device
 from ..validate import at_least, positive, whole
 from . import checkpoint
 from .checks import difference, first_bad, part
@@ -23,7 +23,7 @@ STEP_STREAM = 0x73746570
 """Key ("step") that keeps the seeds of training steps apart from other random numbers of the same seed."""
 
 
-class Loop:
+class Loop(Portable):
     """The steps of a training loop that its user writes.
 
         loop = snn.Loop(net, snn.optim.Adam(1e-3))
@@ -50,6 +50,8 @@ class Loop:
         TypeError: optimizer is an object of another kind.
         ValueError: another argument is out of range.
     """
+
+    transient: ClassVar = {"_shape": nothing}  # a copy of the network has not kept the pass
 
     def __init__(
         self, net: Layer, optimizer: Optimizer | None = None, seed: int = 0, clip_norm: float | None = None
@@ -123,8 +125,6 @@ class Loop:
         samples = self._shape[1]
         if self._samples:
             self._accumulate()
-        else:
-            self._names = [name for name, _ in net.trainable()]
         net.backward(dz, need_dx=False)
         self._samples, self._shape = samples, None
 
@@ -142,7 +142,10 @@ class Loop:
 
     def _flat(self):
         parameters = self.net.trainable()
-        if [name for name, _ in parameters] != self._names:
+        names = [name for name, _ in parameters]
+        if not self._total:
+            self._names = names
+        if names != self._names:
             raise RuntimeError(
                 "Loop: layers were frozen or unfrozen between the passes of one update; do so after a step, or call "
                 "reset to forget their gradients"

@@ -275,6 +275,7 @@ class Trainer(Examiner):
     def _train(self, x, batch, batches):
         """Train on one batch, and return whether the parameters were updated."""
         factor = self.schedule.factor(self.epoch - self.first + self.batch / batches, self.epochs)
+        at_least(f"{type(self.schedule).__name__}: factor", factor, 0)
         update = self.batch + 1 == batches or not (self.batch + 1) % self.accumulate
         seed = step_seed(self.seed, self.epoch, self.batch)
         there = Batch(x, batch.y, batch.lengths, batch.weights)
@@ -301,11 +302,12 @@ class Trainer(Examiner):
 
     def _finish_epoch(self, valid, batches):
         """Evaluate, report and save."""
-        place = self.epoch, self.batch, self.running
+        place, learned = (self.epoch, self.batch, self.running), self.schedule.state()
         try:
             metrics, ended, stopped = self._metrics_of_epoch(valid, batches)
         except BaseException:
             self.epoch, self.batch, self.running = place  # another call of fit ends the epoch
+            self.schedule.load_state(learned)
             raise
         self.log.append(plain_metrics(metrics))
         self.ended = ended

@@ -51,7 +51,8 @@ class ModelConfig:
         tau, v_threshold, refractory, detach_reset, decay_input, learn_tau, learn_threshold: see `numsnn.LIF`.
         tau_adaptation, strength: only for "alif", see `numsnn.ALIF`.
         tau_synapse: only for "cubalif", see `numsnn.CubaLIF`.
-        reset: "hard" (to `v_reset`), "soft" (the threshold is subtracted) or "none".
+        reset: "hard" (to `v_reset`), "soft" (the threshold is subtracted), "delayed" (the same one step later, as in
+            snnTorch) or "none".
         v_reset: potential after a hard reset.
     """
 

@@ -44,7 +44,12 @@ NEURONS = {
 }
 """Name in a configuration -> neuron, and the keys that it takes beside those that all neurons take."""
 
-RESETS = {"hard": lambda model: model.v_reset, "soft": lambda model: None, "none": lambda model: "none"}
+RESETS = {
+    "hard": lambda model: model.v_reset,
+    "soft": lambda model: None,
+    "delayed": lambda model: "delayed",
+    "none": lambda model: "none",
+}
 """Name in a configuration -> v_reset of the neurons."""
 
 LOSSES: dict[str, Callable[[TrainingConfig, Any], losses.Loss]] = {

@@ -135,7 +135,7 @@ class TopK(_Share):
         scores, want = readout.scores[readout.there], readout.y[readout.there]
         mine = np.take_along_axis(scores, want[:, None].astype(np.int64), 1)
         before = (np.arange(scores.shape[1]) < want[:, None]) & (scores == mine)
-        rank = np.count_nonzero((scores > mine) | before, axis=1)
+        rank = np.count_nonzero(~(scores <= mine) | before, axis=1)  # beside NaN, no class is among the first
         return np.array([np.count_nonzero(rank < self.k), len(want)], np.float64)
 
 

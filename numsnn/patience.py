@@ -41,25 +41,31 @@ class Patience:
             ValueError: there is no such metric, or it is no number; the message names those that there are.
         """
         value = metrics.get(self.metric)
-        if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, Real):
             there = ", ".join(repr(key) for key, number in metrics.items() if isinstance(number, float | np.floating))
             hint = ". Give fit data for it: valid=..." if self.metric.startswith("valid_") else ""
             raise ValueError(f"{self.owner}: the epoch has no metric {self.metric!r}; it has {there}{hint}")
         return float(value)
 
     def exhausted(self, value: float) -> bool:
-        """Take the metric of one more epoch, and return whether it has not improved for too many epochs."""
-        gain = None if self.best is None else (value - self.best) * (1 if self.higher else -1)
-        if gain is None or gain > self.min_delta:
+        """Take the metric of one more epoch, and return whether it has not improved for too many epochs. NaN is no
+        improvement."""
+        gain = math.inf if self.best is None else (value - self.best) * (1 if self.higher else -1)
+        if gain > self.min_delta and not math.isnan(value):
             self.best, self.waited = float(value), 0
         else:
             self.waited += 1
         return self.waited >= self.patience
 
     def state(self) -> dict:
-        """Return best and waited as plain data."""
-        return {"best": self.best, "waited": self.waited}
+        """Return best and waited as plain data, with what they are about."""
+        return {"best": self.best, "waited": self.waited, "watched": [self.metric, self.higher]}
 
     def load_state(self, state: dict) -> None:
-        """Restore a state that `state` returned."""
-        self.best, self.waited = state["best"], state["waited"]
+        """Restore a state that `state` returned; one of another metric says nothing about this one."""
+        if state["watched"] == [self.metric, self.higher]:
+            self.best, self.waited = state["best"], state["waited"]
+
+    def restart(self) -> None:
+        """Forget all numbers so far."""
+        self.best, self.waited = None, 0

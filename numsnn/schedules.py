@@ -24,6 +24,9 @@ class Schedule(Described):
     def load_state(self, state: dict) -> None:
         """Restore a state that `state` returned."""
 
+    def restart(self) -> None:
+        """Forget what was learned from metrics: another run of the same trainer begins."""
+
 
 def _warm(epoch, warmup):
     return min(1.0, epoch / warmup) if warmup else 1.0
@@ -132,3 +135,7 @@ class Plateau(Schedule):
     def load_state(self, state):
         self.reduced = state["reduced"]
         self._patience.load_state(state)
+
+    def restart(self):
+        self.reduced = 0
+        self._patience.restart()

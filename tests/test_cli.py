@@ -111,6 +111,24 @@ def test_eval_and_diagnose(run_folder, capsys):
     assert cli.main(["diagnose", str(run_folder / "last.h5"), str(run_folder / "config.toml")]) == 0
 
 
+def test_a_store_with_a_validation_part(tmp_path, capsys):
+    """Its part valid chooses the epoch; eval takes the store and any of its parts."""
+    train, test = data.load("digits")
+    store, out = tmp_path / "mine.h5", tmp_path / "run"
+    data.save(store, train=train.select(range(96)), valid=train.select(range(100, 150)), test=test.select(range(40)))
+    (tmp_path / "small.toml").write_text(f'[data]\nfile = "{store}"\n{SMALL}')
+    assert cli.main(["train", str(tmp_path / "small.toml"), "--out", str(out), "--quiet"]) == 0
+    told = capsys.readouterr().out
+    best = max(json.loads(line)["valid_accuracy"] for line in (out / "metrics.jsonl").read_text().splitlines())
+    assert f"valid accuracy {best:.4f}" in told
+    for part, samples in (("valid", 50), ("test", 40), ("train", 96)):
+        assert cli.main(["eval", str(out / "checkpoint.h5"), str(store), "--part", part]) == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith(f"{part}, {samples} samples: loss ")
+        assert part != "valid" or f"accuracy {best:.4f}" in shown
+        assert part != "test" or shown.split(": ")[1].split(";")[0] in told
+
+
 def test_without_matplotlib_training_works_and_says_what_is_missing(few_digits, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(experiment, "find_spec", lambda name: None)
@@ -179,7 +197,7 @@ def test_errors_are_one_line(arguments, message, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('[model]\nreset = "never"', "model.reset must be one of 'hard', 'soft', 'none'; got 'never'"),
+        ('[model]\nreset = "never"', "model.reset must be one of 'hard', 'soft', 'delayed', 'none'; got 'never'"),
         ('[model]\nneuron = "lfi"', "model.neuron must be one of 'if', 'lif', 'plif', 'alif', 'cubalif'; got 'lfi'"),
         ("[model]\ntau = 0.5", "tau must be at least 1 (steps); got 0.5"),
         ("[model]\nv_threshold = -1", "v_threshold must be positive; got -1"),

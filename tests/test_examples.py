@@ -29,6 +29,8 @@ QUICK = {
     "11_shd": ONE_EPOCH,
     "12_own_neuron": ONE_EPOCH,
     "13_deploy": ONE_EPOCH,
+    "14_targets": ONE_EPOCH,
+    "15_own_loop": ONE_EPOCH,
 }
 """Arguments that make a run short; data are those of the functions below."""
 
@@ -120,7 +122,7 @@ def test_is_short_and_opens_with_what_it_shows(example):
 
 
 def test_there_are_all_of_them_and_the_page_of_examples_names_each():
-    assert [int(path.name[:2]) for path in EXAMPLES] == list(range(1, 14))
+    assert [int(path.name[:2]) for path in EXAMPLES] == list(range(1, 16))
     page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
     for example in EXAMPLES:
         assert f"examples/{example.name}" in page

@@ -37,7 +37,9 @@ def test_keys_that_the_neuron_does_not_use_are_refused(neuron, key, value):
         build(text)
 
 
-@pytest.mark.parametrize(("reset", "v_reset"), [("hard", -0.25), ("soft", None), ("none", "none")])
+@pytest.mark.parametrize(
+    ("reset", "v_reset"), [("hard", -0.25), ("soft", None), ("delayed", "delayed"), ("none", "none")]
+)
 def test_resets(reset, v_reset):
     net = build(f'[model]\nreset = "{reset}"\nv_reset = -0.25')
     assert next(layer for layer in net.walk() if isinstance(layer, snn.LIF)).v_reset == v_reset

@@ -308,6 +308,12 @@ SHAPE = f"(4, 3, 5), or {(N, K)}"
             "MembraneMSE needs values per sample or one class per sample or several labels per sample as targets; "
             "train has one class per step. Use StepCrossEntropy, or give the data other targets",
         ),
+        (
+            lambda: (StepCrossEntropy() + MembraneMSE()).need("train", "class", True),
+            ValueError,
+            "MembraneMSE needs values per sample or one class per sample or several labels per sample as targets; "
+            "train has one class per step. Use StepCrossEntropy, or give the data other targets",
+        ),
     ],
 )
 def test_refusals(make, error, message):

@@ -29,7 +29,7 @@ def measured(metric, loss, z, y, target, per_step=False, lengths=None, batches=(
         tally = Tally((metric,), counts)
         part = y[:, lo:hi] if per_step else y[lo:hi]
         tally.add(Readout(loss, z[:, lo:hi], part, target, per_step, None if lengths is None else lengths[lo:hi]))
-        counts = json.loads(json.dumps(tally.plain()))
+        counts = json.loads(json.dumps([None if c is None else c.tolist() for c in tally.counts]))
     (value,) = Tally((metric,), counts).values().values()
     return value
 
@@ -138,3 +138,9 @@ def test_metrics_of_another_kind_of_targets_are_refused():
     message = "Trainer: the metric R2 measures values; the targets are one class per sample"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         trainer.fit((np.zeros((4, 3)), np.zeros(4, int)), epochs=1, progress=False)
+
+
+def test_nothing_is_right_beside_numbers_that_are_none():
+    z = Z.copy()
+    z[:] = np.nan
+    assert measured(TopK(2), RateCrossEntropy(), z, CLASSES, "class") == 0

@@ -42,5 +42,14 @@ class Batch(tuple):
 
     @classmethod
     def of(cls, pair) -> Batch:
-        """Return a Batch: the pair itself if it is one already."""
-        return pair if isinstance(pair, cls) else cls(*pair)
+        """Return a Batch: the pair itself if it is one already.
+
+        Raises:
+            TypeError: this is no pair.
+        """
+        if isinstance(pair, cls):
+            return pair
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            got = f"{len(pair)} entries" if isinstance(pair, tuple | list) else type(pair).__name__
+            raise TypeError(f"a batch must be a pair (x, y) or a numsnn.data.Batch; got {got}")
+        return cls(*pair)

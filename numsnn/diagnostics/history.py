@@ -4,15 +4,18 @@ A history has one record per epoch. A key such as "train_loss" or "valid_mae" na
 metric may appear. Other keys, such as "seconds" and "widths", are not metrics.
 """
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
 
 PARTS = "train", "valid", "test"
 
-SHARES = "accuracy"
-"""End of the names of the metrics that are shares between 0 and 1, of which more is better; they are told in per
-cent."""
+SHARES = re.compile(r"(.*accuracy|top\d+|exact_match)$")
+"""Names of the metrics that are shares of samples or steps, of which more is better; they are told in per cent."""
+
+RISING = re.compile(r"(f1.*|r2)$")
+"""Names of the other metrics of which more is better."""
 
 LONGEST_ACRONYM = 4
 
@@ -57,7 +60,17 @@ def column(history, key) -> np.ndarray:
 
 def is_share(metric: str) -> bool:
     """Return whether a metric is a share of which more is better."""
-    return metric.endswith(SHARES)
+    return SHARES.match(metric) is not None
+
+
+def best_of(history, part: str, metric: str) -> int | None:
+    """Return the number of the record with the best value of a metric of which more is better; of equal values, the one
+    with the lower loss, as in `Trainer.fit`. None for another metric, or if it was never measured."""
+    values, losses = column(history, f"{part}_{metric}"), column(history, f"{part}_loss")
+    if not (is_share(metric) or RISING.match(metric)) or not np.isfinite(values).any():
+        return None
+    order = np.lexsort((np.nan_to_num(losses, nan=np.inf), -np.nan_to_num(values, nan=-np.inf)))
+    return int(order[0])
 
 
 def told(metric: str, value: float) -> str:

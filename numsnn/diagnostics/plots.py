@@ -18,7 +18,7 @@ import numpy as np
 from . import figures
 from .diagnose import Diagnosis
 from .figures import BLUE, GREY, ORANGE
-from .history import column, epochs_of, is_share, metrics_of, titled, told
+from .history import best_of, column, epochs_of, is_share, metrics_of, titled, told
 from .text import percent
 
 FEW_STEPS = 20
@@ -92,8 +92,8 @@ def _curves(axes, history, epochs, metric, parts):
         axes.plot(epochs[known], factor * values[known], color=colour, marker=marker, label=part)
         summary.append(f"{part} {values[known][-1]:.3g}")
         title = f"{titled(metric)}: {', '.join(summary)} at the end"
-        if is_share(metric):  # the evaluated part comes second, so that its title replaces that of training
-            best = int(np.nanargmax(values))
+        best = best_of(history, part, metric)
+        if best is not None:  # the evaluated part comes second, so that its title replaces that of training
             title = f"{titled(metric)}: best {part} {told(metric, values[best])} in epoch {epochs[best]}"
     axes.set_title(title)
     label = metric.replace("_", " ")

@@ -15,7 +15,7 @@ from ..files import write_file
 from ..tables import html_table, records
 from ..version import __version__
 from . import figures, plots
-from .history import column, epochs_of, is_share, metrics_of, told
+from .history import best_of, column, epochs_of, metrics_of, told
 from .text import layer_table, parameter_table
 
 SCALE = 0.75
@@ -138,8 +138,8 @@ def _headline(history, diagnosis, test):
         known = np.flatnonzero(np.isfinite(values))
         if not len(known) or (metric == "loss" and test):
             continue
-        if is_share(metric) and part != "train":
-            best = int(np.nanargmax(values))
+        best = best_of(history, part, metric)
+        if best is not None and part != "train":
             facts.append((f"best {name}", told(metric, values[best]), f"epoch {history[best]['epoch']}"))
         facts.append((f"last {name}", told(metric, values[known[-1]]), f"epoch {history[known[-1]]['epoch']}"))
     facts.append(("epochs", f"{len(history)}", ""))

@@ -225,6 +225,10 @@ class LossSum(Loss):
                 kernels.add(gradient, dz, gradient)
         return total, gradient
 
+    def need(self, owner, target, per_step):
+        for loss in self.losses:
+            loss.need(owner, target, per_step)
+
     def scores(self, z, counted=None):
         """Return the scores of the first loss, which decides."""
         return self.losses[0].scores(z, counted)

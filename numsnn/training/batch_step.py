@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -42,24 +43,32 @@ class BatchStep:
                 steps always update.
 
         Returns:
-            the readout, on the host, and the mean loss.
+            the readout, on the host, and the mean loss. In chunks, the readout ends with the longest sequence, and the
+                loss of a sample is the mean over its steps.
 
         Raises:
             DivergenceError: a loss or gradient is not finite; the message names step, layer and last good checkpoint.
         """
         mode = replace(TRAINING, seed=seed)
-        chunks = [batch]
-        if self.truncate is not None:
-            chunks, mode = list(self._chunks(batch, kind.per_step, self.truncate)), replace(mode, carried={})
-        readouts, total = [], 0.0
-        for chunk in chunks:
+        if self.truncate is None:
+            now = replace(mode, lengths=batch.lengths)
+            readout, losses, penalty = self._pass(batch, now)
+            if update:
+                self._update(batch, now, factor)
+            return readout, float(losses.mean(dtype=np.float64)) + penalty
+        mode = replace(mode, carried={})
+        readouts: list[np.ndarray] = []
+        total: Any = 0.0
+        steps: Any = 0
+        for chunk in self._chunks(batch, kind.per_step, self.truncate):
             now = replace(mode, lengths=chunk.lengths)
-            readout, loss = self._pass(chunk, now)
-            if update or self.truncate is not None:
-                self._update(chunk, now, factor)
+            readout, losses, penalty = self._pass(chunk, now)
+            self._update(chunk, now, factor)
             readouts.append(readout)
-            total += loss / len(chunks)
-        return np.concatenate(readouts), total
+            count = len(readout) if chunk.lengths is None else chunk.lengths
+            total = total + count * (losses.astype(np.float64) + penalty)
+            steps = steps + count
+        return np.concatenate(readouts), float(np.mean(total / steps))
 
     def _chunks(self, batch: Batch, per_step: bool, length: int) -> Iterator[Batch]:
         """Yield the parts of a batch, of `length` steps each, up to the end of the longest sequence."""
@@ -71,7 +80,8 @@ class BatchStep:
             yield Batch(batch.x[steps], batch.y[steps] if per_step else batch.y, lengths, batch.weights)
 
     def _pass(self, batch: Batch, mode: Mode):
-        """Make a forward and a backward pass; return the readout, on the host, and the mean loss."""
+        """Make a forward and a backward pass; return the readout and the losses ``[N]``, on the host, and the
+        penalty."""
         kernels = self.loop.net.kernels
         z = self.loop.run(batch.x, mode)
         losses, dz = self._loss(z, batch)
@@ -79,7 +89,7 @@ class BatchStep:
         if not np.isfinite(losses).all():
             self._diverged("the loss")
         self.loop.backward(dz)
-        return readout, float(losses.mean(dtype=np.float64)) + self.loop.penalty
+        return readout, losses, self.loop.penalty
 
     def _loss(self, z, batch: Batch):
         net = self.loop.net

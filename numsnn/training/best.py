@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ..errors import CheckpointError
 from ..layers import Layer
 from ..metrics import Metric
 from . import checkpoint
@@ -41,15 +42,35 @@ class Best:
     def _improves(self, loss, value, metrics):
         if not self.epoch:
             return True
-        if value is None or value == self.value:
-            return loss < self.loss
+        if value is None or self.value is None or value == self.value:
+            return loss < self.loss or math.isnan(self.loss) > math.isnan(loss)
+        if math.isnan(value) or math.isnan(self.value):
+            return not math.isnan(value)
         return metrics[0].better(value, self.value)
 
     def give(self, net: Layer, path: Path | None) -> None:
-        """Give a network the parameters and statistics of the best epoch, which lie in memory or in a checkpoint."""
+        """Give a network the parameters and statistics of the best epoch, which lie in memory or in a checkpoint.
+
+        Raises:
+            RuntimeError: they are not in memory, and there is no checkpoint.
+            FileNotFoundError: the checkpoint does not exist.
+            CheckpointError: it is damaged, or holds another epoch.
+        """
         if self._state is None:
-            self._state = checkpoint.read(path)[0].state()
+            self._state = self._read(path)
         net.load_state(self._state)
+
+    def _read(self, path):
+        """Return the parameters and statistics of the best epoch from a checkpoint."""
+        if path is None:
+            raise RuntimeError(
+                f"the network of epoch {self.epoch} is in the folder of its run; give the Trainer this folder: out=..."
+            )
+        net, _, training = checkpoint.read(path)
+        there = Best.of((training or {}).get("best") or Best().plain())
+        if repr(there) != repr(self):
+            raise CheckpointError(f"{path}: holds {there}; the best epoch of this run is {self}")
+        return net.state()
 
     def plain(self) -> dict[str, Any]:
         """Return the attributes as plain data."""

@@ -26,6 +26,10 @@ class Callback(Described):
     def on_start(self, trainer: Trainer) -> None:
         """Act at the beginning of a run or of its continuation, after the network is built."""
 
+    def restart(self) -> None:
+        """Act, before `on_start`, when another run of the same trainer begins after a complete one: forget what is
+        about the run before."""
+
     def on_batch(self, trainer: Trainer) -> None:
         """Act after every training step."""
 
@@ -51,7 +55,8 @@ class Callback(Described):
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore a state that `state` returned."""
+        """Restore a state that `state` returned. With ``resume="changes"``, it may come from a callback of the same
+        class with other arguments."""
 
 
 class EarlyStopping(Callback):
@@ -96,6 +101,9 @@ class EarlyStopping(Callback):
     def load_state(self, state):
         self._patience.load_state(state)
 
+    def restart(self):
+        self._patience.restart()
+
 
 class WeightAverage(Callback):
     """An exponential moving average of the parameters (EMA, Polyak and Juditsky 1992), which is evaluated and saved as
@@ -119,19 +127,25 @@ class WeightAverage(Callback):
     def __init__(self, decay: float = 0.999):
         self.decay = within("WeightAverage: decay", decay, 0, 1, open_high=True)
         self.updates = 0
+        self._swapped = False
         self._names: list[str] = []
         self._average: Any = None
         self._saved: dict[str, np.ndarray] = {}
 
     def update(self, net: Layer) -> None:
-        """Take the parameters of the network into the average."""
+        """Take the parameters of the network into the average. Those of frozen layers do not change, and are left
+        out."""
         flat, share = self._settle(net), self._share()
-        net.kernels.running_update(self._average, flat.value, share)
         self.updates += 1
+        if flat is not None:
+            net.kernels.running_update(self._average, flat.value, share)
 
     def swap(self, net: Layer) -> None:
         """Exchange the parameters of the network and their average; a second call exchanges them back."""
         flat = self._settle(net)
+        self._swapped = not self._swapped
+        if flat is None:
+            return
         kept = flat.vector(flat.value.dtype)
         for source, place in ((flat.value, kept), (self._average, flat.value), (kept, self._average)):
             net.kernels.copy(source, place)
@@ -143,11 +157,14 @@ class WeightAverage(Callback):
         return 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
 
     def _settle(self, net):
-        """Return the parameters as one vector, beside which the average lies in the same order."""
-        parameters = net.parameters()
+        """Return the parameters as one vector, beside which the average lies in the same order; None if all are
+        frozen. They are those of the optimiser, whose vector this is, too."""
+        parameters = net.trainable()
+        if not parameters:
+            return None
         flat = FlatParameters.of(net.kernels, parameters)
         if self._average is None or self._names != flat.names:
-            saved = self._arrays(net)
+            saved = self._saved = self._arrays()
             self._average, self._names = flat.vector(flat.value.dtype), flat.names
             net.kernels.copy(flat.value, self._average)
             for name, place in zip(flat.names, flat.parts(self._average), strict=True):
@@ -156,15 +173,20 @@ class WeightAverage(Callback):
             self._flat = flat
         return flat
 
-    def _arrays(self, net=None):
+    def _arrays(self):
         """Return host copies of the averages by the names of their parameters."""
         if self._average is None:
             return self._saved
         parts = zip(self._names, self._flat.parts(self._average), strict=True)
-        return {name: self._flat.kernels.to_host(part) for name, part in parts}
+        return self._saved | {name: self._flat.kernels.to_host(part) for name, part in parts}
+
+    def on_start(self, trainer):
+        if self._swapped:  # the checkpoint was written during an evaluation
+            self.swap(trainer.net)
 
     def on_batch(self, trainer):
-        self.update(trainer.net)
+        if trainer.updated:
+            self.update(trainer.net)
 
     def before_evaluation(self, trainer):
         self.swap(trainer.net)
@@ -173,8 +195,9 @@ class WeightAverage(Callback):
         self.swap(trainer.net)
 
     def state(self):
-        return {"updates": self.updates, "arrays": self._arrays()}
+        return {"updates": self.updates, "swapped": self._swapped, "arrays": self._arrays()}
 
     def load_state(self, state):
-        self.updates, self._saved = state["updates"], dict(state["arrays"])
+        self.updates, self._swapped = state["updates"], state["swapped"]
+        self._saved = dict(state.get("arrays", {}))
         self._names, self._average = [], None

@@ -1,8 +1,10 @@
 """Checks of a trainer, and the texts of its errors."""
 
 import json
+import os
 import tempfile
 from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +22,40 @@ def part(owner, what, given, kind, default=None):
         name = ".".join([*home[:2], kind.__name__]) if home[0] == "numsnn" else kind.__name__
         raise TypeError(f"{owner}: {what} must be a {name}; got {given!r}")
     return given
+
+
+def parts(what, one, given, kind):
+    """Return the parts of a trainer as a tuple; refuse anything but a list of objects of this class."""
+    if not isinstance(given, list | tuple):
+        raise TypeError(f"Trainer: {what} must be a list; got {given!r}")
+    return tuple(part("Trainer", one, each, kind) for each in given)
+
+
+def function(what, given):
+    """Return a function of a trainer, or None; refuse what cannot be called."""
+    if given is not None and not callable(given):
+        raise TypeError(f"Trainer: {what} must be a function; got {given!r}")
+    return given
+
+
+def named_metrics(metrics):
+    """Return metrics; refuse two of the same name, because a history holds one number per name."""
+    names = ["loss", *(metric.name for metric in metrics)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"Trainer: metrics must have different names, other than 'loss'; got {twice!r} twice")
+    return metrics
+
+
+def need_no_validation(watchers, metrics):
+    """Refuse a schedule or callback that follows a metric of validation data, because there are none."""
+    there = {f"valid_{name}" for name in ("loss", *(metric.name for metric in metrics))}
+    for watcher in watchers:
+        if getattr(watcher, "metric", None) in there:
+            raise ValueError(
+                f"{type(watcher).__name__}: there is no metric {watcher.metric!r} without validation data; give fit "
+                "some: valid=..."
+            )
 
 
 def checked_truncate(net, truncate, accumulate):
@@ -74,6 +110,19 @@ def plain(value):
     return json.loads(json.dumps(value))
 
 
+def plain_metrics(metrics):
+    """Return the metrics of an epoch as plain data; refuse an entry of a callback that is not."""
+    found = {}
+    for name, value in metrics.items():
+        try:
+            found[name] = plain(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"Trainer: the metric {name!r} must be a number or other plain data; got {value!r}"
+            ) from error
+    return found
+
+
 def difference(theirs, mine):
     """Describe the first layer in which two networks differ."""
     pairs = zip_longest(theirs.walk(), mine.walk())
@@ -83,8 +132,11 @@ def difference(theirs, mine):
     return "the layers agree, but they are connected differently"
 
 
-def writable_folder(folder):
-    """Make the folder if it is missing, and raise OSError now if it cannot be written to."""
+def writable_folder(out):
+    """Return the folder of a run; make it if it is missing, and raise OSError now if it cannot be written to."""
+    if not isinstance(out, str | os.PathLike):
+        raise TypeError(f"Trainer: out must be the path of a folder; got {out!r}")
+    folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -73,27 +73,26 @@ class Tally:
 
     Args:
         metrics: the metrics.
-        counts: what was counted before, as `plain` returned it. Default None: nothing.
+        counts: what was counted before, one vector (or list of numbers) per metric. Default None: nothing.
+
+    Attributes:
+        counts: what was counted so far, one vector per metric; None for a metric that has counted nothing.
     """
 
     def __init__(self, metrics: tuple[Metric, ...], counts: list | None = None):
         self.metrics = metrics
-        self._counts = [None if c is None else np.array(c, np.float64) for c in counts or [None] * len(metrics)]
+        self.counts = [None if c is None else np.asarray(c, np.float64) for c in counts or [None] * len(metrics)]
 
     def add(self, readout: Readout) -> None:
         """Count one batch."""
         for k, metric in enumerate(self.metrics):
-            found, known = metric.count(readout), self._counts[k]
-            self._counts[k] = found if known is None else metric.add(known, found)
+            found, known = metric.count(readout), self.counts[k]
+            self.counts[k] = found if known is None else metric.add(known, found)
 
     def values(self) -> dict[str, float]:
         """Return the metrics of everything that was counted, by name."""
-        pairs = zip(self.metrics, self._counts, strict=True)
-        return {metric.name: metric.value(counts) for metric, counts in pairs if counts is not None}
-
-    def plain(self) -> list:
-        """Return what was counted as plain data."""
-        return [None if counts is None else counts.tolist() for counts in self._counts]
+        pairs = zip(self.metrics, self.counts, strict=True)
+        return {metric.name: float(metric.value(counts)) for metric, counts in pairs if counts is not None}
 
 
 def passes(net: Layer, data, batch_size: int) -> Iterator[tuple[Batch, np.ndarray]]:

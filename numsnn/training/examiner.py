@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ from ..diagnostics import diagnose, record_spikes, write_report
 from ..layers import Layer
 from ..losses import Loss
 from ..names import choice
-from ..validate import whole
+from ..validate import flag, whole
+from .best import Best
+from .callbacks import Callback
 from .checks import checked_metrics
 from .evaluation import Evaluation, evaluate, predict
 from .history import History
+from .run_state import BEST
 from .source import Kind, as_source, samples_of
+from .widths import widths_of
 
 
 class Examiner:
@@ -28,10 +33,18 @@ class Examiner:
     batch_size: int
     source: Any
     test: Evaluation | None
+    best: Best
+    callbacks: list[Callback]
+    epoch: int
+    out: Path | None
 
     @property
     def history(self) -> History:
         """The metrics of all epochs so far, as plain data."""
+        raise NotImplementedError
+
+    def say(self, text: str) -> None:
+        """Show a line of text beside the progress bars, if there are any."""
         raise NotImplementedError
 
     def evaluate(self, data) -> Evaluation:
@@ -69,7 +82,8 @@ class Examiner:
             ValueError: x is empty, holds NaN or inf, or does not fit the network.
         """
         known = self.source.kind if self.source else Kind(self.loss.targets[0], bool(self.loss.per_step))
-        kind = Kind(target or known.target, known.per_step if per_step is None else per_step)
+        steps = known.per_step if per_step is None else flag("Trainer.predict: per_step", per_step)
+        kind = Kind(target or known.target, steps)
         choice("Trainer.predict: target", kind.target, self.loss.targets)
         return predict(self.net, self.loss, samples_of(self.net, x, self.source), self.batch_size, kind)
 
@@ -105,3 +119,44 @@ class Examiner:
         found["confusion"] = self._measure(source).confusion
         found["classes"] = getattr(source.data, "classes", None) or None
         return found
+
+    @contextmanager
+    def _evaluated(self):
+        """A context in which the callbacks have prepared the network for an evaluation."""
+        trainer: Any = self
+        with ExitStack() as after:
+            for callback in self.callbacks:
+                callback.before_evaluation(trainer)
+                after.callback(callback.after_evaluation, trainer)
+            yield
+
+    def _told_once(self, test):
+        """Return the evaluation of the test data by the network of the best epoch, or of the last one."""
+        if self.best.epoch:
+            state = self.net.state()
+            try:
+                self.restore_best()
+                result = self._measure(test)
+            finally:
+                self.net.load_state(state)
+        else:
+            with self._evaluated():
+                result = self._measure(test)
+        self.say(f"test: {result} (epoch {self.best.epoch or self.epoch})")
+        return result
+
+    def restore_best(self) -> int:
+        """Give the network the parameters and statistics of the best epoch, and return the number of this epoch.
+
+        Raises:
+            RuntimeError: no epoch was chosen, because `fit` had no validation data, or its network is in no folder.
+            CheckpointError: checkpoint.h5 in the folder is damaged, or holds another epoch.
+        """
+        if not self.best.epoch:
+            raise RuntimeError("Trainer.restore_best: no epoch was chosen; give fit validation data: valid=...")
+        self.best.give(self.net, None if self.out is None else self.out / BEST)
+        return self.best.epoch
+
+    def widths(self) -> dict[str, float | list[float]]:
+        """Return the surrogate width of every neuron layer: a number, or a list if there is one width per channel."""
+        return widths_of(self.net)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from typing import Any
@@ -13,7 +14,7 @@ from ..layers import TRAINING, Layer, Mode
 from ..layers.flat import FlatParameters
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..portable import on_device
-from ..validate import positive, whole
+from ..validate import at_least, positive, whole
 from . import checkpoint
 from .checks import difference, first_bad, part
 
@@ -57,8 +58,8 @@ class Loop:
         self.seed = whole("Loop: seed", seed, 0)
         self.clip_norm = None if clip_norm is None else positive("Loop: clip_norm", clip_norm)
         self.passes = 0
-        self._mode: Mode | None = None
         self._shape: tuple[int, ...] | None = None
+        self._names: list[str] = []
         self._samples, self._total = 0, 0
         self._sum: Any = None
         self._checked = False
@@ -96,7 +97,7 @@ class Loop:
         """Run a forward pass on an array of the device, and return the output, which the next pass overwrites."""
         z = self.net.forward(x, mode)
         self.passes += 1
-        self._mode, self._shape = mode, tuple(z.shape)
+        self._shape = tuple(z.shape)
         return z
 
     def backward(self, dz) -> None:
@@ -120,6 +121,8 @@ class Loop:
         samples = self._shape[1]
         if self._samples:
             self._accumulate()
+        else:
+            self._names = [name for name, _ in net.trainable()]
         net.backward(dz, need_dx=False)
         self._samples, self._shape = samples, None
 
@@ -137,6 +140,11 @@ class Loop:
 
     def _flat(self):
         parameters = self.net.trainable()
+        if [name for name, _ in parameters] != self._names:
+            raise RuntimeError(
+                "Loop: layers were frozen or unfrozen between the passes of one update; do so after a step, or call "
+                "reset to forget their gradients"
+            )
         return FlatParameters.of(self.net.kernels, parameters) if parameters else None
 
     def step(self, factor: float = 1.0) -> float:
@@ -150,8 +158,10 @@ class Loop:
 
         Raises:
             RuntimeError: there was no backward pass since the last `step`.
+            ValueError: factor is not a finite number of at least 0.
             DivergenceError: a gradient is NaN or inf; the parameters are unchanged. The message names the layer.
         """
+        at_least("Loop.step: factor", factor, 0)
         norm = self.clip()
         if not math.isfinite(norm):
             raise DivergenceError(
@@ -174,6 +184,11 @@ class Loop:
         self._samples, self._total, self._sum = 0, 0, None
         return clip_global_norm(kernels, self.net.trainable(), self.clip_norm)
 
+    def reset(self) -> None:
+        """Forget the last forward pass, and the gradients since the last `step`."""
+        self._shape = None
+        self._samples, self._total, self._sum = 0, 0, None
+
     def update(self, factor: float = 1.0) -> None:
         """Update the parameters by the gradients that `clip` left."""
         if not self._checked:
@@ -184,22 +199,30 @@ class Loop:
     # --- keeping ---
 
     def save(self, path: str | os.PathLike[str], **more) -> None:
-        """Write network, optimiser and seeds to one HDF5 file, which is replaced as a whole.
+        """Write network, optimiser and seeds to one HDF5 file, which is replaced as a whole. Gradients since the last
+        `step` are not part of it.
 
         Args:
             path: path of the file; `numsnn.load` reads the network from it.
             more: numbers, strings, lists and dictionaries that `restore` returns, such as ``epoch=3``.
 
         Raises:
+            TypeError: more holds something else, such as an array; nothing is written.
             DivergenceError: an array holds NaN or inf.
             OSError: the file cannot be written.
         """
+        for name, value in more.items():
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError) as error:
+                raise TypeError(f"Loop.save: {name} must be plain data, which JSON can hold; got {value!r}") from error
         state = self.optimizer.state()
         position = {"seed": self.seed, "passes": self.passes, "steps": state["steps"], "more": more}
         checkpoint.write(path, self.net, {"optimizer": state["arrays"]}, {"loop": position})
 
     def restore(self, path: str | os.PathLike[str]) -> dict:
-        """Go on from a file that `save` wrote, with the same bits as without the interruption.
+        """Go on from a file that `save` wrote, with the same bits as without the interruption. Gradients since the last
+        `step` are forgotten.
 
         Returns:
             what `save` got as ``more``.
@@ -219,6 +242,7 @@ class Loop:
         self.net.load_state(net.state())
         self.optimizer.load_state({"steps": position["steps"], "arrays": arrays["optimizer"]})
         self.seed, self.passes = position["seed"], position["passes"]
+        self.reset()
         return position["more"]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..errors import CheckpointError
 from . import checkpoint
@@ -10,6 +13,7 @@ from .best import Best
 from .checks import difference, plain
 
 if TYPE_CHECKING:
+    from .callbacks import Callback
     from .trainer import Trainer
 
 BEST, LAST, METRICS = "checkpoint.h5", "last.h5", "metrics.jsonl"
@@ -30,18 +34,38 @@ def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
         last = trainer.out / LAST
         if resume and last.exists():
             restore(trainer, last, resume == "changes")
-        elif last.exists() or (trainer.out / METRICS).exists():
+        elif not resume and _holds_run(trainer.out):
             raise FileExistsError(f"{trainer.out} already holds a run; use resume=True or choose another folder")
     if trainer.epochs is None:
-        trainer._log.rewrite([])
         trainer.epochs = epochs
-        if trainer.out is not None:
-            trainer.save(trainer.out / LAST)
+        _save(trainer)
+        trainer.log.rewrite([])
     elif trainer.finished and not resume:
-        trainer.first, trainer.epochs, trainer.batch = trainer.epoch, epochs, 0
+        trainer.first, trainer.epochs, trainer.batch, trainer.ended = trainer.epoch, epochs, 0, False
+        for part in (trainer.schedule, *trainer.callbacks):
+            part.restart()
         trainer.say(f"the run goes on for {epochs} epochs after epoch {trainer.epoch}; the schedule begins anew")
+        _save(trainer)
     elif trainer.epochs != epochs:
         _change_length(trainer, epochs, resume)
+
+
+def _holds_run(folder):
+    """Return whether there is a file of a run in a folder."""
+    return any((folder / name).exists() for name in (BEST, LAST, METRICS))
+
+
+def _save(trainer):
+    """Write last.h5, if the trainer has a folder."""
+    if trainer.out is not None:
+        trainer.save(trainer.out / LAST)
+
+
+def begin_epoch_anew(trainer: Trainer) -> None:
+    """Forget the batches of the current epoch, because those that follow do not go on from them."""
+    trainer.say(f"epoch {trainer.epoch + 1} begins anew, because its batches are not the same")
+    trainer.batch, trainer.running = 0, new_epoch()
+    trainer.loop.reset()
 
 
 def _change_length(trainer, epochs, resume):
@@ -55,7 +79,7 @@ def _change_length(trainer, epochs, resume):
     if trainer.first + epochs < trainer.epoch:
         raise CheckpointError(f"the run has {trainer.epoch - trainer.first} epochs already; got epochs={epochs}")
     trainer.say(f"the run's length changes from {trainer.epochs} to {epochs} epochs; the schedule follows it")
-    trainer.epochs = epochs
+    trainer.epochs, trainer.ended = epochs, False
 
 
 def _settings(trainer):
@@ -72,14 +96,20 @@ def _settings(trainer):
 def write(trainer: Trainer, path) -> None:
     """Write a checkpoint with everything that a run needs to continue; see `Trainer.save`."""
     optimizer = trainer.optimizer.state()
-    states = [callback.state() for callback in trainer.callbacks]
-    arrays = {f"{k}/{name}": value for k, state in enumerate(states) for name, value in state.pop("arrays", {}).items()}
+    states = [dict(callback.state()) for callback in trainer.callbacks]
+    arrays: dict[str, Any] = {}
+    for k, state in enumerate(states):
+        if "arrays" in state:
+            arrays |= {f"{k}/{name}": value for name, value in state["arrays"].items()}
+            state["arrays"] = list(state["arrays"])
+    counts = trainer.running["counts"]
     training = {
         "epoch": trainer.epoch,
         "batch": trainer.batch,
         "first": trainer.first,
         "epochs": trainer.epochs,
-        "running": trainer.running,
+        "ended": trainer.ended,
+        "running": trainer.running | {"counts": counts and [np.asarray(count).tolist() for count in counts]},
         "best": trainer.best.plain(),
         "steps": optimizer["steps"],
         "settings": _settings(trainer),
@@ -92,6 +122,9 @@ def write(trainer: Trainer, path) -> None:
 
 def restore(trainer: Trainer, path, changes: bool) -> None:
     """Take everything from a checkpoint; see `Trainer.restore`."""
+    out = trainer.out
+    if trainer.epochs is None and out is not None and Path(path).resolve().parent != out.resolve() and _holds_run(out):
+        raise FileExistsError(f"{out} already holds another run than {path}; choose another folder")
     net, arrays, training = checkpoint.read(path)
     if training is None or "first" not in training:
         raise CheckpointError(f"{path}: holds a network but no training state to resume")
@@ -123,17 +156,34 @@ def _take(trainer, net, arrays, training, changed):
     trainer.net.load_state(net.state())
     if "optimizer" not in changed or set(training["settings"]["optimizer"]) == set(trainer.optimizer.description()):
         trainer.optimizer.load_state({"steps": training["steps"], "arrays": arrays["optimizer"]})
-    if "schedule" not in changed:
+    trainer.loop.reset()
+    if training["settings"]["schedule"]["type"] == type(trainer.schedule).__name__:
         trainer.schedule.load_state(training["schedule"])
-    if "callbacks" not in changed:
-        for k, (callback, state) in enumerate(zip(trainer.callbacks, training["callbacks"], strict=True)):
-            own = {name.removeprefix(f"{k}/"): a for name, a in arrays["callbacks"].items() if name.startswith(f"{k}/")}
-            callback.load_state({**state, "arrays": own} if own else state)
+    for callback, k in _same_callbacks(trainer.callbacks, training["settings"]["callbacks"]):
+        state = training["callbacks"][k]
+        if "arrays" in state:
+            state["arrays"] = {name: arrays["callbacks"][f"{k}/{name}"] for name in state["arrays"]}
+        callback.load_state(state)
+    trainer.ended = training["ended"] and not changed
     trainer.first, trainer.epoch, trainer.epochs = training["first"], training["epoch"], training["epochs"]
     trainer.batch, trainer.running, trainer.best = training["batch"], training["running"], Best.of(training["best"])
     if trainer.batch and {"batch_size", "accumulate", "samples", "seed", "loss", "metrics"} & set(changed):
-        trainer.say(f"epoch {trainer.epoch + 1} begins anew, because its batches are not the same")
-        trainer.batch, trainer.running = 0, new_epoch()
+        begin_epoch_anew(trainer)
     if "metrics" in changed or "loss" in changed:
         trainer.best = Best()
-    trainer._log.rewrite(training["history"])
+    trainer.log.rewrite(training["history"])
+
+
+def _same_callbacks(callbacks, theirs):
+    """Return pairs (callback, number of the callback in a checkpoint whose state it takes): one with the same
+    arguments, otherwise one of the same class."""
+    pairs: list[tuple[Callback, int]] = []
+    left = dict(enumerate(theirs))
+    for same in (lambda a, b: a == b, lambda a, b: a["type"] == b["type"]):
+        for callback in callbacks:
+            mine = plain(callback.description())
+            found = [k for k, other in left.items() if same(other, mine)]
+            if found and not any(callback is paired for paired, _ in pairs):
+                pairs.append((callback, found[0]))
+                del left[found[0]]
+    return pairs

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data import Dataset, as_dataset
+from ..data import Batch, Dataset, as_dataset
 from ..layers import Layer, Poisson, Repeat
 from ..losses import Loss
 from ..validate import flag
@@ -60,7 +60,7 @@ def as_source(net: Layer, loss: Loss, data, name: str) -> Source:
         name: name of the data in messages.
 
     Raises:
-        TypeError: data is none of these.
+        TypeError: data is none of these, or its batches are no pairs.
         ValueError: the arrays do not pass the checks of `numsnn.data.Dataset`, the loss does not take such targets, or
             the samples have a time axis and the network takes none, or the reverse.
     """
@@ -69,10 +69,25 @@ def as_source(net: Layer, loss: Loss, data, name: str) -> Source:
     if isinstance(data, tuple) and data:
         _check_reading(net, data[0], name)
     data = as_dataset(data, name, timed=not net.takes_pictures)
+    if not len(data):
+        raise ValueError(f"{name}: holds no sample")
     _check_time(net, data, name)
-    kind = Kind(getattr(data, "target", "class"), bool(getattr(data, "per_step", False)))
+    kind = _kind_of(net, data)
     loss.need(name, *kind)
     return Source(data, kind, name)
+
+
+def _kind_of(net, data):
+    """Return the kind of the targets; a source that does not say it is asked for its first sample."""
+    if hasattr(data, "target"):
+        return Kind(data.target, bool(getattr(data, "per_step", False)))
+    batch = Batch.of(data.batch(np.arange(1)))
+    x, y = np.shape(batch.x), np.asarray(batch.y)
+    # One sample comes as y [1, ...], or per step as [T, 1, ...].
+    per_step = not net.takes_pictures and y.ndim > 1 and len(y) == x[0] > 1
+    if y.dtype.kind == "f":
+        return Kind("values", per_step)
+    return Kind("class" if y.ndim == 1 + per_step else "labels", per_step)
 
 
 def _check_time(net, data, name):
@@ -118,6 +133,8 @@ def samples_of(net: Layer, x, trained: Source | None):
     if callable(getattr(x, "batch", None)):
         _check_time(net, x, "x")
         return x
+    if isinstance(x, tuple):
+        raise TypeError(f"x must be samples without targets, or a Dataset; got a tuple of {len(x)}")
     x = np.asarray(x)
     _check_reading(net, x, "x")
     scale = 1.0

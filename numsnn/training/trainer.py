@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,17 @@ from . import run_state
 from .batch_step import BatchStep
 from .best import Best
 from .callbacks import Callback
-from .checks import checked_metrics, checked_truncate, part, writable_folder
+from .checks import (
+    checked_metrics,
+    checked_truncate,
+    function,
+    named_metrics,
+    need_no_validation,
+    part,
+    parts,
+    plain_metrics,
+    writable_folder,
+)
 from .evaluation import Evaluation, Tally
 from .examiner import Examiner
 from .history import History, MetricsLog
@@ -32,7 +41,6 @@ from .progress import bar_of, say, summary
 from .room import advice
 from .run_state import BEST, LAST, METRICS
 from .source import as_source
-from .widths import widths_of
 
 
 class Trainer(Examiner):
@@ -64,13 +72,15 @@ class Trainer(Examiner):
 
     Attributes:
         epoch, batch: number of epochs that are complete, and of batches of the current one.
+        updated: whether the last batch ended with an update of the parameters; see accumulate.
+        ended: whether a callback has ended the run.
         history: list of the metrics of all epochs.
         best: number ("epoch", 0 if there is none), first metric ("value") and "loss" of the best epoch so far.
         test: the `Evaluation` on the test data at the end of the last `fit`, or None.
 
     Raises:
-        ValueError: an argument is out of range.
-        TypeError: loss, optimizer, schedule, a metric or a callback is an object of another kind.
+        ValueError: an argument is out of range, or two metrics have the same name.
+        TypeError: loss, optimizer, schedule, a metric, a callback or a function is an object of another kind.
         DeviceError: the device is "cuda" but there is no CUDA device, or the software that it needs is not installed.
         OSError: the folder cannot be made or written to.
     """
@@ -98,26 +108,35 @@ class Trainer(Examiner):
         self.loss = part("Trainer", "loss", loss, Loss, RateCrossEntropy)
         self.schedule = part("Trainer", "schedule", schedule, Schedule, Cosine)
         self.seed = whole("Trainer: seed", seed, 0)
-        self.clip_norm = None if clip_norm is None else positive("Trainer: clip_norm", clip_norm)
         optimizer = part("Trainer", "optimizer", optimizer, Optimizer, lambda: Adam(2e-3))
-        self.loop = Loop(self.net, optimizer, self.seed, self.clip_norm)
+        self.loop = Loop(self.net, optimizer, self.seed)
+        self.clip_norm = clip_norm
         self.batch_size = whole("Trainer: batch_size", batch_size)
         self.accumulate = whole("Trainer: accumulate", accumulate)
         self.truncate = checked_truncate(self.net, truncate, self.accumulate)
         self.save_every = at_least("Trainer: save_every", save_every, 0)
-        self.on_batch, self.on_epoch = on_batch, on_epoch
-        self.callbacks = [part("Trainer", "a callback", callback, Callback) for callback in callbacks]
-        self.metrics: Any = None if metrics is None else tuple(part("Trainer", "a metric", m, Metric) for m in metrics)
-        self.out = None if out is None else writable_folder(Path(out))
+        self.on_batch, self.on_epoch = function("on_batch", on_batch), function("on_epoch", on_epoch)
+        self.callbacks = list(parts("callbacks", "a callback", callbacks, Callback))
+        self.metrics: Any = None if metrics is None else named_metrics(parts("metrics", "a metric", metrics, Metric))
+        self.out = None if out is None else writable_folder(out)
         self.epochs: Any = None
         self.first = self.epoch = self.batch = 0
+        self.updated = self.ended = False
         self.running = run_state.new_epoch()
         self.best = Best()
         self.source: Any = None
         self.test: Evaluation | None = None
-        self._log = MetricsLog(None if self.out is None else self.out / METRICS)
+        self.log = MetricsLog(None if self.out is None else self.out / METRICS)
         self._progress = False
-        self._step = BatchStep(self.loop, self.loss, self.truncate, self._place)
+
+    @property
+    def clip_norm(self) -> float | None:
+        """The largest global norm of the gradients."""
+        return self.loop.clip_norm
+
+    @clip_norm.setter
+    def clip_norm(self, limit: float | None) -> None:
+        self.loop.clip_norm = None if limit is None else positive("Trainer: clip_norm", limit)
 
     @property
     def optimizer(self) -> Optimizer:
@@ -127,12 +146,12 @@ class Trainer(Examiner):
     @property
     def history(self) -> History:
         """The metrics of all epochs so far, as plain data."""
-        return self._log.history
+        return self.log.history
 
     @property
     def finished(self) -> bool:
-        """Whether the run has reached its last epoch."""
-        return self.epochs is not None and self.epoch >= self.first + self.epochs
+        """Whether the run has reached its last epoch, or was ended before."""
+        return self.epochs is not None and (self.ended or self.epoch >= self.first + self.epochs)
 
     # --- training ---
 
@@ -161,7 +180,8 @@ class Trainer(Examiner):
                 metric (such as "valid_accuracy", between 0 and 1), "seconds", "learning_rate", "widths".
 
         Raises:
-            ValueError: the loss does not take the targets of the data, or the data do not fit the network.
+            ValueError: the loss or a metric does not take the targets of the data, the data do not fit the network, or
+                a callback or the schedule follows a metric of validation data that are not given.
             DivergenceError: a loss or gradient is not finite; the message names step, layer and last good checkpoint.
             DeviceMemoryError: the device has no memory for a training step; the message names a batch size that fits.
             KeyboardInterrupt: Ctrl-C; before that the batch is finished and last.h5 is written.
@@ -172,6 +192,12 @@ class Trainer(Examiner):
         valid = None if valid is None else as_source(self.net, self.loss, valid, "valid")
         test = None if test is None else as_source(self.net, self.loss, test, "test")
         self._progress = progress
+        metrics = checked_metrics(self.metrics, self.loss, train.kind)
+        for other in (valid, test):
+            if other is not None:
+                checked_metrics(metrics, self.loss, other.kind)
+        if valid is None:
+            need_no_validation((self.schedule, *self.callbacks), metrics)
         self.start(train, epochs, resume)
         for callback in self.callbacks:
             callback.on_start(self)
@@ -186,9 +212,9 @@ class Trainer(Examiner):
                 if full:  # outside the except block, where the error does not keep arrays in memory
                     hint = advice(self.net, self.loss, len(self.optimizer.slots), self.batch_size, train.data)
                     raise DeviceMemoryError(f"{full}. The batch has {self.batch_size} samples; {hint}")
-                if self._finish_epoch(valid, len(loader)):
-                    self.epochs = self.epoch - self.first
-                    break
+                self._finish_epoch(valid, len(loader))
+                if interrupt.requested and (test is not None or not self.finished):
+                    self._stop()
         if test is not None:
             self.test = self._told_once(test)
         return self.history
@@ -205,12 +231,15 @@ class Trainer(Examiner):
             CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
         epochs = whole("Trainer.fit: epochs", epochs)
+        before = self.source
         self.source = train = as_source(self.net, self.loss, train, "train")
         if not self.net.built:
             batch = Batch.of(train.data.batch(np.arange(min(self.batch_size, len(train.data)))))
-            self.net.build(batch.x.shape, self.seed)
+            self.net.build(np.shape(batch.x), self.seed)
         self.metrics = checked_metrics(self.metrics, self.loss, train.kind)
         run_state.begin(self, epochs, resume)
+        if self.batch and before is not None and len(before.data) != len(train.data):
+            run_state.begin_epoch_anew(self)
 
     def say(self, text: str) -> None:
         """Show a line of text beside the progress bars, if there are any."""
@@ -225,18 +254,19 @@ class Trainer(Examiner):
             batches = map(Batch.of, loader.epoch(self.epoch, start=self.batch))
             for x, batch in self.net.kernels.feed(((batch.x, batch) for batch in batches), self.net.dtype):
                 started = time.perf_counter()
-                updated = self._train(x, batch, len(loader))
+                self.updated = self._train(x, batch, len(loader))
                 self.batch += 1
                 self.running["seconds"] += time.perf_counter() - started
                 bar.update()
-                bar.set_postfix_str(summary(self.running, self.metrics), refresh=False)
+                if self._progress:
+                    bar.set_postfix_str(summary(self.running, self.metrics), refresh=False)
                 for callback in self.callbacks:
                     callback.on_batch(self)
                 if self.on_batch is not None:
                     self.on_batch(self)
-                if interrupt.requested and updated:
+                if interrupt.requested and self.updated:
                     self._stop()
-                if self.out is not None and updated and time.monotonic() - saved >= self.save_every:
+                if self.out is not None and self.updated and time.monotonic() - saved >= self.save_every:
                     self.save(self.out / LAST)
                     saved = time.monotonic()
 
@@ -246,12 +276,17 @@ class Trainer(Examiner):
         update = self.batch + 1 == batches or not (self.batch + 1) % self.accumulate
         seed = step_seed(self.seed, self.epoch, self.batch)
         there = Batch(x, batch.y, batch.lengths, batch.weights)
-        readout, loss = self._step.run(there, self.source.kind, seed, factor, update)
+        step, kind = BatchStep(self.loop, self.loss, self.truncate, self._place), self.source.kind
+        try:
+            readout, loss = step.run(there, kind, seed, factor, update)
+        except BaseException:
+            self.loop.reset()  # the batch may be trained on again
+            raise
         run = self.running
         tally = Tally(self.metrics, run["counts"])
-        kind = self.source.kind
-        tally.add(Readout(self.loss, readout, batch.y, kind.target, kind.per_step, batch.lengths))
-        run["counts"] = tally.plain()
+        y = batch.y[: len(readout)] if kind.per_step else batch.y
+        tally.add(Readout(self.loss, readout, y, kind.target, kind.per_step, batch.lengths))
+        run["counts"] = tally.counts
         run["loss"] += loss * readout.shape[1]
         run["samples"] += readout.shape[1]
         return update
@@ -263,7 +298,22 @@ class Trainer(Examiner):
         return f"epoch {self.epoch + 1}, batch {self.batch + 1} (step {self.optimizer.steps + 1})", good
 
     def _finish_epoch(self, valid, batches):
-        """Evaluate, report and save; return whether the run is to end."""
+        """Evaluate, report and save."""
+        place = self.epoch, self.batch, self.running
+        try:
+            metrics, ended, stopped = self._metrics_of_epoch(valid, batches)
+        except BaseException:
+            self.epoch, self.batch, self.running = place  # another call of fit ends the epoch
+            raise
+        self.log.append(plain_metrics(metrics))
+        self.ended = ended
+        if self.out is not None:
+            self.save(self.out / LAST)
+        self.ended |= stopped
+
+    def _metrics_of_epoch(self, valid, batches):
+        """Return the metrics of the epoch, whether a callback ends the run, and whether `on_epoch` does. The callbacks
+        are part of a checkpoint, so that a resumed run ends, too; the function is not."""
         run = self.running
         factor = self.schedule.factor(self.epoch - self.first + (batches - 1) / batches, self.epochs)
         metrics = {"epoch": self.epoch + 1, "train_loss": run["loss"] / run["samples"]}
@@ -275,43 +325,16 @@ class Trainer(Examiner):
         metrics |= {"seconds": run["seconds"], "learning_rate": self.optimizer.lr * factor, "widths": self.widths()}
         self.schedule.observe(metrics)
         ends = [callback.on_epoch(self, metrics) for callback in self.callbacks]
-        if self.on_epoch is not None:
-            ends.append(self.on_epoch(self, metrics))
-        self._log.append(metrics)
-        if self.out is not None:
-            self.save(self.out / LAST)
-        return any(truth(end) and end for end in ends)
+        end = None if self.on_epoch is None else self.on_epoch(self, metrics)
+        return metrics, any(map(_is_true, ends)), _is_true(end)
 
     def _validate(self, valid):
         """Evaluate the validation data, keep the network if it is the best one so far, and return the metrics."""
-        for callback in self.callbacks:
-            callback.before_evaluation(self)
-        result = self._measure(valid)
-        if self.best.observe(self.epoch, result, self.metrics, self.net) and self.out is not None:
-            self.save(self.out / BEST)
-        for callback in reversed(self.callbacks):
-            callback.after_evaluation(self)
+        with self._evaluated():
+            result = self._measure(valid)
+            if self.best.observe(self.epoch, result, self.metrics, self.net) and self.out is not None:
+                self.save(self.out / BEST)
         return {"valid_loss": result.loss, **{f"valid_{name}": value for name, value in result.metrics.items()}}
-
-    def _told_once(self, test):
-        """Return the evaluation of the test data by the network of the best epoch, or of the last one."""
-        state = self.net.state()
-        if self.best.epoch:
-            self.restore_best()
-        result = self._measure(test)
-        self.net.load_state(state)
-        return result
-
-    def restore_best(self) -> int:
-        """Give the network the parameters and statistics of the best epoch, and return the number of this epoch.
-
-        Raises:
-            RuntimeError: no epoch was chosen, because `fit` had no validation data.
-        """
-        if not self.best.epoch:
-            raise RuntimeError("Trainer.restore_best: no epoch was chosen; give fit validation data: valid=...")
-        self.best.give(self.net, None if self.out is None else self.out / BEST)
-        return self.best.epoch
 
     def _stop(self):
         """End the run after Ctrl-C: save, and say how to continue."""
@@ -320,10 +343,6 @@ class Trainer(Examiner):
             raise KeyboardInterrupt(f"stopped at {position}; not saved, because the Trainer has no folder (out=...)")
         self.save(self.out / LAST)
         raise KeyboardInterrupt(f"stopped at {position}; saved {self.out / LAST}, from which resume=True continues")
-
-    def widths(self) -> dict[str, float | list[float]]:
-        """Return the surrogate width of every neuron layer: a number, or a list if there is one width per channel."""
-        return widths_of(self.net)
 
     # --- keeping ---
 
@@ -347,6 +366,12 @@ class Trainer(Examiner):
 
         Raises:
             FileNotFoundError: the file does not exist.
+            FileExistsError: the folder of this trainer holds another run.
             CheckpointError: the file is damaged, lacks a training state, or is of another network, seed or settings.
         """
         run_state.restore(self, path, changes)
+
+
+def _is_true(end):
+    """Return whether what a callback returned ends a run; only True does."""
+    return truth(end) and bool(end)

@@ -84,7 +84,7 @@ def test_learning_curves_of_any_metrics():
     assert list(shown) == [
         "Loss: train 0.25 at the end",
         "MAE: train 0.5, valid 0.75 at the end",
-        "F1: train 0.4 at the end",
+        "F1: best train 0.4 in epoch 4",
     ]
     _, valid = shown["MAE: train 0.5, valid 0.75 at the end"].lines
     assert valid.get_label() == "valid" and np.allclose(valid.get_ydata(), [3, 1.5, 1, 0.75])

@@ -202,6 +202,15 @@ def test_the_best_and_the_last_of_an_accuracy(tmp_path):
         assert part in text
 
 
+def test_of_equal_epochs_the_one_with_the_lower_loss_is_best(tmp_path):
+    rows = [(1, 0.9, 0.5, 0.1), (2, 1.0, 0.4, 0.3), (3, 1.0, 0.2, 0.3), (4, 1.0, 0.3, 0.2)]
+    names = "epoch", "valid_accuracy", "valid_loss", "valid_r2"
+    history = [dict(zip(names, row, strict=True)) for row in rows]
+    text = Page(write_report(tmp_path / "a.html", history)).text
+    assert "best valid accuracy 100.00 % epoch 3" in text and "best valid r2 0.3 epoch 3" in text
+    assert "best valid loss" not in text
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

@@ -45,3 +45,12 @@ def assert_same_checkpoint():
         assert not different
 
     return check
+
+
+@pytest.fixture
+def assert_same_arrays():
+    def check(first, second):
+        assert first.keys() == second.keys() and first
+        assert not [name for name in first if not np.array_equal(first[name], second[name])]
+
+    return check

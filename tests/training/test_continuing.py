@@ -160,6 +160,75 @@ def test_without_validation_no_epoch_is_best(digits, small_trainer, tmp_path):
         trainer.restore_best()
 
 
+def test_an_epoch_without_a_number_is_not_best():
+    from numsnn.training import Evaluation
+    from numsnn.training.best import Best
+
+    net, best, metrics, nan = (
+        snn.Sequential(snn.Linear(2, 2)).build((1, 1, 2)),
+        Best(),
+        (snn.metrics.R2(),),
+        float("nan"),
+    )
+    epochs = ((nan, nan), (0.5, 1.0), (nan, nan), (0.5, nan), (0.4, 0.1), (0.5, 0.9))
+    found = [
+        best.observe(k, Evaluation(loss, {"r2": value}), metrics, net) for k, (value, loss) in enumerate(epochs, 1)
+    ]
+    assert found == [True, True, False, False, False, True]
+    best = Best()
+    assert [best.observe(k, Evaluation(loss), (), net) for k, loss in enumerate((nan, nan, 1.0, nan), 1)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_other_data_within_an_epoch_begin_it_anew(digits, small_trainer, capfd):
+    class Stop(Exception):
+        pass
+
+    def stop(trainer):
+        if trainer.batch == 4:
+            trainer.on_batch = None
+            raise Stop
+
+    trainer = small_trainer(on_batch=stop)
+    with pytest.raises(Stop):
+        trainer.fit(digits[0], epochs=1, progress=False)
+    trainer.fit(digits[1], epochs=1)
+    assert "epoch 1 begins anew, because its batches are not the same" in capfd.readouterr().out
+    assert trainer.optimizer.steps == 4 + 2
+
+
+def test_another_run_is_resumed_before_its_first_batch(digits, small_trainer, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(trainer):
+        raise Stop
+
+    trainer = small_trainer(tmp_path)
+    trainer.fit(digits[1], epochs=1, progress=False)
+    trainer.on_batch = stop
+    with pytest.raises(Stop):
+        trainer.fit(digits[1], epochs=2, progress=False)
+    history = small_trainer(tmp_path).fit(digits[1], epochs=2, resume=True, progress=False)
+    assert epochs_of(history) == [1, 2, 3]
+
+
+def test_settings_may_change_between_two_fits(digits, small_trainer):
+    trainer = small_trainer()
+    trainer.fit(digits[1], epochs=1, progress=False)
+    trainer.loss, trainer.clip_norm = snn.losses.TET(), 1.0
+    with pytest.raises(ValueError, match=r"Trainer: clip_norm must be positive; got -1"):
+        trainer.clip_norm = -1
+    other = small_trainer()
+    other.fit(digits[1], epochs=1, progress=False)
+    last = [each.fit(digits[1], epochs=1, progress=False)[-1]["train_loss"] for each in (trainer, other)]
+    assert trainer.loop.clip_norm == 1.0 and last[0] != last[1]
+
+
 def test_a_true_of_numpy_ends_the_run(digits, small_trainer):
     trainer = small_trainer(on_epoch=lambda trainer, metrics: np.bool_(metrics["epoch"] == 1))
     assert len(trainer.fit(*digits, epochs=np.int64(3), progress=False)) == 1

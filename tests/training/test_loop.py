@@ -179,3 +179,37 @@ def test_what_is_refused():
     ):
         loop.step()
     assert all(np.array_equal(value, loop.net.state()[name]) for name, value in before.items())
+
+
+def test_gradients_are_forgotten(tmp_path):
+    """By reset and by restore; and layers cannot be frozen between the passes of one update."""
+    loss, loop = snn.losses.TET(), snn.Loop(network())
+    loop.backward(loss(loop.forward(X), Y)[1])
+    loop.save(tmp_path / "loop.h5")
+    norm = loop.step()
+    for forget in (loop.reset, lambda: loop.restore(tmp_path / "loop.h5")):
+        loop.backward(1e3 * loss(loop.forward(X), Y)[1])
+        forget()
+        with pytest.raises(RuntimeError, match="call forward and backward first"):
+            loop.step()
+    loop.backward(loss(loop.forward(X), Y)[1])
+    assert loop.step() == norm
+    for _ in range(2):
+        loop.backward(loss(loop.forward(X), Y)[1])
+    loop.net["linear1"].freeze()
+    with pytest.raises(RuntimeError, match=r"^Loop: layers were frozen or unfrozen between the passes of one update"):
+        loop.step()
+    loop.reset()
+    loop.backward(loss(loop.forward(X), Y)[1])
+    loop.step()
+
+
+def test_factors_and_data_that_are_refused(tmp_path):
+    loop = snn.Loop(network())
+    loop.backward(np.ones_like(loop.forward(X)))
+    before = loop.net.state()
+    with pytest.raises(ValueError, match=r"^Loop\.step: factor must be a finite number; got nan$"):
+        loop.step(float("nan"))
+    assert all(np.array_equal(value, loop.net.state()[name]) for name, value in before.items())
+    with pytest.raises(TypeError, match=r"^Loop\.save: order must be plain data, which JSON can hold; got array"):
+        loop.save(tmp_path / "loop.h5", order=np.arange(3))

@@ -184,3 +184,29 @@ def test_output_without_time_is_refused(digits):
     trainer = snn.Trainer(snn.Sequential(snn.Repeat(2, snn.Conv2d(1, 10, 3)), snn.LIF()))
     with pytest.raises(snn.ShapeError, match=r"readout must be \[T, N, K\]"):
         trainer.fit(*digits, epochs=1, progress=False)
+
+
+def test_the_report_of_a_run(digits, small_trainer, tmp_path):
+    trainer = small_trainer()
+    trainer.fit(*digits, epochs=1, progress=False, test=digits[1])
+    page = trainer.report(tmp_path / "run.html", digits[1], title="Mine", samples=20)
+    text = page.read_text()
+    assert page == tmp_path / "run.html" and [path.name for path in tmp_path.iterdir()] == ["run.html"]
+    for part in ("<title>Mine", f"{100 * trainer.test.accuracy:.2f} %", "Confusion", "Diagnosis", "Conv2d(1, 8"):
+        assert part in text
+    (tmp_path / "folder").mkdir()
+    short = trainer.report(tmp_path / "folder").read_text()  # without data: the history alone
+    assert "Learning curves" in short and "No diagnosis was made." in short and "Confusion" not in short
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        trainer.report(tmp_path / "none" / "run.html")
+
+
+def test_the_history_is_a_table_in_a_notebook(digits, small_trainer):
+    trainer = small_trainer()
+    assert "<table>" in trainer.history._repr_html_()
+    trainer.fit(digits[0].select(range(64)), digits[1].select(range(20)), epochs=1, progress=False)
+    table = trainer.history._repr_html_()
+    assert "valid accuracy" in table and f"{trainer.history[0]['valid_loss']:.4g}" in table
+    shown = trainer.evaluate(digits[1].select(range(20)))
+    assert repr(shown).startswith("Evaluation(loss ") and "20 samples" in repr(shown)
+    assert f"{shown.accuracy:.4g}" in shown._repr_html_()

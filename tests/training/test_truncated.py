@@ -63,3 +63,32 @@ def test_errors():
         snn.Trainer(network(), truncate=0)
     with pytest.raises(ValueError, match="truncate needs inputs with a time axis"):
         snn.Trainer(snn.models.mlp(4), truncate=3)
+
+
+class Still(snn.schedules.Schedule):
+    """Chunks do not change the network."""
+
+    def factor(self, epoch, epochs):
+        return 0.0
+
+
+@pytest.mark.parametrize("kind", ["class", "steps", "values"])
+def test_short_sequences(kind):
+    """Batches whose sequences end before the others do, with the metrics and the loss of whole passes."""
+    rng = np.random.default_rng(0)
+    sequences = [rng.normal(size=(n, 4)).astype(np.float32) for n in (2, 3, 2, 7, 5, 1)]
+    y = {
+        "class": np.arange(6) % 2,
+        "steps": [np.arange(len(row)) % 2 for row in sequences],
+        "values": [row[:, :2] for row in sequences],
+    }[kind]
+    losses = {"class": snn.losses.TET(), "steps": snn.losses.StepCrossEntropy(), "values": snn.losses.MembraneMSE()}
+    data = snn.data.Dataset.padded(sequences, y)
+    rows = []
+    for truncate in (None, 3):
+        trainer = snn.Trainer(network(), losses[kind], schedule=Still(), truncate=truncate, batch_size=2)
+        (row,) = trainer.fit(data, epochs=1, progress=False)
+        rows.append({name: value for name, value in row.items() if name.startswith("train")})
+    assert rows[0].keys() == rows[1].keys() and len(rows[0]) > 1
+    for name, value in rows[0].items():
+        assert rows[1][name] == pytest.approx(value, rel=1e-5), name

@@ -5,19 +5,20 @@
     /callbacks/NAME          arrays of callbacks, such as averaged weights
     attributes               format, numsnn_version, description (JSON), input_shape, training (JSON), digest
 
-A file is written under a temporary name in the same folder, flushed to the disk and renamed. Its path therefore always
-holds a complete checkpoint, the old one or the new one. The digest covers every array and attribute, so that damage is
-detected.
+A file is made in memory, written under a temporary name in the same folder, flushed to the disk and renamed. Its path
+therefore always holds a complete checkpoint, the old one or the new one. The digest covers every array and attribute,
+so that damage is detected.
 """
 
 import hashlib
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import CheckpointError, DivergenceError, ShapeError
-from ..files import replacing
+from ..files import write_file
 from ..layers import Layer
 from ..version import __version__
 
@@ -57,11 +58,13 @@ def write(path, net: Layer, arrays: dict[str, dict] | None = None, training=None
         "input_shape": json.dumps(net.input_shape),
         "training": json.dumps(training),
     }
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    memory = io.BytesIO()  # HDF5 itself ends Python when the disk is full
+    with h5py.File(memory, "w") as file:
         for group, members in groups.items():
             for name, array in members.items():
                 file.create_dataset(f"{group}/{name}", data=array)
         file.attrs.update(header | {"digest": _digest(header, groups)})
+    write_file(path, memory.getbuffer())
 
 
 def read(path) -> tuple[Layer, dict[str, dict[str, np.ndarray]], dict | None]:

@@ -40,7 +40,10 @@ class MetricsLog:
         """Add an epoch."""
         self.history.append(metrics)
         if self.path is not None:
-            with open(self.path, "a") as file:
-                file.write(json.dumps(metrics) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                with open(self.path, "a") as file:
+                    file.write(json.dumps(metrics) + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise OSError(error.errno, f"{self.path} was not written: {error.strerror}") from error

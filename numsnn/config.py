@@ -238,6 +238,17 @@ def folder_option(name: str, folder: str, advice: str) -> dict[str, str]:
     return {}
 
 
+def need_store_alone(wanted: DataConfig) -> None:
+    """Refuse a key of [data] that the store in it takes the place of.
+
+    Raises:
+        ConfigError: the name of a dataset, or a folder, is given beside the store.
+    """
+    for key in REPLACED_BY_FILE:
+        if (got := getattr(wanted, key)) != getattr(DataConfig, key):
+            raise ConfigError(f"data.{key}: the store {wanted.file!r} takes its place; got {got!r}. Leave it out")
+
+
 def read(path) -> Config:
     """Return the configuration in a TOML file.
 

@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -203,7 +204,7 @@ def _load(options):
     if dataset.endswith(".toml"):
         config = configuration.read(dataset)
     elif dataset.endswith((".h5", ".hdf5")):
-        config.data.file = dataset
+        config.data = replace(config.data, name=configuration.DataConfig.name, dir="", file=dataset)
     else:
         choice("dataset", dataset, data.available(), other="a store (.h5) or a run's TOML file")
         config.data = configuration.DataConfig(name=dataset)

@@ -16,7 +16,7 @@ class DataConfig:
     Attributes:
         name: name of a built-in dataset.
         dir: folder with its raw files, if they are not part of the package.
-        file: a store made by a script of data_prep, instead of name and dir.
+        file: a store, such as a script of data_prep makes, instead of name and dir.
         steps, by, duration, pool: how events become frames, see `numsnn.data.Frames`. The duration 0 stands for none;
             with a duration, 0 steps stand for as many as the longest recording needs.
         start: time in microseconds at which the first frame of every recording of a store begins, if there is a
@@ -36,6 +36,10 @@ class DataConfig:
     pool: int = 1
     augment: str = ""
     valid_share: float = 0.1
+
+
+REPLACED_BY_FILE = ("name", "dir")
+"""Keys of [data] that a store (file) takes the place of."""
 
 
 @dataclass
@@ -160,12 +164,17 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def to_toml(self) -> str:
-        """Return the complete configuration as TOML text, from which `parse` makes an equal one."""
+        """Return the complete configuration as TOML text, from which `parse` makes an equal one.
+
+        With a store, the text leaves out the keys that a store takes the place of.
+        """
         lines = []
         for section in fields(self):
             lines.append(f"[{section.name}]")
             values = getattr(self, section.name)
-            lines += [f"{key.name} = {_toml(getattr(values, key.name))}" for key in fields(values)]
+            unused = REPLACED_BY_FILE if section.name == "data" and values.file else ()
+            keys = [key.name for key in fields(values) if key.name not in unused]
+            lines += [f"{key} = {_toml(getattr(values, key))}" for key in keys]
             lines.append("")
         return "\n".join(lines)
 
@@ -227,6 +236,17 @@ def folder_option(name: str, folder: str, advice: str) -> dict[str, str]:
     if folder:
         raise ConfigError(f"the dataset {name!r} takes no folder, because it is part of the package; got {folder!r}")
     return {}
+
+
+def need_store_alone(wanted: DataConfig) -> None:
+    """Refuse a key of [data] that the store in it takes the place of.
+
+    Raises:
+        ConfigError: the name of a dataset, or a folder, is given beside the store.
+    """
+    for key in REPLACED_BY_FILE:
+        if (got := getattr(wanted, key)) != getattr(DataConfig, key):
+            raise ConfigError(f"data.{key}: the store {wanted.file!r} takes its place; got {got!r}. Leave it out")
 
 
 def read(path) -> Config:

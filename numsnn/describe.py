@@ -59,7 +59,7 @@ class Described(metaclass=_Complete):
         """
         kind = type(self).__name__
         names = inspect.signature(type(self)).parameters
-        return {"type": kind, **{name: plain(f"{kind}: {name}", getattr(self, name)) for name in names}}
+        return {"type": kind, **{name: _plain(f"{kind}: {name}", getattr(self, name)) for name in names}}
 
     @staticmethod
     def from_description(data: dict[str, Any]) -> Any:
@@ -152,7 +152,7 @@ def _taken(cls, known):
     return f"a class named {cls.__name__!r} is already registered by {known.__module__}; choose another name"
 
 
-def plain(what: str, value) -> Any:
+def _plain(what: str, value) -> Any:
     """Return a value as data that JSON can hold: arrays and tuples as lists, described objects as their descriptions.
 
     Args:
@@ -167,9 +167,9 @@ def plain(what: str, value) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, tuple | list):
-        return [plain(what, item) for item in value]
+        return [_plain(what, item) for item in value]
     if isinstance(value, dict):
-        return {key: plain(what, item) for key, item in value.items()}
+        return {key: _plain(what, item) for key, item in value.items()}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import data, losses, optim, schedules
-from .config import Config, ModelConfig, TrainingConfig, folder_option
+from .config import Config, ModelConfig, TrainingConfig, folder_option, need_store_alone
 from .diagnostics import Diagnosis, diagnose, record_spikes, write_report
 from .errors import ConfigError
 from .files import write_file
@@ -160,6 +160,7 @@ def load_parts(config: Config) -> dict[str, Any]:
     binning: dict[str, Any] = {"steps": wanted.steps or None, "by": wanted.by, "pool": wanted.pool}
     binning["duration"] = wanted.duration or None
     if wanted.file:
+        need_store_alone(wanted)
         binning["start"] = None if wanted.start < 0 else wanted.start
         store = data.open(wanted.file)
         return {name: part.frames(**binning) if store.kind == "events" else part for name, part in store.parts.items()}

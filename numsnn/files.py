@@ -28,6 +28,13 @@ def replacing(path, folder=None):
 
 
 def write_file(path, content: bytes | memoryview | str) -> None:
-    """Write bytes, or text as UTF-8, to a file."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    """Write bytes, or text as UTF-8, to a file.
+
+    Raises:
+        OSError: the file cannot be written; the message names it.
+    """
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise OSError(error.errno, f"{path} was not written: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """A view of a dataset: counts and ranges as text, and a sample as a PNG or an animated GIF."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +30,14 @@ def find(name: str, part: str = "train", folder: str | None = None):
 
     Raises:
         ValueError: an unknown name or part.
-        ConfigError: the dataset needs a folder but none is given, or it takes no folder.
+        ConfigError: the dataset needs a folder but none is given, or it or the store takes no folder.
     """
     config = configuration.Config()
     if name.endswith(".toml"):
         config = configuration.read(name)
         name = config.data.file or config.data.name
     if name.endswith((".h5", ".hdf5")):
+        configuration.need_store_alone(replace(config.data, file=name, dir=folder or config.data.dir))
         parts = data.open(name).parts
     else:
         choice("dataset", name, data.available(), other="a store or TOML file")

@@ -127,6 +127,12 @@ def test_a_store_with_a_validation_part(tmp_path, capsys):
         assert shown.startswith(f"{part}, {samples} samples: loss ")
         assert part != "valid" or f"accuracy {best:.4f}" in shown
         assert part != "test" or shown.split(": ")[1].split(";")[0] in told
+    (out / "config.toml").write_text(f'[data]\nname = "mnist"\ndir = "raw"\n{SMALL}')  # the store takes their place
+    assert cli.main(["eval", str(out / "checkpoint.h5"), str(store)]) == 0
+    assert capsys.readouterr().out.startswith("test, 40 samples: loss ")
+    for command in (["eval", str(out / "checkpoint.h5"), str(store)], ["show", str(store)]):
+        assert cli.main([*command, "--data", "raw"]) == 2
+        assert f"data.dir: the store {str(store)!r} takes its place; got 'raw'" in capsys.readouterr().err
 
 
 def test_without_matplotlib_training_works_and_says_what_is_missing(few_digits, tmp_path, capsys, monkeypatch):

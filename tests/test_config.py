@@ -15,6 +15,12 @@ def test_complete_toml_reads_back_equal():
         assert config.parse(one.to_toml()) == one
 
 
+def test_the_text_of_a_store_names_no_dataset():
+    text = config.parse('[data]\nfile = "my.h5"\n').to_toml()
+    assert 'file = "my.h5"' in text and "name = " not in text and "dir = " not in text
+    assert config.parse(text).to_toml() == text
+
+
 def test_what_is_not_said_keeps_its_default():
     assert config.parse("[training]\nepochs = 3\n").model == config.ModelConfig()
     assert config.parse("") == config.Config()

@@ -115,6 +115,14 @@ def test_trains_from_a_store_of_events(part, tmp_path):
         assert outcome.test is None and test is None and (len(train), len(valid)) == (16, 8)
 
 
+@pytest.mark.parametrize(("key", "value"), [("name", "mnist"), ("dir", "raw")])
+def test_a_store_takes_the_place_of_name_and_folder(key, value, tmp_path):
+    file = store_of_digits(tmp_path / "digits.h5")
+    message = rf"^data\.{key}: the store '{file}' takes its place; got '{value}'\. Leave it out$"
+    with pytest.raises(snn.ConfigError, match=message):
+        experiment.load_parts(config.parse(f'[data]\nfile = "{file}"\n{key} = "{value}"'))
+
+
 def test_frames_on_one_clock_as_long_as_their_recordings(tmp_path):
     file = store_of_events(tmp_path / "events.h5")
     text = f'[data]\nfile = "{file}"\nsteps = 0\nduration = 40000\nstart = 0\nvalid_share = 0.0'

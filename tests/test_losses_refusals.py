@@ -33,6 +33,11 @@ RANGE = "labels must lie in 0..4 for a readout of 5; got"
         (LABELS == 1, f"{COUNT} bool of shape (3,)"),
         (["1", "4", "0"], f"{COUNT} <U1 of shape (3,)"),
         (LABELS[:2], f"{COUNT} int64 of shape (2,)"),
+        (
+            np.zeros(T, int),
+            f"{COUNT} int64 of shape (4,). There are as many as steps: the input of a network is [T, N, ...], for "
+            "example x.swapaxes(0, 1)",
+        ),
         (LABELS[:, None], f"{COUNT} int64 of shape (3, 1)"),
         (np.eye(3, K, dtype=int), f"{COUNT} int64 of shape (3, 5)"),
         (1, f"{COUNT} int64 of shape ()"),

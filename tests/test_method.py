@@ -148,6 +148,29 @@ def test_a_function_begins_with_what_it_computes(path):
     assert without - NO_EQUATION == set()
 
 
+def cited_within(path, function, beginnings):
+    """The ids of a function's lines: those of its comments, and those that the functions it calls begin with."""
+    with tokenize.open(path) as source:
+        comments = [t for t in tokenize.generate_tokens(source.readline) if t.type == tokenize.COMMENT]
+    inside = [t.string for t in comments if function.lineno <= t.start[0] <= function.end_lineno]
+    called = [getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(function)]
+    found = [match[1] for comment in inside if (match := COMMENT.match(comment))]
+    found += [beginnings[name] for name in called if name in beginnings and name != function.name]
+    return {one for ids in found for one in ids.split(", ")}
+
+
+def test_a_line_says_which_of_several_equations_it_computes():
+    """A function of the reference that begins with several ids, such as a backward pass, has each of them at a line."""
+    paths = sorted((KERNELS / "reference").glob("*.py"))
+    functions = [(path, function) for path in paths for function in public_functions(path)]
+    begins = [(path, function, BEGINNING.match(docstring(function))) for path, function in functions]
+    beginnings = {function.name: match[1] for _, function, match in begins if match}
+    several = [(path, f, set(m[1].split(", "))) for path, f, m in begins if m and ", " in m[1]]
+    assert len(several) > 20
+    missing = {f.name: ids - cited_within(path, f, beginnings) for path, f, ids in several}
+    assert {name: ids for name, ids in missing.items() if ids} == {}
+
+
 def test_citations_are_found_where_they_stand(tmp_path):
     source = tmp_path / "module.py"
     source.write_text(

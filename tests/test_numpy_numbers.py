@@ -120,12 +120,3 @@ def test_a_run_on_disk(tmp_path):
     for epoch in history:
         found = {key: epoch[key] for key in added}
         assert found == added and [type(v) for v in found.values()] == [type(v) for v in added.values()]
-
-
-def test_metrics_that_cannot_be_kept():
-    trainer = snn.Trainer(
-        snn.Sequential(snn.Linear(5, 3)), on_epoch=lambda trainer, metrics: metrics.update(mine={1, 2})
-    )
-    x, y = np.ones((6, 2, 5), np.float32), np.arange(6) % 3
-    with pytest.raises(TypeError, match=r"^the metrics of epoch 1: 'mine' must be a number, text, .*; got set$"):
-        trainer.fit((x, y), epochs=1, progress=False)

@@ -27,7 +27,7 @@ class Layer(Described, Network):
     - ``infer(shape)`` returns the output's shape for an input's shape, or raises a ShapeError with `self.refuse`;
     - ``create(shape, rng)`` makes the parameters with `self.add_parameter`, if the layer has any;
     - ``compute(x, mode)`` is the forward pass. If ``mode.store`` is true, it stores in ``self.kept`` what the backward
-      pass needs (a NamedTuple or another object), otherwise None;
+      pass needs, if anything (a NamedTuple or another object), otherwise None;
     - ``propagate(dy, need_dx)`` is the backward pass. It fills ``parameter.grad`` of every parameter and returns dx,
       which is ignored if need_dx is false.
 
@@ -176,6 +176,8 @@ class Layer(Described, Network):
             return plan_of(self).forward(x, mode)
         self.enter(x, mode)
         y = self.compute(x, self.own_mode(mode))
+        if self.foreign and mode.store and self.kept is None:
+            self.kept = ()  # a backward pass that needs nothing is possible, too
         self.output = y = borders.handed_on(self, y, mode.carried is not None) if self.foreign else y
         return y
 

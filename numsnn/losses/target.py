@@ -44,11 +44,13 @@ def array_of(what: str, name: str, value) -> np.ndarray:
 
 def classes_of(what: str, y, shape) -> np.ndarray:
     """Return labels as int64 ``[N]``; refuse labels that do not fit the readout's shape ``[T, N, K]``."""
-    _, samples, classes = shape
+    steps, samples, classes = shape
     y = array_of(what, "targets", y)
     if y.shape != (samples,) or y.dtype.kind not in "iu":
+        hint = ". There are as many as steps: the input of a network is [T, N, ...], for example x.swapaxes(0, 1)"
         raise ShapeError(
             f"{what}: labels must be {samples} whole numbers, one per sample; got {y.dtype} of shape {y.shape}"
+            + (hint if y.shape == (steps,) and steps != samples else "")
         )
     bad = np.flatnonzero((y < 0) | (y >= classes))
     if bad.size:

@@ -6,19 +6,20 @@
     attributes               format, numsnn_version, description (JSON), input_shape, training (JSON), digest, and
                              frozen (JSON), the names of frozen layers, if there are any
 
-A file is written under a temporary name in the same folder, flushed to the disk and renamed. Its path therefore always
-holds a complete checkpoint, the old one or the new one. The digest covers every array and attribute, so that damage is
-detected.
+A file is made in memory, written under a temporary name in the same folder, flushed to the disk and renamed. Its path
+therefore always holds a complete checkpoint, the old one or the new one. The digest covers every array and attribute,
+so that damage is detected.
 """
 
 import hashlib
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import CheckpointError, DivergenceError, ShapeError
-from ..files import replacing
+from ..files import write_file
 from ..layers import Layer
 from ..version import __version__
 
@@ -60,11 +61,13 @@ def write(path, net: Layer, arrays: dict[str, dict] | None = None, training=None
     }
     if frozen := net.frozen_layers():
         header["frozen"] = json.dumps(frozen)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    memory = io.BytesIO()  # HDF5 itself ends Python when the disk is full
+    with h5py.File(memory, "w") as file:
         for group, members in groups.items():
             for name, array in members.items():
                 file.create_dataset(f"{group}/{name}", data=array)
         file.attrs.update(header | {"digest": _digest(header, groups)})
+    write_file(path, memory.getbuffer())
 
 
 def read(path) -> tuple[Layer, dict[str, dict[str, np.ndarray]], dict | None]:

@@ -4,7 +4,6 @@ import json
 import os
 from pathlib import Path
 
-from ..describe import plain
 from ..files import write_file
 from ..tables import html_tables, records
 
@@ -38,15 +37,13 @@ class MetricsLog:
             write_file(self.path, "".join(json.dumps(metrics) + "\n" for metrics in history))
 
     def append(self, metrics: dict) -> None:
-        """Add an epoch. What callbacks have added becomes plain data.
-
-        Raises:
-            TypeError: a value is of a type that JSON cannot hold; the message names its key.
-        """
-        metrics = {key: plain(f"the metrics of epoch {metrics['epoch']}: {key!r}", v) for key, v in metrics.items()}
+        """Add an epoch."""
         self.history.append(metrics)
         if self.path is not None:
-            with open(self.path, "a") as file:
-                file.write(json.dumps(metrics) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                with open(self.path, "a") as file:
+                    file.write(json.dumps(metrics) + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise OSError(error.errno, f"{self.path} was not written: {error.strerror}") from error

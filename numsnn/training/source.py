@@ -14,6 +14,12 @@ from ..layers.inputs import by_name, first_timed, one_array
 from ..losses import Loss
 from ..validate import flag
 
+NO_TIME = (
+    "the samples have no time axis: begin the network with Repeat(steps) or Poisson(steps), or give sequences "
+    "[N, T, ...] with timed=True"
+)
+"""What is said of samples without a time axis for a network whose input needs one."""
+
 
 class Kind(NamedTuple):
     """What the targets of some data are.
@@ -68,6 +74,8 @@ def as_source(net: Layer, loss: Loss, data, name: str) -> Source:
         data = Inputs(net, data[0], data[1], name)
     elif pair and isinstance(data[0], Mapping):
         one_array(net, data[0])
+    elif isinstance(data, tuple) and data:
+        _check_reading(net, data[0], name)
     data = as_dataset(data, name, timed=not net.takes_pictures)
     if not len(data):
         raise ValueError(f"{name}: holds no sample")
@@ -151,10 +159,25 @@ def _check_form(net, data, name):
             f"{name}: the samples are sequences, but the network begins with {maker}, which makes the time axis: leave "
             "it out, or give the data without timed=True"
         )
-    raise ValueError(
-        f"{name}: the samples have no time axis: begin the network with Repeat(steps) or Poisson(steps), or give "
-        "sequences [N, T, ...] with timed=True"
-    )
+    raise ValueError(f"{name}: {NO_TIME}")
+
+
+def _check_reading(net, x, name):
+    """Refuse an array without a time axis that would be read as sequences, for a network whose input has time."""
+    shape: tuple[int, ...] = tuple(getattr(x, "shape", ()))
+    if net.takes_pictures or len(shape) < 2 or _takes(net, (shape[1], 1, *shape[2:])):
+        return
+    if _takes(net, (1, 1, *shape[1:])):
+        raise ValueError(f"{name}: {NO_TIME}; got x of shape {shape}")
+
+
+def _takes(net, shape):
+    """Return whether the network takes an input of this shape."""
+    try:
+        net.infer(shape)
+    except Exception:  # layers of one's own may raise exceptions of any type
+        return False
+    return True
 
 
 def samples_of(net: Layer, x, trained: Source | None):
@@ -175,6 +198,7 @@ def samples_of(net: Layer, x, trained: Source | None):
         raise TypeError(f"x must be samples without targets, or a Dataset; got a tuple of {len(x)}")
     one_array(net, x if isinstance(x, Mapping) else np.asarray(x))
     x = np.asarray(x)
+    _check_reading(net, x, "x")
     scale = 1.0
     if trained is not None and trained.whole_numbers and x.dtype.kind in "iu":
         scale = getattr(trained.data, "scale", 1.0)

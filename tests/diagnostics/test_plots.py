@@ -1,6 +1,7 @@
 """Plots: readable PNGs with something on them, also for one step, one epoch and numbers that are not finite."""
 
 import dataclasses
+import inspect
 import os
 import subprocess
 import sys
@@ -339,3 +340,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 )
 def test_percent(share, text):
     assert plots.percent(share) == text
+
+
+def test_plots_take_their_data_first():
+    """What is drawn comes first, and the path is called `path` and may be left out everywhere."""
+    functions = [one for one in vars(plots).values() if inspect.isfunction(one) and one.__module__ == plots.__name__]
+    drawing = {one.__name__: inspect.signature(one).parameters for one in functions if one.__name__[0] != "_"}
+    assert {"learning_curves", "potentials", "widths", "shift", "raster", "confusion", "recording"} <= set(drawing)
+    for arguments in drawing.values():
+        assert list(arguments).index("path") > 0 and arguments["path"].default is None

@@ -181,3 +181,25 @@ def test_the_package_s_own_layers_pay_nothing(monkeypatch):
     assert asked == [Hands, snn.Sequential, Hands], "of the package's own, the outermost network's gradient alone"
     assert {type(layer) for layer in net.walk() if not layer.foreign} == {snn.Linear, snn.LIF, snn.LI}
     assert type("DerivedNeuron", (snn.LIF,), {"__module__": "mine"}).foreign and not Layer.foreign
+
+
+def test_a_backward_pass_that_needs_nothing():
+    """A layer that keeps nothing for it can be trained, and still needs a stored forward pass."""
+
+    class Halves(snn.Layer):
+        carries = False
+
+        def compute(self, x, mode):
+            return x / 2
+
+        def propagate(self, dy, need_dx):
+            return dy / 2
+
+    net = snn.Sequential(snn.Linear(6, 5), Halves(), snn.Linear(5, 4))
+    net.build(SHAPE)
+    x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+    assert snn.check_gradients(net, x, np.array([0, 1, 2, 3])).ok
+    z = net.forward(x, TRAINING)
+    net.forward(x)
+    with pytest.raises(RuntimeError, match=r"backward: needs a forward pass with Mode\(store=True\) before it$"):
+        net.backward(np.ones_like(z))

@@ -1,5 +1,8 @@
 """Checkpoints: what is written comes back, and what is not a checkpoint is refused with one line."""
 
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -122,6 +125,36 @@ def test_nothing_is_lost_when_writing_fails(saved, monkeypatch):
     monkeypatch.setattr(checkpoint, "_digest", lambda header, groups: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         trainer.save(path)
+    assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+FULL_DISK = """if True:
+    import pathlib, resource, sys
+    import numsnn as snn
+    from numsnn.training import checkpoint
+
+    path = pathlib.Path(sys.argv[1])
+    net, size = snn.load(path), path.stat().st_size
+    for limit in range(0, size // 3, 1 + size // 75):  # without the two moments of the optimiser
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            checkpoint.write(path, net, training={"epoch": 1})
+        except OSError as error:
+            print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+"""Files cannot grow beyond a limit, which stands for the end of the disk at every place of the file."""
+
+
+def test_a_disk_that_becomes_full_leaves_the_old_file(saved):
+    """HDF5 itself ends Python with a segmentation fault there."""
+    pytest.importorskip("resource")
+    _, path = saved
+    before = path.read_bytes()
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) > 20 and all(f"{path} was not written: " in line for line in lines)
     assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == [path.name]
 
 

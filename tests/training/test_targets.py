@@ -189,6 +189,27 @@ def test_data_that_do_not_fit(layers, data, message):
         snn.Trainer(snn.Sequential(*layers)).fit(data, epochs=1, progress=False)
 
 
+PICTURES = np.zeros((4, 6, 5, 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("layers", "x"),
+    [
+        ([snn.Conv2d(2, 3, 3), snn.LIF(), snn.Flatten(), snn.Linear(36, 2)], PICTURES),
+        ([snn.Linear(2, 2)], VECTORS.x),
+    ],
+)
+def test_arrays_that_could_be_sequences(layers, x):
+    """The network takes such samples one step at a time only, so that they were meant to be repeated."""
+    trainer = snn.Trainer(snn.Sequential(*layers))
+    message = f"the samples have no time axis: .*; got x of shape {re.escape(str(x.shape))}$"
+    with pytest.raises(ValueError, match=f"^train: {message}"):
+        trainer.fit((x, np.zeros(4, int)), epochs=1, progress=False)
+    trainer.net.build((3, 4, *x.shape[1:]))
+    with pytest.raises(ValueError, match=f"^x: {message}"):
+        trainer.predict(x)
+
+
 def test_a_prediction_of_another_kind_is_refused():
     trainer = snn.Trainer(snn.Sequential(snn.Repeat(3), snn.Linear(2, 2)))
     with pytest.raises(ValueError, match=r"^Trainer\.predict: target must be one of 'class'; got 'values'"):

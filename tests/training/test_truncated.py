@@ -58,6 +58,21 @@ def test_updates_one_a_chunk():
     assert trainer.optimizer.steps == 4  # 24 steps in chunks of 7, 7, 7 and 3
 
 
+@pytest.mark.parametrize("neuron", [snn.RecurrentLIF, snn.RecurrentCubaLIF, snn.RecurrentALIF])
+@pytest.mark.parametrize("steps", [1, 7])
+def test_a_chunk_of_one_step(neuron, steps):
+    """No spikes come before a sequence of one step, and those of the chunk before it come before a last one of one."""
+    data = task(steps, samples=6)
+    losses = []
+    for device in ("reference", "cpu"):
+        net = snn.Sequential(snn.Linear(4, 12), neuron(v_threshold=0.3), snn.Linear(12, 2)).to(device, "float64")
+        trainer = snn.Trainer(net, device=device, truncate=3)
+        losses.append([epoch["train_loss"] for epoch in trainer.fit(data, epochs=3, progress=False)])
+        assert trainer.optimizer.steps == 3 * -(-steps // 3)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
+    assert losses[0][-1] < losses[0][0]
+
+
 def test_errors():
     with pytest.raises(ValueError, match="truncate must be a whole number of at least 1; got 0"):
         snn.Trainer(network(), truncate=0)

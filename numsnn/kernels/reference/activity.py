@@ -26,7 +26,7 @@ def rate_power(s, power, weight, value, pull):
     """A1, A3: each unit's rate (power is 1) or squared rate (power is 2)."""
     rows, units = s.shape
     rate = s.mean(0, dtype=np.float64)  # A1
-    value[...] = weight / units * rate**power
+    value[...] = weight / units * rate**power  # A3
     pull[...] = weight / (units * rows) * power * rate ** (power - 1)
 
 

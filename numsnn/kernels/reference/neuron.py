@@ -78,10 +78,10 @@ def fall(u, theta, v_reset, values):
     ("delayed"; values begins with beta), and 0 if v_reset is "none".
     """
     if v_reset == "none":
-        return u.dtype.type(0)
+        return u.dtype.type(0)  # N13
     if v_reset == "delayed":
-        return theta / values[0]
-    return theta if v_reset is None else u - u.dtype.type(v_reset)
+        return theta / values[0]  # N18
+    return theta if v_reset is None else u - u.dtype.type(v_reset)  # N3, N4
 
 
 def pull(direct, u, t):
@@ -91,8 +91,8 @@ def pull(direct, u, t):
     """
     if direct is None:
         return 0
-    p = direct.offset + direct.slope * u
-    return p if direct.ends is None else np.where(t < direct.ends[:, None], p, 0)
+    p = direct.offset + direct.slope * u  # D5, D6
+    return p if direct.ends is None else np.where(t < direct.ends[:, None], p, 0)  # V4
 
 
 def neuron_backward(

@@ -18,7 +18,7 @@ def moments(x, mean, var):
 
 def running_update(running, value, momentum):
     """B2, D8: running <- (1 - momentum) running + momentum value, in place. Both arrays are ``[C]``."""
-    running += running.dtype.type(momentum) * (value - running)
+    running += running.dtype.type(momentum) * (value - running)  # B2, D8
 
 
 def batchnorm_forward(x, affine, moments, y):

@@ -75,7 +75,8 @@ def functions(rule, real):
     """N16, N17: step and step_back of a rule for arrays ``[M, C]`` of the float type `real`."""
     if rule in TEXT:
         return TEXT[rule]
-    return tuple(_element_by_element(in_precision(function, real), real) for function in (rule.step, rule.step_back))
+    both = rule.step, rule.step_back  # N16, N17
+    return tuple(_element_by_element(in_precision(function, real), real) for function in both)
 
 
 def _element_by_element(function, real):

@@ -231,13 +231,13 @@ class Trainer(Examiner):
             CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
         whole("Trainer.fit: epochs", epochs)
-        self._progress = progress
         before = self.source
         self.source = train = as_source(self.net, self.loss, train, "train")
         if not self.net.built:
             batch = Batch.of(train.data.batch(np.arange(min(self.batch_size, len(train.data)))))
             self.net.build(np.shape(batch.x), self.seed)
         self.metrics = checked_metrics(self.metrics, self.loss, train.kind)
+        self._progress = progress
         run_state.begin(self, epochs, resume)
         if self.batch and before is not None and len(before.data) != len(train.data):
             run_state.begin_epoch_anew(self)

@@ -200,6 +200,9 @@ class WeightAverage(Callback, Portable):
         if trainer.updated:
             self.update(trainer.net)
 
+    def restart(self):
+        self.load_state({"updates": 0, "swapped": False})  # of the weights with which the run begins
+
     def before_evaluation(self, trainer):
         self.swap(trainer.net)
 

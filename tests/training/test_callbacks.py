@@ -269,3 +269,13 @@ def test_another_run_begins_with_another_average():
     trainer.epochs = 0
     losses = [each.fit(DATA, DATA, epochs=1, progress=False)[-1]["valid_loss"] for each in (trainer, fresh)]
     assert losses[0] == losses[1] and trainer.callbacks[0].updates == 6
+
+
+def test_parts_of_one_run_begin_the_next_run_anew():
+    """As in a cross-validation whose callbacks and schedule are made once."""
+    stopping, average = EarlyStopping(1, min_delta=1.0), WeightAverage(0.5)
+    plateau = snn.schedules.Plateau(0.5, 1, min_delta=1.0)
+    rows = [averaged(callbacks=[stopping, average], schedule=plateau).fit(DATA, DATA, 5, progress=False) for _ in "ab"]
+    assert [len(history) for history in rows] == [2, 2] and average.updates == 12
+    keys = ("train_loss", "valid_loss", "learning_rate")
+    assert [[row[key] for key in keys] for row in rows[0]] == [[row[key] for key in keys] for row in rows[1]]

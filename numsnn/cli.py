@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from . import recipes
-from .errors import DeviceError
+from .errors import CheckpointError, DeviceError
 from .kernels import DEVICES, for_device
 from .names import choice, look_up
 from .tables import escape_unknown_characters
@@ -59,6 +59,11 @@ def _parser():
     train.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/NAME)")
     train.add_argument(
         "--resume", action="store_true", help="continue the run in the folder; --epochs changes its length"
+    )
+    train.add_argument(
+        "--changes",
+        action="store_true",
+        help="with --resume: take the settings of NAME|CONFIG.toml and of the options where they differ from the run's",
     )
     train.add_argument("--threads", type=int, help="threads to use (default: every core)")
     train.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -128,7 +133,9 @@ def _train(options):
 
     out = Path(options.out) if options.out else _default_folder(Path(options.what).stem, options.resume)
     kept = out / "config.toml"
-    if options.resume and kept.exists():
+    if options.changes and not options.resume:
+        raise ValueError("--changes needs --resume: it says with which settings a run continues")
+    if options.resume and kept.exists() and not options.changes:
         config = configuration.read(kept)
     else:
         config = _recipe(options.what)
@@ -143,10 +150,13 @@ def _train(options):
         if value is not None:
             configuration.set_key(config, section, key, value)
     try:
-        resume = "changes" if options.resume and options.epochs is not None else options.resume
+        changes = options.changes or (options.resume and options.epochs is not None)
+        resume = "changes" if changes else options.resume
         outcome = run(config, out, resume, progress=not options.quiet)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"{interrupt}\ncontinue: numsnn train {options.what} --out {out} --resume") from None
+    except CheckpointError as error:
+        raise CheckpointError(str(error).replace('resume="changes"', "--changes")) from error
     except FileExistsError:
         raise FileExistsError(
             f"{out} already holds a run; continue it with --resume, or choose another --out"

@@ -285,7 +285,7 @@ def run(config: Config, out, resume: bool | str = False, progress: bool = True) 
     """
     experiment = prepare(config, out)
     folder, trainer, (train, valid, test) = Path(out), experiment.trainer, experiment.data
-    trainer.start(train, config.training.epochs, resume)
+    trainer.start(train, config.training.epochs, resume, progress)
     write_file(folder / "config.toml", config.to_toml())
     shown = next(part for part in (valid, test, train) if part is not None)
     batch = data.Batch.of(shown.batch(np.arange(min(DIAGNOSED_SAMPLES, len(shown)))))

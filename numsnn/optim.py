@@ -1,6 +1,7 @@
 """Optimisers, parameter groups and gradient clipping."""
 
 import math
+import weakref
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,7 +38,7 @@ class Optimizer(Described, Portable):
     """
 
     slots: tuple[str, ...] = ()
-    transient: ClassVar = {"_flat": nothing, "_memory": dict, "_settings": nothing}
+    transient: ClassVar = {"_flat": nothing, "_memory": dict, "_settings": nothing, "_updated": nothing}
 
     def __init__(self, lr: float, weight_decay: float = 0.0, groups: dict | None = None):
         kind = type(self).__name__
@@ -53,6 +54,7 @@ class Optimizer(Described, Portable):
         self._flat: Any = None
         self._memory: dict[str, Any] = {}
         self._settings: Any = None
+        self._updated: Any = None
 
     def __getstate__(self):
         return super().__getstate__() | {"_saved": self._saved | self._moments()}
@@ -90,6 +92,24 @@ class Optimizer(Described, Portable):
                     f"the name of a layer or parameter{nearest(group, known)}"
                 )
 
+    def check_network(self, parameters) -> None:
+        """Refuse another network than that of the updates so far, because the moments belong to its parameters.
+
+        Args:
+            parameters: pairs (name, `Parameter`) of the network.
+
+        Raises:
+            ValueError: the moments are those of other parameters.
+        """
+        if not self.slots or self._updated is None:
+            return
+        known = {id(parameter) for parameter in (reference() for reference in self._updated) if parameter is not None}
+        if known.isdisjoint(id(parameter) for _, parameter in parameters):
+            raise ValueError(
+                f"{type(self).__name__}: has made {self.steps} updates of another network, whose moments it has; give "
+                "every network an optimiser of its own"
+            )
+
     def step(self, kernels, parameters, factor: float = 1.0) -> None:
         """Update all parameters from their gradients, and limit bounded parameters to their bounds.
 
@@ -104,6 +124,7 @@ class Optimizer(Described, Portable):
         flat = FlatParameters.of(kernels, parameters)
         if flat is not self._flat:
             self._settle(flat)
+            self._updated = [weakref.ref(parameter) for _, parameter in parameters]
         self.update(kernels, flat, self._memory, self._settings_of(parameters), factor)
 
     def update(self, kernels, flat, memory, settings, factor):
@@ -150,7 +171,7 @@ class Optimizer(Described, Portable):
     def load_state(self, state) -> None:
         """Restore a state that `state` returned."""
         self.steps, self._saved = int(state["steps"]), dict(state["arrays"])
-        self._flat, self._memory = None, {}
+        self._flat, self._updated, self._memory = None, None, {}
 
 
 def _belongs(name, group):

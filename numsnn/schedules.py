@@ -25,7 +25,7 @@ class Schedule(Described):
         """Restore a state that `state` returned."""
 
     def restart(self) -> None:
-        """Forget what was learned from metrics: another run of the same trainer begins."""
+        """Forget what was learned from metrics, because another run begins."""
 
 
 def _warm(epoch, warmup):

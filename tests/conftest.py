@@ -3,7 +3,9 @@
 import ctypes
 import gc
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,10 @@ def _cuda_devices():
 if not _cuda_devices():
     os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # read when Numba is imported
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+
+# A job in the background of a script ignores Ctrl-C, and so do the processes that it starts. Tests send it.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "kernels")]

@@ -84,6 +84,21 @@ def test_resume_can_make_a_run_longer(run_folder, capsys):
     assert "the run has 3 epochs already; got epochs=1" in capsys.readouterr().err
 
 
+def test_resume_with_other_settings(few_digits, tmp_path, capsys):
+    file, out = tmp_path / "small.toml", tmp_path / "run"
+    file.write_text(SMALL)
+    arguments = ["train", str(file), "--out", str(out)]
+    assert cli.main([*arguments, "--quiet"]) == 0
+    capsys.readouterr()
+    assert cli.main([*arguments, "--resume", "--seed", "5", "--quiet"]) == 2
+    assert "it cannot continue with 5. --changes continues with another one" in capsys.readouterr().err
+    file.write_text(SMALL.replace("lr = 1e-2", "lr = 0.5"))
+    assert cli.main([*arguments, "--resume", "--changes"]) == 0
+    assert "optimizer changes from" in capsys.readouterr().out and "lr = 0.5" in (out / "config.toml").read_text()
+    assert cli.main([*arguments, "--changes", "--quiet"]) == 2
+    assert "--changes needs --resume" in capsys.readouterr().err
+
+
 def test_options_override_the_file(few_digits, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SMALL)

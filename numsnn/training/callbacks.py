@@ -28,8 +28,8 @@ class Callback(Described):
         """Act at the beginning of a run or of its continuation, after the network is built."""
 
     def restart(self) -> None:
-        """Act, before `on_start`, when another run of the same trainer begins after a complete one: forget what is
-        about the run before."""
+        """Act, before `on_start`, when a run begins: forget another run, of the same trainer or of one that had this
+        callback before. A run that is resumed does not call this method."""
 
     def on_batch(self, trainer: Trainer) -> None:
         """Act after every training step."""
@@ -199,6 +199,9 @@ class WeightAverage(Callback, Portable):
     def on_batch(self, trainer):
         if trainer.updated:
             self.update(trainer.net)
+
+    def restart(self):
+        self.load_state({"updates": 0, "swapped": False})  # of the weights with which the run begins
 
     def before_evaluation(self, trainer):
         self.swap(trainer.net)

@@ -198,6 +198,7 @@ class Loop(Portable):
         """Update the parameters by the gradients that `clip` left."""
         if not self._checked:
             self.optimizer.check_groups(name for name, _ in self.net.parameters())
+            self.optimizer.check_network(self.net.parameters())
             self._checked = True
         self.optimizer.step(self.net.kernels, self.net.trainable(), factor)
 

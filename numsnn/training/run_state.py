@@ -38,16 +38,22 @@ def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
             raise FileExistsError(f"{trainer.out} already holds a run; use resume=True or choose another folder")
     if trainer.epochs is None:
         trainer.epochs = epochs
+        _restart(trainer)
         _save(trainer)
         trainer.log.rewrite([])
     elif trainer.finished and not resume:
         trainer.first, trainer.epochs, trainer.batch, trainer.ended = trainer.epoch, epochs, 0, False
-        for part in (trainer.schedule, *trainer.callbacks):
-            part.restart()
+        _restart(trainer)
         trainer.say(f"the run goes on for {epochs} epochs after epoch {trainer.epoch}; the schedule begins anew")
         _save(trainer)
     elif trainer.epochs != epochs:
         _change_length(trainer, epochs, resume)
+
+
+def _restart(trainer):
+    """Let schedule and callbacks forget another run, of this trainer or of one that had them before."""
+    for part in (trainer.schedule, *trainer.callbacks):
+        part.restart()
 
 
 def _holds_run(folder):

@@ -193,14 +193,13 @@ class Trainer(Examiner):
         train = as_source(self.net, self.loss, train, "train")
         valid = None if valid is None else as_source(self.net, self.loss, valid, "valid")
         test = None if test is None else as_source(self.net, self.loss, test, "test")
-        self._progress = progress
         metrics = checked_metrics(self.metrics, self.loss, train.kind)
         for other in (valid, test):
             if other is not None:
                 checked_metrics(metrics, self.loss, other.kind)
         if valid is None:
             need_no_validation((self.schedule, *self.callbacks), metrics)
-        self.start(train, epochs, resume)
+        self.start(train, epochs, resume, progress)
         for callback in self.callbacks:
             callback.on_start(self)
         loader = Loader(train.data, self.batch_size, shuffle=True, seed=self.seed, workers=1)
@@ -221,11 +220,12 @@ class Trainer(Examiner):
             self.test = self._told_once(test)
         return self.history
 
-    def start(self, train, epochs: int, resume: bool | str = False) -> None:
+    def start(self, train, epochs: int, resume: bool | str = False, progress: bool = False) -> None:
         """Build the network and begin the run, or restore it from its folder. `fit` calls this method itself.
 
         Args:
             train, epochs, resume: as for `fit`.
+            progress: say what changes in a run that is resumed. Default False.
 
         Raises:
             ValueError: the loss does not take the targets of the data, or epochs is not that of an unfinished run.
@@ -239,6 +239,7 @@ class Trainer(Examiner):
             batch = Batch.of(train.data.batch(np.arange(min(self.batch_size, len(train.data)))))
             self.net.build(each(batch.x, np.shape), self.seed)
         self.metrics = checked_metrics(self.metrics, self.loss, train.kind)
+        self._progress = progress
         run_state.begin(self, epochs, resume)
         if self.batch and before is not None and len(before.data) != len(train.data):
             run_state.begin_epoch_anew(self)

@@ -262,3 +262,29 @@ def test_other_callbacks_keep_what_they_know(tmp_path, assert_same_arrays):
     assert again.callbacks[1].best is None  # another metric
     assert again.callbacks[2].updates == 12
     assert_same_arrays(again.callbacks[2].state()["arrays"], trainer.callbacks[0].state()["arrays"])
+
+
+def test_another_run_begins_with_another_average():
+    """From the weights that the network has then, such as those of the best epoch."""
+    trainer = averaged(decay=0.999)
+    trainer.fit(DATA, DATA, epochs=2, progress=False)
+    trainer.restore_best()
+    fresh = averaged(decay=0.999)
+    fresh.start(DATA, 1)
+    fresh.net.load_state(trainer.net.state())
+    for each in (trainer, fresh):
+        each.optimizer.load_state({"steps": 0, "arrays": {}})
+        each.seed, each.epoch, each.first, each.epochs = 5, 2, 2, None if each is trainer else 1
+    trainer.epochs = 0
+    losses = [each.fit(DATA, DATA, epochs=1, progress=False)[-1]["valid_loss"] for each in (trainer, fresh)]
+    assert losses[0] == losses[1] and trainer.callbacks[0].updates == 6
+
+
+def test_parts_of_one_run_begin_the_next_run_anew():
+    """As in a cross-validation whose callbacks and schedule are made once."""
+    stopping, average = EarlyStopping(1, min_delta=1.0), WeightAverage(0.5)
+    plateau = snn.schedules.Plateau(0.5, 1, min_delta=1.0)
+    rows = [averaged(callbacks=[stopping, average], schedule=plateau).fit(DATA, DATA, 5, progress=False) for _ in "ab"]
+    assert [len(history) for history in rows] == [2, 2] and average.updates == 12
+    keys = ("train_loss", "valid_loss", "learning_rate")
+    assert [[row[key] for key in keys] for row in rows[0]] == [[row[key] for key in keys] for row in rows[1]]

@@ -213,3 +213,30 @@ def test_factors_and_data_that_are_refused(tmp_path):
     assert all(np.array_equal(value, loop.net.state()[name]) for name, value in before.items())
     with pytest.raises(TypeError, match=r"^Loop\.save: order must be plain data, which JSON can hold; got array"):
         loop.save(tmp_path / "loop.h5", order=np.arange(3))
+
+
+def test_the_moments_of_another_network_are_refused():
+    """As in a cross-validation whose optimiser is made once."""
+    loss, optimizer = snn.losses.TET(), snn.optim.Adam(1e-2)
+
+    def step(net, optimizer):
+        loop = snn.Loop(net, optimizer)
+        loop.backward(loss(loop.forward(X), Y)[1])
+        loop.step()
+
+    net = network()
+    step(net, optimizer)
+    step(net, optimizer)  # another loop of the same network
+    net["linear1"].freeze()
+    step(net.to(dtype="float64").to(dtype="float32"), optimizer)
+    before = network().build(X.shape)
+    message = "Adam: has made 3 updates of another network, whose moments it has; give every network an optimiser of"
+    with pytest.raises(ValueError, match=f"^{message}"):
+        step(before, optimizer)
+    assert same(before, network().build(X.shape))
+    loaded = snn.optim.Adam(1e-2)
+    loaded.load_state(optimizer.state())
+    step(before, loaded)
+    for plain in (snn.optim.SGD(0.1, momentum=0.0),):
+        step(network(), plain)
+        step(network(), plain)

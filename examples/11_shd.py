@@ -15,7 +15,7 @@ The run is stored in --out. If it is stopped, the same command continues it. On 
 
     no --data: 800 + 200 made-up words stand in for SHD
     shd train: 800 recordings of 100x700, shd test: 200
-    best test accuracy 0.9950 after 15 epochs
+    test accuracy 0.9950 after 15 epochs
     silent hidden neurons: 0 of 128, rate 12.9 %
 """
 

@@ -48,10 +48,12 @@ from .layers import Divergence as Divergence
 from .layers import Dropout as Dropout
 from .layers import Flatten as Flatten
 from .layers import GlobalAvgPool2d as GlobalAvgPool2d
+from .layers import Graph as Graph
 from .layers import GroupNorm as GroupNorm
 from .layers import Layer as Layer
 from .layers import LayerNorm as LayerNorm
 from .layers import Linear as Linear
+from .layers import LoadReport as LoadReport
 from .layers import MaxPool1d as MaxPool1d
 from .layers import MaxPool2d as MaxPool2d
 from .layers import Mode as Mode
@@ -81,4 +83,5 @@ from .training import Evaluation as Evaluation
 from .training import Loop as Loop
 from .training import Trainer as Trainer
 from .training import load as load
+from .training import save as save
 from .version import __version__ as __version__

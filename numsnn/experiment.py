@@ -255,7 +255,12 @@ def prepare(config: Config, out=None) -> Experiment:
     if config.training.threads:
         set_num_threads(config.training.threads)
     parts = load_data(config)
-    train = parts.train
+    train, training = parts.train, config.training
+    if parts.valid is None and (training.early_stopping or training.schedule == "plateau"):
+        key = "early_stopping" if training.early_stopping else "schedule"
+        raise ConfigError(
+            f"training.{key} follows the validation loss, but the data have no part valid; set data.valid_share"
+        )
     if len(train.target_shape) > 1:
         raise ConfigError(f"the targets are arrays of shape {train.target_shape}; build their network in Python")
     net = build_network(config, train.sample_shape, train.n_outputs, train.timed)

@@ -57,7 +57,9 @@ class Readout:
 
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Return predictions and targets that count, ``[M, K]`` each, or ``[M]`` for classes."""
-        found, want = self.predictions[self.there], self.y.reshape(self.predictions.shape)[self.there]
+        found, want = self.predictions, self.y.reshape(self.predictions.shape)
+        if self.per_step:  # otherwise, all samples count
+            found, want = found[self.there], want[self.there]
         if self.target == "class":
             return found, want
         return found.reshape(len(found), -1), want.reshape(len(want), -1)

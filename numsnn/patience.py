@@ -40,6 +40,8 @@ class Patience:
         Raises:
             ValueError: there is no such metric, or it is no number; the message names those that there are.
         """
+        if not isinstance(metrics, dict):
+            raise TypeError(f"{self.owner}.observe: metrics must be a dictionary; got {metrics!r}")
         value = metrics.get(self.metric)
         if isinstance(value, bool) or not isinstance(value, Real):
             there = ", ".join(repr(key) for key, number in metrics.items() if isinstance(number, float | np.floating))
@@ -50,6 +52,8 @@ class Patience:
     def exhausted(self, value: float) -> bool:
         """Take the metric of one more epoch, and return whether it has not improved for too many epochs. NaN is no
         improvement."""
+        if not isinstance(value, Real):
+            raise TypeError(f"{self.owner}.observe: value must be a number; got {value!r}")
         gain = math.inf if self.best is None else (value - self.best) * (1 if self.higher else -1)
         if gain > self.min_delta and not math.isnan(value):
             self.best, self.waited = float(value), 0

@@ -77,6 +77,18 @@ class RealPotentials(NamedTuple):
     ends: Any
 
 
+class Acting(NamedTuple):
+    """The divergence objective of one pass.
+
+    Attributes:
+        shares: ``[C]``, the term of every channel, times the weight.
+        direct: the gradient by the potentials.
+    """
+
+    shares: Any
+    direct: Direct
+
+
 class ShiftTracker(Portable):
     """The state of PDA in one neuron layer, with its computations before and after the kernels of the neuron.
 
@@ -87,26 +99,18 @@ class ShiftTracker(Portable):
         batches: number of batches that were tracked, ``[1]``.
     """
 
-    transient: ClassVar = {"_direct": nothing, "_shares": nothing, "_aim": nothing}
+    transient: ClassVar = {"_aim": nothing}
 
     def __init__(self, settings: PDA, channels: int, kernels, dtype):
         self.settings, self.kernels, self.dtype = settings, kernels, dtype
         self.correction = kernels.zeros((0, channels), dtype)
         self.target = kernels.from_host(np.stack([np.zeros(channels), np.ones(channels)]), dtype)
         self.batches = np.zeros(1, np.int64)
-        self._direct: Direct | None = None
-        self._shares: Any = None
         self._aim: Any = None
 
     def move(self, kernels, dtype) -> None:
         """Compute on another device or in another dtype from now on; the layer moves the tracked arrays."""
         self.kernels, self.dtype, self._aim = kernels, dtype, None
-
-    @property
-    def penalty(self) -> float:
-        """The divergence objective of the last forward pass, times its weight. On a CUDA device, reading it waits for
-        the device."""
-        return 0.0 if self._shares is None else float(self.kernels.to_host(self._shares).sum(dtype=np.float64))
 
     def correction_for(self, steps: int, first: int = 0):
         """Return d ``[steps, C]`` from step `first` on. Steps beyond the tracked ones use the last tracked value."""
@@ -126,8 +130,11 @@ class ShiftTracker(Portable):
         settings = self.settings
         return bool((mode.track and settings.correct) or ((mode.track or mode.store) and settings.divergence))
 
-    def observe(self, current, potentials: Moments | RealPotentials | None, rows, mode, first: int = 0) -> None:
-        """Update the tracked values and prepare the objective, after a forward pass that is tracked or stored.
+    def observe(
+        self, current, potentials: Moments | RealPotentials | None, rows, mode, first: int = 0
+    ) -> Acting | None:
+        """Update the tracked values after a forward pass that is tracked or stored, and return the objective of the
+        pass; None if PDA has no objective.
 
         Args:
             current: mean and variance of the input current, each ``[C]``; None if the pass is not tracked.
@@ -137,11 +144,10 @@ class ShiftTracker(Portable):
             mode: mode of the pass; ``mode.track`` updates correction and target.
             first: number of the first step of the pass, if it continues an earlier one. Default 0.
         """
-        self._shares = self._direct = None
         if mode.track:
             self._track(current, None if potentials is None else potentials.mean, first)
         if potentials is None or not self.settings.divergence:
-            return
+            return None
         steps, channels = potentials.mean.shape
         total_mean, total_var, value, offset, slope = (self.kernels.empty((channels,), self.dtype) for _ in range(5))
         if isinstance(potentials, RealPotentials):
@@ -152,7 +158,7 @@ class ShiftTracker(Portable):
         direct = Direct(offset, slope, ends)
         objective = Objective(self.settings.divergence, self.settings.eps, count)
         self.kernels.divergence(total, Moments(self.target[0], self.target[1]), objective, value, direct)
-        self._shares, self._direct = value, direct
+        return Acting(value, direct)
 
     def _track(self, current, mean, first):
         settings, kernels = self.settings, self.kernels
@@ -171,8 +177,3 @@ class ShiftTracker(Portable):
             kernels.copy(before, correction)
             kernels.shift_update(correction[first:end], mean, current[0], settings.momentum)
             self.correction = correction
-
-    @property
-    def direct_gradient(self) -> Direct | None:
-        """The gradient of the objective in the last pass; None if the pass had no objective."""
-        return self._direct

@@ -178,3 +178,14 @@ def test_the_share_for_validation():
 def test_digits_dvs_with_options():
     train, *_ = experiment.load_data(small('[data]\nname = "digits-dvs"\nsteps = 4\nduration = 50000\npool = 2'))
     assert train.sample_shape == (4, 10, 10, 2) and train.binner.duration == 50_000
+
+
+@pytest.mark.parametrize(
+    ("key", "line"), [("early_stopping", "early_stopping = 2"), ("schedule", 'schedule = "plateau"')]
+)
+def test_what_follows_the_validation_loss_needs_a_part_for_it(key, line, tmp_path):
+    settings = config.parse(f"[data]\nvalid_share = 0.0\n[training]\n{line}")
+    message = f"^training.{key} follows the validation loss, but the data have no part valid; set data.valid_share$"
+    with pytest.raises(snn.ConfigError, match=message):
+        experiment.run(settings, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()

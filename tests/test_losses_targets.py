@@ -266,6 +266,31 @@ SHAPE = f"(4, 3, 5), or {(N, K)}"
             "TET: mask must have a step for every sample; sample 1 has none",
         ),
         (
+            lambda: TET()(readout(), LABELS, lengths=[4, 1, 4], mask=np.arange(T)[:, None] >= [0, 1, 2]),
+            snn.ShapeError,
+            "TET: mask must have a step within its length for every sample; sample 1 has none",
+        ),
+        (
+            lambda: TET()(readout()[:, :0], LABELS[:0], lengths=LABELS[:0]),
+            snn.ShapeError,
+            "TET: the readout must hold at least one step, sample and output; got shape (4, 0, 5)",
+        ),
+        (
+            lambda: TET()(readout(), LABELS, lengths=[[1], [2, 3]]),
+            snn.ShapeError,
+            "TET: lengths must be an array; got nested lists of unequal lengths",
+        ),
+        (
+            lambda: MembraneMSE()(readout(), [[1.0], [2.0, 3.0]]),
+            snn.ShapeError,
+            "MembraneMSE: targets must be an array; got nested lists of unequal lengths",
+        ),
+        (
+            lambda: snn.losses.LossSum(TET(), weights=3),
+            ValueError,
+            "LossSum: weights must be a list of numbers; got 3",
+        ),
+        (
             lambda: TET()(readout(), LABELS, weights=[1, 2]),
             snn.ShapeError,
             "TET: weights must be 3 numbers, one per sample; got int64 of shape (2,)",

@@ -4,6 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 from ..layers import Layer
+from ..layers.inputs import shape_of
 from ..losses import Loss, RateCrossEntropy
 
 
@@ -48,5 +49,5 @@ def built_copy(who: str, net: Layer, x) -> tuple[Layer, Any]:
     need_network(who, net)
     x = net.admit(x)
     if not net.built:
-        net.build(x.shape)
-    return deepcopy(net).build(x.shape), x
+        net.build(shape_of(x))
+    return deepcopy(net).build(shape_of(x)), x

@@ -94,9 +94,9 @@ class ParameterRow:
     Attributes:
         name, shape: full name and shape.
         norm: Euclidean norm of the value.
-        gradient: norm of the gradient; None without labels.
+        gradient: norm of the gradient; None without labels, and for frozen layers.
         nonfinite: share of the values that are not finite.
-        gradient_nonfinite: share of the gradients that are not finite; None without labels.
+        gradient_nonfinite: share of the gradients that are not finite; None where gradient is None.
     """
 
     name: str
@@ -208,7 +208,8 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
             mean_loss = _number(copy.kernels.to_host(losses).mean(dtype=np.float64) + copy.total_penalty())
             copy.backward(gradient)
         measured = [_measure(name, layer) for name, layer in neurons]
-        parameters = tuple(_parameter_row(name, p, copy.kernels, y is not None) for name, p in copy.parameters())
+        learned = dict(copy.trainable() if y is not None else ())
+        parameters = tuple(_parameter_row(name, p, copy.kernels, name in learned) for name, p in copy.parameters())
         corrected = {name: layer for name, layer in neurons if _corrects(layer) and layer.tracker.batches[0]}
         for layer in corrected.values():
             layer.tracker.correction = layer.tracker.correction[:0]
@@ -305,15 +306,15 @@ def _products(net):
             yield ProductRow(name, layer.density, *map(layer.routes.get, ("forward", "weight", "input")))
 
 
-def _parameter_row(name, parameter, kernels, labelled):
+def _parameter_row(name, parameter, kernels, learned):
     value, grad = kernels.to_host(parameter.value), kernels.to_host(parameter.grad)
     return ParameterRow(
         name,
         value.shape,
         _norm(value),
-        _norm(grad) if labelled else None,
+        _norm(grad) if learned else None,
         _nonfinite(value),
-        _nonfinite(grad) if labelled else None,
+        _nonfinite(grad) if learned else None,
     )
 
 

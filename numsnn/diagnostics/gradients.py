@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..layers import Layer, Mode
+from ..layers.inputs import each
 from ..losses import Loss
 from ..tables import Table, html_tables, text_tables
 from ..validate import positive, whole
@@ -40,7 +41,7 @@ class GradientRow:
     """One checked array.
 
     Attributes:
-        name: full name of the parameter, or "input".
+        name: full name of the parameter, "input", or "input NAME" for one of several inputs.
         shape: shape of the array.
         checked: number of entries that were compared one by one.
         worst: largest relative difference among these; NaN if no entry could be compared.
@@ -137,7 +138,8 @@ def check_gradients(
     A float64 copy of the network runs in relaxed mode with batch statistics, a fixed dropout mask and constant PDA
     corrections; the network itself does not change. Convolutions and matrix products take the routes that `set_route`
     has requested, if the device supports them. Layers with ``detach_reset`` are checked with the reset attached,
-    because the gradient with a detached reset is not the gradient of any function.
+    because the gradient with a detached reset is not the gradient of any function. Frozen layers compute as they do in
+    training, and have no gradients to check.
 
     Args:
         net: any network.
@@ -181,7 +183,7 @@ class _Checker:
         if device == "cuda":
             raise ValueError(f"check_gradients: device must be 'cpu' or 'reference'; got {device!r}")
         copy, x = built_copy("check_gradients", net, x)
-        self.x = net.kernels.to_host(x).astype(np.float64)
+        self.x = each(x, lambda part: net.kernels.to_host(part).astype(np.float64))
         self.net = copy.to(device, "float64")
 
     def evaluate(self):
@@ -196,8 +198,12 @@ class _Checker:
         value, dz, self.base_pieces = self.evaluate()
         self.rounding = 8 * np.finfo(np.float64).eps * max(1.0, abs(value))
         dx = self.net.backward(dz)
-        parameters = self.net.parameters()
-        targets = [(name, p.value, p.grad.copy()) for name, p in parameters] + [("input", self.x, dx.copy())]
+        parameters = self.net.trainable()
+        targets = [(name, p.value, p.grad.copy()) for name, p in parameters]
+        if self.net.input_names:
+            targets += [(f"input {name}", x, dx[name].copy()) for name, x in self.x.items()]
+        else:
+            targets.append(("input", self.x, dx.copy()))
         rows = tuple(self.check(name, array, grad, entries) for name, array, grad in targets)
         return GradientReport(rows, self.tolerance, value)
 

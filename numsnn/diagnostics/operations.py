@@ -20,6 +20,7 @@ from ..layers import (
     Neuron,
     Poisson,
 )
+from ..layers.inputs import each
 from ..layers.route import Routed
 from ..tables import Table, html_tables, text_tables
 from .copies import built_copy
@@ -135,7 +136,7 @@ def count_operations(net: Layer, x) -> OperationCount:
     samples = copy.output_shape[1]
     rows: list[OperationRow] = []
     parts: dict[Layer, int | None] = {}
-    _trace(copy, None if _spikes(copy.kernels.to_host(x), None) is None else 1, parts)
+    _trace(copy, each(x, lambda part: None if _spikes(copy.kernels.to_host(part), None) is None else 1), parts)
     for name, layer in copy.named():
         if isinstance(layer, Routed):
             rows.append(_weighted(name, layer, samples, parts.get(layer)))
@@ -150,7 +151,7 @@ def _trace(layer, parts, found):
 
     Args:
         layer: the layer or container.
-        parts: the same for the numbers that enter, if these are spikes.
+        parts: the same for the numbers that enter, if these are spikes; a dict by name for several inputs.
         found: dictionary to which what enters every layer is added.
     """
     found[layer] = parts
@@ -158,9 +159,14 @@ def _trace(layer, parts, found):
         for part in layer.parts():
             parts = _trace(part, parts, found)
         return parts
+    if layer.joins == "graph":
+        known = dict(parts) if layer.input_names else {layer.inputs[0]: parts}
+        for node in layer.order:
+            given = [known[source] for source in node.sources]
+            known[node.name] = _joined(given) if node.joins else _trace(layer.uses[node.name], given[0], found)
+        return known[layer.order[-1].name]
     if layer.joins is not None:
-        joined = {parts if part is None else _trace(part, parts, found) for part in layer.parts()}
-        return joined.pop() if len(joined) == 1 else None
+        return _joined([parts if part is None else _trace(part, parts, found) for part in layer.parts()])
     if layer.container or layer.foreign:
         return 1 if layer.fires else None
     if layer.fires or isinstance(layer, Poisson):
@@ -171,6 +177,11 @@ def _trace(layer, parts, found):
         return None if parts is None else parts * prod(layer.input_shape[2:4])
     same = layer.passes in ("same", "reshape") or isinstance(layer, Delay | MaxPool1d | MaxPool2d)
     return parts if same else None
+
+
+def _joined(parts):
+    """Return what the parts have in common, or None."""
+    return parts[0] if len(set(parts)) == 1 else None
 
 
 def _spikes(x, parts):

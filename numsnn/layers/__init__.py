@@ -1,12 +1,14 @@
 """Layers. A layer owns its parameters and buffers and calls kernels, which do all the numerical work."""
 
 from .base import Layer
-from .container import Concat, Repeat, Residual, Sequential
+from .branches import Concat, Residual
+from .container import Repeat, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose2d
 from .custom_neuron import CustomNeuron, Value
 from .delay import Delay
 from .dense import Linear
 from .encode import Poisson
+from .graph import Graph
 from .mode import INFERENCE, TRAINING, Mode
 from .neuron import Neuron
 from .neuron_run import Trace
@@ -20,6 +22,7 @@ from .regularizer import Divergence, RateBand, SpikePenalty
 from .relu import ReLU
 from .route import Routed, set_precision, set_route
 from .shape import Dropout, Flatten
+from .state import LoadReport
 
 __all__ = [
     "ALIF",
@@ -45,10 +48,12 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
+    "Graph",
     "GroupNorm",
     "Layer",
     "LayerNorm",
     "Linear",
+    "LoadReport",
     "MaxPool1d",
     "MaxPool2d",
     "Mode",

@@ -8,6 +8,7 @@ import numpy as np
 from ..describe import Described
 from ..portable import nothing
 from . import borders, carry, moving, shapes
+from .inputs import shape_of
 from .mode import INFERENCE, Mode
 from .network import Network
 from .parameter import Parameter
@@ -56,10 +57,12 @@ class Layer(Described, Network):
     transient: ClassVar = {
         "_buffers": dict,
         "_fixed": dict,
+        "further_uses": list,
         **dict.fromkeys(("_kernels", "kept", "output", "input_gradient", "needed", "plan", "own_plan"), nothing),
     }
     dtype = np.dtype(np.float32)
     device = "cpu"
+    origin: Any = None
     _frozen = False
     growing_statistics: tuple[str, ...] = ()
     carries: bool | None = None
@@ -91,6 +94,7 @@ class Layer(Described, Network):
         self.input_shape = self.output_shape = None
         self.kept = self.output = self.input_gradient = self.needed = None
         self.plan = self.own_plan = self._kernels = None
+        self.further_uses: list[Layer] = []
         self._parameters: list[Parameter] = []
         self._buffers: dict = {}
         self._fixed: dict = {}
@@ -159,11 +163,12 @@ class Layer(Described, Network):
 
     def enter(self, x, mode: Mode):
         """Prepare a pass: build the layer for x or take x's shape, and discard what the last pass stored."""
+        shape = shape_of(x)
         if not self.built:
-            self.construct(x.shape, np.random.default_rng(0))
-        if x.shape != self.input_shape:
-            self.output_shape = self.infer(x.shape)
-            self.input_shape = x.shape
+            self.construct(shape, np.random.default_rng(0))
+        if shape != self.input_shape:
+            self.output_shape = self.infer(shape)
+            self.input_shape = shape
         self.kept = self.input_gradient = None
 
     def forward(self, x, mode: Mode = INFERENCE):
@@ -177,7 +182,8 @@ class Layer(Described, Network):
         return y
 
     def backward(self, dy, need_dx: bool = True):
-        """Return dL/dx for dL/dy of the last stored forward pass, and set the gradients of all parameters.
+        """Return dL/dx for dL/dy of the last stored forward pass, and set the gradients of all parameters that are not
+        frozen. For a network with several inputs, dL/dx is a dict of arrays by the names of the inputs.
 
         The network owns the returned array, and its next pass overwrites it. dy is not changed, unless it is such an
         array itself: within a network, the memory of a gradient is reused after its last use.

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import DeviceError, ShapeError
 from ..portable import on_device
+from .inputs import by_name, one_array
 from .names import title
 
 SPIKES = np.dtype(np.uint8)
@@ -18,34 +19,50 @@ def admit(net, x):
     """Check an input from outside and copy it to the network's device.
 
     Raises:
-        ShapeError: x is not a NumPy array, is empty, or is neither uint8 nor of the network's dtype.
+        ShapeError: x is not a NumPy array, is empty, or is neither uint8 nor of the network's dtype; or an input of
+            several is missing or unknown.
         ValueError: x holds NaN or inf.
     """
+    if net.input_names:
+        return {name: _admitted(net, part, f" {name!r}") for name, part in by_name(net, x).items()}
+    one_array(net, x)
+    return _admitted(net, x)
+
+
+def _admitted(net, x, which=""):
+    """Check one array and copy it to the network's device; which names it in messages."""
     name = title(net)
     if not isinstance(x, np.ndarray):
-        raise ShapeError(f"{name}: the input must be a NumPy array; got {type(x).__name__}")
+        raise ShapeError(f"{name}: the input{which} must be a NumPy array; got {type(x).__name__}")
     if x.dtype != np.uint8 and x.dtype != net.dtype:
         raise ShapeError(
-            f"{name}: the input must be {net.dtype} or uint8; got {x.dtype}. Convert it: x.astype({str(net.dtype)!r})"
+            f"{name}: the input{which} must be {net.dtype} or uint8; got {x.dtype}. Convert it: "
+            f"x.astype({str(net.dtype)!r})"
         )
     if 0 in x.shape:
-        raise ShapeError(f"{name}: the input is empty: shape {x.shape}")
+        raise ShapeError(f"{name}: the input{which} is empty: shape {x.shape}")
     if x.dtype != np.uint8 and not np.isfinite(x).all():
         bad = tuple(int(k) for k in np.argwhere(~np.isfinite(x))[0])
-        raise ValueError(f"{name}: the input holds {x[bad]} at index {bad}; every number must be finite")
+        raise ValueError(f"{name}: the input{which} holds {x[bad]} at index {bad}; every number must be finite")
     return net.kernels.from_host(x, x.dtype)
 
 
 def arriving(net, x):
     """Convert the input of a pass: bool becomes uint8, and other real numbers take the network's dtype."""
+    if net.input_names:
+        return {name: _arriving(net, part, f" {name!r}") for name, part in by_name(net, x).items()}
+    return _arriving(net, x)
+
+
+def _arriving(net, x, which=""):
     if _fits(net, x, spikes=True):
         return x
     if on_device(x) != (net.device == "cuda"):
         raise DeviceError(
-            f"{net.path}: the layer is on {net.device!r}, but its input is not. Call the network itself with a NumPy "
-            "array, or copy the input there: net.kernels.from_host(x, net.dtype)"
+            f"{net.path}: the layer is on {net.device!r}, but its input{which} is not. Call the network itself with a "
+            "NumPy array, or copy the input there: net.kernels.from_host(x, net.dtype)"
         )
-    return _converted(net, x, "the input", spikes=True)
+    return _converted(net, x, f"the input{which}", spikes=True)
 
 
 def handed_on(layer, y, carried: bool):

@@ -5,6 +5,7 @@ import numpy as np
 from ..kernels import for_device
 from .names import title
 from .plan import plan_of
+from .sharing import hand_out, owners, uses
 
 
 def to(net, device: str | None = None, dtype=None) -> None:
@@ -14,13 +15,16 @@ def to(net, device: str | None = None, dtype=None) -> None:
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"{title(net)}.to: dtype must be float32 or float64; got {dtype}")
     kernels = for_device(device)
-    for layer in net.tree():
+    for _, layer in owners(plan_of(net).named):
         layer.move(kernels, dtype)
-        layer.device, layer.dtype, layer._kernels = device, dtype, kernels
-        layer._buffers, layer._fixed = {}, {}
-        layer.kept = layer.output = layer.input_gradient = None
-        if layer.plan is not None:
-            layer.plan.pool.clear()
+        layer.device, layer.dtype = device, dtype
+        hand_out(layer)
+        for use in uses(layer):
+            use._kernels = kernels
+            use._buffers, use._fixed = {}, {}
+            use.kept = use.output = use.input_gradient = None
+            if use.plan is not None:
+                use.plan.pool.clear()
     plan_of(net).adopt()
 
 

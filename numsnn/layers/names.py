@@ -19,10 +19,28 @@ def children_names(layers) -> list[tuple]:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two layers of one network are named {name!r}")
-    inside = [id(part) for layer in layers for part in layer.tree()]
-    if len(set(inside)) < len(inside):
-        raise ValueError("a layer stands in the network twice; make a second one instead")
+    check_disjoint(layers)
     return named
+
+
+def check_disjoint(layers) -> None:
+    """Refuse networks that have a layer in common; several uses of a layer count as one layer.
+
+    Raises:
+        ValueError: a layer is part of two of the networks.
+    """
+    parts = [{part.origin or part for part in layer.tree()} for layer in layers]
+    twice = sum(map(len, parts)) > len(set().union(*parts))
+    if twice or any(_repeats(layer) for layer in layers):
+        raise ValueError(
+            "a layer stands in the network twice; make a second one, or share it between two nodes of an snn.Graph"
+        )
+
+
+def _repeats(layer):
+    """Return whether the same object stands twice in a network."""
+    inside = [id(part) for part in layer.tree()]
+    return len(set(inside)) < len(inside)
 
 
 def title(net) -> str:
@@ -41,7 +59,9 @@ def find(net, name: str):
         raise TypeError(f"{title(net)}: a layer is found by its full name; got {name!r}")
     known = dict(net.named()[1:])
     if name not in known:
-        rest = nearest(name, known) or (f"; it has {', '.join(known)}" if known else "; it contains no layers")
+        inside = [child for child, _ in net.children()]
+        listed = ", ".join([*inside[:8], "..."] if len(inside) > 8 else inside)
+        rest = nearest(name, known) or (f"; it has {listed}" if inside else "; it contains no layers")
         raise KeyError(f"{title(net)} has no layer {name!r}{rest}")
     return known[name]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,10 +14,12 @@ from ..validate import whole
 from . import borders, moving
 from . import state as arrays
 from .fold import fold
+from .inputs import checked_shape
 from .mode import INFERENCE, Mode
 from .names import find
 from .parameter import Parameter
 from .plan import Plan, plan_of
+from .sharing import uses
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -51,6 +54,16 @@ class Network(Portable):
         return False
 
     @property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of the inputs of a network with several inputs, such as a `Graph`; empty for any other network."""
+        return ()
+
+    @property
+    def picture_inputs(self) -> tuple[str, ...]:
+        """The names of those of several inputs that have no time axis."""
+        return ()
+
+    @property
     def built(self) -> bool:
         """Whether the layer knows its shapes and has its parameters."""
         return self.input_shape is not None
@@ -80,12 +93,12 @@ class Network(Portable):
         """Return the output for x. The layer owns the array, and the next pass overwrites it."""
         raise NotImplementedError
 
-    def build(self, shape: tuple[int, ...], seed: int = 0) -> Self:
+    def build(self, shape: tuple[int, ...] | dict[str, tuple[int, ...]], seed: int = 0) -> Self:
         """Determine all shapes and make the parameters.
 
         Args:
             shape: shape of the input, ``[T, N, C]`` or ``[T, N, H, W, C]``; without T if the network begins with a
-                `Repeat`.
+                `Repeat`. For a network with several inputs, one shape per name of an input.
             seed: seed of the initial weights. Default 0.
 
         Returns:
@@ -96,8 +109,7 @@ class Network(Portable):
             ValueError: an extent of the shape or the seed is not a whole number of the allowed range.
         """
         plan_of(self).enter()
-        shape = tuple(whole(f"{self.path}.build: every extent of shape {tuple(shape)}", n) for n in shape)
-        self.construct(shape, np.random.default_rng(whole("build: seed", seed, 0)))
+        self.construct(checked_shape(self, shape), np.random.default_rng(whole("build: seed", seed, 0)))
         return self
 
     def __call__(self, x, training: bool = False):
@@ -105,7 +117,8 @@ class Network(Portable):
 
         Args:
             x: ``[T, N, C]`` or ``[T, N, H, W, C]``, uint8 or the network's float dtype; without T if the network
-                begins with a `Repeat`.
+                begins with a `Repeat`. For a network with several inputs, a dict with one array per name, or a tuple in
+                the order of the names.
             training: whether to use batch statistics and dropout, as in training. Running statistics are not changed in
                 either case. Default False.
 
@@ -171,10 +184,11 @@ class Network(Portable):
         gradients nor weight decay. `backward` computes no more than the other layers need, and ends behind the last
         layer that still learns. Copies and checkpoints keep the layer frozen.
 
-        A layer that is part of several networks is frozen in all of them.
+        A layer that is part of several networks is frozen in all of them, and so are all uses of a shared layer.
         """
         for layer in self.tree():
-            layer._frozen = True
+            for use in uses(layer):
+                use._frozen = True
             for p in layer.own_parameters():
                 layer.kernels.fill(p.grad, 0)
         return self
@@ -182,7 +196,24 @@ class Network(Portable):
     def unfreeze(self) -> Self:
         """Let this layer, with all layers in it, learn again, and return it."""
         for layer in self.tree():
-            layer._frozen = False
+            for use in uses(layer):
+                use._frozen = False
+        return self
+
+    def frozen_layers(self) -> list[str]:
+        """Return the full names of all layers that are frozen, except containers."""
+        return [name for name, layer in self.named() if layer._frozen and not layer.container]
+
+    def freeze_only(self, names: list[str]) -> Self:
+        """Freeze the layers with these full names, let all others learn, and return the network.
+
+        Raises:
+            KeyError: there is no layer of one of these names.
+        """
+        layers = [find(self, name) if self.children() else self for name in names]
+        self.unfreeze()
+        for layer in layers:
+            layer.freeze()
         return self
 
     def statistics(self) -> dict[str, np.ndarray]:
@@ -193,16 +224,29 @@ class Network(Portable):
         """Return host copies of all parameters and statistics by full name, as a checkpoint stores them."""
         return arrays.state(self)
 
-    def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Set all parameters and statistics.
+    def load_state(self, state: dict[str, np.ndarray], strict: bool = True) -> arrays.LoadReport:
+        """Set parameters and statistics.
 
         Args:
             state: arrays by full name, as `state` returns them.
+            strict: whether the names and shapes must be exactly those of this network. Default True. With False, what
+                fits by name and shape is taken and the rest stays as it is, for example to fine-tune a network with
+                another number of classes.
+
+        Returns:
+            a `LoadReport`, which prints what was taken, what is missing or unknown, and which shapes differ.
 
         Raises:
-            ShapeError: a name is missing or unknown, or its array has another shape; the network is then unchanged.
+            ShapeError: a name is missing or unknown, or its array has another shape, or, without strict, nothing fits;
+                the network is then unchanged.
+            ValueError: an array holds NaN or inf.
+            RuntimeError: the network has not been built.
         """
-        arrays.load_state(self, state)
+        return arrays.load_state(self, state, strict)
+
+    def copy(self) -> Self:
+        """Return an independent copy: built and frozen as this network, with the same weights and statistics."""
+        return deepcopy(self)
 
     def to(self, device: str | None = None, dtype=None) -> Self:
         """Move the network to another device or float dtype, in place, and return it.

@@ -12,6 +12,7 @@ from ..kernels.rules import Rule
 from ..kernels.types import Firing, Moments, Reset
 from ..names import nearest
 from ..pda import PDA, ShiftTracker
+from ..portable import nothing
 from ..psg import FAMILIES, PSG, Surrogate
 from ..validate import flag, truth, whole
 from . import initial, observe
@@ -70,7 +71,8 @@ class Neuron(Layer):
             is combined with a refractory time or with beta = 0.
     """
 
-    transient = Layer.transient | {"recorded": Recorded}
+    transient = Layer.transient | {"recorded": Recorded, "_objective": nothing}
+    _objective: Any = None
     carries = fires = True
     adaptive = recurrent = False
     lateral = None
@@ -250,7 +252,7 @@ class Neuron(Layer):
             potentials: Any = None if moments is None else Moments(*moments)
             if measured and padding is not None:
                 potentials = observe.real_potentials(self, u, x.shape, padding)
-            self.tracker.observe(current_moments, potentials, rows[0], mode, first)
+            self._objective = self.tracker.observe(current_moments, potentials, rows[0], mode, first)
         if mode.store:
             self.kept = trace
         if self.record:
@@ -286,7 +288,7 @@ class Neuron(Layer):
     def propagate(self, dy, need_dx):
         trace = self.kept
         shape = trace.s.shape
-        direct = None if self.tracker is None else self.tracker.direct_gradient
+        direct = None if self._objective is None else self._objective.direct
         dx = self.gradient(dy.shape) if self.run.stores_potentials else self.overwrite(dy)
         dstart = initial.gradient_array(self, trace.begins, shape[1:])
         self.run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape), dstart)
@@ -301,7 +303,9 @@ class Neuron(Layer):
     @property
     def penalty(self) -> float:
         """The term that the divergence objective of PDA added to the loss in the last stored pass; 0 without it."""
-        return 0.0 if self.tracker is None else self.tracker.penalty
+        if self._objective is None:
+            return 0.0
+        return float(self.kernels.to_host(self._objective.shares).sum(dtype=np.float64))
 
     def thresholds(self) -> np.ndarray:
         """Return the threshold in the last stored pass, on the host: ``[C]``, or ``[T, M, C]`` if it adapts."""

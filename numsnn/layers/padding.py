@@ -83,8 +83,11 @@ class Padding:
 def padding_of(net, x, mode) -> Padding | None:
     """Check `Mode.lengths` for an input that enters a network, and return which steps are real; None if all are.
 
+    The same lengths hold for all of several inputs that have a time axis; an input without one is not padded.
+
     Raises:
-        ShapeError: there is not one length per sample, or the input of the network has no time axis.
+        ShapeError: there is not one length per sample, no input of the network has a time axis, or several inputs
+            differ in their steps.
         ValueError: a length is out of range.
     """
     if mode.lengths is None:
@@ -94,7 +97,7 @@ def padding_of(net, x, mode) -> Padding | None:
         raise ShapeError(
             f"{name}: lengths are for sequences; the network takes pictures without a time axis. Leave out lengths"
         )
-    steps, samples = x.shape[:2]
+    steps, samples = _extents(net, x)
     if lengths.dtype.kind not in "iu" or lengths.shape != (samples,):
         raise ShapeError(
             f"{name}: lengths must be {samples} whole numbers, one per sample; got {lengths.dtype} of shape "
@@ -109,3 +112,14 @@ def padding_of(net, x, mode) -> Padding | None:
     if not lengths.any():
         raise ValueError(f"{name}: all lengths are 0: no sequence has a step in this pass. Leave out the pass")
     return None if (lengths == steps).all() else Padding(lengths.astype(np.int64), steps, net.kernels)
+
+
+def _extents(net, x):
+    """Return the numbers of steps and samples of an input with a time axis."""
+    if not net.input_names:
+        return x.shape[:2]
+    found = {key: part.shape[:2] for key, part in x.items() if key not in net.picture_inputs}
+    if len(set(found.values())) > 1:
+        listed = ", ".join(f"{key} {x[key].shape}" for key in found)
+        raise ShapeError(f"{title(net)}: lengths need inputs with the same steps and samples; got {listed}")
+    return next(iter(found.values()))

@@ -51,6 +51,8 @@ class Plan:
         self.entered = self.running = self.inspected = False
         self.learning: set = set()
         self.padding: Padding | None = None
+        self._learning_for: tuple | None = None
+        self._behind_learning: set = set()
         self._form = None
 
     @cached_property
@@ -109,10 +111,11 @@ class Plan:
             )
         dy = borders.handed_back(net, dy, "dL/dy", net.output_shape)
         self.pool.recall()
-        self.learning = self._learning()
+        self._find_learning()
         masks: dict = {}
         for layer, source in self.readers:
-            layer.needed = None if self.inspected else source.mask(masks)
+            reached = need_dx or layer in self._behind_learning
+            layer.needed = source.mask(masks) if reached and not self.inspected else None
         self.running = True
         try:
             net.input_gradient = net.backward(dy, need_dx)
@@ -120,14 +123,22 @@ class Plan:
             self.running = False
         return net.input_gradient
 
-    def _learning(self):
-        """Return the layers and pairs that the next backward pass must reach."""
+    def _find_learning(self):
+        """Find the layers and pairs that the next backward pass must reach, unless nothing has changed since the last
+        one."""
+        state = self.inspected, *[layer._frozen for _, layer in self.named]
+        if state == self._learning_for:
+            return
+        self._learning_for = state
         found = {layer for _, layer in self.named if self.inspected or layer.learns()}
         for _, layer in reversed(self.named):  # from the inside to the outside
             if any(child in found for _, child in layer.children()):
                 found.add(layer)
+        leaves = [layer for _, layer in self.named if not layer.children()]
+        first = next((k for k, layer in enumerate(leaves) if layer in found), len(leaves))
+        self._behind_learning = set(leaves[first + 1 :])  # only these may have to hand a gradient back to a layer
         pairs = [stage for chain in self.stages.values() for stage in chain if isinstance(stage, Pair)]
-        return found | {pair for pair in pairs if pair.first in found or pair.second in found}
+        self.learning = found | {pair for pair in pairs if pair.first in found or pair.second in found}
 
     def first_needed(self, chain, need_dx: bool) -> int:
         """Return the number of the first layer or pair in a chain that a backward pass must reach; the length of the
@@ -295,6 +306,8 @@ def behind(layer, before: _Source | None, readers: list) -> _Source | None:
         for part in layer.parts():
             source = behind(part, source, readers)
         return None if layer.sums_steps else source
+    if layer.joins == "graph":
+        return _behind_graph(layer, before, readers)
     if layer.joins is not None:
         parts = [before if part is None else behind(part, before, readers) for part in layer.parts()]
         return None if any(part is None for part in parts) else _Joined(layer, parts)
@@ -305,3 +318,16 @@ def behind(layer, before: _Source | None, readers: list) -> _Source | None:
     if layer.passes is None or before is None:
         return None
     return before if layer.passes == "same" else _Through(layer, before)
+
+
+def _behind_graph(graph, before, readers):
+    """Return the source of a graph's output, as `behind` does. With several inputs, nothing is known about them."""
+    sources = dict.fromkeys(graph.inputs, None if graph.input_names else before)
+    for node in graph.order:
+        given = [sources[name] for name in node.sources]
+        if node.joins:
+            known = all(part is not None for part in given) and (node.what == "concat" or len(given) == 2)
+            sources[node.name] = _Joined(graph.joined(node), given) if known else None
+        else:
+            sources[node.name] = behind(graph.uses[node.name], given[0], readers)
+    return sources[graph.order[-1].name]

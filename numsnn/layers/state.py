@@ -1,24 +1,31 @@
 """The parameters and statistics of a network by their full names, as a checkpoint stores them."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
 from ..errors import ShapeError
 from .names import title
+from .sharing import hand_out, owners
 
 
 def parameters(net) -> list[tuple]:
     """See `Layer.parameters`."""
-    return [(f"{name}.{p.name}", p) for name, layer in net.named() for p in layer.own_parameters()]
+    return [(f"{name}.{p.name}", p) for name, layer in owners(net.named()) for p in layer.own_parameters()]
 
 
 def trainable(net) -> list[tuple]:
     """See `Layer.trainable`."""
-    return [(f"{name}.{p.name}", p) for name, layer in net.named() if not layer._frozen for p in layer.own_parameters()]
+    learning = [(name, layer) for name, layer in owners(net.named()) if not layer._frozen]
+    return [(f"{name}.{p.name}", p) for name, layer in learning for p in layer.own_parameters()]
 
 
 def statistics(net) -> dict:
     """See `Layer.statistics`."""
     return {
         f"{name}.{key}": layer.kernels.to_host(value)
-        for name, layer in net.named()
+        for name, layer in owners(net.named())
         for key, value in layer.own_statistics().items()
     }
 
@@ -28,22 +35,94 @@ def state(net) -> dict:
     return {name: net.kernels.to_host(p.value) for name, p in parameters(net)} | statistics(net)
 
 
-def load_state(net, given) -> None:
+_OTHERWISE = ". To load only what fits: load_state(state, strict=False)"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What `Layer.load_state` did with every array. It prints as a few lines.
+
+    Attributes:
+        taken: names of the arrays that the network has taken over.
+        missing: names of arrays of the network that were not given; the network keeps its own.
+        unknown: names of given arrays that the network does not have.
+        shapes: name -> (shape in the network, given shape), for arrays whose shapes differ; the network keeps its own.
+    """
+
+    taken: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+
+    def __str__(self):
+        total = len(self.taken) + len(self.missing) + len(self.shapes)
+        lines = [f"{len(self.taken)} of {total} arrays taken"]
+        lines += [f"missing: {', '.join(self.missing)}"] if self.missing else []
+        lines += [f"unknown: {', '.join(self.unknown)}"] if self.unknown else []
+        lines += [f"another shape: {name}, {mine} here; got {given}" for name, (mine, given) in self.shapes.items()]
+        return "\n".join(lines)
+
+
+def load_state(net, given, strict: bool = True) -> LoadReport:
     """See `Layer.load_state`."""
-    trained, tracked = dict(parameters(net)), statistics(net)
-    expected = {name: p.value.shape for name, p in trained.items()}
-    expected |= {name: value.shape for name, value in tracked.items()}
-    if missing := set(expected) - set(given):
-        raise ShapeError(f"{title(net)}.load_state: {sorted(missing)[0]!r} is missing")
-    if unknown := set(given) - set(expected):
-        raise ShapeError(f"{title(net)}.load_state: {sorted(unknown)[0]!r} is not part of this network")
-    growing = {f"{name}.{key}" for name, layer in net.named() for key in layer.growing_statistics}
-    for name, shape in expected.items():
-        free = 1 if name in growing else 0  # the first extent of a correction is the number of tracked steps
-        if len(given[name].shape) != len(shape) or given[name].shape[free:] != shape[free:]:
-            raise ShapeError(f"{title(net)}.load_state: {name!r} must have shape {shape}; got {given[name].shape}")
-    for name, p in trained.items():
-        p.place(net.kernels.from_host(given[name], net.dtype), p.grad)
-    for name, layer in net.named():
+    who = f"{title(net)}.load_state"
+    if not net.built:
+        raise RuntimeError(f"{who}: build the network first: net.build(shape), or run it once")
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{who}: state must be a mapping from names to arrays; got {type(given).__name__}")
+    given = {name: _array(who, name, value) for name, value in given.items()}
+    report = _compared(net, given)
+    if strict and report.missing:
+        raise ShapeError(f"{who}: {report.missing[0]!r} is missing{_OTHERWISE}")
+    if strict and report.unknown:
+        raise ShapeError(f"{who}: {report.unknown[0]!r} is not part of this network{_OTHERWISE}")
+    if strict and report.shapes:
+        name, (mine, shape) = next(iter(report.shapes.items()))
+        raise ShapeError(f"{who}: {name!r} must have shape {mine}; got {shape}{_OTHERWISE}")
+    if not report.taken and given:
+        mine = next(iter(net.state()), None)
+        raise ShapeError(f"{who}: none of the arrays fits; the first one is {next(iter(given))!r}, and here {mine!r}")
+    taken = set(report.taken)
+    for name, p in parameters(net):
+        if name in taken:
+            p.place(net.kernels.from_host(given[name], net.dtype), p.grad)
+    for name, layer in owners(net.named()):
         for key in layer.own_statistics():
-            layer.set_statistic(key, given[f"{name}.{key}"])
+            if f"{name}.{key}" in taken:
+                layer.set_statistic(key, given[f"{name}.{key}"])
+        hand_out(layer)
+    return report
+
+
+def _array(who, name, value):
+    """Return a given value as an array of finite real numbers, or refuse it."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # nested lists of unequal lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        raise ShapeError(f"{who}: {name!r} must be an array of real numbers; got {type(value).__name__}")
+    if not np.isfinite(array).all():
+        index = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{who}: {name!r} must be finite; got {array[index]} at {index}")
+    return array
+
+
+def _compared(net, given):
+    """Return the report of loading all arrays that fit, without loading them."""
+    expected = {name: p.value.shape for name, p in parameters(net)}
+    expected |= {name: value.shape for name, value in statistics(net).items()}
+    growing = {f"{name}.{key}" for name, layer in net.named() for key in layer.growing_statistics}
+    taken, missing, shapes = [], [], {}
+    for name, mine in expected.items():
+        if name not in given:
+            missing.append(name)
+            continue
+        shape = given[name].shape
+        free = 1 if name in growing else 0  # the first extent of a correction is the number of tracked steps
+        if len(shape) == len(mine) and shape[free:] == mine[free:]:
+            taken.append(name)
+        else:
+            shapes[name] = mine, shape
+    unknown = tuple(name for name in given if name not in expected)
+    return LoadReport(tuple(taken), tuple(missing), unknown, shapes)

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ..names import nearest
 from ..portable import Portable
 from ..validate import whole
 from . import carry
+from .inputs import by_name, each, first_timed, repeated, samples_of, shape_of, timed
 from .mode import INFERENCE, Mode
 from .names import title
 
@@ -65,7 +67,8 @@ class Stream(Portable):
 
     def reset(self) -> None:
         """Start from rest again. The next input may have another number of samples, unless ``samples`` is given."""
-        self.steps, self._shape = 0, None
+        self.steps = 0
+        self._shape: Any = None
         self._carried: dict = {}
 
     def step(self, x) -> np.ndarray:
@@ -73,7 +76,7 @@ class Stream(Portable):
 
         Args:
             x: ``[N, C]`` or ``[N, H, W, C]``, uint8 or the network's float dtype. A network that begins with a `Repeat`
-                or `Poisson` takes its picture at every step.
+                or `Poisson` takes its picture at every step, and one with several inputs takes a dict of arrays.
 
         Returns:
             ``[N, K]`` or ``[N, H, W, K]``, a new array.
@@ -83,9 +86,8 @@ class Stream(Portable):
                 that of the step before.
             ValueError: x holds NaN or inf, or a layer has parameters for a fixed number of steps (`BNTT`, `TEBN`).
         """
-        x = np.asarray(x)
         try:
-            return self.advance(x if self.net.takes_pictures else x[None])[0]
+            return self.advance(repeated(self.net, x))[0]
         except ShapeError as error:
             raise self._explained(error, x, "step", False) from None
 
@@ -100,47 +102,52 @@ class Stream(Portable):
     def advance(self, x, mode: Mode = INFERENCE) -> np.ndarray:
         """Return the output of the steps in x, as `feed`, in a pass with other settings."""
         x = self.net.admit(x)
-        pictures = self.net.takes_pictures
-        shape = x.shape if pictures else x.shape[1:]
-        samples = self.samples if self._shape is None else self._shape[0]
-        if samples not in (None, shape[0]):
-            raise ShapeError(f"{title(self.net)}: the stream has {samples} samples; got {shape[0]}. Call reset()")
-        self._check_fixed(1 if pictures else len(x))
-        with self._threads(x.shape):
+        shape = shape_of(x)
+        step = timed(self.net, shape, lambda one: one[1:])
+        samples = self.samples if self._shape is None else samples_of(self._shape)
+        if samples not in (None, samples_of(step)):
+            raise ShapeError(
+                f"{title(self.net)}: the stream has {samples} samples; got {samples_of(step)}. Call reset()"
+            )
+        sequence = first_timed(self.net, x)
+        self._check_fixed(1 if sequence is None else len(sequence))
+        with self._threads(shape):
             y = self.net.kernels.to_host(self.net.forward(x, replace(mode, carried=self._carried)))
-        if self._measured != x.shape:
-            self._measured, self._little = x.shape, _work(self.net) <= LITTLE_WORK
-        self._shape = shape
+        if self._measured != shape:
+            self._measured, self._little = shape, _work(self.net) <= LITTLE_WORK
+        self._shape = step
         self.steps += len(y)
         return y
 
-    def warm(self, shape: tuple[int, ...] | None = None) -> None:
+    def warm(self, shape: tuple[int, ...] | Mapping[str, tuple[int, ...]] | None = None) -> None:
         """Compile or load the machine code of a step and allocate its memory, so that the first step takes no longer
         than the others. The state of the stream does not change.
 
         Args:
-            shape: shape of the input of a step, ``[N, C]`` or ``[N, H, W, C]``. Default None: that for which the
-                network is built, with ``samples`` samples or, if they are not given, one sample.
+            shape: shape of the input of a step, ``[N, C]`` or ``[N, H, W, C]``; for several inputs, one shape per name.
+                Default None: that for which the network is built, with ``samples`` samples or, if they are not given,
+                one sample.
 
         Raises:
             RuntimeError: shape is not given and the network is not built.
             ShapeError: the shape does not fit the network.
             ValueError: an extent is not a whole number of at least 1.
         """
-        shape = self._step_shape() if shape is None else _extents(f"{self._title}.warm: shape", shape)
+        shape = self._step_shape() if shape is None else self._checked(f"{self._title}.warm: shape", shape)
         rng, twin = np.random.default_rng(0), deepcopy(self.net)
         chosen = [layer for layer in twin.walk() if hasattr(layer, "way") and layer.way.route == "auto"]
-        inputs = (rng.random(shape) < 0.3).astype(np.uint8), rng.random(shape).astype(self.net.dtype)
+        spikes = each(shape, lambda one: np.asarray(rng.random(one) < 0.3).astype(np.uint8))
+        inputs = spikes, each(shape, lambda one: np.asarray(rng.random(one)).astype(self.net.dtype))
         for route in ROUTES:  # the share of active inputs decides later which route a step takes
             for layer in chosen:
                 way = layer.way._replace(route=route)
                 layer.way = layer.way if layer.kernels.lacks(way, layer.dtype) else way
             for x in inputs:
-                Stream(twin).advance(x if twin.takes_pictures else self._all_steps(x))
+                Stream(twin).advance(self._all_steps(x))
         own = Stream(self.net)
         for x in inputs:
             own.reset()
-            own.advance(x if twin.takes_pictures else self._all_steps(x))
+            own.advance(self._all_steps(x))
         self._measured, self._little = own._measured, own._little
 
     # --- taking a stream to another process ---
@@ -149,12 +156,14 @@ class Stream(Portable):
         """Return the carried states as plain arrays on the host, for `load_state`; ``numpy.savez`` can store them.
 
         Returns:
-            "steps", the number of steps so far; after the first step also "input", the shape of the input of a step,
-            and an array "NAME.state" for every layer that carries a state, by its full name.
+            "steps", the number of steps so far; after the first step also "input", the shape of the input of a step
+            ("input NAME" for each of several inputs), and an array "NAME.state" for every layer that carries a state,
+            by its full name.
         """
         found = {"steps": np.array(self.steps, np.int64)}
         if self._shape is not None:
-            found["input"] = np.array(self._shape, np.int64)
+            shapes = self._shape if self.net.input_names else {"": self._shape}
+            found |= {key: np.array(shapes[name], np.int64) for name, key in self._input_keys().items()}
         kernels = self.net.kernels
         return found | {f"{name}.state": kernels.to_host(own["state"]) for name, own in self._carried.items()}
 
@@ -173,16 +182,19 @@ class Stream(Portable):
         if not isinstance(state, Mapping):
             raise ValueError(f"{who}: state must be arrays by name; got {type(state).__name__}")
         given = {name: np.asarray(array) for name, array in state.items()}
-        lacking = [key for key in ("steps", "input") if key not in given and (key == "steps" or len(given) > 1)]
+        keys = self._input_keys()
+        needed = ("steps", *keys.values()) if len(given) > 1 else ("steps",)
+        lacking = [key for key in needed if key not in given]
         if lacking:
             raise ValueError(f"{who}: these arrays are not the state of a stream; {lacking[0]!r} is missing")
         steps = whole(f"{who}: 'steps'", given.pop("steps").tolist(), 0)
         if not given:
             self.reset()
             return
-        shape = _extents(f"{who}: 'input'", given.pop("input").tolist())
-        if self.samples not in (None, shape[0]):
-            raise ShapeError(f"{who}: the stream has {self.samples} samples; the state has {shape[0]}")
+        shapes = {name: _extents(f"{who}: {key!r}", given.pop(key).tolist()) for name, key in keys.items()}
+        shape, samples = shapes if self.net.input_names else shapes[""], samples_of(shapes)
+        if self.samples not in (None, samples):
+            raise ShapeError(f"{who}: the stream has {self.samples} samples; the state has {samples}")
         expected = self._carried_for(shape, who)
         for name in sorted(expected.keys() ^ given.keys()):
             problem = "is missing" if name in expected else f"is not part of this network{nearest(name, expected)}"
@@ -215,9 +227,9 @@ class Stream(Portable):
     def _carried_for(self, shape, who) -> dict[str, np.ndarray]:
         """Return arrays like those of a state for an input of this shape."""
         twin = Stream(deepcopy(self.net))
-        x = np.zeros(shape, self.net.dtype)
+        x = each(shape, lambda one: np.zeros(one, self.net.dtype))
         try:
-            twin.advance(x if self.net.takes_pictures else self._all_steps(x))
+            twin.advance(self._all_steps(x))
         except ShapeError as error:
             raise ShapeError(f"{who}: the state is of another network: {error}") from None
         return {name: array for name, array in twin.state().items() if name.endswith(".state")}
@@ -226,12 +238,22 @@ class Stream(Portable):
         """Return the shape of the input of a step for which the network is built."""
         if not self.net.built:
             raise RuntimeError(f"{self._title}: build the network first, or call stream.warm(shape)")
-        shape = self.net.input_shape if self.net.takes_pictures else self.net.input_shape[1:]
-        return (self.samples or 1, *shape[1:])
+        shape = timed(self.net, self.net.input_shape, lambda one: one[1:])
+        return each(shape, lambda one: (self.samples or 1, *one[1:]))
+
+    def _checked(self, what, shape):
+        """Check the shape of the input of a step, or the shapes by name."""
+        if not self.net.input_names:
+            return _extents(what, shape)
+        return {name: _extents(f"{what} of {name!r}", one) for name, one in by_name(self.net, shape, "shape").items()}
+
+    def _input_keys(self) -> dict[str, str]:
+        """Return the name of every input, "" for a single one, with the key of its shape in a state."""
+        return {name: f"input {name}" for name in self.net.input_names} or {"": "input"}
 
     def _all_steps(self, x):
         """Return the input of a pass in which every step is x: one step, unless a layer needs a fixed number."""
-        return np.repeat(x[None], self._fixed[0][1].steps if self._fixed else 1, 0)
+        return repeated(self.net, x, self._fixed[0][1].steps if self._fixed else 1)
 
     def _check_fixed(self, steps):
         for name, layer in self._fixed:
@@ -253,7 +275,9 @@ class Stream(Portable):
         """Return the error for an input of a method that does not fit; it says so if the input, which has a time axis
         if timed is true, lacks its first axis."""
         net = self.net
-        if not net.built or np.ndim(x) != len(net.input_shape) - 1 - (not timed and not net.takes_pictures):
+        if not net.built or net.input_names:
+            return error
+        if np.ndim(x) != len(net.input_shape) - 1 - (not timed and not net.takes_pictures):
             return error
         form, missing = "[N, ...]", "no axis for samples. Add it: x[None]"
         if timed:

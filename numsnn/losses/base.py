@@ -57,7 +57,8 @@ class Loss(Described):
             The losses ``[N]`` and dL/dz, of z's shape, both on the device. The call does not wait for the device.
 
         Raises:
-            ShapeError: the readout has another number of axes, or the targets, lengths, mask or weights do not fit it.
+            ShapeError: the readout has another number of axes or is empty, or the targets, lengths, mask or weights do
+                not fit it.
             ValueError: a target or weight is NaN or inf.
         """
         what = type(self).__name__
@@ -66,6 +67,8 @@ class Loss(Described):
         if z.ndim != 3 and not (self.takes_pictures and z.ndim > 3):
             hint = ". Put a Flatten before the last layer" if z.ndim > 3 else ""
             raise ShapeError(f"{what}: the readout must be [T, N, K]; got {z.shape}{hint}")
+        if not all(z.shape):
+            raise ShapeError(f"{what}: the readout must hold at least one step, sample and output; got shape {z.shape}")
         kernels = kernels or for_device("cuda" if on_device(z) else "cpu")
         steps, samples = z.shape[:2]
         dtype = np.dtype(dtype) if z.dtype == np.uint8 else z.dtype
@@ -198,6 +201,8 @@ class LossSum(Loss):
         for loss in losses:
             if not isinstance(loss, Loss):
                 raise ValueError(f"LossSum: every argument must be a loss; got {loss!r}")
+        if weights is not None and np.ndim(weights) != 1:
+            raise ValueError(f"LossSum: weights must be a list of numbers; got {weights!r}")
         weights = (1.0,) * len(losses) if weights is None else tuple(weights)
         if len(weights) != len(losses):
             raise ValueError(f"LossSum: needs {len(losses)} weights, one per loss; got {len(weights)}")

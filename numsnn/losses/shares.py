@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..kernels.types import Shares
-from .target import Wanted
+from .target import Wanted, array_of
 
 
 def counted_steps(what: str, steps: int, samples: int, lengths, mask) -> np.ndarray | None:
@@ -22,21 +22,24 @@ def counted_steps(what: str, steps: int, samples: int, lengths, mask) -> np.ndar
     """
     counted = None
     if lengths is not None:
-        lengths = np.asarray(lengths)
+        lengths = array_of(what, "lengths", lengths)
         if lengths.shape != (samples,) or lengths.dtype.kind not in "iu" or lengths.min() < 0 or lengths.max() > steps:
             raise ShapeError(
                 f"{what}: lengths must be {samples} whole numbers in 1..{steps}; got {lengths.tolist()!r:.80}"
             )
         counted = np.arange(steps)[:, None] < lengths
     if mask is not None:
-        mask = np.asarray(mask)
+        mask = array_of(what, "mask", mask)
         if mask.shape != (steps, samples) or mask.dtype.kind != "b":
             raise ShapeError(
                 f"{what}: mask must be truth values of shape {(steps, samples)}; got {mask.dtype} of shape {mask.shape}"
             )
-        if not mask.any(0).all():
-            raise ShapeError(f"{what}: mask must have a step for every sample; sample {mask.any(0).argmin()} has none")
         counted = mask if counted is None else counted & mask
+        if not counted.any(0).all():
+            within = "" if lengths is None else " within its length"
+            raise ShapeError(
+                f"{what}: mask must have a step{within} for every sample; sample {counted.any(0).argmin()} has none"
+            )
     return counted
 
 
@@ -81,7 +84,7 @@ def _plain(kernels, steps, samples, dtype):
 
 
 def _checked_weights(what, weights, samples):
-    weights = np.asarray(weights)
+    weights = array_of(what, "weights", weights)
     if weights.shape != (samples,) or weights.dtype.kind not in "biuf":
         raise ShapeError(
             f"{what}: weights must be {samples} numbers, one per sample; got {weights.dtype} of shape {weights.shape}"

@@ -34,10 +34,18 @@ class Wanted(NamedTuple):
     weights: np.ndarray | None = None
 
 
+def array_of(what: str, name: str, value) -> np.ndarray:
+    """Return what a user gave as an array; refuse nested lists of unequal lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"{what}: {name} must be an array; got nested lists of unequal lengths") from error
+
+
 def classes_of(what: str, y, shape) -> np.ndarray:
     """Return labels as int64 ``[N]``; refuse labels that do not fit the readout's shape ``[T, N, K]``."""
     steps, samples, classes = shape
-    y = np.asarray(y)
+    y = array_of(what, "targets", y)
     if y.shape != (samples,) or y.dtype.kind not in "iu":
         hint = ". There are as many as steps: the input of a network is [T, N, ...], for example x.swapaxes(0, 1)"
         raise ShapeError(
@@ -55,7 +63,7 @@ def classes_of(what: str, y, shape) -> np.ndarray:
 def step_classes_of(what: str, y, shape) -> np.ndarray:
     """Return labels as int64 ``[T, N]``, -1 where there is none; refuse labels that do not fit the readout."""
     steps, samples, classes = shape
-    y = np.asarray(y)
+    y = array_of(what, "targets", y)
     if y.shape != (steps, samples) or y.dtype.kind not in "iu":
         raise ShapeError(
             f"{what}: labels must be whole numbers of shape {(steps, samples)}, one per step and sample; "
@@ -86,7 +94,7 @@ def values_of(what: str, y, shape, correct: float, incorrect: float, moving: boo
         ShapeError: the targets do not fit the readout.
         ValueError: a value is NaN or inf, or a label is neither 0 nor 1.
     """
-    y = np.asarray(y)
+    y = array_of(what, "targets", y)
     steps, samples, *rest = shape
     if y.dtype.kind in "iu" and y.ndim == 1:
         if len(rest) > 1:

@@ -35,10 +35,11 @@ def summary(net: Layer, x=None) -> TableText:
         raise RuntimeError("summary: the network is not built yet; call net.build(shape), or give an input x")
     header = ["layer", "kind", "output", "parameters", *(["accumulates", "multiply-accumulates"] if counts else [])]
     table = Table(header, [], left=3)
+    owned = dict(net.parameters())  # without those that a layer shares with another use of it
     for name, layer in net.named():
         if layer.container:
             continue
-        size = sum(prod(p.value.shape) for p in layer.own_parameters())
+        size = sum(prod(p.value.shape) for p in layer.own_parameters() if f"{name}.{p.name}" in owned)
         line = [name, type(layer).__name__, " x ".join(map(str, layer.output_shape)), f"{size:,}"]
         if counts:
             row = counts.get(name)

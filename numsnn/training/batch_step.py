@@ -12,6 +12,7 @@ import numpy as np
 from ..data import Batch
 from ..errors import DivergenceError
 from ..layers import TRAINING, Mode
+from ..layers.inputs import each, first_timed
 from ..losses import Loss
 from .checks import first_bad
 from .loop import Loop
@@ -72,12 +73,15 @@ class BatchStep:
 
     def _chunks(self, batch: Batch, per_step: bool, length: int) -> Iterator[Batch]:
         """Yield the parts of a batch, of `length` steps each, up to the end of the longest sequence."""
-        for k in range(0, len(batch.x), length):
-            steps = slice(k, k + length)
-            lengths = None if batch.lengths is None else np.clip(batch.lengths - k, 0, len(batch.x[steps]))
+        steps = len(first_timed(self.loop.net, batch.x))
+        for k in range(0, steps, length):
+            end = min(k + length, steps)
+            lengths = None if batch.lengths is None else np.clip(batch.lengths - k, 0, end - k)
             if lengths is not None and not lengths.any():
                 return
-            yield Batch(batch.x[steps], batch.y[steps] if per_step else batch.y, lengths, batch.weights)
+            chunk = slice(k, end)
+            x = each(batch.x, lambda part, chunk=chunk: part[chunk])
+            yield Batch(x, batch.y[chunk] if per_step else batch.y, lengths, batch.weights)
 
     def _pass(self, batch: Batch, mode: Mode):
         """Make a forward and a backward pass; return the readout and the losses ``[N]``, on the host, and the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from ..describe import Described
 from ..layers import Layer
 from ..layers.flat import FlatParameters
 from ..patience import Patience
+from ..portable import Portable, nothing
 from ..validate import within
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class EarlyStopping(Callback):
         self._patience.restart()
 
 
-class WeightAverage(Callback):
+class WeightAverage(Callback, Portable):
     """An exponential moving average of the parameters (EMA, Polyak and Juditsky 1992), which is evaluated and saved as
     the best network in place of the trained parameters. Training itself goes on with the trained ones.
 
@@ -122,15 +123,22 @@ class WeightAverage(Callback):
 
     Raises:
         ValueError: decay is out of range.
+        RuntimeError: in a call, the network is not built.
     """
+
+    transient: ClassVar = {"_flat": nothing, "_average": nothing, "_names": list}
 
     def __init__(self, decay: float = 0.999):
         self.decay = within("WeightAverage: decay", decay, 0, 1, open_high=True)
         self.updates = 0
         self._swapped = False
         self._names: list[str] = []
+        self._flat: Any = None
         self._average: Any = None
         self._saved: dict[str, np.ndarray] = {}
+
+    def __getstate__(self):
+        return super().__getstate__() | {"_saved": self._arrays()}
 
     def update(self, net: Layer) -> None:
         """Take the parameters of the network into the average. Those of frozen layers do not change, and are left
@@ -159,6 +167,10 @@ class WeightAverage(Callback):
     def _settle(self, net):
         """Return the parameters as one vector, beside which the average lies in the same order; None if all are
         frozen. They are those of the optimiser, whose vector this is, too."""
+        if not net.built:
+            raise RuntimeError(
+                "WeightAverage: the network is not built yet; call net.build(shape) or run it once first"
+            )
         parameters = net.trainable()
         if not parameters:
             return None

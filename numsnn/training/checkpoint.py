@@ -3,7 +3,8 @@
     /network/NAME            every parameter and statistic, by full name
     /optimizer/NAME/SLOT     every moment of the optimiser
     /callbacks/NAME          arrays of callbacks, such as averaged weights
-    attributes               format, numsnn_version, description (JSON), input_shape, training (JSON), digest
+    attributes               format, numsnn_version, description (JSON), input_shape, training (JSON), digest, and
+                             frozen (JSON), the names of frozen layers, if there are any
 
 A file is made in memory, written under a temporary name in the same folder, flushed to the disk and renamed. Its path
 therefore always holds a complete checkpoint, the old one or the new one. The digest covers every array and attribute,
@@ -58,6 +59,8 @@ def write(path, net: Layer, arrays: dict[str, dict] | None = None, training=None
         "input_shape": json.dumps(net.input_shape),
         "training": json.dumps(training),
     }
+    if frozen := net.frozen_layers():
+        header["frozen"] = json.dumps(frozen)
     memory = io.BytesIO()  # HDF5 itself ends Python when the disk is full
     with h5py.File(memory, "w") as file:
         for group, members in groups.items():
@@ -77,9 +80,10 @@ def read(path) -> tuple[Layer, dict[str, dict[str, np.ndarray]], dict | None]:
     header, groups = _read_raw(path)
     try:
         net = Layer.from_description(json.loads(header["description"])).to(dtype=header["dtype"])
-        net.build(tuple(json.loads(header["input_shape"])))
+        net.build(json.loads(header["input_shape"]))
         net.load_state(groups["network"])
-    except (ValueError, TypeError, ShapeError) as error:
+        net.freeze_only(json.loads(header.get("frozen", "[]")))
+    except (KeyError, ValueError, TypeError, ShapeError) as error:
         raise CheckpointError(f"{path}: the network cannot be rebuilt: {error}") from error
     return net, {group: groups[group] for group in KEPT}, json.loads(header["training"])
 
@@ -127,11 +131,30 @@ def _digest(header, groups):
     return digest.hexdigest()
 
 
+def save(net: Layer, path) -> None:
+    """Write a network to one HDF5 file, which `load` reads: its layers, weights, statistics and PDA corrections, and
+    which layers are frozen. `Trainer.save` also writes the state of the training.
+
+    Args:
+        net: a built network.
+        path: path of the file, which is replaced as a whole if it exists.
+
+    Raises:
+        TypeError: net is not a network.
+        RuntimeError: the network is not built.
+        DivergenceError: an array holds NaN or inf; nothing is written.
+        OSError: the file cannot be written.
+    """
+    if not isinstance(net, Layer):
+        raise TypeError(f"save: net must be a network; got {type(net).__name__}. Write save(net, path)")
+    write(path, net)
+
+
 def load(path, device: str = "cpu") -> Layer:
     """Return the network of a checkpoint, built, with its weights, statistics and PDA corrections.
 
     Args:
-        path: a file written by `Trainer.save`, or a checkpoint in the folder of a run.
+        path: a file written by `save` or `Trainer.save`, or a checkpoint in the folder of a run.
         device: "cpu" (default), "cuda" or "reference".
 
     Raises:

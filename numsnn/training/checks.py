@@ -62,7 +62,7 @@ def checked_truncate(net, truncate, accumulate):
     """Return the number of steps per chunk, or None; refuse a network or setting for which chunks have no meaning."""
     if truncate is None:
         return None
-    if net.takes_pictures:
+    if net.takes_pictures or net.picture_inputs:
         raise ValueError("Trainer: truncate needs inputs with a time axis; this network begins with a Repeat")
     if accumulate > 1:
         raise ValueError("Trainer: accumulate cannot be used with truncate, which updates after every chunk")

@@ -11,6 +11,7 @@ import numpy as np
 from ..data import Batch
 from ..diagnostics import diagnose, record_spikes, write_report
 from ..layers import Layer
+from ..layers.inputs import first_samples
 from ..losses import Loss
 from ..names import choice
 from ..validate import flag, whole
@@ -51,7 +52,8 @@ class Examiner:
         """Return loss, metrics and confusion counts on a dataset, with running statistics and without dropout.
 
         Args:
-            data: a `numsnn.data.Dataset` or another source of batches; or a tuple (x, y) of arrays, samples first.
+            data: a `numsnn.data.Dataset` or another source of batches; or a tuple (x, y) of arrays, samples first. For
+                a network with several inputs, x is a dict of arrays by name.
 
         Raises:
             ValueError: the data hold NaN or inf, or targets that do not fit the loss or the network.
@@ -67,8 +69,8 @@ class Examiner:
 
         Args:
             x: a `numsnn.data.Dataset` or another source of batches, whose targets are not looked at; or samples as in
-                the x of a dataset. An array of whole numbers is multiplied by the scale of the training data, if these
-                were whole numbers, too.
+                the x of a dataset; for several inputs, a dict of arrays by name. An array of whole numbers is
+                multiplied by the scale of the training data, if these were whole numbers, too.
             target: what is asked for: "class", "labels" or "values". Default None: that of the data of the run, or the
                 first kind that the loss takes.
             per_step: whether to return a prediction per step. Default None: as in the data of the run, or as the loss
@@ -115,7 +117,7 @@ class Examiner:
         count = min(whole("Trainer.report: samples", samples), len(source.data))
         batch = Batch.of(source.data.batch(np.arange(count)))
         found["end"] = diagnose(self.net, batch.x, batch.y, self.loss)
-        found["raster"] = record_spikes(self.net, batch.x[:1] if self.net.takes_pictures else batch.x[:, :1])
+        found["raster"] = record_spikes(self.net, first_samples(self.net, batch.x, 1))
         found["confusion"] = self._measure(source).confusion
         found["classes"] = getattr(source.data, "classes", None) or None
         return found

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import CheckpointError, DivergenceError, ShapeError
 from ..layers import TRAINING, Layer, Mode
 from ..layers.flat import FlatParameters
+from ..layers.inputs import shape_of
 from ..optim import Adam, Optimizer, clip_global_norm
-from ..portable import on_device
+from ..portable import Portable, nothing, on_device
 from ..validate import at_least, positive, whole
 from . import checkpoint
 from .checks import difference, first_bad, part
@@ -22,7 +23,7 @@ STEP_STREAM = 0x73746570
 """Key ("step") that keeps the seeds of training steps apart from other random numbers of the same seed."""
 
 
-class Loop:
+class Loop(Portable):
     """The steps of a training loop that its user writes.
 
         loop = snn.Loop(net, snn.optim.Adam(1e-3))
@@ -50,6 +51,8 @@ class Loop:
         ValueError: another argument is out of range.
     """
 
+    transient: ClassVar = {"_shape": nothing}  # a copy of the network has not kept the pass
+
     def __init__(
         self, net: Layer, optimizer: Optimizer | None = None, seed: int = 0, clip_norm: float | None = None
     ) -> None:
@@ -73,7 +76,8 @@ class Loop:
         """Run a forward pass in training mode, and keep what the backward pass needs.
 
         Args:
-            x: as for a call of the network: ``[T, N, ...]``, or ``[N, ...]`` if it begins with a `Repeat` or `Poisson`.
+            x: as for a call of the network: ``[T, N, ...]``, or ``[N, ...]`` if it begins with a `Repeat` or `Poisson`;
+                for several inputs, a dict of arrays by name.
             lengths: ``[N]`` steps of each sequence, from 1 to T; later steps are padding. Default None: all are whole.
 
         Returns:
@@ -83,9 +87,9 @@ class Loop:
             ShapeError: the rank, the number of channels or the dtype of x is wrong, or the lengths do not fit.
             ValueError: x holds NaN or inf.
         """
-        if not self.net.built:
-            self.net.build(np.shape(x), self.seed)
         x = self.net.admit(x)
+        if not self.net.built:
+            self.net.build(shape_of(x), self.seed)
         z = self.run(
             x, Mode(training=True, store=True, track=True, seed=step_seed(self.seed, self.passes), lengths=lengths)
         )
@@ -121,8 +125,6 @@ class Loop:
         samples = self._shape[1]
         if self._samples:
             self._accumulate()
-        else:
-            self._names = [name for name, _ in net.trainable()]
         net.backward(dz, need_dx=False)
         self._samples, self._shape = samples, None
 
@@ -140,7 +142,10 @@ class Loop:
 
     def _flat(self):
         parameters = self.net.trainable()
-        if [name for name, _ in parameters] != self._names:
+        names = [name for name, _ in parameters]
+        if not self._total:
+            self._names = names
+        if names != self._names:
             raise RuntimeError(
                 "Loop: layers were frozen or unfrozen between the passes of one update; do so after a step, or call "
                 "reset to forget their gradients"
@@ -240,6 +245,7 @@ class Loop:
         if not self.net.built:
             self.net.build(net.input_shape)
         self.net.load_state(net.state())
+        self.net.freeze_only(net.frozen_layers())
         self.optimizer.load_state({"steps": position["steps"], "arrays": arrays["optimizer"]})
         self.seed, self.passes = position["seed"], position["passes"]
         self.reset()

@@ -5,6 +5,7 @@ import numpy as np
 from ..data import Batch
 from ..errors import DeviceMemoryError
 from ..layers import Layer, Mode
+from ..layers.inputs import each
 from ..losses import Loss
 
 
@@ -44,9 +45,9 @@ def _step(net, loss, slots, batch):
     kernels = net.kernels
     copies = range(slots + 2)  # one vector per moment, one of the values and one of the gradients
     held = [kernels.zeros(p.value.shape, p.value.dtype) for _, p in net.parameters() for _ in copies]
-    held.append(kernels.zeros(batch.x.shape, net.dtype))
-    mode = Mode(training=True, store=True, lengths=batch.lengths)
-    z = net.forward(kernels.from_host(batch.x, net.dtype), mode)
+    held.append(each(batch.x, lambda part: kernels.zeros(part.shape, net.dtype)))
+    x = each(batch.x, lambda part: kernels.from_host(part, net.dtype))
+    z = net.forward(x, Mode(training=True, store=True, lengths=batch.lengths))
     _, dz = loss(z, batch.y, kernels, batch.lengths, dtype=net.dtype)
     net.backward(dz, need_dx=False)
     kernels.to_host(dz)

@@ -96,7 +96,7 @@ def _settings(trainer):
 def write(trainer: Trainer, path) -> None:
     """Write a checkpoint with everything that a run needs to continue; see `Trainer.save`."""
     optimizer = trainer.optimizer.state()
-    states = [dict(callback.state()) for callback in trainer.callbacks]
+    states = [_state_of(callback) for callback in trainer.callbacks]
     arrays: dict[str, Any] = {}
     for k, state in enumerate(states):
         if "arrays" in state:
@@ -120,13 +120,33 @@ def write(trainer: Trainer, path) -> None:
     checkpoint.write(path, trainer.net, {"optimizer": optimizer["arrays"], "callbacks": arrays}, training)
 
 
+def _state_of(callback):
+    """Return the state of a callback; refuse one that a checkpoint cannot hold."""
+    kind, state = type(callback).__name__, callback.state()
+    if not isinstance(state, dict):
+        raise TypeError(f"{kind}: state() must return a dictionary; got {state!r}")
+    found = {name: value for name, value in state.items() if name != "arrays"}
+    try:
+        plain(found)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{kind}: state() must hold plain data, and arrays under the key 'arrays'; got {state!r}"
+        ) from error
+    if "arrays" in state:
+        found["arrays"] = {name: np.asarray(value) for name, value in state["arrays"].items()}
+        for name, value in found["arrays"].items():
+            if value.dtype.kind not in "biuf":
+                raise TypeError(f"{kind}: the array {name!r} of state() must hold numbers; got {value.dtype}")
+    return found
+
+
 def restore(trainer: Trainer, path, changes: bool) -> None:
     """Take everything from a checkpoint; see `Trainer.restore`."""
     out = trainer.out
     if trainer.epochs is None and out is not None and Path(path).resolve().parent != out.resolve() and _holds_run(out):
         raise FileExistsError(f"{out} already holds another run than {path}; choose another folder")
     net, arrays, training = checkpoint.read(path)
-    if training is None or "first" not in training:
+    if training is None or "ended" not in training:
         raise CheckpointError(f"{path}: holds a network but no training state to resume")
     if net.description() != trainer.net.description():
         raise CheckpointError(f"{path}: belongs to another network: {difference(net, trainer.net)}")
@@ -154,6 +174,7 @@ def _take(trainer, net, arrays, training, changed):
     if not trainer.net.built:
         trainer.net.build(net.input_shape)
     trainer.net.load_state(net.state())
+    trainer.net.freeze_only(net.frozen_layers())
     if "optimizer" not in changed or set(training["settings"]["optimizer"]) == set(trainer.optimizer.description()):
         trainer.optimizer.load_state({"steps": training["steps"], "arrays": arrays["optimizer"]})
     trainer.loop.reset()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..data import Batch, Dataset, as_dataset
+from ..data.samples import Samples
 from ..layers import Layer, Poisson, Repeat
+from ..layers.inputs import by_name, first_timed, one_array
 from ..losses import Loss
 from ..validate import flag
 
@@ -56,7 +59,7 @@ def as_source(net: Layer, loss: Loss, data, name: str) -> Source:
     Args:
         net, loss: the network and the loss of the run.
         data: a dataset or another source of batches; or a tuple (x, y) of arrays, samples first. If the network takes
-            inputs with a time axis, the second axis of x is time.
+            inputs with a time axis, the second axis of x is time. For several inputs, x is a dict of arrays by name.
         name: name of the data in messages.
 
     Raises:
@@ -66,15 +69,63 @@ def as_source(net: Layer, loss: Loss, data, name: str) -> Source:
     """
     if isinstance(data, Source):
         return data
-    if isinstance(data, tuple) and data:
+    pair = isinstance(data, tuple) and len(data) == 2
+    if net.input_names and pair:
+        data = Inputs(net, data[0], data[1], name)
+    elif pair and isinstance(data[0], Mapping):
+        one_array(net, data[0])
+    elif isinstance(data, tuple) and data:
         _check_reading(net, data[0], name)
     data = as_dataset(data, name, timed=not net.takes_pictures)
     if not len(data):
         raise ValueError(f"{name}: holds no sample")
-    _check_time(net, data, name)
+    _check_form(net, data, name)
     kind = _kind_of(net, data)
     loss.need(name, *kind)
     return Source(data, kind, name)
+
+
+class Inputs:
+    """Samples for a network with several inputs: a source of batches whose x is a dict of arrays by name.
+
+    Args:
+        net: the network.
+        x: arrays by name, or in the order of the inputs, samples first; time is the second axis, except for inputs
+            without a time axis.
+        y: targets, as for `numsnn.data.Dataset`.
+        name: name in messages.
+
+    Attributes:
+        target, per_step, classes: as in `numsnn.data.Dataset`.
+
+    Raises:
+        ShapeError: an input is missing or unknown.
+        ValueError: the inputs differ in their number of samples, or as for `numsnn.data.Dataset`.
+    """
+
+    def __init__(self, net: Layer, x, y, name: str):
+        arrays = {key: np.asarray(array) for key, array in by_name(net, x).items()}
+        if len({array.shape[:1] for array in arrays.values()}) > 1:
+            listed = ", ".join(f"{key} {array.shape}" for key, array in arrays.items())
+            raise ValueError(f"{name}: all inputs must have the same number of samples; got {listed}")
+        timed = [key for key in arrays if key not in net.picture_inputs]
+        first = (timed or list(arrays))[0]  # the targets stand beside an input with a time axis, if there is one
+        self._with_y = Dataset(arrays.pop(first), y, name=f"{name}: {first}", timed=first in timed)
+        targets = np.zeros(len(self._with_y), np.int64)
+        self._parts = {first: self._with_y} | {
+            key: Dataset(array, targets, ["0"], name=f"{name}: {key}", timed=key in timed)
+            for key, array in arrays.items()
+        }
+        own = self._with_y
+        self.target, self.per_step, self.classes = own.target, own.per_step, own.classes
+
+    def __len__(self) -> int:
+        return len(self._with_y)
+
+    def batch(self, indices) -> Batch:
+        """Return the batch of the samples with these indices; its x is a dict of arrays by name."""
+        x = {key: part.batch(indices).x for key, part in self._parts.items()}
+        return Batch(x, self._with_y.batch(indices).y)
 
 
 def _kind_of(net, data):
@@ -82,16 +133,23 @@ def _kind_of(net, data):
     if hasattr(data, "target"):
         return Kind(data.target, bool(getattr(data, "per_step", False)))
     batch = Batch.of(data.batch(np.arange(1)))
-    x, y = np.shape(batch.x), np.asarray(batch.y)
+    x, y = first_timed(net, batch.x), np.asarray(batch.y)
     # One sample comes as y [1, ...], or per step as [T, 1, ...].
-    per_step = not net.takes_pictures and y.ndim > 1 and len(y) == x[0] > 1
+    per_step = x is not None and y.ndim > 1 and len(y) == len(x) > 1
     if y.dtype.kind == "f":
         return Kind("values", per_step)
     return Kind("class" if y.ndim == 1 + per_step else "labels", per_step)
 
 
-def _check_time(net, data, name):
-    """Refuse samples with a time axis for a network that takes none, and the reverse."""
+def _check_form(net, data, name):
+    """Refuse samples with a time axis for a network that takes none, and the reverse; and arrays for several inputs."""
+    if net.input_names:
+        if isinstance(data, Samples):
+            raise ValueError(
+                f"{name}: a {type(data).__name__} holds one array per sample, but the network has the inputs "
+                f"{', '.join(map(repr, net.input_names))}. Give a tuple (x, y) where x is a dict of arrays by name"
+            )
+        return
     timed = getattr(data, "timed", None)
     if timed is None or bool(timed) is not net.takes_pictures:
         return
@@ -127,14 +185,18 @@ def samples_of(net: Layer, x, trained: Source | None):
 
     Args:
         net: the network.
-        x: a source of batches, or an array of samples.
+        x: a source of batches, or an array of samples; for several inputs, a dict of arrays by name.
         trained: data of the run, whose scale is that of an array of the same kind, or None.
     """
     if callable(getattr(x, "batch", None)):
-        _check_time(net, x, "x")
+        _check_form(net, x, "x")
         return x
+    if net.input_names:
+        arrays = by_name(net, x)
+        return Inputs(net, arrays, np.zeros(len(next(iter(arrays.values()))), np.int64), "x")
     if isinstance(x, tuple):
         raise TypeError(f"x must be samples without targets, or a Dataset; got a tuple of {len(x)}")
+    one_array(net, x if isinstance(x, Mapping) else np.asarray(x))
     x = np.asarray(x)
     _check_reading(net, x, "x")
     scale = 1.0

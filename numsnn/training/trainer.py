@@ -12,6 +12,7 @@ import numpy as np
 from ..data import Batch, Loader
 from ..errors import DeviceMemoryError
 from ..layers import Layer
+from ..layers.inputs import each
 from ..losses import Loss, RateCrossEntropy
 from ..metrics import Metric, Readout
 from ..optim import Adam, Optimizer
@@ -164,7 +165,8 @@ class Trainer(Examiner):
         beginning; after an interruption it finishes the run. Between two calls, data and learning rate may change.
 
         Args:
-            train: a `numsnn.data.Dataset` or another source of batches; or a tuple (x, y) of arrays, samples first.
+            train: a `numsnn.data.Dataset` or another source of batches; or a tuple (x, y) of arrays, samples first. For
+                a network with several inputs, x is a dict of arrays by name.
             valid: the same, for validation: evaluated after every epoch, it chooses the best epoch by the first metric
                 (of equal epochs, the one with the lower loss). Default None: no epoch is chosen.
             epochs: length of the run, which the schedule depends on. Default 10.
@@ -235,7 +237,7 @@ class Trainer(Examiner):
         self.source = train = as_source(self.net, self.loss, train, "train")
         if not self.net.built:
             batch = Batch.of(train.data.batch(np.arange(min(self.batch_size, len(train.data)))))
-            self.net.build(np.shape(batch.x), self.seed)
+            self.net.build(each(batch.x, np.shape), self.seed)
         self.metrics = checked_metrics(self.metrics, self.loss, train.kind)
         run_state.begin(self, epochs, resume)
         if self.batch and before is not None and len(before.data) != len(train.data):
@@ -273,6 +275,7 @@ class Trainer(Examiner):
     def _train(self, x, batch, batches):
         """Train on one batch, and return whether the parameters were updated."""
         factor = self.schedule.factor(self.epoch - self.first + self.batch / batches, self.epochs)
+        at_least(f"{type(self.schedule).__name__}: factor", factor, 0)
         update = self.batch + 1 == batches or not (self.batch + 1) % self.accumulate
         seed = step_seed(self.seed, self.epoch, self.batch)
         there = Batch(x, batch.y, batch.lengths, batch.weights)
@@ -299,11 +302,12 @@ class Trainer(Examiner):
 
     def _finish_epoch(self, valid, batches):
         """Evaluate, report and save."""
-        place = self.epoch, self.batch, self.running
+        place, learned = (self.epoch, self.batch, self.running), self.schedule.state()
         try:
             metrics, ended, stopped = self._metrics_of_epoch(valid, batches)
         except BaseException:
             self.epoch, self.batch, self.running = place  # another call of fit ends the epoch
+            self.schedule.load_state(learned)
             raise
         self.log.append(plain_metrics(metrics))
         self.ended = ended

@@ -228,7 +228,7 @@ def test_padded_refuses(sequences, y, options, error, message):
     [
         ([SEQUENCES[0], SEQUENCES[1, :2]], {}, "For sequences of different length: Dataset.padded(x, y)"),
         (np.array([SEQUENCES[0], SEQUENCES[1, :2]], object), {}, "Dataset.padded(x, y)"),
-        ((X, X), {}, "x must be one array; got a tuple of 2 arrays. A network has one input; join features"),
+        ((X, X), {}, "x must be one array; got a tuple of 2 arrays. Join features"),
         (X, {"timed": True}, "got shape (6, 3). Sequences of one feature: x[..., None]"),
     ],
 )

@@ -128,3 +128,25 @@ def test_the_summary_counts_behind_average_pooling():
     x = spikes(3, 2, 2, 4, 2)
     text, count = snn.models.summary(net, x), snn.count_operations(net, x)
     assert text.splitlines()[-2].split()[-2:] == [f"{count.accumulates:,.0f}", "0"] and count.accumulates > 0
+
+
+def test_graphs_keep_spikes_countable():
+    """Sums and averages within a graph of what spikes; a join of spikes with real numbers is real numbers."""
+    pool = snn.Sequential(snn.Conv2d(2, 2, 1), snn.IF(v_threshold=0.2), snn.AvgPool2d(2))
+    nodes = {
+        "a": (pool, "left"),
+        "b": ("a", "right"),
+        "both": ("add", "a", "b"),
+        "counted": (snn.Conv2d(2, 3, 1), "both"),
+        "mixed": ("concat", "both", "real"),
+        "weighed": (snn.Conv2d(4, 3, 1), "mixed"),
+        "out": ("add", "counted", "weighed"),
+    }
+    x = {"left": spikes(3, 2, 4, 4, 2), "right": spikes(3, 2, 4, 4, 2)[::-1].copy()}
+    x["real"] = np.random.default_rng(0).random((3, 2, 2, 2, 2)).astype(np.float32)
+    net = snn.Graph(tuple(x), nodes)
+    rows = {row.name: row for row in snn.count_operations(net, x).rows}
+    fired = sum(snn.record(net, x, name)[name].s.sum() for name in ("a.if1", "b.if1")) / 2
+    assert rows["a.conv2d1"].spikes == x["left"].sum() / 2 > 0
+    assert rows["counted"].spikes == fired > 0 and rows["counted"].accumulates == fired * 3
+    assert rows["weighed"].spikes is None and rows["weighed"].multiply_accumulates == 3 * 4 * 4 * 3

@@ -174,6 +174,14 @@ def test_batches_arrive_in_order():
     assert list(cuda.feed([], np.float32)) == []
 
 
+def test_batches_of_several_inputs():
+    batches = [({"a": np.full((n % 3 + 1, 2), n), "b": np.full(4, -n)}, n) for n in range(5)]
+    for (x, y), (want, n) in zip(cuda.feed(batches, np.float32), batches, strict=True):
+        assert y == n and list(x) == ["a", "b"]
+        for name, part in want.items():
+            np.testing.assert_array_equal(cuda.to_host(x[name]), part)
+
+
 # --- memory ---------------------------------------------------------------------------------------------------
 
 

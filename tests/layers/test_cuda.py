@@ -100,6 +100,23 @@ def starting():
     )
 
 
+def shared():
+    """A graph with one input, in which one part is used twice, and a frozen layer."""
+    part = snn.Sequential(snn.Linear(5, 5), snn.BatchNorm(5), snn.LIF(v_threshold=0.5, pda=PDA))
+    return snn.Graph(
+        ("x",),
+        {
+            "once": (part, "x"),
+            "twice": (part, "once"),
+            "both": ("concat", "once", "twice"),
+            "sum": ("add", "once", "twice", "x"),
+            "left": (snn.Linear(10, 3).freeze(), "both"),
+            "right": (snn.Linear(5, 3), "sum"),
+            "readout": ("add", "left", "right"),
+        },
+    )
+
+
 NETWORKS = {
     "starting": starting,
     "own": own,
@@ -107,6 +124,7 @@ NETWORKS = {
     "pictures": pictures,
     "joined": joined,
     "recurrent": recurrent,
+    "shared": shared,
 }
 SHAPES = {
     "starting": (4, 2, 5),
@@ -115,6 +133,7 @@ SHAPES = {
     "pictures": (2, 4, 4, 2),
     "joined": (2, 2, 4, 4, 2),
     "recurrent": (4, 2, 5),
+    "shared": (3, 3, 5),
 }
 EVERY = pytest.mark.parametrize("name", NETWORKS)
 
@@ -143,7 +162,7 @@ def step(net, x, y, mode=TRAINING):
     """A forward and backward pass: readout, losses and the input's gradient, on the host."""
     k = net.kernels
     z = net.forward(k.from_host(x, net.dtype), mode)
-    losses, dz = snn.losses.RateCrossEntropy(0.1)(k, z, y, net.dtype)
+    losses, dz = snn.losses.RateCrossEntropy(0.1)(z, y, k, dtype=net.dtype)
     z = k.to_host(z)
     dx = net.backward(dz)
     return {"readout": z, "losses": k.to_host(losses), "input gradient": k.to_host(dx)}
@@ -233,7 +252,7 @@ def test_a_run_is_the_cpu_s(tmp_path):
         trainer = snn.Trainer(net, device=device, batch_size=3, out=tmp_path / device, clip_norm=1.0)
         histories.append(trainer.fit((x, y), (x, y), epochs=2, progress=False))
     for here, there in zip(*histories, strict=True):
-        for key in ("train_loss", "test_loss", "learning_rate"):
+        for key in ("train_loss", "valid_loss", "learning_rate"):
             assert there[key] == pytest.approx(here[key], rel=1e-4)
     assert trainer.predict(x).shape == (7,)
     assert snn.load(tmp_path / "cuda" / "last.h5")(x).shape == (2, 7, 3)
@@ -323,6 +342,38 @@ def test_arrays_of_the_host_are_not_handed_on():
     )
     with pytest.raises(snn.ShapeError, match=message):
         layer(x)
+
+
+class Pairs:
+    """A source of batches with two inputs and lengths."""
+
+    def __len__(self):
+        return 4
+
+    def batch(self, indices):
+        rng = np.random.default_rng(5)
+        x = {"still": rng.random((4, 3)), "heard": rng.random((4, 4, 2))}
+        x = {"still": x["still"][indices], "heard": x["heard"][:, indices].copy()}
+        return snn.data.Batch(x, np.asarray(indices) % 2, np.array([4, 1, 3, 2])[indices])
+
+
+def test_a_run_with_two_inputs_and_lengths():
+    nodes = {
+        "shown": (snn.Repeat(4, snn.Linear(3, 4, bias=False), snn.BatchNorm(4)), "still"),
+        "taken": (snn.Linear(2, 4), "heard"),
+        "both": ("add", "shown", "taken"),
+        "out": (snn.Sequential(snn.LIF(pda=PDA), snn.Linear(4, 2)), "both"),
+    }
+    found = []
+    for device in ("cpu", "cuda"):
+        net = snn.Graph(("still", "heard"), nodes).copy().to(device, "float64")
+        net["taken"].freeze()
+        trainer = snn.Trainer(net, device=device, batch_size=3, optimizer=AdamW(1e-2))
+        history = trainer.fit(Pairs(), Pairs(), epochs=1, progress=False)
+        losses = {key: history[-1][key] for key in ("train_loss", "valid_loss")}
+        found.append((net.state(), losses, trainer.predict(Pairs())))
+    close(found[1][0], found[0][0], "state")
+    assert found[1][1] == pytest.approx(found[0][1]) and np.array_equal(found[0][2], found[1][2])
 
 
 # --- errors -------------------------------------------------------------------------------------------------------

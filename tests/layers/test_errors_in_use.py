@@ -211,7 +211,11 @@ DOOR = [
     (X.astype(np.int64), "the input must be float32 or uint8; got int64. Convert it: x.astype('float32')"),
     (X.astype(bool), "the input must be float32 or uint8; got bool. Convert it: x.astype('float32')"),
     (X.astype(np.float16), "the input must be float32 or uint8; got float16. Convert it: x.astype('float32')"),
-    (X.tolist(), "the input must be a NumPy array; got list"),
+    (
+        X.tolist(),
+        "the input must be a NumPy array; got list. Convert it: np.asarray(x, 'float32'), where all lists of one level "
+        "have one length",
+    ),
     (None, "the input must be a NumPy array; got NoneType"),
     (X[:0], "the input is empty: shape (0, 2, 5)"),
     (X[:, :0], "the input is empty: shape (4, 0, 5)"),

@@ -125,6 +125,15 @@ BROKEN = [
         "net.load_state: 'readout.weight' must have shape (256, 3); got (3, 256)",
     ),
     (
+        instead("readout.bias", [[1.0], [2.0, 3.0]]),
+        "net.load_state: 'readout.bias' must be an array of real numbers; got list",
+    ),
+    (
+        instead("readout.bias", np.array(["a", "b", "c"])),
+        "net.load_state: 'readout.bias' must be an array of real numbers; got ndarray",
+    ),
+    (instead("readout.bias", [0.0, np.nan, 1.0]), "net.load_state: 'readout.bias' must be finite; got nan at (1,)"),
+    (
         instead("lif1.log_width", np.zeros(1)),
         "net.load_state: 'lif1.log_width' must have shape (4,); got (1,)",
     ),
@@ -136,7 +145,9 @@ def test_a_state_that_does_not_fit_changes_nothing(damage, message):
     net = network(name="net").build(SHAPE)
     state, before = trained(1).state(), net.state()
     damage(state)
-    with pytest.raises(snn.ShapeError, match=f"^{re.escape(message)}$"):
+    if "must be" not in message:
+        message += ". To load only what fits: load_state(state, strict=False)"
+    with pytest.raises(ValueError if "finite" in message else snn.ShapeError, match=f"^{re.escape(message)}$"):
         net.load_state(state)
     assert_equal(net.state(), before)
 
@@ -163,6 +174,44 @@ def test_statistics_that_do_not_fit_change_nothing(name, shape):
     assert_equal(net.state(), before)
 
 
+def test_load_what_fits():
+    net = network().build(SHAPE)
+    state, before = trained(1).state(), net.state()
+    state["readout.weight"], state["readout.bias"] = np.zeros((256, 5)), np.zeros(5)
+    del state["lif2.target"]
+    state["old.weight"] = np.zeros(2)
+    report = net.load_state(state, strict=False)
+    kept = {"readout.weight", "readout.bias", "lif2.target"}
+    assert_equal(net.state(), {name: (before if name in kept else state)[name] for name in before})
+    assert report.taken == tuple(name for name in net.state() if name not in kept)
+    assert report.missing == ("lif2.target",) and report.unknown == ("old.weight",)
+    assert report.shapes == {"readout.weight": ((256, 3), (256, 5)), "readout.bias": ((3,), (5,))}
+    assert str(report).splitlines() == [
+        "17 of 20 arrays taken",
+        "missing: lif2.target",
+        "unknown: old.weight",
+        "another shape: readout.weight, (256, 3) here; got (256, 5)",
+        "another shape: readout.bias, (3,) here; got (5,)",
+    ]
+
+
+def test_report_of_a_whole_state():
+    net = network().build(SHAPE)
+    assert str(net.load_state(trained(1).state())) == "20 of 20 arrays taken"
+
+
+def test_nothing_fits():
+    net = snn.Linear(2, 3).build((1, 1, 2))
+    before = net.state()
+    for state in ({"fc.weight": np.zeros((2, 3))}, {"linear.weight": np.zeros((3, 2))}):
+        message = f"linear.load_state: none of the arrays fits; the first one is {next(iter(state))!r}, and here "
+        with pytest.raises(snn.ShapeError, match=f"^{re.escape(message)}'linear.weight'$"):
+            net.load_state(state, strict=False)
+    with pytest.raises(TypeError, match=r"^linear\.load_state: state must be a mapping from names to arrays; got str$"):
+        net.load_state("run.h5")
+    assert_equal(net.state(), before)
+
+
 def test_corrections_of_any_number_of_steps_fit():
     net = network().build(SHAPE)
     state = trained(1).state()
@@ -176,7 +225,8 @@ def test_corrections_of_any_number_of_steps_fit():
 def test_unbuilt_network_has_no_state():
     net = network()
     assert net.state() == {} and net.parameters() == []
-    with pytest.raises(snn.ShapeError, match=r"^sequential\.load_state: "):
+    message = "sequential.load_state: build the network first: net.build(shape), or run it once"
+    with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
         net.load_state(trained().state())
     assert not net.built
 

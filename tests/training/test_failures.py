@@ -67,7 +67,14 @@ def same(a, b):
 
 @pytest.mark.parametrize("place", ["on_epoch", "after_evaluation"])
 def test_an_exception_at_the_end_of_an_epoch_loses_nothing(tmp_path, place):
-    whole, failed = (make(tmp_path / name, callbacks=[Fails(2, place)]) for name in ("whole", "failed"))
+    whole, failed = (
+        make(
+            tmp_path / name,
+            callbacks=[Fails(2, place)],
+            schedule=snn.schedules.Plateau(0.5, 2, min_delta=10.0),
+        )
+        for name in ("whole", "failed")
+    )
     whole.callbacks[0].raised = True
     whole.fit(DATA, DATA, epochs=3, progress=False)
     with pytest.raises(Stop):
@@ -301,3 +308,54 @@ def test_sources_that_are_refused():
         make().predict((X, y))
     with pytest.raises(ValueError, match=r"^Trainer\.predict: per_step must be True or False; got 'yes'$"):
         make().predict(X, per_step="yes")
+
+
+# --- parts of one's own -----------------------------------------------------------------------------------------------
+
+
+def test_states_that_a_checkpoint_cannot_hold(tmp_path):
+    class Remembers(Callback):
+        """Returns a state that it is told."""
+
+        def state(self):
+            return STATES[-1]
+
+    for number, (state, message) in enumerate(
+        [
+            (None, "Remembers: state() must return a dictionary; got None"),
+            (
+                {"a": np.arange(2)},
+                "Remembers: state() must hold plain data, and arrays under the key 'arrays'; got {'a':",
+            ),
+            ({"arrays": {"a": np.array(["x"])}}, "Remembers: the array 'a' of state() must hold numbers; got <U1"),
+        ]
+    ):
+        STATES.append(state)
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+            make(tmp_path / str(number), callbacks=[Remembers()]).fit(DATA, epochs=1, progress=False)
+    STATES.append({"arrays": {"a/b": [1, 2]}})
+    trainer = make(tmp_path / "whole", callbacks=[Remembers()])
+    trainer.fit(DATA, epochs=1, progress=False)
+    assert snn.load(tmp_path / "whole" / LAST).built
+
+
+STATES: list = []
+
+
+@pytest.mark.parametrize("factor", [-1.0, float("nan"), "x"])
+def test_a_factor_that_is_none(factor):
+    class Wrong(snn.schedules.Schedule):
+        def factor(self, epoch, epochs):
+            return factor
+
+    with pytest.raises(ValueError, match=r"^Wrong: factor must be (at least 0|a finite number); got"):
+        make(schedule=Wrong()).fit(DATA, epochs=1, progress=False)
+
+
+def test_observations_that_are_none():
+    with pytest.raises(TypeError, match=r"^EarlyStopping\.observe: value must be a number; got 'x'$"):
+        EarlyStopping().observe("x")
+    with pytest.raises(TypeError, match=r"^Plateau\.observe: metrics must be a dictionary; got 0\.5$"):
+        snn.schedules.Plateau().observe(0.5)
+    with pytest.raises(RuntimeError, match=r"^WeightAverage: the network is not built yet"):
+        WeightAverage().update(snn.Sequential(snn.Linear(2, 2)))

@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from ..reference.array import copy, fill, put, to_host
+from ..reference.array import copy, each_input, fill, put, to_host
 from .run.launch import aligned
 
 __all__ = ["copy", "empty", "feed", "fill", "from_host", "put", "to_host", "zeros"]
@@ -32,4 +32,4 @@ def from_host(x, dtype):
 def feed(batches, dtype):
     """See `reference.array.feed`."""
     for x, y in batches:
-        yield from_host(x, dtype), y
+        yield each_input(x, lambda _, array: from_host(array, dtype)), y

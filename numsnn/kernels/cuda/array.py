@@ -1,10 +1,12 @@
 """Arrays on the GPU: copies from and to the host, filling, copying, and the transfer of batches during training."""
 
+from collections import defaultdict
 from itertools import cycle
 from math import prod
 
 import numpy as np
 
+from ..reference.array import each_input
 from .run.api import cuda
 from .run.compile import kernel
 from .run.launch import launch_flat
@@ -99,11 +101,11 @@ class _Slot:
 
 def feed(batches, dtype):
     """See `reference.array.feed`. While kernels use one batch, the next one is copied."""
-    slots = _Slot(), _Slot()
+    slots: tuple[defaultdict, defaultdict] = defaultdict(_Slot), defaultdict(_Slot)  # one slot per input
     ahead = None
     try:
         for (x, y), slot in zip(batches, cycle(slots)):
-            coming = slot, slot.send(x, dtype), y
+            coming = slot, each_input(x, lambda name, array, slot=slot: slot[name].send(array, dtype)), y
             if ahead is not None:
                 yield _arrived(*ahead)
             ahead = coming
@@ -111,9 +113,10 @@ def feed(batches, dtype):
             yield _arrived(*ahead)
     finally:  # the memory of the slots will be used for other arrays, so that no copy may still be running
         for slot in slots:
-            slot.arrive()
+            _arrived(slot, None, None)
 
 
 def _arrived(slot, x, y):
-    slot.arrive()
+    for one in slot.values():
+        one.arrive()
     return x, y

@@ -42,11 +42,16 @@ def feed(batches, dtype):
     """Copy batches to the device, one after the other.
 
     Args:
-        batches: pairs (x, y) of host arrays.
+        batches: pairs (x, y) of host arrays. x may be a dict of arrays, one for each input of a network.
         dtype: dtype of x on the device.
 
     Yields:
         pairs of x on the device and y. The memory of x may be overwritten when the next pair is requested.
     """
     for x, y in batches:
-        yield from_host(x, dtype), y
+        yield each_input(x, lambda _, array: from_host(array, dtype)), y
+
+
+def each_input(x, change):
+    """Return change(name, array) for every array of a dict x, by name; for an array x return change(None, x)."""
+    return {name: change(name, array) for name, array in x.items()} if isinstance(x, dict) else change(None, x)

@@ -185,7 +185,9 @@ def test_an_argument_that_is_not_stored_is_refused():
             super().__init__(name)
             self.scale = factor
 
-    with pytest.raises(TypeError, match=r"^ScaleNotStored: the constructor must store its argument 'factor' as self\.factor, "):
+    with pytest.raises(
+        TypeError, match=r"^ScaleNotStored: the constructor must store its argument 'factor' as self\.factor, "
+    ):
         ScaleNotStored(2.0)
 
     class LIFWithExtra(snn.LIF):

@@ -80,7 +80,7 @@ def as_source(net: Layer, loss: Loss, data, name: str) -> Source:
     if not len(data):
         raise ValueError(f"{name}: holds no sample")
     _check_form(net, data, name)
-    kind = _kind_of(net, data)
+    kind = _kind_of(net, data, name)
     loss.need(name, *kind)
     return Source(data, kind, name)
 
@@ -92,7 +92,7 @@ class Inputs:
         net: the network.
         x: arrays by name, or in the order of the inputs, samples first; time is the second axis, except for inputs
             without a time axis.
-        y: targets, as for `numsnn.data.Dataset`.
+        y: targets, as for `numsnn.data.Dataset`; None if nothing looks at them.
         name: name in messages.
 
     Attributes:
@@ -110,13 +110,13 @@ class Inputs:
             raise ValueError(f"{name}: all inputs must have the same number of samples; got {listed}")
         timed = [key for key in arrays if key not in net.picture_inputs]
         first = (timed or list(arrays))[0]  # the targets stand beside an input with a time axis, if there is one
-        self._with_y = Dataset(arrays.pop(first), y, name=f"{name}: {first}", timed=first in timed)
-        targets = np.zeros(len(self._with_y), np.int64)
-        self._parts = {first: self._with_y} | {
-            key: Dataset(array, targets, ["0"], name=f"{name}: {key}", timed=key in timed)
-            for key, array in arrays.items()
-        }
-        own = self._with_y
+        self._parts = {}
+        for key, array in arrays.items():
+            targets, classes = y, None
+            if y is None or key != first:
+                targets, classes = np.zeros(len(array) if array.ndim else 0, np.int64), ["0"]
+            self._parts[key] = Dataset(array, targets, classes, name=f"{name}: {key}", timed=key in timed)
+        self._with_y = own = self._parts[first]
         self.target, self.per_step, self.classes = own.target, own.per_step, own.classes
 
     def __len__(self) -> int:
@@ -128,11 +128,13 @@ class Inputs:
         return Batch(x, self._with_y.batch(indices).y)
 
 
-def _kind_of(net, data):
+def _kind_of(net, data, name):
     """Return the kind of the targets; a source that does not say it is asked for its first sample."""
     if hasattr(data, "target"):
         return Kind(data.target, bool(getattr(data, "per_step", False)))
     batch = Batch.of(data.batch(np.arange(1)))
+    if net.input_names and not isinstance(batch.x, Mapping):
+        raise ValueError(f"{name}: x of a batch must be a dict of arrays by name; got {type(batch.x).__name__}")
     x, y = first_timed(net, batch.x), np.asarray(batch.y)
     # One sample comes as y [1, ...], or per step as [T, 1, ...].
     per_step = x is not None and y.ndim > 1 and len(y) == len(x) > 1
@@ -192,8 +194,7 @@ def samples_of(net: Layer, x, trained: Source | None):
         _check_form(net, x, "x")
         return x
     if net.input_names:
-        arrays = by_name(net, x)
-        return Inputs(net, arrays, np.zeros(len(next(iter(arrays.values()))), np.int64), "x")
+        return Inputs(net, x, None, "x")
     if isinstance(x, tuple):
         raise TypeError(f"x must be samples without targets, or a Dataset; got a tuple of {len(x)}")
     one_array(net, x if isinstance(x, Mapping) else np.asarray(x))

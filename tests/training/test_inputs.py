@@ -52,6 +52,14 @@ class Source:
         return Batch(timed(self.x, indices), Y[indices], lengths)
 
 
+class Tuples(Source):
+    """A source that gives its arrays without names."""
+
+    def batch(self, indices):
+        x, y = super().batch(indices)
+        return tuple(x.values()), y
+
+
 def same(a, b):
     return all(np.array_equal(value, b.state()[name]) for name, value in a.state().items())
 
@@ -203,6 +211,8 @@ def test_bad_data():
         ),
         (lambda: own.fit((X | {"ear": X["ear"][:, 0]}, Y)), "Dataset 'train: ear': timed x must be [N, T, F]"),
         (lambda: one.fit((X, Y)), "takes one input; got a dict of 'eye', 'ear'. snn.Graph makes networks with several"),
+        (lambda: own.predict({"eye": 3, "ear": 3}), "Dataset 'x: eye': timed x must be [N, T, F]"),
+        (lambda: own.fit(Tuples(X)), "train: x of a batch must be a dict of arrays by name; got tuple"),
         (lambda: one.predict(X), "takes one input; got a dict of 'eye', 'ear'. snn.Graph makes networks with several"),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):

@@ -37,4 +37,10 @@ def write_file(path, content: bytes | memoryview | str) -> None:
         with replacing(path) as temporary:
             temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
-        raise OSError(error.errno, f"{path} was not written: {error.strerror}") from error
+        raise not_written(path, error) from error
+
+
+def not_written(path, error: OSError) -> OSError:
+    """Return the error for a file that could not be written: of the kind of `error`, with a message that names it."""
+    message = f"{path} was not written: {error.strerror or error}"
+    return OSError(error.errno, message) if error.errno else OSError(message)

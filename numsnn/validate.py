@@ -47,6 +47,7 @@ def whole(what: str, value, low: int = 1) -> int:
 
 def pair(what: str, value, low: int) -> tuple[int, int]:
     """Check for two whole numbers (vertical, horizontal), neither smaller than `low`; one number stands for both."""
+    value = _listed(value)
     if isinstance(value, Integral):
         value = (value, value)
     if not isinstance(value, tuple | list) or len(value) != 2:
@@ -55,10 +56,16 @@ def pair(what: str, value, low: int) -> tuple[int, int]:
 
 
 def two(what: str, value) -> tuple:
-    """Check for a tuple or list of two values of any kind."""
+    """Check for a tuple, list or array of two values of any kind."""
+    value = _listed(value)
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise ValueError(f"{what} must be a pair; got {value!r}")
     return tuple(value)
+
+
+def _listed(value):
+    """Return an array as a list, and any other value as it is."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def truth(value) -> bool:

@@ -180,20 +180,22 @@ def test_a_file_that_is_imported_by_two_names(tmp_path):
 def test_an_argument_that_is_not_stored_is_refused():
     """When the object is made, and not when a trained network is to be saved."""
 
-    class Scaled(snn.Layer):
+    class ScaleNotStored(snn.Layer):
         def __init__(self, factor, name=None):
             super().__init__(name)
             self.scale = factor
 
-    with pytest.raises(TypeError, match=r"^Scaled: the constructor must store its argument 'factor' as self\.factor, "):
-        Scaled(2.0)
+    with pytest.raises(
+        TypeError, match=r"^ScaleNotStored: the constructor must store its argument 'factor' as self\.factor, "
+    ):
+        ScaleNotStored(2.0)
 
-    class Passes(snn.LIF):
+    class LIFWithExtra(snn.LIF):
         def __init__(self, extra, **options):
             super().__init__(**options)
 
-    with pytest.raises(TypeError, match=r"^Passes: the constructor must store its argument 'extra' "):
-        Passes(1, tau=3.0)
+    with pytest.raises(TypeError, match=r"^LIFWithExtra: the constructor must store its argument 'extra' "):
+        LIFWithExtra(1, tau=3.0)
 
 
 def test_a_class_may_be_defined_again():

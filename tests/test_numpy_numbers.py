@@ -120,3 +120,10 @@ def test_a_run_on_disk(tmp_path):
     for epoch in history:
         found = {key: epoch[key] for key in added}
         assert found == added and [type(v) for v in found.values()] == [type(v) for v in added.values()]
+
+
+def test_sizes_of_events():
+    column = np.array([0, 1, 2])
+    for size in ((np.int64(3), np.uint8(4)), np.array([3, 4])):
+        events = snn.data.Events(column, column, column, column % 2, size)
+        assert events.size == (3, 4) and all(type(side) is int for side in events.size)

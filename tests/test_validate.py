@@ -87,7 +87,8 @@ def test_not_whole(value, low):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(3, (3, 3)), ((1, 2), (1, 2)), ([1, 2], (1, 2)), (np.int32(2), (2, 2))]
+    ("value", "expected"),
+    [(3, (3, 3)), ((1, 2), (1, 2)), ([1, 2], (1, 2)), (np.int32(2), (2, 2)), (np.array([1, 2]), (1, 2))],
 )
 def test_pair(value, expected):
     assert pair("p", value, 1) == expected

@@ -65,6 +65,7 @@ def test_sew_blocks_that_gate_pass_spikes_on():
         (lambda: models.vgg_snn(size=40), "size must be a multiple of 16; got 40"),
         (lambda: models.dvs_gesture_net(size=100), "size must be a multiple of 32; got 100"),
         (lambda: models.densenet_bc(depth=20), r"depth must be 6 n \+ 4; got 20"),
+        (lambda: models.mlp(4, 2), "mlp: hidden must be a list of the sizes of the hidden layers; got 2"),
         (lambda: models.shd_net(layers=0), "layers must be a whole number of at least 1; got 0"),
     ],
 )

@@ -138,7 +138,7 @@ class Events:
 
 def checked_size(size: tuple[int, int], owner: str) -> tuple[int, int]:
     """Return (height, width) as whole numbers, or raise ValueError. The message begins with the owner."""
-    sides = tuple(size) if isinstance(size, tuple | list) else ()
+    sides = tuple(size) if isinstance(size, tuple | list) or (isinstance(size, np.ndarray) and size.ndim == 1) else ()
     good = len(sides) == 2 and all(
         isinstance(side, int | np.integer) and not isinstance(side, bool) and 1 <= side <= MAX_SIDE for side in sides
     )

@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import replacing
+from ..files import not_written, replacing
 from ..names import choice
 from ..validate import flag, positive
 from .events import checked_size
@@ -244,8 +244,7 @@ class _Disk(io.RawIOBase):
 
     def check(self) -> None:
         if self._error is not None:
-            reason = os.strerror(self._error.errno) if self._error.errno else str(self._error)
-            raise OSError(self._error.errno, f"{self._path} was not written: {reason}")
+            raise not_written(self._path, self._error)
 
     def write(self, content) -> int:
         rest = memoryview(content)

@@ -1,6 +1,9 @@
 """Networks from the literature. Their arguments are what varies between uses: channels, classes, steps, neuron."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+
+import numpy as np
 
 from ..layers import (
     LI,
@@ -45,6 +48,8 @@ def mlp(
         steps: T of the direct encoding of feature vectors ``[N, F]``; None for inputs ``[T, N, F]``. Default 4.
         neuron: neuron layer that is copied for every hidden layer. Default `LIF`.
     """
+    if not isinstance(hidden, Sequence | np.ndarray):
+        raise ValueError(f"mlp: hidden must be a list of the sizes of the hidden layers; got {hidden!r}")
     make = copies_of(neuron or LIF())
     sizes = [features, *hidden]
     layers = []

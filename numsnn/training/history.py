@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from ..files import write_file
+from ..files import not_written, write_file
 from ..tables import html_tables, records
 
 
@@ -46,4 +46,4 @@ class MetricsLog:
                     file.flush()
                     os.fsync(file.fileno())
             except OSError as error:
-                raise OSError(error.errno, f"{self.path} was not written: {error.strerror}") from error
+                raise not_written(self.path, error) from error

@@ -14,6 +14,9 @@ from .names import argument, nearest
 from .portable import Portable, nothing
 from .validate import at_least, flag, positive, two, within
 
+AHEAD = 64
+"""Number of updates whose bias corrections are copied to the device at once."""
+
 
 class Optimizer(Described, Portable):
     """Base of the optimisers.
@@ -33,6 +36,10 @@ class Optimizer(Described, Portable):
             name of a parameter, such as "conv2d1.weight". Of several names, the longest decides. Default None: no group
             has settings of its own.
 
+    Attributes:
+        steps: number of updates so far.
+        counts: number of updates of each parameter so far, by its full name; those in which it was frozen do not count.
+
     Raises:
         ValueError: a value is out of range, a key is unknown or, in an update, no parameter belongs to a group.
     """
@@ -50,6 +57,7 @@ class Optimizer(Described, Portable):
                 argument(f"{kind}: group {group!r}", key, ("lr", "weight_decay"), kind="key", error=ValueError)
                 at_least(f"{kind}: {key} of group {group!r}", value, 0)
         self.steps = 0
+        self.counts: dict[str, int] = {}
         self._saved: dict[str, np.ndarray] = {}
         self._flat: Any = None
         self._memory: dict[str, Any] = {}
@@ -125,6 +133,8 @@ class Optimizer(Described, Portable):
         if flat is not self._flat:
             self._settle(flat)
             self._updated = [weakref.ref(parameter) for _, parameter in parameters]
+        for name in flat.names:
+            self.counts[name] = self.counts.get(name, 0) + 1
         self.update(kernels, flat, self._memory, self._settings_of(parameters), factor)
 
     def update(self, kernels, flat, memory, settings, factor):
@@ -165,12 +175,18 @@ class Optimizer(Described, Portable):
         }
 
     def state(self) -> dict:
-        """Return {"steps": number of updates, "arrays": host copies of all moments by "parameter/slot"}."""
-        return {"steps": self.steps, "arrays": self._saved | self._moments()}
+        """Return {"steps": number of updates, "counts": number of updates by parameter, "arrays": host copies of all
+        moments by "parameter/slot"}."""
+        return {"steps": self.steps, "counts": dict(self.counts), "arrays": self._saved | self._moments()}
 
     def load_state(self, state) -> None:
-        """Restore a state that `state` returned."""
+        """Restore a state that `state` returned. If "counts" is missing or None, as in older files, all steps count as
+        updates of every parameter that has moments."""
         self.steps, self._saved = int(state["steps"]), dict(state["arrays"])
+        counts = state.get("counts")
+        if counts is None:
+            counts = dict.fromkeys((key.rpartition("/")[0] for key in self._saved), self.steps)
+        self.counts = dict(counts)
         self._flat, self._updated, self._memory = None, None, {}
 
 
@@ -221,6 +237,9 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015, arXiv:1412.6980); the weight decay is added to the gradient.
 
+    The bias correction of a parameter depends on the number of its own updates, so that a layer that is unfrozen during
+    training begins like one that is trained from the start.
+
     Args:
         lr: learning rate. Default 1e-3.
         betas: decay rates of the first and the second moment, each in [0, 1). Default (0.9, 0.999).
@@ -233,6 +252,7 @@ class Adam(Optimizer):
 
     slots = ("first", "second")
     decoupled = False
+    transient: ClassVar = Optimizer.transient | {"_ahead": nothing}
 
     def __init__(
         self,
@@ -246,8 +266,14 @@ class Adam(Optimizer):
         kind = type(self).__name__
         self.betas = tuple(within(f"{kind}: betas", b, 0, 1, open_high=True) for b in two(f"{kind}: betas", betas))
         self.eps = positive(f"{kind}: eps", eps)
+        self._ahead: Any = None
+
+    def _settle(self, flat):
+        super()._settle(flat)
+        self._ahead = None
 
     def update(self, kernels, flat, memory, settings, factor):
+        adam = types.Adam(self.betas[0], self.betas[1], self.eps, self.decoupled)
         kernels.adam_update(
             flat.value,
             flat.grad,
@@ -255,9 +281,23 @@ class Adam(Optimizer):
             memory["second"],
             types.Segments(flat.ends, settings),
             factor,
-            types.Adam(self.betas[0], self.betas[1], self.eps, self.decoupled),
-            self.steps,
+            adam,
+            self._corrections(flat, adam),
         )
+
+    def _corrections(self, flat, adam):
+        """Return the bias corrections ``[2, P]`` of this update.
+
+        Those of the next updates are copied to the device with them. All parameters of a vector are updated together,
+        so that the count of the first one tells which corrections are due.
+        """
+        count = self.counts[flat.names[0]]
+        if self._ahead is None or self._ahead[0] != adam or not 0 <= count - self._ahead[1] < AHEAD:
+            counts, places = np.unique([self.counts[name] for name in flat.names], return_inverse=True)
+            ahead = [[adam.corrections(first + k) for first in counts.tolist()] for k in range(AHEAD)]
+            table = np.moveaxis(np.array(ahead)[:, places], 2, 1)
+            self._ahead = adam, count, flat.kernels.from_host(table, flat.value.dtype)
+        return self._ahead[2][count - self._ahead[1]]
 
 
 class AdamW(Adam):

@@ -1,6 +1,9 @@
 """Optimisers: rates and decays per parameter, bounds, clipping, and continuing from a saved state."""
 
+import copy
+import json
 import math
+import pickle
 import re
 from types import SimpleNamespace
 
@@ -11,7 +14,7 @@ import numsnn as snn
 from numsnn.kernels import for_device
 from numsnn.layers import Parameter
 from numsnn.layers.parameter import GROUPS
-from numsnn.optim import SGD, Adam, AdamW, Optimizer, clip_global_norm, global_norm
+from numsnn.optim import AHEAD, SGD, Adam, AdamW, Optimizer, clip_global_norm, global_norm
 
 reference = for_device("reference")
 
@@ -368,6 +371,141 @@ def test_names_of_the_state():
         assert state["steps"] == 1
         assert set(state["arrays"]) == {f"{p_name}/{slot}" for p_name, _ in made for slot in expected}
         assert all(array.dtype == np.float32 and array.shape == (3,) for array in state["arrays"].values())
+
+
+# --- parameters that join late ---------------------------------------------------------------------------------------
+
+JOINED = [0, 0, 1, 1, 1, 0, 1]
+"""Whether the second and third parameter are updated in each step: they join, are frozen again, and come back."""
+
+
+def with_late_ones(optimizer, kernels, pattern, dtype=np.float64, made=None, at=0):
+    """Make one update per entry of the pattern, of the first parameter and, if the entry is 1, of two more."""
+    if made is None:
+        made = parameters(dtype)[:3]
+        for _, p in made:
+            p.place(kernels.from_host(p.value, dtype), kernels.zeros((3,), dtype))
+    for k, joined in enumerate(pattern, at):
+        for j, (_, p) in enumerate(made):
+            p.grad = np.random.default_rng([k, j]).normal(0, 1, 3)
+        optimizer.step(kernels, made if joined else made[:1])
+    return made
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu", "cuda"])
+@pytest.mark.parametrize("kind", [Adam, AdamW])
+def test_a_parameter_that_joins_late_has_the_updates_of_adam_from_the_start(kind, device):
+    """By hand: each parameter counts its own updates. The first one after three steps alone moves by its rate."""
+    if device == "cuda":
+        pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    kernels = for_device(device)
+    options = {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.3}
+    optimizer = kind(**options, groups={"layer": {"weight_decay": 0.3}})
+    made = with_late_ones(optimizer, kernels, JOINED)
+    got = {name: kernels.to_host(p.value) for name, p in made}
+    for j, (name, p) in enumerate(parameters()[:3]):
+        value, first, second, update = p.value.copy(), 0.0, 0.0, 0
+        for k, joined in enumerate(JOINED):
+            if j and not joined:
+                continue
+            update += 1
+            g = np.random.default_rng([k, j]).normal(0, 1, 3)
+            shrunk = value - 0.1 * 0.3 * value if kind is AdamW else value
+            g = g if kind is AdamW else g + 0.3 * value
+            first, second = 0.8 * first + 0.2 * g, 0.95 * second + 0.05 * g**2
+            value = shrunk - 0.1 * (first / (1 - 0.8**update)) / (np.sqrt(second / (1 - 0.95**update)) + 1e-3)
+        np.testing.assert_allclose(got[name], value, rtol=CLOSE, atol=CLOSE)
+        assert optimizer.counts[name] == update
+    assert optimizer.steps == len(JOINED) and list(optimizer.counts.values()) == [7, 4, 4]
+
+
+def test_the_first_update_of_a_late_parameter_is_its_rate():
+    made, optimizer = parameters()[:2], Adam(0.01)
+    steps(optimizer, made[:1], 200)
+    before = made[1][1].value.copy()
+    steps(optimizer, made)
+    np.testing.assert_allclose(np.abs(made[1][1].value - before), 0.01, rtol=1e-5)
+
+
+def test_corrections_are_copied_again_in_time():
+    """More updates than corrections are copied ahead, and new betas in between."""
+    p, optimizer = one(), Adam(0.1, betas=(0.8, 0.95), eps=1e-3)
+    value, first, second = p.value.copy(), 0.0, 0.0
+    for k in range(2 * AHEAD + 3):
+        beta = optimizer.betas = (0.7, 0.9) if k >= AHEAD + 5 else (0.8, 0.95)
+        g = p.grad[...] = np.random.default_rng([k, 0]).normal(0, 1, 3)
+        optimizer.step(reference, [("layer.weight", p)])
+        first, second = beta[0] * first + (1 - beta[0]) * g, beta[1] * second + (1 - beta[1]) * g**2
+        root = np.sqrt(second / (1 - beta[1] ** (k + 1)))
+        value = value - 0.1 * first / (1 - beta[0] ** (k + 1)) / (root + 1e-3)
+        np.testing.assert_allclose(p.value, value, rtol=1e-11, atol=1e-11)
+
+
+def test_corrections_are_copied_rarely():
+    """Once in many steps, also if parameters have different counts."""
+    made, optimizer, copies = parameters()[:3], Adam(0.01), []
+    kernels = SimpleNamespace(**{name: getattr(reference, name) for name in dir(reference)})
+    kernels.from_host = lambda x, dtype: copies.append(np.shape(x)) or reference.from_host(x, dtype)
+    steps(optimizer, made[:1], kernels=kernels)
+    copies.clear()
+    steps(optimizer, made, AHEAD, kernels=kernels)
+    assert copies.count((AHEAD, 2, 3)) == 1 and len(copies) == 3  # also the ends of the segments and their settings
+    steps(optimizer, made, kernels=kernels)
+    assert copies.count((AHEAD, 2, 3)) == 2 and len(copies) == 4
+
+
+@pytest.mark.parametrize("way", ["state", "deepcopy", "pickle"])
+@pytest.mark.parametrize("at", range(1, len(JOINED)))
+def test_going_on_with_parameters_that_joined_late(way, at):
+    """Bit for bit, wherever the run is cut: while they are frozen, too."""
+    optimizer, cpu = Adam(0.01), for_device("cpu")
+    whole = with_late_ones(Adam(0.01), cpu, JOINED, np.float32)
+    made = with_late_ones(optimizer, cpu, JOINED[:at], np.float32)
+    if way == "state":
+        other = Adam(0.01)
+        state = optimizer.state()
+        arrays = state.pop("arrays")
+        other.load_state(json.loads(json.dumps(state)) | {"arrays": arrays})
+    else:
+        other = copy.deepcopy(optimizer) if way == "deepcopy" else pickle.loads(pickle.dumps(optimizer))
+    counts = dict(optimizer.counts)
+    with_late_ones(other, cpu, JOINED[at:], np.float32, made, at)
+    assert all(np.array_equal(p.value, q.value) for (_, p), (_, q) in zip(made, whole, strict=True))
+    assert optimizer.counts == counts and list(other.counts.values()) == [7, 4, 4]
+
+
+def test_a_restored_optimiser_forgets_the_corrections_that_it_had():
+    """The vectors of the parameters stay, and their counts are others."""
+    made, optimizer = parameters()[:2], Adam(0.01)
+    steps(optimizer, made, 3)
+    optimizer.load_state({"steps": 9, "counts": {made[0][0]: 3}, "arrays": {}})
+    before = made[1][1].value.copy()
+    steps(optimizer, made)
+    np.testing.assert_allclose(np.abs(made[1][1].value - before), 0.01, rtol=1e-5)
+    assert optimizer.counts == {made[0][0]: 4, made[1][0]: 1}
+
+
+@pytest.mark.parametrize("counts", [{}, {"counts": None}], ids=["missing", "none"])
+def test_a_state_without_counts(counts):
+    """As in older files: what has moments was updated in all steps, and anything else never."""
+    optimizer = Adam(0.01)
+    arrays = {f"block.conv1.weight/{slot}": np.ones(3) for slot in Adam.slots}
+    optimizer.load_state({"steps": 5, "arrays": arrays, **counts})
+    assert optimizer.counts == {"block.conv1.weight": 5}
+
+
+@pytest.mark.parametrize("name", ["plain SGD", "SGD", "nesterov"])
+def test_sgd_does_not_depend_on_the_counts(name):
+    found = []
+    for ahead in (0, 5):
+        made, optimizer = parameters(), OPTIMISERS[name]()
+        optimizer.counts = {made[0][0]: ahead}
+        for k in range(3):
+            for j, (_, p) in enumerate(made):
+                p.grad[...] = np.random.default_rng([k, j]).normal(0, 1, 3)
+            optimizer.step(reference, made)
+        found.append(values(made))
+    assert all(np.array_equal(value, found[1][key]) for key, value in found[0].items())
 
 
 # --- settings -------------------------------------------------------------------------------------------------------

@@ -292,6 +292,11 @@ class Adam(NamedTuple):
     eps: float
     decoupled: bool
 
+    def corrections(self, update: int) -> tuple[float, float]:
+        """Return the bias corrections (O5) of the given update of a parameter, counted from 1: factors of the first
+        moment and of the root of the second moment."""
+        return 1 / (1 - self.beta1**update), (1 - self.beta2**update) ** -0.5
+
 
 # --- ways to compute products ---
 

@@ -58,6 +58,18 @@ def need_no_validation(watchers, metrics):
             )
 
 
+def need_unfrozen(owner, net):
+    """Refuse a network that cannot change in training, because its layers are frozen. A network without parameters is
+    not refused, and layers with statistics or from outside the package may change without parameters."""
+    if net.trainable() or not net.parameters():
+        return
+    if not any(layer.foreign or layer.own_statistics() for layer in net.walk() if not layer.frozen):
+        raise ValueError(
+            f"{owner}: every layer that can learn is frozen; net.unfreeze() or the same of some of its layers "
+            "lets them learn again"
+        )
+
+
 def checked_truncate(net, truncate, accumulate):
     """Return the number of steps per chunk, or None; refuse a network or setting for which chunks have no meaning."""
     if truncate is None:

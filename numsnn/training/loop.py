@@ -17,7 +17,7 @@ from ..optim import Adam, Optimizer, clip_global_norm
 from ..portable import Portable, nothing, on_device
 from ..validate import at_least, positive, whole
 from . import checkpoint
-from .checks import difference, first_bad, part
+from .checks import difference, first_bad, need_unfrozen, part
 
 STEP_STREAM = 0x73746570
 """Key ("step") that keeps the seeds of training steps apart from other random numbers of the same seed."""
@@ -163,7 +163,7 @@ class Loop(Portable):
 
         Raises:
             RuntimeError: there was no backward pass since the last `step`.
-            ValueError: factor is not a finite number of at least 0.
+            ValueError: factor is not a finite number of at least 0, or every layer that can learn is frozen.
             DivergenceError: a gradient is NaN or inf; the parameters are unchanged. The message names the layer.
         """
         at_least("Loop.step: factor", factor, 0)
@@ -200,7 +200,10 @@ class Loop(Portable):
             self.optimizer.check_groups(name for name, _ in self.net.parameters())
             self.optimizer.check_network(self.net.parameters())
             self._checked = True
-        self.optimizer.step(self.net.kernels, self.net.trainable(), factor)
+        parameters = self.net.trainable()
+        if not parameters:
+            need_unfrozen("Loop.step", self.net)
+        self.optimizer.step(self.net.kernels, parameters, factor)
 
     # --- keeping ---
 
@@ -223,7 +226,8 @@ class Loop(Portable):
             except (TypeError, ValueError) as error:
                 raise TypeError(f"Loop.save: {name} must be plain data, which JSON can hold; got {value!r}") from error
         state = self.optimizer.state()
-        position = {"seed": self.seed, "passes": self.passes, "steps": state["steps"], "more": more}
+        counters = {"passes": self.passes, "steps": state["steps"], "counts": state["counts"]}
+        position = {"seed": self.seed, **counters, "more": more}
         checkpoint.write(path, self.net, {"optimizer": state["arrays"]}, {"loop": position})
 
     def restore(self, path: str | os.PathLike[str]) -> dict:
@@ -247,7 +251,8 @@ class Loop(Portable):
             self.net.build(net.input_shape)
         self.net.load_state(net.state())
         self.net.freeze_only(net.frozen_layers())
-        self.optimizer.load_state({"steps": position["steps"], "arrays": arrays["optimizer"]})
+        counters = {"steps": position["steps"], "counts": position.get("counts")}
+        self.optimizer.load_state(counters | {"arrays": arrays["optimizer"]})
         self.seed, self.passes = position["seed"], position["passes"]
         self.reset()
         return position["more"]

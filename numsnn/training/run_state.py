@@ -118,6 +118,7 @@ def write(trainer: Trainer, path) -> None:
         "running": trainer.running | {"counts": counts and [np.asarray(count).tolist() for count in counts]},
         "best": trainer.best.plain(),
         "steps": optimizer["steps"],
+        "counts": optimizer["counts"],
         "settings": _settings(trainer),
         "schedule": trainer.schedule.state(),
         "callbacks": states,
@@ -182,7 +183,8 @@ def _take(trainer, net, arrays, training, changed):
     trainer.net.load_state(net.state())
     trainer.net.freeze_only(net.frozen_layers())
     if "optimizer" not in changed or set(training["settings"]["optimizer"]) == set(trainer.optimizer.description()):
-        trainer.optimizer.load_state({"steps": training["steps"], "arrays": arrays["optimizer"]})
+        counters = {"steps": training["steps"], "counts": training.get("counts")}
+        trainer.optimizer.load_state(counters | {"arrays": arrays["optimizer"]})
     trainer.loop.reset()
     if training["settings"]["schedule"]["type"] == type(trainer.schedule).__name__:
         trainer.schedule.load_state(training["schedule"])

@@ -28,6 +28,7 @@ from .checks import (
     function,
     named_metrics,
     need_no_validation,
+    need_unfrozen,
     part,
     parts,
     plain_metrics,
@@ -182,8 +183,9 @@ class Trainer(Examiner):
                 metric (such as "valid_accuracy", between 0 and 1), "seconds", "learning_rate", "widths".
 
         Raises:
-            ValueError: the loss or a metric does not take the targets of the data, the data do not fit the network, or
-                a callback or the schedule follows a metric of validation data that are not given.
+            ValueError: the loss or a metric does not take the targets of the data, the data do not fit the network, a
+                callback or the schedule follows a metric of validation data that are not given, or every layer that can
+                learn is frozen.
             DivergenceError: a loss or gradient is not finite; the message names step, layer and last good checkpoint.
             DeviceMemoryError: the device has no memory for a training step; the message names a batch size that fits.
             KeyboardInterrupt: Ctrl-C; before that the batch is finished and last.h5 is written.
@@ -228,7 +230,8 @@ class Trainer(Examiner):
             progress: say what changes in a run that is resumed. Default False.
 
         Raises:
-            ValueError: the loss does not take the targets of the data, or epochs is not that of an unfinished run.
+            ValueError: the loss does not take the targets of the data, epochs is not that of an unfinished run, or
+                every layer that can learn is frozen and there is no callback, which might unfreeze some.
             FileExistsError: the folder already holds a run and resume is False.
             CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
@@ -238,6 +241,8 @@ class Trainer(Examiner):
         if not self.net.built:
             batch = Batch.of(train.data.batch(np.arange(min(self.batch_size, len(train.data)))))
             self.net.build(each(batch.x, np.shape), self.seed)
+        if not self.callbacks:  # which may unfreeze layers before the first update
+            need_unfrozen("Trainer.fit", self.net)
         self.metrics = checked_metrics(self.metrics, self.loss, train.kind)
         self._progress = progress
         run_state.begin(self, epochs, resume)

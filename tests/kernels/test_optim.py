@@ -37,6 +37,12 @@ def single(lr, decay, low=-math.inf, high=math.inf):
     return plan([1], [(lr, decay, low, high)])
 
 
+def corrections(beta1, beta2, *updates, real=np.float64):
+    """The published bias corrections of segments that are in these updates."""
+    rows = [1 / (1 - beta1**k) for k in updates], [1 / math.sqrt(1 - beta2**k) for k in updates]
+    return np.array(rows, real)
+
+
 # --- stochastic gradient descent ----------------------------------------------------------------------------
 
 
@@ -92,9 +98,8 @@ def test_adam_by_hand(k, decay, decoupled):
     value, first, second = one(START), one(0), one(0)
     want, m, v = START, 0.0, 0.0
     for step, gradient in enumerate(GRADIENTS, 1):
-        k.adam_update(
-            value, one(gradient), first, second, single(2 * lr, decay), 0.5, Adam(beta1, beta2, eps, decoupled), step
-        )
+        adam, due = Adam(beta1, beta2, eps, decoupled), corrections(beta1, beta2, step)
+        k.adam_update(value, one(gradient), first, second, single(2 * lr, decay), 0.5, adam, due)
         g = gradient if decoupled else gradient + decay * want
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * g * g
@@ -107,10 +112,37 @@ def test_adam_by_hand(k, decay, decoupled):
 @BOTH
 def test_first_adam_step_is_the_rate(k):
     """The two corrections make the first step lr against the sign of the gradient, however large the gradient is."""
+    adam, due = Adam(0.9, 0.999, 0.0, False), corrections(0.9, 0.999, 1)
     for gradient in (1e-3, -5.0, 1e6):
         value, first, second = one(0), one(0), one(0)
-        k.adam_update(value, one(gradient), first, second, single(0.01, 0.0), 1.0, Adam(0.9, 0.999, 0.0, False), 1)
+        k.adam_update(value, one(gradient), first, second, single(0.01, 0.0), 1.0, adam, due)
         agree(value, one(-math.copysign(0.01, gradient)), 40, 0.01 / 0.001)  # 1 - beta2 loses 3 digits
+
+
+@BOTH
+def test_every_segment_has_its_own_corrections(k):
+    """Two numbers in their fourth update, and between them one in its first, which moves by its rate."""
+    beta1, beta2 = 0.5, 0.75
+    value, first, second = np.zeros(3), np.array([0.25, 0.0, 1.0]), np.array([0.25, 0.0, 3.0])
+    segments = plan([1, 2, 3], [(0.5, 0.0, *FREE)] * 3)
+    due = corrections(beta1, beta2, 4, 1, 4)
+    k.adam_update(value, np.ones(3), first, second, segments, 1.0, Adam(beta1, beta2, 0.0, False), due)
+    np.testing.assert_array_equal(first, [0.625, 0.5, 1.0])
+    np.testing.assert_array_equal(second, [0.4375, 0.25, 2.5])
+    late = [0.5 * m / (15 / 16) / math.sqrt(v / (175 / 256)) for m, v in ((0.625, 0.4375), (1.0, 2.5))]
+    np.testing.assert_allclose(value, [-late[0], -0.5, -late[1]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("update", [1, 2, 40])
+def test_corrections(update):
+    """They make the moments of a constant gradient that gradient and its size, in every update."""
+    adam, gradient, first, second = Adam(0.9, 0.99, 0.0, False), -3.0, 0.0, 0.0
+    for _ in range(update):
+        first += (1 - adam.beta1) * (gradient - first)
+        second += (1 - adam.beta2) * (gradient**2 - second)
+    correction1, correction2 = adam.corrections(update)
+    assert first * correction1 == pytest.approx(-3.0, rel=1e-13)
+    assert math.sqrt(second) * correction2 == pytest.approx(3.0, rel=1e-13)
 
 
 @COMPILED
@@ -118,15 +150,18 @@ def test_first_adam_step_is_the_rate(k):
 @pytest.mark.parametrize(("ends", "rows"), ENDS)
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_adam_is_the_reference(small_tiles, k, decoupled, ends, rows, real):
-    beta1, beta2, eps, step = 0.9, 0.99, 1e-3, 4
+    beta1, beta2, eps, updates = 0.9, 0.99, 1e-3, (4, 1, 9)[: len(ends)]
     value, gradient, first = np.random.default_rng(2).normal(size=(3, ends[-1])).astype(real)
     second = np.random.default_rng(3).uniform(0.1, 2, ends[-1]).astype(real)
     got, want = ([a.copy() for a in (value, first, second)] for _ in range(2))
+    due = corrections(beta1, beta2, *updates, real=real)
     for target, (v, m, s) in ((k, got), (reference, want)):
         adam = Adam(beta1, beta2, eps, decoupled)
-        target.adam_update(v, gradient, m, s, plan(ends, rows, real), 0.9, adam, step)
-    lr, decay = (np.repeat([row[j] for row in rows], np.diff([0, *ends])) for j in (0, 1))
+        target.adam_update(v, gradient, m, s, plan(ends, rows, real), 0.9, adam, due)
+    sizes = np.diff([0, *ends])
+    lr, decay = (np.repeat([row[j] for row in rows], sizes) for j in (0, 1))
     g = np.abs(gradient) + decay * np.abs(value)
+    step = np.repeat(updates, sizes)
     rate = 0.9 * lr / (1 - beta1**step) / np.sqrt(want[2] / (1 - beta2**step))
     moved = np.abs(value) + rate * (np.abs(first) + g)
     scales = moved, np.abs(first) + g, second + g * g
@@ -144,7 +179,8 @@ def test_values_stay_within_their_bounds(k, momentum):
     k.sgd_update(value, gradient, np.zeros(5) if momentum else None, segments, 1.0, Momentum(momentum or 0.0, False))
     np.testing.assert_array_equal(value, [0.5, -0.25, -2.25, -0.125, math.nan])
     value = np.zeros(5)
-    k.adam_update(value, gradient, *np.zeros((2, 5)), segments, 8.0, Adam(0.5, 0.5, 1e-8, False), 1)
+    due = corrections(0.5, 0.5, 1, 1, 1, 1, 1)
+    k.adam_update(value, gradient, *np.zeros((2, 5)), segments, 8.0, Adam(0.5, 0.5, 1e-8, False), due)
     np.testing.assert_allclose(value, [0.5, -0.25, -2, -0.125, math.nan], rtol=1e-7)
 
 

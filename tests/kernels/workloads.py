@@ -118,7 +118,9 @@ def sgd_update(k, rng):
 def adam_update(k, rng):
     value, gradient, first, second = normal(rng, 4, 140_080)
     second = np.abs(second)
-    k.adam_update(value, gradient, first, second, segments(), 0.7, Adam(0.9, 0.999, 1e-8, True), 3)
+    adam = Adam(0.9, 0.999, 1e-8, True)
+    corrections = np.array([adam.corrections(update) for update in (3, 1, 3)], REAL).T.copy()
+    k.adam_update(value, gradient, first, second, segments(), 0.7, adam, corrections)
     return [value, first, second]
 
 

@@ -18,6 +18,9 @@ X = RNG.normal(size=(12, 6, 3)).astype(np.float32)
 DATA = snn.data.Dataset(X, np.arange(12) % 2, timed=True)
 
 
+FROZEN = "every layer that can learn is frozen; net.unfreeze() or the same of some of its layers lets them learn again"
+
+
 class Stop(Exception):
     """Raised by a test in the middle of a run."""
 
@@ -359,3 +362,38 @@ def test_observations_that_are_none():
         snn.schedules.Plateau().observe(0.5)
     with pytest.raises(RuntimeError, match=r"^WeightAverage: the network is not built yet"):
         WeightAverage().update(snn.Sequential(snn.Linear(2, 2)))
+
+
+# --- frozen networks ------------------------------------------------------------------------------------------------
+
+
+class Unfreezes(Callback):
+    """Unfreezes one layer when training begins."""
+
+    def on_start(self, trainer):
+        trainer.net["linear2"].unfreeze()
+
+
+def test_a_wholly_frozen_network_is_refused_before_the_run_begins(tmp_path):
+    trainer = make(tmp_path)
+    trainer.net.freeze()
+    with pytest.raises(ValueError, match=f"^Trainer.fit: {re.escape(FROZEN)}$"):
+        trainer.fit(DATA, epochs=1, progress=False)
+    assert list(tmp_path.iterdir()) == []
+    trainer.net["linear2"].unfreeze()
+    trainer.fit(DATA, epochs=1, progress=False)
+    assert trainer.optimizer.steps == 3
+
+
+def test_a_callback_may_unfreeze_before_the_first_update():
+    trainer = make(callbacks=[Unfreezes()])
+    trainer.net.freeze()
+    trainer.fit(DATA, epochs=1, progress=False)
+    assert trainer.optimizer.steps == 3
+
+
+def test_freezing_everything_during_a_run_is_seen():
+    trainer = make(on_epoch=lambda trainer, metrics: trainer.net.freeze() and None)
+    with pytest.raises(ValueError, match=f"^Loop.step: {re.escape(FROZEN)}$"):
+        trainer.fit(DATA, epochs=2, progress=False)
+    assert trainer.optimizer.steps == 3 and len(trainer.history) == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import numsnn as snn
+from numsnn.training import checkpoint
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 12, 3)).astype(np.float32)
@@ -202,6 +203,87 @@ def test_gradients_are_forgotten(tmp_path):
     loop.reset()
     loop.backward(loss(loop.forward(X), Y)[1])
     loop.step()
+
+
+@pytest.mark.parametrize("cut", [2, 3, 5])
+def test_a_loop_that_unfreezes_is_restored(tmp_path, cut):
+    """While a layer is frozen, before its first update, and after two of them; bit for bit."""
+    loss = snn.losses.TET()
+
+    def loop_of():
+        net = network().build(X.shape)
+        net["linear1"].freeze()
+        return snn.Loop(net)
+
+    def steps(loop, numbers):
+        for k in numbers:
+            if k == 3:
+                loop.net["linear1"].unfreeze()
+            loop.backward(loss(loop.forward(X), Y)[1])
+            loop.step()
+
+    whole, first, second = loop_of(), loop_of(), loop_of()
+    steps(whole, range(7))
+    steps(first, range(cut))
+    first.save(tmp_path / "loop.h5")
+    if cut > 3:
+        second.net["linear1"].unfreeze()
+    second.restore(tmp_path / "loop.h5")
+    steps(second, range(cut, 7))
+    assert same(whole.net, second.net) and not same(first.net, second.net)
+    assert second.optimizer.counts == whole.optimizer.counts
+    assert whole.optimizer.counts["linear1.weight"] == 4 and whole.optimizer.counts["linear2.weight"] == 7
+
+
+def test_an_older_file_of_a_loop(tmp_path):
+    """It holds no counts of single parameters: all were updated in every step."""
+    loss, loop = snn.losses.TET(), snn.Loop(network())
+    for _ in range(3):
+        loop.backward(loss(loop.forward(X), Y)[1])
+        loop.step()
+    loop.save(tmp_path / "loop.h5")
+    net, arrays, training = checkpoint.read(tmp_path / "loop.h5")
+    counts = training["loop"].pop("counts")
+    checkpoint.write(tmp_path / "older.h5", net, arrays, training)
+    other = snn.Loop(network())
+    other.restore(tmp_path / "older.h5")
+    assert other.optimizer.counts == counts == loop.optimizer.counts and set(counts.values()) == {3}
+    for each in (loop, other):
+        each.backward(loss(each.forward(X), Y)[1])
+        each.step()
+    assert same(loop.net, other.net)
+
+
+FROZEN = "every layer that can learn is frozen; net.unfreeze() or the same of some of its layers lets them learn again"
+
+
+@pytest.mark.parametrize("frozen", [("linear1", "lif1", "linear2"), ("linear1", "linear2")])
+def test_a_wholly_frozen_network_is_refused(frozen):
+    """Also if layers without parameters are not frozen."""
+    net = snn.Sequential(snn.Linear(3, 16), snn.LIF(surrogate="triangle"), snn.Linear(16, 2)).build(X.shape)
+    assert [name for name, _ in net.parameters() if name.startswith("lif")] == []
+    for name in frozen:
+        net[name].freeze()
+    loop = snn.Loop(net)
+    loop.backward(np.ones_like(loop.forward(X)))
+    with pytest.raises(ValueError, match=f"^Loop.step: {re.escape(FROZEN)}$"):
+        loop.step()
+    assert loop.optimizer.steps == 0
+    net["linear2"].unfreeze()
+    loop.backward(np.ones_like(loop.forward(X)))
+    loop.step()
+    assert loop.optimizer.steps == 1
+
+
+def test_what_can_change_without_trained_parameters_is_not_refused():
+    """A network without parameters, and statistics that are still tracked."""
+    linear = snn.Linear(3, 16)
+    tracked = snn.Sequential(linear, snn.BatchNorm(16, affine=False), snn.LIF(surrogate="triangle")).build(X.shape)
+    linear.freeze()
+    for net in (snn.Sequential(snn.LIF(surrogate="triangle")), tracked):
+        loop = snn.Loop(net)
+        loop.backward(np.ones_like(loop.forward(X)))
+        assert loop.step() == 0.0
 
 
 def test_factors_and_data_that_are_refused(tmp_path):

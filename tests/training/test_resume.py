@@ -87,6 +87,35 @@ def test_replays_what_was_not_saved(undisturbed, digits, small_trainer, tmp_path
     assert_same_checkpoint(undisturbed / LAST, tmp_path / LAST)
 
 
+@pytest.mark.parametrize("stop", [2, 7])
+def test_layers_that_are_unfrozen_in_the_run(digits, small_trainer, tmp_path, assert_same_checkpoint, stop):
+    """Stopped while the first layers are frozen, and two updates after they were unfrozen."""
+
+    def trainer_of(out, stops=(), frozen=True):
+        def on_batch(trainer):
+            if trainer.optimizer.steps == BATCHES:
+                trainer.net["repeat1"].unfreeze()
+            if trainer.optimizer.steps in stops:
+                trainer.save(trainer.out / LAST)
+                raise Stop
+
+        trainer = small_trainer(out, on_batch=on_batch)
+        trainer.net.build((64, 8, 8, 1), 3)
+        if frozen:
+            trainer.net["repeat1"].freeze()
+        return trainer
+
+    whole = trainer_of(tmp_path / "whole")
+    whole.fit(*digits, EPOCHS, progress=False)
+    with pytest.raises(Stop):
+        trainer_of(tmp_path / "parts", [stop]).fit(*digits, EPOCHS, progress=False)
+    again = trainer_of(tmp_path / "parts", frozen=stop < BATCHES)
+    again.fit(*digits, EPOCHS, resume=True, progress=False)
+    assert_same_checkpoint(tmp_path / "whole" / LAST, tmp_path / "parts" / LAST)
+    assert again.optimizer.counts == whole.optimizer.counts
+    assert set(whole.optimizer.counts.values()) == {BATCHES, EPOCHS * BATCHES}
+
+
 SCRIPT = """
 import sys
 import numsnn as snn

@@ -69,11 +69,10 @@ def _adam_tiles(
     second,
     ends,
     settings,
+    corrections,
     factor,
     keep1,
     keep2,
-    correction1,
-    correction2,
     eps,
     decoupled,
     size,
@@ -88,7 +87,7 @@ def _adam_tiles(
         lr, low, high = settings[0, p] * factor, settings[2, p], settings[3, p]
         # All factors that are equal for the segment are computed before the loop.
         added, taken = steps.split_decay(lr, settings[1, p], decoupled)
-        rate = lr * correction1
+        rate, correction2 = lr * corrections[0, p], corrections[1, p]
         for k in range(len(x)):
             x[k], m[k], v[k] = steps.adam_step(
                 x[k], g[k], m[k], v[k], rate, added, taken, keep1, keep2, correction2, eps, low, high
@@ -96,11 +95,10 @@ def _adam_tiles(
         begin, p = end, p + 1
 
 
-def adam_update(value, grad, first, second, segments, factor, adam, step):
+def adam_update(value, grad, first, second, segments, factor, adam, corrections):
     """See `reference.optim.adam_update`."""
     real, tiles = value.dtype.type, count_tiles(value.size, TILE_ELEMENTS)
     beta1, beta2, eps, decoupled = adam
-    corrections = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
     launch(
         _adam_tiles,
         tiles,
@@ -109,10 +107,10 @@ def adam_update(value, grad, first, second, segments, factor, adam, step):
         first,
         second,
         *segments,
+        corrections,
         real(factor),
         real(1 - beta1),
         real(1 - beta2),
-        *corrections,
         real(eps),
         decoupled,
         TILE_ELEMENTS,

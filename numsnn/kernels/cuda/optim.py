@@ -52,7 +52,7 @@ def sgd_update(value, grad, velocity, segments, factor, momentum):
 
 @kernel
 def _adam_elements(
-    value, grad, first, second, ends, settings, factor, keep1, keep2, correction1, correction2, eps, decoupled, count
+    value, grad, first, second, ends, settings, corrections, factor, keep1, keep2, eps, decoupled, count
 ):
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         p = _segment(ends, k)
@@ -63,22 +63,21 @@ def _adam_elements(
             grad[k],
             first[k],
             second[k],
-            lr * correction1,
+            lr * corrections[0, p],
             added,
             taken,
             keep1,
             keep2,
-            correction2,
+            corrections[1, p],
             eps,
             settings[2, p],
             settings[3, p],
         )
 
 
-def adam_update(value, grad, first, second, segments, factor, adam, step):
+def adam_update(value, grad, first, second, segments, factor, adam, corrections):
     """See `reference.optim.adam_update`."""
     real, (beta1, beta2, eps, decoupled) = value.dtype.type, adam
-    corrections = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
     launch_flat(
         _adam_elements,
         value.size,
@@ -87,10 +86,10 @@ def adam_update(value, grad, first, second, segments, factor, adam, step):
         first,
         second,
         *segments,
+        corrections,
         real(factor),
         real(1 - beta1),
         real(1 - beta2),
-        *corrections,
         real(eps),
         decoupled,
     )

@@ -31,16 +31,16 @@ def sgd_update(value, grad, velocity, segments, factor, momentum):
         x[...] = np.clip(x - lr * step, low, high)  # O7
 
 
-def adam_update(value, grad, first, second, segments, factor, adam, step):
+def adam_update(value, grad, first, second, segments, factor, adam, corrections):
     """O4, O5, O6, O7: Adam (Kingma and Ba 2015, arXiv:1412.6980) with bias correction.
 
-    first and second are the moments, and step = 1, 2, ... counts updates. adam is a `types.Adam`. Weight decay is added
-    to the gradient. With adam.decoupled, it is subtracted from the value instead (AdamW, Loshchilov and Hutter 2019,
-    arXiv:1711.05101).
+    first and second are the moments. adam is a `types.Adam`, and corrections ``[2, P]`` holds the bias corrections that
+    it returns for the current update of each segment. Weight decay is added to the gradient. With adam.decoupled, it is
+    subtracted from the value instead (AdamW, Loshchilov and Hutter 2019, arXiv:1711.05101).
     """
     real, (beta1, beta2, eps, decoupled) = value.dtype.type, adam
-    correction1, correction2 = real(1 / (1 - beta1**step)), real((1 - beta2**step) ** -0.5)
-    for (x, g, m, v), lr, decay, low, high in _parts(segments, factor, value, grad, first, second):
+    parts = _parts(segments, factor, value, grad, first, second)
+    for ((x, g, m, v), lr, decay, low, high), (correction1, correction2) in zip(parts, corrections.T, strict=True):
         if not decoupled:
             g = g + decay * x
         m += real(1 - beta1) * (g - m)  # O4

@@ -291,6 +291,8 @@ def run(config: Config, out, resume: bool | str = False, progress: bool = True) 
     batch = data.Batch.of(shown.batch(np.arange(min(DIAGNOSED_SAMPLES, len(shown)))))
     begin = _diagnosis_at_start(trainer, batch)
     trainer.fit(train, valid, config.training.epochs, resume=resume or True, progress=progress, test=test)
+    if trainer.best.epoch:
+        trainer.restore_best()  # the report shows the network whose test result it tells
     end = diagnose(trainer.net, batch.x, batch.y, trainer.loss)
     write_file(folder / "end.json", json.dumps(end.to_dict()))
     result = trainer.test or trainer.evaluate(shown)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import zlib
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..errors import CheckpointError
 from ..layers import Layer
 from ..metrics import Metric
 from . import checkpoint
 from .evaluation import Evaluation
+from .source import Source
 
 
 class Best:
@@ -20,10 +24,11 @@ class Best:
         epoch: number of the epoch, from 1; 0 if no epoch was chosen.
         value: its first metric, or None if the run has no metric.
         loss: its loss.
+        among: checksum of the targets of the validation data that it was chosen on, or None.
     """
 
-    def __init__(self) -> None:
-        self.epoch, self.loss = 0, math.inf
+    def __init__(self, among: int | None = None) -> None:
+        self.epoch, self.loss, self.among = 0, math.inf, among
         self.value: float | None = None
         self._state: dict | None = None
 
@@ -74,12 +79,21 @@ class Best:
 
     def plain(self) -> dict[str, Any]:
         """Return the attributes as plain data."""
-        return {"epoch": self.epoch, "value": self.value, "loss": self.loss if self.epoch else None}
+        loss = self.loss if self.epoch else None
+        return {"epoch": self.epoch, "value": self.value, "loss": loss, "among": self.among}
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Best:
         """Return the best epoch of a run that is restored; its network lies in a checkpoint."""
-        best = cls()
+        best = cls(plain.get("among"))
         if plain["epoch"]:
             best.epoch, best.value, best.loss = plain["epoch"], plain["value"], plain["loss"]
         return best
+
+
+def checksum(source: Source) -> int:
+    """Return a checksum of the targets of some data, by which other data are told apart; their number without any."""
+    targets = getattr(source.data, "y", None)
+    if not isinstance(targets, np.ndarray):
+        return len(source.data)
+    return zlib.crc32(np.ascontiguousarray(targets).tobytes(), len(source.data))

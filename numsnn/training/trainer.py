@@ -20,7 +20,7 @@ from ..schedules import Cosine, Schedule
 from ..validate import at_least, positive, truth, whole
 from . import run_state
 from .batch_step import BatchStep
-from .best import Best
+from .best import Best, checksum
 from .callbacks import Callback
 from .checks import (
     checked_metrics,
@@ -202,6 +202,8 @@ class Trainer(Examiner):
         if valid is None:
             need_no_validation((self.schedule, *self.callbacks), metrics)
         self.start(train, epochs, resume, progress)
+        if valid is not None:
+            self._choose_among(valid)
         for callback in self.callbacks:
             callback.on_start(self)
         loader = Loader(train.data, self.batch_size, shuffle=True, seed=self.seed, workers=1)
@@ -248,6 +250,14 @@ class Trainer(Examiner):
         run_state.begin(self, epochs, resume)
         if self.batch and before is not None and len(before.data) != len(train.data):
             run_state.begin_epoch_anew(self)
+
+    def _choose_among(self, valid):
+        """Begin the choice of the best epoch anew if the validation data are others than before."""
+        among = checksum(valid)
+        if self.best.among != among:
+            if self.best.epoch:
+                self.say(f"the best epoch is chosen anew after epoch {self.epoch}: the validation data are others")
+            self.best = Best(among)
 
     def say(self, text: str) -> None:
         """Show a line of text beside the progress bars, if there are any."""

@@ -139,6 +139,21 @@ def test_of_equal_epochs_the_one_with_the_lower_loss_is_best(digits, small_train
     assert trainer.evaluate(digits[1]).loss == pytest.approx(min(losses), rel=1e-6)
 
 
+def test_other_validation_data_begin_the_choice_anew(digits, small_trainer, tmp_path, capfd):
+    """Easy data, whose epoch is best for ever, and then hard ones; a resumed run knows which data chose."""
+    train, test = digits
+    hard = snn.data.Dataset(test.x, (test.y + 1) % 10, test.classes, scale=test.scale)
+    trainer = small_trainer(tmp_path, optimizer=snn.optim.Adam(1e-2))
+    trainer.fit(train, test, epochs=2, progress=False)
+    first = trainer.best.value
+    trainer.fit(train, hard, epochs=1)
+    assert trainer.best.epoch == 3 and trainer.best.value < first
+    assert "the best epoch is chosen anew after epoch 2: the validation data are others" in capfd.readouterr().out
+    again = small_trainer(tmp_path, optimizer=snn.optim.Adam(1e-2))
+    again.fit(train, hard, epochs=1, resume=True, progress=False)
+    assert (again.best.epoch, again.best.value) == (3, trainer.best.value)
+
+
 def test_the_best_network_of_a_resumed_run_is_read_from_its_file(digits, small_trainer, tmp_path):
     small_trainer(tmp_path).fit(*digits, epochs=1, progress=False)
     want = snn.load(tmp_path / BEST).state()

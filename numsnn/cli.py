@@ -137,6 +137,7 @@ def _train(options):
         raise ValueError("--changes needs --resume: it says with which settings a run continues")
     if options.resume and kept.exists() and not options.changes:
         config = configuration.read(kept)
+        _tell_edits(options.what, _recipe(options.what), config)
     else:
         config = _recipe(options.what)
     overrides = {
@@ -167,9 +168,24 @@ def _train(options):
         print(
             f"best epoch {outcome.best} of {len(outcome.history)}: {values.replace('_', ' ')} ({out / 'checkpoint.h5'})"
         )
+    last, planned = outcome.history[-1]["epoch"], config.training.epochs
+    if last < planned:
+        print(f"ended by early stopping after epoch {last} of {planned}; early_stopping = 0 and --changes go on")
     if outcome.test is not None:
         print(f"test, told once: {outcome.test}")
     print(f"report: {outcome.report}{f' ({outcome.note})' if outcome.note else ''}")
+
+
+def _tell_edits(what, written, kept):
+    """Say which keys of a file differ from those of the run that goes on, which are not taken over."""
+    keys = [
+        f"{section}.{key}"
+        for section, part in vars(written).items()
+        for key, value in vars(part).items()
+        if getattr(getattr(kept, section), key) != value and key not in ("dir", "device", "threads")
+    ]
+    if keys and what.endswith(".toml"):
+        print(f"{what} differs from the run's config.toml, which goes on: {', '.join(keys)}; --changes takes them over")
 
 
 def _recipe(what):
@@ -203,6 +219,9 @@ def _load(options):
     from . import data, experiment
     from .training import load
 
+    if Path(options.checkpoint).is_dir() or options.checkpoint.endswith(".toml"):
+        there = Path(options.checkpoint) if Path(options.checkpoint).is_dir() else Path(options.checkpoint).parent
+        raise ValueError(f"{options.checkpoint} is no checkpoint; name a file such as {there / 'checkpoint.h5'}")
     net = load(options.checkpoint, options.device)
     dataset = options.dataset
     beside = Path(options.checkpoint).with_name("config.toml")

@@ -161,6 +161,8 @@ def load_parts(config: Config) -> dict[str, Any]:
     binning["duration"] = wanted.duration or None
     if wanted.file:
         need_store_alone(wanted)
+        if not Path(wanted.file).exists():
+            raise FileNotFoundError(f"data.file: {wanted.file} does not exist in the current folder {Path.cwd()}")
         binning["start"] = None if wanted.start < 0 else wanted.start
         store = data.open(wanted.file)
         return {name: part.frames(**binning) if store.kind == "events" else part for name, part in store.parts.items()}

@@ -99,6 +99,33 @@ def test_resume_with_other_settings(few_digits, tmp_path, capsys):
     assert "--changes needs --resume" in capsys.readouterr().err
 
 
+def test_edits_that_a_resumed_run_does_not_take_are_named(run_folder, tmp_path, capsys):
+    toml = tmp_path / "small.toml"
+    toml.write_text(SMALL.replace("epochs = 2", "epochs = 3").replace("lr = 1e-2", "lr = 2e-2"))
+    assert cli.main(["train", str(toml), "--out", str(run_folder), "--resume", "--quiet"]) == 0
+    told = f"{toml} differs from the run's config.toml, which goes on: training.epochs, training.lr; --changes takes"
+    assert told in capsys.readouterr().out
+    assert cli.main(["train", str(toml), "--out", str(run_folder), "--resume", "--changes", "--quiet"]) == 0
+    assert "differs" not in capsys.readouterr().out
+    assert len((run_folder / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_run_that_early_stopping_ended_says_so_and_goes_on(few_digits, tmp_path, capsys):
+    toml, out = tmp_path / "small.toml", str(tmp_path / "run")
+    text = SMALL.replace("epochs = 2", "epochs = 9\nearly_stopping = 1").replace("lr = 1e-2", "lr = 1e-9")
+    toml.write_text(text)
+    assert cli.main(["train", str(toml), "--out", out, "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    assert " of 9; early_stopping = 0 and --changes go on" in shown
+    last = int(shown.split("after epoch ")[1].split()[0])
+    toml.write_text(
+        text.replace("early_stopping = 1", "early_stopping = 0").replace("epochs = 9", f"epochs = {last + 1}")
+    )
+    assert cli.main(["train", str(toml), "--out", out, "--resume", "--changes", "--quiet"]) == 0
+    assert "ended by" not in capsys.readouterr().out
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == last + 1
+
+
 def test_options_override_the_file(few_digits, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SMALL)
@@ -206,6 +233,8 @@ def test_ctrl_c_says_how_to_go_on(few_digits, tmp_path, capsys, monkeypatch):
         (["train", "mnist", "--data", "nowhere"], "nowhere"),
         (["train", "digits", "--data", "x"], "'digits' takes no folder, because it is part of the package; got 'x'\n"),
         (["eval", "none.h5", "digits"], "none.h5: no such checkpoint"),
+        (["eval", ".", "digits"], ". is no checkpoint; name a file such as checkpoint.h5"),
+        (["eval", "runs/mine.toml"], "runs/mine.toml is no checkpoint; name a file such as runs/checkpoint.h5"),
     ],
 )
 def test_errors_are_one_line(arguments, message, tmp_path, capsys, monkeypatch):

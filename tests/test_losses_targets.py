@@ -324,20 +324,26 @@ SHAPE = f"(4, 3, 5), or {(N, K)}"
         (
             lambda: TET().need("train", "values", False),
             ValueError,
-            "TET needs one class per sample as targets; train has values per sample. "
-            "Use MeanSquaredError, or give the data other targets",
+            "TET needs one class per sample as targets; train has values per sample. Use MeanSquaredError, or if these "
+            "are classes, give whole numbers: y.astype(int), and y.argmax(1) for one-hot rows",
         ),
         (
             lambda: MembraneMSE().need("train", "class", True),
             ValueError,
             "MembraneMSE needs values per sample or one class per sample or several labels per sample as targets; "
-            "train has one class per step. Use StepCrossEntropy, or give the data other targets",
+            "train has one class per step. Use StepCrossEntropy, or if these are numbers, give floats: y.astype(float)",
+        ),
+        (
+            lambda: MeanSquaredError().need("train", "class", False),
+            ValueError,
+            "MeanSquaredError needs values per sample as targets; train has one class per sample. "
+            "Use RateCrossEntropy, or if these are numbers, give floats: y.astype(float)",
         ),
         (
             lambda: (StepCrossEntropy() + MembraneMSE()).need("train", "class", True),
             ValueError,
             "MembraneMSE needs values per sample or one class per sample or several labels per sample as targets; "
-            "train has one class per step. Use StepCrossEntropy, or give the data other targets",
+            "train has one class per step. Use StepCrossEntropy, or if these are numbers, give floats: y.astype(float)",
         ),
     ],
 )

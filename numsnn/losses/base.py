@@ -148,10 +148,15 @@ class Loss(Described):
         if target in self.targets and fits:
             return
         mine = " or ".join(NAMES[kind, bool(self.per_step)] for kind in self.targets)
-        advice = {"class": "StepCrossEntropy" if per_step else "RateCrossEntropy", "labels": "BinaryCrossEntropy"}
+        other = {"class": "StepCrossEntropy" if per_step else "RateCrossEntropy", "labels": "BinaryCrossEntropy"}
+        change = "give the data other targets"
+        if target == "values" and "class" in self.targets:
+            change = "if these are classes, give whole numbers: y.astype(int), and y.argmax(1) for one-hot rows"
+        elif target == "class" and "values" in self.targets:
+            change = "if these are numbers, give floats: y.astype(float)"
         raise ValueError(
             f"{type(self).__name__} needs {mine} as targets; {owner} has {NAMES[target, per_step]}. "
-            f"Use {advice.get(target, 'MeanSquaredError')}, or give the data other targets"
+            f"Use {other.get(target, 'MeanSquaredError')}, or {change}"
         )
 
     def pieces(self, kernels, z) -> np.ndarray | None:

@@ -121,8 +121,11 @@ class MeanSquaredError(Pointwise):
         over "mean"     L = mean_k (mean_t z[t,k] - y[k])^2
         over "steps"    L = mean_{t,k} (z[t,k] - y[t,k])^2, as in `MembraneMSE`
 
-    Readout, targets, arguments and errors are those of `Pointwise`.
+    Readout, arguments and errors are those of `Pointwise`. A run takes values as targets; whole numbers are classes,
+    and are refused.
     """
+
+    targets = ("values",)
 
     @staticmethod
     def value(z, y):

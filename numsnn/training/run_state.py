@@ -34,7 +34,9 @@ def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
         last = trainer.out / LAST
         if resume and last.exists():
             restore(trainer, last, resume == "changes")
-        elif not resume and _holds_run(trainer.out):
+        elif resume:
+            trainer.say(f"{trainer.out} holds no run to resume: a new one begins")
+        elif _holds_run(trainer.out):
             raise FileExistsError(f"{trainer.out} already holds a run; use resume=True or choose another folder")
     if trainer.epochs is None:
         trainer.epochs = epochs
@@ -48,6 +50,9 @@ def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
         _save(trainer)
     elif trainer.epochs != epochs:
         _change_length(trainer, epochs, resume)
+    elif trainer.finished and fresh:
+        early = f", which a callback ended after epoch {trainer.epoch}," if trainer.epoch < trainer.epochs else ""
+        trainer.say(f"the run of {trainer.epochs} epochs{early} is complete")
 
 
 def _restart(trainer):

@@ -330,6 +330,8 @@ class Trainer(Examiner):
         if self.out is not None:
             self.save(self.out / LAST)
         self.ended |= stopped
+        if self.ended and self.epoch < self.first + self.epochs:
+            self.say(f"{'a callback' if ended else 'on_epoch'} ends the run after epoch {self.epoch}")
 
     def _metrics_of_epoch(self, valid, batches):
         """Return the metrics of the epoch, whether a callback ends the run, and whether `on_epoch` does. The callbacks
@@ -354,6 +356,7 @@ class Trainer(Examiner):
             result = self._measure(valid)
             if self.best.observe(self.epoch, result, self.metrics, self.net) and self.out is not None:
                 self.save(self.out / BEST)
+        self.say(f"epoch {self.epoch}: validation {result}")
         return {"valid_loss": result.loss, **{f"valid_{name}": value for name, value in result.metrics.items()}}
 
     def _stop(self):

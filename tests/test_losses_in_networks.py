@@ -80,5 +80,5 @@ def test_losses_of_configurations(name, kind):
 
 
 def test_an_unknown_loss_of_a_configuration():
-    with pytest.raises(ValueError, match=r"training\.loss must be one of 'rate', .*'first_spike'; got 'ttfs'"):
+    with pytest.raises(ValueError, match=r"training\.loss must be one of 'rate', .*'first_spike', .*; got 'ttfs'"):
         experiment.prepare(config.parse('[training]\nloss = "ttfs"\n'))

@@ -88,7 +88,7 @@ def test_numsnn_trains_as_its_trainer_does(arrays):
     mine = training(SimpleNamespace(Training=Training), arrays)
     for epoch, metrics in enumerate(history):
         found = mine.epoch()
-        assert (found["loss"], found["accuracy"]) == (metrics["train_loss"], metrics["test_accuracy"])
+        assert (found["loss"], found["accuracy"]) == (metrics["train_loss"], metrics["valid_accuracy"])
         order = snn.data.Loader(snn.data.as_dataset(train), 4, shuffle=True, seed=3).epoch(epoch)
         assert (np.concatenate([y for _, y in order]) == arrays["y"][arrays["order"][epoch]]).all()
 

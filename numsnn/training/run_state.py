@@ -30,6 +30,8 @@ def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
     if resume not in (False, True, "changes"):
         raise ValueError(f'Trainer.fit: resume must be True, False or "changes"; got {resume!r}')
     fresh = trainer.epochs is None
+    if resume:
+        trainer.stopped = False
     if fresh and trainer.out is not None:
         last = trainer.out / LAST
         if resume and last.exists():
@@ -44,7 +46,8 @@ def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
         _save(trainer)
         trainer.log.rewrite([])
     elif trainer.finished and not resume:
-        trainer.first, trainer.epochs, trainer.batch, trainer.ended = trainer.epoch, epochs, 0, False
+        trainer.first, trainer.epochs, trainer.batch = trainer.epoch, epochs, 0
+        trainer.ended = trainer.stopped = False
         _restart(trainer)
         trainer.say(f"the run goes on for {epochs} epochs after epoch {trainer.epoch}; the schedule begins anew")
         _save(trainer)

@@ -75,7 +75,7 @@ class Trainer(Examiner):
     Attributes:
         epoch, batch: number of epochs that are complete, and of batches of the current one.
         updated: whether the last batch ended with an update of the parameters; see accumulate.
-        ended: whether a callback has ended the run.
+        ended, stopped: whether a callback has ended the run, and whether on_epoch has stopped it.
         history: list of the metrics of all epochs.
         best: number ("epoch", 0 if there is none), first metric ("value") and "loss" of the best epoch so far.
         test: the `Evaluation` on the test data at the end of the last `fit`, or None.
@@ -123,7 +123,7 @@ class Trainer(Examiner):
         self.out = None if out is None else writable_folder(out)
         self.epochs: Any = None
         self.first = self.epoch = self.batch = 0
-        self.updated = self.ended = False
+        self.updated = self.ended = self.stopped = False
         self.running = run_state.new_epoch()
         self.best = Best()
         self.source: Any = None
@@ -153,7 +153,7 @@ class Trainer(Examiner):
     @property
     def finished(self) -> bool:
         """Whether the run has reached its last epoch, or was ended before."""
-        return self.epochs is not None and (self.ended or self.epoch >= self.first + self.epochs)
+        return self.epochs is not None and (self.ended or self.stopped or self.epoch >= self.first + self.epochs)
 
     # --- training ---
 
@@ -329,8 +329,8 @@ class Trainer(Examiner):
         self.ended = ended
         if self.out is not None:
             self.save(self.out / LAST)
-        self.ended |= stopped
-        if self.ended and self.epoch < self.first + self.epochs:
+        self.stopped = stopped
+        if (ended or stopped) and self.epoch < self.first + self.epochs:
             self.say(f"{'a callback' if ended else 'on_epoch'} ends the run after epoch {self.epoch}")
 
     def _metrics_of_epoch(self, valid, batches):

@@ -43,12 +43,12 @@ def test_a_run_that_was_stopped_is_finished(digits, small_trainer):
         pass
 
     def stop(trainer):
-        if trainer.optimizer.steps == 7 and not trainer.stopped:
-            trainer.stopped = True
+        if trainer.optimizer.steps == 7 and not trainer.paused:
+            trainer.paused = True
             raise Stop
 
     whole, stopped = small_trainer(), small_trainer(on_batch=stop)
-    stopped.stopped = False
+    stopped.paused = False
     whole.fit(*digits, epochs=2, progress=False)
     with pytest.raises(Stop):
         stopped.fit(*digits, epochs=2, progress=False)
@@ -242,6 +242,18 @@ def test_settings_may_change_between_two_fits(digits, small_trainer):
     other.fit(digits[1], epochs=1, progress=False)
     last = [each.fit(digits[1], epochs=1, progress=False)[-1]["train_loss"] for each in (trainer, other)]
     assert trainer.loop.clip_norm == 1.0 and last[0] != last[1]
+
+
+def test_a_run_that_on_epoch_stopped_goes_on_where_it_was(digits, small_trainer):
+    """One epoch per call, with the bits of the whole run; without resume, another run begins."""
+    whole, parts = small_trainer(), small_trainer(on_epoch=lambda trainer, metrics: True)
+    whole.fit(*digits, epochs=3, progress=False)
+    for k in range(3):
+        assert epochs_of(parts.fit(*digits, epochs=3, resume=True, progress=False)) == list(range(1, k + 2))
+    assert parts.finished
+    assert all(np.array_equal(value, parts.net.state()[name]) for name, value in whole.net.state().items())
+    parts.fit(*digits, epochs=3, progress=False)
+    assert parts.first == 3 and parts.epoch == 4
 
 
 def test_a_true_of_numpy_ends_the_run(digits, small_trainer):

@@ -174,7 +174,8 @@ VECTORS = snn.data.Dataset(np.zeros((4, 2), np.float32), np.zeros(4, int))
             [snn.Repeat(3), snn.Linear(2, 2)],
             snn.data.Dataset(VECTORS.x, np.zeros(4)),
             "RateCrossEntropy needs one class per sample as targets; train has values per sample. Use "
-            "MeanSquaredError, or if these are classes, give whole numbers: y.astype(int), and y.argmax(1) for one-hot rows",
+            "MeanSquaredError, or if these are classes, give whole numbers: y.astype(int), and y.argmax(1) for one-hot "
+            "rows",
         ),
         (
             [snn.Linear(2, 2)],

@@ -78,7 +78,8 @@ class Training:
 
     def epoch(self):
         start = time.perf_counter()
-        history = self.trainer.fit((self.arrays["x"], self.arrays["y"]), epochs=self.recipe["epochs"], progress=False)
+        train = self.arrays["x"], self.arrays["y"]
+        history = self.trainer.fit(train, epochs=self.recipe["epochs"], resume=True, progress=False)
         seconds = time.perf_counter() - start
         accuracy = self.trainer.evaluate((self.arrays["test_x"], self.arrays["test_y"])).accuracy
         return {"seconds": seconds, "loss": history[-1]["train_loss"], "accuracy": accuracy}

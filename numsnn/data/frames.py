@@ -185,10 +185,13 @@ def _need_events(recordings, binner) -> None:
     if not len(first) or ((first >= binner.start) & (first < end)).any():
         return
     first, last = _ends(recordings, binner.start)
-    if not ((first < end) & (last >= binner.start) & (recordings.counts() > 0)).any():
-        frames = f"{binner.steps} frames of {binner.duration} us from start={binner.start} on"
-        one = int(np.argmax(recordings.counts() > 0))
-        found = f"no recording has an event in {frames}; recording {one} lies at {first[one]}..{last[one]} us"
+    filled = recordings.counts() > 0
+    if not ((first < end) & (last >= binner.start) & filled).any():
+        where = f"from start={binner.start} us on"
+        if (last >= binner.start)[filled].any():
+            where = f"at {binner.start}..{end - 1} us, in the frames from start={binner.start} on"
+        one = int(np.argmax(filled))
+        found = f"no recording has an event {where}; recording {one} lies at {first[one]}..{last[one]} us"
         raise ValueError(f"frames: {found}. Leave start out, or give a start near the first events")
 
 

@@ -175,11 +175,17 @@ ABSOLUTE = [Events(e.x, e.y, e.t + CLOCK, e.p, e.size) for e in (recording(0), r
         ),
         (
             {"steps": 10, "duration": 20_000, "start": 0},
-            r"no recording has an event in 10 frames of 20000 us from start=0 on; recording 1 lies at 17000000000\d+"
-            r"\.\.17000000000\d+ us\. Leave start out, or give a start near the first events",
+            r"no recording has an event at 0\.\.199999 us, in the frames from start=0 on; "
+            r"recording 1 lies at 17000000000\d+\.\.17000000000\d+ us\. Leave start out, or give a start near the first events",
         ),
-        ({"steps": None, "duration": 20_000, "start": 2 * CLOCK}, "no recording has an event in 1 frames of 20000 us"),
-        ({"steps": 10, "duration": 20_000, "start": CLOCK + 30_000}, "no recording has an event in 10 frames of"),
+        (
+            {"steps": None, "duration": 20_000, "start": 2 * CLOCK},
+            "no recording has an event from start=3400000000000000 us on; rec",
+        ),
+        (
+            {"steps": 10, "duration": 20_000, "start": CLOCK + 30_000},
+            "no recording has an event from start=1700000000030000 us on; rec",
+        ),
         ({"steps": 10, "duration": 20_000, "start": 2**62 + 1}, r"start must be at most 2\^62 microseconds; got 46116"),
     ],
 )

@@ -106,7 +106,9 @@ def test_spiking_readout_counts():
         ("4c3", (8,), "a convolution needs pictures"),
         ("16-4c3", (8, 8, 1), "a convolution needs pictures"),
         ("4r2", (8, 8, 1), "needs an odd kernel size; got 4r2"),
-        ("4c3", (8, 8), "sample_shape must be"),
+        ("4c3", (8, 8, 1, 2, 3), r"sample_shape must be \(H, W, C\) or \(F,\); got \(8, 8, 1, 2, 3\)$"),
+        ("4c3", (8, 9), r"got \(8, 9\)\. For sequences, .*: sample_shape=\(9,\), steps=None; for grey .*=\(8, 9, 1\)$"),
+        ("4c3", (20, 12, 16, 2), r"For sequences, whose shape begins with T: sample_shape=\(12, 16, 2\), steps=None$"),
     ],
 )
 def test_errors(architecture, shape, message):

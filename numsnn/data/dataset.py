@@ -37,7 +37,8 @@ class Dataset(Samples):
             F]``, ``[N, T, L, C]`` or ``[N, T, H, W, C]``. Any real dtype; x is neither copied nor converted (uint8
             pictures stay uint8).
         y: targets, samples first, of one of the forms in the table. Values ``[N]`` become ``[N, 1]``. Whole numbers of
-            a float dtype are labels of classes only with ``target="class"``.
+            a float dtype are labels of classes only with ``target="class"``. With `classes`, labels may be their
+            names, strings.
         classes: names of the classes or labels in their order. Default: ``"0", "1", ...`` up to the largest label in
             y, or as many as there are labels. Give names (or give both parts the same names) if a part may lack the
             last class. For values: names of the outputs, by default none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from numbers import Integral
 
@@ -16,6 +17,11 @@ from .events import Events
 from .samples import Samples, checked_rows, concat
 
 BY = ("time", "events")
+
+_MOST_BYTES = 1 << 34
+"""Most memory of a sample that has as many frames as its recording needs: 16 GiB. More comes from a `start` on another
+clock than that of the recordings."""
+_MOST_TIME = 1 << 62
 
 
 class Frames(Samples):
@@ -46,7 +52,8 @@ class Frames(Samples):
         y, target, per_step, classes, name, lengths, weights: as in `numsnn.data.samples.Samples`.
 
     Raises:
-        ValueError: an argument is out of range, or T is not the number of steps of targets per step.
+        ValueError: an argument is out of range, T is not the number of steps of targets per step, no recording has an
+            event in the frames that begin at `start`, or with steps=None a sample would take more than 16 GiB.
     """
 
     timed = True
@@ -64,10 +71,13 @@ class Frames(Samples):
         start: int | None = None,
     ) -> None:
         self.recordings, self.lengths = recordings, None
+        sensor, options = (recordings.size, recordings.polarities), (by, duration, pool, start)
         if steps is None:
-            self.lengths = _lengths(recordings, duration, start)
+            self.lengths = _lengths(*_ends(recordings, start), Binner(*sensor, 1, *options), start)
             steps = int(self.lengths.max())
-        self.binner = Binner(recordings.size, recordings.polarities, steps, by, duration, pool, start)
+        self.binner = Binner(*sensor, steps, *options)
+        if start is not None:
+            _need_events(recordings, self.binner)
         self.steps, self.binary = self.binner.steps, bool(binary)
         self.options = {"steps": self.steps, "by": by, "duration": duration, "pool": pool, "binary": self.binary}
         self.options["start"] = start
@@ -137,14 +147,52 @@ class Frames(Samples):
         return Dataset(x, self.y, self.classes or None, self.name, timed=True, **known)
 
 
-def _lengths(recordings, duration, start) -> np.ndarray:
-    """Return the number of frames that each recording fills, ``[N]``, at least 1."""
-    if duration is None:
+def _ends(recordings, start) -> tuple[np.ndarray, np.ndarray]:
+    """Return the microseconds at the first and the last event of each recording, ``[N]`` each; without events `start`,
+    or 0."""
+    first = np.where(recordings.counts() > 0, recordings.start, 0 if start is None else whole_time(start))
+    return first, first + recordings.durations()
+
+
+def _lengths(first, last, binner, start) -> np.ndarray:
+    """Return the number of frames that each recording fills, ``[N]``, at least 1.
+
+    Args:
+        first, last: as `_ends` returns them.
+        binner: a `Binner` of one step.
+        start: as for `Frames`.
+    """
+    if binner.duration is None:
         raise ValueError("frames: steps=None needs a duration, the microseconds per frame")
-    last = recordings.durations()
-    if start is not None:
-        last = last + recordings.start - whole_time(start)
-    return np.maximum(last // whole("frames: duration", duration) + 1, 1)
+    begin = first if start is None else whole_time(start)
+    longest = int(np.argmax(last - begin))
+    needed = int((last - begin)[longest]) // binner.duration + 1
+    if 4 * needed * math.prod(binner.shape) > _MOST_BYTES:
+        found = f"recording {longest} needs {needed:,} frames of {binner.duration} us"
+        hint = "Give a longer duration, or a number of steps"
+        if start is not None:
+            found += f" from start={begin} on, and its first event lies at {first[longest]} us"
+            hint = "Leave start out, give a start near the first event, or a longer duration"
+        raise ValueError(f"frames: {found}: more than {_MOST_BYTES >> 30} GiB. {hint}")
+    return np.maximum((last - begin) // binner.duration + 1, 1)
+
+
+def _need_events(recordings, binner) -> None:
+    """Raise ValueError if all recordings with events lie before the first frame or behind the last one."""
+    first = recordings.start[recordings.counts() > 0]
+    end = binner.start + binner.steps * binner.duration
+    # A first event among the frames is enough; the last events of recordings in a file would have to be read.
+    if not len(first) or ((first >= binner.start) & (first < end)).any():
+        return
+    first, last = _ends(recordings, binner.start)
+    filled = recordings.counts() > 0
+    if not ((first < end) & (last >= binner.start) & filled).any():
+        where = f"from start={binner.start} us on"
+        if (last >= binner.start)[filled].any():
+            where = f"at {binner.start}..{end - 1} us, in the frames from start={binner.start} on"
+        one = int(np.argmax(filled))
+        found = f"no recording has an event {where}; recording {one} lies at {first[one]}..{last[one]} us"
+        raise ValueError(f"frames: {found}. Leave start out, or give a start near the first events")
 
 
 def to_frames(
@@ -156,15 +204,13 @@ def to_frames(
     start: int | None = None,
 ) -> np.ndarray:
     """Return the frames of one recording, ``[T, H, W, P]`` or ``[T, W * P]`` float32; arguments and errors as for
-    `Frames`.
+    `Frames`, but there may be no event in the frames.
     """
+    options = (by, duration, pool, start)
     if steps is None:
-        if duration is None:
-            raise ValueError("frames: steps=None needs a duration, the microseconds per frame")
-        first = (int(events.t[0]) if len(events) else 0) if start is None else start
-        last = int(events.t[-1]) if len(events) else first
-        steps = max(1, (last - first) // whole("frames: duration", duration) + 1)
-    binner = Binner(events.size, events.polarities, steps, by, duration, pool, start)
+        first, last = (events.t[:1], events.t[-1:]) if len(events) else (np.array([start or 0]),) * 2
+        steps = int(_lengths(first, last, Binner(events.size, events.polarities, 1, *options), start)[0])
+    binner = Binner(events.size, events.polarities, steps, *options)
     x = np.zeros((binner.shape[0], 1, *binner.shape[1:]), np.float32)
     binner.count(*binner.addresses(events), x, 0)
     return x[:, 0]
@@ -246,6 +292,8 @@ def whole_time(start) -> int:
     """Return a time in microseconds, which may be negative, or raise ValueError."""
     if isinstance(start, bool) or not isinstance(start, Integral):
         raise ValueError(f"frames: start must be a whole number of microseconds; got {start!r}")
+    if abs(int(start)) > _MOST_TIME:
+        raise ValueError(f"frames: start must be at most 2^62 microseconds; got {start!r}")
     return int(start)
 
 

@@ -25,7 +25,8 @@ class Recordings(Placed):
 
     Args:
         events: N `numsnn.data.Events` of one size and number of polarities.
-        labels: targets, as y of `numsnn.data.Dataset`; targets per step belong to frames of as many steps.
+        labels: targets, as y of `numsnn.data.Dataset`, for example names of classes; targets per step belong to frames
+            of as many steps. Recordings without labels are classified with `to_frames`.
         classes, name, target, per_step, weights: as for `numsnn.data.Dataset`. The default name is "recordings".
 
     Attributes:
@@ -54,8 +55,8 @@ class Recordings(Placed):
         owner = f"Recordings {name!r}"
         found = _checked_events(events, owner)
         size, polarities = found[0].size, found[0].polarities
-        targets = checked_targets(labels, len(found), None, classes, target, per_step, owner)
-        need_label(targets, None, owner)
+        targets = checked_targets(labels, len(found), None, classes, target, per_step, owner, "labels")
+        need_label(targets, None, owner, "labels")
         arrays = EventsInMemory(pack(found, size, polarities, owner), size, polarities, name)
         super().__init__(arrays, targets, name, None, checked_weights(weights, len(found), owner))
 

@@ -68,7 +68,7 @@ class Store:
         groups = {part: local(file, part, path) for part in PARTS if part in file}
         self.parts = {part: _part(group, self.about, path, memory) for part, group in groups.items()}
         if not self.parts:
-            raise FormatError(path, 0, f"the store holds none of the parts {', '.join(PARTS)}")
+            raise FormatError(path, None, f"the store holds none of the parts {', '.join(PARTS)}")
 
     def __getitem__(self, part: str):
         if part not in self.parts:
@@ -123,7 +123,7 @@ def _header(file, path):
     found = file.attrs.get("format")
     if not isinstance(found, str) or found not in FORMATS:
         wanted = " or ".join(map(repr, FORMATS))
-        raise FormatError(path, 0, f"not a store of numsnn: its format is {found!r}, expected {wanted}")
+        raise FormatError(path, None, f"not a store of numsnn: its format is {found!r}, expected {wanted}")
     about = {key: value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()}
     try:
         about["classes"] = json.loads(about["classes"])
@@ -137,9 +137,9 @@ def _header(file, path):
             about["size"] = checked_size(about["size"], "size")
             good = good and about["polarities"] in (1, 2)
     except (KeyError, ValueError, TypeError) as error:
-        raise FormatError(path, 0, f"the attributes of the store are damaged: {error!r}") from error
+        raise FormatError(path, None, f"the attributes of the store are damaged: {error!r}") from error
     if not good:
-        raise FormatError(path, 0, "the attributes of the store are damaged")
+        raise FormatError(path, None, "the attributes of the store are damaged")
     return about
 
 
@@ -147,7 +147,7 @@ def _part(group, about, path, memory):
     """Return a part of a store after checking its targets."""
     y = read_rows(found_array(group, "y", path), slice(None), path)
     if not y.ndim or not len(y):
-        raise FormatError(path, 0, f"{group.name}/y must hold at least one label")
+        raise FormatError(path, None, f"{group.name}/y must hold at least one label")
     events = about["kind"] == "events"
     arrays: Any = (EventArrays if events else SampleArrays)(group, about, path, memory)
     steps = arrays.sample_shape[0] if about["kind"] == "sequences" else None
@@ -160,7 +160,7 @@ def _part(group, about, path, memory):
         names = about["classes"] or None
         found = checked_targets(y, n, steps, names, about["target"], about["per_step"], f"{group.name}/y")
     except ValueError as error:
-        raise FormatError(path, 0, str(error)) from error
+        raise FormatError(path, None, str(error)) from error
     if events:
         return Recordings.placed(arrays, found, name, weights)
     return StoredSamples(arrays, found, name, about["scale"], about["kind"] == "sequences", lengths, weights)

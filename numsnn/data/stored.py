@@ -72,7 +72,7 @@ def found_array(group, name: str, path: str):
     """Return an array of a store, or raise FormatError if it is missing or lies in another file."""
     array = local(group, name, path)
     if array is None:
-        raise FormatError(path, 0, f"the store has no array {group.name}/{name}")
+        raise FormatError(path, None, f"the store has no array {group.name}/{name}")
     return array
 
 
@@ -82,7 +82,7 @@ def read_rows(array, rows: slice, path: str) -> np.ndarray:
         return array[rows]
     except (OSError, RuntimeError) as error:
         where = f"{array.name} is damaged or the file was closed: {' '.join(str(error).split())}"
-        raise FormatError(path, 0, where) from error
+        raise FormatError(path, None, where) from error
 
 
 def _digest(array) -> str:
@@ -107,7 +107,7 @@ def _reopened(kind, about, path, memory, name, labels):
 
     with opened(path) as file:  # raises a FormatError that says what is wrong with the file
         if _digest(found_array(file[name], "y", path)) != labels:
-            raise FormatError(path, 0, f"{name}: the labels differ from those that the part had when it was copied")
+            raise FormatError(path, None, f"{name}: the labels differ from those that the part had when it was copied")
         kind(file[name], about, path, memory)
     return kind(h5py.File(path, "r")[name], about, path, memory)
 
@@ -119,13 +119,13 @@ class SampleArrays(Arrays):
         super().__init__(group, about, path, memory, ("x",))
         x = self._arrays["x"]
         if x.ndim < 2 or (about["kind"] == "sequences" and x.ndim < 3) or x.dtype.kind not in "biuf":
-            raise FormatError(path, 0, f"{group.name}/x must be [N, ...] real numbers; found {x.shape} {x.dtype}")
+            raise FormatError(path, None, f"{group.name}/x must be [N, ...] real numbers; found {x.shape} {x.dtype}")
         self.sample_shape, self.dtype = tuple(x.shape[1:]), x.dtype
 
     def _check(self, name, found, first=0):
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             place = tuple(np.argwhere(~np.isfinite(found))[0])
-            raise FormatError(self._path, 0, f"{self.name}: sample {first + place[0]} holds {found[place]!s}")
+            raise FormatError(self._path, None, f"{self.name}: sample {first + place[0]} holds {found[place]!s}")
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -157,11 +157,11 @@ class EventArrays(Arrays):
         total = len(self._arrays["address"])
         columns = (self.offset, self.start, *self._arrays.values())
         if any(column.dtype.kind not in "iu" or column.ndim != 1 for column in columns):
-            raise FormatError(path, 0, f"{group.name}: address, time, offset and start must hold [N] whole numbers")
+            raise FormatError(path, None, f"{group.name}: address, time, offset and start must hold [N] whole numbers")
         self.offset = self.offset.astype(np.int64)  # differences of numbers without a sign are never negative
         good = len(self.offset) == len(self.start) + 1 and len(self._arrays["time"]) == total
         if not good or self.offset[0] != 0 or self.offset[-1] != total or (np.diff(self.offset) < 0).any():
-            raise FormatError(path, 0, f"{group.name}: offsets and events do not belong together")
+            raise FormatError(path, None, f"{group.name}: offsets and events do not belong together")
 
     def __len__(self) -> int:
         """Number of recordings."""
@@ -190,14 +190,14 @@ class EventArrays(Arrays):
             wrong = back[~np.isin(back, self.offset)]
             if wrong.size:
                 index = int(np.searchsorted(self.offset, wrong[0], side="right")) - 1
-                raise FormatError(self._path, 0, f"{self.name}: recording {index} has times that are not sorted")
+                raise FormatError(self._path, None, f"{self.name}: recording {index} has times that are not sorted")
         if name != "address" or not len(found):
             return
         cells = self.size[0] * self.size[1] * self.polarities
         if found.max() >= cells or (found.dtype.kind == "i" and found.min() < 0):
             event = first + int(np.argmax((found >= cells) | (found < 0)))
             index = int(np.searchsorted(self.offset, event, side="right")) - 1
-            raise FormatError(self._path, 0, f"{self.name}: recording {index} has an event outside the sensor")
+            raise FormatError(self._path, None, f"{self.name}: recording {index} has an event outside the sensor")
 
 
 class EventsInMemory(EventArrays):

@@ -53,7 +53,8 @@ def from_string(
             (Residual with join "add", and a 1x1 convolution in the shortcut if the number of channels changes); ``p2``
             average pooling and ``mp2`` maximum pooling; ``gp`` global average pooling; ``d0.3`` dropout; ``128`` a
             linear layer.
-        sample_shape: shape of one sample: ``(H, W, C)`` or ``(F,)``.
+        sample_shape: shape of one sample: ``(H, W, C)`` or ``(F,)``; for sequences without T, ``sample_shape[1:]`` of
+            their dataset.
         classes: K, the number of outputs of the readout.
         steps: T of the direct encoding: the first layer with weights and its normalisation are computed once and their
             result is repeated. None for inputs that have a time axis. Default 4.
@@ -97,7 +98,10 @@ class _Parts:
 
     def __init__(self, shape, neuron, norm, after_neuron):
         if len(shape) not in (1, 3):
-            raise ValueError(f"sample_shape must be (H, W, C) or (F,); got {shape}")
+            hint = f". For sequences, whose shape begins with T: sample_shape={shape[1:]}, steps=None"
+            more = f"; for grey pictures: sample_shape={(*shape, 1)}" if len(shape) == 2 else ""
+            known = hint + more if len(shape) in (2, 4) else ""
+            raise ValueError(f"sample_shape must be (H, W, C) or (F,); got {shape}{known}")
         self.shape, self.norm, self.layers = shape, norm, []
         self.v_threshold, self.make_neuron = threshold_of(neuron), copies_of(neuron)
         self.followers = [] if after_neuron is None else [copies_of(after_neuron)]

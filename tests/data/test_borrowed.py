@@ -74,7 +74,7 @@ def test_the_first_bytes_decide(start, stand_ins, tmp_path):
     assert rows(events) == EVENTS and (events.size, events.polarities) == ((48, 64), 2)
     assert stand_ins.asked == (path if start.startswith(b"#") else (path, "evt"))
     assert read_events(path, (50, 70)).size == (50, 70)
-    with pytest.raises(FormatError, match=r"recording: byte 0: Events: x must be in 0\.\.19; x\[1\] is 33"):
+    with pytest.raises(FormatError, match=r"recording: Events: x must be in 0\.\.19; x\[1\] is 33"):
         read_events(path, (50, 20))
     with pytest.raises(ValueError, match="takes no unit, because the format states it; got 's'"):
         read_events(path, unit="s")

@@ -204,7 +204,11 @@ def test_mnist_counts_must_match(mnist):
         ("train-images-idx3-ubyte", np.zeros((12, 32, 32)), r"uint8 \[N, 28, 28\]; got uint8 \(12, 32, 32\)"),
         ("train-images-idx3-ubyte", np.zeros(12), r"uint8 \[N, 28, 28\]; got uint8 \(12,\)"),
         ("t10k-labels-idx1-ubyte", np.zeros((5, 10)), r"uint8 \[N\]; got uint8 \(5, 10\)"),
-        ("t10k-labels-idx1-ubyte", np.full(5, 10), r"Dataset 'mnist test': labels must be in 0\.\.9; y\[0\]"),
+        (
+            "t10k-labels-idx1-ubyte",
+            np.full(5, 10),
+            r"Dataset 'mnist test': there are 10 class names, so labels must be in 0\.\.9; y\[0\]",
+        ),
     ],
 )
 def test_mnist_files_of_another_kind(mnist, name, array, message):

@@ -171,7 +171,7 @@ def test_a_number_beyond_float32_would_be_inf_in_a_batch():
     [
         ([0, 1], "x and y must have the same length; got 6 samples and 2 labels"),
         ([0, 1, 2, 0, 1, 2, 0], "got 6 samples and 7 labels"),
-        ([0, 1, 3, -1, 1, 2], r"labels must be in 0\.\.2; y\[2\] is 3"),
+        ([0, 1, 3, -1, 1, 2], r"there are 3 class names, so labels must be in 0\.\.2; y\[2\] is 3"),
         ([0, 1, 2, -1, 1, 5], r"labels must be in 0\.\.2; y\[3\] is -1"),
         (np.array([0, 1, 2, 0, 1, 2**64 - 1], np.uint64), r"y\[5\] is 18446744073709551615"),
         (
@@ -179,7 +179,7 @@ def test_a_number_beyond_float32_would_be_inf_in_a_batch():
             r"y must be \[N\], one class per sample; got shape \(6, 6\)\. For several .*y\.argmax\(1\)",
         ),
         (np.zeros((6, 1), int), r"y must be \[N\], one class per sample; got shape \(6, 1\).* y\[:, 0\]$"),
-        (list("abcabc"), r"y must hold real numbers; got dtype <U1\. For names of classes: classes, y = np\.unique"),
+        (list("abcabd"), r"y\[5\] must be one of 'a', 'b', 'c'; got 'd'"),
         ([0, 1, 2, 0, 1, None], "y must hold real numbers; got dtype object"),
     ],
 )
@@ -189,7 +189,9 @@ def test_bad_y(y, message):
 
 
 def test_labels_without_class_names():
-    with pytest.raises(ValueError, match=r"y\[0\] is -1"):
+    with pytest.raises(ValueError, match=r"y must hold real .* <U1\. For names of classes: classes, y = np\.unique"):
+        Dataset([[1.0], [2.0]], ["a", "b"])
+    with pytest.raises(ValueError, match=r"labels must be at least 0; y\[0\] is -1"):
         Dataset([[1.0]], [-1])
     with pytest.raises(ValueError, match=r"labels must be in 0\.\.65535; y\[1\] is 9000000000000000000"):
         Dataset([[1.0], [2.0]], [0, 9 * 10**18])

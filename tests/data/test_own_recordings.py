@@ -22,6 +22,10 @@ def test_from_files_to_a_trained_network(tmp_path, monkeypatch, capsys):
     names = {"np": np, "snn": snn, "rng": np.random.default_rng(0)}
     for code in blocks("python"):
         exec(code, names)
+    assert (
+        names["trainer"].predict(names["x"]).tolist()
+        == names["trainer"].predict(names["test"].select(range(5)).frames(6, pool=4)).tolist()
+    )
     (settings,) = blocks("toml")
     Path("balls.toml").write_text(settings)
     assert cli.main(["show", "balls.h5", "--index", "3"]) == 0

@@ -225,24 +225,44 @@ def test_text_without_events():
     ("text", "options", "offset", "reason"),
     [
         ("", {}, 0, "the file holds no events and no names of columns"),
-        ("1,2,3,0\n", {}, 0, 'the columns have no names; pass their order, such as columns="xytp"'),
-        ("1,2,3,0\n", {"columns": "xyt"}, 0, "columns='xyt' names 3 columns; found 4"),
-        ("x,y,t,p\n1,2,3,0\n1,2,3\n", {}, 16, "line 3 has 3 columns, the first line of numbers 4: '1,2,3'"),
+        ("1,2,3,0\n", {}, None, 'the columns have no names; pass their order, such as columns="xytp"'),
+        ("1,2,3,0\n", {"columns": "xyt"}, None, "columns='xyt' names 3 columns; found 4"),
+        ("x,y,t,p\n1,2,3,0\n1,2,3\n", {}, 16, "line 3 has 3 values, the header names 4 columns: '1,2,3'"),
+        ("1,2,3,0\n1,2\n", {"columns": "xytp"}, 8, "line 2 has 2 values, the first line of numbers has 4: '1,2'"),
+        ("x,y,t,p\n1,2,3\n", {}, 8, "line 2 has 3 values, the header names 4 columns (x, y, t, p): '1,2,3'"),
+        ("# t x y p q\n\n1 2 3 1\n", {}, 13, "line 3 has 4 values, the header names 5 columns (t, x, y, p, q): '1 "),
+        (
+            "t;x;y;p\n0,001;2;3;1\n",
+            {"unit": "s"},
+            8,
+            "line 2 has a decimal comma; write numbers with a point, 0.5",
+        ),
+        ("0,001 2\t3 1\n", {"columns": "txyp"}, 0, "line 1 has a decimal comma"),
+        ("t;x;y;p\n0;2;3;1\n0,001;2;3;1\n", {}, 16, "line 3 has a decimal comma; write numbers with a point, 0.5: '0,"),
         ("x,y,t,p\n# a\n1,2,3,0\n1,2,b,1\n", {}, 20, "line 4 must hold numbers; found 'b'"),
         ("x,y,t\n1,2,99999999999999999999\n", {}, 6, "line 2 holds a number that is too large: 999999999999999999"),
-        ("x,y,t\n1,2,3,0\n", {}, 0, "the names of 4 columns must stand in one line, each once; found x, y, t"),
-        ("x,y,y\n1,2,3\n", {}, 0, "the names of 3 columns must stand in one line, each once; found x, y, y"),
-        ("x,y,t\n1,2,0.5\n", {}, 0, "t holds real numbers; say what they count: unit='s'"),
-        ("x,y,t,p\n1.5,2,3,0\n", {"unit": "us"}, 0, "x must hold whole numbers; x[0] is 1.5"),
-        ("x,y,t,q\n1,2,3,0\n", {}, 0, "no polarity is known among 'q'"),
-        ("x,y,t\n-1,2,3\n", {}, 0, "x must be in 0..0; x[0] is -1"),
-        ("x,y,t\n1,2,nan\n", {"unit": "s"}, 0, "t must be finite and at most 2^62 microseconds; t[0] is nan"),
+        ("x,y,t\n1,2,3,0\n", {}, 6, "line 2 has 4 values, the header names 3 columns (x, y, t): '1,2,3,0'"),
+        ("x,y,y\n1,2,3\n", {}, None, "the header must name each column once; found x, y, y"),
+        ("x,y,t\n1,2,3\n", {"unit": "sec"}, None, "unit must be one of 's', 'ms', 'us', 'ns'; got 'sec'"),
+        ("x,y,t\n1,2,0.5\n", {}, None, "t holds real numbers; say what they count: unit='s'"),
+        ("x,y,t,p\n1.5,2,3,0\n", {"unit": "us"}, None, "x must hold whole numbers; x[0] is 1.5"),
+        ("x,y,t,q\n1,2,3,0\n", {}, None, "no polarity is known among 'q'"),
+        ("x,y,t\n-1,2,3\n", {}, None, "Events: x must be in 0..0; x[0] is -1"),
+        ("x,y,t\n1,2,nan\n", {"unit": "s"}, None, "t must be finite and at most 2^62 microseconds; t[0] is nan"),
     ],
 )
 def test_broken_texts(text, options, offset, reason):
-    with pytest.raises(FormatError, match=f"^<bytes>: byte {offset}: .*{re.escape(reason)}") as caught:
+    place = "" if offset is None else f"byte {offset}: "
+    with pytest.raises(FormatError, match=f"^<bytes>: {place}{re.escape(reason)}") as caught:
         parse_text(text.encode(), **options)
     assert caught.value.offset == offset and "\n" not in str(caught.value)
+
+
+def test_text_without_a_word(tmp_path):
+    for text, reason in (("", "the file is empty"), (" \n\n", "byte 3: the file holds no events and no names")):
+        (tmp_path / "a.csv").write_text(text)
+        with pytest.raises(FormatError, match=rf"a\.csv: {reason}"):
+            read_events(tmp_path / "a.csv")
 
 
 def test_text_of_another_encoding():
@@ -281,7 +301,7 @@ def header(descr, shape, body=b""):
     ],
 )
 def test_broken_npy(data, reason):
-    with pytest.raises(FormatError, match=f"^<bytes>: byte 0: .*{re.escape(reason)}") as caught:
+    with pytest.raises(FormatError, match=f"^<bytes>: .*{re.escape(reason)}") as caught:
         parse_npy(data, columns="xytp" if b"'x'" not in data else None)
     assert "\n" not in str(caught.value)
 
@@ -303,9 +323,9 @@ def test_groups_are_named(tmp_path):
         file["CD/events"] = structured()
         file["about"] = 3
     named = re.escape("pass one of them: group='CD', group='CD/events', group='events'")
-    with pytest.raises(FormatError, match=rf"a\.h5: byte 0: no column 'x'; .*there are 'about'.*{named}$"):
+    with pytest.raises(FormatError, match=rf"a\.h5: no column 'x'; .*there are 'about'.*{named}$"):
         read_events(tmp_path / "a.h5")
-    with pytest.raises(FormatError, match=rf"a\.h5: byte 0: no group 'event'\. The file has groups; {named}$"):
+    with pytest.raises(FormatError, match=rf"a\.h5: no group 'event'\. The file has groups; {named}$"):
         read_events(tmp_path / "a.h5", group="event")
     for group in ("events", "CD/events"):
         assert rows(read_events(tmp_path / "a.h5", group=group)) == EVENTS

@@ -31,6 +31,15 @@ def test_what_they_hold():
         mine.events(4)
 
 
+def test_labels_are_names():
+    mine = Recordings(EVENTS, ["right", "left", "spin", "left"], ("left", "right", "spin", "none"), "own")
+    assert mine.y.tolist() == [1, 0, 2, 0] and mine.y.dtype == np.int64 and mine.n_classes == 4
+    with pytest.raises(
+        ValueError, match=r"^Recordings 'own': labels\[3\] must be one of 'left', 'right'; got 'lfet'. D"
+    ):
+        Recordings(EVENTS, ["right", "left", "left", "lfet"], ("left", "right"), "own")
+
+
 def test_training_samples():
     (batch,) = Loader(Recordings(EVENTS, [0.5, 1, 2, 3], weights=[1, 2, 3, 4]).frames(5), 4).epoch()
     assert batch.x.shape == (5, 4, 6, 8, 2) and batch.x.sum(axis=(0, 2, 3, 4)).tolist() == [30, 0, 1, 200]
@@ -52,9 +61,22 @@ def test_targets_per_step_belong_to_as_many_frames():
         (7, [0], TypeError, "events must be a list of Events; got int"),
         ([EVENTS[0], np.zeros((3, 4))], [0, 1], TypeError, "events must be a list of Events; events[1] is ndarray"),
         ([], [], ValueError, "events holds no recording"),
-        (EVENTS, [0, 1], ValueError, "x and y must have the same length; got 4 samples and 2 labels"),
-        (EVENTS, np.zeros((4, 3), int), ValueError, "y must be [N], one class per sample; got shape (4, 3)"),
-        (EVENTS, np.full((4, 3), -1), ValueError, "y must be [N], one class per sample"),
+        (EVENTS, [0, 1], ValueError, "events and labels must have the same length; got 4 samples and 2 labels"),
+        (EVENTS, np.zeros((4, 3), int), ValueError, "labels must be [N], one class per sample; got shape (4, 3)"),
+        (EVENTS, [0, 1, -1, 0], ValueError, "labels must be at least 0; labels[2] is -1"),
+        (
+            EVENTS,
+            list("abab"),
+            ValueError,
+            "labels must hold real numbers; got dtype <U1. For names of classes: classes, labels = np.unique(labels, ",
+        ),
+        (
+            EVENTS,
+            None,
+            ValueError,
+            "labels must hold targets; got None. Predictions need no labels: Trainer.predict(np.stack([to_frames(",
+        ),
+        (EVENTS, np.full((4, 3), -1), ValueError, "labels must be [N], one class per sample"),
         (
             [EVENTS[0], recording(3, size=(6, 9))],
             [0, 1],
@@ -71,5 +93,5 @@ def test_bad_recordings(events, labels, error, message):
 
 
 def test_recordings_without_a_label():
-    with pytest.raises(ValueError, match="y holds no label"):
+    with pytest.raises(ValueError, match="labels must hold at least one label"):
         Recordings(EVENTS, np.full((4, 3), -1), per_step=True)

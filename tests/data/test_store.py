@@ -190,7 +190,10 @@ def replace(file, name, change):
         (lambda file: file.attrs.__setitem__("polarities", 3), "attributes of the store are damaged"),
         (lambda file: replace(file, "train/offset", lambda x: x + 0.5), r"/train: address, .* must hold \[N\] whole"),
         (lambda file: replace(file, "train/offset", lambda x: x[::-1].astype(np.uint64)), "do not belong together"),
-        (lambda file: file["train/y"].__setitem__(0, 3), r"/train/y: labels must be in 0\.\.2"),
+        (
+            lambda file: file["train/y"].__setitem__(0, 3),
+            r"/train/y: there are 3 class names, so labels must be in 0\.\.2",
+        ),
         (lambda file: (file.__delitem__("train"), file.__delitem__("test")), "none of the parts train, valid, test"),
     ],
 )

@@ -65,8 +65,8 @@ def test_what_is_inferred(y, options, target, per_step, stored, shape, outputs, 
         (PER_STEP[:, :3], {"timed": True, "per_step": True}, "y has 3 steps, but x has 4; got y of shape (6, 3)"),
         (np.arange(N), {"per_step": True}, "y must be [N, T], one class per step; got shape (6,)"),
         (np.zeros((N, 2, 2), int), {}, "got shape (6, 2, 2). For pictures and other numbers: target='values'"),
-        (np.full((N, T), -1), {"timed": True}, "y holds no label: all steps have -1"),
-        (PER_STEP - 1, {"timed": True}, "labels must be in 0..2, or -1 for a step without a label; y[0, 0] is -2"),
+        (np.full((N, T), -1), {"timed": True}, "y must hold at least one label: all steps have -1"),
+        (PER_STEP - 1, {"timed": True}, "labels must be at least 0, or -1 for a step without a label; y[0, 0] is -2"),
         (numbers(N), {"target": "class"}, "labels must be whole numbers; y[1] is 0.125"),
         ([0, 1, np.nan, 0, 1, 2], {"target": "class"}, "labels must be whole numbers; y[2] is nan"),
         ([np.inf, 1, 0, 0, 1, 2], {"target": "class"}, "labels must be whole numbers; y[0] is inf"),
@@ -79,11 +79,22 @@ def test_what_is_inferred(y, options, target, per_step, stored, shape, outputs, 
         ([0, 1, np.inf, 0, 1, 2], {}, "values must be finite as float32; y[2] is inf"),
         ([[0, 1]] * 5 + [[2, 1e39]], {}, "values must be finite as float32; y[5, 1] is 1e+39"),
         (np.arange(N) % 3 * 1.0, {"classes": ("a", "b", "c")}, "if they are numbers of classes: target='class'"),
-        (np.zeros((N, 0)), {}, "y holds no target; got shape (6, 0)"),
+        (np.zeros((N, 0)), {}, "y must hold at least one target; got shape (6, 0)"),
         (3, {}, "x and y must have the same length; got 6 samples and y of shape ()"),
         ([[0], [1, 1], [0], [1], [1], [0]], {}, "y must be an array; got nested lists of unequal lengths"),
         (np.arange(N), {"target": "classes"}, "target must be one of 'class', 'labels', 'values'; got 'classes'. Did"),
         (np.arange(N), {"per_step": 1}, "per_step must be True, False or None; got 1"),
+        (None, {}, "y must hold targets; got None. Predictions need no targets: Trainer.predict(x) takes the array x"),
+        (np.arange(N) - 1, {}, "labels must be at least 0; y[0] is -1"),
+        (
+            np.arange(N) % 3,
+            {"classes": ("a", "b")},
+            "there are 2 class names, so labels must be in 0..1; y[2] is 2",
+        ),
+        (np.arange(N) % 3, {"classes": ("a",)}, "there is 1 class name, so labels must be in 0..0; y[1] is 1"),
+        (list("abcabd"), {"classes": tuple("abc")}, "y[5] must be one of 'a', 'b', 'c'; got 'd'"),
+        ([b"a"] * N, {"classes": ("a", "b")}, "y must hold real numbers; got dtype |S1. For names of classes"),
+        (list("abcabc"), {"classes": tuple("abc"), "target": "values"}, "y must hold real numbers; got dtype <U1"),
         (np.arange(N), {"classes": 3}, "classes must be a sequence of names; got 3"),
     ],
 )
@@ -91,6 +102,15 @@ def test_bad_targets(y, options, message):
     with pytest.raises(ValueError, match=f"^Dataset 'mine': .*{re.escape(message)}") as caught:
         Dataset(SEQUENCES if options.get("timed") else X, y, name="mine", **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, lambda y: np.array(y, object)])
+def test_labels_are_names_of_classes(kind):
+    names = ["right", "left", "left", "spin", "right", "left"]
+    data = Dataset(X, kind(names), classes=("left", "right", "spin", "none"))
+    assert (data.target, data.y.dtype, data.y.tolist()) == ("class", np.int64, [1, 0, 0, 2, 1, 0])
+    per_step = Dataset(SEQUENCES, kind([names[:4]] * N), classes=("left", "right", "spin"), timed=True)
+    assert per_step.per_step and per_step.y.tolist() == [[1, 0, 0, 2]] * N
 
 
 # --- lengths and weights ---
@@ -168,7 +188,7 @@ def test_labels_in_the_padding_do_not_count():
     y[1, 2] = 0
     x = np.zeros((2, 3, 1))
     assert Dataset(x, y, timed=True).per_step
-    with pytest.raises(ValueError, match="y holds no label"):
+    with pytest.raises(ValueError, match="y must hold at least one label"):
         Dataset(x, y, timed=True, lengths=[3, 2])
 
 

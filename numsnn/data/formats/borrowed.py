@@ -56,7 +56,7 @@ def read_aedat4(path: str | os.PathLike[str], size: tuple[int, int] | None = Non
         decoder = aedat.Decoder(Path(path))
         streams = {k: about for k, about in decoder.id_to_stream().items() if about["type"] == "events"}
         if not streams:
-            raise FormatError(source, 0, "the file has no stream of events")
+            raise FormatError(source, None, "the file has no stream of events")
         first = min(streams)
         packets = [packet["events"] for packet in decoder if packet["stream_id"] == first and "events" in packet]
         return packets, (streams[first]["height"], streams[first]["width"])

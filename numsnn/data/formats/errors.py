@@ -7,34 +7,35 @@ from contextlib import contextmanager
 
 
 class FormatError(ValueError):
-    """A file does not have the expected format. The message is ``source: byte offset: reason``.
+    """A file does not have the expected format. The message is ``source: byte offset: reason``, or ``source: reason``.
 
     Attributes:
         source: name of the file, or a substitute such as ``<bytes>``.
         offset: position of the first byte that is wrong or missing; in a compressed file a position in the unpacked
-            data.
+            data. None if the fault has no position.
         reason: one line for the user.
     """
 
-    def __init__(self, source: str, offset: int, reason: str) -> None:
+    def __init__(self, source: str, offset: int | None, reason: str) -> None:
         super().__init__(source, offset, reason)  # all three arguments, so that the error can be pickled
         self.source = source
         self.offset = offset
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.source}: byte {self.offset}: {self.reason}"
+        place = "" if self.offset is None else f" byte {self.offset}:"
+        return f"{self.source}:{place} {self.reason}"
 
 
 @contextmanager
 def content(source: str) -> Iterator[None]:
-    """Turn a ValueError about the content of a file into a `FormatError`."""
+    """Turn a ValueError about the content of a file into a `FormatError` without a position."""
     try:
         yield
     except FormatError:
         raise
     except ValueError as error:
-        raise FormatError(source, 0, str(error)) from error
+        raise FormatError(source, None, str(error)) from error
 
 
 @contextmanager

@@ -71,6 +71,8 @@ def read_events(
     source = os.fspath(path)
     with open(path, "rb") as file:
         start = file.read(_START)
+    if not start:
+        raise FormatError(source, None, "the file is empty")
     named = {"unit": unit, "columns": columns}
     if start.startswith(_HDF5):
         return _read_hdf5(path, size, group, unit, columns)
@@ -121,7 +123,7 @@ def _is_text(start: bytes) -> bool:
     except UnicodeDecodeError as error:
         if error.start < len(start) - 4:  # a character may be cut off at the end
             return False
-    return bool(start.strip()) and not any(byte < 32 and byte not in b"\t\n\r" for byte in start)
+    return not any(byte < 32 and byte not in b"\t\n\r" for byte in start)
 
 
 # --- HDF5 ---
@@ -135,7 +137,7 @@ def _read_hdf5(path, size, group, unit, columns):
     with opened(path) as file:
         place = local(file, group, source)
         if place is None:
-            raise FormatError(source, 0, f"no group {group!r}{_groups(file)}")
+            raise FormatError(source, None, f"no group {group!r}{_groups(file)}")
         if isinstance(place, h5py.Dataset):
             found = {"": _dataset(group, place, most, source)}
         else:
@@ -143,7 +145,7 @@ def _read_hdf5(path, size, group, unit, columns):
             try:
                 names = by_name(there, columns)
             except ValueError as error:
-                raise FormatError(source, 0, f"{error}{_groups(file)}") from error
+                raise FormatError(source, None, f"{error}{_groups(file)}") from error
             found = {letter: _dataset(name, local(place, name, source), most, source) for letter, name in names.items()}
     with content(source):
         arrays = taken(found[""], columns) if "" in found else found
@@ -182,9 +184,9 @@ def _dataset(name, array, most, source):
     """
     kinds = [array.dtype[field] for field in array.dtype.names] if array.dtype.names else [array.dtype]
     if any(kind.kind not in "biuf" for kind in kinds):
-        raise FormatError(source, 0, f"{name} must hold real numbers; found {array.dtype}")
+        raise FormatError(source, None, f"{name} must hold real numbers; found {array.dtype}")
     if array.shape is None or array.ndim not in (1, 2):
-        raise FormatError(source, 0, f"{name} must be an array [N] or [N, C]; found {array!r}")
+        raise FormatError(source, None, f"{name} must be an array [N] or [N, C]; found {array!r}")
     if array.size * array.dtype.itemsize > most:
-        raise FormatError(source, 0, f"{name} states {array.size} numbers, more than a file of this size can hold")
+        raise FormatError(source, None, f"{name} states {array.size} numbers, more than a file of this size can hold")
     return array[()]

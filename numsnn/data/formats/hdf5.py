@@ -24,10 +24,10 @@ def local(group, name: str, source: str):
         if not hasattr(item, "keys") or part not in item:
             return None
         if isinstance(item, h5py.Group) and isinstance(item.get(part, getlink=True), h5py.ExternalLink):
-            raise FormatError(source, 0, f"{name} is a link to another file, which is not followed")
+            raise FormatError(source, None, f"{name} is a link to another file, which is not followed")
         item = item[part]
     if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
-        raise FormatError(source, 0, f"{name} lies in another file, which is not read")
+        raise FormatError(source, None, f"{name} lies in another file, which is not read")
     return item
 
 

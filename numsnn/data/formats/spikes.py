@@ -31,7 +31,7 @@ def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Return the labels ``[N]`` int64 in a file of SHD or SSC; errors as for `read_spikes`."""
     [(_, [labels])] = read_apart(path, "labels")
     if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
-        raise FormatError(os.fspath(path), 0, f"labels must be whole numbers of at least 0; found {labels.dtype}")
+        raise FormatError(os.fspath(path), None, f"labels must be whole numbers of at least 0; found {labels.dtype}")
     return labels.astype(np.int64)
 
 
@@ -65,7 +65,7 @@ def _recording(times, units, source):
     if not good.all():
         k = int(np.argmin(good))
         wanted = f"within [0, {_LONGEST:g}) s and 0..{CHANNELS - 1}"
-        raise FormatError(source, 0, f"spike {k} at {times[k]} s in channel {units[k]} must be {wanted}")
+        raise FormatError(source, None, f"spike {k} at {times[k]} s in channel {units[k]} must be {wanted}")
     t = np.round(times.astype(np.float64) * 1e6).astype(np.int64)
     zero = np.zeros(len(t), np.uint8)
     return Events(units, zero, t, zero, (1, CHANNELS), polarities=1)

@@ -25,6 +25,9 @@ _PLAIN = {b"true": b"1", b"True": b"1", b"TRUE": b"1", b"false": b"0", b"False":
 """Truth values and quotation marks, and what stands for them when numbers are read."""
 _REAL = re.compile(rb"[.eEnN]")
 """What a text of whole numbers does not hold: points, exponents, nan and inf."""
+_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+"""A number with a decimal comma."""
+_POINT = "has a decimal comma; write numbers with a point, 0.5"
 
 
 def parse_text(
@@ -51,14 +54,19 @@ def parse_text(
         raise FormatError(source, error.start, "not a text of UTF-8") from None
     first, names = _heading(data, source)
     lines = data[first:]
+    before = data.count(b"\n", 0, first)
     row = next(_rows(lines), None)
     separator = _separator(row[2]) if row else None
     width = len(_fields(row[2], separator)) if row else len(names or ())
+    named = names if columns is None or isinstance(columns, Mapping) else None
+    if row and (reason := _wrong_form(row[2], width, named)):
+        raise FormatError(source, first + row[0], f"line {before + row[1] + 1} {reason}: {row[2][:60]!r}")
     with content(source):
-        where = _positions(names, width, columns)
+        where = _positions(named, width, columns)
     table = _numbers(lines, width, separator) if row else np.empty((0, width), np.int64)
     if table is None:
-        offset, reason = _wrong_row(lines, width, separator, data.count(b"\n", 0, first))
+        wanted = f"the header names {width} columns" if named else f"the first line of numbers has {width}"
+        offset, reason = _wrong_row(lines, width, separator, before, wanted)
         raise FormatError(source, first + offset, reason)
     with content(source):
         return Events(**as_events({letter: table[:, k] for letter, k in where.items()}, size, unit))
@@ -114,12 +122,22 @@ def _fields(line: str, separator: str | None) -> list[str]:
     return [field.strip().strip("\"'") for field in line.split(separator)]
 
 
+def _wrong_form(line: str, width: int, names: list[str] | None) -> str:
+    """Return the fault of the first line of numbers, or an empty string."""
+    fields = re.split(r"[;\s]+", line)  # with decimal commas the columns are separated by something else
+    if len(fields) > 2 and any(map(_COMMA.fullmatch, fields)) and "," not in "".join(_COMMA.sub("", f) for f in fields):
+        return _POINT
+    if names is not None and len(names) != width:
+        return f"has {width} values, the header names {len(names)} columns ({', '.join(names)[:60]})"
+    return ""
+
+
 def _positions(names: list[str] | None, width: int, columns: Columns) -> Mapping[str, int]:
     """Return the position of each column."""
-    if names is None or not (columns is None or isinstance(columns, Mapping)):
+    if names is None:
         return by_order(width, columns)
-    if len(names) != width or len(set(names)) != len(names):
-        raise ValueError(f"the names of {width} columns must stand in one line, each once; found {', '.join(names)}")
+    if len(set(names)) != len(names):
+        raise ValueError(f"the header must name each column once; found {', '.join(names)}")
     return {letter: names.index(name) for letter, name in by_name(names, columns).items()}
 
 
@@ -136,17 +154,19 @@ def _numbers(lines: bytes, width: int, separator: str | None) -> np.ndarray | No
     return table if table.shape[1] == width else None
 
 
-def _wrong_row(lines: bytes, width: int, separator: str | None, before: int) -> tuple[int, str]:
+def _wrong_row(lines: bytes, width: int, separator: str | None, before: int, wanted: str) -> tuple[int, str]:
     """Return position and fault of the first line that is not made of as many numbers."""
     for position, number, line in _rows(lines):
         fields = _fields(line, separator)
         where = f"line {before + number + 1}"
         if len(fields) != width:
-            return position, f"{where} has {len(fields)} columns, the first line of numbers {width}: {line[:60]!r}"
+            return position, f"{where} has {len(fields)} values, {wanted}: {line[:60]!r}"
         for field in fields:
             try:
                 float(_PLAIN.get(field.encode(), field))
             except ValueError:
+                if _COMMA.fullmatch(field):
+                    return position, f"{where} {_POINT}: {line[:60]!r}"
                 return position, f"{where} must hold numbers; found {field[:40]!r}"
             if re.fullmatch(r"[+-]?\d{19,}", field):
                 return position, f"{where} holds a number that is too large: {field[:40]}"

@@ -63,16 +63,21 @@ def test_a_run_is_the_cpu_s(loss, data, options, tmp_path, assert_same_arrays):
     assert_close(cpu.callbacks[0].state()["arrays"], cuda.callbacks[0].state()["arrays"])
     assert_close({"test": cpu.test.loss}, {"test": cuda.test.loss})
     np.testing.assert_allclose(cuda.predict(data), cpu.predict(data), rtol=1e-9, atol=1e-9)
-
-    stopped = make("cuda", loss, tmp_path / "parts", on_epoch=lambda trainer, metrics: True, **copy.deepcopy(options))
-    stopped.fit(data, data, 2, progress=False)
-    again = make("cuda", loss, tmp_path / "parts", **copy.deepcopy(options))
-    again.fit(data, data, 2, resume=True, progress=False)
-    assert_same_arrays(again.net.state(), cuda.net.state())
-    assert_same_arrays(again.callbacks[0].state()["arrays"], cuda.callbacks[0].state()["arrays"])
     moved = make("cpu", loss, **copy.deepcopy(options))
     moved.restore(tmp_path / "cuda" / LAST)
     assert_same_arrays(moved.callbacks[0].state()["arrays"], cuda.callbacks[0].state()["arrays"])
+
+
+def test_a_stopped_run_goes_on(tmp_path, assert_same_arrays):
+    loss, options = snn.losses.TET(class_weights=(1, 2)), {"accumulate": 2}
+    cuda = make("cuda", loss, tmp_path / "cuda", **options)
+    cuda.fit(CLASSES, CLASSES, 2, progress=False)
+    stopped = make("cuda", loss, tmp_path / "parts", on_epoch=lambda trainer, metrics: True, **options)
+    stopped.fit(CLASSES, CLASSES, 2, progress=False)
+    again = make("cuda", loss, tmp_path / "parts", **options)
+    again.fit(CLASSES, CLASSES, 2, resume=True, progress=False)
+    assert_same_arrays(again.net.state(), cuda.net.state())
+    assert_same_arrays(again.callbacks[0].state()["arrays"], cuda.callbacks[0].state()["arrays"])
 
 
 def test_a_loop_is_the_cpu_s(tmp_path):

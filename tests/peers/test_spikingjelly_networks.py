@@ -293,7 +293,7 @@ def test_one_step_of_training(layout, report, pool, smoothing):
     criterion = snn.losses.RateCrossEntropy(label_smoothing=smoothing)
 
     def mine(z):
-        losses, dz = criterion(pair.mine.kernels, z, labels)
+        losses, dz = criterion(z, labels, pair.mine.kernels)
         return float(losses.mean(dtype=np.float64)), dz
 
     def theirs(y):

@@ -44,7 +44,7 @@ class Layer(Described, Network):
       the network of the last pass (before the first pass: in the first network that it was put into);
     - `buffer` for arrays that the next pass reuses, and `fixed_array` for arrays whose numbers never change; `gradient`
       and `overwrite` for the gradient that it returns; `as_real`; `add_parameter`; `carried_state` and `keep_start`;
-      `refuse`; ``frozen``, to omit the gradients of parameters that nobody needs.
+      `refuse`; ``frozen``, to omit gradients of parameters that are not needed.
 
     What `compute` and `propagate` return is converted to the layer's dtype and to C order if necessary. `__call__`
     returns a copy, and ``output`` holds what the last pass returned. ``input_gradient`` holds what the last `backward`

@@ -33,24 +33,6 @@ class _Window(Layer):
     padding: Any
     window: Window
 
-    def slide_over_pictures(self, kernel_size, stride, padding):
-        """Check and keep the arguments of a two-dimensional window."""
-        kind = type(self).__name__
-        self.kernel_size = pair(f"{kind}: kernel_size", kernel_size, 1)
-        self.stride = self.kernel_size if stride is None else pair(f"{kind}: stride", stride, 1)
-        self.padding = pair(f"{kind}: padding", padding, 0)
-        self.window = Window(self.kernel_size, self.stride, self.padding)
-        self._check_padding()
-
-    def slide_along_sequences(self, kernel_size, stride, padding):
-        """Check and keep the arguments of a one-dimensional window."""
-        kind = type(self).__name__
-        self.kernel_size = whole(f"{kind}: kernel_size", kernel_size)
-        self.stride = self.kernel_size if stride is None else whole(f"{kind}: stride", stride)
-        self.padding = whole(f"{kind}: padding", padding, 0)
-        self.window = Window((1, self.kernel_size), (1, self.stride), (0, self.padding))
-        self._check_padding()
-
     def _check_padding(self):
         if any(2 * p > k for p, k in zip(self.window.padding, self.window.kernel, strict=True)):
             raise ValueError(
@@ -62,6 +44,32 @@ class _Window(Layer):
         if len(shape) != rank:
             self.refuse(shape, form)
         return (*shape[:2], *window_extent(self, shape), shape[-1])
+
+
+class _AlongSequences(_Window):
+    """The arguments of a one-dimensional window."""
+
+    def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0, name: str | None = None):
+        super().__init__(name)
+        kind = type(self).__name__
+        self.kernel_size = whole(f"{kind}: kernel_size", kernel_size)
+        self.stride = self.kernel_size if stride is None else whole(f"{kind}: stride", stride)
+        self.padding = whole(f"{kind}: padding", padding, 0)
+        self.window = Window((1, self.kernel_size), (1, self.stride), (0, self.padding))
+        self._check_padding()
+
+
+class _OverPictures(_Window):
+    """The arguments of a two-dimensional window."""
+
+    def __init__(self, kernel_size, stride=None, padding=0, name: str | None = None):
+        super().__init__(name)
+        kind = type(self).__name__
+        self.kernel_size = pair(f"{kind}: kernel_size", kernel_size, 1)
+        self.stride = self.kernel_size if stride is None else pair(f"{kind}: stride", stride, 1)
+        self.padding = pair(f"{kind}: padding", padding, 0)
+        self.window = Window(self.kernel_size, self.stride, self.padding)
+        self._check_padding()
 
 
 class _Sum(_Window):
@@ -115,7 +123,7 @@ class _Maximum(_Window):
         return self.kernels.to_host(self.kept.winners)
 
 
-class AvgPool1d(_Average):
+class AvgPool1d(_AlongSequences, _Average):
     """Mean over windows along sequences, at every step.
 
     ``[T, N, L, C]`` -> ``[T, N, Lo, C]`` with Lo = (L + 2 padding - kernel_size) // stride + 1.
@@ -131,12 +139,8 @@ class AvgPool1d(_Average):
         ShapeError: on building, the input has another rank or is smaller than a window.
     """
 
-    def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0, name: str | None = None):
-        super().__init__(name)
-        self.slide_along_sequences(kernel_size, stride, padding)
 
-
-class AvgPool2d(_Average):
+class AvgPool2d(_OverPictures, _Average):
     """Mean over windows in pictures, at every step.
 
     ``[T, N, H, W, C]`` -> ``[T, N, Ho, Wo, C]`` with Ho = (H + 2 padding - kernel_size) // stride + 1, and Wo in the
@@ -153,12 +157,8 @@ class AvgPool2d(_Average):
         ShapeError: on building, the input has another rank or is smaller than a window.
     """
 
-    def __init__(self, kernel_size, stride=None, padding=0, name: str | None = None):
-        super().__init__(name)
-        self.slide_over_pictures(kernel_size, stride, padding)
 
-
-class SumPool1d(_Sum):
+class SumPool1d(_AlongSequences, _Sum):
     """Sum over windows along sequences, at every step. Sums of spikes are counts, of the network's float dtype.
 
     ``[T, N, L, C]`` -> ``[T, N, Lo, C]`` with Lo = (L + 2 padding - kernel_size) // stride + 1.
@@ -174,12 +174,8 @@ class SumPool1d(_Sum):
         ShapeError: on building, the input has another rank or is smaller than a window.
     """
 
-    def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0, name: str | None = None):
-        super().__init__(name)
-        self.slide_along_sequences(kernel_size, stride, padding)
 
-
-class SumPool2d(_Sum):
+class SumPool2d(_OverPictures, _Sum):
     """Sum over windows in pictures, at every step. Sums of spikes are counts, of the network's float dtype.
 
     ``[T, N, H, W, C]`` -> ``[T, N, Ho, Wo, C]`` with Ho = (H + 2 padding - kernel_size) // stride + 1, and Wo in the
@@ -196,12 +192,8 @@ class SumPool2d(_Sum):
         ShapeError: on building, the input has another rank or is smaller than a window.
     """
 
-    def __init__(self, kernel_size, stride=None, padding=0, name: str | None = None):
-        super().__init__(name)
-        self.slide_over_pictures(kernel_size, stride, padding)
 
-
-class MaxPool1d(_Maximum):
+class MaxPool1d(_AlongSequences, _Maximum):
     """Maximum over windows along sequences, at every step. The dtype stays, so spikes stay spikes.
 
     ``[T, N, L, C]`` -> ``[T, N, Lo, C]`` with Lo = (L + 2 padding - kernel_size) // stride + 1.
@@ -217,12 +209,8 @@ class MaxPool1d(_Maximum):
         ShapeError: on building, the input has another rank or is smaller than a window.
     """
 
-    def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0, name: str | None = None):
-        super().__init__(name)
-        self.slide_along_sequences(kernel_size, stride, padding)
 
-
-class MaxPool2d(_Maximum):
+class MaxPool2d(_OverPictures, _Maximum):
     """Maximum over windows in pictures, at every step. The dtype stays, so spikes stay spikes.
 
     ``[T, N, H, W, C]`` -> ``[T, N, Ho, Wo, C]`` with Ho = (H + 2 padding - kernel_size) // stride + 1, and Wo in the
@@ -238,10 +226,6 @@ class MaxPool2d(_Maximum):
         ValueError: a value is not a whole number or a pair of them, or the padding is too large.
         ShapeError: on building, the input has another rank or is smaller than a window.
     """
-
-    def __init__(self, kernel_size, stride=None, padding=0, name: str | None = None):
-        super().__init__(name)
-        self.slide_over_pictures(kernel_size, stride, padding)
 
 
 def _whole(shape):

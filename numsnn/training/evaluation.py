@@ -1,7 +1,7 @@
 """What a network says about data, and how good it is."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,12 +95,18 @@ class Tally:
         return {metric.name: float(metric.value(counts)) for metric, counts in pairs if counts is not None}
 
 
+def fed(net: Layer, batches: Iterable) -> Iterator[Batch]:
+    """Yield batches (or pairs (x, y)) with their samples on the network's device. The next one may overwrite them."""
+    pairs = ((batch.x, batch) for batch in map(Batch.of, batches))
+    for x, batch in net.kernels.feed(pairs, net.dtype):
+        yield Batch(x, batch.y, batch.lengths, batch.weights)
+
+
 def passes(net: Layer, data, batch_size: int) -> Iterator[tuple[Batch, np.ndarray]]:
     """Yield every batch, with its samples on the device, and its readout, which the next pass overwrites. The network
     is at inference."""
-    batches = ((batch.x, batch) for batch in map(Batch.of, Loader(data, batch_size, workers=1).epoch()))
-    for x, batch in net.kernels.feed(batches, net.dtype):
-        yield Batch(x, batch.y, batch.lengths, batch.weights), net.forward(x, INFERENCE)
+    for batch in fed(net, Loader(data, batch_size, workers=1).epoch()):
+        yield batch, net.forward(batch.x, INFERENCE)
 
 
 def evaluate(net: Layer, loss: Loss, metrics: tuple[Metric, ...], data, batch_size: int, kind: Kind) -> Evaluation:

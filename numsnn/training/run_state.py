@@ -26,7 +26,7 @@ def new_epoch() -> dict[str, Any]:
 
 
 def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
-    """Begin a run of so many epochs, continue one, or restore one from its folder; see `Trainer.fit`."""
+    """Begin a run of this length, continue one, or restore one from its folder; see `Trainer.fit`."""
     if resume not in (False, True, "changes"):
         raise ValueError(f'Trainer.fit: resume must be True, False or "changes"; got {resume!r}')
     fresh = trainer.epochs is None

@@ -34,7 +34,7 @@ from .checks import (
     plain_metrics,
     writable_folder,
 )
-from .evaluation import Evaluation, Tally
+from .evaluation import Evaluation, Tally, fed
 from .examiner import Examiner
 from .history import History, MetricsLog
 from .interrupt import DelayedInterrupt
@@ -269,10 +269,9 @@ class Trainer(Examiner):
         saved = time.monotonic()
         title = f"epoch {self.epoch + 1}/{self.first + self.epochs}"
         with bar_of(title, self.batch, len(loader), self._progress) as bar:
-            batches = map(Batch.of, loader.epoch(self.epoch, start=self.batch))
-            for x, batch in self.net.kernels.feed(((batch.x, batch) for batch in batches), self.net.dtype):
+            for batch in fed(self.net, loader.epoch(self.epoch, start=self.batch)):
                 started = time.perf_counter()
-                self.updated = self._train(x, batch, len(loader))
+                self.updated = self._train(batch, len(loader))
                 self.batch += 1
                 self.running["seconds"] += time.perf_counter() - started
                 bar.update()
@@ -288,16 +287,15 @@ class Trainer(Examiner):
                     self.save(self.out / LAST)
                     saved = time.monotonic()
 
-    def _train(self, x, batch, batches):
+    def _train(self, batch, batches):
         """Train on one batch, and return whether the parameters were updated."""
         factor = self.schedule.factor(self.epoch - self.first + self.batch / batches, self.epochs)
         at_least(f"{type(self.schedule).__name__}: factor", factor, 0)
         update = self.batch + 1 == batches or not (self.batch + 1) % self.accumulate
         seed = step_seed(self.seed, self.epoch, self.batch)
-        there = Batch(x, batch.y, batch.lengths, batch.weights)
         step, kind = BatchStep(self.loop, self.loss, self.truncate, self._place), self.source.kind
         try:
-            readout, loss = step.run(there, kind, seed, factor, update)
+            readout, loss = step.run(batch, kind, seed, factor, update)
         except BaseException:
             self.loop.reset()  # the batch may be trained on again
             raise

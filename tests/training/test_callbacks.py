@@ -193,10 +193,12 @@ def averaged(out=None, decay=0.5, frozen=False, **options):
     )
 
 
-def test_a_run_with_an_average_is_resumed_before_its_first_batch(tmp_path):
-    trainer = averaged(tmp_path)
-    trainer.start(DATA, 1)
-    averaged(tmp_path).fit(DATA, epochs=1, resume=True, progress=False)
+def test_a_run_with_an_average_is_resumed_before_its_first_batch(tmp_path, assert_same_arrays):
+    averaged(tmp_path).start(DATA, 1)
+    resumed, whole = averaged(tmp_path), averaged()
+    for trainer in (resumed, whole):
+        trainer.fit(DATA, epochs=1, resume=True, progress=False)
+    assert_same_arrays(resumed.callbacks[0].state()["arrays"], whole.callbacks[0].state()["arrays"])
 
 
 def test_an_average_takes_updates_and_not_batches():

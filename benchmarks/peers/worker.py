@@ -111,12 +111,21 @@ class Server:
         np.savez(out, u=self.subject.potentials(k, training))
         return {}
 
+    def product(self):
+        """Operations per second of a large matrix product."""
+        return {"rate": host.product_rate()}
+
+    def take(self, route):
+        """Request a route for all passes of a layer."""
+        self.subject.take(route)
+        return {}
+
     def machine(self):
         """The machine that this side runs on."""
         return {"machine": getattr(self.meter, "machine", host.machine)()}
 
     def routes(self):
-        """How convolutions and matrix products were computed."""
+        """How convolutions and matrix products were computed, by layer or by pass."""
         return {"routes": self.subject.routes()}
 
     def rates(self):

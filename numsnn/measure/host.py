@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 from ..cores import available_cores
 
 STATUS, REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -36,6 +38,13 @@ def repetitions(first: float, budget: float, least: int, most: int) -> int:
 def summary(times) -> dict[str, float]:
     """Median, extremes and number of times."""
     return {"median": statistics.median(times), "min": min(times), "max": max(times), "count": len(times)}
+
+
+def product_rate(size: int = 1536) -> float:
+    """Operations per second of NumPy's product of two large float32 matrices, with all threads of its library."""
+    a = np.ones((size, size), np.float32)
+    np.matmul(a, a)
+    return 2 * size**3 / min(seconds(lambda: np.matmul(a, a), 7))
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------

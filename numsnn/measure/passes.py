@@ -1,15 +1,19 @@
 """Single layers: the three passes of convolutions and linear layers at chosen densities of their input."""
 
 from dataclasses import asdict, dataclass, replace
+from math import prod
 
 import numpy as np
 
-from ..layers import TRAINING, Conv2d, Linear
+from ..layers import TRAINING, Conv2d, ConvTranspose2d, Linear, set_route
 from ..layers.shapes import pictures, rows
 
 DENSITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 PASSES = ("forward", "weight_gradient", "input_gradient")
+
+ROUTED = {"forward": "forward", "weight_gradient": "weight", "input_gradient": "input"}
+"""Pass -> key in `Routed.routes`."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,13 @@ class Case:
 
     Attributes:
         name: of the layer.
-        kind: "conv" or "linear".
-        numbers: (in, out, kernel, stride, padding), or (in, out).
+        kind: "conv", "transposed" or "linear".
+        numbers: (in, out), and for convolutions also (kernel, stride, padding, groups). Kernel, stride and padding are
+            whole numbers or pairs (vertical, horizontal); groups may be left out.
         shape: of the input, ``[T, N, H, W, C]`` or ``[T, N, C]``.
         density: share of the inputs that are not 0. Default 0.05.
-        pooled: the inputs are numbers in quarters, as average pooling gives them, instead of spikes. Default False.
+        values: what the inputs that are not 0 are. "spikes": ones, as uint8. "pooled": quarters, as average pooling
+            gives them. "numbers": numbers from a normal distribution. Default "spikes".
     """
 
     name: str
@@ -30,20 +36,45 @@ class Case:
     numbers: tuple
     shape: tuple
     density: float = 0.05
-    pooled: bool = False
+    values: str = "spikes"
 
     def to_dict(self) -> dict:
         """As data that JSON can hold; `Case(**data)` makes the case again."""
         return asdict(self)
 
     @property
+    def window(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:
+        """Kernel, stride and padding of a convolution as pairs, and the number of its groups."""
+        pairs = [(number, number) if isinstance(number, int) else tuple(number) for number in self.numbers[2:5]]
+        return pairs[0], pairs[1], pairs[2], self.numbers[5] if len(self.numbers) > 5 else 1
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """Shape of the weight, in numsnn's layout."""
+        before, after = self.numbers[:2]
+        if self.kind == "linear":
+            return before, after
+        kernel, _, _, groups = self.window
+        return (*kernel, *((before // groups, after) if self.kind == "conv" else (after // groups, before)))
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the output, in numsnn's layout."""
         if self.kind == "linear":
             return (*self.shape[:2], self.numbers[1])
-        _, channels, kernel, stride, padding = self.numbers
-        sizes = [(extent + 2 * padding - kernel) // stride + 1 for extent in self.shape[2:4]]
-        return (*self.shape[:2], *sizes, channels)
+        sizes = [
+            (extent + 2 * pad - reach) // step + 1 if self.kind == "conv" else (extent - 1) * step - 2 * pad + reach
+            for extent, reach, step, pad in zip(self.shape[2:4], *self.window[:3], strict=True)
+        ]
+        return (*self.shape[:2], *sizes, self.numbers[1])
+
+    @property
+    def operations(self) -> int:
+        """Multiplications and additions of one dense pass."""
+        pixels = (
+            1 if self.kind == "linear" else prod((self.shape if self.kind == "transposed" else self.output_shape)[2:4])
+        )
+        return 2 * self.shape[0] * self.shape[1] * pixels * prod(self.weight_shape)
 
 
 def cases(quick: bool = False) -> list[Case]:
@@ -53,7 +84,7 @@ def cases(quick: bool = False) -> list[Case]:
         extra = f"{' /' + str(stride) if stride > 1 else ''}{' pooled' if pooled else ''}"
         name = f"conv {kernel}x{kernel} {before}->{channels} {size}x{size}{extra}"
         numbers = (before, channels, kernel, stride, kernel // 2)
-        return Case(name, "conv", numbers, (1, images, size, size, before), pooled=pooled)
+        return Case(name, "conv", numbers, (1, images, size, size, before), values="pooled" if pooled else "spikes")
 
     def linear(before, features, samples):
         return Case(f"linear {before}->{features}", "linear", (before, features), (4, samples // 4, before))
@@ -83,10 +114,13 @@ def draw(case: Case, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     fired = rng.random(case.shape, np.float32) < case.density
     x = fired.astype(np.uint8)
-    if case.pooled:
+    if case.values == "pooled":
         x = np.where(fired, rng.integers(1, 5, case.shape) / 4, 0).astype(np.float32)
-    shape = case.numbers if case.kind == "linear" else (case.numbers[2], case.numbers[2], *case.numbers[:2])
-    w = rng.standard_normal(shape, np.float32) / np.float32(np.sqrt(np.prod(shape[:-1])))
+    elif case.values == "numbers":
+        x = fired * rng.standard_normal(case.shape, np.float32)
+    shape = case.weight_shape
+    fan_in = np.float32(np.sqrt(np.prod(shape[:-1])))
+    w = rng.standard_normal(shape, np.float32) / fan_in
     return {"x": x, "w": w, "dy": rng.standard_normal(case.output_shape, np.float32)}
 
 
@@ -100,8 +134,9 @@ class Passes:
 
     def __init__(self, case: Case, arrays: dict[str, np.ndarray]):
         self.case, self.x, self.dy = case, arrays["x"], arrays["dy"]
-        make = Conv2d if case.kind == "conv" else Linear
-        self.layer = make(*case.numbers, bias=False).build(self.x.shape)
+        make = {"conv": Conv2d, "transposed": ConvTranspose2d, "linear": Linear}[case.kind]
+        options = {} if case.kind == "linear" else {"groups": case.window[3]}
+        self.layer = make(*case.numbers[:5], bias=False, **options).build(self.x.shape)
         self.layer.weight.value[...] = arrays["w"]
         self.dx = np.empty(self.x.shape, np.float32)
         self.forward()
@@ -116,14 +151,32 @@ class Passes:
 
     def input_gradient(self) -> None:
         """dx from dy, for every input."""
-        kernels, w = self.layer.kernels, self.layer.weight.value
+        layer, kernels = self.layer, self.layer.kernels
+        w, dy, dx = layer.weight.value, self.dy, self.dx
         if self.case.kind == "linear":
-            kernels.linear_backward_input(rows(self.dy), w, rows(self.dx))
+            layer.routes["input"] = kernels.linear_backward_input(rows(dy), w, rows(dx), layer.way)
+            return
+        dy, dx = pictures(dy), pictures(dx)
+        if self.case.kind == "conv":
+            layer.routes["input"] = kernels.conv2d_backward_input(dy, w, layer.geometry, dx, layer.way)
         else:
-            kernels.conv2d_backward_input(pictures(self.dy), w, self.layer.geometry, pictures(self.dx))
+            layer.routes["input"] = kernels.conv2d_forward(dy, w, None, layer.geometry, dx, None, layer.way)
+
+    def both_gradients(self) -> None:
+        """dw and dx, for every input."""
+        self.weight_gradient()
+        self.input_gradient()
 
     def outcome(self) -> dict[str, np.ndarray]:
         """What the passes compute, by name."""
         for name in PASSES:
             getattr(self, name)()
         return {"forward": self.layer.output, "weight_gradient": self.layer.weight.grad, "input_gradient": self.dx}
+
+    def take(self, route: str) -> None:
+        """Request a route for all passes, see `numsnn.set_route`."""
+        set_route(self.layer, route)
+
+    def routes(self) -> dict[str, str]:
+        """The routes that the last passes took, by pass."""
+        return {name: self.layer.routes[of] for name, of in ROUTED.items()}

@@ -11,7 +11,12 @@ from numsnn.measure import neurons, passes
 
 reference = for_device("reference")
 
-CASES = passes.cases(quick=True)
+CASES = [
+    *passes.cases(quick=True),
+    passes.Case("oblong", "conv", (4, 6, [3, 1], [1, 2], [1, 0]), (2, 2, 6, 7, 4), values="numbers"),
+    passes.Case("groups", "conv", (4, 8, 3, 1, 1, 2), (1, 2, 6, 6, 4)),
+    passes.Case("transposed", "transposed", (6, 4, 3, 2, 1), (1, 2, 5, 5, 6)),
+]
 
 
 @pytest.mark.parametrize("density", [0.05, 1.0])
@@ -28,14 +33,30 @@ def test_against_the_reference(case, density):
         reference.linear_backward_weight(flat[0], flat[1], dw)
         reference.linear_backward_input(flat[1], w, flat[3])
     else:
-        geometry = Geometry(*((n, n) for n in case.numbers[3:]))
-        x, dy, y, dx = (a[0] for a in (x, dy, y, dx))
-        reference.conv2d_forward(x, w, None, geometry, y)
-        reference.conv2d_backward_weight(x, dy, geometry, dw)
-        reference.conv2d_backward_input(dy, w, geometry, dx)
+        geometry = Geometry(*case.window[1:])
+        x, dy, y, dx = (a.reshape(-1, *a.shape[2:]) for a in (x, dy, y, dx))
+        if case.kind == "conv":
+            reference.conv2d_forward(x, w, None, geometry, y)
+            reference.conv2d_backward_weight(x, dy, geometry, dw)
+            reference.conv2d_backward_input(dy, w, geometry, dx)
+        else:
+            reference.conv2d_backward_input(x, w, geometry, y)
+            reference.conv2d_backward_weight(dy, x, geometry, dw)
+            reference.conv2d_forward(dy, w, None, geometry, dx)
     for name, want in {"forward": y, "weight_gradient": dw, "input_gradient": dx}.items():
         got = found[name].reshape(want.shape)
         assert np.linalg.norm(got - want) <= 1e-6 * np.linalg.norm(want), name
+
+
+def test_operations_and_routes():
+    """A convolution with one weight of each kind by hand, and the routes that were requested."""
+    case = passes.Case("c", "conv", (4, 6, [3, 1], [1, 2], [1, 0]), (2, 2, 6, 7, 4))
+    assert case.output_shape == (2, 2, 6, 4, 6) and case.operations == 2 * 4 * 24 * 3 * 4 * 6
+    subject = passes.Passes(case, passes.draw(case))
+    for route in ("dense", "events"):
+        subject.take(route)
+        subject.outcome()
+        assert subject.routes() == {"forward": route, "weight_gradient": route, "input_gradient": "dense"}
 
 
 def test_densities_are_met():
@@ -46,7 +67,7 @@ def test_densities_are_met():
 
 
 def test_pooled_inputs_are_quarters():
-    pooled = next(case for case in passes.cases() if case.pooled)
+    pooled = next(case for case in passes.cases() if case.values == "pooled")
     x = passes.draw(replace(pooled, shape=(1, 2, 16, 16, 256), density=0.2))["x"]
     assert x.dtype == np.float32 and set(np.unique(x)) == {0, 0.25, 0.5, 0.75, 1}
 

@@ -21,9 +21,9 @@ class Passes:
     """
 
     def __init__(self, case, arrays):
-        self.linear = case["kind"] == "linear"
+        self.kind = case["kind"]
         x, w, dy = arrays["x"].astype(np.float32), arrays["w"], arrays["dy"]
-        if self.linear:
+        if self.kind == "linear":
             self.x, self.dy = (torch.from_numpy(a.reshape(-1, a.shape[-1])) for a in (x, dy))
             self.w = torch.from_numpy(np.ascontiguousarray(w.T))
         else:
@@ -32,33 +32,36 @@ class Passes:
                 for a in (x, dy)
             )
             self.w = torch.from_numpy(np.ascontiguousarray(w.transpose(3, 2, 0, 1)))
-            _, _, _, stride, padding = case["numbers"]
-            self.window = [stride, stride], [padding, padding]
+            stride, padding = ([n, n] if isinstance(n, int) else list(n) for n in case["numbers"][3:5])
+            groups = case["numbers"][5] if len(case["numbers"]) > 5 else 1
+            self.window = stride, padding, [1, 1], self.kind == "transposed", [0, 0], groups
 
     def forward(self):
         with torch.no_grad():
-            if self.linear:
+            if self.kind == "linear":
                 return torch.nn.functional.linear(self.x, self.w)
-            return torch.nn.functional.conv2d(self.x, self.w, None, *self.window)
+            return torch.ops.aten.convolution(self.x, self.w, None, *self.window)
 
     def weight_gradient(self):
-        with torch.no_grad():
-            return self.dy.T @ self.x if self.linear else self._backward(1)
+        return self._backward(False, True)[1]
 
     def input_gradient(self):
-        with torch.no_grad():
-            return self.dy @ self.w if self.linear else self._backward(0)
+        return self._backward(True, False)[0]
 
-    def _backward(self, which):
-        """The backward function that autograd calls, for one of its results."""
-        mask = [k == which for k in range(3)]
-        return torch.ops.aten.convolution_backward(
-            self.dy, self.x, self.w, None, *self.window, [1, 1], False, [0, 0], 1, mask
-        )[which]
+    def both_gradients(self):
+        return self._backward(True, True)
+
+    def _backward(self, need_dx, need_dw):
+        """The gradients as autograd computes them."""
+        with torch.no_grad():
+            if self.kind == "linear":
+                return self.dy @ self.w if need_dx else None, self.dy.T @ self.x if need_dw else None
+            mask = [need_dx, need_dw, False]
+            return torch.ops.aten.convolution_backward(self.dy, self.x, self.w, None, *self.window, mask)
 
     def outcome(self):
         y, dw, dx = (a.numpy() for a in (self.forward(), self.weight_gradient(), self.input_gradient()))
-        if self.linear:
+        if self.kind == "linear":
             return {"forward": y, "weight_gradient": dw.T, "input_gradient": dx}
         found = {"forward": y.transpose(0, 2, 3, 1), "input_gradient": dx.transpose(0, 2, 3, 1)}
         return found | {"weight_gradient": dw.transpose(2, 3, 1, 0)}

@@ -183,7 +183,9 @@ def write(trainer: Trainer, path) -> None:
         "callbacks": states,
         "history": trainer.history,
     }
-    checkpoint.write(path, trainer.net, {"optimizer": optimizer["arrays"], "callbacks": arrays}, training)
+    groups = {"optimizer": optimizer["arrays"], "callbacks": arrays}
+    by_name = {group: dict(sorted(found.items())) for group, found in groups.items()}  # whether resumed or not
+    checkpoint.write(path, trainer.net, by_name, training)
 
 
 def _state_of(callback):

@@ -47,8 +47,8 @@ def faults(calls, kinds, count, rng):
 class Harness:
     """Trials with their counts."""
 
-    def __init__(self, folder, seed):
-        self.trials, self.rng = trials.Trials(folder), random.Random(seed)
+    def __init__(self, folder, seed, command=False):
+        self.trials, self.rng = trials.Trials(folder, command), random.Random(seed)
         self.counts = Counter()
         self.traced = tracing.available()
         self.calls, self.seconds = [], 0.0
@@ -119,13 +119,14 @@ def main():
     parser.add_argument("--errors", type=int, help="number of errors of the disk (default: half of the kills)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plant", choices=("in-place", "removed-first"), help="write in an unsafe way")
+    parser.add_argument("--command", action="store_true", help="run `numsnn train`, not a Trainer")
     parser.add_argument("--moments", action="store_true", help="kill at random moments only")
     options = parser.parse_args()
     trials.without_clock()
     memory = Path("/dev/shm")  # a file system in memory, where the disk does not set the speed
     started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        harness = Harness(folder, options.seed)
+        harness = Harness(folder, options.seed, options.command)
         if options.plant:
             trials.plant(options.plant)
         if harness.traced and not options.moments:

@@ -107,12 +107,14 @@ class Lock:
             raise OSError(error.errno, message) from error
 
     def _lock(self, descriptor):
-        """Lock the small file; return whether its file system has locks."""
+        """Lock the small file, unless it is gone; return whether its file system has locks."""
         try:
             _system_lock(descriptor, True)
         except OSError as error:
             if error.errno in IN_USE:
                 raise BlockingIOError(self._who(descriptor)) from None
+            if error.errno == errno.ESTALE:  # NFS: its holder, on another machine, has removed the file
+                return True
             warnings.warn(
                 f"{self.path} is not locked, because its file system has no locks ({error.strerror}); see to it that "
                 "no other process writes there",
@@ -126,7 +128,7 @@ class Lock:
         """Return whether the path still leads to the file that was opened."""
         try:
             return os.path.samestat(os.fstat(descriptor), os.stat(self.file))
-        except FileNotFoundError:
+        except OSError:
             return False
 
     def _who(self, descriptor):

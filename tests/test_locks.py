@@ -217,6 +217,22 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, code):
     assert len(told) == 1 and list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_another_machine_has_removed(tmp_path, monkeypatch):
+    """NFS says so when it is locked: it is opened again."""
+    lock_for_real, stale = locks._system_lock, [True, True]
+
+    def lock(descriptor, wanted):
+        if wanted and stale:
+            stale.pop()
+            (tmp_path / ".numsnn.lock").unlink()
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        lock_for_real(descriptor, wanted)
+
+    monkeypatch.setattr(locks, "_system_lock", lock)
+    with Lock(tmp_path):
+        assert not stale and refused(tmp_path)
+
+
 def test_what_a_foreign_file_says_is_not_trusted(tmp_path):
     with Lock(tmp_path) as lock:
         for text in ('{"process": "1\\u001b[31m", "host": 3}', "[1]", "half {", ""):

@@ -97,7 +97,6 @@ def keep_epoch(trainer: Trainer) -> None:
     last.h5 might speak of a best epoch whose network is nowhere.
     """
     if trainer.out is not None and trainer.best.epoch == trainer.epoch:
-        need_lock(trainer)
         with trainer.evaluated():
             trainer.save(trainer.out / BEST)
     save_last(trainer)
@@ -107,7 +106,6 @@ def keep_epoch(trainer: Trainer) -> None:
 def save_last(trainer: Trainer) -> None:
     """Write last.h5, if the trainer has a folder."""
     if trainer.out is not None:
-        need_lock(trainer)
         trainer.save(trainer.out / LAST)
 
 

@@ -287,6 +287,7 @@ class Trainer(Examiner):
                     callback.on_batch(self)
                 if self.on_batch is not None:
                     self.on_batch(self)
+                run_state.need_lock(self)
                 if interrupt.requested and self.updated:
                     run_state.stop(self, interrupt)
                 if self.out is not None and self.updated and time.monotonic() - saved >= self.save_every:
@@ -322,7 +323,6 @@ class Trainer(Examiner):
 
     def _finish_epoch(self, valid, batches):
         """Evaluate, report and save."""
-        run_state.need_lock(self)
         place, learned = (self.epoch, self.batch, self.running), self.schedule.state()
         try:
             metrics, ended, stopped = self._metrics_of_epoch(valid, batches)
@@ -330,6 +330,7 @@ class Trainer(Examiner):
             self.epoch, self.batch, self.running = place  # another call of fit ends the epoch
             self.schedule.load_state(learned)
             raise
+        run_state.need_lock(self)
         self.ended, self.stopped, self.unsaved = ended, stopped, True
         self.log.append(metrics)
         run_state.keep_epoch(self)

@@ -27,6 +27,7 @@ _TRIES = 100
 _FAR = 1 << 30
 """The byte that is locked on Windows, where nobody can read what is locked: it lies behind the text of the file."""
 _held: set[int] = set()
+_warned: set[Path] = set()
 
 
 class Lock:
@@ -37,7 +38,7 @@ class Lock:
     and children that are forked in the block. Its own thread may enter it again. The small file says who holds it, and
     is removed at the end of the block. Who only reads needs no lock.
 
-    On a file system without locks, a warning says so, and the block runs.
+    On a file system without locks, a warning says so once, and the block runs.
 
     Args:
         path: a folder, which exists, or a file, which need not. The lock of a folder is ``.numsnn.lock`` in it, and
@@ -115,14 +116,20 @@ class Lock:
                 raise BlockingIOError(self._who(descriptor)) from None
             if error.errno == errno.ESTALE:  # NFS: its holder, on another machine, has removed the file
                 return True
+            self._warn(error)
+            return False
+        return True
+
+    def _warn(self, error):
+        """Say once that there is no lock."""
+        if self.file not in _warned:
+            _warned.add(self.file)
             warnings.warn(
                 f"{self.path} is not locked, because its file system has no locks ({error.strerror}); see to it that "
                 "no other process writes there",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
-            return False
-        return True
 
     def _is_there(self, descriptor):
         """Return whether the path still leads to the file that was opened."""

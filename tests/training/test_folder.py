@@ -245,8 +245,9 @@ def test_a_run_that_continues_from_a_best_checkpoint_is_complete(tmp_path):
         assert same_checkpoint(folder / LAST, tmp_path / "whole" / LAST)
 
 
+@pytest.mark.parametrize("epoch", [1, 3])
 @pytest.mark.parametrize("name", [METRICS, BEST, LAST])
-def test_what_a_full_disk_did_not_take_is_written_by_the_next_fit(tmp_path, monkeypatch, name):
+def test_what_a_full_disk_did_not_take_is_written_by_the_next_fit(tmp_path, monkeypatch, name, epoch):
     whole = make(tmp_path / "whole")
     fit(whole)
     trainer = make(tmp_path / "full")
@@ -255,7 +256,7 @@ def test_what_a_full_disk_did_not_take_is_written_by_the_next_fit(tmp_path, monk
     save = trainer.save
 
     def full(wanted):
-        if wanted and trainer.epoch == 1 and not failed:
+        if wanted and trainer.epoch == epoch and not failed:
             failed.append(True)
             raise OSError(28, "No space left on device")
 
@@ -268,7 +269,8 @@ def test_what_a_full_disk_did_not_take_is_written_by_the_next_fit(tmp_path, monk
     with pytest.raises(OSError, match="No space left"):
         fit(trainer, resume=False)
     assert failed
-    fit(trainer, resume=False)
+    fit(trainer)
+    assert whole.best.epoch == 3
     assert rows(tmp_path / "full") == [1, 2, 3] == [row["epoch"] for row in trainer.history]
     for file in (BEST, LAST):
         assert same_checkpoint(tmp_path / "whole" / file, tmp_path / "full" / file)

@@ -208,6 +208,11 @@ def _state_of(callback):
 
 def restore(trainer: Trainer, path, changes: bool) -> None:
     """Take everything from a checkpoint; see `Trainer.restore`."""
+    with trainer.lock:  # it writes the metrics
+        _restore(trainer, path, changes)
+
+
+def _restore(trainer, path, changes):
     out = trainer.out
     if trainer.epochs is None and out is not None and Path(path).resolve().parent != out.resolve() and _holds_run(out):
         raise FileExistsError(f"{out} already holds another run than {path}; choose another folder")
@@ -259,8 +264,7 @@ def _take(trainer, net, arrays, training, changed):
         begin_epoch_anew(trainer)
     if "metrics" in changed or "loss" in changed:
         trainer.best = Best()
-    with trainer.lock:
-        trainer.log.rewrite(training["history"])
+    trainer.log.rewrite(training["history"])
 
 
 def _same_callbacks(callbacks, theirs):

@@ -384,6 +384,7 @@ class Trainer(Examiner):
 
         Raises:
             FileNotFoundError: the file does not exist.
+            BlockingIOError: another process, or another Trainer, uses the folder of this trainer.
             FileExistsError: the folder of this trainer holds another run.
             CheckpointError: the file is damaged, lacks a training state, or is of another network, seed or settings.
         """

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: arguments of the command line. Default: those of the process.
 
     Returns:
-        the exit status: 0, or 2 after an error (printed in one line), or 130 after Ctrl-C.
+        the exit status: 0, or 2 after an error (printed in one line), 130 after Ctrl-C, or 143 after SIGTERM.
     """
     escape_unknown_characters()
     options = _parser().parse_args(arguments)
@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print(f"\nnumsnn: {interrupt or 'stopped'}", file=sys.stderr)
         return 130
+    except SystemExit as terminated:
+        return int(terminated.code or 0)
     except (ValueError, TypeError, OSError, ArithmeticError, RuntimeError) as error:
         if os.environ.get("NUMSNN_TRACEBACK"):
             raise
@@ -150,12 +152,16 @@ def _train(options):
     for (section, key), value in overrides.items():
         if value is not None:
             configuration.set_key(config, section, key, value)
+    again = f"continue: numsnn train {options.what} --out {out} --resume"
     try:
         changes = options.changes or (options.resume and options.epochs is not None)
         resume = "changes" if changes else options.resume
         outcome = run(config, out, resume, progress=not options.quiet)
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(f"{interrupt}\ncontinue: numsnn train {options.what} --out {out} --resume") from None
+        raise KeyboardInterrupt(f"{interrupt}\n{again}") from None
+    except SystemExit:
+        print(again, file=sys.stderr)
+        raise
     except CheckpointError as error:
         raise CheckpointError(str(error).replace('resume="changes"', "--changes")) from error
     except FileExistsError:

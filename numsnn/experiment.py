@@ -21,6 +21,7 @@ from .errors import ConfigError
 from .files import write_file
 from .kernels.cpu.run.launch import set_num_threads
 from .layers import ALIF, IF, LIF, PLIF, CubaLIF, Layer, RateBand, Sequential
+from .locks import Lock
 from .models import from_string
 from .names import look_up
 from .pda import PDA
@@ -284,9 +285,21 @@ def run(config: Config, out, resume: bool | str = False, progress: bool = True) 
 
     Returns:
         the outcome of the run.
+
+    Raises:
+        BlockingIOError: another process uses the folder.
     """
+    if Path(out).is_dir():
+        with Lock(out):
+            pass  # a folder that is in use is refused before the data are read
     experiment = prepare(config, out)
-    folder, trainer, (train, valid, test) = Path(out), experiment.trainer, experiment.data
+    with experiment.trainer.lock:
+        return _run(experiment, Path(out), resume, progress)
+
+
+def _run(experiment, folder, resume, progress):
+    """Train and write everything to a folder that nobody else writes to."""
+    config, trainer, (train, valid, test) = experiment.config, experiment.trainer, experiment.data
     trainer.start(train, config.training.epochs, resume, progress)
     write_file(folder / "config.toml", config.to_toml())
     shown = next(part for part in (valid, test, train) if part is not None)

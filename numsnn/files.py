@@ -3,9 +3,16 @@
 This module imports nothing from the package, so that every module may use it.
 """
 
+import itertools
 import os
-from contextlib import contextmanager
+import re
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)(-\d+)?\.tmp")
+_numbers = itertools.count()
+_in_use: set[Path] = set()
+"""Absolute paths of the temporaries that this process is writing."""
 
 
 @contextmanager
@@ -17,14 +24,50 @@ def replacing(path, folder=None):
         folder: folder of the temporary path, on the same disk as the file. Default None: the folder of the file.
     """
     path = Path(path)
-    temporary = Path(folder or path.parent) / f".{path.name}.{os.getpid()}.tmp"
+    temporary = Path(folder or path.parent) / f".{path.name}.{os.getpid()}-{next(_numbers)}.tmp"
+    own = temporary.absolute()
+    _in_use.add(own)
     try:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # an error of the block tells more; `remove_temporaries` takes what stays
+            temporary.unlink(missing_ok=True)
+        _in_use.discard(own)
+
+
+def remove_temporaries(folder, name: str | None = None) -> None:
+    """Remove temporaries that `replacing` has left in a folder because their process was killed.
+
+    Other files stay, and so do temporaries of other processes that run on this machine. Who calls this function holds
+    the lock of the folder, or of the file with this name: no other machine then writes there.
+
+    Args:
+        folder: the folder.
+        name: name of the file whose temporaries are removed. Default None: those of all files.
+    """
+    for path in Path(folder).glob(".*.tmp"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found is None or name not in (None, found["name"]) or path.absolute() in _in_use:
+            continue
+        if not path.is_symlink() and path.is_file() and not _runs_elsewhere(int(found["process"])):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _runs_elsewhere(process):
+    """Return whether there is another process with this number. On Windows nobody removes a file that is open."""
+    if process == os.getpid() or os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def write_file(path, content: bytes | memoryview | str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from ..metrics import Metric
 from . import checkpoint
 from .evaluation import Evaluation
 from .source import Source
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
 
 
 class Best:
@@ -89,6 +92,15 @@ class Best:
         if plain["epoch"]:
             best.epoch, best.value, best.loss = plain["epoch"], plain["value"], plain["loss"]
         return best
+
+
+def choose_among(trainer: Trainer, valid: Source) -> None:
+    """Begin the choice of the best epoch anew if the validation data are others than before."""
+    among = checksum(valid)
+    if trainer.best.among != among:
+        if trainer.best.epoch:
+            trainer.say(f"the best epoch is chosen anew after epoch {trainer.epoch}: the validation data are others")
+        trainer.best = Best(among)
 
 
 def checksum(source: Source) -> int:

@@ -35,10 +35,10 @@ class Callback(Described):
         """Act after every training step."""
 
     def before_evaluation(self, trainer: Trainer) -> None:
-        """Act before the validation data are evaluated, and the best checkpoint is written."""
+        """Act before the validation data are evaluated, and again before the best checkpoint is written."""
 
     def after_evaluation(self, trainer: Trainer) -> None:
-        """Act after the best checkpoint was written."""
+        """Act after the validation data were evaluated, and again after the best checkpoint was written."""
 
     def on_epoch(self, trainer: Trainer, metrics: dict) -> bool | None:
         """Act after every epoch; True ends the run.

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..layers.carry import need_declarations
 from ..losses.target import NAMES
-from ..validate import whole
+from ..validate import truth, whole
 
 
 def part(owner, what, given, kind, default=None):
@@ -36,6 +36,11 @@ def function(what, given):
     if given is not None and not callable(given):
         raise TypeError(f"Trainer: {what} must be a function; got {given!r}")
     return given
+
+
+def ends_run(returned):
+    """Return whether what a callback returned ends a run; only True does."""
+    return truth(returned) and bool(returned)
 
 
 def named_metrics(metrics):

@@ -123,7 +123,7 @@ class Examiner:
         return found
 
     @contextmanager
-    def _evaluated(self):
+    def evaluated(self):
         """A context in which the callbacks have prepared the network for an evaluation."""
         trainer: Any = self
         with ExitStack() as after:
@@ -142,7 +142,7 @@ class Examiner:
             finally:
                 self.net.load_state(state)
         else:
-            with self._evaluated():
+            with self.evaluated():
                 result = self._measure(test)
         self.say(f"test: {result} (epoch {self.best.epoch or self.epoch})")
         return result

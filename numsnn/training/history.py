@@ -37,7 +37,7 @@ class MetricsLog:
             write_file(self.path, "".join(json.dumps(metrics) + "\n" for metrics in history))
 
     def append(self, metrics: dict) -> None:
-        """Add an epoch."""
+        """Add an epoch. After an OSError, `rewrite` writes what is missing."""
         self.history.append(metrics)
         if self.path is not None:
             try:

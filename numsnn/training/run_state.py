@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from ..errors import CheckpointError
+from ..files import remove_temporaries
+from ..locks import Lock
 from . import checkpoint
 from .best import Best
 from .checks import difference, plain
+from .interrupt import DelayedInterrupt
 
 if TYPE_CHECKING:
     from .callbacks import Callback
@@ -32,10 +35,16 @@ def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
     fresh = trainer.epochs is None
     if resume:
         trainer.stopped = False
+    if trainer.unsaved:  # writing it has failed before
+        trainer.log.rewrite(trainer.history)
+        keep_epoch(trainer)
     if fresh and trainer.out is not None:
+        remove_temporaries(trainer.out)
         last = trainer.out / LAST
         if resume and last.exists():
             restore(trainer, last, resume == "changes")
+            if resume == "changes":
+                _need_best(trainer)
         elif resume:
             trainer.say(f"{trainer.out} holds no run to resume: a new one begins")
         elif _holds_run(trainer.out):
@@ -43,14 +52,14 @@ def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
     if trainer.epochs is None:
         trainer.epochs = epochs
         _restart(trainer)
-        _save(trainer)
+        save_last(trainer)
         trainer.log.rewrite([])
     elif trainer.finished and not resume:
         trainer.first, trainer.epochs, trainer.batch = trainer.epoch, epochs, 0
         trainer.ended = trainer.stopped = False
         _restart(trainer)
         trainer.say(f"the run goes on for {epochs} epochs after epoch {trainer.epoch}; the schedule begins anew")
-        _save(trainer)
+        save_last(trainer)
     elif trainer.epochs != epochs:
         _change_length(trainer, epochs, resume)
     elif trainer.finished and fresh:
@@ -64,15 +73,55 @@ def _restart(trainer):
         part.restart()
 
 
+def _need_best(trainer):
+    """Choose the best epoch anew if its network is gone. A run that is killed between the writing of its two files has
+    a later one in checkpoint.h5, which it makes again, but not with other settings."""
+    path = trainer.out / BEST
+    if trainer.best.epoch and path.exists():
+        _, _, training = checkpoint.read(path)
+        if training and training["best"]["epoch"] > trainer.epoch:
+            trainer.say(f"the best epoch is chosen anew: that before is not in {path}, which was written later")
+            trainer.best = Best()
+
+
 def _holds_run(folder):
     """Return whether there is a file of a run in a folder."""
     return any((folder / name).exists() for name in (BEST, LAST, METRICS))
 
 
-def _save(trainer):
+def keep_epoch(trainer: Trainer) -> None:
+    """Write the checkpoint of the best epoch if it is the one that has just ended, and last.h5; its metrics are on disk
+    already.
+
+    A run that is killed in between continues from the last.h5 before it and comes here again. In another order,
+    last.h5 might speak of a best epoch whose network is nowhere.
+    """
+    if trainer.out is not None and trainer.best.epoch == trainer.epoch:
+        with trainer.evaluated():
+            trainer.save(trainer.out / BEST)
+    save_last(trainer)
+    trainer.unsaved = False
+
+
+def save_last(trainer: Trainer) -> None:
     """Write last.h5, if the trainer has a folder."""
     if trainer.out is not None:
         trainer.save(trainer.out / LAST)
+
+
+def stop(trainer: Trainer, interrupt: DelayedInterrupt) -> NoReturn:
+    """End the run after Ctrl-C or SIGTERM: save, and say how to continue."""
+    position = f"stopped at epoch {trainer.epoch + 1}, batch {trainer.batch}"
+    if trainer.out is None:
+        interrupt.stop(f"{position}; not saved, because the Trainer has no folder (out=...)")
+    save_last(trainer)
+    interrupt.stop(f"{position}; saved {trainer.out / LAST}, from which resume=True continues")
+
+
+def need_lock(trainer: Trainer) -> None:
+    """Refuse to go on in a process that was forked during a run, because the run is its parent's."""
+    if isinstance(trainer.lock, Lock) and not trainer.lock.held:
+        raise BlockingIOError(f"{trainer.out} is in use by the process that this one was forked from")
 
 
 def begin_epoch_anew(trainer: Trainer) -> None:
@@ -132,7 +181,9 @@ def write(trainer: Trainer, path) -> None:
         "callbacks": states,
         "history": trainer.history,
     }
-    checkpoint.write(path, trainer.net, {"optimizer": optimizer["arrays"], "callbacks": arrays}, training)
+    groups = {"optimizer": optimizer["arrays"], "callbacks": arrays}
+    by_name = {group: dict(sorted(found.items())) for group, found in groups.items()}  # whether resumed or not
+    checkpoint.write(path, trainer.net, by_name, training)
 
 
 def _state_of(callback):
@@ -157,6 +208,11 @@ def _state_of(callback):
 
 def restore(trainer: Trainer, path, changes: bool) -> None:
     """Take everything from a checkpoint; see `Trainer.restore`."""
+    with trainer.lock:  # it writes the metrics
+        _restore(trainer, path, changes)
+
+
+def _restore(trainer, path, changes):
     out = trainer.out
     if trainer.epochs is None and out is not None and Path(path).resolve().parent != out.resolve() and _holds_run(out):
         raise FileExistsError(f"{out} already holds another run than {path}; choose another folder")
@@ -201,7 +257,7 @@ def _take(trainer, net, arrays, training, changed):
         if "arrays" in state:
             state["arrays"] = {name: arrays["callbacks"][f"{k}/{name}"] for name in state["arrays"]}
         callback.load_state(state)
-    trainer.ended = training["ended"] and not changed
+    trainer.ended, trainer.unsaved = training["ended"] and not changed, False
     trainer.first, trainer.epoch, trainer.epochs = training["first"], training["epoch"], training["epochs"]
     trainer.batch, trainer.running, trainer.best = training["batch"], training["running"], Best.of(training["best"])
     if trainer.batch and {"batch_size", "accumulate", "samples", "seed", "loss", "metrics"} & set(changed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,20 @@ from ..data import Batch, Loader
 from ..errors import DeviceMemoryError
 from ..layers import Layer
 from ..layers.inputs import each
+from ..locks import Lock
 from ..losses import Loss, RateCrossEntropy
 from ..metrics import Metric, Readout
 from ..optim import Adam, Optimizer
 from ..schedules import Cosine, Schedule
-from ..validate import at_least, positive, truth, whole
+from ..validate import at_least, positive, whole
 from . import run_state
 from .batch_step import BatchStep
-from .best import Best, checksum
+from .best import Best, choose_among
 from .callbacks import Callback
 from .checks import (
     checked_metrics,
     checked_truncate,
+    ends_run,
     function,
     named_metrics,
     need_no_validation,
@@ -41,7 +44,7 @@ from .interrupt import DelayedInterrupt
 from .loop import Loop, step_seed
 from .progress import bar_of, say, summary
 from .room import advice
-from .run_state import BEST, LAST, METRICS
+from .run_state import LAST, METRICS
 from .source import as_source
 
 
@@ -63,7 +66,7 @@ class Trainer(Examiner):
             time axis. Default None: gradients go back through all steps.
         clip_norm: largest global norm of the gradients. Default None: gradients are not clipped.
         out: folder of the run, made if it is missing, for metrics.jsonl, checkpoint.h5 (best epoch) and last.h5.
-            Default None: nothing is written.
+            Default None: nothing is written. `fit` locks it.
         save_every: seconds between writings of last.h5 within an epoch; 0 writes it after every batch. It is also
             written after every epoch. Default 60.
         on_batch: function that is called with the trainer after every batch.
@@ -77,6 +80,7 @@ class Trainer(Examiner):
         updated: whether the last batch ended with an update of the parameters; see accumulate.
         ended, stopped: whether a callback has ended the run, and whether on_epoch has stopped it.
         history: list of the metrics of all epochs.
+        lock: the lock of the folder, which `fit` holds; ``with trainer.lock:`` holds it for longer.
         best: number ("epoch", 0 if there is none), first metric ("value") and "loss" of the best epoch so far.
         test: the `Evaluation` on the test data at the end of the last `fit`, or None.
 
@@ -121,9 +125,10 @@ class Trainer(Examiner):
         self.callbacks = list(parts("callbacks", "a callback", callbacks, Callback))
         self.metrics: Any = None if metrics is None else named_metrics(parts("metrics", "a metric", metrics, Metric))
         self.out = None if out is None else writable_folder(out)
+        self.lock: Lock | nullcontext[None] = nullcontext() if self.out is None else Lock(self.out)
         self.epochs: Any = None
         self.first = self.epoch = self.batch = 0
-        self.updated = self.ended = self.stopped = False
+        self.updated = self.ended = self.stopped = self.unsaved = False
         self.running = run_state.new_epoch()
         self.best = Best()
         self.source: Any = None
@@ -189,6 +194,8 @@ class Trainer(Examiner):
             DivergenceError: a loss or gradient is not finite; the message names step, layer and last good checkpoint.
             DeviceMemoryError: the device has no memory for a training step; the message names a batch size that fits.
             KeyboardInterrupt: Ctrl-C; before that the batch is finished and last.h5 is written.
+            SystemExit: the same for SIGTERM, with code 143 and one line on standard error.
+            BlockingIOError: another process, or another Trainer, uses the folder.
             FileExistsError: the folder already holds a run and resume is False.
             CheckpointError: last.h5 belongs to another network or run.
         """
@@ -201,11 +208,19 @@ class Trainer(Examiner):
                 checked_metrics(metrics, self.loss, other.kind)
         if valid is None:
             need_no_validation((self.schedule, *self.callbacks), metrics)
-        self.start(train, epochs, resume, progress)
-        if valid is not None:
-            self._choose_among(valid)
-        for callback in self.callbacks:
-            callback.on_start(self)
+        with self.lock:
+            self.start(train, epochs, resume, progress)
+            if valid is not None:
+                choose_among(self, valid)
+            for callback in self.callbacks:
+                callback.on_start(self)
+            self._finish(train, valid, test)
+            if test is not None:
+                self.test = self._told_once(test)
+        return self.history
+
+    def _finish(self, train, valid, test):
+        """Train on what is left of the run."""
         loader = Loader(train.data, self.batch_size, shuffle=True, seed=self.seed, workers=1)
         with DelayedInterrupt() as interrupt:
             while not self.finished:
@@ -218,11 +233,8 @@ class Trainer(Examiner):
                     hint = advice(self.net, self.loss, len(self.optimizer.slots), self.batch_size, train.data)
                     raise DeviceMemoryError(f"{full}. The batch has {self.batch_size} samples; {hint}")
                 self._finish_epoch(valid, len(loader))
-                if interrupt.requested and (test is not None or not self.finished):
-                    self._stop()
-        if test is not None:
-            self.test = self._told_once(test)
-        return self.history
+                if interrupt.terminated or (interrupt.requested and (test is not None or not self.finished)):
+                    run_state.stop(self, interrupt)
 
     def start(self, train, epochs: int, resume: bool | str = False, progress: bool = False) -> None:
         """Build the network and begin the run, or restore it from its folder. `fit` calls this method itself.
@@ -234,6 +246,7 @@ class Trainer(Examiner):
         Raises:
             ValueError: the loss does not take the targets of the data, epochs is not that of an unfinished run, or
                 every layer that can learn is frozen and there is no callback, which might unfreeze some.
+            BlockingIOError: another process, or another Trainer, uses the folder.
             FileExistsError: the folder already holds a run and resume is False.
             CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
@@ -247,17 +260,10 @@ class Trainer(Examiner):
             need_unfrozen("Trainer.fit", self.net)
         self.metrics = checked_metrics(self.metrics, self.loss, train.kind)
         self._progress = progress
-        run_state.begin(self, epochs, resume)
+        with self.lock:
+            run_state.begin(self, epochs, resume)
         if self.batch and before is not None and len(before.data) != len(train.data):
             run_state.begin_epoch_anew(self)
-
-    def _choose_among(self, valid):
-        """Begin the choice of the best epoch anew if the validation data are others than before."""
-        among = checksum(valid)
-        if self.best.among != among:
-            if self.best.epoch:
-                self.say(f"the best epoch is chosen anew after epoch {self.epoch}: the validation data are others")
-            self.best = Best(among)
 
     def say(self, text: str) -> None:
         """Show a line of text beside the progress bars, if there are any."""
@@ -281,10 +287,11 @@ class Trainer(Examiner):
                     callback.on_batch(self)
                 if self.on_batch is not None:
                     self.on_batch(self)
+                run_state.need_lock(self)
                 if interrupt.requested and self.updated:
-                    self._stop()
+                    run_state.stop(self, interrupt)
                 if self.out is not None and self.updated and time.monotonic() - saved >= self.save_every:
-                    self.save(self.out / LAST)
+                    run_state.save_last(self)
                     saved = time.monotonic()
 
     def _train(self, batch, batches):
@@ -323,11 +330,10 @@ class Trainer(Examiner):
             self.epoch, self.batch, self.running = place  # another call of fit ends the epoch
             self.schedule.load_state(learned)
             raise
-        self.log.append(plain_metrics(metrics))
-        self.ended = ended
-        if self.out is not None:
-            self.save(self.out / LAST)
-        self.stopped = stopped
+        run_state.need_lock(self)
+        self.ended, self.stopped, self.unsaved = ended, stopped, True
+        self.log.append(metrics)
+        run_state.keep_epoch(self)
         if (ended or stopped) and self.epoch < self.first + self.epochs:
             self.say(f"{'a callback' if ended else 'on_epoch'} ends the run after epoch {self.epoch}")
 
@@ -346,24 +352,15 @@ class Trainer(Examiner):
         self.schedule.observe(metrics)
         ends = [callback.on_epoch(self, metrics) for callback in self.callbacks]
         end = None if self.on_epoch is None else self.on_epoch(self, metrics)
-        return metrics, any(map(_is_true, ends)), _is_true(end)
+        return plain_metrics(metrics), any(map(ends_run, ends)), ends_run(end)
 
     def _validate(self, valid):
         """Evaluate the validation data, keep the network if it is the best one so far, and return the metrics."""
-        with self._evaluated():
+        with self.evaluated():
             result = self._measure(valid)
-            if self.best.observe(self.epoch, result, self.metrics, self.net) and self.out is not None:
-                self.save(self.out / BEST)
+            self.best.observe(self.epoch, result, self.metrics, self.net)
         self.say(f"epoch {self.epoch}: validation {result}")
         return {"valid_loss": result.loss, **{f"valid_{name}": value for name, value in result.metrics.items()}}
-
-    def _stop(self):
-        """End the run after Ctrl-C: save, and say how to continue."""
-        position = f"epoch {self.epoch + 1}, batch {self.batch}"
-        if self.out is None:
-            raise KeyboardInterrupt(f"stopped at {position}; not saved, because the Trainer has no folder (out=...)")
-        self.save(self.out / LAST)
-        raise KeyboardInterrupt(f"stopped at {position}; saved {self.out / LAST}, from which resume=True continues")
 
     # --- keeping ---
 
@@ -387,12 +384,8 @@ class Trainer(Examiner):
 
         Raises:
             FileNotFoundError: the file does not exist.
+            BlockingIOError: another process, or another Trainer, uses the folder of this trainer.
             FileExistsError: the folder of this trainer holds another run.
             CheckpointError: the file is damaged, lacks a training state, or is of another network, seed or settings.
         """
         run_state.restore(self, path, changes)
-
-
-def _is_true(end):
-    """Return whether what a callback returned ends a run; only True does."""
-    return truth(end) and bool(end)

@@ -138,8 +138,12 @@ def test_a_batch_that_failed_leaves_no_gradient_behind(monkeypatch):
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process")
 def test_ctrl_c_in_an_evaluation_stops_before_the_next_batch(tmp_path):
     class Press(Callback):
+        pressed = False
+
         def before_evaluation(self, trainer):
-            os.kill(os.getpid(), signal.SIGINT)
+            if not self.pressed:
+                self.pressed = True
+                os.kill(os.getpid(), signal.SIGINT)
 
     trainer = make(tmp_path, callbacks=[Press()])
     with pytest.raises(KeyboardInterrupt, match="stopped at epoch 2, batch 0; saved"):

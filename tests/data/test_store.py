@@ -188,7 +188,7 @@ def replace(file, name, change):
         (lambda file: replace(file, "train/y", lambda y: y[:2]), "must have the same length"),
         (lambda file: file.update({"train/weights": np.arange(6)}), "/train/weights has the dtype int64"),
         (lambda file: file.attrs.__setitem__("name", 7), "name, source and classes must be text; found 7"),
-        (lambda file: file.attrs.__setitem__("classes", "[" * 10_000), "lie deeper than 64 inside each other"),
+        (lambda file: file.attrs.__setitem__("classes", "[" * 10_000), "lie deeper than 200 inside each other"),
         (lambda file: file.attrs.__setitem__("classes", ["a", "b", None]), "classes must be text; found None"),
         (lambda file: file.attrs.__setitem__("format", "numsnn data 1"), "its format is 'numsnn data 1', expected"),
         (lambda file: file.attrs.__setitem__("per_step", 1), "per_step must be True or False; got 1"),

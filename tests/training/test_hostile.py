@@ -103,8 +103,8 @@ NETWORKS = [
     (attribute("description", "{"), "the network cannot be rebuilt: not JSON"),
     (attribute("description", "5"), "the network cannot be rebuilt: "),
     (attribute("description", '["Linear"]'), "the network cannot be rebuilt: "),
-    (attribute("description", "[" * 10_000), "lie deeper than 64 inside each other"),
-    (description(deep(40)), "lie deeper than 64 inside each other"),
+    (attribute("description", "[" * 10_000), "lie deeper than 200 inside each other"),
+    (description(deep(120)), "lie deeper than 200 inside each other"),
     (description(lambda found: {"type": "Adam", "lr": 0.1}), "Adam is no layer"),
     (
         description(lambda found: found.update(type="Sequentiel")),
@@ -174,6 +174,17 @@ def test_sizes_that_the_file_does_not_hold(layer, shape, path):
         file.attrs["input_shape"] = json.dumps(shape)
     message = refused(path, lambda one: snn.load(one, "reference"), memory=100 << 20)  # vectors of a million numbers
     assert "for which the file holds too few numbers" in message
+
+
+def test_a_network_that_could_not_be_read_is_not_written(tmp_path):
+    net = snn.Linear(3, 2)
+    for _ in range(110):
+        net = snn.Sequential(net)
+    with pytest.raises(
+        ValueError, match=r"net.h5 was not written: the network's lists and objects lie deeper than 200"
+    ):
+        snn.save(net.build((2, 1, 3)), tmp_path / "net.h5")
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- the state of a training ---

@@ -157,6 +157,19 @@ def read_all(path, memory):
         return None
 
 
+@pytest.mark.parametrize("memory", [IN_MEMORY, FROM_FILE])
+def test_changed_bits(memory, tmp_path):
+    """Every one is found where the store is opened or read; `tests/hdf5/test_sealed.py` changes every byte."""
+    path = write_recordings(tmp_path / "events.h5")
+    whole = path.read_bytes()
+    for place in range(0, len(whole), STEP):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(FormatError, match=r"events\.h5: "):
+            store = data.open(path, memory)
+            for part in store.parts.values():
+                part.frames(4).batch(range(len(part)))
+
+
 def replace(file, name, change):
     file[name] = change(file[name])
 

@@ -1,7 +1,9 @@
 """Checkpoints with a valid seal and impossible content: each is refused in one line, and takes no memory."""
 
 import json
+import os
 import re
+import sys
 import tracemalloc
 
 import numpy as np
@@ -141,6 +143,28 @@ NETWORKS = [
     (lambda file: file.__setitem__("other", np.zeros(3)), "an array 'other', which belongs to no checkpoint"),
     (lambda file: file.__setitem__("optimizer/x/first", np.array([np.inf])), "holds numbers that are not finite"),
 ]
+
+
+def test_changed_bits(path):
+    """`tests/hdf5/test_sealed.py` changes every byte."""
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 211):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(snn.CheckpointError, match=r"last\.h5: "):
+            snn.load(path, "reference")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes among its files")
+def test_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for place, message in (
+        (tmp_path / "pipe", "is a named pipe"),
+        (tmp_path, "is a folder"),
+        ("/dev/zero", "is a device"),
+    ):
+        for read in (snn.load, snn.data.open):
+            with pytest.raises(OSError, match=message):
+                read(place)
 
 
 @pytest.mark.parametrize(("spoil", "message"), NETWORKS)

@@ -1,4 +1,4 @@
-"""Writing files so that each is either the old or the complete new one.
+"""Opening files only if they are files, and writing files so that each is either the old or the complete new one.
 
 This module imports nothing from the package, so that every module may use it.
 """
@@ -6,8 +6,50 @@ This module imports nothing from the package, so that every module may use it.
 import itertools
 import os
 import re
+import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+_OTHERS = (
+    (stat.S_ISDIR, IsADirectoryError, "a folder"),
+    (stat.S_ISFIFO, OSError, "a named pipe"),
+    (stat.S_ISCHR, OSError, "a device"),
+    (stat.S_ISBLK, OSError, "a device"),
+    (stat.S_ISSOCK, OSError, "a socket"),
+)
+"""What a path may lead to that is no file: opening a named pipe waits for ever, and a device may have no end."""
+
+
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading its bytes. A path that leads to something else than a file is refused without waiting.
+
+    Raises:
+        OSError: the file does not exist or cannot be read, or the path leads to a folder, a named pipe or a device.
+    """
+    _need_file(path, os.stat(path).st_mode)  # opening a device may already act on it
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    number = os.open(path, flags)
+    try:
+        _need_file(path, os.fstat(number).st_mode)
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a file; errors as for `open_file`."""
+    with open_file(path) as file:
+        return file.read()
+
+
+def _need_file(path, mode):
+    """Refuse a path that does not lead to a file."""
+    for holds, error, name in _OTHERS:
+        if holds(mode):
+            raise error(f"{os.fspath(path)} is {name}; expected a file")
+
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)(-\d+)?\.tmp")
 _numbers = itertools.count()

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import CheckpointError, DivergenceError, ShapeError
+from ..hdf5.form import parsed
 from ..layers import TRAINING, Layer, Mode
 from ..layers.flat import FlatParameters
 from ..layers.inputs import shape_of
@@ -18,6 +19,7 @@ from ..portable import Portable, nothing, on_device
 from ..validate import at_least, positive, whole
 from . import checkpoint
 from .checks import difference, first_bad, need_unfrozen, part
+from .training_state import checked_loop
 
 STEP_STREAM = 0x73746570
 """Key ("step") that keeps the seeds of training steps apart from other random numbers of the same seed."""
@@ -222,7 +224,7 @@ class Loop(Portable):
         """
         for name, value in more.items():
             try:
-                json.dumps(value)
+                parsed(json.dumps(value))
             except (TypeError, ValueError) as error:
                 raise TypeError(f"Loop.save: {name} must be plain data, which JSON can hold; got {value!r}") from error
         state = self.optimizer.state()
@@ -247,6 +249,7 @@ class Loop(Portable):
             raise CheckpointError(f"{path}: holds no loop; snn.load reads the network alone")
         if net.description() != self.net.description():
             raise CheckpointError(f"{path}: belongs to another network: {difference(net, self.net)}")
+        checked_loop(path, position, net, arrays["optimizer"], self.optimizer)
         if not self.net.built:
             self.net.build(net.input_shape)
         self.net.load_state(net.state())

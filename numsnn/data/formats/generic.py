@@ -180,7 +180,7 @@ def _dataset(name, array, most, source):
     """Return an array of an HDF5 file, which must hold numbers of fixed size.
 
     The global heap, which holds lists, is never read, because damage there can send libhdf5 into an endless loop (see
-    `hdf5_apart`). Arrays that are larger than the file can hold are refused before memory is allocated.
+    `numsnn.hdf5.apart`). Arrays that are larger than the file can hold are refused before memory is allocated.
     """
     kinds = [array.dtype[field] for field in array.dtype.names] if array.dtype.names else [array.dtype]
     if any(kind.kind not in "biuf" for kind in kinds):

@@ -6,9 +6,9 @@
     /extra/keys     [K] names of the classes
 
 Damaged lists of varying length can send the HDF5 library into an endless loop. Files are therefore read in a separate
-process (see `hdf5_apart`), a few recordings at a time, because the largest file takes 4.5 GB unpacked. HDF5 reports
-that a file is damaged, but not at which byte: the offset of such an error is 0. Source: Cramer et al. 2020, "The
-Heidelberg spiking data sets for the systematic evaluation of spiking neural networks".
+process (see `numsnn.hdf5.apart`), a few recordings at a time, because the largest file takes 4.5 GB unpacked. HDF5
+reports that a file is damaged, but not at which byte: the offset of such an error is 0. Source: Cramer et al. 2020,
+"The Heidelberg spiking data sets for the systematic evaluation of spiking neural networks".
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...hdf5 import Damage
+from ...hdf5.apart import read_apart
 from ..events import Events
 from .errors import FormatError
-from .hdf5_apart import read_apart
 
 CHANNELS = 700
 _LONGEST = 1000.0
@@ -29,7 +30,7 @@ _LONGEST = 1000.0
 
 def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Return the labels ``[N]`` int64 in a file of SHD or SSC; errors as for `read_spikes`."""
-    [(_, [labels])] = read_apart(path, "labels")
+    [(_, [labels])] = _read(path, "labels")
     if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
         raise FormatError(os.fspath(path), None, f"labels must be whole numbers of at least 0; found {labels.dtype}")
     return labels.astype(np.int64)
@@ -37,7 +38,7 @@ def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
 
 def read_spike_names(path: str | os.PathLike[str], classes: int) -> list[str]:
     """Return the names of the classes in a file of SHD or SSC, or numbers; errors as for `read_spikes`."""
-    [(header, _)] = read_apart(path, "names")
+    [(header, _)] = _read(path, "names")
     names = header["names"]
     return names if len(set(names)) == classes else [str(label) for label in range(classes)]
 
@@ -53,11 +54,19 @@ def read_spikes(path: str | os.PathLike[str], first: int = 0, last: int | None =
             library hangs, crashes or runs out of memory while it reads the file.
     """
     k = first
-    for _, (lengths, times, units) in read_apart(path, "spikes", first, last):
+    for _, (lengths, times, units) in _read(path, "spikes", first, last):
         ends = np.cumsum(lengths)[:-1]
         for one, channels in zip(np.split(times, ends), np.split(units, ends), strict=True):
             yield _recording(one, channels, f"{os.fspath(path)}, recording {k}")
             k += 1
+
+
+def _read(path, what, first=0, last=None):
+    """Yield what `read_apart` yields; damage becomes a FormatError."""
+    try:
+        yield from read_apart(path, what, first, last)
+    except Damage as error:
+        raise FormatError(os.fspath(path), 0, str(error)) from error
 
 
 def _recording(times, units, source):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from ...files import open_file
 from .errors import FormatError
 
 COMMAND = [sys.executable, "-I", str(Path(__file__).with_name("hdf5_child.py"))]
@@ -29,12 +31,16 @@ SECONDS = 60.0
 """Seconds that every file may take, whatever its size."""
 BYTES_PER_SECOND = 1e6
 """Bytes per second: a large file may take longer, by its size over this rate. Every disk is faster."""
+_KIND = re.compile(r"\|b1|[<>|][iuf][1248]")
+"""Types of arrays that a process sends."""
+_LONGEST_LINE = 1 << 24
+_PIECE = 1 << 24
 MEMORY = 1 << 30
 """Bytes of memory that every file may take; four times the size of the file are added."""
 
 
 def read_apart(
-    path: str | os.PathLike[str], what: str, first: int = 0, last: int | None = None
+    path: str | os.PathLike[str], what: str, expected: int, first: int = 0, last: int | None = None
 ) -> Iterator[tuple[dict, list[np.ndarray]]]:
     """Run a task of `hdf5_child` on a file in a process of its own, and return the messages: header and arrays ``[n]``.
 
@@ -43,6 +49,7 @@ def read_apart(
     Args:
         path: path of the file.
         what: name of the task.
+        expected: number of arrays in each of its messages.
         first, last: the task handles recordings first to last - 1. Default: all.
 
     Raises:
@@ -50,7 +57,7 @@ def read_apart(
         FormatError: the file is damaged or has another content than the task needs, or the process hung or crashed.
     """
     source = os.fspath(path)
-    with open(path, "rb") as file:  # a missing file must raise OSError, a damaged one FormatError
+    with open_file(path) as file:  # a missing file must raise OSError, a damaged one FormatError
         size = os.fstat(file.fileno()).st_size
     limit = SECONDS + size / BYTES_PER_SECOND
     order = {
@@ -68,15 +75,20 @@ def read_apart(
         try:
             left = limit
             while True:
-                message, left = _waited(child, left)
+                try:
+                    message, left = _waited(child, left)
+                except _Garbled as error:
+                    raise FormatError(source, 0, f"damaged: the process that read the file sent {error}") from error
                 if message is None:
                     reason = _end(child, complaints) if left > 0 else f"reading did not end within {limit:.0f} s"
                     raise FormatError(source, 0, f"damaged: {reason}")
                 header, arrays = message
                 if "error" in header:
-                    raise FormatError(source, 0, header["error"])
+                    raise FormatError(source, 0, str(header["error"]))
                 if "end" in header:
                     return
+                if len(arrays) != expected:
+                    raise FormatError(source, 0, f"damaged: the process that read the file sent {len(arrays)} arrays")
                 yield header, arrays
         finally:
             child.kill()
@@ -96,19 +108,41 @@ def _waited(child, seconds):
         watch.cancel()
 
 
+class _Garbled(Exception):
+    """A process has sent something else than a message: damage of the file may reach the memory of its library."""
+
+
 def _message(pipe):
     """Return the next message, or None if the pipe ends first."""
-    line = pipe.readline()
+    line = pipe.readline(_LONGEST_LINE)
     if not line.endswith(b"\n"):
+        if len(line) == _LONGEST_LINE:
+            raise _Garbled("a line without end")
         return None
-    header = json.loads(line)
-    arrays = [_array(pipe, np.dtype(kind), entries) for kind, entries in header["arrays"]]
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise _Garbled("a line that is not JSON") from error
+    listed = header.get("arrays") if isinstance(header, dict) else None
+    if not isinstance(listed, list):
+        raise _Garbled("a message without a list of arrays")
+    arrays = [_array(pipe, about) for about in listed]
     return None if any(array is None for array in arrays) else (header, arrays)
 
 
-def _array(pipe, dtype, entries):
-    body = pipe.read(dtype.itemsize * entries)
-    return np.frombuffer(body, dtype) if len(body) == dtype.itemsize * entries else None
+def _array(pipe, about):
+    """Return an array of a message, or None if the pipe ends first."""
+    kind, entries = about if isinstance(about, list) and len(about) == 2 else ("", 0)
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind) or type(entries) is not int or entries < 0:
+        raise _Garbled(f"an impossible array: {about}")
+    dtype, body = np.dtype(kind), bytearray()
+    wanted = dtype.itemsize * entries
+    while len(body) < wanted:  # piece by piece, because a wrong number must not take memory
+        more = pipe.read(min(wanted - len(body), _PIECE))
+        if not more:
+            return None
+        body += more
+    return np.frombuffer(bytes(body), dtype)
 
 
 def _end(child, complaints):

@@ -29,7 +29,7 @@ _LONGEST = 1000.0
 
 def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Return the labels ``[N]`` int64 in a file of SHD or SSC; errors as for `read_spikes`."""
-    [(_, [labels])] = read_apart(path, "labels")
+    [labels] = _only(read_apart(path, "labels", 1), path)[1]
     if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
         raise FormatError(os.fspath(path), None, f"labels must be whole numbers of at least 0; found {labels.dtype}")
     return labels.astype(np.int64)
@@ -37,8 +37,9 @@ def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
 
 def read_spike_names(path: str | os.PathLike[str], classes: int) -> list[str]:
     """Return the names of the classes in a file of SHD or SSC, or numbers; errors as for `read_spikes`."""
-    [(header, _)] = read_apart(path, "names")
-    names = header["names"]
+    names = _only(read_apart(path, "names", 0), path)[0].get("names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise FormatError(os.fspath(path), None, "damaged: extra/keys must hold the names of the classes")
     return names if len(set(names)) == classes else [str(label) for label in range(classes)]
 
 
@@ -53,11 +54,23 @@ def read_spikes(path: str | os.PathLike[str], first: int = 0, last: int | None =
             library hangs, crashes or runs out of memory while it reads the file.
     """
     k = first
-    for _, (lengths, times, units) in read_apart(path, "spikes", first, last):
+    for _, (lengths, times, units) in read_apart(path, "spikes", 3, first, last):
+        whole = lengths.dtype == np.int64 and units.dtype.kind in "iu" and times.dtype.kind == "f"
+        if not whole or (lengths < 0).any() or not lengths.sum() == len(times) == len(units):
+            found = f"{lengths.sum()} spikes, {len(times)} {times.dtype} times and {len(units)} {units.dtype} units"
+            raise FormatError(os.fspath(path), None, f"damaged: recordings {k} and after have {found}")
         ends = np.cumsum(lengths)[:-1]
         for one, channels in zip(np.split(times, ends), np.split(units, ends), strict=True):
             yield _recording(one, channels, f"{os.fspath(path)}, recording {k}")
             k += 1
+
+
+def _only(messages, path):
+    """Return the only message of a task."""
+    found = list(messages)
+    if len(found) != 1:
+        raise FormatError(os.fspath(path), None, f"damaged: {len(found)} messages were found in it; expected 1")
+    return found[0]
 
 
 def _recording(times, units, source):

@@ -9,7 +9,7 @@ import pytest
 import numsnn
 
 ROOT = Path(numsnn.__file__).parent
-BASE = "cores", "errors", "files", "machine_code", "names", "tables", "validate"
+BASE = "cores", "errors", "files", "locks", "machine_code", "names", "tables", "validate"
 ALLOWED = {
     **{f"{name}.py": set() for name in BASE},
     "kernels": {"kernels", "cores", "names", "errors", "machine_code"},

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import resource
 import signal
 import time
 import traceback
@@ -98,9 +99,8 @@ def judge(form: Format, data: bytes, resealed: bool = False) -> Verdict:
         data: content of the file.
         resealed: whether its checksum was made right again, so that other numbers than those of the seeds may be found.
     """
-    signal.signal(signal.SIGALRM, _hang)
+    before, started = _peak(), time.perf_counter()
     signal.setitimer(signal.ITIMER_REAL, form.seconds)
-    before, started = _start_peak(), time.perf_counter()
     kind, error, detail = "accepted", "", ""
     try:
         result = form.read(data)
@@ -114,6 +114,8 @@ def judge(form: Format, data: bytes, resealed: bool = False) -> Verdict:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     seconds, memory = time.perf_counter() - started, _peak() - before
+    if memory > MEMORY // 2:
+        _forget_peak()
     if not detail and seconds > form.seconds:
         detail = f"took {seconds:.1f} s"
     if not detail and memory > MEMORY:
@@ -140,35 +142,29 @@ def _wrong_error(error: BaseException) -> str:
 
 # --- memory ---
 
-_STATUS = Path("/proc/self/status")
-
-
-def _start_peak() -> int:
-    """Start to measure the largest memory; return the present memory in bytes, or 0 where the system does not tell."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_bytes(b"5")
-    return _status("VmRSS")
 
 
 def _peak() -> int:
-    """Return the largest memory since `_start_peak` in bytes."""
-    return _status("VmHWM")
+    """Return the largest memory that this process has taken so far, in bytes. A file that takes less than those before
+    it does not change it."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _status(name: str) -> int:
-    try:
-        text = _STATUS.read_text()
-    except OSError:
-        return 0
-    at = text.index(name) + len(name) + 1
-    return 1024 * int(text[at : text.index("kB", at)])
+def _forget_peak() -> None:
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_bytes(b"5")
 
 
-def limit_memory() -> None:
-    """Refuse memory beyond the present use and `MEMORY`, so that a wrong size does not take the machine's memory."""
-    import resource
+def alarm() -> None:
+    """Let the time limit interrupt this process."""
+    signal.signal(signal.SIGALRM, _hang)
 
-    with suppress(OSError, AttributeError):
+
+def prepare() -> None:
+    """Prepare this process for judging: a limit of time that interrupts Python, and one of memory, beyond the present
+    use, so that a wrong size does not take all memory of the machine."""
+    alarm()
+    with suppress(OSError):
         present = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (present + MEMORY + (64 << 20), resource.getrlimit(resource.RLIMIT_AS)[1]))
 

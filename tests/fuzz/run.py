@@ -69,13 +69,11 @@ class Count:
 
 def work(form: Format, seed: int, indices: list[int], place, pipe) -> None:
     """Judge cases; tell `place` which one is being read since when, and the pipe what became of each group."""
-    guard.limit_memory()
+    guard.prepare()
     found = []
     for k, index in enumerate(indices):
         place[0], place[1] = index, time.monotonic()
-        data, resealed = form.case(seed, index)
-        place[1] = time.monotonic()
-        found.append((index, judge(form, data, resealed)))
+        found.append((index, judge(form, *form.case(seed, index))))
         if len(found) == GROUP or k == len(indices) - 1:
             pipe.send(found)
             found = []
@@ -142,6 +140,7 @@ def damage(form: Format, count: Count, options) -> None:
 def kept(form: Format, count: Count) -> None:
     """Judge the good files and the old counterexamples of a format."""
     form.learn()  # also compiles, which must not count as a hang
+    guard.alarm()
     for path in sorted((CORPUS / form.name).glob("*")):
         count.add(path.name, judge(form, path.read_bytes(), resealed=True))
 

@@ -31,7 +31,7 @@ SECONDS = 60.0
 """Seconds that every file may take, whatever its size."""
 BYTES_PER_SECOND = 1e6
 """Bytes per second: a large file may take longer, by its size over this rate. Every disk is faster."""
-_KIND = re.compile(r"\|b1|[<>|][iuf][1248]")
+_KIND = re.compile(r"\|b1|[<>|](?:[iu][1248]|f[248])")
 """Types of arrays that a process sends."""
 _LONGEST_LINE = 1 << 24
 _PIECE = 1 << 24
@@ -142,7 +142,7 @@ def _array(pipe, about):
         if not more:
             return None
         body += more
-    return np.frombuffer(bytes(body), dtype)
+    return np.frombuffer(body, dtype)
 
 
 def _end(child, complaints):

@@ -42,6 +42,16 @@ def aligned(table: Sequence[Sequence[str]], left: int = 1) -> str:
     return "\n".join(lines)
 
 
+def printable(text: object, keep: str = "") -> str:
+    """Return a text of which nothing can control a terminal: characters that cannot be printed become question marks.
+
+    Args:
+        text: a text, or an object whose text is meant.
+        keep: characters that stay. Default "": none.
+    """
+    return "".join(letter if letter.isprintable() or letter in keep else "?" for letter in str(text))
+
+
 def html_table(header: Iterable[Any], rows: Iterable[Iterable[Any]], left: int = 1) -> str:
     """Return a table as HTML. All text is escaped, so that it may hold any character.
 

@@ -216,7 +216,7 @@ def test_a_store_that_is_another_one_now(tmp_path):
     with data.open(path) as store:
         pickled = pickle.dumps(store["train"])
     data.save(path, train=dataset(12))
-    with pytest.raises(FormatError, match="the labels differ from those that the part had when it was copied"):
+    with pytest.raises(FormatError, match="the file is not the one that the part had when it was copied"):
         pickle.loads(pickled)
     path.unlink()
     with pytest.raises(FileNotFoundError):

@@ -28,13 +28,13 @@ def test_what_is_no_file_is_refused(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes among its files")
 def test_nothing_waits_for_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="pipe is a named pipe; expected a file$"):
+    with pytest.raises(OSError, match=r"pipe is a named pipe; expected a file$"):
         open_file(tmp_path / "pipe")
-    with pytest.raises(OSError, match="^/dev/zero is a device; expected a file$"):
+    with pytest.raises(OSError, match=r"^/dev/zero is a device; expected a file$"):
         read_file("/dev/zero")
     with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as bound:
         bound.bind(f"{short}/s")
-        with pytest.raises(OSError, match="is a socket; expected a file$"):
+        with pytest.raises(OSError, match=r"is a socket; expected a file$"):
             open_file(f"{short}/s")
 
 

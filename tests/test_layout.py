@@ -12,8 +12,9 @@ ROOT = Path(numsnn.__file__).parent
 BASE = "cores", "errors", "files", "locks", "machine_code", "names", "tables", "validate"
 ALLOWED = {
     **{f"{name}.py": set() for name in BASE},
+    "hdf5": {"hdf5", "files"},
     "kernels": {"kernels", "cores", "names", "errors", "machine_code"},
-    "data": {"data", *BASE} - {"errors"},
+    "data": {"data", "hdf5", *BASE} - {"errors"},
 }
 
 

@@ -302,7 +302,9 @@ def _finished(path):
     try:
         return parse_arrays(read_file(path), str(path))
     except FormatError as error:
-        raise FormatError(str(path), error.offset, f"{error.reason}. Remove it; the same command makes it again") from error
+        raise FormatError(
+            str(path), error.offset, f"{error.reason}. Remove it; the same command makes it again"
+        ) from error
 
 
 def _do(plan, job, path):

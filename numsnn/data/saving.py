@@ -51,8 +51,7 @@ def save(path: str | os.PathLike[str], name: str = "data", source: str = "", **p
         raise ValueError(f"save: all parts need the same kind of samples; {listed}")
     keys = ("size", "polarities") if isinstance(first, Recordings) else ("scale", "sample_shape")
     need_alike("save", found, (*Samples.alike, *keys))
-    more = any(own is not None for data in found.values() for own in (data.lengths, data.weights))
-    form: dict[str, Any] = {"target": first.target, "per_step": first.per_step, "more": more}
+    form: dict[str, Any] = {"target": first.target, "per_step": first.per_step}
     if isinstance(first, Recordings):
         form |= {"size": first.size, "polarities": first.polarities}
     else:

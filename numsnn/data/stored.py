@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..hdf5 import ArrayFile, Damage, StoredArray, opened
 from .batch import Batch
 from .dataset import scaled
 from .formats import FormatError
-from .formats.hdf5 import local, opened
 from .samples import Samples, checked_rows
 from .targets import Targets
 
@@ -26,7 +27,7 @@ class Arrays:
     They can be copied and pickled. The copy holds no samples but opens the file again.
 
     Args:
-        group: group of an HDF5 file, or another mapping of names to arrays with a `name`.
+        group: a `Group`, or another mapping of names to arrays with a `name`.
         about: attributes of the store.
         path: path of the file, which begins error messages.
         memory: number of bytes up to which the arrays are kept in memory.
@@ -40,10 +41,10 @@ class Arrays:
         self._large = names
         self.name = f"{about['name']} {group.name[1:]}"
         self.in_memory = sum(array.nbytes for array in self._arrays.values()) <= memory
-        self._labels = _digest(found_array(group, "y", path)) if "y" in group else ""
+        self._identity = group.identity
 
     def __reduce__(self) -> Any:
-        return _reopened, (type(self), *self._origin, self._labels)
+        return _reopened, (type(self), *self._origin, self._identity)
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -59,7 +60,7 @@ class Arrays:
         return self._arrays[name]
 
     def _read(self, name, rows):
-        """Return rows of an array, or raise FormatError if its checksum does not match or its content is wrong."""
+        """Return rows of an array, or raise FormatError if it is damaged or its content is wrong."""
         found = read_rows(self._arrays[name], rows, self._path)
         self._check(name, found, rows.start or 0)
         return found
@@ -68,48 +69,65 @@ class Arrays:
         """Refuse wrong content of an array, of which these are the rows from `first` on; by default none is wrong."""
 
 
+class Group:
+    """The arrays of one part of a store by their short names.
+
+    Attributes:
+        name: "/train", for example.
+        identity: that of the file.
+    """
+
+    def __init__(self, file: ArrayFile, part: str) -> None:
+        self._file, self.name, self.identity = file, f"/{part}", file.identity
+
+    def __contains__(self, name: str) -> bool:
+        return f"{self.name[1:]}/{name}" in self._file
+
+    def __getitem__(self, name: str) -> StoredArray:
+        return self._file[f"{self.name[1:]}/{name}"]
+
+
 def found_array(group, name: str, path: str):
-    """Return an array of a store, or raise FormatError if it is missing or lies in another file."""
-    array = local(group, name, path)
-    if array is None:
+    """Return an array of a part, or raise FormatError if it is missing."""
+    if name not in group:
         raise FormatError(path, None, f"the store has no array {group.name}/{name}")
-    return array
+    return group[name]
 
 
 def read_rows(array, rows: slice, path: str) -> np.ndarray:
-    """Return rows of an array of a file, or raise FormatError if its checksum does not match."""
-    try:
+    """Return rows of an array of a file, or raise FormatError if they are damaged."""
+    with undamaged(path):
         return array[rows]
-    except (OSError, RuntimeError) as error:
-        where = f"{array.name} is damaged or the file was closed: {' '.join(str(error).split())}"
-        raise FormatError(path, None, where) from error
 
 
-def _digest(array) -> str:
-    """Return a digest of the targets of a part, by which a copy recognises its file."""
-    return hashlib.sha256(np.ascontiguousarray(array[()]).tobytes()).hexdigest()
+@contextmanager
+def undamaged(path: str) -> Iterator[None]:
+    """Turn the `Damage` that is found in a file into a FormatError that names it."""
+    try:
+        yield
+    except Damage as error:
+        raise FormatError(path, None, str(error)) from error
 
 
-def _reopened(kind, about, path, memory, name, labels):
+def _reopened(kind, about, path, memory, name, identity):
     """Open arrays of a store again after they were copied or unpickled.
 
     Args:
         kind: class of the arrays.
         about, path, memory: arguments of the class.
         name: name of the part's group.
-        labels: digest of the targets of the part when it was copied.
+        identity: that of the file when they were copied.
 
     Raises:
         OSError: the file does not exist any more.
-        FormatError: the file is damaged or holds other labels.
+        FormatError: the file is damaged or is another one.
     """
-    import h5py
-
-    with opened(path) as file:  # raises a FormatError that says what is wrong with the file
-        if _digest(found_array(file[name], "y", path)) != labels:
-            raise FormatError(path, None, f"{name}: the labels differ from those that the part had when it was copied")
-        kind(file[name], about, path, memory)
-    return kind(h5py.File(path, "r")[name], about, path, memory)
+    with undamaged(path):
+        file = opened(path)
+    if file.identity != identity:
+        file.close()
+        raise FormatError(path, None, f"{name}: the file is not the one that the part had when it was copied")
+    return kind(Group(file, name[1:]), about, path, memory)
 
 
 class SampleArrays(Arrays):
@@ -153,7 +171,9 @@ class EventArrays(Arrays):
     def __init__(self, group, about: dict, path: str, memory: int) -> None:
         super().__init__(group, about, path, memory, ("address", "time"))
         self.size, self.polarities = tuple(about["size"]), int(about["polarities"])
-        self.offset, self.start = found_array(group, "offset", path)[()], found_array(group, "start", path)[()]
+        self.offset, self.start = (
+            read_rows(found_array(group, name, path), slice(None), path) for name in ("offset", "start")
+        )
         total = len(self._arrays["address"])
         columns = (self.offset, self.start, *self._arrays.values())
         if any(column.dtype.kind not in "iu" or column.ndim != 1 for column in columns):
@@ -224,7 +244,7 @@ class EventsInMemory(EventArrays):
 class _Group(dict):
     """Arrays in memory with the interface of a group of a file."""
 
-    name = "/memory"
+    name, identity = "/memory", ""
 
 
 # --- datasets ---

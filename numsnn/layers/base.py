@@ -8,6 +8,7 @@ import numpy as np
 from ..describe import Described
 from ..portable import nothing
 from . import borders, carry, moving, shapes
+from .allowance import VECTORS, claim
 from .inputs import shape_of
 from .mode import INFERENCE, Mode
 from .network import Network
@@ -158,6 +159,8 @@ class Layer(Described, Network):
     def construct(self, shape, rng):
         output_shape = self.infer(shape)
         if not self.built:
+            if not self.container and isinstance(shape, tuple):
+                claim(self, (VECTORS, shape[-1]))
             self.create(shape, rng)
         self.input_shape, self.output_shape = shape, output_shape
 

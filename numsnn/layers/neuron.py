@@ -16,6 +16,7 @@ from ..portable import nothing
 from ..psg import FAMILIES, PSG, Surrogate
 from ..validate import flag, truth, whole
 from . import initial, observe
+from .allowance import claim
 from .base import Layer
 from .neuron_arguments import Learned, Numbers, Resets, check_delayed, check_reset, granularity, resets_hard
 from .neuron_docs import complete
@@ -205,6 +206,7 @@ class Neuron(Layer):
             if value.parameter is not None:
                 self.add_parameter(value.parameter)
         if self.recurrent:
+            claim(self, (channels, channels))
             bound = np.sqrt(3 / channels)
             weight = self.kernels.from_host(rng.uniform(-bound, bound, (channels, channels)), self.dtype)
             self.lateral = self.add_parameter(Parameter("lateral", weight, "weight"))

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..kernels.types import Affine, Moments
 from ..validate import flag, positive, whole, within
+from .allowance import claim
 from .norm import BatchNorm, Tracked
 from .padding import Padding
 from .parameter import Parameter
@@ -90,6 +91,7 @@ class BNTT(Tracked):
 
     def create(self, shape, rng):
         kernels, size = self.kernels, (self.steps, self.channels)
+        claim(self, (4, *size))
         self.gamma = self.add_parameter(Parameter("gamma", kernels.from_host(np.ones(size), self.dtype), "norm"))
         self.beta = Parameter("beta", kernels.zeros(size, self.dtype), "norm")
         if self.bias:
@@ -206,6 +208,7 @@ class TEBN(BatchNorm):
 
     def create(self, shape, rng):
         super().create(shape, rng)
+        claim(self, (self.steps,))
         ones = self.kernels.from_host(np.ones(self.steps), self.dtype)
         self.p = self.add_parameter(Parameter("p", ones, "norm"))
 

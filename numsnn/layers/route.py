@@ -13,6 +13,7 @@ import numpy as np
 from ..kernels.types import AUTO, PRECISIONS, ROUTES
 from ..names import choice
 from ..portable import nothing
+from .allowance import claim
 from .base import Layer
 from .parameter import Parameter
 
@@ -54,6 +55,7 @@ class Routed(Layer):
     def create_weight(self, shape, fan_in, outputs, rng):
         """Make the weight of this shape, uniform with variance 2 / fan_in (He et al. 2015, arXiv:1502.01852). If the
         layer has a bias, make it of zeros, one per output."""
+        claim(self, shape)
         bound = np.sqrt(6 / fan_in)
         weight = self.kernels.from_host(rng.uniform(-bound, bound, shape), self.dtype)
         self.weight = self.add_parameter(Parameter("weight", weight, "weight"))

@@ -1,31 +1,36 @@
-"""Checkpoints: one HDF5 file with a network and the state of its training. Nothing is pickled.
+"""Checkpoints: one file with a network and the state of its training. Nothing is pickled.
 
     /network/NAME            every parameter and statistic, by full name
     /optimizer/NAME/SLOT     every moment of the optimiser
     /callbacks/NAME          arrays of callbacks, such as averaged weights
-    attributes               format, numsnn_version, description (JSON), input_shape, training (JSON), digest, and
+    attributes               format, numsnn_version, description (JSON), dtype, input_shape (JSON), training (JSON), and
                              frozen (JSON), the names of frozen layers, if there are any
 
-A file is made in memory, written under a temporary name in the same folder, flushed to the disk and renamed. Its path
-therefore always holds a complete checkpoint, the old one or the new one. The digest covers every array and attribute,
-so that damage is detected.
+A checkpoint is a sealed HDF5 file (see `numsnn.hdf5`), in which every changed bit is found. It is written under a
+temporary name in the same folder, flushed to the disk and renamed. Its path therefore always holds a complete
+checkpoint, the old one or the new one. Files of earlier versions, of the format "numsnn checkpoint 1", have no seal but
+the attribute digest, and are read, too.
 """
 
 import hashlib
-import io
 import json
-from pathlib import Path
 
 import numpy as np
 
-from ..errors import CheckpointError, DivergenceError, ShapeError
-from ..files import write_file
+from ..errors import CheckpointError, DivergenceError
+from ..hdf5 import Damage, opened, sealing
+from ..hdf5.form import parsed
 from ..layers import Layer
+from ..layers.allowance import at_most
 from ..version import __version__
 
-FORMAT = "numsnn checkpoint 1"
+FORMAT = "numsnn checkpoint 2"
+OLD_FORMAT = "numsnn checkpoint 1"
 KEPT = ("optimizer", "callbacks")
 """Groups of arrays beside the network."""
+NEEDED = ("description", "dtype", "input_shape", "training")
+"""Attributes beside the format that every checkpoint has."""
+DTYPES = ("float32", "float64")
 
 
 def write(path, net: Layer, arrays: dict[str, dict] | None = None, training=None) -> None:
@@ -42,8 +47,6 @@ def write(path, net: Layer, arrays: dict[str, dict] | None = None, training=None
         RuntimeError: the network is not built.
         OSError: the file cannot be written.
     """
-    import h5py
-
     if not net.built:
         raise RuntimeError(f"{path}: the network is not built yet; call net.build(shape) or run it once first")
     groups = {"network": net.state(), **{group: {} for group in KEPT}, **(arrays or {})}
@@ -61,13 +64,10 @@ def write(path, net: Layer, arrays: dict[str, dict] | None = None, training=None
     }
     if frozen := net.frozen_layers():
         header["frozen"] = json.dumps(frozen)
-    memory = io.BytesIO()  # HDF5 itself ends Python when the disk is full
-    with h5py.File(memory, "w") as file:
+    with sealing(path, header) as file:
         for group, members in groups.items():
             for name, array in members.items():
-                file.create_dataset(f"{group}/{name}", data=array)
-        file.attrs.update(header | {"digest": _digest(header, groups)})
-    write_file(path, memory.getbuffer())
+                file.put(f"{group}/{name}", array)
 
 
 def read(path) -> tuple[Layer, dict[str, dict[str, np.ndarray]], dict | None]:
@@ -75,54 +75,91 @@ def read(path) -> tuple[Layer, dict[str, dict[str, np.ndarray]], dict | None]:
 
     Raises:
         FileNotFoundError: the file does not exist.
+        OSError: the file cannot be read, or the path does not lead to a file.
         CheckpointError: the file is not a checkpoint, is truncated or damaged, or describes an unknown layer.
     """
-    header, groups = _read_raw(path)
     try:
-        net = Layer.from_description(json.loads(header["description"])).to(dtype=header["dtype"])
-        net.build(json.loads(header["input_shape"]))
-        net.load_state(groups["network"])
-        net.freeze_only(json.loads(header.get("frozen", "[]")))
-    except (KeyError, ValueError, TypeError, ShapeError) as error:
-        raise CheckpointError(f"{path}: the network cannot be rebuilt: {error}") from error
-    return net, {group: groups[group] for group in KEPT}, json.loads(header["training"])
+        header, groups = _read_raw(path)
+        training = parsed(header["training"])
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such checkpoint") from None
+    except Damage as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if not isinstance(training, dict | None):
+        raise CheckpointError(f"{path}: the training state must be an object; found {type(training).__name__}")
+    try:
+        net = _rebuilt(header, groups["network"])
+    except Exception as error:  # what classes raise for arguments of a wrong kind is not foreseeable
+        reason = f"{type(error).__name__} " if isinstance(error, LookupError | RecursionError | MemoryError) else ""
+        raise CheckpointError(f"{path}: the network cannot be rebuilt: {reason}{error}") from error
+    return net, {group: groups[group] for group in KEPT}, training
+
+
+def _rebuilt(header, arrays):
+    """Return the network of a checkpoint. No array is made that is larger than those in the file."""
+    net = Layer.from_description(parsed(header["description"]))
+    if not isinstance(net, Layer):
+        raise TypeError(f"{type(net).__name__} is no layer")
+    if header["dtype"] not in DTYPES:
+        raise ValueError(f"the dtype must be float32 or float64; found {header['dtype']!r}")
+    net.to(dtype=header["dtype"])
+    shape = parsed(header["input_shape"])
+    with at_most(sum(array.size for array in arrays.values())):
+        net.build(shape)
+    for name, mine in net.state().items():
+        _need_alike(name, arrays.get(name), mine)
+    net.load_state(arrays)
+    frozen = parsed(header.get("frozen", "[]"))
+    if not isinstance(frozen, list):
+        raise TypeError(f"frozen must be a list of names; found {frozen!r}")
+    net.freeze_only(frozen)
+    return net
+
+
+def _need_alike(name, array, mine):
+    """Refuse an array of another kind than that of the network, or with numbers that its dtype cannot hold."""
+    if array is None:  # `load_state` names what is missing
+        return
+    if array.dtype.kind != mine.dtype.kind:
+        raise TypeError(f"{name!r} must be {mine.dtype}; found {array.dtype}")
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):
+            bad = ~np.isfinite(array.astype(mine.dtype))
+        if bad.any():
+            raise ValueError(f"{name!r} must be finite as {mine.dtype}; found {array[bad][0]!s}")
 
 
 def _read_raw(path):
-    """Return the attributes and arrays of a checkpoint after comparing them with its digest."""
-    import h5py
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint")
-    try:
-        with h5py.File(path, "r") as file:
-            header = dict(file.attrs)
-            if header.get("format") != FORMAT:
-                raise CheckpointError(
-                    f"{path}: not a numsnn checkpoint: its format is {header.get('format')!r}, expected {FORMAT!r}"
-                )
-            groups: dict[str, dict] = {group: {} for group in ("network", *KEPT)}
-            for group, arrays in groups.items():
-                if group in file:
-                    _collect(file[group], "", arrays, h5py)
-    except CheckpointError:
-        raise
-    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and more for damaged files
-        raise CheckpointError(f"{path}: not readable as HDF5, or truncated: {error}") from error
-    if header.pop("digest", None) != _digest(header, groups):
-        raise CheckpointError(f"{path}: damaged: its contents do not match the digest written with them")
+    """Return the attributes and arrays of a checkpoint, which are those that were written."""
+    with opened(path) as file:
+        header = dict(file.attributes)
+        wanted = FORMAT if file.sealed else OLD_FORMAT
+        if header.get("format") != wanted:
+            hint = (
+                ". Its seal is missing: another program has written it anew" if header.get("format") == FORMAT else ""
+            )
+            found = header.get("format")
+            raise Damage(f"not a numsnn checkpoint: its format is {found!r}, expected {wanted!r}{hint}")
+        groups: dict[str, dict] = {group: {} for group in ("network", *KEPT)}
+        for full in file.names():
+            group, _, name = full.partition("/")
+            if group not in groups or not name:
+                raise Damage(f"it holds an array {full!r}, which belongs to no checkpoint")
+            groups[group][name] = file[full][()]
+    if not file.sealed and header.pop("digest", None) != _digest(header, groups):
+        raise Damage("damaged: its contents do not match the digest written with them")
+    for key in NEEDED:
+        if not isinstance(header.get(key), str):
+            raise Damage(f"damaged: it must have a text {key!r}; found {header.get(key)!r}")
+    for group in KEPT:
+        for name, array in groups[group].items():
+            if not np.isfinite(array).all():
+                raise Damage(f"{group} array {name!r} holds numbers that are not finite")
     return header, groups
 
 
-def _collect(group, prefix, arrays, h5py):
-    for name, item in group.items():
-        if isinstance(item, h5py.Dataset):
-            arrays[prefix + name] = item[()]
-        else:
-            _collect(item, f"{prefix}{name}/", arrays, h5py)
-
-
 def _digest(header, groups):
+    """Return the digest of a checkpoint without a seal."""
     digest = hashlib.sha256(repr(sorted(header.items())).encode())
     for group, arrays in sorted(groups.items()):
         for name, array in sorted(arrays.items()):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from test_other_formats import write_spikes
 
-from numsnn.data.formats import FormatError, hdf5_apart, read_events, read_spike_labels, read_spike_names, read_spikes
+from numsnn.data.formats import FormatError, read_events, read_spike_labels, read_spike_names, read_spikes
+from numsnn.hdf5 import apart
 
 TIMES, UNITS = [[0.0, 0.25, 0.5], [], [1.0]], [[699, 0, 12], [], [5]]
 
@@ -24,7 +25,7 @@ def shd(tmp_path):
 
 def replaced(monkeypatch, code):
     """Let a process that runs this code take the place of the one that reads."""
-    monkeypatch.setattr(hdf5_apart, "COMMAND", [sys.executable, "-I", "-c", code])
+    monkeypatch.setattr(apart, "COMMAND", [sys.executable, "-I", "-c", code])
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def trap(shd):
 
 
 def test_library_that_hangs(trap, monkeypatch):
-    monkeypatch.setattr(hdf5_apart, "SECONDS", 3.0)
+    monkeypatch.setattr(apart, "SECONDS", 3.0)
     started = time.monotonic()
     with pytest.raises(FormatError, match=r"shd\.h5: byte 0: .*(did not end within 3 s|damaged)"):
         list(read_spikes(trap))
@@ -50,14 +51,14 @@ def test_library_that_hangs(trap, monkeypatch):
 def test_process_left_alone(trap):
     """A process that nobody waits for, because its parent has died, ends by itself."""
     order = {"modules": sys.path, "path": str(trap), "what": "spikes", "first": 0, "last": None}
-    command = [*hdf5_apart.COMMAND, json.dumps(order | {"memory": 1 << 30, "seconds": 1})]
+    command = [*apart.COMMAND, json.dumps(order | {"memory": 1 << 30, "seconds": 1})]
     assert b'"end"' not in subprocess.run(command, capture_output=True, timeout=60).stdout
 
 
 def test_process_that_sleeps(shd, monkeypatch):
     replaced(monkeypatch, "import time; time.sleep(60)")
-    monkeypatch.setattr(hdf5_apart, "SECONDS", 0.2)
-    monkeypatch.setattr(hdf5_apart, "BYTES_PER_SECOND", 1e9)
+    monkeypatch.setattr(apart, "SECONDS", 0.2)
+    monkeypatch.setattr(apart, "BYTES_PER_SECOND", 1e9)
     for read in (read_spike_labels, lambda path: read_spike_names(path, 20), lambda path: next(read_spikes(path))):
         with pytest.raises(FormatError, match=r"shd\.h5: byte 0: damaged: reading did not end within 0 s"):
             read(shd)
@@ -65,8 +66,8 @@ def test_process_that_sleeps(shd, monkeypatch):
 
 def test_time_grows_with_the_file(shd, monkeypatch):
     replaced(monkeypatch, "import time; time.sleep(60)")
-    monkeypatch.setattr(hdf5_apart, "SECONDS", 0.0)
-    monkeypatch.setattr(hdf5_apart, "BYTES_PER_SECOND", shd.stat().st_size)
+    monkeypatch.setattr(apart, "SECONDS", 0.0)
+    monkeypatch.setattr(apart, "BYTES_PER_SECOND", shd.stat().st_size)
     with pytest.raises(FormatError, match="within 1 s"):
         read_spike_labels(shd)
 

@@ -72,7 +72,9 @@ def inside_gzip(data: bytes, rng: random.Random) -> bytes:
     kind = rng.random()
     if kind < 0.1:
         half = rng.randint(0, len(content))
-        return gzip.compress(content[:half], mtime=0) + gzip.compress(content[half:], mtime=0)  # several members are one
+        return gzip.compress(content[:half], mtime=0) + gzip.compress(
+            content[half:], mtime=0
+        )  # several members are one
     if kind < 0.2:
         return gzip.compress(content, mtime=0) + rng.choice((bytes(3), b"\x1f\x8b", b"left over", gzip.compress(b"")))
     return gzip.compress(content, rng.choice((0, 1, 9)), mtime=rng.choice((0, 2**32 - 1)))
@@ -113,7 +115,21 @@ def inside_zip(data: bytes, rng: random.Random) -> bytes:
 
 
 _NAMES = (
-    *("x.npy", "y.npy", "t.npy", "p.npy", "X.npy", "ts.npy", "label.npy", "x", "", ".npy", "a/b.npy", "../x.npy", "dir/"),
+    *(
+        "x.npy",
+        "y.npy",
+        "t.npy",
+        "p.npy",
+        "X.npy",
+        "ts.npy",
+        "label.npy",
+        "x",
+        "",
+        ".npy",
+        "a/b.npy",
+        "../x.npy",
+        "dir/",
+    ),
     *("x.npy.npy", "\x1b[31m.npy", "a\nb.npy", "ü.npy", "x" * 60_000),
 )
 _SHAPES = ((), (0,), (1,), (5,), (1 << 62,), (1 << 31, 1 << 31), (-1,), (0, 1 << 62), (5, 1), (2**70,), (1,) * 80)

@@ -132,5 +132,14 @@ def zipped(data: bytes) -> Parts:
 def gzipped(data: bytes) -> Parts:
     """Header, body and trailer of gzip: flags, time, checksum and size."""
     end = len(data)
-    numbers = [(2, "B"), (3, "B"), (4, "<I"), (8, "B"), (9, "B"), (10, "<H"), (max(0, end - 8), "<I"), (max(0, end - 4), "<I")]
+    numbers = [
+        (2, "B"),
+        (3, "B"),
+        (4, "<I"),
+        (8, "B"),
+        (9, "B"),
+        (10, "<H"),
+        (max(0, end - 8), "<I"),
+        (max(0, end - 4), "<I"),
+    ]
     return Parts(numbers, [(0, 10), (10, max(10, end - 8)), (max(10, end - 8), end)])

@@ -143,7 +143,6 @@ def _wrong_error(error: BaseException) -> str:
 # --- memory ---
 
 
-
 def _peak() -> int:
     """Return the largest memory that this process has taken so far, in bytes. A file that takes less than those before
     it does not change it."""
@@ -166,7 +165,9 @@ def prepare() -> None:
     alarm()
     with suppress(OSError):
         present = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (present + MEMORY + (64 << 20), resource.getrlimit(resource.RLIMIT_AS)[1]))
+        resource.setrlimit(
+            resource.RLIMIT_AS, (present + MEMORY + (64 << 20), resource.getrlimit(resource.RLIMIT_AS)[1])
+        )
 
 
 def digest(*values: Any) -> bytes:

@@ -28,7 +28,9 @@ class Parts:
 
 Grammar = Callable[[bytes], Parts]
 
-POWERS = [sign * (2**k + step) for k in (7, 8, 15, 16, 31, 32, 53, 62, 63, 64) for step in (-1, 0, 1) for sign in (1, -1)]
+POWERS = [
+    sign * (2**k + step) for k in (7, 8, 15, 16, 31, 32, 53, 62, 63, 64) for step in (-1, 0, 1) for sign in (1, -1)
+]
 REALS = [math.nan, math.inf, -math.inf, -0.0, 0.5, -1.0, 1e308, -1e308, 5e-324, 1e-50, 2.0**53, 2.0**63, 999.9999]
 WORDS = [
     *(b"%d" % power for power in POWERS),
@@ -36,7 +38,18 @@ WORDS = [
     *(b"-Infinity", b"1_000", b"0x10", b"0b1", b"0o7", b"1,5", b"000000000010000000", b"9" * 18, b"9" * 19),
     *(b"9" * 400, b"1" * 5000, b"1" * 60_000, b"", b" ", b"\t", b",", b";", b"#", b"%", b"//", b'"', b"'", b'"""'),
     *(b"true", b"false", b"True", b"None", b"null", b"x", b"y", b"t", b"p", b"_", b"a" * 100_000, b"\x00", b"\x1b[31m"),
-    *(b"\r", b"\n", b"\r\n", b"\xff", b"\xc3", b"\xe2\x80\xa8", b"\xef\xbb\xbf", "１２".encode(), "²".encode(), b"\x85"),
+    *(
+        b"\r",
+        b"\n",
+        b"\r\n",
+        b"\xff",
+        b"\xc3",
+        b"\xe2\x80\xa8",
+        b"\xef\xbb\xbf",
+        "１２".encode(),
+        "²".encode(),
+        b"\x85",
+    ),
     *(b"[]", b"{}", b"[" * 3000, b"{" * 3000, b"[" * 100_000, b"(" * 300, b"-" * 3000, b"1979-13-40", b"07:99:00"),
     *(b"<u1", b"<i8", b">f8", b"|O", b"|V0", b"<f2", b"<c8", b"<M8[s]", b"<U9", b"()", b"(1,)", b"(-1,)", b"../../a"),
 ]
@@ -126,7 +139,14 @@ def cut(data: bytes, parts: Parts, rng: random.Random) -> bytes:
 def anywhere(data: bytes, parts: Parts, rng: random.Random) -> bytes:
     """Write bytes over others, or between them: limits of integers, or anything."""
     place = rng.randint(0, len(data))
-    extremes = (b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff", b"\xff" * 8, bytes(8), b"\x00\x00\x00\x80", b"\x7f" + b"\xff" * 7)
+    extremes = (
+        b"\xff\xff\xff\x7f",
+        b"\x7f\xff\xff\xff",
+        b"\xff" * 8,
+        bytes(8),
+        b"\x00\x00\x00\x80",
+        b"\x7f" + b"\xff" * 7,
+    )
     new = rng.choice(extremes) if rng.random() < 0.6 else rng.randbytes(rng.choice((1, 1, 2, 4, 8, 40)))
     return data[:place] + new + data[place + (len(new) if rng.random() < 0.7 else 0) :]
 

@@ -150,7 +150,9 @@ def kept(form: Format, count: Count) -> None:
 
 def write_failures(form: Format, count: Count, seed: int, folder: Path) -> None:
     """Write counterexamples and what happened, and say where they are: one of each kind."""
-    kinds = {(error, detail.strip().splitlines()[-1][:50]): (index, error, detail) for index, error, detail in count.failures}
+    kinds = {
+        (error, detail.strip().splitlines()[-1][:50]): (index, error, detail) for index, error, detail in count.failures
+    }
     for index, error, detail in list(kinds.values())[:MOST_KEPT]:
         if isinstance(index, int):
             folder.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,8 @@ from mutations import Parts, tree
 from numsnn import config
 from numsnn.data import formats
 from numsnn.data.events import Events
-from numsnn.data.formats import FormatError, hdf5_apart
+from numsnn.data.formats import FormatError
+from numsnn.hdf5 import apart
 from numsnn.errors import ConfigError
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="numsnn-fuzz-")
@@ -128,7 +129,7 @@ TEXT = [
 TOML = [
     config.Config().to_toml().encode(),
     b"[model]\nsteps = 4 # T\nnorm = 'none'\n\n[method]\nwidth_bounds = [0.1, 8]\npda_target = 1\n[training]\nlr = 1e-3\n",
-    b"data.name = \"digits\"\ndata.steps = 1_0\nmodel = {tau = 2, neuron = \"lif\"}\n",
+    b'data.name = "digits"\ndata.steps = 1_0\nmodel = {tau = 2, neuron = "lif"}\n',
 ]
 
 
@@ -165,12 +166,12 @@ class Child:
 def spikes_read(data):
     """Return the recordings in what a child process has sent."""
     PATH.touch()
-    Child.data, process = data, hdf5_apart.subprocess.Popen
-    hdf5_apart.subprocess.Popen = Child
+    Child.data, process = data, apart.subprocess.Popen
+    apart.subprocess.Popen = Child
     try:
         return list(formats.read_spikes(PATH))
     finally:
-        hdf5_apart.subprocess.Popen = process
+        apart.subprocess.Popen = process
 
 
 def spikes_inside(data, rng):

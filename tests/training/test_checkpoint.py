@@ -39,8 +39,9 @@ def test_no_pickle_and_a_description_anyone_can_read(saved):
     with h5py.File(path) as file:
         kinds = {item.dtype.kind for _, item in _datasets(file)}
         assert kinds <= set("fi")
-        assert file.attrs["format"] == "numsnn checkpoint 1" and file.attrs["numsnn_version"] == snn.__version__
-        assert '"type": "LIF"' in file.attrs["description"]
+        assert file.attrs["format"] == b"numsnn checkpoint 2"
+        assert file.attrs["numsnn_version"].decode() == snn.__version__
+        assert b'"type": "LIF"' in file.attrs["description"]
 
 
 def _datasets(file):
@@ -54,7 +55,10 @@ def test_missing_and_foreign_files(tmp_path):
         snn.load(tmp_path / "nothing.h5")
     text = tmp_path / "text.h5"
     text.write_text("hello")
-    with pytest.raises(snn.CheckpointError, match=r"text\.h5: not readable as HDF5, or truncated"):
+    with pytest.raises(
+        snn.CheckpointError,
+        match=r"text\.h5: not readable: it has neither the seal of numsnn nor",
+    ):
         snn.load(text)
     other = tmp_path / "other.h5"
     with h5py.File(other, "w") as file:
@@ -67,46 +71,38 @@ def test_truncated_anywhere(saved, tmp_path):
     _, path = saved
     whole = path.read_bytes()
     cut = tmp_path / "cut.h5"
-    for size in (0, 1, 100, len(whole) // 3, len(whole) // 2, len(whole) - 1):
+    for size in (0, 1, 16, 100, 512, len(whole) // 3, len(whole) // 2, len(whole) - 1):
         cut.write_bytes(whole[:size])
-        with pytest.raises(snn.CheckpointError, match=r"cut\.h5: not readable as HDF5, or truncated"):
+        with pytest.raises(snn.CheckpointError, match=r"cut\.h5: not readable: it"):
             snn.load(cut)
 
 
-def test_changed_arrays_are_noticed(saved):
+def test_what_another_program_changed_is_noticed(saved):
     _, path = saved
     with h5py.File(path, "r+") as file:
         file["network/linear1.weight"][0, 0] += 1
-    with pytest.raises(snn.CheckpointError, match="damaged: its contents do not match the digest"):
+    with pytest.raises(
+        snn.CheckpointError, match="not readable: it was cut off, another program has written to it, or"
+    ):
         snn.load(path)
-
-
-def test_flipped_bits_give_an_error_or_the_same_network(saved, tmp_path):
-    trainer, path = saved
-    whole = bytearray(path.read_bytes())
-    state = trainer.net.state()
-    rng = np.random.default_rng(0)
-    flipped = tmp_path / "flipped.h5"
-    refused = 0
-    for position in rng.integers(0, len(whole), 60):
-        data = whole.copy()
-        data[position] ^= 1 << rng.integers(8)
-        flipped.write_bytes(data)
-        try:
-            net = snn.load(flipped)
-        except snn.CheckpointError:
-            refused += 1
-            continue
-        assert all(np.array_equal(value, net.state()[name]) for name, value in state.items())
-    assert refused > 20
 
 
 def test_changed_attributes_are_noticed(saved):
     _, path = saved
     with h5py.File(path, "r+") as file:
-        file.attrs["description"] = file.attrs["description"].replace('"tau": 2.0', '"tau": 3.0')
-    with pytest.raises(snn.CheckpointError, match="damaged"):
+        file.attrs["format"] = "numsnn checkpoint 3"
+    with pytest.raises(snn.CheckpointError, match="not readable: "):
         snn.load(path)
+
+
+def test_a_file_that_another_program_wrote_anew_is_refused(saved, tmp_path):
+    _, path = saved
+    with h5py.File(path) as file, h5py.File(tmp_path / "copy.h5", "w") as copy:
+        copy.attrs.update(file.attrs)
+        for group in file:
+            file.copy(group, copy)
+    with pytest.raises(snn.CheckpointError, match=r"2', expected 'numsnn checkpoint 1'. Its seal is missing: another"):
+        snn.load(tmp_path / "copy.h5")
 
 
 def test_unknown_layers_are_named(tmp_path, monkeypatch):
@@ -122,7 +118,7 @@ def test_unknown_layers_are_named(tmp_path, monkeypatch):
 def test_nothing_is_lost_when_writing_fails(saved, monkeypatch):
     trainer, path = saved
     before = path.read_bytes()
-    monkeypatch.setattr(checkpoint, "_digest", lambda header, groups: 1 / 0)
+    monkeypatch.setattr("numsnn.hdf5.writing.packed_index", lambda index: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         trainer.save(path)
     assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == [path.name]

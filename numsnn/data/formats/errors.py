@@ -35,9 +35,7 @@ class FormatError(ValueError):
         return f"{one_line(self.source)}:{place} {self.reason}"
 
 
-def check_unpacked(
-    size: int, packed: int, source: str, what: str, remedy: str, offset: int | None = None
-) -> None:
+def check_unpacked(size: int, packed: int, source: str, what: str, remedy: str, offset: int | None = None) -> None:
     """Refuse content that would fill the memory, before it is unpacked.
 
     Args:
@@ -53,7 +51,9 @@ def check_unpacked(
     """
     if size > MOST_UNPACKED + MOST_TIMES * packed:
         wanted = f"at most {MOST_UNPACKED >> 20} MiB and {MOST_TIMES} times the file's {packed} bytes"
-        raise FormatError(source, offset, f"{what} would take {size} bytes; expected {wanted}. If it is right, {remedy}")
+        raise FormatError(
+            source, offset, f"{what} would take {size} bytes; expected {wanted}. If it is right, {remedy}"
+        )
 
 
 @contextmanager

@@ -180,7 +180,7 @@ def _check_numbers(name, array, source):
     """Refuse an array of an HDF5 file that does not hold numbers of fixed size.
 
     The global heap, which holds lists, is never read, because damage there can send libhdf5 into an endless loop (see
-    `hdf5_apart`).
+    `numsnn.hdf5.apart`).
     """
     kinds = [array.dtype[field] for field in array.dtype.names] if array.dtype.names else [array.dtype]
     if any(kind.kind not in "biuf" for kind in kinds):

@@ -6,9 +6,9 @@
     /extra/keys     [K] names of the classes
 
 Damaged lists of varying length can send the HDF5 library into an endless loop. Files are therefore read in a separate
-process (see `hdf5_apart`), a few recordings at a time, because the largest file takes 4.5 GB unpacked. HDF5 reports
-that a file is damaged, but not at which byte: the offset of such an error is 0. Source: Cramer et al. 2020, "The
-Heidelberg spiking data sets for the systematic evaluation of spiking neural networks".
+process (see `numsnn.hdf5.apart`), a few recordings at a time, because the largest file takes 4.5 GB unpacked. HDF5
+reports that a file is damaged, but not at which byte: the offset of such an error is 0. Source: Cramer et al. 2020,
+"The Heidelberg spiking data sets for the systematic evaluation of spiking neural networks".
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...hdf5 import Damage
+from ...hdf5.apart import read_apart, read_one
 from ..events import Events
 from .errors import FormatError
-from .hdf5_apart import read_apart
 
 CHANNELS = 700
 _LONGEST = 1000.0
@@ -29,7 +30,7 @@ _LONGEST = 1000.0
 
 def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Return the labels ``[N]`` int64 in a file of SHD or SSC; errors as for `read_spikes`."""
-    [labels] = _only(read_apart(path, "labels", 1), path)[1]
+    labels = _only(path, "labels")[1][0]
     if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
         raise FormatError(os.fspath(path), None, f"labels must be whole numbers of at least 0; found {labels.dtype}")
     return labels.astype(np.int64)
@@ -37,7 +38,7 @@ def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
 
 def read_spike_names(path: str | os.PathLike[str], classes: int) -> list[str]:
     """Return the names of the classes in a file of SHD or SSC, or numbers; errors as for `read_spikes`."""
-    names = _only(read_apart(path, "names", 0), path)[0].get("names")
+    names = _only(path, "names")[0].get("names")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise FormatError(os.fspath(path), None, "damaged: extra/keys must hold the names of the classes")
     return names if len(set(names)) == classes else [str(label) for label in range(classes)]
@@ -54,7 +55,7 @@ def read_spikes(path: str | os.PathLike[str], first: int = 0, last: int | None =
             library hangs, crashes or runs out of memory while it reads the file.
     """
     k = first
-    for _, (lengths, times, units) in read_apart(path, "spikes", 3, first, last):
+    for _, (lengths, times, units) in _read(path, "spikes", first, last):
         whole = lengths.dtype == np.int64 and units.dtype.kind in "iu" and times.dtype.kind == "f"
         if not whole or (lengths < 0).any() or not lengths.sum() == len(times) == len(units):
             found = f"{lengths.sum()} spikes, {len(times)} {times.dtype} times and {len(units)} {units.dtype} units"
@@ -65,12 +66,20 @@ def read_spikes(path: str | os.PathLike[str], first: int = 0, last: int | None =
             k += 1
 
 
-def _only(messages, path):
-    """Return the only message of a task."""
-    found = list(messages)
-    if len(found) != 1:
-        raise FormatError(os.fspath(path), None, f"damaged: {len(found)} messages were found in it; expected 1")
-    return found[0]
+def _read(path, what, first=0, last=None):
+    """Yield what `read_apart` yields; damage becomes a FormatError."""
+    try:
+        yield from read_apart(path, what, first, last)
+    except Damage as error:
+        raise FormatError(os.fspath(path), 0, str(error)) from error
+
+
+def _only(path, what):
+    """Return the only message of a task; damage becomes a FormatError."""
+    try:
+        return read_one(path, what)
+    except Damage as error:
+        raise FormatError(os.fspath(path), 0, str(error)) from error
 
 
 def _recording(times, units, source):

@@ -2,7 +2,7 @@
 
 Lists of varying length are stored in HDF5's global heap. A damaged heap sends libhdf5 (2.0) into an endless loop that
 holds h5py's lock and cannot be interrupted, and C code that follows damaged lengths may crash. Therefore a second
-Python process runs `hdf5_child`, which reads the file and sends plain arrays through a pipe. It is killed when it takes
+Python process runs `child`, which reads the file and sends plain arrays through a pipe. It is killed when it takes
 too long.
 """
 
@@ -23,43 +23,45 @@ from typing import Any
 
 import numpy as np
 
-from ...files import open_file
-from .errors import FormatError
+from ..files import open_file
+from .form import Damage
 
-COMMAND = [sys.executable, "-I", str(Path(__file__).with_name("hdf5_child.py"))]
+COMMAND = [sys.executable, "-I", str(Path(__file__).with_name("child.py"))]
 SECONDS = 60.0
 """Seconds that every file may take, whatever its size."""
 BYTES_PER_SECOND = 1e6
 """Bytes per second: a large file may take longer, by its size over this rate. Every disk is faster."""
 _KIND = re.compile(r"\|b1|[<>|](?:[iu][1248]|f[248])")
 """Types of arrays that a process sends."""
-_LONGEST_LINE = 1 << 24
+_LONGEST_LINE = 1 << 26
 _PIECE = 1 << 24
+ARRAYS = {"labels": 1, "names": 0, "spikes": 3, "index": 2}
+"""Number of arrays in each message of a task."""
 MEMORY = 1 << 30
 """Bytes of memory that every file may take; four times the size of the file are added."""
 
 
 def read_apart(
-    path: str | os.PathLike[str], what: str, expected: int, first: int = 0, last: int | None = None
+    path: str | os.PathLike[str], what: str, first: int = 0, last: int | None = None, seconds: float | None = None
 ) -> Iterator[tuple[dict, list[np.ndarray]]]:
-    """Run a task of `hdf5_child` on a file in a process of its own, and return the messages: header and arrays ``[n]``.
+    """Run a task of `child` on a file in a process of its own, and return the messages: header and arrays ``[n]``.
 
     Only the time in which this process waits for a message counts towards the time limit.
 
     Args:
         path: path of the file.
         what: name of the task.
-        expected: number of arrays in each of its messages.
         first, last: the task handles recordings first to last - 1. Default: all.
+        seconds: time that the task may take. Default: `SECONDS`, and more for a large file.
 
     Raises:
-        OSError: the file cannot be read.
-        FormatError: the file is damaged or has another content than the task needs, or the process hung or crashed.
+        OSError: the file cannot be read, or the path does not lead to a file.
+        Damage: the file is damaged or has another content than the task needs, or the process hung or crashed.
     """
     source = os.fspath(path)
-    with open_file(path) as file:  # a missing file must raise OSError, a damaged one FormatError
+    with open_file(path) as file:  # a missing file must raise OSError, a damaged one Damage
         size = os.fstat(file.fileno()).st_size
-    limit = SECONDS + size / BYTES_PER_SECOND
+    limit = SECONDS + size / BYTES_PER_SECOND if seconds is None else seconds
     order = {
         "modules": [str(place) for place in sys.path],
         "path": os.fsdecode(source),
@@ -78,22 +80,30 @@ def read_apart(
                 try:
                     message, left = _waited(child, left)
                 except _Garbled as error:
-                    raise FormatError(source, 0, f"damaged: the process that read the file sent {error}") from error
+                    raise Damage(f"damaged: the process that read the file sent {error}") from error
                 if message is None:
                     reason = _end(child, complaints) if left > 0 else f"reading did not end within {limit:.0f} s"
-                    raise FormatError(source, 0, f"damaged: {reason}")
+                    raise Damage(f"damaged: {reason}")
                 header, arrays = message
                 if "error" in header:
-                    raise FormatError(source, 0, str(header["error"]))
+                    raise Damage(str(header["error"]))
                 if "end" in header:
                     return
-                if len(arrays) != expected:
-                    raise FormatError(source, 0, f"damaged: the process that read the file sent {len(arrays)} arrays")
+                if len(arrays) != ARRAYS[what]:
+                    raise Damage(f"damaged: the process that read the file sent {len(arrays)} arrays")
                 yield header, arrays
         finally:
             child.kill()
             child.stdout.close()
             child.wait()
+
+
+def read_one(path: str | os.PathLike[str], what: str, seconds: float | None = None) -> tuple[dict, list[np.ndarray]]:
+    """Return the only message of a task; arguments and errors as for `read_apart`."""
+    found = list(read_apart(path, what, seconds=seconds))
+    if len(found) != 1:
+        raise Damage(f"damaged: the process that read the file sent {len(found)} messages; expected 1")
+    return found[0]
 
 
 def _waited(child, seconds):

@@ -1,4 +1,4 @@
-"""The process in which `hdf5_apart` reads a file. It runs alone, without the rest of the package.
+"""The process in which `apart` reads a file. It runs alone, without the rest of the package.
 
 Its argument is a JSON object: "modules" (where modules are found), "path", "what" (one of `TASKS`), "first", "last",
 "memory" (the bytes that it may use) and "seconds" (the processor time that it may take). It writes messages to standard
@@ -12,6 +12,8 @@ import sys
 
 BLOCK = 64
 """Recordings per message."""
+MOST_DEPTH = 16
+"""Groups that may lie inside each other; a group that lies within itself has no end."""
 
 
 class Unfit(Exception):
@@ -54,7 +56,93 @@ def spikes(file, order):
         yield {}, [lengths, *map(np.concatenate, lists)]
 
 
-TASKS = {"labels": labels, "names": names, "spikes": spikes}
+def index(file, order):
+    """Make one message with the attributes of the file, and where its arrays lie.
+
+    Its arrays are the positions and the lengths of the pieces of all arrays, one array after another; the header has
+    "attributes" and, as the index of a sealed file, "entries". Nothing but hard links to arrays that lie in the file
+    itself is followed, so that a file shows nothing of its reader's disk.
+    """
+    import numpy as np
+
+    attributes = {name: plain(name, value) for name, value in file.attrs.items()}
+    entries, places = [], []
+    for name, array in arrays_in(file, "", 0):
+        found, pieces = place_of(name, array)
+        entries.append(found)
+        places += pieces
+    yield {"attributes": attributes, "entries": entries}, [np.array([p[k] for p in places], np.int64) for k in (0, 1)]
+
+
+def plain(name, value):
+    """Return an attribute as data that JSON can hold."""
+    import numpy as np
+
+    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if not isinstance(value, str | int | float | bool | list):
+        raise Unfit(f"the attribute {name!a} must be text or numbers; found {type(value).__name__}")
+    return value
+
+
+def arrays_in(group, prefix, depth):
+    """Yield pairs (name, array) of all arrays in a group and in the groups inside it."""
+    import h5py
+
+    if depth > MOST_DEPTH:
+        raise Unfit(f"its groups lie more than {MOST_DEPTH} deep inside each other")
+    for key in group:
+        name = prefix + key
+        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+            raise Unfit(f"{name!a} is a link to another place or file, which is not followed")
+        item = group[key]
+        if isinstance(item, h5py.Group):
+            yield from arrays_in(item, f"{name}/", depth + 1)
+        elif isinstance(item, h5py.Dataset):
+            yield name, item
+        else:
+            raise Unfit(f"{name!a} is no array and no group")
+
+
+def place_of(name, array):
+    """Return the entry of an array, and its pieces as pairs (position, length)."""
+    import h5py
+
+    if array.is_virtual or array.external:
+        raise Unfit(f"{name!a} lies in another file, which is not read")
+    if array.shape is None or array.dtype.kind not in "biuf":
+        raise Unfit(f"{name!a} must hold real numbers; found {array.dtype}")
+    settings = array.id.get_create_plist()
+    shape, pieces, rows = list(array.shape), [], 0
+    filters = [settings.get_filter(k)[0] for k in range(settings.get_nfilters())]
+    if settings.get_layout() == h5py.h5d.CHUNKED:
+        rows = array.chunks[0]
+        chunks = array.id.get_num_chunks() if array.size else 0
+        if array.chunks[1:] != array.shape[1:] or chunks != (-(-shape[0] // rows) if array.size else 0):
+            raise Unfit(f"{name!a} must be divided into pieces of whole rows, of which none is missing")
+        found = {}
+        array.id.chunk_iter(lambda one: found.__setitem__(one.chunk_offset[0] // rows, one))
+        for k in range(chunks):
+            if k not in found or found[k].filter_mask:
+                raise Unfit(f"{name!a} lacks a piece, or a filter of a piece was left out")
+            pieces.append((found[k].byte_offset, found[k].size))
+    elif settings.get_layout() == h5py.h5d.CONTIGUOUS:
+        if array.size:
+            if array.id.get_offset() is None:
+                raise Unfit(f"{name!a} was never written")
+            pieces.append((array.id.get_offset(), array.id.get_storage_size()))
+    else:
+        raise Unfit(f"{name!a} has another layout than arrays of numsnn")
+    names = {h5py.h5z.FILTER_SHUFFLE: "shuffle", h5py.h5z.FILTER_DEFLATE: "deflate"}
+    names[h5py.h5z.FILTER_FLETCHER32] = "fletcher32"
+    listed = [names.get(number, str(number)) for number in filters]
+    kind = array.dtype.str
+    entry = {"name": name, "dtype": kind, "shape": shape, "rows": rows, "filters": listed, "pieces": len(pieces)}
+    return entry, pieces
+
+
+TASKS = {"labels": labels, "names": names, "spikes": spikes, "index": index}
 
 
 def vector(file, name):

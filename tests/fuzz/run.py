@@ -6,21 +6,21 @@
 
 Every format starts with its good files and with the files of corpus/NAME, which once were counterexamples. A damaged
 file is a function of (seed, format, index). It is read in a worker process within 5 s and 512 MiB; a worker that
-crashes or hangs is replaced. Counterexamples are written to the folder --keep, and the exit status is 1 if there are any.
+crashes or hangs is replaced. Counterexamples are written to the folder --keep; the exit status is then 1.
 """
 
 import argparse
 import json
 import multiprocessing
-import os
 import sys
 import time
-from collections import Counter
+import traceback
+from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "data"), str(HERE.parents[1])]
+sys.path[:0] = [str(HERE), str(HERE.parent / "data"), str(HERE.parent), str(HERE.parents[1])]
 
 import guard  # noqa: E402
 from guard import Format, judge  # noqa: E402
@@ -73,7 +73,12 @@ def work(form: Format, seed: int, indices: list[int], place, pipe) -> None:
     found = []
     for k, index in enumerate(indices):
         place[0], place[1] = index, time.monotonic()
-        found.append((index, judge(form, *form.case(seed, index))))
+        try:
+            case = form.case(seed, index)
+        except Exception:
+            pipe.send(f"{form.name} {index}: no case was made: {traceback.format_exc()}")
+            return
+        found.append((index, judge(form, *case)))
         if len(found) == GROUP or k == len(indices) - 1:
             pipe.send(found)
             found = []
@@ -84,14 +89,14 @@ class Worker:
     """A process that judges some cases of a format, and is replaced when it ends too early or hangs."""
 
     def __init__(self, form: Format, seed: int, indices: list[int]) -> None:
-        self.form, self.seed, self.left = form, seed, indices
+        self.form, self.seed, self.left = form, seed, deque(indices)
         self._start()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("fork")
         self.pipe, other = context.Pipe(duplex=False)
         self.place = context.RawArray("d", [self.left[0], time.monotonic()])
-        arguments = (self.form, self.seed, self.left, self.place, other)
+        arguments = (self.form, self.seed, list(self.left), self.place, other)
         self.process = context.Process(target=work, args=arguments, daemon=True)
         self.process.start()
         other.close()
@@ -100,9 +105,12 @@ class Worker:
         """Take what the worker has found; return whether cases are left."""
         try:
             if self.pipe.poll(0.05):
-                for index, verdict in self.pipe.recv():
+                found = self.pipe.recv()
+                if isinstance(found, str):
+                    raise RuntimeError(found)
+                for index, verdict in found:
                     count.add(index, verdict)
-                    self.left = self.left[1:] if self.left[0] == index else self.left
+                    assert self.left.popleft() == index
             elif time.monotonic() - self.place[1] > self.form.seconds + GRACE:
                 self._replace(count, "hang", f"no answer within {self.form.seconds + GRACE:g} s")
         except EOFError:
@@ -118,7 +126,7 @@ class Worker:
         self.process.kill()
         self.process.join()
         count.add(index, guard.Verdict("failed", error, detail, self.form.seconds, 0))
-        self.left = [one for one in self.left if one != index]  # those of its group that were not told are run again
+        self.left.remove(index)  # those of its group that were not told are run again
         if self.left:
             self._start()
 
@@ -150,10 +158,9 @@ def kept(form: Format, count: Count) -> None:
 
 def write_failures(form: Format, count: Count, seed: int, folder: Path) -> None:
     """Write counterexamples and what happened, and say where they are: one of each kind."""
-    kinds = {
-        (error, detail.strip().splitlines()[-1][:50]): (index, error, detail) for index, error, detail in count.failures
-    }
-    for index, error, detail in list(kinds.values())[:MOST_KEPT]:
+    kinds = {(error, detail.strip().splitlines()[-1][:50]): index for index, error, detail in count.failures}
+    count.failures = [one for one in count.failures if one[0] in kinds.values()]
+    for index, error, detail in count.failures[:MOST_KEPT]:
         if isinstance(index, int):
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{form.name}-{seed}-{index}.bin"

@@ -12,16 +12,16 @@ from pathlib import Path
 import containers
 import grammars
 import numpy as np
+import sealed
 from data_writers import EVENTS, aedat2, aedat3, atis, cifar, dat, packet
 from guard import SOURCE, Format, digest
 from mutations import Parts, tree
 
 from numsnn import config
 from numsnn.data import formats
-from numsnn.data.events import Events
 from numsnn.data.formats import FormatError
-from numsnn.hdf5 import apart
 from numsnn.errors import ConfigError
+from numsnn.hdf5 import apart
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="numsnn-fuzz-")
 PATH = Path(_FOLDER.name) / SOURCE
@@ -128,7 +128,7 @@ TEXT = [
 ]
 TOML = [
     config.Config().to_toml().encode(),
-    b"[model]\nsteps = 4 # T\nnorm = 'none'\n\n[method]\nwidth_bounds = [0.1, 8]\npda_target = 1\n[training]\nlr = 1e-3\n",
+    b"[model]\nsteps = 4 # T\nnorm = 'none'\n[method]\nwidth_bounds = [0.1, 8]\npda_target = 1\n[training]\nlr = 1e-3",
     b'data.name = "digits"\ndata.steps = 1_0\nmodel = {tau = 2, neuron = "lif"}\n',
 ]
 
@@ -321,6 +321,7 @@ def table() -> dict[str, Format]:
             **_SPIKES,
         ),
     ]
+    found += sealed.formats(from_file)
     if find_spec("faery") and find_spec("aedat"):
         lend = {"share": 0.05, **_EVENTS}
         raw = [borrowed("a.raw", version="evt2"), borrowed("b.raw", version="evt3")]

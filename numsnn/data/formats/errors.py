@@ -51,9 +51,8 @@ def check_unpacked(size: int, packed: int, source: str, what: str, remedy: str, 
     """
     if size > MOST_UNPACKED + MOST_TIMES * packed:
         wanted = f"at most {MOST_UNPACKED >> 20} MiB and {MOST_TIMES} times the file's {packed} bytes"
-        raise FormatError(
-            source, offset, f"{what} would take {size} bytes; expected {wanted}. If it is right, {remedy}"
-        )
+        reason = f"{what} would take {size} bytes; expected {wanted}. If it is right, {remedy}"
+        raise FormatError(source, offset, reason)
 
 
 @contextmanager

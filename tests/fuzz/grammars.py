@@ -7,7 +7,7 @@ import struct
 from mutations import Parts
 
 _WORD = re.compile(rb"[A-Za-z0-9_.+\-]+|[^\sA-Za-z0-9_.+\-]")
-_MOST = 4000
+_MOST = 1000
 """Numbers, records and words that are looked for, so that a long file does not take long."""
 
 
@@ -101,8 +101,8 @@ def raw(data: bytes) -> Parts:
 
 
 def plain(data: bytes) -> Parts:
-    """A format of which nothing is known: numbers of 4 and 8 bytes at every fourth place."""
-    return _rows(Parts(), data, 0, 4, [(0, "<I"), (0, "<q"), (0, "B")])
+    """A format of which nothing is known: numbers of 4 and 8 bytes everywhere."""
+    return _rows(Parts(), data, 0, max(4, 4 * (len(data) // (4 * _MOST))), [(0, "<I"), (0, "<q"), (0, "B")])
 
 
 _ZIP = {

@@ -56,7 +56,7 @@ def _trained(path):
 
 def grammar(content: bytes) -> Found:
     """The seal, the text and the table of the index, and HDF5 before them."""
-    found = Found([(0, "<Q"), (16, "<Q"), (24, "<Q"), (32, "<I")], [(0, SEAL_BYTES)])
+    found = Found([(0, "<Q"), (16, "<Q"), (24, "<Q"), (32, "<I")])
     offset = SEAL.unpack_from(content)[1] if len(content) >= SEAL.size else 0
     if SEAL_BYTES <= offset <= len(content) - LENGTH.size:
         length = LENGTH.unpack_from(content, offset)[0]

@@ -23,7 +23,8 @@ from numsnn.data.formats import FormatError
 from numsnn.errors import ConfigError
 from numsnn.hdf5 import apart
 
-_FOLDER = tempfile.TemporaryDirectory(prefix="numsnn-fuzz-")
+_MEMORY = Path("/dev/shm")
+_FOLDER = tempfile.TemporaryDirectory(prefix="numsnn-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None)
 PATH = Path(_FOLDER.name) / SOURCE
 """Where readers of files find the case: in memory, where the system has such a folder."""
 

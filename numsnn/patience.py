@@ -66,7 +66,15 @@ class Patience:
         return {"best": self.best, "waited": self.waited, "watched": [self.metric, self.higher]}
 
     def load_state(self, state: dict) -> None:
-        """Restore a state that `state` returned; one of another metric says nothing about this one."""
+        """Restore a state that `state` returned; one of another metric says nothing about this one.
+
+        Raises:
+            ValueError: a number is missing or is none.
+        """
+        best = state["best"]
+        if best is not None and (isinstance(best, bool) or not isinstance(best, Real) or math.isnan(best)):
+            raise ValueError(f"{self.owner}: best must be a number or None; got {best!r}")
+        whole(f"{self.owner}: waited", state["waited"], 0)
         if state["watched"] == [self.metric, self.higher]:
             self.best, self.waited = state["best"], state["waited"]
 

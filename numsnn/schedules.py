@@ -133,7 +133,7 @@ class Plateau(Schedule):
         return {"reduced": self.reduced, **self._patience.state()}
 
     def load_state(self, state):
-        self.reduced = state["reduced"]
+        self.reduced = whole("Plateau: reduced", state["reduced"], 0)
         self._patience.load_state(state)
 
     def restart(self):

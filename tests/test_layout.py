@@ -12,7 +12,7 @@ ROOT = Path(numsnn.__file__).parent
 BASE = "cores", "errors", "files", "locks", "machine_code", "names", "tables", "validate"
 ALLOWED = {
     **{f"{name}.py": set() for name in BASE},
-    "hdf5": {"hdf5", "files"},
+    "hdf5": {"hdf5", "cores", "files"},
     "kernels": {"kernels", "cores", "names", "errors", "machine_code"},
     "data": {"data", "hdf5", *BASE} - {"errors"},
 }

@@ -8,15 +8,19 @@ import os
 import threading
 import weakref
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..cores import available_cores
 from .fletcher import fletcher32
 from .form import MAGIC, SEAL, SEAL_BYTES, Damage, Entry, Index, digest, need_apart, unpacked_index
 
 CACHE = 1 << 20
 """Bytes of unpacked pieces that an array keeps at most, for readers that come back to the same pieces."""
+MANY = 64
+"""Pieces that are unpacked on all cores when they are read at once."""
 _BLOCK = 1 << 24
 
 
@@ -134,11 +138,20 @@ class StoredArray:
     def _rows(self, first, last):
         height = self._entry.rows
         out = np.empty((last - first, *self.shape[1:]), self.dtype)
-        for k in range(first // height, -(-last // height)):
+
+        def fill(k):
             low, high = max(first, k * height), min(last, (k + 1) * height)
-            out[low - first : high - first] = self._unpacked(k, high - low < height)[
-                low - k * height : high - k * height
-            ]
+            content = self._unpacked(k, keep=high - low < height)
+            out[low - first : high - first] = content[low - k * height : high - k * height]
+
+        pieces = range(first // height, -(-last // height) if last > first else first // height)
+        if len(pieces) < MANY:
+            for k in pieces:
+                fill(k)
+        else:  # zlib works without the interpreter's lock
+            with ThreadPoolExecutor(available_cores(), thread_name_prefix="numsnn-read") as pool:
+                for _ in pool.map(fill, pieces):
+                    pass
         return out
 
     def _unpacked(self, k, keep):
@@ -168,12 +181,12 @@ class StoredArray:
         return unshuffled(content, self.dtype.itemsize) if "shuffle" in filters else content
 
     def _inflated(self, content, size):
-        engine = zlib.decompressobj()
+        engine = zlib.decompressobj(-zlib.MAX_WBITS)  # without zlib's own header and checksum
         try:
-            raw = engine.decompress(content, size + 1)
+            raw = engine.decompress(memoryview(content)[2:], size + 1)
         except zlib.error as error:
             raise Damage(f"{self.name} is damaged: {error}") from error
-        if len(raw) != size or not engine.eof or engine.unused_data:
+        if len(raw) != size or not engine.eof or len(engine.unused_data) != 4:
             raise Damage(f"{self.name} is damaged: a piece must have {size} bytes before it was packed")
         return raw
 
@@ -188,10 +201,11 @@ def unshuffled(content: bytes, itemsize: int):
     if itemsize == 1:
         return content
     planes = np.frombuffer(content, np.uint8).reshape(itemsize, -1)
-    out = np.empty((planes.shape[1], itemsize), np.uint8)
-    for k in range(itemsize):
-        out[:, k] = planes[k]
-    return out.reshape(-1)
+    kind = np.dtype(f"u{itemsize}")
+    numbers = planes[0].astype(kind)
+    for k in range(1, itemsize):  # faster than copying single bytes
+        numbers |= planes[k].astype(kind) << kind.type(8 * k)
+    return numbers.astype(kind.newbyteorder("<"), copy=False)
 
 
 # --- opening ---

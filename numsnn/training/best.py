@@ -15,6 +15,7 @@ from ..metrics import Metric
 from . import checkpoint
 from .evaluation import Evaluation
 from .source import Source
+from .training_state import checked_best
 
 
 class Best:
@@ -72,7 +73,9 @@ class Best:
                 f"the network of epoch {self.epoch} is in the folder of its run; give the Trainer this folder: out=..."
             )
         net, _, training = checkpoint.read(path)
-        there = Best.of((training or {}).get("best") or Best().plain())
+        found = (training or {}).get("best") or Best().plain()
+        checked_best(path, found)
+        there = Best.of(found)
         if repr(there) != repr(self):
             raise CheckpointError(f"{path}: holds {there}; the best epoch of this run is {self}")
         return net.state()

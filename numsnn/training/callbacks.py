@@ -11,7 +11,7 @@ from ..layers import Layer
 from ..layers.flat import FlatParameters
 from ..patience import Patience
 from ..portable import Portable, nothing
-from ..validate import within
+from ..validate import flag, whole, within
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -213,6 +213,7 @@ class WeightAverage(Callback, Portable):
         return {"updates": self.updates, "swapped": self._swapped, "arrays": self._arrays()}
 
     def load_state(self, state):
-        self.updates, self._swapped = state["updates"], state["swapped"]
+        self.updates = whole("WeightAverage: updates", state["updates"], 0)
+        self._swapped = flag("WeightAverage: swapped", state["swapped"])
         self._saved = dict(state.get("arrays", {}))
         self._names, self._average = [], None

@@ -18,6 +18,7 @@ from ..portable import Portable, nothing, on_device
 from ..validate import at_least, positive, whole
 from . import checkpoint
 from .checks import difference, first_bad, need_unfrozen, part
+from .training_state import checked_loop
 
 STEP_STREAM = 0x73746570
 """Key ("step") that keeps the seeds of training steps apart from other random numbers of the same seed."""
@@ -247,6 +248,7 @@ class Loop(Portable):
             raise CheckpointError(f"{path}: holds no loop; snn.load reads the network alone")
         if net.description() != self.net.description():
             raise CheckpointError(f"{path}: belongs to another network: {difference(net, self.net)}")
+        checked_loop(path, position, net, arrays["optimizer"], self.optimizer)
         if not self.net.built:
             self.net.build(net.input_shape)
         self.net.load_state(net.state())

@@ -11,6 +11,7 @@ from ..errors import CheckpointError
 from . import checkpoint
 from .best import Best
 from .checks import difference, plain
+from .training_state import checked_run
 
 if TYPE_CHECKING:
     from .callbacks import Callback
@@ -165,6 +166,7 @@ def restore(trainer: Trainer, path, changes: bool) -> None:
         raise CheckpointError(f"{path}: holds a network but no training state to resume")
     if net.description() != trainer.net.description():
         raise CheckpointError(f"{path}: belongs to another network: {difference(net, trainer.net)}")
+    checked_run(path, training, net, arrays, trainer.optimizer)
     settings = training["settings"]
     changed = {key: mine for key, mine in _compared(trainer, settings).items() if settings.get(key) != plain(mine)}
     for key, mine in changed.items():
@@ -175,7 +177,11 @@ def restore(trainer: Trainer, path, changes: bool) -> None:
                 'resume="changes" continues with another one'
             )
         trainer.say(f"{key} changes from {theirs!r} to {mine!r}")
-    _take(trainer, net, arrays, training, changed)
+    try:
+        _take(trainer, net, arrays, training, changed)
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        reason = " ".join(f"{type(error).__name__} {error}".split())
+        raise CheckpointError(f"{path}: a part of the trainer cannot take its state: {reason}") from error
 
 
 def _compared(trainer, settings):

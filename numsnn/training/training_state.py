@@ -1,0 +1,173 @@
+"""Checks of the state of a training that a checkpoint holds, before anything of it is taken over.
+
+A seal shows that a file is the one that was written, not that a sensible program wrote it. What is checked here are the
+types and ranges of all fields that a trainer or loop uses, and the moments of an optimiser against the network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError
+from ..layers import Layer
+from ..optim import Optimizer
+
+MOST = 1 << 53
+"""The largest counter."""
+
+Test = tuple[Callable[[Any], bool], str]
+"""Whether a value is good, and what is expected in words."""
+
+
+def _is_count(value: Any, low: int = 0) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= MOST
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+COUNT: Test = (_is_count, "a whole number of at least 0")
+LENGTH: Test = (lambda value: value is None or _is_count(value, 1), "a whole number of at least 1, or null")
+TRUTH: Test = (lambda value: isinstance(value, bool), "true or false")
+AMOUNT: Test = (lambda value: _is_number(value) and math.isfinite(value), "a finite number")
+NUMBER: Test = (lambda value: value is None or _is_number(value), "a number or null")
+LABEL: Test = (lambda value: value is None or isinstance(value, int), "a whole number or null")
+OBJECT: Test = (lambda value: isinstance(value, dict), "an object")
+OBJECTS: Test = (
+    lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
+    "a list of objects",
+)
+DESCRIBED: Test = (
+    lambda value: isinstance(value, dict) and isinstance(value.get("type"), str),
+    "an object with a type",
+)
+COUNTS: Test = (
+    lambda value: value is None or (isinstance(value, dict) and all(map(_is_count, value.values()))),
+    "an object of whole numbers of at least 0, or null",
+)
+TALLIES: Test = (
+    lambda value: value is None or (isinstance(value, list) and all(one is None or _is_vector(one) for one in value)),
+    "a list of lists of numbers, or null",
+)
+
+RUN = {
+    "epoch": COUNT,
+    "batch": COUNT,
+    "first": COUNT,
+    "epochs": LENGTH,
+    "ended": TRUTH,
+    "running": OBJECT,
+    "best": OBJECT,
+    "steps": COUNT,
+    "settings": OBJECT,
+    "schedule": OBJECT,
+    "callbacks": OBJECTS,
+    "history": OBJECTS,
+}
+RUNNING = {"loss": AMOUNT, "samples": COUNT, "seconds": AMOUNT, "counts": TALLIES}
+BEST = {"epoch": COUNT, "value": NUMBER, "loss": NUMBER}
+SETTINGS = {"optimizer": DESCRIBED, "schedule": DESCRIBED, "callbacks": OBJECTS}
+LOOP = {"seed": COUNT, "passes": COUNT, "steps": COUNT, "more": OBJECT}
+
+
+def checked_run(path, training: dict[str, Any], net: Layer, arrays: dict[str, dict], optimizer: Optimizer) -> None:
+    """Refuse the state of a trainer that is not possible.
+
+    Args:
+        path: the checkpoint, which errors name.
+        training: the state as plain data.
+        net: the network of the checkpoint.
+        arrays: the arrays of the groups "optimizer" and "callbacks".
+        optimizer: the optimiser that shall take its moments.
+
+    Raises:
+        CheckpointError: a field is missing, or has another type or range than those that a trainer writes.
+    """
+    _need(path, "training", training, RUN)
+    _need(path, "running", training["running"], RUNNING)
+    checked_best(path, training["best"])
+    _need(path, "settings", training["settings"], SETTINGS)
+    for k, one in enumerate(training["settings"]["callbacks"]):
+        _check(path, f"settings.callbacks[{k}]", one, DESCRIBED)
+    checked_optimizer(path, training, net, arrays["optimizer"], optimizer)
+    epoch, first, epochs = (training[key] for key in ("epoch", "first", "epochs"))
+    if not first <= epoch <= (epoch if epochs is None else first + epochs):
+        raise _wrong(path, "epoch", epoch, f"between {first} and {first + (epochs or 0)}, as first and epochs say")
+    if training["best"]["epoch"] > epoch:
+        raise _wrong(path, "best.epoch", training["best"]["epoch"], f"at most {epoch}, the epochs of the run")
+    if len(training["history"]) > epoch:
+        raise _wrong(path, "history", len(training["history"]), f"a list of at most {epoch} epochs")
+    for k, row in enumerate(training["history"]):
+        _check(path, f"history[{k}].epoch", row.get("epoch"), COUNT)
+    states, described = training["callbacks"], training["settings"]["callbacks"]
+    if len(states) != len(described):
+        raise _wrong(path, "callbacks", len(states), f"{len(described)} states, one per callback of the settings")
+    for k, state in enumerate(states):
+        for name in _names(path, f"callbacks[{k}].arrays", state.get("arrays", [])):
+            if f"{k}/{name}" not in arrays["callbacks"]:
+                raise _wrong(path, f"callbacks[{k}].arrays", name, "names of arrays in the file")
+
+
+def checked_best(path, best: Any) -> None:
+    """Refuse the best epoch of a run that is not possible; errors as for `checked_run`."""
+    _need(path, "best", best, BEST)
+    _check(path, "best.among", best.get("among"), LABEL)
+    if best["epoch"]:
+        _check(path, "best.loss", best["loss"], (_is_number, "a number"))
+
+
+def checked_loop(path, position: Any, net: Layer, arrays: dict[str, np.ndarray], optimizer: Optimizer) -> None:
+    """Refuse the state of a loop that is not possible; arguments and errors as for `checked_run`."""
+    _need(path, "loop", position, LOOP)
+    checked_optimizer(path, position, net, arrays, optimizer)
+
+
+def checked_optimizer(path, state, net: Layer, arrays: dict[str, np.ndarray], optimizer: Optimizer) -> None:
+    """Refuse counters and moments that do not belong to the parameters of a network; errors as for `checked_run`."""
+    _check(path, "counts", state.get("counts"), COUNTS)
+    shapes = {name: tuple(parameter.value.shape) for name, parameter in net.parameters()}
+    for key, array in arrays.items():
+        name, _, slot = key.rpartition("/")
+        if name not in shapes:
+            raise _wrong(path, "the optimiser", key, "moments of the network's parameters")
+        if array.dtype.kind != "f" or (slot in optimizer.slots and array.shape != shapes[name]):
+            found = f"{array.dtype} {array.shape}"
+            raise _wrong(path, f"the moment {key!r}", found, f"real numbers of shape {shapes[name]}")
+
+
+def _need(path, where, found, tests):
+    """Check the fields of an object."""
+    _check(path, where, found, OBJECT)
+    for name, test in tests.items():
+        if name not in found:
+            raise CheckpointError(f"{path}: the state of its training is damaged: {where} lacks {name!r}")
+        _check(path, name if where == "training" else f"{where}.{name}", found[name], test)
+
+
+def _check(path, where, value, test):
+    good, wanted = test
+    if not good(value):
+        raise _wrong(path, where, value, wanted)
+
+
+def _names(path, where, found):
+    """Return a list of names after checking it."""
+    _check(path, where, found, (lambda one: isinstance(one, list) and all(isinstance(n, str) for n in one), "names"))
+    return found
+
+
+def _is_vector(value):
+    """Return whether a value is a list of finite numbers."""
+    return isinstance(value, list) and all(_is_number(one) and math.isfinite(one) for one in value)
+
+
+def _wrong(path, where, value, wanted):
+    """Return the error for a field."""
+    found = ascii(value)
+    found = found if len(found) <= 80 else f"{found[:77]}..."
+    return CheckpointError(f"{path}: the state of its training is damaged: {where} must be {wanted}; found {found}")

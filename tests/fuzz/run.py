@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -150,7 +150,7 @@ def kept(form: Format, count: Count) -> None:
     form.learn()  # also compiles, which must not count as a hang
     guard.alarm()
     for path in sorted((CORPUS / form.name).glob("*")):
-        count.add(path.name, judge(form, path.read_bytes(), resealed=True))
+        count.add(path.name, judge(form, path.read_bytes()))
 
 
 # --- the command ---
@@ -198,6 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=0, help="end each format after this time (default: never)")
     parser.add_argument("--processes", type=int, default=1, help="worker processes (default: 1)")
     parser.add_argument("--atheris", action="store_true", help="let coverage guide the damage")
+    parser.add_argument("--behind", action="store_true", help="with --atheris: also damage what lies behind a checksum")
     parser.add_argument("--file", type=Path, help="judge this file only")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="folder of counterexamples")
     parser.add_argument("--json", type=Path, help="write the counts to this file")
@@ -208,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
         count = Count(name, form.checksum)
         if options.file:
             form.learn()
-            count.add(str(options.file), judge(form, options.file.read_bytes(), resealed=True))
+            count.add(str(options.file), judge(form, options.file.read_bytes()))
         elif options.atheris:
             from coverage_guided import hunt
 
@@ -222,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(report(counts[-1:]).splitlines()[-1], flush=True)
     print(report(counts))
     if options.json:
-        options.json.write_text(json.dumps([asdict(one) for one in counts]))
+        options.json.write_text(json.dumps([vars(one) for one in counts]))
     return 1 if any(one.failed for one in counts) else 0
 
 

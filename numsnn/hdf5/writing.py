@@ -56,12 +56,13 @@ def sealing(
                 by_user = False
                 entries = writer.entries()
             finally:
-                file.close()
-            if disk.error is not None:
-                raise disk.error
+                try:
+                    file.close()
+                finally:
+                    disk.check()  # also if HDF5 has failed, because it could not read what was not written
             _seal(raw, attributes, entries)
     except OSError as error:
-        if by_user:
+        if by_user or isinstance(error, _Full):
             raise
         raise not_written(path, error) from error
 
@@ -69,6 +70,8 @@ def sealing(
 def _seal(raw, attributes, entries):
     """Write the index behind HDF5's structures, and the seal in front of them."""
     source = Source(raw)
+    for one in entries:
+        _place(source, one)
     borders = need_apart(entries, source.size)
     index = packed_index(Index(attributes, entries, digest_of_rest(source, borders, source.size)))
     for place, content in (
@@ -79,6 +82,19 @@ def _seal(raw, attributes, entries):
         rest = memoryview(content)
         while rest.nbytes:
             rest = rest[raw.write(rest) :]
+
+
+def _place(source, one):
+    """Let the positions of pieces count from the start of the file. Some versions of the HDF5 library (1.14.2, for
+    example) count from the end of the seal."""
+    if not len(one.pieces):
+        return
+    first = one.pieces[0]
+    for shift in (0, SEAL_BYTES):
+        if digest(source.read(int(first["offset"]) + shift, int(first["size"]))) == first["digest"].tobytes():
+            one.pieces["offset"] += shift
+            return
+    raise RuntimeError(f"the HDF5 library does not say where it has written {one.name!r}; update h5py")
 
 
 def _set_attribute(file, name, value):
@@ -181,7 +197,7 @@ class _Growing:
     def _write(self, values):
         """Write full pieces."""
         first = self._rows * len(self._digests)
-        self._array.resize(first + len(values), axis=0)
+        self._array.resize(min(first + len(values), self.length), axis=0)  # HDF5 would read a piece that it cuts
         for k in range(0, len(values), self._rows):
             piece = np.ascontiguousarray(values[k : k + self._rows])
             packed = zlib.compress(shuffled(piece) if len(self._filters) > 1 else piece, LEVEL)
@@ -194,7 +210,6 @@ class _Growing:
             rest = np.concatenate(self._waiting)
             padding = np.zeros((self._rows - len(rest), *self._row), self._dtype)
             self._write(np.concatenate([rest, padding]))
-            self._array.resize(self.length, axis=0)
         pieces = np.zeros(len(self._digests), PIECE)
         if len(pieces):
             pieces["digest"] = self._digests
@@ -205,6 +220,10 @@ class _Growing:
 
         self._array.id.chunk_iter(place)
         return Entry(self._name, self._dtype, (self.length, *self._row), self._rows, self._filters, pieces)
+
+
+class _Full(OSError):
+    """A write to the file failed; the message names it."""
 
 
 class _Disk(io.RawIOBase):
@@ -219,7 +238,7 @@ class _Disk(io.RawIOBase):
     def check(self) -> None:
         """Raise the error that was hidden, if there is one."""
         if self.error is not None:
-            raise not_written(self._path, self.error)
+            raise _Full(*not_written(self._path, self.error).args)
 
     def write(self, content) -> int:
         rest = memoryview(content)

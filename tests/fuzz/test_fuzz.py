@@ -116,7 +116,8 @@ for name, read in readers.items():
     form = Format(name, [bytes(8)], read, held, digest, numbers, (ValueError,), checksum=name == "altered", seconds=0.5)
     count = run.Count(name, form.checksum)
     form.learn()
-    run.damage(form, count, Namespace(count=25 if name in ("hang", "deaf", "crash") else 60, seed=0, minutes=0, processes=1))
+    n = 25 if name in ("hang", "deaf", "crash") else 60
+    run.damage(form, count, Namespace(count=n, seed=0, minutes=0, processes=1))
     found[name] = [count.accepted, count.refused, count.failed, count.failures[0][1:] if count.failures else []]
 print(json.dumps(found))
 """
@@ -152,7 +153,5 @@ for form in table.table().values():
     print(form.name, len({*cases}) > 3, hashlib.sha256(b"".join(form.case(0, k)[0] for k in range(20))).hexdigest())
 """
     first = fuzz(code).splitlines()
-    seeds_differ = ("resume", "checkpoint", "old-checkpoint", "shd", "hdf5")  # seconds of an epoch; times in HDF5
     assert all(" True " in line for line in first)
-    again = fuzz(code).splitlines()
-    assert [x for x in first if not x.startswith(seeds_differ)] == [x for x in again if not x.startswith(seeds_differ)]
+    assert fuzz(code).splitlines() == first

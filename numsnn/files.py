@@ -6,8 +6,8 @@ This module imports nothing from the package, so that every module may use it.
 import os
 import stat
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _OTHERS = (
     (stat.S_ISDIR, IsADirectoryError, "a folder"),
@@ -19,7 +19,7 @@ _OTHERS = (
 """What a path may lead to that is no file: opening a named pipe waits for ever, and a device may have no end."""
 
 
-def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+def open_file(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a file for reading its bytes. A path that leads to something else than a file is refused without waiting.
 
     Raises:

@@ -6,7 +6,7 @@
 
 The package also reads the file formats of published datasets, writes and reads stores (HDF5), augments samples, and
 simulates an event camera. It needs NumPy, and Numba, h5py and tqdm in the functions that use them. Of numsnn it imports
-only `names`, `validate`, `files`, `cores`, `tables` and `machine_code`.
+only `hdf5`, `names`, `validate`, `files`, `cores`, `tables` and `machine_code`.
 """
 
 from .augment import Augmented

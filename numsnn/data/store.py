@@ -44,9 +44,12 @@ FORMAT = "numsnn data 3"
 OLD_FORMATS = ("numsnn data 1", "numsnn data 2")
 KINDS = ("pictures", "sequences", "events")
 PARTS = ("train", "valid", "test")
+_KINDS = {"class": "iu", "labels": "u", "values": "f"}
+"""Kinds of the dtypes of targets."""
 CHUNK_BYTES = 16384
 """Bytes per chunk of pictures. Chunks are small because a shuffled order reads a whole chunk for a single picture."""
 CHUNK_EVENTS = 16384
+_MORE = {"lengths": np.int64, "weights": np.float32}
 MEMORY = 256 << 20
 
 
@@ -153,9 +156,16 @@ def _text(value):
 
 def _part(group, about, path, memory):
     """Return a part of a store after checking its targets."""
-    y = read_rows(found_array(group, "y", path), slice(None), path)
+    y = found_array(group, "y", path)
     if not y.ndim or not len(y):
         raise FormatError(path, None, f"{group.name}/y must hold at least one label")
+    kinds = {"y": _KINDS[about["target"]], "lengths": "iu", "weights": "f"}
+    for key, kind in kinds.items():
+        if key in group and group[key].dtype.kind not in kind:
+            raise FormatError(
+                path, None, f"{group.name}/{key} has the dtype {group[key].dtype}, which numsnn never writes"
+            )
+    y = read_rows(y, slice(None), path)
     events = about["kind"] == "events"
     arrays: Any = (EventArrays if events else SampleArrays)(group, about, path, memory)
     steps = arrays.sample_shape[0] if about["kind"] == "sequences" else None
@@ -262,7 +272,7 @@ class Writer:
         self.append_packed(part, columns, labels)
         for name, column in (("lengths", lengths), ("weights", weights)):
             if column is not None:
-                self._sealed.append(f"{part}/{name}", np.asarray(column), CHUNK_EVENTS)
+                self._sealed.append(f"{part}/{name}", np.asarray(column, _MORE[name]), CHUNK_EVENTS)
 
     def append_packed(self, part: str, columns: dict[str, np.ndarray], labels: np.ndarray) -> None:
         """Add samples in the form in which the store holds them: {"x": ...}, or for events the result of `pack`.

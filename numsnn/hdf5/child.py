@@ -121,7 +121,7 @@ def place_of(name, array):
         chunks = array.id.get_num_chunks() if array.size else 0
         if array.chunks[1:] != array.shape[1:] or chunks != (-(-shape[0] // rows) if array.size else 0):
             raise Unfit(f"{name!a} must be divided into pieces of whole rows, of which none is missing")
-        found = {}
+        found: dict = {}
         array.id.chunk_iter(lambda one: found.__setitem__(one.chunk_offset[0] // rows, one))
         for k in range(chunks):
             if k not in found or found[k].filter_mask:

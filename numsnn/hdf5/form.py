@@ -34,13 +34,13 @@ SEAL_BYTES = 512
 LENGTH = struct.Struct("<Q")
 PIECE = np.dtype([("offset", "<u8"), ("size", "<u8"), ("digest", "V16")])
 DTYPES = tuple(np.dtype(f"<{kind}") for kind in ("b1", "i1", "u1", *(f"{k}{n}" for n in (2, 4, 8) for k in "iuf")))
-FILTERS = ([], ["deflate"], ["shuffle", "deflate"], ["shuffle", "deflate", "fletcher32"])
+FILTERS: tuple[list[str], ...] = ([], ["deflate"], ["shuffle", "deflate"], ["shuffle", "deflate", "fletcher32"])
 
 MOST_PACKED = 1032
 """Largest number of bytes into which deflate can unpack one byte."""
-MOST_TEXT = 32 << 20
-"""Bytes that the text of an index may have. As objects of Python they may take some fifty times as much memory."""
-MOST_DEPTH = 64
+MOST_TEXT = 128 << 20
+"""Bytes that the text of an index may have. As objects of Python they may take some twenty times as much memory."""
+MOST_DEPTH = 200
 """Lists and objects of a JSON text that may lie inside each other."""
 MOST_EXTENT = 1 << 62
 MOST_AXES = 32
@@ -86,7 +86,11 @@ def digest(content) -> bytes:
 
 
 def packed_index(index: Index) -> bytes:
-    """Return the bytes of an index."""
+    """Return the bytes of an index.
+
+    Raises:
+        ValueError: its text becomes too long.
+    """
     arrays = [
         {
             "name": one.name,
@@ -100,6 +104,8 @@ def packed_index(index: Index) -> bytes:
     ]
     content = {"attributes": index.attributes, "arrays": arrays, "rest": index.rest}
     text = json.dumps(content, allow_nan=False).encode()
+    if len(text) > MOST_TEXT:
+        raise ValueError(f"the attributes take {len(text)} bytes as text; a file holds at most {MOST_TEXT}")
     return LENGTH.pack(len(text)) + text + b"".join(one.pieces.tobytes() for one in index.entries)
 
 

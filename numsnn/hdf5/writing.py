@@ -70,14 +70,15 @@ def sealing(
 def _seal(raw, attributes, entries):
     """Write the index behind HDF5's structures, and the seal in front of them."""
     source = Source(raw)
-    for one in entries:
-        _place(source, one)
-    borders = need_apart(entries, source.size)
-    index = packed_index(Index(attributes, entries, digest_of_rest(source, borders, source.size)))
-    for place, content in (
-        (source.size, index),
-        (0, SEAL.pack(MAGIC, source.size, len(index), hashlib.sha256(index).digest())),
-    ):
+    try:
+        for one in entries:
+            _place(source, one)
+        borders = need_apart(entries, source.size)
+        index = packed_index(Index(attributes, entries, digest_of_rest(source, borders, source.size)))
+    finally:
+        source.close()  # an open file cannot be renamed on Windows
+    seal = SEAL.pack(MAGIC, source.size, len(index), hashlib.sha256(index).digest())
+    for place, content in ((source.size, index), (0, seal)):
         raw.seek(place)
         rest = memoryview(content)
         while rest.nbytes:
@@ -200,7 +201,7 @@ class _Growing:
         self._array.resize(min(first + len(values), self.length), axis=0)  # HDF5 would read a piece that it cuts
         for k in range(0, len(values), self._rows):
             piece = np.ascontiguousarray(values[k : k + self._rows])
-            packed = zlib.compress(shuffled(piece) if len(self._filters) > 1 else piece, LEVEL)
+            packed = zlib.compress(shuffled(piece) if len(self._filters) > 1 else piece.tobytes(), LEVEL)
             self._array.id.write_direct_chunk((first + k, *(0 for _ in self._row)), packed)
             self._digests.append(digest(packed))
 

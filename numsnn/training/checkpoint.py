@@ -46,6 +46,7 @@ def write(path, net: Layer, arrays: dict[str, dict] | None = None, training=None
     Raises:
         DivergenceError: an array holds NaN or inf; nothing is written.
         RuntimeError: the network is not built.
+        ValueError: its containers lie too deep inside each other.
         OSError: the file cannot be written.
     """
     if not net.built:
@@ -65,6 +66,10 @@ def write(path, net: Layer, arrays: dict[str, dict] | None = None, training=None
     }
     if frozen := net.frozen_layers():
         header["frozen"] = json.dumps(frozen)
+    try:
+        parsed(header["description"])
+    except Damage as error:
+        raise ValueError(f"{path} was not written: the network's {error}") from error
     with sealing(path, header) as file:
         for group, members in groups.items():
             for name, array in members.items():

@@ -157,6 +157,19 @@ def read_all(path, memory):
         return None
 
 
+@pytest.mark.parametrize("memory", [IN_MEMORY, FROM_FILE])
+def test_changed_bits(memory, tmp_path):
+    """Every one is found where the store is opened or read; `tests/hdf5/test_sealed.py` changes every byte."""
+    path = write_recordings(tmp_path / "events.h5")
+    whole = path.read_bytes()
+    for place in range(0, len(whole), STEP):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(FormatError, match=r"events\.h5: "):
+            store = data.open(path, memory)
+            for part in store.parts.values():
+                part.frames(4).batch(range(len(part)))
+
+
 def replace(file, name, change):
     file[name] = change(file[name])
 
@@ -179,6 +192,21 @@ def replace(file, name, change):
             r"/train/y: there are 3 class names, so labels must be in 0\.\.2",
         ),
         (lambda file: (file.__delitem__("train"), file.__delitem__("test")), "none of the parts train, valid, test"),
+        (
+            lambda file: replace(file, "train/y", lambda y: y > 0),
+            "/train/y has the dtype bool, which numsnn never writes",
+        ),
+        (lambda file: replace(file, "train/y", lambda y: y / 2), "/train/y has the dtype float64"),
+        (lambda file: replace(file, "train/y", lambda y: y[:0]), "/train/y must hold at least one label"),
+        (lambda file: replace(file, "train/y", lambda y: y[:2]), "must have the same length"),
+        (lambda file: file.update({"train/weights": np.arange(6)}), "/train/weights has the dtype int64"),
+        (lambda file: file.attrs.__setitem__("name", 7), "name, source and classes must be text; found 7"),
+        (lambda file: file.attrs.__setitem__("classes", "[" * 10_000), "lie deeper than 200 inside each other"),
+        (lambda file: file.attrs.__setitem__("classes", ["a", "b", None]), "classes must be text; found None"),
+        (lambda file: file.attrs.__setitem__("format", "numsnn data 1"), "its format is 'numsnn data 1', expected"),
+        (lambda file: file.attrs.__setitem__("per_step", 1), "per_step must be True or False; got 1"),
+        (lambda file: replace(file, "train/start", lambda x: x * 1.5), r"must hold \[N\] whole numbers"),
+        (lambda file: replace(file, "train/address", lambda x: x[:, None]), r"must hold \[N\] whole numbers"),
     ],
 )
 def test_spoiled_stores(spoil, message, tmp_path):
@@ -186,6 +214,21 @@ def test_spoiled_stores(spoil, message, tmp_path):
         spoil(file)
     with pytest.raises(FormatError, match=message):
         data.open(tmp_path / "events.h5")
+
+
+def test_texts_of_a_store_do_not_control_a_terminal(tmp_path):
+    with content(write_recordings(tmp_path / "events.h5")) as file:
+        file.attrs["name"], file.attrs["classes"] = "a\x1b[2Jb", ["x", "y\n", "z"]
+    store = data.open(tmp_path / "events.h5")
+    assert store.name == "a?[2Jb" and store.classes == ("x", "y?", "z") and store.train.name == "a?[2Jb train"
+
+
+def test_a_store_that_another_program_wrote_anew(tmp_path):
+    with h5py.File(write_recordings(tmp_path / "events.h5")) as file, h5py.File(tmp_path / "copy.h5", "w") as copy:
+        copy.attrs.update(file.attrs)
+        file.copy("train", copy)
+    with pytest.raises(FormatError, match="Its seal is missing, because another program has written it anew"):
+        data.open(tmp_path / "copy.h5")
 
 
 @pytest.mark.parametrize("memory", [IN_MEMORY, FROM_FILE])

@@ -317,7 +317,7 @@ HOSTILE = [
     (lambda parts: setattr(parts, "text", b"[]"), "its index must hold attributes, arrays and rest"),
     (lambda parts: setattr(parts, "text", b'{"attributes": {"a": NaN}}'), "not JSON: NaN"),
     (lambda parts: setattr(parts, "text", b'{"a": ' + b"1" * 5000 + b"}"), "not JSON: Exceeds"),
-    (deep, "lie deeper than 64 inside each other"),
+    (deep, "lie deeper than 200 inside each other"),
     (wide, "not JSON: a key is named twice"),
 ]
 

@@ -23,7 +23,7 @@ def plan(raw: Path) -> prepare.Plan:
     inside = raw / "cifar-100-binary"
     names = ["train.bin", "test.bin", "fine_label_names.txt"]
     files = prepare.existing(inside if inside.is_dir() else raw, names, ADVICE)
-    classes = files[2].read_text(encoding="utf-8").split()
+    classes = " ".join(prepare.lines(files[2])).split()
     if len(classes) != 100:
         raise ValueError(f"{files[2]}: expected the names of 100 classes; found {len(classes)}")
     jobs = [prepare.Job(path.stem, path.stem, lambda path=path: read_cifar(path, classes=100)) for path in files[:2]]

@@ -57,6 +57,7 @@ def main() -> None:
         sys.exit('digits.py: scikit-learn is missing: pip install "numsnn[prep]"')
 
     from numsnn.data.samples import stratified
+    from numsnn.tables import be_silent
 
     source = load_digits()
     x = source.images.astype(np.uint8)[..., None]
@@ -69,9 +70,13 @@ def main() -> None:
         write_store(out, x, y, test)
     else:
         write_npz(out, {"x_train": x[~test], "y_train": y[~test], "x_test": x[test], "y_test": y[test]})
-    print(f"{out}: {np.sum(~test)} training and {np.sum(test)} test pictures, {out.stat().st_size} bytes")
+    told = [f"{out}: {np.sum(~test)} training and {np.sum(test)} test pictures, {out.stat().st_size} bytes"]
     for part, mask in (("training", ~test), ("test", test)):
-        print(f"  {part:8} per class: {' '.join(map(str, np.bincount(y[mask])))}")
+        told.append(f"  {part:8} per class: {' '.join(map(str, np.bincount(y[mask])))}")
+    try:
+        print("\n".join(told), flush=True)
+    except BrokenPipeError:
+        be_silent()
 
 
 if __name__ == "__main__":

@@ -52,7 +52,9 @@ def plan(raw: Path) -> prepare.Plan:
     jobs, inputs = [], []
     for part in ("train", "test"):
         (trials,) = prepare.existing(folder, [f"trials_to_{part}.txt"], ADVICE)
-        names = [line.strip() for line in trials.read_text(encoding="utf-8").splitlines() if line.strip()]
+        names = prepare.lines(trials)
+        if other := [name for name in names if Path(name).name != name]:
+            raise ValueError(f"{trials}: every line must be the name of a file beside it; found {other[0][:60]!r}")
         recordings = prepare.existing(folder, names, ADVICE)
         labels = prepare.existing(folder, [f"{path.stem}_labels.csv" for path in recordings], ADVICE)
         pairs = zip(recordings, labels, strict=True)

@@ -13,7 +13,7 @@ from . import recipes
 from .errors import CheckpointError, DeviceError
 from .kernels import DEVICES, for_device
 from .names import choice, look_up
-from .tables import escape_unknown_characters
+from .tables import be_silent, escape_unknown_characters, tell
 from .version import __version__
 
 
@@ -24,25 +24,29 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: arguments of the command line. Default: those of the process.
 
     Returns:
-        the exit status: 0, or 2 after an error (printed in one line), 130 after Ctrl-C, or 143 after SIGTERM.
+        the exit status: 0, or 2 after an error (printed in one line), 130 after Ctrl-C, or 143 after SIGTERM. It is 0,
+            too, if the reader of the output has ended, as in ``numsnn info | head -1``.
     """
     escape_unknown_characters()
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of the output has ended, as in `numsnn info | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        be_silent()
         return 0
     except KeyboardInterrupt as interrupt:
-        print(f"\nnumsnn: {interrupt or 'stopped'}", file=sys.stderr)
+        tell(f"\nnumsnn: {interrupt or 'stopped'}")
         return 130
     except SystemExit as terminated:
         return int(terminated.code or 0)
     except (ValueError, TypeError, OSError, ArithmeticError, RuntimeError) as error:
         if os.environ.get("NUMSNN_TRACEBACK"):
             raise
-        print(f"numsnn: error: {error}", file=sys.stderr)
+        tell(f"numsnn: error: {error}")
+        return 2
+    except MemoryError as error:
+        tell(f"numsnn: error: not enough memory: {error}")
         return 2
     return 0
 

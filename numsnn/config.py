@@ -6,7 +6,8 @@ from pathlib import Path
 
 from .data.builtin import takes_folder
 from .errors import ConfigError
-from .names import argument, choice
+from .files import read_file
+from .names import argument, choice, one_line, shown
 
 
 @dataclass
@@ -192,14 +193,16 @@ def parse(text: str, source: str = "configuration") -> Config:
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: not valid TOML: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{source}: not valid TOML: nested too deeply") from None
+    except ValueError as error:  # also a number of too many digits
+        raise ConfigError(f"{source}: not valid TOML: {one_line(str(error))}") from error
     config = Config()
     sections = [section.name for section in fields(Config)]
     for section, table in tables.items():
         choice(f"{source}: section", section, sections, error=ConfigError)
         if not isinstance(table, dict):
-            raise ConfigError(f"{source}: {section} must be a section [{section}]; got {table!r}")
+            raise ConfigError(f"{source}: {section} must be a section [{section}]; got {shown(table)}")
         for key, value in table.items():
             set_key(config, section, key, value, source)
     return config
@@ -253,35 +256,42 @@ def read(path) -> Config:
     """Return the configuration in a TOML file.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ConfigError: as for `parse`.
+        OSError: the file does not exist or cannot be read.
+        ConfigError: it is not text in UTF-8, or as for `parse`.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path}: no such configuration file")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path).decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a text file: {error}") from error
+        raise ConfigError(f"{path}: not a text file: {one_line(str(error))}") from error
     return parse(text, str(path))
 
 
 def _typed(what, value, kind):
     """Return the value as the annotated type; a whole number may be given for a real number."""
     if kind in (float, _TARGET) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _real(what, value)
     if kind == list[float]:
         numbers = isinstance(value, list) and all(
             isinstance(item, int | float) and not isinstance(item, bool) for item in value
         )
         if not numbers or len(value) not in (0, 2):
-            raise ConfigError(f"{what} must be a list of two numbers, or [] for the default; got {value!r}")
-        return [float(item) for item in value]
+            raise ConfigError(f"{what} must be a list of two numbers, or [] for the default; got {shown(value)}")
+        return [_real(what, item) for item in value]
     if kind == _TARGET and (type(value) is float or value == "input"):
         return value
     if type(value) is not kind:
-        raise ConfigError(f"{what} must be {_KINDS[kind]}; got {value!r}")
+        raise ConfigError(f"{what} must be {_KINDS[kind]}; got {shown(value)}")
     return value
+
+
+def _real(what, value):
+    try:
+        return float(value)
+    except OverflowError:
+        raise ConfigError(f"{what} must be at most 1.8e308; got {shown(value)}") from None
 
 
 _TARGET = float | str

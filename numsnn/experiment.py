@@ -18,12 +18,12 @@ from . import data, losses, optim, schedules
 from .config import Config, ModelConfig, TrainingConfig, folder_option, need_store_alone
 from .diagnostics import Diagnosis, diagnose, record_spikes, write_report
 from .errors import ConfigError
-from .files import write_file
+from .files import read_file, write_file
 from .kernels.cpu.run.launch import set_num_threads
 from .layers import ALIF, IF, LIF, PLIF, CubaLIF, Layer, RateBand, Sequential
 from .locks import Lock
 from .models import from_string
-from .names import look_up
+from .names import look_up, one_line
 from .pda import PDA
 from .psg import PSG, Surrogate
 from .training import Callback, EarlyStopping, Evaluation, Trainer, WeightAverage
@@ -331,9 +331,17 @@ def _diagnosis_at_start(trainer, batch):
     """Return the diagnosis before training: made now, or read from a resumed run's folder (None if missing)."""
     path = trainer.out / "start.json"
     if trainer.epoch or trainer.batch:
-        return Diagnosis.from_dict(json.loads(path.read_text())) if path.exists() else None
+        return _kept_diagnosis(path) if path.exists() else None
     begin = diagnose(
         trainer.net, batch.x, batch.y, trainer.loss, training=True
     )  # running statistics have not seen data yet
     write_file(path, json.dumps(begin.to_dict()))
     return begin
+
+
+def _kept_diagnosis(path):
+    try:
+        return Diagnosis.from_dict(json.loads(read_file(path)))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        advice = "Remove it, and the run goes on without the diagnosis of its start"
+        raise ConfigError(f"{path}: damaged: {one_line(str(error))}. {advice}") from error

@@ -8,8 +8,8 @@ import os
 import re
 import stat
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _OTHERS = (
     (stat.S_ISDIR, IsADirectoryError, "a folder"),
@@ -21,7 +21,7 @@ _OTHERS = (
 """What a path may lead to that is no file: opening a named pipe waits for ever, and a device may have no end."""
 
 
-def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+def open_file(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a file for reading its bytes. A path that leads to something else than a file is refused without waiting.
 
     Raises:

@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 Choice = TypeVar("Choice")
 Entry = TypeVar("Entry")
 
+LONGEST = 600
+"""Letters of a text in one line, see `one_line`."""
+
 
 def choice(
     what: str,
@@ -37,7 +40,7 @@ def choice(
     known = list(known)
     if value not in known:
         listed = ", ".join(map(repr, known)) + (f", or {other}" if other else "")
-        raise error(f"{what} must be one of {listed}; got {value!r}{nearest(value, known)}")
+        raise error(f"{what} must be one of {listed}; got {shown(value)}{nearest(value, known)}")
     return value
 
 
@@ -65,10 +68,32 @@ def argument(
     known = list(known)
     if name not in known:
         rest = nearest(name, known) or (f"; it takes {', '.join(known)}" if known else "")
-        raise error(f"{what} takes no {kind} {name!r}{rest}")
+        raise error(f"{what} takes no {kind} {shown(name)}{rest}")
 
 
 def nearest(name: Any, known: Iterable) -> str:
     """Return ". Did you mean ...?" with the known name that is nearest, or an empty string if none is near."""
-    close = difflib.get_close_matches(str(name), [one for one in known if isinstance(one, str)], n=1)
+    close = difflib.get_close_matches(str(name)[:LONGEST], [one for one in known if isinstance(one, str)], n=1)
     return f". Did you mean {close[0]!r}?" if close else ""
+
+
+def one_line(text: str) -> str:
+    """Return a text of any origin, such as a file, as one line for a message.
+
+    Line breaks become blanks and letters that cannot be printed escapes, so that a terminal shows them and does not
+    obey them. The middle of a text with more than `LONGEST` letters is left out.
+    """
+    if len(text) > 4 * LONGEST:  # every letter may become up to ten
+        text = f"{text[: 2 * LONGEST]} ... {text[-2 * LONGEST :]}"
+    line = " ".join(part.strip() for part in text.splitlines())
+    if not line.isprintable():
+        line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+
+
+def shown(value: Any) -> str:
+    """Return how a message quotes a value: its representation, in one line and at most `LONGEST` letters."""
+    try:
+        return one_line(repr(value))
+    except (ValueError, RecursionError):  # a whole number of more than 4,300 digits; lists in lists in lists
+        return f"a {type(value).__name__} that is too long to be shown"

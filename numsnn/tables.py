@@ -4,6 +4,7 @@ A table is a header and rows of text. This module imports nothing from the packa
 """
 
 import io
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -141,3 +142,20 @@ def escape_unknown_characters() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def tell(message: str) -> None:
+    """Print a line to standard error, even if nobody reads it any more."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        be_silent()
+
+
+def be_silent() -> None:
+    """Lead standard output and standard error to nowhere, because their reader has ended, as in ``numsnn info | head
+    -1``. Python would otherwise complain when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

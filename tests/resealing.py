@@ -77,10 +77,10 @@ class Parts:
         self.body += new
 
     def _rest(self):
-        free = bytearray(b"\1" * len(self.body))
+        free = np.ones(len(self.body), bool)
         for offset, size, _ in self.table:
-            free[int(offset) - SEAL_BYTES : int(offset) - SEAL_BYTES + int(size)] = bytes(int(size))
-        return hashlib.sha256(bytes(self.body[k] for k in range(len(free)) if free[k])).hexdigest()
+            free[int(offset) - SEAL_BYTES : int(offset) - SEAL_BYTES + int(size)] = False
+        return hashlib.sha256(np.frombuffer(self.body, np.uint8)[free].tobytes()).hexdigest()
 
 
 @contextmanager

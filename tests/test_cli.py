@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 
 import numba
@@ -285,3 +287,51 @@ def test_module_and_version(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["--version"])
     assert stop.value.code == 0 and capsys.readouterr().out.startswith("numsnn 0.")
+
+
+def closed(*arguments, errors=False):
+    """Run the command with an output that nobody reads; return its exit status and what it says to standard error."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        command = [sys.executable, "-m", "numsnn", *arguments]
+        done = subprocess.run(command, stdout=writer, stderr=writer if errors else subprocess.PIPE)
+    finally:
+        os.close(writer)
+    return done.returncode, (done.stderr or b"").decode()
+
+
+def test_a_reader_that_has_ended(tmp_path):
+    """``numsnn info | head -1`` is no error; an error stays one if nobody reads it."""
+    assert closed("info") == (0, "")
+    assert closed("info", errors=True) == (0, "")
+    assert closed("eval", "nothing.h5") == (2, "numsnn: error: nothing.h5: no such checkpoint\n")
+    assert closed("eval", "nothing.h5", errors=True) == (2, "")
+
+
+def test_too_little_memory_is_an_error_of_one_line(monkeypatch, capsys):
+    def info(options):
+        raise MemoryError("Unable to allocate 8. EiB")
+
+    monkeypatch.setattr(cli, "_info", info)
+    assert cli.main(["info"]) == 2
+    assert capsys.readouterr().err == "numsnn: error: not enough memory: Unable to allocate 8. EiB\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes among its files")
+@pytest.mark.parametrize("command", [["train"], ["show"], ["eval", "net.h5"]], ids=" ".join)
+def test_a_configuration_that_is_a_pipe(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("numsnn.training.load", lambda path, device: None)
+    os.mkfifo(tmp_path / "a.toml")
+    assert cli.main([*command, str(tmp_path / "a.toml")]) == 2
+    assert capsys.readouterr().err == f"numsnn: error: {tmp_path / 'a.toml'} is a named pipe; expected a file\n"
+
+
+def test_a_damaged_diagnosis_of_the_start(run_folder, capsys):
+    (run_folder / "start.json").write_text('{"layers": 3}')
+    command = ["train", str(run_folder / "config.toml"), "--out", str(run_folder), "--resume", "--quiet"]
+    assert cli.main([*command, "--epochs", "3"]) == 2
+    said = capsys.readouterr().err
+    assert "start.json: damaged: " in said and "Remove it, and the run goes on without" in said
+    (run_folder / "start.json").unlink()
+    assert cli.main([*command, "--epochs", "3"]) == 0

@@ -1,5 +1,8 @@
 """TOML configurations: complete on the way out, checked key by key on the way in."""
 
+import os
+import sys
+
 import pytest
 
 import numsnn as snn
@@ -64,3 +67,41 @@ def test_files(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(snn.ConfigError, match="not a text file"):
         config.read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = " + "[" * 100_000, "not valid TOML: nested too deeply"),
+        ("a = " + "{a=" * 100_000, "not valid TOML: "),
+        (f"training.epochs = {'9' * 5000}", "not valid TOML: Exceeds the limit .* for integer string conversion"),
+        (f"training.lr = {10**400}", r"training\.lr must be at most 1\.8e308; got 1000+$"),
+        (f"method.width_bounds = [1, {10**400}]", r"method\.width_bounds must be at most 1\.8e308; got 10+"),
+        (f"method.pda_target = -{10**400}", r"method\.pda_target must be at most 1\.8e308; got -10+"),
+        (
+            f"training.loss = {list(range(10_000))}",
+            r"training\.loss must be a string; got \[0, 1, .* \.\.\. .*, 9999\]$",
+        ),
+        (f"{'x' * 100_000} = 1", "section must be one of .*; got 'xx"),
+        (f"[training]\n{'x' * 100_000} = 1", r"\[training\] takes no key 'xx"),
+        ('"\\u001b[31m" = 1', r"section must be one of .*; got '\\x1b\[31m'$"),
+        (f"model = '{'x' * 100_000}'", r"model must be a section \[model\]; got 'xx"),
+    ],
+    ids=range(11),
+)
+def test_hostile_files_are_refused_in_one_line(text, message, tmp_path):
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(snn.ConfigError, match=rf"a\.toml: {message}") as caught:
+        config.read(tmp_path / "a.toml")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes among its files")
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.toml")
+    with pytest.raises(OSError, match=r"a\.toml is a named pipe; expected a file$"):
+        config.read(tmp_path / "a.toml")
+    with pytest.raises(OSError, match=r"^/dev/zero is a device; expected a file$"):
+        config.read("/dev/zero")
+    with pytest.raises(IsADirectoryError, match=r"is a folder; expected a file$"):
+        config.read(tmp_path)

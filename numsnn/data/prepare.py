@@ -29,9 +29,11 @@ from typing import Any
 import numpy as np
 
 from ..cores import available_cores
-from ..files import write_file
-from ..tables import escape_unknown_characters
+from ..files import read_file, write_file
+from ..locks import Lock
+from ..tables import be_silent, escape_unknown_characters, tell
 from .events import Events
+from .formats import FormatError, parse_arrays
 from .recordings import pack
 from .store import FORMAT, open_store, writing
 
@@ -123,6 +125,20 @@ def matching(folder: Path, pattern: str, advice: str) -> list[Path]:
     return found
 
 
+def lines(path: Path) -> list[str]:
+    """Return the lines of a text file without those that are blank.
+
+    Raises:
+        OSError: the file cannot be read.
+        FormatError: the file is not text in UTF-8.
+    """
+    try:
+        text = read_file(path).decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(str(path), error.start, "not a text of UTF-8") from None
+    return [line for line in map(str.strip, text.splitlines()) if line]
+
+
 def _by_number(name):
     parts = "".join(c if c.isdigit() else f" {c} " for c in name).split()
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
@@ -158,8 +174,8 @@ def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | 
     """Run the command line of a script: RAW OUT.h5 [--workers N] [--force] [--quiet].
 
     Returns:
-        the exit status: 0 when the store is written, 2 after an error (printed in one line), 130 after Ctrl-C (the same
-            command then continues the run).
+        the exit status: 0 when the store is written, 2 after an error (printed in one line), 130 after Ctrl-C and 141
+            when the reader of the output ends before the store is written (the same command then continues the run).
     """
     escape_unknown_characters()
     title, _, rest = description.strip().partition("\n")
@@ -181,13 +197,23 @@ def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | 
             raise FileNotFoundError(f"{options.raw}: no such folder")
         if options.out.exists() and not options.force:
             raise FileExistsError(f"{options.out} exists already; --force replaces it")
-        print(run(plan(options.raw), options.out, options.workers, not options.quiet))
+        summary = run(plan(options.raw), options.out, options.workers, not options.quiet)
     except KeyboardInterrupt:
-        print(f"\nstopped; the same command continues from {folder_of(options.out)}", file=sys.stderr)
+        tell(f"\nstopped; the same command continues from {folder_of(options.out)}")
         return 130
+    except BrokenPipeError:  # of the progress bar
+        be_silent()
+        return 141
     except (ValueError, OSError, ImportError) as error:
-        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        tell(f"{Path(sys.argv[0]).name}: error: {error}")
         return 2
+    except MemoryError as error:
+        tell(f"{Path(sys.argv[0]).name}: error: not enough memory: {error}")
+        return 2
+    try:
+        print(summary, flush=True)
+    except BrokenPipeError:
+        be_silent()
     return 0
 
 
@@ -209,11 +235,19 @@ def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> str:
         a summary of sizes and speeds, as text.
 
     Raises:
+        BlockingIOError: another process prepares the same file.
         OSError: a file cannot be written, or the folder for the results holds other files. Errors of the jobs are
             raised unchanged.
+        FormatError: the result of a finished job is damaged.
     """
-    started = time.perf_counter()
     out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with Lock(out):
+        return _run(plan, out, workers, progress)
+
+
+def _run(plan, out, workers, progress):
+    started = time.perf_counter()
     folder = _fresh_folder(folder_of(out), plan.fingerprint())
     done = _do_jobs(plan, folder, workers, progress)
     skipped: Counter[str] = Counter()
@@ -221,8 +255,7 @@ def run(plan: Plan, out: Path, workers: int = 1, progress: bool = True) -> str:
         out, plan.kind, plan.name, plan.classes, plan.source, plan.scale, plan.size, plan.polarities, folder
     ) as writer:
         for job, path in zip(plan.jobs, done, strict=True):
-            with np.load(path, allow_pickle=False) as shard:
-                columns = {name: shard[name] for name in shard.files}
+            columns = _finished(path)
             skipped.update(json.loads(bytes(columns.pop("skipped"))))
             writer.append_packed(job.part, columns, columns.pop("labels"))
     shutil.rmtree(folder)
@@ -234,7 +267,7 @@ def _fresh_folder(folder, fingerprint):
     mark = folder / "fingerprint"
     if folder.exists() and not mark.is_file() and not all(_OWN.fullmatch(path.name) for path in folder.iterdir()):
         raise FileExistsError(f"{folder} holds other files; results of finished jobs would be kept there. Move it away")
-    if folder.exists() and not (mark.is_file() and mark.read_text() == fingerprint):
+    if folder.exists() and not (mark.is_file() and read_file(mark) == fingerprint.encode()):
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for rest in (*folder.glob("*.tmp"), *folder.glob(".*.tmp")):  # left by a run that was killed
@@ -262,6 +295,16 @@ def _do_jobs(plan, folder, workers, progress):
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     return paths
+
+
+def _finished(path):
+    """Return the arrays that a finished job has written."""
+    try:
+        return parse_arrays(read_file(path), str(path))
+    except FormatError as error:
+        raise FormatError(
+            str(path), error.offset, f"{error.reason}. Remove it; the same command makes it again"
+        ) from error
 
 
 def _do(plan, job, path):

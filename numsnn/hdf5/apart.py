@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,12 @@ SECONDS = 60.0
 """Seconds that every file may take, whatever its size."""
 BYTES_PER_SECOND = 1e6
 """Bytes per second: a large file may take longer, by its size over this rate. Every disk is faster."""
+_KIND = re.compile(r"\|b1|[<>|](?:[iu][1248]|f[248])")
+"""Types of arrays that a process sends."""
+_LONGEST_LINE = 1 << 26
+_PIECE = 1 << 24
+ARRAYS = {"labels": 1, "names": 0, "spikes": 3, "index": 2}
+"""Number of arrays in each message of a task."""
 MEMORY = 1 << 30
 """Bytes of memory that every file may take; four times the size of the file are added."""
 
@@ -70,20 +77,33 @@ def read_apart(
         try:
             left = limit
             while True:
-                message, left = _waited(child, left)
+                try:
+                    message, left = _waited(child, left)
+                except _Garbled as error:
+                    raise Damage(f"damaged: the process that read the file sent {error}") from error
                 if message is None:
                     reason = _end(child, complaints) if left > 0 else f"reading did not end within {limit:.0f} s"
                     raise Damage(f"damaged: {reason}")
                 header, arrays = message
                 if "error" in header:
-                    raise Damage(header["error"])
+                    raise Damage(str(header["error"]))
                 if "end" in header:
                     return
+                if len(arrays) != ARRAYS[what]:
+                    raise Damage(f"damaged: the process that read the file sent {len(arrays)} arrays")
                 yield header, arrays
         finally:
             child.kill()
             child.stdout.close()
             child.wait()
+
+
+def read_one(path: str | os.PathLike[str], what: str, seconds: float | None = None) -> tuple[dict, list[np.ndarray]]:
+    """Return the only message of a task; arguments and errors as for `read_apart`."""
+    found = list(read_apart(path, what, seconds=seconds))
+    if len(found) != 1:
+        raise Damage(f"damaged: the process that read the file sent {len(found)} messages; expected 1")
+    return found[0]
 
 
 def _waited(child, seconds):
@@ -98,19 +118,41 @@ def _waited(child, seconds):
         watch.cancel()
 
 
+class _Garbled(Exception):
+    """A process has sent something else than a message: damage of the file may reach the memory of its library."""
+
+
 def _message(pipe):
     """Return the next message, or None if the pipe ends first."""
-    line = pipe.readline()
+    line = pipe.readline(_LONGEST_LINE)
     if not line.endswith(b"\n"):
+        if len(line) == _LONGEST_LINE:
+            raise _Garbled("a line without end")
         return None
-    header = json.loads(line)
-    arrays = [_array(pipe, np.dtype(kind), entries) for kind, entries in header["arrays"]]
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise _Garbled("a line that is not JSON") from error
+    listed = header.get("arrays") if isinstance(header, dict) else None
+    if not isinstance(listed, list):
+        raise _Garbled("a message without a list of arrays")
+    arrays = [_array(pipe, about) for about in listed]
     return None if any(array is None for array in arrays) else (header, arrays)
 
 
-def _array(pipe, dtype, entries):
-    body = pipe.read(dtype.itemsize * entries)
-    return np.frombuffer(body, dtype) if len(body) == dtype.itemsize * entries else None
+def _array(pipe, about):
+    """Return an array of a message, or None if the pipe ends first."""
+    kind, entries = about if isinstance(about, list) and len(about) == 2 else ("", 0)
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind) or type(entries) is not int or entries < 0:
+        raise _Garbled(f"an impossible array: {about}")
+    dtype, body = np.dtype(kind), bytearray()
+    wanted = dtype.itemsize * entries
+    while len(body) < wanted:  # piece by piece, because a wrong number must not take memory
+        more = pipe.read(min(wanted - len(body), _PIECE))
+        if not more:
+            return None
+        body += more
+    return np.frombuffer(body, dtype)
 
 
 def _end(child, complaints):

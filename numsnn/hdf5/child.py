@@ -178,6 +178,9 @@ def limit(memory, seconds):
 def send(out, header, arrays=()):
     import numpy as np
 
+    for array in arrays:
+        if array.dtype.kind not in "biuf":
+            raise Unfit(f"an array must hold real numbers; found {array.dtype}")
     listed = [[array.dtype.str, array.size] for array in arrays]
     out.write(json.dumps({**header, "arrays": listed}).encode() + b"\n")
     for array in arrays:

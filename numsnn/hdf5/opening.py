@@ -9,7 +9,7 @@ import os
 import numpy as np
 
 from ..files import open_file
-from .apart import read_apart
+from .apart import read_one
 from .form import MAGIC, PIECE, Damage, Index, entry, need_apart
 from .reading import ArrayFile, Source, open_sealed
 
@@ -40,7 +40,7 @@ def opened(path: str | os.PathLike[str]) -> ArrayFile:
 def _without_seal(source, path):
     """Return the arrays of a file without a seal. A separate process says where they lie, because only the HDF5 library
     can find out; their numbers are then read here."""
-    [(header, [offsets, sizes])] = read_apart(path, "index", seconds=SECONDS)
+    header, (offsets, sizes) = read_one(path, "index", SECONDS)
     entries, first = [], 0
     try:
         for one in header["entries"]:

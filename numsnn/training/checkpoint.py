@@ -22,6 +22,7 @@ from ..hdf5 import Damage, opened, sealing
 from ..hdf5.form import parsed
 from ..layers import Layer
 from ..layers.allowance import at_most
+from ..names import one_line
 from ..version import __version__
 
 FORMAT = "numsnn checkpoint 2"
@@ -89,14 +90,14 @@ def read(path) -> tuple[Layer, dict[str, dict[str, np.ndarray]], dict | None]:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
     except Damage as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(f"{path}: {one_line(str(error))}") from error
     if not isinstance(training, dict | None):
         raise CheckpointError(f"{path}: the training state must be an object; found {type(training).__name__}")
     try:
         net = _rebuilt(header, groups["network"])
     except Exception as error:  # what classes raise for arguments of a wrong kind is not foreseeable
         reason = f"{type(error).__name__} " if isinstance(error, LookupError | RecursionError | MemoryError) else ""
-        raise CheckpointError(f"{path}: the network cannot be rebuilt: {reason}{error}") from error
+        raise CheckpointError(f"{path}: the network cannot be rebuilt: {reason}{one_line(str(error))}") from error
     return net, {group: groups[group] for group in KEPT}, training
 
 

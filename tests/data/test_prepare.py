@@ -14,6 +14,7 @@ from data_writers import EVENTS, aedat2, aedat3, atis, cifar, dat, packet
 
 from numsnn import data
 from numsnn.data import Events, prepare
+from numsnn.data.formats import FormatError
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -294,3 +295,83 @@ def test_real_mnist(tmp_path):
         np.testing.assert_array_equal(stored.raw(range(len(wanted))), wanted.x)
         np.testing.assert_array_equal(stored.y, wanted.y)
         assert stored.scale == wanted.scale
+
+
+# --- damage, two at once, readers that have ended ---
+
+
+def test_two_at_once(raw, tmp_path):
+    """One prepares a file, and the other says so; afterwards the file is as if only one had run."""
+    wanted, out = whole(raw, tmp_path / "a.h5"), tmp_path / "b.h5"
+    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(raw), str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT)
+    process.stdout.readline()
+    while not list(prepare.folder_of(out).glob("*.npz")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    with pytest.raises(BlockingIOError, match=rf"b\.h5 is in use by process {process.pid} .*another file$"):
+        prepare.run(plan(raw), out, progress=False)
+    process.communicate()
+    assert process.returncode == 0 and out.read_bytes() == wanted
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5", "raw"]
+
+
+def test_a_damaged_result_of_a_job(raw, tmp_path):
+    wanted, out = whole(raw, tmp_path / "a.h5"), tmp_path / "b.h5"
+    with pytest.raises(ValueError, match="job 7 fails"):
+        prepare.run(plan(raw, fail_at=7), out, progress=False)
+    result = prepare.folder_of(out) / "000003.npz"
+    content = bytearray(result.read_bytes())
+    content[len(content) // 2] ^= 1
+    result.write_bytes(content)
+    with pytest.raises(FormatError, match=r"000003\.npz: .*Bad CRC-32.*Remove it; the same command makes it again"):
+        prepare.run(plan(raw), out, progress=False)
+    result.unlink()
+    prepare.run(plan(raw), out, progress=False)
+    assert out.read_bytes() == wanted
+
+
+def test_a_mark_that_is_no_text(raw, tmp_path):
+    with pytest.raises(ValueError, match="job 7 fails"):
+        prepare.run(plan(raw, fail_at=7), tmp_path / "b.h5", progress=False)
+    (prepare.folder_of(tmp_path / "b.h5") / "fingerprint").write_bytes(b"\xff\xfe")
+    assert whole(raw, tmp_path / "b.h5") == whole(raw, tmp_path / "a.h5")
+
+
+def test_lines(tmp_path):
+    (tmp_path / "a.txt").write_bytes("é one\r\n\n  two \n".encode())
+    assert prepare.lines(tmp_path / "a.txt") == ["é one", "two"]
+    (tmp_path / "a.txt").write_bytes(b"one\xff")
+    with pytest.raises(FormatError, match=r"a\.txt: byte 3: not a text of UTF-8"):
+        prepare.lines(tmp_path / "a.txt")
+
+
+MAIN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import test_prepare as made
+from numsnn.data import prepare
+sys.exit(prepare.main("A test.", lambda raw: made.plan(raw / "raw"), sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(("errors", "status"), [(False, 0), (True, 141)], ids=["output", "progress bar"])
+def test_a_reader_that_has_ended(errors, status, raw, tmp_path):
+    """As in ``... | head -1``. If nobody reads the progress bar any more, the run ends and can be gone on with."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    out = tmp_path / "out.h5"
+    command = [sys.executable, "-c", MAIN, str(Path(__file__).parent), str(tmp_path), str(out)]
+    streams = {"stdout": writer, "stderr": writer if errors else subprocess.PIPE}
+    done = subprocess.run(command, env=ENVIRONMENT, **streams)
+    os.close(writer)
+    assert done.returncode == status and "rror" not in (done.stderr or b"").decode()
+    assert out.exists() != errors
+
+
+def test_a_list_of_recordings_names_no_files_elsewhere(tmp_path):
+    (tmp_path / "trials_to_train.txt").write_text("user01.aedat\n../secret.aedat\n")
+    script = [sys.executable, ROOT / "data_prep" / "dvs_gesture.py", tmp_path, tmp_path / "out.h5", "--quiet"]
+    done = subprocess.run(script, env=ENVIRONMENT, capture_output=True, text=True)
+    wanted = "trials_to_train.txt: every line must be the name of a file beside it; found '../secret.aedat'"
+    assert done.returncode == 2 and wanted in done.stderr and done.stderr.count("\n") == 1

@@ -8,7 +8,7 @@
 ``aedat3``          DVS128 Gesture, with its label files
 ``dat``             N-CARS
 ``spikes``          SHD, SSC
-``npz``             columns of events in .npz and .npy
+``npz``             columns of events in .npz and .npy, and other arrays in .npz
 ``text``            columns of events in text, such as .csv
 ``generic``         events in any of these files and in HDF5
 ``borrowed``        AEDAT 4 and Prophesee's RAW, which other packages read
@@ -26,7 +26,7 @@ from .dat import parse_dat, read_dat
 from .errors import FormatError
 from .generic import read_events
 from .idx import parse_idx, read_idx
-from .npz import parse_npy, parse_npz
+from .npz import parse_arrays, parse_npy, parse_npz
 from .spikes import read_spike_labels, read_spike_names, read_spikes
 from .text import parse_text
 
@@ -35,6 +35,7 @@ __all__ = [
     "Gesture",
     "parse_aedat2",
     "parse_aedat3",
+    "parse_arrays",
     "parse_atis",
     "parse_cifar",
     "parse_dat",

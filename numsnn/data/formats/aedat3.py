@@ -17,11 +17,11 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ...files import read_file
 from ..compiled import compiled
 from ..events import Events, checked_size
 from .errors import FormatError
@@ -164,7 +164,7 @@ def read_gestures(path: str | os.PathLike[str]) -> list[Gesture]:
         OSError: the file cannot be read.
         FormatError: as for `parse_gestures`.
     """
-    return parse_gestures(Path(path).read_bytes(), source=os.fspath(path))
+    return parse_gestures(read_file(path), source=os.fspath(path))
 
 
 def parse_gestures(data: bytes, source: str = "<bytes>") -> list[Gesture]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ...files import open_file
 from ..columns import as_events
 from ..events import Events
 from .errors import FormatError, content
@@ -49,7 +50,7 @@ def read_aedat4(path: str | os.PathLike[str], size: tuple[int, int] | None = Non
     """
     source = os.fspath(path)
     aedat = _package("aedat", "AEDAT 4", "aedat")
-    with open(path, "rb"):  # a missing file must raise OSError
+    with open_file(path):  # a missing file must raise OSError
         pass
 
     def read():
@@ -72,7 +73,7 @@ def read_raw(path: str | os.PathLike[str], size: tuple[int, int] | None = None) 
     """
     source = os.fspath(path)
     decoder = _package("faery", "Prophesee's RAW", "raw").file_decoder
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         start = file.read(4096)
     states_size = _GEOMETRY.search(start) is not None
 
@@ -99,7 +100,7 @@ def _guarded(read, source, what):
     except (FormatError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # decoders written in Rust raise PanicException, which is no Exception
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = str(error).strip() or type(error).__name__
         raise FormatError(source, 0, f"not {what}, or damaged: {reason}") from error
 
 

@@ -11,10 +11,10 @@ run any code that the file contains. Source: Krizhevsky 2009, "Learning multiple
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
+from ...files import read_file
 from .errors import FormatError
 
 SIDE = 32
@@ -29,7 +29,7 @@ def read_cifar(path: str | os.PathLike[str], classes: int = 10) -> tuple[np.ndar
         OSError: the file cannot be read.
         FormatError, ValueError: as for `parse_cifar`.
     """
-    return parse_cifar(Path(path).read_bytes(), classes, source=os.fspath(path))
+    return parse_cifar(read_file(path), classes, source=os.fspath(path))
 
 
 def parse_cifar(data: bytes, classes: int = 10, source: str = "<bytes>") -> tuple[np.ndarray, np.ndarray]:

@@ -86,7 +86,7 @@ def _size(header, source):
         line = re.search(rb"^% ?" + word + rb" +(\S+)", header, re.MULTILINE)
         if line is None:
             return None
-        if not line[1].isdigit() or not 1 <= int(line[1][:9]) <= 1 << 14:
+        if not line[1].isdigit() or len(line[1]) > 9 or not 1 <= int(line[1]) <= 1 << 14:
             reason = f"{word.decode()} must be a whole number in 1..{1 << 14}; found {line[1][:20]!r}"
             raise FormatError(source, line.start(), reason)
         sides.append(int(line[1]))

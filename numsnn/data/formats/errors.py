@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ...names import one_line
+
+MOST_UNPACKED = 1 << 26
+"""Bytes to which a file of any size may be unpacked: a constant polarity, for example, takes almost no space."""
+MOST_TIMES = 32
+"""How many times larger than the file its unpacked content may be beyond that; recordings and pictures have 1 to 20."""
+
 
 class FormatError(ValueError):
     """A file does not have the expected format. The message is ``source: byte offset: reason``, or ``source: reason``.
@@ -17,6 +24,7 @@ class FormatError(ValueError):
     """
 
     def __init__(self, source: str, offset: int | None, reason: str) -> None:
+        reason = one_line(reason)  # it may quote the file
         super().__init__(source, offset, reason)  # all three arguments, so that the error can be pickled
         self.source = source
         self.offset = offset
@@ -24,7 +32,27 @@ class FormatError(ValueError):
 
     def __str__(self) -> str:
         place = "" if self.offset is None else f" byte {self.offset}:"
-        return f"{self.source}:{place} {self.reason}"
+        return f"{one_line(self.source)}:{place} {self.reason}"
+
+
+def check_unpacked(size: int, packed: int, source: str, what: str, remedy: str, offset: int | None = None) -> None:
+    """Refuse content that would fill the memory, before it is unpacked.
+
+    Args:
+        size: bytes of the unpacked content, as the file states them.
+        packed: bytes of the file.
+        source: name of the file.
+        what: what would be unpacked, for example "the columns".
+        remedy: how a user makes a file that is read, if the size is right.
+        offset: position of the error. Default None.
+
+    Raises:
+        FormatError: the size is more than `MOST_UNPACKED` and `MOST_TIMES` that of the file.
+    """
+    if size > MOST_UNPACKED + MOST_TIMES * packed:
+        wanted = f"at most {MOST_UNPACKED >> 20} MiB and {MOST_TIMES} times the file's {packed} bytes"
+        reason = f"{what} would take {size} bytes; expected {wanted}. If it is right, {remedy}"
+        raise FormatError(source, offset, reason)
 
 
 @contextmanager
@@ -52,5 +80,5 @@ def damage(source: str, what: str, errors: tuple[type[BaseException], ...]) -> I
     except FormatError:
         raise
     except errors as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = str(error).strip() or type(error).__name__
         raise FormatError(source, 0, f"not {what}, or damaged: {reason}") from error

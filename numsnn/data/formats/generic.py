@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import itertools
 import os
-from pathlib import Path
 
+from ...files import open_file, read_file
 from ..columns import Columns, as_events, by_name, taken
 from ..events import Events
 from . import aedat2, aedat3, borrowed, dat
-from .errors import FormatError, content
+from .errors import FormatError, check_unpacked, content
 from .hdf5 import local, opened
 from .npz import NPY, parse_npy, parse_npz
 from .text import parse_text
@@ -30,10 +30,6 @@ from .text import parse_text
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _START = 4096
 """Bytes at the start of a file that are looked at."""
-_MOST_PACKED = 1032
-"""Largest number of bytes into which deflate can unpack one byte."""
-_MOST_UNPACKED = 1 << 26
-"""Bytes that an array may have in a file of any size. A constant polarity, for example, takes almost no space."""
 _MOST_NAMES = 64
 """Groups of an HDF5 file that are looked at for a message."""
 
@@ -69,7 +65,7 @@ def read_events(
         ValueError: unit, group or columns are given for a format that has none.
     """
     source = os.fspath(path)
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         start = file.read(_START)
     if not start:
         raise FormatError(source, None, "the file is empty")
@@ -80,7 +76,7 @@ def read_events(
         raise ValueError(f"{source}: group {group!r} belongs to HDF5 files, and this is another file")
     for begins, parse in ((b"PK", parse_npz), (NPY, parse_npy)):
         if start.startswith(begins):
-            return parse(Path(path).read_bytes(), size, source, unit, columns)
+            return parse(read_file(path), size, source, unit, columns)
     read = _sensor_format(start)
     if read is not None:
         for name, value in named.items():
@@ -88,7 +84,7 @@ def read_events(
                 raise ValueError(f"{source}: takes no {name}, because the format states it; got {value!r}")
         return read(path, size)
     if _is_text(start):
-        return parse_text(Path(path).read_bytes(), size, source, unit, columns)
+        return parse_text(read_file(path), size, source, unit, columns)
     known = ".npz, .npy, text, HDF5, AEDAT, DAT or RAW"
     hint = "Files of N-MNIST: numsnn.data.formats.read_atis"
     raise FormatError(source, 0, f"not a file of {known}: begins with {start[:8]!r}. {hint}")
@@ -133,23 +129,27 @@ def _read_hdf5(path, size, group, unit, columns):
     import h5py
 
     source = os.fspath(path)
-    most = _MOST_UNPACKED + _MOST_PACKED * os.path.getsize(path)
     with opened(path) as file:
         place = local(file, group, source)
         if place is None:
             raise FormatError(source, None, f"no group {group!r}{_groups(file)}")
         if isinstance(place, h5py.Dataset):
-            found = {"": _dataset(group, place, most, source)}
+            there = {"": place}
+            _check_numbers(group, place, source)
         else:
-            there = [name for name in _names(place) if place.get(name, getclass=True) is h5py.Dataset]
+            arrays = [name for name in _names(place) if place.get(name, getclass=True) is h5py.Dataset]
             try:
-                names = by_name(there, columns)
+                names = by_name(arrays, columns)
             except ValueError as error:
                 raise FormatError(source, None, f"{error}{_groups(file)}") from error
-            found = {letter: _dataset(name, local(place, name, source), most, source) for letter, name in names.items()}
+            there = {letter: local(place, name, source) for letter, name in names.items()}
+            for letter, name in names.items():
+                _check_numbers(name, there[letter], source)
+        total = sum(array.size * array.dtype.itemsize for array in there.values())
+        check_unpacked(total, os.path.getsize(path), source, "the arrays", "save them without compression")
+        found = {letter: array[()] for letter, array in there.items()}
     with content(source):
-        arrays = taken(found[""], columns) if "" in found else found
-        return Events(**as_events(arrays, size, unit))
+        return Events(**as_events(taken(found[""], columns) if "" in found else found, size, unit))
 
 
 def _groups(file):
@@ -176,17 +176,14 @@ def _names(item):
     return [name for name in first if not isinstance(item.get(name, getlink=True), h5py.ExternalLink)]
 
 
-def _dataset(name, array, most, source):
-    """Return an array of an HDF5 file, which must hold numbers of fixed size.
+def _check_numbers(name, array, source):
+    """Refuse an array of an HDF5 file that does not hold numbers of fixed size.
 
     The global heap, which holds lists, is never read, because damage there can send libhdf5 into an endless loop (see
-    `numsnn.hdf5.apart`). Arrays that are larger than the file can hold are refused before memory is allocated.
+    `numsnn.hdf5.apart`).
     """
     kinds = [array.dtype[field] for field in array.dtype.names] if array.dtype.names else [array.dtype]
     if any(kind.kind not in "biuf" for kind in kinds):
         raise FormatError(source, None, f"{name} must hold real numbers; found {array.dtype}")
     if array.shape is None or array.ndim not in (1, 2):
         raise FormatError(source, None, f"{name} must be an array [N] or [N, C]; found {array!r}")
-    if array.size * array.dtype.itemsize > most:
-        raise FormatError(source, None, f"{name} states {array.size} numbers, more than a file of this size can hold")
-    return array[()]

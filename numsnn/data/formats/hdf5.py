@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from ...files import open_file
 from .errors import FormatError
 
 
@@ -42,7 +42,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator:
     import h5py
 
     source = os.fspath(path)
-    with open(Path(path), "rb"):  # a missing file must raise OSError, a damaged one FormatError
+    with open_file(path):  # a missing file must raise OSError, a damaged one FormatError
         pass
     try:
         with h5py.File(path, "r") as file:
@@ -50,5 +50,4 @@ def opened(path: str | os.PathLike[str]) -> Iterator:
     except FormatError:
         raise
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise FormatError(source, 0, f"not HDF5, or damaged: {reason}") from error
+        raise FormatError(source, 0, f"not HDF5, or damaged: {str(error).strip() or type(error).__name__}") from error

@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import os
 
+from ...files import open_file
 from .errors import FormatError
 
 LONGEST_LINE = 4096
@@ -20,10 +21,10 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes | mmap.mmap:
     with large pages if the system has them, because allocating a bytes object page by page takes longer than decoding
     it.
     """
-    with open(path, "rb", buffering=0) as file:
+    with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size < LONG or not hasattr(mmap, "MADV_HUGEPAGE"):
-            return file.readall()
+            return file.read()
         data = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         with contextlib.suppress(OSError):  # an operating system without large pages
             data.madvise(mmap.MADV_HUGEPAGE)

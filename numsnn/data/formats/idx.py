@@ -18,11 +18,11 @@ import math
 import os
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 
-from .errors import FormatError
+from ...files import read_file
+from .errors import FormatError, check_unpacked
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_DIMENSIONS = 32  # the limit of older versions of NumPy
@@ -37,7 +37,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
         OSError: the file cannot be read.
         FormatError: as for `parse_idx`.
     """
-    return parse_idx(Path(path).read_bytes(), source=os.fspath(path))
+    return parse_idx(read_file(path), source=os.fspath(path))
 
 
 def parse_idx(data: bytes, source: str = "<bytes>") -> np.ndarray:
@@ -45,8 +45,8 @@ def parse_idx(data: bytes, source: str = "<bytes>") -> np.ndarray:
 
     The array is new and writeable, in native byte order. Its dtype is uint8, int8, int16, int32, float32 or float64, as
     the file says. Memory is allocated only for bytes that are there, never for the size that the header states, and
-    gzip is unpacked to at most one byte more than the header states. A wrong size and a gzip bomb are therefore
-    harmless.
+    gzip is unpacked to at most one byte more than the header states, which may be at most 64 MiB and 32 times the
+    packed bytes. A wrong size and a gzip bomb are therefore harmless.
 
     Args:
         data: content of the file.
@@ -55,7 +55,7 @@ def parse_idx(data: bytes, source: str = "<bytes>") -> np.ndarray:
     Raises:
         FormatError: the data are not exactly one complete IDX file: the magic number or the type is unknown, there are
             no dimensions or too many, a dimension has size 0, bytes are missing or left over, or the gzip data are
-            damaged.
+            damaged or a bomb.
     """
     stream = _Stream(data, source)
 
@@ -75,7 +75,10 @@ def parse_idx(data: bytes, source: str = "<bytes>") -> np.ndarray:
         raise FormatError(source, 4 + 4 * axis, f"dimension {axis} has size 0: the file holds no data")
 
     dtype = np.dtype(_DTYPES[code])
-    body = stream.take(math.prod(shape) * dtype.itemsize, f"body of shape {shape} {dtype.name}")
+    size = math.prod(shape) * dtype.itemsize
+    if stream.packed:
+        check_unpacked(size, len(data), source, "the array", "unpack the file with gunzip first", 4 + 4 * rank)
+    body = stream.take(size, f"body of shape {shape} {dtype.name}")
     stream.expect_end()
     # No other code uses these bytes, so they become the array without a copy if the byte order is native.
     return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
@@ -85,9 +88,9 @@ class _Stream:
     """Reads plain or gzip data piece by piece, and remembers the position for errors."""
 
     def __init__(self, data: bytes, source: str) -> None:
-        packed = data[:2] == _GZIP_MAGIC
+        self.packed = data[:2] == _GZIP_MAGIC
         plain = io.BytesIO(data)
-        self._file: io.BufferedIOBase = gzip.GzipFile(fileobj=plain) if packed else plain
+        self._file: io.BufferedIOBase = gzip.GzipFile(fileobj=plain) if self.packed else plain
         self._source = source
         self._position = 0
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...hdf5 import Damage
-from ...hdf5.apart import read_apart
+from ...hdf5.apart import read_apart, read_one
 from ..events import Events
 from .errors import FormatError
 
@@ -30,7 +30,7 @@ _LONGEST = 1000.0
 
 def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Return the labels ``[N]`` int64 in a file of SHD or SSC; errors as for `read_spikes`."""
-    [(_, [labels])] = _read(path, "labels")
+    labels = _only(path, "labels")[1][0]
     if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
         raise FormatError(os.fspath(path), None, f"labels must be whole numbers of at least 0; found {labels.dtype}")
     return labels.astype(np.int64)
@@ -38,8 +38,9 @@ def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
 
 def read_spike_names(path: str | os.PathLike[str], classes: int) -> list[str]:
     """Return the names of the classes in a file of SHD or SSC, or numbers; errors as for `read_spikes`."""
-    [(header, _)] = _read(path, "names")
-    names = header["names"]
+    names = _only(path, "names")[0].get("names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise FormatError(os.fspath(path), None, "damaged: extra/keys must hold the names of the classes")
     return names if len(set(names)) == classes else [str(label) for label in range(classes)]
 
 
@@ -55,6 +56,10 @@ def read_spikes(path: str | os.PathLike[str], first: int = 0, last: int | None =
     """
     k = first
     for _, (lengths, times, units) in _read(path, "spikes", first, last):
+        whole = lengths.dtype == np.int64 and units.dtype.kind in "iu" and times.dtype.kind == "f"
+        if not whole or (lengths < 0).any() or not lengths.sum() == len(times) == len(units):
+            found = f"{lengths.sum()} spikes, {len(times)} {times.dtype} times and {len(units)} {units.dtype} units"
+            raise FormatError(os.fspath(path), None, f"damaged: recordings {k} and after have {found}")
         ends = np.cumsum(lengths)[:-1]
         for one, channels in zip(np.split(times, ends), np.split(units, ends), strict=True):
             yield _recording(one, channels, f"{os.fspath(path)}, recording {k}")
@@ -65,6 +70,14 @@ def _read(path, what, first=0, last=None):
     """Yield what `read_apart` yields; damage becomes a FormatError."""
     try:
         yield from read_apart(path, what, first, last)
+    except Damage as error:
+        raise FormatError(os.fspath(path), 0, str(error)) from error
+
+
+def _only(path, what):
+    """Return the only message of a task; damage becomes a FormatError."""
+    try:
+        return read_one(path, what)
     except Damage as error:
         raise FormatError(os.fspath(path), 0, str(error)) from error
 

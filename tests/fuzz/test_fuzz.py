@@ -1,0 +1,157 @@
+"""Damaged files of every format: a reader takes them or refuses them in one line, within its time and memory.
+
+The fuzzer (`run.py`) judges some hundred files of each format here. That it finds faults is tested on readers that have
+some.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+FORMATS = (
+    *("idx", "idx.gz", "cifar10", "cifar100", "atis", "aedat2", "aedat3", "dat", "gestures", "npz", "npy", "text"),
+    *("spikes", "events", "hdf5", "config", "shd", "checkpoint", "resume", "store", "old-checkpoint", "old-store"),
+)
+COUNT = 300
+
+
+def fuzz(code, *arguments):
+    """Run code in a new process, which can import the fuzzer, and return what it prints."""
+    code = f"import sys\nsys.path.insert(0, {str(HERE)!r})\nimport run\n{code}"  # run finds the other helpers
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=600)
+    assert not done.returncode, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def counts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fuzz")
+    code = "run.main(sys.argv[1:])"
+    fuzz(code, "--format", *FORMATS, "--count", str(COUNT), "--json", str(folder / "j"), "--keep", str(folder / "kept"))
+    return {count["format"]: count for count in json.loads((folder / "j").read_text())}
+
+
+def test_all_formats_are_there():
+    borrowed = ("raw", "aedat4")  # read by other packages
+    found = set(json.loads(fuzz("import json, table\nprint(json.dumps(list(table.table())))")))
+    assert found - {*borrowed} == set(FORMATS)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_damaged_files(name, counts):
+    count = counts[name]
+    assert not count["failures"]
+    assert count["accepted"] + count["refused"] > 0
+    if name not in ("shd", "hdf5", "old-checkpoint", "old-store"):  # few files
+        assert count["accepted"] + count["refused"] >= COUNT
+        assert count["accepted"] > 5 and count["refused"] > 50
+
+
+FAULTS = r"""
+import json, os, time
+from argparse import Namespace
+import guard
+from guard import Format, digest
+from mutations import Parts
+
+def numbers(data):
+    return Parts([(k, "B") for k in range(len(data))])
+
+def wrong(data):
+    return sum(data) % 7 == 3
+
+def refuse(error):
+    def read(data):
+        if wrong(data):
+            raise error
+        return data
+    return read
+
+def act(action):
+    def read(data):
+        if wrong(data):
+            action()
+        return data
+    return read
+
+def take():
+    bytearray(b"x") * (600 << 20)
+
+def swallow():
+    try:
+        take()
+    except MemoryError as error:
+        raise ValueError("recording.file: damaged") from error
+
+def sealed(data):
+    if len(data) != 8:
+        raise ValueError("recording.file: damaged")
+    return data
+
+readers = {
+    "sound": refuse(ValueError("recording.file: wrong")),
+    "crash": act(lambda: os.kill(os.getpid(), 11)),
+    "hang": act(lambda: time.sleep(60)),
+    "deaf": act(lambda: [guard.signal.pthread_sigmask(0, [14]), time.sleep(60)]),
+    "memory": act(take),
+    "hidden memory": act(swallow),
+    "KeyError": refuse(KeyError("x")),
+    "two lines": refuse(ValueError("recording.file: wrong\nhere")),
+    "escape": refuse(ValueError("recording.file: \x1b[31m")),
+    "no name": refuse(ValueError("wrong")),
+    "long": refuse(ValueError("recording.file: " + "x" * 5000)),
+    "altered": sealed,
+}
+
+def held(data):
+    assert isinstance(data, bytes)
+
+run.GRACE = guard.SECONDS = 0.5
+found = {}
+for name, read in readers.items():
+    form = Format(name, [bytes(8)], read, held, digest, numbers, (ValueError,), checksum=name == "altered", seconds=0.5)
+    count = run.Count(name, form.checksum)
+    form.learn()
+    n = 25 if name in ("hang", "deaf", "crash") else 60
+    run.damage(form, count, Namespace(count=n, seed=0, minutes=0, processes=1))
+    found[name] = [count.accepted, count.refused, count.failed, count.failures[0][1:] if count.failures else []]
+print(json.dumps(found))
+"""
+
+
+def test_every_kind_of_fault_is_found():
+    found = json.loads(fuzz(FAULTS))
+    assert found.pop("sound")[2:] == [0, []]
+    wanted = {
+        "crash": "the process ended with status -11",
+        "hang": "Hang: more than 0.5 s",
+        "deaf": "no answer within 1 s",
+        "memory": "MemoryError",
+        "hidden memory": "MemoryError within: recording.file: damaged",
+        "KeyError": "KeyError: 'x'",
+        "two lines": "not one line of printable letters",
+        "escape": "not one line of printable letters",
+        "no name": "does not name the file: wrong",
+        "long": "has 5016 letters",
+        "altered": "other numbers than those of a good file",
+    }
+    for name, detail in wanted.items():
+        accepted, refused, failed, (_, found_detail) = found[name]
+        assert failed and detail in found_detail, name
+        assert accepted + refused + failed == (25 if name in ("hang", "deaf", "crash") else 60)
+
+
+def test_a_case_is_a_function_of_seed_format_and_index():
+    code = """
+import hashlib, table
+for form in table.table().values():
+    cases = [form.case(seed, index)[0] for seed in (0, 1) for index in (0, 1, 299)]
+    print(form.name, len({*cases}) > 3, hashlib.sha256(b"".join(form.case(0, k)[0] for k in range(20))).hexdigest())
+"""
+    first = fuzz(code).splitlines()
+    assert all(" True " in line for line in first)
+    assert fuzz(code).splitlines() == first

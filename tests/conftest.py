@@ -74,9 +74,18 @@ def own_family(request):
 
 def pytest_collection_finish(session):
     """Compiling makes millions of objects that soon go away, and the collector of garbage goes through everything that
-    stays each time. This took a seventh of the time to compile."""
+    stays each time. This took a seventh of the time to compile. Numba tells listeners of every lock that it takes,
+    tens of thousands per kernel. Nobody listens here; telling took a fifteenth."""
     gc.freeze()
     gc.set_threshold(20_000, 10, 100)
+    from numba.core import event
+
+    for tell in ("start_event", "end_event"):
+        setattr(event, tell, _without_locks(getattr(event, tell)))
+
+
+def _without_locks(tell):
+    return lambda kind, *details, **named: None if kind.endswith("_lock") else tell(kind, *details, **named)
 
 
 def pytest_runtest_setup(item):

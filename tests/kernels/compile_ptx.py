@@ -19,6 +19,7 @@ per kernel, combination of argument types and compute capability:
     seconds             time to compile and link
 """
 
+import gc
 import json
 import multiprocessing
 import re
@@ -154,6 +155,8 @@ if __name__ == "__main__":
     dry_run.note_launches()
     drive.everything()
     TASKS = list(dry_run.LAUNCHES)
+    gc.freeze()  # as in tests/conftest.py
+    gc.set_threshold(20_000, 10, 100)
     processes = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     if processes:
         with multiprocessing.get_context("fork").Pool(processes) as pool:

@@ -80,19 +80,19 @@ def relu_forward(rng, real, shape):
 
 def of_relu(a, results):
     x = np.where(a["y"] > 0, a["y"], -1.0)
-    if x.size > 3:
+    if x.size > 3 and a["dx"] is not a["dy"]:
         yield from adjoint("relu_forward", {"x": x}, {"y": a["dy"]}, [(results["dx"], x)])
 
 
-@entry(cases=SHAPES, large=((FLAT,),), writes="dx", gradients=of_relu)
-def relu_backward(rng, real, shape):
+@entry(cases=SHAPES | {"in place": ((3, 5, 7), True)}, large=((FLAT,),), updates="dx", gradients=of_relu)
+def relu_backward(rng, real, shape, in_place=False):
     dy = normal(rng, real, *shape)
-    return {"dy": dy, "y": np.maximum(around_zero(rng, real, *shape), 0), "dx": like(dy)}
+    return {"dy": dy, "y": np.maximum(around_zero(rng, real, *shape), 0), "dx": dy if in_place else like(dy)}
 
 
-@entry(cases=FEATURES, large=((2, 100_003),), writes="y")
-def repeat(rng, real, steps, features):
-    return {"x": normal(rng, real, features), "y": unset(real, steps, features)}
+@entry(cases=FEATURES | {"spikes": (4, 97, U8)}, large=((2, 100_003),), writes="y")
+def repeat(rng, real, steps, features, kind=None):
+    return {"x": drawn(rng, kind or real, features), "y": unset(real, steps, features)}
 
 
 def of_repeat(a, results):

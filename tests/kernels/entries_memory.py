@@ -105,7 +105,7 @@ def feed(rng, real, several):
 # --- rows of padded batches -------------------------------------------------------------------------------------------
 
 ROWS = {
-    **{name: (kind, 11, 7) for name, (kind,) in KINDS.items()},
+    **{name: (kind, 11, 7) for name, (kind,) in KINDS.items() if kind != np.int16},
     "one number": (np.float64, 1, 1),
     "nothing is real": (np.float32, 5, 3, 0.0),
 }

@@ -1,7 +1,7 @@
 """Entries of moments and normalisations."""
 
 import numpy as np
-from registry import adjoint, entry, like, normal, unset
+from registry import adjoint, drawn, entry, like, normal, unset
 from targets import reference
 
 from numsnn.kernels.types import Affine, Moments
@@ -169,13 +169,13 @@ def batchnorm_fold(rng, real, shape, bias):
 
 # --- a scale a step ---------------------------------------------------------------------------------------------------
 
-STEPS = {name: (3, *shape) for name, shape in SHAPES.items()} | {"one step": (1, 7, 3), "no rows": (3, 0, 2)}
+STEPS = {name: (3, *shape) for name, shape in SHAPES.items()} | {"one step": (1, 7, 3)}
 
 
-@entry(cases=STEPS, large=((3, 6000, 17),), writes="y")
-def scale_steps_forward(rng, real, steps, rows, channels):
-    x = normal(rng, real, steps, rows, channels)
-    return {"x": x, "p": rng.normal(1, 0.3, steps).astype(real), "y": like(x)}
+@entry(cases=STEPS | {"spikes": (3, 7, 5, np.uint8)}, large=((3, 6000, 17),), writes="y")
+def scale_steps_forward(rng, real, steps, rows, channels, kind=None):
+    x = drawn(rng, kind or real, steps, rows, channels)
+    return {"x": x, "p": rng.normal(1, 0.3, steps).astype(real), "y": like(x, real)}
 
 
 def of_steps(a, results):

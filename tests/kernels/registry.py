@@ -7,6 +7,7 @@ every device. To add a kernel, add its entry; a function without one makes a tes
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from math import prod
 
 import numpy as np
@@ -16,11 +17,21 @@ from targets import reference
 REGISTRY: dict[str, "Entry"] = {}
 """Name of a function of the contract -> its entry."""
 
+ROOMS = "memory", "elementwise", "numbers", "products", "norm", "loss", "neuron", "recurrent"
+"""The modules with entries, each `entries_` and a name of this list; `filled` imports them."""
+
 UNSET = {"f": np.nan, "u": 7, "i": 99, "b": True}
 """Kind of a dtype -> what is in the memory of an output before the call."""
 
 BAND = 64
 """Elements before and behind every array of a sample, which no function may write."""
+
+
+def filled():
+    """The registry with all entries."""
+    for room in ROOMS:
+        import_module(f"entries_{room}")
+    return REGISTRY
 
 
 @dataclass(frozen=True)

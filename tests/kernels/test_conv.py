@@ -23,17 +23,6 @@ def test_reference_is_the_sum_over_taps(name, bias):
         agree(array, np.array(oracle), terms, scale)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_gradients_are_the_adjoints(name):
-    """<dy, A x> = <A' dy, x>, for A as a function of the input and of the weights."""
-    x, w, _, dy, geometry = draw(name, np.float64)
-    y, dw, dx = run(reference, x, w, None, dy, geometry)
-    scale = np.abs(dy * y).sum()
-    terms = dy.size * w[..., 0].size
-    agree((dx * x).sum(), (dy * y).sum(), terms, scale)
-    agree((dw * w).sum(), (dy * y).sum(), terms, scale)
-
-
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", CASES)
 def test_tiles_of_some_rows_are_the_reference(small_tiles, monkeypatch, name, real):

@@ -14,7 +14,7 @@ cuda = Device("cuda")
 if api.SIMULATED:
     sys.setswitchinterval(1e-5)  # simulated threads wait for each other at every barrier
 
-NOT_ADAPTED = {"empty", "zeros", "from_host", "to_host", "feed", "name", "lacks", "visible_limit"}
+NOT_ADAPTED = {"empty", "zeros", "from_host", "put", "to_host", "feed", "name", "lacks", "visible_limit"}
 
 
 def _there(x, memory):

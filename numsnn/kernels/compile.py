@@ -54,4 +54,6 @@ def kernel(function):
     ``error_model="numpy"`` omits the test for a zero divisor, because this test costs a vectorised loop most of its
     speed.
     """
-    return keep(njit(nogil=True, no_cfunc_wrapper=True, error_model="numpy", fastmath=FASTMATH)(function), sources=_CPU_SOURCES)
+    return keep(
+        njit(nogil=True, no_cfunc_wrapper=True, error_model="numpy", fastmath=FASTMATH)(function), sources=_CPU_SOURCES
+    )

@@ -116,9 +116,9 @@ def recurrent_forward(rng, real, options, shape=(STEPS, ROWS, CHANNELS)):
 
 
 def of_neuron(a, results):
-    """The loss reads spikes and potentials of the relaxed neuron, which is smooth without a refractory time."""
+    """The loss reads spikes and potentials of the relaxed neuron."""
     stored, extensions, direct, start = a["stored"], a["extensions"], a["direct"], a["start"]
-    if stored.s.dtype != np.float64 or a["reset"].detached or (extensions.refractory and direct):
+    if stored.s.dtype != np.float64 or a["reset"].detached:
         return
     i, kept = a["_i"], [like(x) if x is not None else None for x in stored]
 

@@ -1,7 +1,6 @@
 """Fixtures of all tests: a folder for machine code, no windows, a restored thread count, CUDA devices."""
 
 import ctypes
-import gc
 import os
 import signal
 import sys
@@ -73,19 +72,9 @@ def own_family(request):
 
 
 def pytest_collection_finish(session):
-    """Compiling makes millions of objects that soon go away, and the collector of garbage goes through everything that
-    stays each time. This took a seventh of the time to compile. Numba tells listeners of every lock that it takes,
-    tens of thousands per kernel. Nobody listens here; telling took a fifteenth."""
-    gc.freeze()
-    gc.set_threshold(20_000, 10, 100)
-    from numba.core import event
+    import quick_compile
 
-    for tell in ("start_event", "end_event"):
-        setattr(event, tell, _without_locks(getattr(event, tell)))
-
-
-def _without_locks(tell):
-    return lambda kind, *details, **named: None if kind.endswith("_lock") else tell(kind, *details, **named)
+    quick_compile.settle()
 
 
 def pytest_runtest_setup(item):

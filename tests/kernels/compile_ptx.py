@@ -19,7 +19,6 @@ per kernel, combination of argument types and compute capability:
     seconds             time to compile and link
 """
 
-import gc
 import json
 import multiprocessing
 import re
@@ -32,6 +31,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # own_neurons
 
 import drive
 import dry_run
+import quick_compile
 from cuda.core import Linker, LinkerOptions, ObjectCode
 from numba import types
 from numba.cuda.compiler import compile_cuda, kernel_fixup
@@ -155,8 +155,7 @@ if __name__ == "__main__":
     dry_run.note_launches()
     drive.everything()
     TASKS = list(dry_run.LAUNCHES)
-    gc.freeze()  # as in tests/conftest.py
-    gc.set_threshold(20_000, 10, 100)
+    quick_compile.settle()
     processes = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     if processes:
         with multiprocessing.get_context("fork").Pool(processes) as pool:

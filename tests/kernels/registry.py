@@ -23,9 +23,6 @@ ROOMS = "memory", "elementwise", "numbers", "products", "norm", "loss", "neuron"
 UNSET = {"f": np.nan, "u": 7, "i": 99, "b": True}
 """Kind of a dtype -> what is in the memory of an output before the call."""
 
-BAND = 64
-"""Elements before and behind every array of a sample, which no function may write."""
-
 
 def filled():
     """The registry with all entries."""
@@ -171,20 +168,6 @@ def once(change):
         return made[id(array)][1]
 
     return changed
-
-
-def banded(array, empty=np.empty):
-    """The memory of an array with bands around it, and the array in it."""
-    memory = empty(array.size + 2 * BAND, array.dtype)
-    memory[...] = np.frombuffer(bytes([0xA5]) * array.dtype.itemsize, array.dtype)[0]
-    part = memory[BAND : BAND + array.size].reshape(array.shape)
-    part[...] = array
-    return memory, part
-
-
-def untouched(memory):
-    """Whether the bands around an array are as they were made."""
-    return set(memory[:BAND].tobytes() + memory[-BAND:].tobytes()) == {0xA5}
 
 
 # --- for the entries -------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ import threading
 
 import numpy as np
 import pytest
+from bands import banded, untouched
 from bounds import is_gradient
-from registry import banded, filled, mapped, once, untouched
+from registry import filled, mapped, once
 from targets import COMPILED, SIMULATED, cpu, reference
 
 from numsnn.kernels.contract import ROOMS
@@ -94,6 +95,14 @@ def test_gradients_are_those_of_differences(name):
     assert found
 
 
+def strided(array):
+    """The same numbers with others between them, in memory that cannot be written."""
+    part = np.zeros((*array.shape, 2), array.dtype)[..., 0]
+    part[...] = array
+    part.flags.writeable = False
+    return part
+
+
 @pytest.mark.parametrize("name", [name for name, entry in REGISTRY.items() if not entry.differs])
 def test_inputs_may_be_parts_of_other_arrays_and_locked(name):
     """The reference takes strided and read-only inputs."""
@@ -103,16 +112,27 @@ def test_inputs_may_be_parts_of_other_arrays_and_locked(name):
         want = entry.results(reference, mapped(arguments, once(np.copy)))
         written = [id(array) for array in entry.outputs(arguments).values()]
 
-        def strided(array, written=written):
-            if id(array) in written:
-                return array.copy()
-            part = np.zeros((*array.shape, 2), array.dtype)[..., 0]
-            part[...] = array
-            part.flags.writeable = False
-            return part
-
-        got = entry.results(reference, mapped(arguments, once(strided)))
+        others = mapped(arguments, once(lambda x, written=written: x.copy() if id(x) in written else strided(x)))
+        got = entry.results(reference, others)
         entry.agrees(entry.sample(case, entry.reals(case)[0]), got, want)
+
+
+WAYS = "add", "batchnorm_forward", "rate_cross_entropy", "max_pool2d_forward", "gather_rows", "linear_forward"
+"""One function per way in which compiled kernels go through an array. Each is compiled anew for such inputs."""
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_compiled_kernels_take_them_too_or_refuse_them(name):
+    entry = REGISTRY[name]
+    case = next(iter(entry.cases.values()))
+    arguments, others = (entry.sample(case, np.float32) for _ in range(2))
+    written = [id(array) for array in entry.outputs(arguments).values()]
+    try:
+        got = entry.results(cpu, mapped(arguments, once(lambda x: x if id(x) in written else strided(x))))
+    except ValueError as refused:
+        assert name == "gather_rows" and "must be contiguous" in str(refused)
+        return
+    entry.agrees(entry.sample(case, np.float32), got, entry.results(reference, others))
 
 
 # --- results depend on inputs alone -----------------------------------------------------------------------------------

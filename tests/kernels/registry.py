@@ -17,7 +17,7 @@ from targets import reference
 REGISTRY: dict[str, "Entry"] = {}
 """Name of a function of the contract -> its entry."""
 
-ROOMS = "memory", "elementwise", "numbers", "products", "norm", "loss", "neuron", "recurrent"
+ROOMS = "memory", "elementwise", "numbers", "products", "norm", "loss", "neuron", "potentials", "recurrent"
 """The modules with entries, each `entries_` and a name of this list; `filled` imports them."""
 
 UNSET = {"f": np.nan, "u": 7, "i": 99, "b": True}

@@ -41,6 +41,7 @@ def test_an_entry_names_what_there_is(name):
         assert entry.writes or entry.updates
         given = {key for key in entry.sample(next(iter(entry.cases.values())), np.float32) if not key.startswith("_")}
         inspect.signature(getattr(reference, name)).bind(**dict.fromkeys(given))
+    assert entry.relaxed or "relaxed" not in parameters
     if name.endswith("_backward") or "_backward_" in name:
         assert entry.gradients is not None
 

@@ -1,7 +1,6 @@
 """Fixtures of all tests: a folder for machine code, no windows, a restored thread count, CUDA devices."""
 
 import ctypes
-import gc
 import os
 import signal
 import sys
@@ -73,10 +72,9 @@ def own_family(request):
 
 
 def pytest_collection_finish(session):
-    """Compiling makes millions of objects that soon go away, and the collector of garbage goes through everything that
-    stays each time. This took a seventh of the time to compile."""
-    gc.freeze()
-    gc.set_threshold(20_000, 10, 100)
+    import quick_compile
+
+    quick_compile.settle()
 
 
 def pytest_runtest_setup(item):

@@ -6,6 +6,7 @@ import numpy as np
 
 CPU = {
     "run.launch": {"TILE_ELEMENTS": 24},
+    "activity": {"UNIT_BLOCK": 3},
     "dropout": {"TILE_ELEMENTS": 24},
     "elementwise": {"TILE_ELEMENTS": 24},
     "optim": {"TILE_ELEMENTS": 24},

@@ -256,11 +256,11 @@ def cases() -> dict[str, Case]:
 # --- training and comparing ------------------------------------------------------------------------------------------
 
 
-def trained(case: Case) -> dict[str, np.ndarray]:
+def trained(case: Case, device: str = "cpu") -> dict[str, np.ndarray]:
     """Everything that training computed: parameters and statistics, losses, and the readout of the folded network."""
     data = case.dataset()
     net = snn.Sequential(*case.layers)
-    options = {"seed": 5, "batch_size": case.samples} | case.options
+    options = {"seed": 5, "batch_size": case.samples, "device": device} | case.options
     trainer = snn.Trainer(net, case.loss, case.optimizer, **options)
     history = trainer.fit(data, data, epochs=UPDATES, progress=False)
     found = {name: np.array(value) for name, value in net.state().items()}

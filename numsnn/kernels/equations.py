@@ -10,8 +10,7 @@ into float64.
 
 import math
 
-from numba.extending import register_jitable
-
+from .compile import register_jitable
 from .exponential import decaying_exp
 
 # --- the neuron ---------------------------------------------------------------------------------------------------

@@ -5,9 +5,8 @@ call `extended_step_back`. The kernel of the CPU calls the functions of which it
 because the compiler makes slow code of a single long loop.
 """
 
-from numba.extending import register_jitable
-
 from . import equations as eq
+from .compile import register_jitable
 from .steps import after_reset, fire_back
 
 

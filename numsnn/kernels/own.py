@@ -11,9 +11,10 @@ import types
 import numpy as np
 from numba import njit
 from numba import types as numba_types
-from numba.extending import overload, register_jitable
+from numba.extending import overload
 
 from ..machine_code import digest
+from .compile import register_jitable
 
 FIT_ALREADY = ("numba", "numpy", "numsnn", "math", "builtins")
 """Packages whose functions are used without change."""

@@ -9,9 +9,8 @@ does not have.
 
 import math
 
-from numba.extending import register_jitable
-
 from . import equations as eq
+from .compile import register_jitable
 
 # --- neurons: how the potential is charged, one pair of functions per rule of `rules` -------------------------------
 

@@ -31,6 +31,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # own_neurons
 
 import drive
 import dry_run
+import quick_compile
 from cuda.core import Linker, LinkerOptions, ObjectCode
 from numba import types
 from numba.cuda.compiler import compile_cuda, kernel_fixup
@@ -154,6 +155,7 @@ if __name__ == "__main__":
     dry_run.note_launches()
     drive.everything()
     TASKS = list(dry_run.LAUNCHES)
+    quick_compile.settle()
     processes = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     if processes:
         with multiprocessing.get_context("fork").Pool(processes) as pool:

@@ -1,53 +1,25 @@
 """Calls of every CUDA kernel function with all arguments that lead to different kernels, for `compile_ptx.py`."""
 
-from contextlib import contextmanager
 from itertools import product
 
 import dry_run
 import numpy as np
-import workloads
-import workloads_layers
+import twins
 from neurons import FAMILIES
 from outside_rules import ADAPTING
 from own_neurons import KLIF, QIF
+from registry import drawn, filled, leaves, normal, spikes
 from twins import twin
-from workloads import REAL, WORKLOADS, empty, normal, spikes
 
 from numsnn.kernels.cuda import neuron
 from numsnn.kernels.cuda.ways import library
 from numsnn.kernels.rules import LEAKY, SCALED, SCALED_SYNAPTIC, SYNAPTIC
-from numsnn.kernels.types import Direct, Extensions, Firing, Geometry, Moments, Momentum, Norm, Reset, Stored, Wanted
+from numsnn.kernels.types import Direct, Extensions, Firing, Geometry, Moments, Norm, Reset, Stored, Wanted
+
+REAL, REGISTRY = np.float32, filled()
 
 MISSING = []
 """Functions that were called and that the device does not have."""
-
-FLOAT_FOR_SPIKES = (
-    "add",
-    "and_forward",
-    "sum_pool2d_forward",
-    "concat",
-    "conv2d_backward_weight",
-    "conv2d_forward",
-    "dropout",
-    "iand_forward",
-    "linear_backward_weight",
-    "linear_forward",
-    "rate_band",
-    "repeat",
-)
-"""Functions whose workload passes spikes, although layers may also pass floats."""
-
-SPIKES_FOR_FLOAT = (
-    "concat",
-    "delay_forward",
-    "dropout",
-    "gather_rows",
-    "iand_forward",
-    "max_pool2d_forward",
-    "repeat",
-    "scale_steps_forward",
-)
-"""Functions whose workload passes floats, although layers may also pass spikes."""
 
 PRODUCTS = (
     "conv2d_backward_input",
@@ -59,8 +31,11 @@ PRODUCTS = (
 )
 """Functions that use NVIDIA's library if it is installed."""
 
-HOST_ONLY = {"active_inputs"}
-"""Functions whose workload reads arrays on the host."""
+NEURONS = "neuron_backward", "neuron_forward", "neuron_reset", "recurrent_backward", "recurrent_forward"
+"""Functions that are called in more ways than their samples."""
+
+HOST_ONLY = "active_inputs", "lacks", "visible_limit", "feed"
+"""Functions that start no kernel."""
 
 RESETS = 0.0, None, "none"
 
@@ -76,21 +51,15 @@ LONGER = (10, 70, 17), (16, 70, 17), (9, 40, 32)
 
 def everything():
     """Make all calls."""
+    twins.WATCHED = False
     neuron.LEAST_WIDE = 1  # threads compute four channels at a time for small arrays, too
     library.multiply = lambda *arguments, **named: None
     library.available = lambda: False
-    for name in sorted(WORKLOADS.keys() - HOST_ONLY):
-        _as(name, WORKLOADS[name])
-    with drawing(spikes=normal):
-        for name in FLOAT_FOR_SPIKES:
-            _as(name, WORKLOADS[name])
-    with drawing(normal=spikes):
-        for name in SPIKES_FOR_FLOAT:
-            _as(name, WORKLOADS[name])
+    for name in sorted(REGISTRY.keys() - {*NEURONS, *HOST_ONLY}):
+        _as(name, samples(name))
+    for name in NEURONS:
+        _as(name, samples(name, ()))
     for name, work in (
-        ("fill", lambda k, rng: [k.fill(np.zeros(9, dtype), 1) for dtype in (REAL, np.uint8)]),
-        ("copy", lambda k, rng: k.copy(*normal(rng, 2, 9))),
-        ("sgd_update", plain_descent),
         ("conv2d_forward", large_products),
         ("conv2d_backward_input", dilated_gradients),
         ("neuron_forward", neuron_forwards),
@@ -102,21 +71,26 @@ def everything():
         _as(name, work)
     library.available = lambda: True
     for name in PRODUCTS:
-        _as(name, WORKLOADS[name])
-        with drawing(spikes=normal):
-            _as(name, WORKLOADS[name])
+        _as(name, samples(name))
     _as("conv2d_backward_input", dilated_gradients)
 
 
-@contextmanager
-def drawing(**others):
-    """Replace functions of the workloads that draw random arrays."""
-    before = {name: getattr(workloads, name) for name in others}
-    for module in (workloads, workloads_layers):
-        vars(module).update(others)
-    yield
-    for module in (workloads, workloads_layers):
-        vars(module).update(before)
+def samples(name, cases=None):
+    """Call a function with these samples in float32, or with all of them, and with the large ones."""
+    entry = REGISTRY[name]
+
+    def work(k, rng):
+        for case in (*(entry.cases.values() if cases is None else cases), *entry.large):
+            arguments = entry.sample(case, REAL)
+            arrays = (one for name, value in arguments.items() for _, one in leaves(value, name))
+            if not any(one is np.float64 or getattr(one, "dtype", REAL) == np.float64 for one in arrays):
+                entry.results(k, arguments)
+
+    return work
+
+
+def empty(*shape):
+    return np.full(shape, np.nan, REAL)
 
 
 def _as(name, work):
@@ -139,19 +113,13 @@ def vectors(rng, count, channels):
     return rng.uniform(0.3, 0.9, (count, channels)).astype(REAL)
 
 
-def plain_descent(k, rng):
-    """Call gradient descent without momentum."""
-    segments = workloads.segments()
-    k.sgd_update(*normal(rng, 2, segments.ends[-1]), None, segments, 0.7, Momentum(0.0, False))
-
-
 def large_products(k, rng):
     """Call products that are large enough to fill a device, so that larger tiles are used."""
-    w, y = normal(rng, 3, 3, 64, 64), empty(32, 32, 32, 64)
+    w, y = normal(rng, REAL, 3, 3, 64, 64), empty(32, 32, 32, 64)
     geometry = Geometry((1, 1), (1, 1))
-    for draw in (normal, spikes):
-        x = draw(rng, *y.shape)
-        for bias in (None, normal(rng, 64)):
+    for kind in (REAL, np.uint8):
+        x = drawn(rng, kind, *y.shape)
+        for bias in (None, normal(rng, REAL, 64)):
             k.conv2d_forward(x, w, bias, geometry, y)
         k.conv2d_backward_weight(x, y, geometry, empty(*w.shape))
     k.conv2d_backward_input(y, w, geometry, empty(*y.shape))
@@ -161,8 +129,8 @@ def dilated_gradients(k, rng):
     """Call the input gradient of dilated filters, in one group and in many."""
     for groups in (1, 16):
         geometry = Geometry((1, 1), (2, 2), groups, (2, 2))
-        for draw in (normal, spikes):
-            dy, w = draw(rng, 2, 9, 9, 16), normal(rng, 3, 3, 16 // groups, 16)
+        for kind in (REAL, np.uint8):
+            dy, w = drawn(rng, kind, 2, 9, 9, 16), normal(rng, REAL, 3, 3, 16 // groups, 16)
             k.conv2d_backward_input(dy, w, geometry, empty(2, 9, 9, 16))
 
 
@@ -206,16 +174,16 @@ def neuron_forwards(k, rng):
         theta, alpha, *norm = vectors(rng, 5, channels)
         k.neuron_forward(
             rule,
-            normal(rng, *shape),
+            normal(rng, REAL, *shape),
             vectors(rng, len(rule.values), channels),
             Firing(theta, alpha, surrogate or "triangle", 1.0),
             Reset(reset),
-            normal(rng, steps, channels),
+            normal(rng, REAL, steps, channels),
             surrogate is not None,
             empty(*shape) if store else None,
             np.zeros(shape, np.uint8 if surrogate is None else REAL),
             empty(len(rule.states), *shape) if store and rule.states else None,
-            normal(rng, 1 + len(rule.states), rows, channels) if carry else None,
+            normal(rng, REAL, 1 + len(rule.states), rows, channels) if carry else None,
             Norm(*norm) if normed else None,
             Moments(*empty(2, steps, channels)) if measure else None,
             np.zeros(shape, np.uint8) if see else None,
@@ -236,23 +204,23 @@ def neuron_backwards(k, rng):
         attached, learn, *learned, direct, ended, carry, normed, in_place, numbers = flags
         steps, rows, channels = shape
         theta, alpha, *norm = vectors(rng, 5, channels)
-        ds = normal(rng, *shape)
+        ds = normal(rng, REAL, *shape)
         k.neuron_backward(
             rule,
             ds,
-            normal(rng, *shape),
+            normal(rng, REAL, *shape),
             np.zeros(shape, REAL if numbers else np.uint8),
             vectors(rng, len(rule.values), channels),
             Firing(theta, alpha, surrogate),
             Reset(reset, not attached),
-            normal(rng, steps, channels),
+            normal(rng, REAL, steps, channels),
             Direct(*vectors(rng, 2, channels), ends(rng, shape) if ended else None) if direct else None,
             ds if in_place else empty(*shape),
             Wanted(
                 tuple(empty(channels) if learn else None for _ in rule.values),
                 *(empty(channels) if one else None for one in learned),
             ),
-            normal(rng, 1 + len(rule.states), rows, channels) if carry else None,
+            normal(rng, REAL, 1 + len(rule.states), rows, channels) if carry else None,
             Norm(*norm) if normed else None,
             empty(2, channels) if normed else None,
             empty(rows, channels) if carry else None,
@@ -262,7 +230,7 @@ def neuron_backwards(k, rng):
 def neuron_resets(k, rng):
     for shape, reset in product((NARROW, WIDE), RESETS):
         k.neuron_reset(
-            normal(rng, *shape), spikes(rng, *shape), vectors(rng, 1, shape[2])[0], Reset(reset), empty(*shape)
+            normal(rng, REAL, *shape), spikes(rng, *shape), vectors(rng, 1, shape[2])[0], Reset(reset), empty(*shape)
         )
 
 
@@ -275,7 +243,7 @@ def recurrent_arguments(rng, shape, flags, spikes_type):
     steps, rows, channels = shape
     beta, gamma, rho, kappa, theta, alpha = vectors(rng, 6, channels)
     extensions = Extensions(
-        normal(rng, channels, channels) if lateral else None,
+        normal(rng, REAL, channels, channels) if lateral else None,
         gamma if synapse else None,
         *((rho, kappa) if adaptation else (None, None)),
         2 * refractory,
@@ -287,8 +255,8 @@ def recurrent_arguments(rng, shape, flags, spikes_type):
         empty(*shape) if adaptation else None,
         np.zeros(shape, np.uint8) if refractory else None,
     )
-    carried = normal(rng, 5, rows, channels) if carry else None
-    return beta, extensions, theta, alpha, normal(rng, steps, channels), stored, carried
+    carried = normal(rng, REAL, 5, rows, channels) if carry else None
+    return beta, extensions, theta, alpha, normal(rng, REAL, steps, channels), stored, carried
 
 
 def recurrent_forwards(k, rng):
@@ -298,7 +266,7 @@ def recurrent_forwards(k, rng):
         beta, extensions, theta, alpha, d, stored, carried = recurrent_arguments(rng, shape, flags, spikes_type)
         firing, relaxed = Firing(theta, alpha, surrogate or "triangle"), surrogate is not None
         k.recurrent_forward(
-            normal(rng, *shape), beta, extensions, firing, Reset(reset), d, flags[4], relaxed, stored, carried
+            normal(rng, REAL, *shape), beta, extensions, firing, Reset(reset), d, flags[4], relaxed, stored, carried
         )
 
 
@@ -311,7 +279,7 @@ def recurrent_backwards(k, rng):
         beta, extensions, theta, alpha, d, stored, carried = recurrent_arguments(rng, shape, parts, spikes_type)
         lateral, gamma, rho, kappa, _ = extensions
         k.recurrent_backward(
-            normal(rng, *shape),
+            normal(rng, REAL, *shape),
             stored,
             beta,
             extensions,

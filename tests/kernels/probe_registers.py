@@ -1,12 +1,19 @@
 """Script that test_blocks.py runs for a given processor. It checks that all routes of convolutions agree with the
 reference, and prints the size in bytes and the number of the vector registers that the code uses."""
 
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))
+
 import numpy as np
+import quick_compile
 from targets import cpu, reference
 
 from numsnn.kernels.cpu.inline import vector
 from numsnn.kernels.types import Geometry, Way
 
+quick_compile.settle()
 rng = np.random.default_rng(0)
 geometry = Geometry((1, 1), (1, 1))
 x = (rng.random((3, 9, 10, 20)) < 0.2).astype(np.uint8)

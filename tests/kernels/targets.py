@@ -25,6 +25,9 @@ COMPILED = pytest.mark.parametrize("k", [pytest.param(cpu, id="cpu"), TWIN])
 ALL = pytest.mark.parametrize("k", [pytest.param(reference, id="reference"), pytest.param(cpu, id="cpu"), TWIN])
 """Marks a test that holds for every device."""
 
+REFERENCE = pytest.mark.parametrize("k", [pytest.param(reference, id="reference")])
+"""Marks a test of the reference whose other devices `test_registry` compares with it."""
+
 
 def fewer(k, count: int, least: int = 1) -> int:
     """Return count, or a fiftieth of count (but not below least) in the simulator."""

@@ -4,65 +4,11 @@ import naive
 import numpy as np
 import pytest
 from bounds import REALS, agree
+from convolutions import CASES, draw, magnitudes, run
 from targets import ALL, COMPILED, SIMULATED, TWIN, cpu, reference
 
 from numsnn.kernels.cpu.ways import grouped, product
 from numsnn.kernels.types import Geometry
-
-# (B, H, W, I), (kh, kw, O), stride, padding, groups, and dilation if it is not 1
-CASES = {
-    "3x3": ((2, 5, 7, 3), (3, 3, 4), (1, 1), (1, 1), 1),
-    "rectangular": ((1, 7, 5, 2), (3, 2, 3), (2, 1), (1, 0), 1),
-    "strided": ((2, 8, 7, 2), (3, 3, 2), (2, 2), (1, 1), 1),
-    "positions nobody reads": ((1, 8, 9, 2), (2, 2, 3), (3, 3), (0, 0), 1),
-    "grouped": ((1, 6, 5, 4), (3, 3, 6), (1, 1), (1, 1), 2),
-    "depthwise": ((2, 5, 5, 3), (3, 3, 3), (1, 1), (1, 1), 3),
-    "depthwise, two outputs each": ((1, 5, 6, 2), (3, 3, 4), (2, 1), (1, 1), 2),
-    "depthwise, many channels": ((2, 5, 6, 9), (3, 3, 9), (1, 1), (1, 1), 9),
-    "depthwise, many channels, three outputs each": ((1, 6, 5, 5), (2, 3, 15), (1, 2), (0, 1), 5),
-    "many small groups": ((2, 4, 5, 10), (3, 2, 15), (2, 1), (1, 1), 5),
-    "more channels than a tile": ((1, 4, 5, 9), (2, 2, 18), (1, 1), (0, 1), 1),
-    "1x1": ((2, 3, 5, 5), (1, 1, 3), (1, 1), (0, 0), 1),
-    "1x1 strided": ((2, 4, 5, 3), (1, 1, 4), (2, 3), (0, 0), 1),
-    "as large as the padded picture": ((2, 3, 4, 2), (5, 6, 3), (1, 1), (1, 1), 1),
-    "padded beyond the kernel": ((1, 3, 2, 2), (2, 2, 2), (1, 2), (2, 3), 1),
-    "dilated": ((1, 7, 6, 3), (3, 2, 4), (1, 1), (2, 1), 1, (2, 3)),
-    "dilated horizontally": ((2, 5, 8, 2), (2, 3, 3), (1, 2), (1, 2), 1, (1, 2)),
-    "dilated and strided": ((1, 9, 8, 2), (3, 3, 3), (2, 2), (2, 3), 1, (2, 3)),
-    "taps that meet every other class": ((1, 7, 9, 2), (2, 3, 2), (4, 3), (1, 2), 1, (2, 6)),
-    "dilated groups": ((1, 6, 7, 4), (2, 3, 6), (1, 2), (1, 2), 2, (3, 2)),
-    "dilated depthwise": ((2, 7, 6, 5), (3, 3, 5), (2, 1), (2, 2), 5, (2, 2)),
-    "one pixel, one channel": ((1, 1, 1, 1), (1, 1, 1), (1, 1), (0, 0), 1),
-}
-
-
-def draw(name, real):
-    """x, w, b, dy of a case, and the arguments that are not arrays."""
-    shape, (kh, kw, outputs), stride, padding, groups, *dilated = CASES[name]
-    dilation = dilated[0] if dilated else (1, 1)
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=shape).astype(real)
-    w = rng.normal(size=(kh, kw, shape[3] // groups, outputs)).astype(real)
-    b = rng.normal(size=outputs).astype(real)
-    dy = rng.normal(size=naive.output_shape(shape, (kh, kw), stride, padding, outputs, dilation)).astype(real)
-    return x, w, b, dy, Geometry(stride, padding, groups, dilation)
-
-
-def run(k, x, w, b, dy, geometry):
-    """y, dw and dx of one target, in memory that held NaN."""
-    y, dw, dx = (np.full_like(like, np.nan) for like in (dy, w, np.zeros(x.shape, w.dtype)))
-    k.conv2d_forward(x, w, b, geometry, y)
-    k.conv2d_backward_weight(x, dy, geometry, dw)
-    k.conv2d_backward_input(dy, w, geometry, dx)
-    return y, dw, dx
-
-
-def magnitudes(x, w, b, dy, geometry):
-    """The sums of absolute terms behind y, dw and dx, and how many terms each has at most."""
-    b = None if b is None else np.abs(b).astype(np.float64)
-    x, w, dy = (np.abs(a).astype(np.float64) for a in (x, w, dy))
-    terms = w[..., 0].size + 1, dy[..., 0].size, w[:, :, 0].size
-    return list(zip(terms, run(reference, x, w, b, dy, geometry), strict=True))
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -77,37 +23,13 @@ def test_reference_is_the_sum_over_taps(name, bias):
         agree(array, np.array(oracle), terms, scale)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_gradients_are_the_adjoints(name):
-    """<dy, A x> = <A' dy, x>, for A as a function of the input and of the weights."""
-    x, w, _, dy, geometry = draw(name, np.float64)
-    y, dw, dx = run(reference, x, w, None, dy, geometry)
-    scale = np.abs(dy * y).sum()
-    terms = dy.size * w[..., 0].size
-    agree((dx * x).sum(), (dy * y).sum(), terms, scale)
-    agree((dw * w).sum(), (dy * y).sum(), terms, scale)
-
-
-IN_FLOAT64 = "rectangular", "depthwise", "1x1", "one pixel, one channel"
-"""What the simulator computes in float64, too."""
-
-CPU_AND_TWIN = [
-    pytest.param(cpu, 40, id="cpu, a row"),
-    pytest.param(cpu, 400, id="cpu, some rows"),
-    pytest.param(*TWIN.values, 40, marks=TWIN.marks, id="cuda"),
-]
-
-
 @pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize(("k", "patch_elements"), CPU_AND_TWIN)
 @pytest.mark.parametrize("name", CASES)
-def test_is_the_reference(small_tiles, monkeypatch, k, patch_elements, name, real):
-    """Tiles hold one output row or a few, and the last tile is cut short."""
-    monkeypatch.setattr(product, "PATCH_ELEMENTS", patch_elements)
-    if SIMULATED and k.name == "cuda" and ("many channels" in name or (real == np.float64 and name not in IN_FLOAT64)):
-        pytest.skip("takes long in the simulator")
+def test_tiles_of_some_rows_are_the_reference(small_tiles, monkeypatch, name, real):
+    """The registry tests tiles of a single output row."""
+    monkeypatch.setattr(product, "PATCH_ELEMENTS", 400)
     x, w, b, dy, geometry = draw(name, real)
-    got, want = (run(target, x, w, b, dy, geometry) for target in (k, reference))
+    got, want = (run(target, x, w, b, dy, geometry) for target in (cpu, reference))
     for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):
         agree(array, oracle, terms, scale)
 

@@ -8,7 +8,7 @@ import cublas
 import numpy as np
 import pytest
 from bounds import agree, within
-from test_conv import CASES, draw, magnitudes, run
+from convolutions import CASES, draw, magnitudes, run
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient
-from targets import ALL, COMPILED, reference
+from targets import ALL, COMPILED, REFERENCE, reference
 
 from numsnn.kernels.types import Rates, Shares, Temporal, Timing
 
@@ -116,23 +116,7 @@ def test_reference_value(name):
     agree(loss, np.array([written_out(name, z, n) for n in range(SAMPLES)]), 40, largest**2)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_gradient(name):
-    """dz is the gradient of the mean over samples."""
-    z = readout(np.float64, name)
-    _, dz = run(reference, name, z)
-    is_gradient(dz, lambda: run(reference, name, z)[0].mean(), z)
-
-
-@pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("name", LOSSES)
-@COMPILED
-def test_is_the_reference(k, name, real):
-    z = readout(real, name)
-    assert_agree(run(k, name, z), run(reference, name, z), z, name)
-
-
-@ALL
+@REFERENCE
 @pytest.mark.parametrize("name", LOSSES)
 def test_spikes_as_readout(k, name):
     """uint8 spikes are the same numbers."""
@@ -293,16 +277,6 @@ def test_own_loss_is_the_mean_of_its_values(over_mean, moving):
     is_gradient(dz, lambda: run_own(reference, z, target, over_mean, np.float64)[0].mean(), z)
 
 
-@pytest.mark.parametrize("real", REALS)
-@own_cases
-@COMPILED
-def test_own_loss_is_the_reference(k, over_mean, moving, real):
-    z, target = readout(real), own_target(moving)
-    got, want = (run_own(target_k, z, target, over_mean, real) for target_k in (k, reference))
-    agree(got[0], want[0], 40, 10)
-    agree(got[1], want[1], 40, 1.5 / SAMPLES)
-
-
 # --- maximum over time ----------------------------------------------------------------------------------------------
 
 
@@ -377,14 +351,6 @@ def test_membrane_mse(target):
         squares = [(z[t, n, c] - target[t % len(target), n, c]) ** 2 for t in range(STEPS) for c in range(CLASSES)]
         agree(loss[n], math.fsum(squares) / (STEPS * CLASSES), 40, max(squares))
     is_gradient(dz, lambda: distance(reference, z, target)[0].mean(), z)
-
-
-@pytest.mark.parametrize("real", REALS)
-@COMPILED
-def test_membrane_mse_is_the_reference(k, target, real):
-    z, target = readout(real), target.astype(real)
-    for got, want in zip(distance(k, z, target), distance(reference, z, target), strict=True):
-        agree(got, want, 40, np.abs(z - target).max() ** 2)
 
 
 @ALL

@@ -1,7 +1,5 @@
 """The neuron's forward pass: reference against loops over scalars, compiled kernel against reference."""
 
-from itertools import product
-
 import naive
 import numpy as np
 import pytest
@@ -24,16 +22,6 @@ from numsnn.kernels.types import Reset
 
 FIRING = (None, *FAMILIES)
 """None fires spikes, a family's name its distribution function."""
-
-FLAGS = [*product(RESETS, (False, True))]
-
-CASES = [
-    *[(None, *flags, real) for flags in FLAGS for real in REALS],
-    *[("logistic", v_reset, decay_input, REALS[(v_reset is None) ^ decay_input]) for v_reset, decay_input in FLAGS],
-    *[(family, 0.0, False, REALS[n % 2]) for n, family in enumerate(FAMILIES) if family != "logistic"],
-]
-"""surrogate, v_reset, decay_input and float type: all flags with spikes and with one family, all families with one set
-of flags. With a family, where every case is a kernel to compile, the float types take turns."""
 
 
 def assert_same_firing(case, flags, got, want):
@@ -67,27 +55,6 @@ def test_reference_is_the_equations(surrogate, v_reset, decay_input):
         assert_bites(u, s, case.theta)
     else:
         assert (u > case.theta).any() and (u < case.theta).any()
-
-
-@pytest.mark.parametrize(("surrogate", "v_reset", "decay_input", "real"), CASES)
-@COMPILED
-def test_is_the_reference(small_tiles, k, surrogate, v_reset, decay_input, real):
-    flags = v_reset, decay_input, surrogate
-    case = draw(np.random.default_rng(2), shape_for(k), real, decay_input)
-    want = forward(reference, case, *flags)
-    assert_same_firing(case, flags, forward(k, case, *flags), want)
-    if surrogate is None:
-        assert_bites(*want, case.theta)
-
-
-@pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("shape", [(1, 3, 2), (4, 1, 3), (3, 7, 1), (2, 9, 41), (1, 1, 1)])
-@COMPILED
-def test_odd_shapes(small_tiles, k, shape, real):
-    """One step, one row, one channel, more channels than a tile has elements, and one of everything."""
-    flags = 0.0, False, None
-    case = draw(np.random.default_rng(3), shape, real)
-    assert_same_firing(case, flags, forward(k, case, *flags), forward(reference, case, *flags))
 
 
 @pytest.mark.parametrize("real", REALS)

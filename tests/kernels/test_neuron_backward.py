@@ -5,9 +5,9 @@ import math
 import naive
 import numpy as np
 import pytest
-from bounds import PROMISE, REALS, is_gradient, within
-from neurons import ALL_RESETS, FAMILIES, RESETS, TIED, assert_bites, backward, backward_bound, draw, forward, shape_for
-from targets import ALL, COMPILED, reference
+from bounds import is_gradient
+from neurons import ALL_RESETS, FAMILIES, TIED, backward, draw, forward, shape_for
+from targets import ALL, reference
 
 BOTH = (False, True)
 NO_LOSS_ON_POTENTIALS = (None, None)
@@ -71,65 +71,6 @@ def test_gradient_without_a_loss_on_potentials(k):
 
 
 # --- compiled kernel against reference ----------------------------------------------------------------------
-
-
-def assert_is_the_reference(k, case, u, s, *flags, direct, learn_beta):
-    ds = np.random.default_rng(11).normal(size=u.shape).astype(u.dtype)
-    p = NO_LOSS_ON_POTENTIALS
-    if direct:
-        p = np.random.default_rng(12).normal(size=(2, u.shape[2])).astype(u.dtype)
-    got = backward(k, case, ds, u, s, *flags, p, learn_beta)
-    want = backward(reference, case, ds, u, s, *flags, p, learn_beta)
-    bound = backward_bound(case, ds, u, s, *flags, p)
-    assert got.keys() == want.keys()
-    for name, gradient in got.items():
-        assert gradient.dtype == u.dtype
-        allowed = bound[name]
-        if u.dtype == np.float64:
-            allowed = np.minimum(allowed, PROMISE * max(1, np.abs(want[name]).max()))
-        within(gradient, want[name], allowed)
-    return want
-
-
-@pytest.mark.parametrize("learn_beta", BOTH)
-@pytest.mark.parametrize("decay_input", BOTH)
-@pytest.mark.parametrize("detach_reset", BOTH)
-@pytest.mark.parametrize("v_reset", RESETS)
-@COMPILED
-def test_is_the_reference(small_tiles, k, v_reset, detach_reset, decay_input, learn_beta):
-    """All flags with one family. Every combination is a kernel to compile, so the loss on potentials and the float type
-    take turns, in such a way that any three of the six settings meet in all their combinations."""
-    soft = v_reset is None
-    direct, real = soft ^ detach_reset ^ decay_input, REALS[detach_reset ^ decay_input ^ learn_beta]
-    case = draw(np.random.default_rng(13), shape_for(k), real, decay_input)
-    u, s = forward(reference, case, v_reset, decay_input, None)
-    assert_bites(u, s, case.theta)
-    flags = v_reset, detach_reset, decay_input, "triangle"
-    want = assert_is_the_reference(k, case, u, s, *flags, direct=direct, learn_beta=learn_beta)
-    assert all(gradient.any() for gradient in want.values())
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@COMPILED
-def test_is_the_reference_for_every_family(small_tiles, k, family):
-    """All families with one set of flags: on spikes in float32 and relaxed in float64."""
-    flags = 0.0, False, False
-    case = draw(np.random.default_rng(14), shape_for(k), np.float32)
-    u, s = forward(reference, case, 0.0, False, None)
-    assert_is_the_reference(k, case, u, s, *flags, family, direct=True, learn_beta=True)
-    case = draw(np.random.default_rng(14), shape_for(k), np.float64)
-    u, s = forward(reference, case, 0.0, False, family)
-    assert_is_the_reference(k, case, u, s, *flags, family, direct=True, learn_beta=True)
-
-
-@pytest.mark.parametrize("shape", [(1, 3, 2), (4, 1, 3), (3, 7, 1), (2, 9, 41), (1, 1, 1)])
-@COMPILED
-def test_odd_shapes(small_tiles, k, shape):
-    """One step, one row, one channel, more channels than a tile has elements, and one of everything."""
-    case = draw(np.random.default_rng(15), shape, np.float32)
-    u, s = forward(reference, case, 0.0, False, None)
-    flags = 0.0, False, False, "gaussian"
-    assert_is_the_reference(k, case, u, s, *flags, direct=True, learn_beta=True)
 
 
 @ALL

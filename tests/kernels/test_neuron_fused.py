@@ -101,28 +101,6 @@ def test_reference_normalises_first(v_reset):
     np.testing.assert_allclose(sums[1], (got[0] * (case.x - centre)).sum((0, 1)), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("shape", SHAPES)
-@COMPILED
-def test_is_the_reference(small_tiles, k, shape, real):
-    """Numbers of order 1, of which no more than a few dozen roundings are behind any: the leak forgets."""
-    shape, eps = less(k, shape), 100 * float(np.finfo(real).eps)
-    case, u, s = draw_clear(shape, real, 10 * eps)
-    got_u, got_s, _ = forward(k, case, case.x, norm=case.norm)
-    assert np.array_equal(got_s, s)
-    within(got_u, u, eps * (1 + np.abs(u)))
-    ds = np.random.default_rng(1).normal(size=u.shape).astype(real)
-    sums = np.full((2, 2, shape[2]), np.nan, real)
-    di, gradients = backward(k, case, case.x, s, ds, norm=case.norm, dnorm=sums[0])
-    want, want_gradients = backward(reference, case, case.x, s, ds, norm=case.norm, dnorm=sums[1])
-    largest = max(1, np.abs(want).max())
-    within(di, want, 10 * eps * largest)
-    terms = u.shape[0] * u.shape[1]
-    within(gradients, want_gradients, 10 * eps * largest * terms)
-    within(sums[0], sums[1], 10 * eps * largest * terms)
-    assert want.any() and sums.any()
-
-
 @ALL
 @pytest.mark.parametrize("v_reset", RESETS)
 def test_carried_on(small_tiles, k, v_reset):
@@ -142,26 +120,6 @@ def test_carried_on(small_tiles, k, v_reset):
     case.d = d
     whole, _ = backward(k, case, case.x, s, ds, v_reset=v_reset, norm=case.norm, dnorm=sums)
     np.testing.assert_allclose(half, whole[3:], rtol=0, atol=1e-12)
-
-
-@COMPILED
-@pytest.mark.parametrize("real", REALS)
-def test_many_steps_carried_on(small_tiles, k, real):
-    """Bounds as in `test_is_the_reference`."""
-    eps = 100 * float(np.finfo(real).eps)
-    case = case_of((19, 3, 8), real)
-    start = np.random.default_rng(2).normal(size=(3, 8)).astype(real)
-    ds = np.random.default_rng(1).normal(size=case.i.shape).astype(real)
-    ends = start.copy(), start.copy()
-    u, s, _ = forward(reference, case, case.i, carried=ends[0])
-    got_u, got_s, _ = forward(k, case, case.i, carried=ends[1])
-    assert clear(case, u, 10 * eps) and np.array_equal(got_s, s)
-    within(got_u, u, eps * (1 + np.abs(u)))
-    within(ends[1], ends[0], eps * (1 + np.abs(ends[0])))
-    (want, want_gradients), (di, gradients) = (backward(x, case, case.i, s, ds, start=start) for x in (reference, k))
-    largest = max(1, np.abs(want).max())
-    within(di, want, 10 * eps * largest)
-    within(gradients, want_gradients, 10 * eps * largest * 19 * 3)
 
 
 # --- memory -------------------------------------------------------------------------------------------------------

@@ -11,16 +11,9 @@ from twins import twin
 from numsnn.kernels.types import Adam, Momentum, Segments
 
 BOTH = pytest.mark.parametrize("k", [reference, cpu, twin], ids=lambda k: k.name)
-COMPILED = pytest.mark.parametrize("k", [cpu, twin], ids=lambda k: k.name)
 GRADIENTS = (0.5, -1.25, 2.0)
 START = 1.5
 FREE = -math.inf, math.inf
-ENDS = [
-    ([1], [(0.1, 0.01, *FREE)]),
-    ([16, 48, 105], [(0.1, 0.01, *FREE), (0.03, 0.0, -0.25, 0.3), (0.2, 0.5, -1, math.inf)]),
-    ([80], [(0.05, 0.1, *FREE)]),
-]
-"""Segments that fill less and more than a tile, with rates, decays and bounds of their own."""
 
 
 def one(x):
@@ -68,22 +61,6 @@ def test_momentum_by_hand(k, nesterov):
         want -= lr * (step + momentum * speed) if nesterov else lr * speed
         agree(velocity, one(speed), 12, 4)
         agree(value, one(want), 12, 4)
-
-
-@COMPILED
-@pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize(("ends", "rows"), ENDS)
-@pytest.mark.parametrize(("momentum", "nesterov"), [(None, False), (0.9, False), (0.9, True)])
-def test_sgd_is_the_reference(small_tiles, k, momentum, nesterov, ends, rows, real):
-    value, gradient, velocity = np.random.default_rng(1).normal(size=(3, ends[-1])).astype(real)
-    got, want = [value.copy(), velocity.copy()], [value.copy(), velocity.copy()]
-    for target, (v, speed) in ((k, got), (reference, want)):
-        moving = speed if momentum else None
-        target.sgd_update(v, gradient, moving, plan(ends, rows, real), 0.9, Momentum(momentum or 0.0, nesterov))
-    scale = np.abs(value) + np.abs(gradient) + np.abs(velocity)
-    for array, oracle in zip(got, want, strict=True):
-        agree(array, oracle, 8, scale)
-    assert np.array_equal(got[1], velocity) == (momentum is None)
 
 
 # --- Adam ---------------------------------------------------------------------------------------------------
@@ -143,30 +120,6 @@ def test_corrections(update):
     correction1, correction2 = adam.corrections(update)
     assert first * correction1 == pytest.approx(-3.0, rel=1e-13)
     assert math.sqrt(second) * correction2 == pytest.approx(3.0, rel=1e-13)
-
-
-@COMPILED
-@pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize(("ends", "rows"), ENDS)
-@pytest.mark.parametrize("decoupled", [False, True])
-def test_adam_is_the_reference(small_tiles, k, decoupled, ends, rows, real):
-    beta1, beta2, eps, updates = 0.9, 0.99, 1e-3, (4, 1, 9)[: len(ends)]
-    value, gradient, first = np.random.default_rng(2).normal(size=(3, ends[-1])).astype(real)
-    second = np.random.default_rng(3).uniform(0.1, 2, ends[-1]).astype(real)
-    got, want = ([a.copy() for a in (value, first, second)] for _ in range(2))
-    due = corrections(beta1, beta2, *updates, real=real)
-    for target, (v, m, s) in ((k, got), (reference, want)):
-        adam = Adam(beta1, beta2, eps, decoupled)
-        target.adam_update(v, gradient, m, s, plan(ends, rows, real), 0.9, adam, due)
-    sizes = np.diff([0, *ends])
-    lr, decay = (np.repeat([row[j] for row in rows], sizes) for j in (0, 1))
-    g = np.abs(gradient) + decay * np.abs(value)
-    step = np.repeat(updates, sizes)
-    rate = 0.9 * lr / (1 - beta1**step) / np.sqrt(want[2] / (1 - beta2**step))
-    moved = np.abs(value) + rate * (np.abs(first) + g)
-    scales = moved, np.abs(first) + g, second + g * g
-    for array, oracle, scale in zip(got, want, scales, strict=True):
-        agree(array, oracle, 16, scale)
 
 
 @BOTH

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from bounds import PROMISE, is_gradient, within
 from neurons import draw, forward
-from targets import ALL, reference
+from targets import ALL, REFERENCE, reference
 from test_recurrent import CHANNELS, STEPS, Neuron
 
 from numsnn.kernels import rules
@@ -21,7 +21,7 @@ def rows(count, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@ALL
+@REFERENCE
 def test_rows_are_gathered(small_tiles, k, dtype):
     x, y = rows(len(REAL), dtype), np.full((len(INDEX), 7), 99, dtype)
     k.gather_rows(x, INDEX, y)
@@ -29,7 +29,7 @@ def test_rows_are_gathered(small_tiles, k, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@ALL
+@REFERENCE
 def test_rows_are_scattered(small_tiles, k, dtype):
     x, y = rows(len(INDEX), dtype), np.full((len(REAL), 7), 99, dtype)
     k.scatter_rows(x, PLACE, y)
@@ -38,7 +38,7 @@ def test_rows_are_scattered(small_tiles, k, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@ALL
+@REFERENCE
 def test_rows_are_cleared(small_tiles, k, dtype):
     x = rows(len(REAL), dtype)
     before = x.copy()

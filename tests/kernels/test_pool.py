@@ -3,8 +3,8 @@
 import naive
 import numpy as np
 import pytest
-from bounds import REALS, agree
-from targets import ALL, COMPILED, reference
+from bounds import agree
+from targets import ALL, REFERENCE, reference
 
 from numsnn.kernels.types import Window
 
@@ -79,29 +79,8 @@ def test_reference_maximum(name):
     agree(dx, want_dx, windows, naive.max_pool2d_backward(np.abs(dy), index, x.shape, *window))
 
 
-@pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", CASES)
-@COMPILED
-def test_average_is_the_reference(small_tiles, k, name, real):
-    x, dy, window = draw(name, real)
-    got, want = (average(target, x, dy, window) for target in (k, reference))
-    assert_averages_agree(got, want, x, dy, window)
-
-
-@pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("name", CASES)
-@COMPILED
-def test_maximum_is_the_reference(small_tiles, k, name, real):
-    x, dy, window = draw(name, real)
-    (y, index, dx), (want_y, want_index, want_dx) = (maximum(one, x, dy, window) for one in (k, reference))
-    assert y.dtype == real and np.array_equal(y, want_y)
-    assert index.dtype == np.int16 and np.array_equal(index, want_index)
-    windows = window[0][0] * window[0][1]
-    agree(dx, want_dx, windows, maximum(reference, x, np.abs(dy), window)[2])
-
-
-@pytest.mark.parametrize("name", CASES)
-@ALL
+@REFERENCE
 def test_spikes(small_tiles, k, name):
     """Spikes pool to rates, or to spikes; most windows are ties."""
     x, dy, window = draw(name, np.float32)

@@ -155,55 +155,6 @@ def test_reference_is_what_the_equations_say(parts, v_reset):
 
 
 @COMPILED
-@pytest.mark.parametrize("parts", PARTS)
-def test_equals_reference(small_tiles, k, parts):
-    """Reset, relaxed mode, detaching, decay_input, carried state and the potential's own loss vary along with the parts
-    (every kind of neuron is a kernel to compile: one of each, and every flag meets every part both ways)."""
-    number = PARTS.index(parts)
-    v_reset = RESETS[(number + number // 4) % 4]
-    decay_input, carried, detach, direct = (bool(bin(number & mask).count("1") % 2) for mask in (6, 12, 9, 5))
-    relaxed = "arctan" if bin(number).count("1") % 2 else None
-    neuron = Neuron(parts, seed=number, carried=carried, relaxed=relaxed, rows=rows_for(k))
-    stored = neuron.forward(reference, v_reset, decay_input)
-    ours = neuron.forward(k, v_reset, decay_input)
-    for a, b in zip(stored, ours, strict=True):
-        if a is not None:
-            np.testing.assert_allclose(b, a, rtol=0, atol=1e-10)
-    expected = neuron.backward(reference, stored, v_reset, detach, decay_input, direct)
-    got = neuron.backward(k, stored, v_reset, detach, decay_input, direct)
-    for a, b in zip(expected, got, strict=True):
-        np.testing.assert_allclose(b, a, rtol=0, atol=1e-10 * max(1, np.abs(a).max()))
-
-
-@COMPILED
-@pytest.mark.parametrize("number", range(3))
-def test_a_delayed_reset_equals_reference(small_tiles, k, number):
-    """A synapse alone, lateral weights alone, and the three extensions together that go with a delayed reset."""
-    lateral, synapse, adaptation = ((False, True, False), (True, False, False), (True, True, True))[number]
-    parts, v_reset, decay_input, detach = (lateral, synapse, adaptation, False), "delayed", number != 1, number == 0
-    neuron = Neuron(parts, seed=number, carried=True, relaxed=None if number == 2 else "arctan", rows=rows_for(k))
-    stored, ours = (neuron.forward(target, v_reset, decay_input) for target in (reference, k))
-    for a, b in zip(stored, ours, strict=True):
-        if a is not None:
-            np.testing.assert_allclose(b, a, rtol=0, atol=1e-10)
-    expected, got = (neuron.backward(x, stored, v_reset, detach, decay_input, True) for x in (reference, k))
-    for a, b in zip(expected, got, strict=True):
-        np.testing.assert_allclose(b, a, rtol=0, atol=1e-10 * max(1, np.abs(a).max()))
-
-
-@COMPILED
-def test_equals_reference_in_float32(k):
-    """All parts at once. A potential sums at most STEPS (CHANNELS + 5) terms of size up to 10."""
-    neuron = Neuron((True, True, True, True), seed=2, dtype=np.float32, rows=rows_for(k))
-    bound = STEPS * (CHANNELS + 5) * 10 * np.finfo(np.float32).eps
-    stored, ours = neuron.forward(reference, None, False), neuron.forward(k, None, False)
-    np.testing.assert_array_equal(ours[1], stored[1])  # no potential of this draw is that close to its threshold
-    np.testing.assert_allclose(ours[0], stored[0], rtol=0, atol=bound)
-    for a, b in zip(*(neuron.backward(x, stored, None, False, False, False) for x in (reference, k)), strict=True):
-        np.testing.assert_allclose(b, a, rtol=0, atol=bound * ROWS * max(1, np.abs(a).max()))
-
-
-@COMPILED
 def test_without_any_part_it_is_the_plain_neuron(k):
     neuron = Neuron((False,) * 4, seed=3)
     u, s, *_ = neuron.forward(k, 0.0, True)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from bounds import REALS, agree, within
+from convolutions import CASES, draw, magnitudes, run
 from targets import cpu, reference
-from test_conv import CASES, draw, magnitudes, run
 
 from numsnn.kernels.cpu import route
 from numsnn.kernels.cpu.ways import events, winograd

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from bounds import REALS, agree
+from convolutions import CASES, draw, magnitudes
 from targets import cpu, reference
-from test_conv import CASES, draw, magnitudes
 from test_linear import SHAPES
 from test_linear import draw as draw_linear
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bands import BAND, banded, untouched
 
 from numsnn.kernels.contract import ROOMS, Device
 
@@ -14,16 +15,23 @@ cuda = Device("cuda")
 if api.SIMULATED:
     sys.setswitchinterval(1e-5)  # simulated threads wait for each other at every barrier
 
-NOT_ADAPTED = {"empty", "zeros", "from_host", "to_host", "feed", "name", "lacks", "visible_limit"}
+NOT_ADAPTED = {"empty", "zeros", "from_host", "put", "to_host", "feed", "name", "lacks", "visible_limit"}
+
+
+WATCHED = True
+"""Whether the bands around arrays are looked at after a call; not if no kernel runs."""
 
 
 def _there(x, memory):
-    """Copy an argument to the device; copy tuples, also named ones, element by element. An array that is passed twice
-    is copied once, through memory, so that computing in place has the same effect."""
+    """Copy an argument to the device, with bands around it; copy tuples, also named ones, element by element.
+
+    An array that is passed twice is copied once, through memory, so that computing in place has the same effect.
+    """
     if isinstance(x, np.ndarray):
         if id(x) not in memory:
-            memory[id(x)] = cuda.from_host(x, x.dtype)
-        return memory[id(x)]
+            whole = cuda.from_host(banded(x)[0], x.dtype)
+            memory[id(x)] = whole, whole[BAND : BAND + x.size].reshape(x.shape)
+        return memory[id(x)][1]
     if isinstance(x, tuple):
         return getattr(x, "_make", tuple)(_there(part, memory) for part in x)
     return x
@@ -44,6 +52,8 @@ def _adapted(function):
         there = [_there(x, memory) for x in arguments]
         named_there = {key: _there(x, memory) for key, x in named.items()}
         result = function(*there, **named_there)
+        if WATCHED:
+            assert all(untouched(cuda.to_host(whole)) for whole, _ in memory.values()), "it wrote beside an array"
         for x, twin in zip(arguments, there, strict=True):
             _back(x, twin)
         for key, x in named.items():

@@ -50,7 +50,8 @@ def test_by_hand(kind, device):
 
 @pytest.mark.parametrize("kind", NEURONS)
 def test_gradients(kind):
-    net = network(kind).to(dtype="float64").build((6, 5, 4), seed=1)
+    """On the reference; the compiled kernels are compared with it below and in tests/kernels."""
+    net = network(kind).to("reference", "float64").build((6, 5, 4), seed=1)
     report = snn.check_gradients(net, draw(), np.arange(5) % 3)
     assert report.ok, f"\n{report}"
 

@@ -263,7 +263,7 @@ def test_every_kind_of_layer_can_be_frozen(layer, device):
 
 
 def test_check_gradients_of_a_partly_frozen_network():
-    net = built("cpu")
+    net = built("reference")
     net["norm1"].freeze(), net["lif2"].freeze(), net["both"].freeze()
     report = snn.check_gradients(net, draw(), np.arange(4) % 3, entries=2)
     assert report.ok, report

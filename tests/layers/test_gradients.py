@@ -285,7 +285,7 @@ ADJUSTMENTS = {
 
 def adjusted(pda, **options):
     """A network whose PDA has seen a few batches, so that corrections and targets are numbers of their own."""
-    net = perceptron(lif(pda=pda, **options))
+    net = perceptron(lif(pda=pda, **options)).to("reference")
     for seed in range(3):
         net.forward(draw(FEATURES, seed), TRAINING)
     state = net.state()
@@ -320,7 +320,7 @@ def test_divergence_of_potentials_that_are_held(neuron, device, v_reset):
     """A held neuron carries its potential on unchanged, and the divergence acts on that potential too (X15)."""
     smooth = snn.PSG("logistic")
     neurons = neuron(pda=snn.PDA(momentum=0.5, divergence=0.7), refractory=2, v_reset=v_reset, surrogate=smooth)
-    net, shape = perceptron(neurons), (6, *FEATURES[1:])
+    net, shape = perceptron(neurons).to(device), (6, *FEATURES[1:])
     for seed in range(3):
         net.forward(draw(shape, seed), TRAINING)
     x = draw(shape, seed=9)
@@ -371,7 +371,7 @@ def residual_network(family="logistic"):
 
 @pytest.mark.parametrize(("device", "family"), [("reference", "laplace"), ("reference", "arctan"), ("cpu", "logistic")])
 def test_whole_network(device, family):
-    net = residual_network(family)
+    net = residual_network(family).to(device)
     shape = (N, 8, 8, 1)
     for seed in range(2):
         net.forward(draw(shape, seed), TRAINING)

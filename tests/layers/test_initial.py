@@ -68,7 +68,8 @@ def test_pictures_have_one_per_channel():
 @pytest.mark.parametrize("learn", ["layer", "channel"])
 @pytest.mark.parametrize("kind", NEURONS)
 def test_gradients(kind, learn):
-    net = network(kind, v_init=0.4, learn_v_init=learn).to(dtype="float64").build((5, 6, 4), seed=1)
+    """On the reference, with which the compiled kernels are compared below."""
+    net = network(kind, v_init=0.4, learn_v_init=learn).to("reference", "float64").build((5, 6, 4), seed=1)
     report = snn.check_gradients(net, draw(), np.arange(6) % 3)
     assert report.ok, f"\n{report}"
     rows = {row.name.split(".")[-1]: row for row in report.rows}

@@ -217,7 +217,7 @@ def test_inference_needs_no_lengths(device):
 @pytest.mark.parametrize("make", [pictures, alone])
 def test_gradients_are_those_of_the_padded_loss(make):
     x, _ = data(seed=5)
-    net = make().build(x.shape, seed=4)
+    net = make().to("reference").build(x.shape, seed=4)
     report = snn.check_gradients(net, x.astype(np.float32), np.array([0, 2, 1, 2]), lengths=LENGTHS, entries=3)
     assert report.ok, str(report)
 

@@ -5,10 +5,9 @@ rate, weight decay and bounds are constants of the inner loop.
 """
 
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import steps
-from ..compile import kernel
+from ..compile import kernel, register_jitable
 from ..reference.optim import scale
 from .run.launch import TILE_ELEMENTS, count_tiles, launch
 

@@ -12,10 +12,9 @@ measured to take up to five times as long.
 from functools import cache
 
 import numpy as np
-from numba.extending import register_jitable
 
 from .. import equations as eq
-from ..compile import kernel
+from ..compile import kernel, register_jitable
 from ..extended import extended_fire_back, extended_step
 from ..steps import after_reset, reset_kind
 from .inline.access import read, write

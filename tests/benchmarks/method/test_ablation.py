@@ -1,5 +1,6 @@
 """The studies: one run of each kind, the log that a stopped study goes on with, and tables made from it."""
 
+import functools
 import json
 from concurrent.futures import Future
 
@@ -14,7 +15,9 @@ TINY = Task("digits", train=40, test=20, architecture="4c3-p2-4c3", steps=2, epo
 
 @pytest.fixture
 def tiny(monkeypatch):
+    """A small task, trained on the reference, for which nothing has to be compiled."""
     monkeypatch.setitem(STUDY_TASKS, "digits", TINY)
+    monkeypatch.setattr(runs.snn, "Trainer", functools.partial(runs.snn.Trainer, device="reference"))
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """The part of the backward pass of `cpu.neuron` that computes the potentials of a tile again."""
 
-from numba.extending import register_jitable
-
 from ... import equations as eq
+from ...compile import register_jitable
 from ...rules import compiled
 from ...steps import after_reset, subtraction
 from .access import read, read_all, write, write_all

@@ -1,8 +1,7 @@
 """Measurements of a row of potentials while it is in the cache: which potentials are visible, and their moments."""
 
-from numba.extending import register_jitable
-
 from ... import equations as eq
+from ...compile import register_jitable
 from ...steps import settle_moments
 
 

@@ -8,7 +8,9 @@ was measured to take one to two thirds of the time.
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
+
+from ...compile import register_jitable
 
 LINE_BYTES = 64
 AHEAD_BYTES = 8192

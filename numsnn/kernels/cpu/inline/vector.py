@@ -12,7 +12,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
+
+from ...compile import register_jitable
 
 SHORT = ir.IntType(32)
 

@@ -1,9 +1,7 @@
 """How CUDA kernels are compiled. `kernels.compile` says which files belong to the key of their machine code."""
 
-from numba.extending import register_jitable
-
 from ....machine_code import keep
-from ...compile import shared_sources
+from ...compile import register_jitable, shared_sources
 from .api import SIMULATED, cuda
 
 _SOURCES = shared_sources("cuda")

@@ -112,13 +112,13 @@ def test_rates_are_pulled_into_the_band(k):
 @COMPILED
 def test_adding_rows(small_tiles, k, rows, units, real):
     x, u = np.random.default_rng(1).normal(size=(2, rows, units)).astype(real)
-    slope, offset = np.random.default_rng(2).normal(size=(2, units)).astype(real)
+    centre, offset, slope = np.random.default_rng(2).normal(size=(3, units)).astype(real)
     y = np.full((2, 2, rows, units), np.nan, real)
     for target, out in zip((reference, k), y, strict=True):
         target.add_row(x, offset, out[0])
-        target.add_affine(x, u, Direct(offset, slope), out[1])
-    scale = np.abs(x) + np.abs(slope * u) + np.abs(offset)
+        target.add_affine(x, u, Direct(centre, offset, slope), out[1])
+    scale = np.abs(x) + np.abs(slope) * (np.abs(u) + np.abs(centre)) + np.abs(offset)
     agree(y[0, 0], np.array([[x[m, f] + offset[f] for f in range(units)] for m in range(rows)]), 1, scale)
-    agree(y[0, 1], x + slope * u + offset, 3, scale)
+    agree(y[0, 1], x + (offset + slope * (u - centre)), 4, scale)
     agree(y[1, 0], y[0, 0], 1, scale)
-    agree(y[1, 1], y[0, 1], 3, scale)
+    agree(y[1, 1], y[0, 1], 4, scale)

@@ -183,7 +183,6 @@ def neuron_backward(k, rng):
         "triangle",
         alpha,
         None,
-        None,
         di,
         *gradients,
         None,
@@ -287,7 +286,7 @@ def add_row(k, rng):
 @workload
 def add_affine(k, rng):
     y = empty(6000, 17)
-    k.add_affine(*normal(rng, 2, 6000, 17), Direct(*normal(rng, 2, 17)), y)
+    k.add_affine(*normal(rng, 2, 6000, 17), Direct(*normal(rng, 3, 17)), y)
     return [y]
 
 
@@ -311,10 +310,10 @@ def shift_update(k, rng):
 @workload
 def divergence(k, rng):
     mean, var, target_mean, target_var = normal(rng, 4, 17)
-    value, offset, slope = empty(3, 17)
+    value, *direct = empty(4, 17)
     moments, target = Moments(mean, np.abs(var)), Moments(target_mean, np.abs(target_var))
-    k.divergence(moments, target, Objective(1.0, 1e-3, 100), value, Direct(offset, slope))
-    return [value, offset, slope]
+    k.divergence(moments, target, Objective(1.0, 1e-3, 100), value, Direct(*direct))
+    return [value, *direct]
 
 
 @workload

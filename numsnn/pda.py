@@ -149,13 +149,14 @@ class ShiftTracker(Portable):
         if potentials is None or not self.settings.divergence:
             return None
         steps, channels = potentials.mean.shape
-        total_mean, total_var, value, offset, slope = (self.kernels.empty((channels,), self.dtype) for _ in range(5))
+        total_mean, total_var, value, *pull = (self.kernels.empty((channels,), self.dtype) for _ in range(6))
+        centre, offset, slope = pull
         if isinstance(potentials, RealPotentials):
             _, total, count, ends = potentials
         else:
             total, count, ends = Moments(total_mean, total_var), steps * rows, None
             self.kernels.merge_steps(potentials, total)
-        direct = Direct(offset, slope, ends)
+        direct = Direct(centre, offset, slope, ends)
         objective = Objective(self.settings.divergence, self.settings.eps, count)
         self.kernels.divergence(total, Moments(self.target[0], self.target[1]), objective, value, direct)
         return Acting(value, direct)

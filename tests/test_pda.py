@@ -250,6 +250,30 @@ def test_a_silent_channel_stays_finite():
     assert np.isfinite(layer.backward(np.zeros((T, N, C), np.float32))).all()
 
 
+@pytest.mark.usefixtures("quick_simulator")
+@pytest.mark.parametrize("k", ["reference", "cpu", "cuda"])
+@pytest.mark.parametrize("level", [0.3, 100.3])
+@pytest.mark.parametrize("inside", [True, False], ids=["PDA", "Divergence"])
+def test_equal_potentials_keep_their_gradient_in_single_precision(k, level, inside):
+    """The variance of a channel of equal potentials is 0, and the slope of the gradient is (w + gap^2) / eps^2: times a
+    potential, it would leave nothing of a float32. The gradient is gap (1 / w + 1 / eps) / n."""
+    if k == "cuda":
+        pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    target, variance, eps, shape = level - 0.25, 0.5, 1e-3, (2, 3, 2)
+    if inside:
+        pda = snn.PDA(correct=False, divergence=1.0, target=target, eps=eps)
+        layer = snn.LIF(beta=0.0, v_threshold=200.0, pda=pda).to(k).build(shape)
+        layer.set_statistic("target", np.array([[target] * 2, [variance] * 2]))
+    else:
+        layer = snn.Divergence(1.0, target, variance, eps).to(k).build(shape)
+    i = layer.kernels.from_host(np.full(shape, level), np.float32)
+    layer.forward(i, snn.Mode(store=True))
+    di = layer.kernels.to_host(layer.backward(layer.kernels.zeros(shape, np.float32)))
+    gap = np.float64(np.float32(level)) - np.float32(target)
+    wanted = gap * (1 / (variance + eps) + 1 / eps) / i.size
+    np.testing.assert_allclose(di, wanted, rtol=1e-6)
+
+
 def test_penalty_of_a_pass_that_stored_nothing_is_the_last_one_s():
     layer = neurons(pda=snn.PDA(divergence=1.0))
     train(layer, [currents()])

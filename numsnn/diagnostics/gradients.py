@@ -1,15 +1,17 @@
-"""Proof of the backward passes: hand-written gradients against finite differences (docs/method.md, R1, R2, R3).
+"""Proof of the backward passes: hand-written gradients against finite differences (docs/method.md, R1, R2, R3, R4).
 
-In relaxed mode a spike is Phi_alpha(u - theta) instead of a step function, and the reset stays attached. The network is
-then a smooth function of its weights, thresholds, leaks and widths, and the formulas of backpropagation through time
-are its exact gradient. In float64 they must agree with central differences.
+In relaxed mode a spike is Phi_alpha(u - theta) instead of a step function. The network is then a smooth function of its
+weights, thresholds, leaks and widths, and the formulas of backpropagation through time are its exact gradient. In
+float64 they must agree with central differences. A neuron with ``detach_reset`` treats the spikes in its reset as
+constants, and so do the differences: the resets of all passes use the spikes of the pass that has the gradient.
 """
 
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..layers import Layer, Mode
+from ..layers import Layer, Mode, Neuron
 from ..layers.inputs import each
 from ..losses import Loss
 from ..tables import Table, html_tables, text_tables
@@ -137,9 +139,12 @@ def check_gradients(
 
     A float64 copy of the network runs in relaxed mode with batch statistics, a fixed dropout mask and constant PDA
     corrections; the network itself does not change. Convolutions and matrix products take the routes that `set_route`
-    has requested, if the device supports them. Layers with ``detach_reset`` are checked with the reset attached,
-    because the gradient with a detached reset is not the gradient of any function. Frozen layers compute as they do in
-    training, and have no gradients to check.
+    has requested, if the device supports them. Frozen layers compute as they do in training, and have no gradients to
+    check.
+
+    A network with ``detach_reset`` is checked as it is: the spikes of the pass that has the gradient are recorded, and
+    the resets take them as constants when the differences are computed. The hand-written gradient then comes from the
+    device, and the differences from the reference target, which computes the same equations in NumPy.
 
     Args:
         net: any network.
@@ -184,26 +189,44 @@ class _Checker:
             raise ValueError(f"check_gradients: device must be 'cpu' or 'reference'; got {device!r}")
         copy, x = built_copy("check_gradients", net, x)
         self.x = each(x, lambda part: net.kernels.to_host(part).astype(np.float64))
-        self.net = copy.to(device, "float64")
+        self.net = self.varied = copy.to(device, "float64")
+        if self.net.device != "reference" and self.detached():
+            self.varied = deepcopy(self.net).to("reference")
 
-    def evaluate(self):
+    def detached(self):
+        """Return the neurons of the varied network whose resets treat the spikes as constants."""
+        return [layer for layer in self.varied.walk() if isinstance(layer, Neuron) and layer.detach_reset]
+
+    def evaluate(self, net):
         """Return the loss, the gradient of the readout, and the smooth pieces that all potentials and maxima lie on."""
-        z = self.net.forward(self.x, self.mode)
-        losses, dz = self.loss(z, self.y, self.net.kernels, self.mode.lengths)
-        found = [*(layer.pieces() for layer in self.net.walk()), self.loss.pieces(self.net.kernels, z)]
+        z = net.forward(self.x, self.mode)
+        losses, dz = self.loss(z, self.y, net.kernels, self.mode.lengths)
+        found = [*(layer.pieces() for layer in net.walk()), self.loss.pieces(net.kernels, z)]
         pieces = [p for p in found if p is not None]
-        return float(losses.mean(dtype=np.float64)) + self.net.total_penalty(), dz, pieces
+        return float(losses.mean(dtype=np.float64)) + net.total_penalty(), dz, pieces
 
-    def report(self, entries):
-        value, dz, self.base_pieces = self.evaluate()
+    def gradients(self):
+        """Return the loss, and every array of the varied network with its name and its hand-written gradient."""
+        value, dz, self.base_pieces = self.evaluate(self.net)
         self.rounding = 8 * np.finfo(np.float64).eps * max(1.0, abs(value))
         dx = self.net.backward(dz)
-        parameters = self.net.trainable()
-        targets = [(name, p.value, p.grad.copy()) for name, p in parameters]
+        found = {name: p.grad.copy() for name, p in self.net.trainable()}
+        targets = [(name, p.value, found[name]) for name, p in self.varied.trainable()]
         if self.net.input_names:
             targets += [(f"input {name}", x, dx[name].copy()) for name, x in self.x.items()]
         else:
             targets.append(("input", self.x, dx.copy()))
+        return value, targets
+
+    def keep_resets(self):
+        """R4: from now on, the resets of all passes take the spikes that they have without a change."""
+        if self.detached():
+            *_, self.base_pieces = self.evaluate(self.varied)
+            self.mode = replace(self.mode, resets={layer.path: layer.spikes().copy() for layer in self.detached()})
+
+    def report(self, entries):
+        value, targets = self.gradients()
+        self.keep_resets()
         rows = tuple(self.check(name, array, grad, entries) for name, array, grad in targets)
         return GradientReport(rows, self.tolerance, value)
 
@@ -255,7 +278,7 @@ class _Checker:
                 total = 0.0
                 for offset, weight in STENCIL:
                     array[...] = base + offset * step * direction
-                    value, _, pieces = self.evaluate()
+                    value, _, pieces = self.evaluate(self.varied)
                     if any((a != b).any() for a, b in zip(pieces, self.base_pieces, strict=True)):
                         break
                     total += weight * value

@@ -331,15 +331,19 @@ def normal_divergence_slope(mean, var, target_mean, target_var):
 
 
 @register_jitable
-def direct_gradient(u, offset, slope):
-    """N7: p[t] = p_offset + p_slope u[t], the gradient of a loss that acts on the potential itself (D5, D6)."""
-    return offset + slope * u
+def direct_gradient(u, centre, offset, slope):
+    """N7: p[t] = p_offset + p_slope (u[t] - mean), the gradient of a loss that acts on the potential itself (D5, D6).
+
+    centre is the mean. The slope may be very large, so the distance from the mean is taken first: a product with u
+    itself would leave only rounding where all potentials are nearly equal.
+    """
+    return offset + slope * (u - centre)
 
 
 @register_jitable
-def with_direct_gradient(dy, u, offset, slope):
-    """A4: dy plus the gradient of a loss that acts on u itself. The sum begins with dy, unlike `direct_gradient`."""
-    return dy + slope * u + offset
+def with_direct_gradient(dy, u, centre, offset, slope):
+    """A4: dy plus the gradient of a loss that acts on u itself (`direct_gradient`)."""
+    return dy + direct_gradient(u, centre, offset, slope)
 
 
 @register_jitable

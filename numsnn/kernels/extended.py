@@ -59,7 +59,7 @@ def extended_fire_back(surrogate, gradients, u, s, awake, beta, direct, v_reset,
         u, s: potential after charging, and spike.
         awake: whether the neuron is not refractory.
         beta: leak.
-        direct: (p_offset, p_slope) of a loss that acts on the potential.
+        direct: (p_centre, p_offset, p_slope) of a loss that acts on the potential.
         v_reset: value of the hard reset.
         flags: five booleans: soft reset, whether this is a delayed one, hard reset, whether the spike in the reset has
             a gradient, and whether a loss acts on the potential.
@@ -72,7 +72,7 @@ def extended_fire_back(surrogate, gradients, u, s, awake, beta, direct, v_reset,
     zero = type(v_reset)(0)
     z, phi = eq.surrogate(density, u - threshold, inverse_width)
     phi = phi if awake else zero
-    p = eq.direct_gradient(u, direct[0], direct[1]) if acts else zero
+    p = eq.direct_gradient(u, direct[0], direct[1], direct[2]) if acts else zero
     r = eq.before_leak(e, beta) if delayed else e
     q, delta, dtheta = fire_back(q, e, r, u, s, threshold, phi, p, v_reset, soft, hard, attached)
     dv = beta * delta if awake else e + p
@@ -89,7 +89,7 @@ def extended_step_back(density, q, slopes, now, before, values, v_reset, flags):
         slopes: dL/dv and dL/da after the step, and gamma times dL/dj of the next step.
         now: (u, s, whether the neuron was not refractory) of the step.
         before: (v, j, a) before the step.
-        values: (beta, gamma, rho, kappa, theta, 1 / alpha, d, p_offset, p_slope) of the channel.
+        values: (beta, gamma, rho, kappa, theta, 1 / alpha, d, p_centre, p_offset, p_slope) of the channel.
         v_reset: value of the hard reset.
         flags: eight booleans: soft reset, whether this is a delayed one, hard reset, whether the spike in the reset has
             a gradient, scaled input, synapse, adaptive threshold, and whether a loss acts on the potential.
@@ -101,13 +101,13 @@ def extended_step_back(density, q, slopes, now, before, values, v_reset, flags):
     e, f, h = slopes
     u, s, awake = now
     v, j, a = before
-    beta, gamma, rho, kappa, theta, inverse_width, d, p_offset, p_slope = values
+    beta, gamma, rho, kappa, theta, inverse_width, d, p_centre, p_offset, p_slope = values
     soft, delayed, hard, attached, decay_input, synapse, adaptive, acts = flags
     zero = type(v_reset)(0)
     threshold = theta
     if adaptive:
         q, threshold = eq.spike_gradient_adaptation(q, f, rho), eq.adapted_threshold(theta, kappa, a)
-    surrogate, direct = (density, threshold, inverse_width), (p_offset, p_slope)
+    surrogate, direct = (density, threshold, inverse_width), (p_centre, p_offset, p_slope)
     parts = soft, delayed, hard, attached, acts
     delta, dtheta, dv, dalpha = extended_fire_back(surrogate, (q, e), u, s, awake, beta, direct, v_reset, parts)
     through = eq.current_gradient(delta, h if synapse else zero, eq.input_gain(beta, decay_input))

@@ -241,7 +241,8 @@ def power_penalty(rate, square):
 
 @register_jitable
 def divergence_term(moments, target, weight, pull):
-    """D4, D5, D6: one channel's term of the divergence objective, and its gradient by a potential, offset + slope u.
+    """D4, D5, D6: one channel's term of the divergence objective, and its gradient by a potential, offset + slope (u -
+    mean).
 
     Args:
         moments, target: (mean, variance) of the potentials, and of the normal distribution that PDA aims at.
@@ -252,7 +253,7 @@ def divergence_term(moments, target, weight, pull):
     """
     (mean, var), (target_mean, target_var) = moments, target
     slope = pull * eq.normal_divergence_slope(mean, var, target_mean, target_var)
-    offset = pull * eq.normal_divergence_offset(mean, var, target_mean, target_var) - slope * mean
+    offset = pull * eq.normal_divergence_offset(mean, var, target_mean, target_var)
     return weight * eq.normal_divergence(mean, var, target_mean, target_var), offset, slope
 
 

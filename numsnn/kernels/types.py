@@ -35,10 +35,13 @@ class Reset(NamedTuple):
         value: potential after a hard reset (N3); None for a soft reset (N4); "delayed" for a soft reset that acts one
             step later (N18), where the first value of the neuron's rule must be beta; "none" for no reset (N13).
         detached: whether the backward pass treats the spike in the reset as a constant (N12).
+        spikes: ``[T, M, C]``, in a forward pass what the reset takes in the place of the pass's own spikes (R4); None
+            for these. Only the reference kernels take it.
     """
 
     value: float | str | None = 0.0
     detached: bool = False
+    spikes: Any = None
 
 
 class Norm(NamedTuple):
@@ -57,14 +60,15 @@ class Moments(NamedTuple):
 
 
 class Direct(NamedTuple):
-    """The gradient of a loss that acts on the potential u itself (D5, D6): p = offset + slope u.
+    """The gradient of a loss that acts on the potential u itself (D5, D6): p = offset + slope (u - centre).
 
     Attributes:
-        offset, slope: ``[C]``.
+        centre, offset, slope: ``[C]``.
         ends: ``[M]``, int64: for every row, the number of the step from which on p is 0 (V4), counted from 0; None if p
             acts at all steps.
     """
 
+    centre: Any
     offset: Any
     slope: Any
     ends: Any = None

@@ -17,8 +17,10 @@ class Mode(Portable):
         training: normalise with the statistics of the batch, and apply dropout. Default False.
         store: keep what the backward pass needs. Default False.
         track: update running statistics and PDA corrections. Default False.
-        relaxed: spikes are Phi((u - theta) / alpha) instead of H(u - theta), and gradients pass through the reset
-            (docs/method.md, R1). Default False.
+        relaxed: spikes are Phi((u - theta) / alpha) instead of H(u - theta) (docs/method.md, R1). Default False.
+        resets: dictionary of spikes ``[T, M, C]`` by full name: what the reset of a neuron with ``detach_reset`` takes
+            in the place of its own spikes (docs/method.md, R4). `check_gradients` uses it, on the reference target
+            only. Default None: every reset takes the neuron's own spikes.
         inspect: run the layers one by one and keep the output, the potentials and, after the backward pass, the input
             gradient of every layer. This takes more memory and time. Default False.
         seed: seed of the dropout masks; a trainer uses a different seed for every training step. Default 0.
@@ -33,6 +35,7 @@ class Mode(Portable):
     store: bool = False
     track: bool = False
     relaxed: bool = False
+    resets: dict | None = None
     inspect: bool = False
     seed: int = 0
     lengths: np.ndarray | None = None

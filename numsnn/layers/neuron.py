@@ -244,7 +244,8 @@ class Neuron(Layer):
         need_u = need_u or (measured and padding is not None)
         u = self.buffer("u", current.shape) if need_u else None
         visible = self.buffer("visible", s.shape, np.uint8) if mode.store and self._sees() else None
-        trace = Trace(current, norm, u, s, d, mode.relaxed, start, begins, visible, self.run.parts(current.shape))
+        resets, parts = self._resets(mode), self.run.parts(current.shape)
+        trace = Trace(current, norm, u, s, d, mode.relaxed, start, begins, visible, resets, parts)
         moments = self.buffer("moments", (2, steps, channels)) if measured and padding is None else None
         self.visible_share = self.run.forward(trace, state, moments)
         if padding is not None and visible is not None:
@@ -260,6 +261,14 @@ class Neuron(Layer):
         if self.record:
             self._record(trace, x.shape)
         return s.reshape(x.shape)
+
+    def _resets(self, mode):
+        """Return the spikes that the reset takes in the place of the pass's own ones, or None for these."""
+        if mode.resets is None or not self.detach_reset:
+            return None
+        if self.device != "reference":
+            raise ValueError(f"{self.path}: Mode.resets needs the device 'reference'; got {self.device!r}")
+        return mode.resets[self.path]
 
     def firing(self) -> Firing:
         """Return threshold, width and surrogate in the form that the kernels take."""

@@ -23,6 +23,7 @@ class Trace:
         start: the state that the pass started from; None for a start from rest.
         begins: whether the pass started from the initial potential.
         visible: the visible mask (uint8), or None.
+        resets: spikes that the reset takes in the place of s, or None (`Mode.resets`).
         parts: stored states beside the potential, by name: the states of the rule, or the synaptic current "j", the
             adaptation "a" and the refractory state "held".
     """
@@ -36,6 +37,7 @@ class Trace:
     start: np.ndarray | None
     begins: bool
     visible: np.ndarray | None
+    resets: np.ndarray | None = None
     parts: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -68,7 +70,7 @@ class ByRule:
             trace.current,
             self._values(),
             neuron.firing(),
-            Reset(neuron.v_reset),
+            Reset(neuron.v_reset, spikes=trace.resets),
             trace.d,
             trace.relaxed,
             trace.u,
@@ -90,7 +92,7 @@ class ByRule:
             trace.s,
             self._values(),
             neuron.firing(),
-            Reset(neuron.v_reset, neuron.detach_reset and not trace.relaxed),
+            Reset(neuron.v_reset, neuron.detach_reset),
             trace.d,
             direct,
             dx,
@@ -145,7 +147,7 @@ class Extended:
             neuron.own_values["beta"].natural,
             self._extensions(),
             neuron.firing(),
-            Reset(neuron.v_reset),
+            Reset(neuron.v_reset, spikes=trace.resets),
             trace.d,
             neuron.decay_input,
             trace.relaxed,
@@ -165,7 +167,7 @@ class Extended:
             neuron.own_values["beta"].natural,
             self._extensions(),
             neuron.firing(),
-            Reset(neuron.v_reset, neuron.detach_reset and not trace.relaxed),
+            Reset(neuron.v_reset, neuron.detach_reset),
             trace.d,
             neuron.decay_input,
             direct,

@@ -30,8 +30,8 @@ class _Pull(NamedTuple):
 
 
 class _Slopes(NamedTuple):
-    """What a pass keeps: its input ``[M, C]``, the offset and slope of the gradient per channel, and which steps are
-    real (None without padding)."""
+    """What a pass keeps: its input ``[M, C]``, the gradient of the penalty, and which steps are real (None without
+    padding)."""
 
     x: object
     direct: Direct
@@ -206,11 +206,11 @@ class Divergence(_Penalty):
         if mode.store:
             channels = x.shape[-1]
             rows = self.real_rows(x).reshape(1, -1, channels)
-            mean, var, value, offset, slope, target_mean, target_var = self.buffer("numbers", (7, channels))
+            mean, var, value, target_mean, target_var, *pull = self.buffer("numbers", (8, channels))
             self.kernels.fill(target_mean, self.target_mean)
             self.kernels.fill(target_var, self.target_var)
             self.kernels.moments(rows, mean[None], var[None])
-            objective, direct = Objective(self.weight, self.eps, rows.shape[1]), Direct(offset, slope)
+            objective, direct = Objective(self.weight, self.eps, rows.shape[1]), Direct(*pull)
             self.kernels.divergence(Moments(mean, var), Moments(target_mean, target_var), objective, value, direct)
             self.shares, self.kept = value, _Slopes(x.reshape(-1, channels), direct, self.plan.padding)
         return x

@@ -114,10 +114,6 @@ def test_a_wrong_gradient_is_found_and_named(name):
     assert str(report).splitlines()[-1].startswith("gradients DISAGREE: worst relative difference ")
 
 
-def test_a_detached_reset_is_checked_attached():
-    assert snn.check_gradients(perceptron(lif(detach_reset=True)), draw(FEATURES), labels()).ok
-
-
 def test_tolerance_decides():
     """A tolerance below what rounding leaves visible neither refuses a right gradient nor passes a wrong one."""
     wrong = network(snn.Linear(6, 8), lif(), SkewedInput(8, K))

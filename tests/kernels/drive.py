@@ -214,7 +214,7 @@ def neuron_backwards(k, rng):
             Firing(theta, alpha, surrogate),
             Reset(reset, not attached),
             normal(rng, REAL, steps, channels),
-            Direct(*vectors(rng, 2, channels), ends(rng, shape) if ended else None) if direct else None,
+            Direct(*vectors(rng, 3, channels), ends(rng, shape) if ended else None) if direct else None,
             ds if in_place else empty(*shape),
             Wanted(
                 tuple(empty(channels) if learn else None for _ in rule.values),
@@ -287,7 +287,7 @@ def recurrent_backwards(k, rng):
             Reset(reset, not attached),
             d,
             parts[4],
-            Direct(*vectors(rng, 2, shape[2]), ends(rng, shape) if ended else None) if direct else None,
+            Direct(*vectors(rng, 3, shape[2]), ends(rng, shape) if ended else None) if direct else None,
             empty(*shape),
             None if lateral is None else empty(*lateral.shape),
             Wanted(

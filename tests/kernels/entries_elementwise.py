@@ -300,12 +300,12 @@ def add_row(rng, real, rows, units):
     return {"x": normal(rng, real, rows, units), "row": normal(rng, real, units), "y": unset(real, rows, units)}
 
 
-def three_terms(a, want):
-    x, u, (offset, slope, _) = a["x"], a["u"], a["direct"]
-    return {"y": (3, np.abs(x) + np.abs(slope * u) + np.abs(offset))} if x.size else {}
+def four_terms(a, want):
+    x, u, (centre, offset, slope, _) = a["x"], a["u"], a["direct"]
+    return {"y": (4, np.abs(x) + np.abs(slope) * (np.abs(u) + np.abs(centre)) + np.abs(offset))} if x.size else {}
 
 
-@entry(cases=ROWS, large=((6000, 17),), writes="y", bound=three_terms)
+@entry(cases=ROWS, large=((6000, 17),), writes="y", bound=four_terms)
 def add_affine(rng, real, rows, channels):
     x, u = normal(rng, real, 2, rows, channels)
-    return {"x": x, "u": u, "direct": Direct(*normal(rng, real, 2, channels)), "y": like(x)}
+    return {"x": x, "u": u, "direct": Direct(*normal(rng, real, 3, channels)), "y": like(x)}

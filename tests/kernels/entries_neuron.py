@@ -311,7 +311,7 @@ def of_neuron(a, results):
         reference.neuron_forward(
             *(a["rule"], x, a["values"], firing, a["reset"], a["d"], True, u, s, None, carried, a["norm"])
         )
-        pulled = 0 if direct is None else acts * (direct.offset * u + direct.slope * u * u / 2)
+        pulled = 0 if direct is None else acts * (direct.offset * u + direct.slope * np.square(u - direct.centre) / 2)
         return (a["_ds"] * s + pulled).sum()
 
     if a["norm"] is None:
@@ -372,7 +372,7 @@ def neuron_backward(rng, real, options, shape=SHAPE):
         "_ds": ds.copy(),
         "s": case.s,
         "reset": Reset(o.reset, o.detached),
-        "direct": Direct(*normal(rng, real, 2, channels), ends) if o.direct else None,
+        "direct": Direct(*normal(rng, real, 3, channels), ends) if o.direct else None,
         "di": ds if o.in_place else like(ds),
         "wanted": Wanted(tuple(wanted[:-2]), *wanted[-2:]),
         "start": case.start if o.carry else None,

@@ -187,27 +187,27 @@ def normalised_moments(rng, real, channels, in_place=False):
 
 
 def of_divergence(a, results):
-    """offset + slope u is the gradient by every potential, through its mean and variance."""
+    """offset + slope (u - centre) is the gradient by every potential, through its mean and variance."""
     mean, var = (x[None] for x in a["moments"])
     n = a["objective"].potentials
     if n != 29:
         return
     u = np.random.default_rng(2).normal(size=(n, mean.shape[1]))
     u = (u - u.mean(0)) / u.std(0) * np.sqrt(var) + mean
-    out = [like(mean[0]) for _ in range(3)]
+    out = [like(mean[0]) for _ in range(4)]
 
     def loss():
         reference.divergence(Moments(u.mean(0), u.var(0)), a["target"], a["objective"], out[0], Direct(*out[1:]))
         return out[0].sum()
 
-    yield results["direct.offset"] + results["direct.slope"] * u, loss, u
+    yield results["direct.offset"] + results["direct.slope"] * (u - results["direct.centre"]), loss, u
 
 
 def of_two_normals(a, want):
     (mean, var), (target_mean, target_var), (weight, eps, n) = a["moments"], a["target"], a["objective"]
     v, w, gap, share = var + eps, target_var + eps, np.abs(mean - target_mean), weight / len(mean)
     slope = share / n * (1 / w + (w + gap**2) / v**2)
-    offset = share / n * gap * (1 / w + 1 / v) + slope * np.abs(mean)
+    offset = share / n * gap * (1 / w + 1 / v)
     value = share * ((v + gap**2) / w + (w + gap**2) / v + 1)
     return {"value": (16, value), "direct.offset": (16, offset), "direct.slope": (16, slope)}
 
@@ -223,6 +223,6 @@ def of_two_normals(a, want):
 def divergence(rng, real, channels, potentials):
     mean, target_mean = normal(rng, real, 2, channels)
     var, target_var = rng.uniform(0.3, 2.5, (2, channels)).astype(real)
-    value, *direct = (unset(real, channels) for _ in range(3))
+    value, *direct = (unset(real, channels) for _ in range(4))
     pair = {"moments": Moments(mean, var), "target": Moments(target_mean, target_var)}
     return {**pair, "objective": Objective(0.6, 1e-2, potentials), "value": value, "direct": Direct(*direct)}

@@ -127,7 +127,7 @@ def of_neuron(a, results):
         names = "beta", "extensions", "firing", "reset", "d", "decay_input"
         reference.recurrent_forward(i, *(a[name] for name in names), True, Stored(*kept), carried)
         u, s = kept[:2]
-        pulled = 0 if direct is None else direct.offset * u + direct.slope * u * u / 2
+        pulled = 0 if direct is None else direct.offset * u + direct.slope * np.square(u - direct.centre) / 2
         return (a["ds"] * s + pulled).sum()
 
     yield results["di"], loss, i
@@ -159,7 +159,7 @@ def recurrent_backward(rng, real, options, shape=(STEPS, ROWS, CHANNELS)):
         **given,
         "_i": i,
         "ds": normal(rng, real, *shape),
-        "direct": Direct(*normal(rng, real, 2, channels)) if o.direct else None,
+        "direct": Direct(*normal(rng, real, 3, channels)) if o.direct else None,
         "di": like(i),
         "dlateral": None if lateral is None else like(lateral),
         "wanted": Wanted(tuple(wanted), unset(real, channels), unset(real, channels)),

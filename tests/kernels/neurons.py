@@ -8,7 +8,7 @@ import parabola
 
 from numsnn.kernels import rules
 from numsnn.kernels.families import add_family
-from numsnn.kernels.types import Direct, Firing, Moments, Norm, Reset, Wanted
+from numsnn.kernels.types import Firing, Moments, Norm, Reset, Wanted
 
 add_family("parabola", parabola.density, parabola.cdf)
 FAMILIES = tuple(naive.DENSITY)
@@ -75,8 +75,7 @@ def leaky_backward(
     decay_input,
     surrogate,
     alpha,
-    p_offset,
-    p_slope,
+    direct,
     di,
     dbeta,
     dtheta,
@@ -95,7 +94,7 @@ def leaky_backward(
         Firing(theta, alpha, surrogate),
         Reset(v_reset, detach_reset),
         d,
-        None if p_offset is None else Direct(p_offset, p_slope),
+        direct,
         di,
         Wanted((dbeta,), dtheta, dalpha),
         None if start is None else start[None],
@@ -177,8 +176,8 @@ def forward_bound(case, v_reset, decay_input, surrogate, u, s):
 
 
 def backward(k, case, ds, u, s, v_reset, detach_reset, decay_input, surrogate, direct, learn_beta=True):
-    """Return di, dbeta, dtheta and dalpha of one device for given spikes s. direct is (p_offset, p_slope) or (None,
-    None)."""
+    """Return di, dbeta, dtheta and dalpha of one device for given spikes s. direct is a
+    `kernels.types.Direct` or None."""
     di = np.full_like(u, np.nan)
     dbeta, dtheta, dalpha = np.full((3, len(case.beta)), np.nan, u.dtype)
     leaky_backward(
@@ -194,7 +193,7 @@ def backward(k, case, ds, u, s, v_reset, detach_reset, decay_input, surrogate, d
         decay_input,
         surrogate,
         case.alpha,
-        *direct,
+        direct,
         di,
         dbeta if learn_beta else None,
         dtheta,
@@ -233,7 +232,7 @@ def backward_bound(case, ds, u, s, v_reset, detach_reset, decay_input, surrogate
         error_density = 8 * eps * naive.DENSITY[surrogate](0.0) / alpha
         lever = 0.0 if detach_reset else theta if soft else np.abs(u[t]) + abs(reset)
         keep = 1.0 if soft else 1 - s[t]
-        p = 0.0 if direct[0] is None else np.abs(direct[0]) + np.abs(direct[1] * u[t])
+        p = 0.0 if direct is None else np.abs(direct.offset) + np.abs(direct.slope * (u[t] - direct.centre))
 
         q = np.abs(ds[t]) + e * lever
         error_q = error_e * lever + 3 * eps * q

@@ -9,8 +9,9 @@ from bounds import is_gradient
 from neurons import ALL_RESETS, FAMILIES, TIED, backward, draw, forward, shape_for
 from targets import ALL, reference
 
+from numsnn.kernels.types import Direct
+
 BOTH = (False, True)
-NO_LOSS_ON_POTENTIALS = (None, None)
 CLEARANCE = 1e-3
 """How far every (u - theta) / alpha keeps from a family's kinks: a hundred steps of a difference."""
 
@@ -41,16 +42,16 @@ def test_gradients_of_the_relaxed_neuron(family, v_reset, decay_input, detach_re
     assert (u > case.theta).any() and (u < case.theta).any()
     rng = np.random.default_rng(8)
     ds = rng.normal(size=u.shape)
-    p_offset, p_slope = rng.normal(size=(2, u.shape[2]))
+    direct = Direct(*rng.normal(size=(3, u.shape[2])))
     frozen = s.copy() if detach_reset else None
 
     def loss():
         flags = v_reset, decay_input, family
         u, s = naive.lif_forward(case.i, case.beta, case.theta, case.d, *flags, case.alpha, frozen)
-        terms = ds * s + p_offset * u + p_slope * np.square(u) / 2
+        terms = ds * s + direct.offset * u + direct.slope * np.square(u - direct.centre) / 2
         return math.fsum(terms.ravel())
 
-    got = backward(reference, case, ds, u, s, v_reset, detach_reset, decay_input, family, (p_offset, p_slope))
+    got = backward(reference, case, ds, u, s, v_reset, detach_reset, decay_input, family, direct)
     is_gradient(got["di"], loss, case.i)
     is_gradient(got["dbeta"], loss, case.beta)
     is_gradient(got["dtheta"], loss, case.theta)
@@ -63,9 +64,9 @@ def test_gradient_without_a_loss_on_potentials(k):
     case = draw(np.random.default_rng(9), shape_for(k), np.float64)
     u, s = forward(reference, case, 0.0, False, None)
     ds = np.random.default_rng(10).normal(size=u.shape)
-    zero = np.zeros((2, u.shape[2]))
+    zero = Direct(*np.zeros((3, u.shape[2])))
     with_zero = backward(k, case, ds, u, s, 0.0, False, False, "triangle", zero)
-    without = backward(k, case, ds, u, s, 0.0, False, False, "triangle", NO_LOSS_ON_POTENTIALS)
+    without = backward(k, case, ds, u, s, 0.0, False, False, "triangle", None)
     for name, gradient in without.items():
         assert np.array_equal(gradient, with_zero[name])
 
@@ -81,7 +82,7 @@ def test_extreme_currents(k, family, current):
     case = draw(np.random.default_rng(16), shape_for(k), np.float32)
     case.i[...] = current
     u, s = forward(k, case, 0.0, False, None)
-    direct = np.zeros((2, u.shape[2]), np.float32)
+    direct = Direct(*np.zeros((3, u.shape[2]), np.float32))
     got = backward(k, case, np.ones_like(u), u, s, 0.0, False, False, family, direct)
     for gradient in got.values():
         assert np.isfinite(gradient).all()
@@ -95,7 +96,7 @@ def test_nan_reaches_the_parameters(k):
     u, s = forward(k, case, 0.0, False, None)
     ds = np.ones_like(u)
     ds[2, 5, 3] = np.nan
-    direct = np.zeros((2, u.shape[2]), np.float32)
+    direct = Direct(*np.zeros((3, u.shape[2]), np.float32))
     got = backward(k, case, ds, u, s, 0.0, False, False, "gaussian", direct)
     affected = np.zeros(u.shape, bool)
     affected[:3, 5, 3] = True

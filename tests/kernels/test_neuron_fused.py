@@ -8,6 +8,7 @@ from neurons import FAMILIES, RESETS, draw, leaky_backward, leaky_forward, shape
 from targets import ALL, COMPILED, fewer, reference
 
 from numsnn.kernels.reference.surrogate import DENSITY
+from numsnn.kernels.types import Direct
 
 SHAPES = [(5, 37, 6), (3, 64, 8), (1, 1, 1), (4, 1, 3), (70, 3, 41), (8, 5, 3), (4, 7, 12), (16, 3, 5)]
 """Among them rows that are joined, one of everything, so many steps that a tile is a part of a row, and as many as a
@@ -41,7 +42,7 @@ def forward(k, case, i, surrogate=None, v_reset=0.0, carried=None, **options):
     return u, s, share
 
 
-def backward(k, case, i, s, ds, di=None, v_reset=0.0, family="triangle", direct=(None, None), **options):
+def backward(k, case, i, s, ds, di=None, v_reset=0.0, family="triangle", direct=None, **options):
     """di, and the gradients of leak, threshold and width."""
     di = np.full_like(i, np.nan) if di is None else di
     gradients = np.full((3, i.shape[2]), np.nan, i.dtype)
@@ -58,7 +59,7 @@ def backward(k, case, i, s, ds, di=None, v_reset=0.0, family="triangle", direct=
         False,
         family,
         case.alpha,
-        *direct,
+        direct,
         di,
         *gradients,
         **options,
@@ -152,12 +153,22 @@ def test_potentials_computed_again_are_the_same_to_the_bit(small_tiles, k, v_res
     case.alpha = np.full_like(case.alpha, 1e-30)
     u, s, _ = forward(k, case, case.x, v_reset=v_reset, norm=norm)
     zero, one = np.zeros_like(case.beta), np.ones_like(case.beta)
+    direct = Direct(zero, zero, one)
     for steps in range(1, 5):
         x = np.ascontiguousarray(case.x[:steps])
         sums = np.empty((2, channels), real)
         ds = np.zeros_like(x)
         di, _ = backward(
-            k, case, x, s[:steps], ds, v_reset=v_reset, family="rectangle", direct=(zero, one), norm=norm, dnorm=sums
+            k,
+            case,
+            x,
+            s[:steps],
+            ds,
+            v_reset=v_reset,
+            family="rectangle",
+            direct=direct,
+            norm=norm,
+            dnorm=sums,
         )
         assert np.array_equal(di[-1], u[steps - 1])
 
@@ -182,7 +193,6 @@ def test_gradients_nobody_wants_are_left_out(k):
         False,
         "triangle",
         case.alpha,
-        None,
         None,
         di,
         None,
@@ -279,7 +289,6 @@ def test_exponential_families_in_float32(k):
             False,
             family,
             one,
-            None,
             None,
             di,
             None,

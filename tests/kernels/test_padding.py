@@ -88,21 +88,21 @@ def test_gradients_of_rows_that_end(small_tiles, k):
     ends = rng.integers(1, steps + 1, count)
     ends[:2] = 1, steps
     ds = rng.normal(size=shape) * (np.arange(steps)[:, None, None] < ends[:, None])
-    direct = Direct(*rng.normal(size=(2, channels)), ends)
+    direct = Direct(*rng.normal(size=(3, channels)), ends)
     di, *totals = leaky_gradients(k, case, ds, s, direct)
     wanted = [np.zeros(channels) for _ in totals]
     for m, end in enumerate(ends):
         part = slice(0, end), slice(m, m + 1)
         alone = type(case)(**vars(case) | {"i": case.i[part].copy(), "d": case.d[:end]})
         arrays = ds[part].copy(), s[part].copy()
-        own, *parts = leaky_gradients(k, alone, *arrays, Direct(direct.offset, direct.slope))
+        own, *parts = leaky_gradients(k, alone, *arrays, Direct(*direct[:3]))
         within(di[part], own, PROMISE)
         assert not di[end:, m].any()
         for total, one in zip(wanted, parts, strict=True):
             total += one
     for total, want in zip(totals, wanted, strict=True):
         within(total, want, PROMISE * np.abs(want).max())
-    unended = leaky_gradients(k, case, ds, s, Direct(direct.offset, direct.slope))[0]
+    unended = leaky_gradients(k, case, ds, s, Direct(*direct[:3]))[0]
     assert np.abs(unended[ends[0] :, 0]).max() > 0.1
 
 
@@ -111,7 +111,7 @@ def test_rows_that_end_at_the_last_step(k):
     """Then nothing ends."""
     case = draw(np.random.default_rng(4), (4, 6, 5), np.float64)
     _, s = forward(k, case, 0.0, False, None)
-    loss = np.random.default_rng(5).normal(size=(2, 5))
+    loss = np.random.default_rng(5).normal(size=(3, 5))
     ended, whole = (
         leaky_gradients(k, case, np.ones_like(case.i), s, Direct(*loss, ends)) for ends in (np.full(6, 4), None)
     )
@@ -126,14 +126,14 @@ def test_gradients_of_rows_with_extensions_that_end(k, parts):
     n = Neuron(parts, 6, relaxed="arctan", rows=4)
     ends = np.array([STEPS, 1, 4, 3])
     n.ds *= np.arange(STEPS)[:, None, None] < ends[:, None]
-    direct = Direct(n.alpha, n.beta, ends)
+    direct = Direct(n.theta, n.alpha, n.beta, ends)
     di, *totals = extended_gradients(k, n, direct)
     wanted = [np.zeros_like(total) for total in totals]
     for m, end in enumerate(ends):
         one = Neuron(parts, 6, relaxed="arctan", rows=4)
         one.i, one.ds, one.d = one.i[:end, m : m + 1].copy(), n.ds[:end, m : m + 1].copy(), one.d[:end].copy()
         one.shape = one.i.shape
-        own, *alone = extended_gradients(k, one, Direct(n.alpha, n.beta))
+        own, *alone = extended_gradients(k, one, Direct(n.theta, n.alpha, n.beta))
         within(di[:end, m : m + 1], own, PROMISE)
         assert not di[end:, m].any()
         for total, part in zip(wanted, alone, strict=True):
@@ -171,13 +171,14 @@ def test_a_loss_on_potentials_that_end_has_these_gradients():
     n, ends = Neuron((True, True, True, False), 8, relaxed="arctan", rows=3), np.array([1, 4, 2])
     real = np.arange(STEPS)[:, None, None] < ends[:, None]
     n.ds *= real
-    offset, slope = np.random.default_rng(9).normal(size=(2, CHANNELS))
+    direct = Direct(*np.random.default_rng(9).normal(size=(3, CHANNELS)), ends)
+    centre, offset, slope, _ = direct
 
     def loss():
         u, s, *_ = n.forward(reference, 0.0, False)
-        return float((n.ds * s + real * (offset * u + slope * u**2 / 2)).sum())
+        return float((n.ds * s + real * (offset * u + slope * (u - centre) ** 2 / 2)).sum())
 
-    di, dw, dbeta, *_ = extended_gradients(reference, n, Direct(offset, slope, ends))
+    di, dw, dbeta, *_ = extended_gradients(reference, n, direct)
     is_gradient(di, loss, n.i)
     is_gradient(dw, loss, n.w)
     is_gradient(dbeta, loss, n.beta)

@@ -39,7 +39,7 @@ def draw(rule, real, seed=1, shape=SHAPE):
         d=rng.normal(0, 0.05, (steps, channels)).astype(real),
         start=rng.normal(0, 0.3, (1 + len(rule.states), rows, channels)).astype(real),
         norm=Norm(*(rng.uniform(*ends, channels).astype(real) for ends in ((-0.1, 0.1), (0.8, 1.2), (-0.1, 0.1)))),
-        direct=Direct(*rng.normal(size=(2, channels)).astype(real)),
+        direct=Direct(*rng.normal(size=(3, channels)).astype(real)),
         ds=rng.normal(size=shape).astype(real),
     )
     case.i[:, 0] = -2  # a silent row
@@ -152,7 +152,8 @@ def test_gradients_of_the_relaxed_neuron(name, reset):
     def loss():
         found = forward(reference, case, reset, relaxed=True, carry=True)
         u = found["u"]
-        return (case.ds * found["s"] + case.direct.offset * u + case.direct.slope * np.square(u) / 2).sum()
+        centre, offset, slope, _ = case.direct
+        return (case.ds * found["s"] + offset * u + slope * np.square(u - centre) / 2).sum()
 
     s = forward(reference, case, reset, relaxed=True, carry=True)["s"]
     got = backward(reference, case, s, reset, direct=True, carry=True)

@@ -82,14 +82,14 @@ def add_row(x, row, y):
 
 
 @kernel
-def _affine_tiles(x, u, slope, offset, y, rows, lo, hi):
+def _affine_tiles(x, u, centre, offset, slope, y, rows, lo, hi):
     total, width = x.shape
     for m in range(lo * rows, min(total, hi * rows)):
         for c in range(width):
-            y[m, c] = eq.with_direct_gradient(x[m, c], u[m, c], offset[c], slope[c])
+            y[m, c] = eq.with_direct_gradient(x[m, c], u[m, c], centre[c], offset[c], slope[c])
 
 
 def add_affine(x, u, direct, y):
     """See `reference.activity.add_affine`."""
     rows = rows_per_tile(x.shape[1])
-    launch(_affine_tiles, count_tiles(len(x), rows), x, u, direct.slope, direct.offset, y, rows)
+    launch(_affine_tiles, count_tiles(len(x), rows), x, u, *direct[:3], y, rows)

@@ -214,6 +214,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
         d,
         v_reset,
         inverse_width,
+        p_centre,
         p_offset,
         p_slope,
         ends,
@@ -276,7 +277,8 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                         z, phi = eq.surrogate(density, u_t - edge, inverse)
                         p = real(0)
                         if direct and acts:
-                            p = eq.direct_gradient(u_t, read(p_offset, "value", k), read(p_slope, "value", k))
+                            mean, push = read(p_centre, "value", k), read(p_offset, "value", k)
+                            p = eq.direct_gradient(u_t, mean, push, read(p_slope, "value", k))
                         ds_t, r_t, lost = read(ds, ds_role, (t, m, k)), fall(e_t, own), fall(edge, own)
                         q, delta, dtheta = fire_back(
                             ds_t, e_t, r_t, u_t, s_t, edge, phi, p, v_reset, soft, hard, attached
@@ -323,7 +325,7 @@ def neuron_backward(
 ):
     """See `reference.neuron.neuron_backward`."""
     in_place, carry, leave = same_memory(di, ds), start is not None, dstart is not None
-    *pull, ends = (firing.theta, firing.theta, None) if direct is None else direct
+    *pull, ends = (*(firing.theta,) * 3, None) if direct is None else direct
     kind, v_reset = reset_kind(reset.value, i.dtype)
     totals = *wanted.values, wanted.theta, wanted.alpha
     learned = tuple(total is not None for total in totals)
@@ -333,7 +335,7 @@ def neuron_backward(
     plan = cut(rows, channels, SCRATCH_ELEMENTS // ((steps + 1) * (1 + len(rule.states))), join=ends is None)
     sums = np.empty((len(totals) + 2, plan.row_blocks, channels * plan.joined), i.dtype)
     theta = firing.theta
-    centre, factor, offset, values, theta, d, inverse_width, p_offset, p_slope = plan.repeated(
+    centre, factor, offset, values, theta, d, inverse_width, *pull = plan.repeated(
         *(norm or (theta, theta, theta)), values, theta, d, 1 / firing.alpha, *pull
     )
     first = i[0] if dstart is None else dstart
@@ -341,7 +343,7 @@ def neuron_backward(
     launch(
         range_kernel,
         plan.count,
-        *(ds, i, s, centre, factor, offset, values, theta, d, v_reset, inverse_width, p_offset, p_slope),
+        *(ds, i, s, centre, factor, offset, values, theta, d, v_reset, inverse_width, *pull),
         *(_NO_ENDS if ends is None else ends, di, start, first, sums, carry, leave),
         *(plan.rows, plan.width, plan.blocks),
     )

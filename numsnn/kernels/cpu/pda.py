@@ -24,10 +24,11 @@ def shift_update(d, mean, target, momentum):
 
 
 @kernel
-def _divergence_channels(mean, var, target_mean, target_var, eps, weight, pull, value, p_offset, p_slope):
+def _divergence_channels(mean, var, target_mean, target_var, eps, weight, pull, value, p_centre, p_offset, p_slope):
     for c in range(len(mean)):
         moments, target = (mean[c], var[c] + eps), (target_mean[c], target_var[c] + eps)
         value[c], p_offset[c], p_slope[c] = steps.divergence_term(moments, target, weight, pull)
+        p_centre[c] = mean[c]
 
 
 def divergence(moments, target, objective, value, direct):
@@ -35,4 +36,4 @@ def divergence(moments, target, objective, value, direct):
     weight, eps, n = objective
     real = value.dtype.type
     share = real(weight / len(value))
-    _divergence_channels(*moments, *target, real(eps), share, share / real(n), value, *direct[:2])
+    _divergence_channels(*moments, *target, real(eps), share, share / real(n), value, *direct[:3])

@@ -164,24 +164,8 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
     launch(
         range_kernel,
         count_tiles(i.shape[1], rows),
-        i,
-        w,
-        beta,
-        gamma,
-        rho,
-        kappa,
-        theta,
-        d,
-        v_reset,
-        steps_held,
-        alpha,
-        u,
-        s,
-        j,
-        a,
-        held,
-        i if carried is None else carried,
-        rows,
+        *(i, w, beta, gamma, rho, kappa, theta, d, v_reset, steps_held, alpha),
+        *(u, s, j, a, held, i if carried is None else carried, rows),
     )
 
 
@@ -260,6 +244,7 @@ def _backward_kernel(
         d,
         v_reset,
         inverse_width,
+        p_centre,
         p_offset,
         p_slope,
         ends,
@@ -305,7 +290,8 @@ def _backward_kernel(
                     for c in range(channels):
                         threshold = eq.adapted_threshold(theta[c], kappa[c], a_t[c]) if adaptive else theta[c]
                         awake = not (refractory and active_t[c] > 0)
-                        pull, fired = (p_offset[c], p_slope[c]) if acts else (zero, zero), real(s_t[c])
+                        pull = (p_centre[c], p_offset[c], p_slope[c]) if acts else (zero, zero, zero)
+                        fired = real(s_t[c])
                         if delayed and learn_beta:
                             late = eq.before_leak(e[c], beta[c]), fired, eq.before_leak(threshold, beta[c])
                             sums[0, tile, c] += eq.delay_gradient(*late)
@@ -365,7 +351,7 @@ def recurrent_backward(
     w, gamma, rho, kappa, _ = extensions
     u, s, j, a, held = stored
     theta, alpha, density, detach_reset = firing.theta, firing.alpha, eq.DENSITY[firing.family], reset.detached
-    p_offset, p_slope, ends = (beta, beta, None) if direct is None else direct
+    *pull, ends = (*(beta,) * 3, None) if direct is None else direct
     lateral = w is not None
     parts = lateral, *(x is not None for x in (gamma, kappa, held, direct, ends, start, dstart))
     totals = *wanted.values, wanted.theta, wanted.alpha
@@ -381,7 +367,7 @@ def recurrent_backward(
     launch(
         range_kernel,
         tiles,
-        *(ds, u, s, j, a, held, back, beta, gamma, rho, kappa, theta, d, v_reset, 1 / alpha, p_offset, p_slope),
+        *(ds, u, s, j, a, held, back, beta, gamma, rho, kappa, theta, d, v_reset, 1 / alpha, *pull),
         *(_NO_ENDS if ends is None else ends, di, sums, u if start is None else start),
         *(u[0] if dstart is None else dstart, rows),
     )

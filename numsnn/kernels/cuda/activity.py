@@ -88,8 +88,8 @@ def _plus(row, x):
 
 @device
 def _plus_affine(constants, u, x):
-    slope, offset = constants
-    return eq.with_direct_gradient(x, u, offset, slope)
+    centre, offset, slope = constants
+    return eq.with_direct_gradient(x, u, centre, offset, slope)
 
 
 _transform_plus, _transform_plus_affine = transform(_plus), transform_two(_plus_affine)
@@ -110,14 +110,14 @@ def add_row(x, row, y):
 
 
 @kernel
-def _add_affine(x, u, slope, offset, y):
+def _add_affine(x, u, centre, offset, slope, y):
     rows, width = x.shape
     c, first = cuda.grid(2)
     _, stride = cuda.gridsize(2)
     if c < width:
-        _transform_plus_affine((slope[c], offset[c]), u, x, y, c, first, rows, stride)
+        _transform_plus_affine((centre[c], offset[c], slope[c]), u, x, y, c, first, rows, stride)
 
 
 def add_affine(x, u, direct, y):
     """See `reference.activity.add_affine`."""
-    launch_rows(_add_affine, *x.shape, x, u, direct.slope, direct.offset, y)
+    launch_rows(_add_affine, *x.shape, x, u, *direct[:3], y)

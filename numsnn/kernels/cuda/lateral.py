@@ -206,6 +206,7 @@ def backward_kernel(
         d,
         v_reset,
         alpha,
+        p_centre,
         p_offset,
         p_slope,
         ends,
@@ -255,6 +256,7 @@ def backward_kernel(
                         theta[c],
                         real(1) / alpha[c],
                         d[t * channels + c],
+                        p_centre[c],
                         p_offset[c] if acts else real(0),
                         p_slope[c] if acts else real(0),
                     )

@@ -258,6 +258,7 @@ def _backward_kernel(
         d,
         v_reset,
         alpha,
+        p_centre,
         p_offset,
         p_slope,
         ends,
@@ -279,7 +280,8 @@ def _backward_kernel(
             cuda.local.array(width, real),
         )
         ce, fa, off = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
-        po, ps, opening = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
+        pc, po, ps = cuda.local.array(width, real), cuda.local.array(width, real), cuda.local.array(width, real)
+        opening = cuda.local.array(width, real)
         now, slopes = cuda.local.array(state, real), cuda.local.array(state, real)
         x, u, g = cuda.local.array(size, real), cuda.local.array(size, real), cuda.local.array(size, real)
         history, total = cuda.local.array(past, real), cuda.local.array(sums, real)
@@ -291,11 +293,12 @@ def _backward_kernel(
             keep_all(values, many, channels, first, width, own_values)
             keep(centre, factor, first, width, ce, fa)
             keep(offset, theta, first, width, off, th)
+            keep_all(p_centre, 1, channels, first, width, pc)
             keep(p_offset, p_slope, first, width, po, ps)
             keep_inverse(alpha, first, width, inv)
         for n in range(sums):
             total[n] = real(0)
-        own = own_values, th, ce, fa, off
+        own, pull = (own_values, th, ce, fa, off), (pc, po, ps)
         for m in range(block * lanes + lane, rows if first < channels else 0, blocks * lanes):
             row, last = m * channels + first, (steps - 1) // segment
             begin(load, start, row, stride, width, parts, carry, now)
@@ -321,9 +324,7 @@ def _backward_kernel(
                 for k in range(segment - 1, -1, -1):
                     if t + k < steps:
                         acts = not ended or t + k < ends[m]
-                        gradient_step(
-                            k, acts, own, inv, po, ps, v_reset, x, fired, opening, history, u, g, slopes, total
-                        )
+                        gradient_step(k, acts, own, inv, pull, v_reset, x, fired, opening, history, u, g, slopes, total)
                         place = step(place, -stride)
                         save(g, k * width, di, place)
             if leave:
@@ -355,7 +356,7 @@ def neuron_backward(
     partial_sums = scratch.get("sums of gradients", (max(1, len(totals)), plan.row_blocks, channels), i.dtype)
     kept = max(0, ceil_div(steps, segment) - 2) * (1 + len(rule.states))
     kept = scratch.get("potentials of segments", (max(1, kept * rows * channels),), i.dtype)
-    p_offset, p_slope, ends = (theta, theta, None) if direct is None else direct
+    *pull, ends = (*(theta,) * 3, None) if direct is None else direct
     parts = (x is not None for x in (direct, ends, start, dstart))
     flags = not reset.detached, norm is not None, learned, *parts
     launch(
@@ -369,7 +370,7 @@ def neuron_backward(
         (values if rule.values else theta).reshape(-1),
         theta,
         d.reshape(-1),
-        *(v_reset, firing.alpha, p_offset, p_slope, theta if ends is None else ends),
+        *(v_reset, firing.alpha, *pull, theta if ends is None else ends),
         di.reshape(-1),
         (i if start is None else start).reshape(-1),
         (i if dstart is None else dstart).reshape(-1),

@@ -65,10 +65,13 @@ def normalised_moments(moments, norm, normalised):
 
 
 @kernel
-def _divergence_channels(mean, var, target_mean, target_var, eps, weight, pull, value, p_offset, p_slope, count):
+def _divergence_channels(
+    mean, var, target_mean, target_var, eps, weight, pull, value, p_centre, p_offset, p_slope, count
+):
     for c in range(cuda.grid(1), count, cuda.gridsize(1)):
         moments, target = (mean[c], var[c] + eps), (target_mean[c], target_var[c] + eps)
         value[c], p_offset[c], p_slope[c] = steps.divergence_term(moments, target, weight, pull)
+        p_centre[c] = mean[c]
 
 
 def divergence(moments, target, objective, value, direct):
@@ -84,5 +87,5 @@ def divergence(moments, target, objective, value, direct):
         real(weight),
         real(weight / n),
         value,
-        *direct[:2],
+        *direct[:3],
     )

@@ -196,6 +196,7 @@ def _backward_kernel(
         d,
         v_reset,
         alpha,
+        p_centre,
         p_offset,
         p_slope,
         ends,
@@ -226,6 +227,7 @@ def _backward_kernel(
                     theta[c],
                     real(1) / alpha[c],
                     d[t * channels + c],
+                    p_centre[c],
                     p_offset[c] if acts else real(0),
                     p_slope[c] if acts else real(0),
                 )
@@ -255,7 +257,7 @@ def recurrent_backward(
     w, gamma, rho, kappa, _ = extensions
     u, s, j, a, held = stored
     theta, alpha, density, detach_reset = firing.theta, firing.alpha, eq.DENSITY[firing.family], reset.detached
-    p_offset, p_slope, ends = (beta, beta, None) if direct is None else direct
+    *pull, ends = (*(beta,) * 3, None) if direct is None else direct
     _, rows, channels = u.shape
     real = u.dtype.type
     totals = *wanted.values, wanted.theta, wanted.alpha
@@ -286,8 +288,7 @@ def recurrent_backward(
         d.reshape(-1),
         v_reset,
         alpha,
-        p_offset,
-        p_slope,
+        *pull,
         beta if ends is None else ends,
         di.reshape(-1),
         (u if start is None else start).reshape(-1),

@@ -36,6 +36,5 @@ def add_row(x, row, y):
 
 
 def add_affine(x, u, direct, y):
-    """A4: y = x + slope u + offset. x, u and y, the output, are ``[M, C]``. direct, a `types.Direct`, has slope and
-    offset, ``[C]``."""
-    y[...] = x + direct.slope * u + direct.offset
+    """A4: y = x + offset + slope (u - centre). x, u and y, the output, are ``[M, C]``. direct is a `types.Direct`."""
+    y[...] = x + (direct.offset + direct.slope * (u - direct.centre))

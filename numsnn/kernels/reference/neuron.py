@@ -13,7 +13,7 @@ from .surrogate import CDF, DENSITY
 def neuron_forward(
     rule, i, values, firing, reset, d, relaxed, u, s, states=None, carried=None, norm=None, moments=None, visible=None
 ):
-    """N16, N2, N3, N4, N13, N18: charge, fire and reset for t = 1..T.
+    """N16, N2, N3, N4, N13, N18, R4: charge, fire and reset for t = 1..T.
 
     Args:
         rule: a `kernels.rules.Rule` with P values and S states.
@@ -46,7 +46,8 @@ def neuron_forward(
         u_t = charged - d[t]  # N1
         x = u_t - theta
         s_t = CDF[firing.family](x / alpha) if relaxed else (x >= 0).astype(i.dtype)  # R1, N2
-        v = u_t - s_t * fall(u_t, theta, reset.value, values)  # N3, N4, N13, N18
+        taken = s_t if reset.spikes is None else reset.spikes[t]  # R4
+        v = u_t - taken * fall(u_t, theta, reset.value, values)  # N3, N4, N13, N18
         s[t] = s_t
         if u is not None:
             u[t] = u_t
@@ -54,8 +55,7 @@ def neuron_forward(
             for all_steps, one in zip(states, now, strict=True):
                 all_steps[t] = one
         if moments is not None:
-            moments.mean[t] = u_t.mean(0)  # D1
-            moments.var[t] = ((u_t - moments.mean[t]) ** 2).mean(0)
+            moments.mean[t], moments.var[t] = u_t.mean(0, dtype=np.float64), u_t.var(0, dtype=np.float64)  # D1
         if visible is not None:
             visible[t] = ~(np.abs(x / alpha) > firing.reach)  # D7
     if carried is not None:
@@ -91,7 +91,7 @@ def pull(direct, u, t):
     """
     if direct is None:
         return 0
-    p = direct.offset + direct.slope * u  # D5, D6
+    p = direct.offset + direct.slope * (u - direct.centre)  # D5, D6
     return p if direct.ends is None else np.where(t < direct.ends[:, None], p, 0)  # V4
 
 

@@ -10,10 +10,10 @@ import numpy as np
 def moments(x, mean, var):
     """B1: the mean and biased variance over rows, per group and channel.
 
-    x is ``[G, M, C]``, and the outputs mean and var are ``[G, C]``.
+    x is ``[G, M, C]``, and the outputs mean and var are ``[G, C]``. Both are summed in float64.
     """
-    mean[...] = x.mean(1)
-    var[...] = ((x - mean[:, None]) ** 2).mean(1)
+    mean[...] = x.mean(1, dtype=np.float64)
+    var[...] = x.var(1, dtype=np.float64)
 
 
 def running_update(running, value, momentum):

@@ -39,7 +39,8 @@ def divergence(moments, target, objective, value, direct):
         target: a `types.Moments` ``[C]`` of the normal distribution that PDA aims at.
         objective: a `types.Objective`. The objective is weight times the mean of J over channels.
         value: output, weight J / C, ``[C]``. The loss gains the sum of these.
-        direct: output, a `types.Direct` ``[C]``, the gradient dL/du = offset + slope u.
+        direct: output, a `types.Direct` ``[C]``, the gradient dL/du = offset + slope (u - centre) with the mean as
+            centre.
     """
     (mean, var), (target_mean, target_var), (weight, eps, n) = moments, target, objective
     v, w = var + mean.dtype.type(eps), target_var + mean.dtype.type(eps)
@@ -47,5 +48,6 @@ def divergence(moments, target, objective, value, direct):
     factor = mean.dtype.type(weight / len(mean))
     value[...] = factor * (((v + gap**2) / w + (w + gap**2) / v) / 2 - 1)  # D4
     slope = factor / mean.dtype.type(n) * (1 / w - (w + gap**2) / v**2)  # D6
-    direct.offset[...] = factor / mean.dtype.type(n) * gap * (1 / w + 1 / v) - slope * mean  # D5
+    direct.centre[...] = mean
+    direct.offset[...] = factor / mean.dtype.type(n) * gap * (1 / w + 1 / v)  # D5
     direct.slope[...] = slope

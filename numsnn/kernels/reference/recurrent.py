@@ -19,7 +19,7 @@ from .surrogate import CDF, DENSITY
 
 
 def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxed, stored, carried=None):
-    """N1, N2, N3, N4, N13, N18, X1, X4, X7, X8, X14: charge, fire and reset for t = 1..T.
+    """N1, N2, N3, N4, N13, N18, R4, X1, X4, X7, X8, X14: charge, fire and reset for t = 1..T.
 
     Args:
         i: input current, ``[T, M, C]``.
@@ -48,7 +48,8 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
         x = charged - threshold
         fired = CDF[firing.family](x / alpha) if relaxed else (x >= 0).astype(i.dtype)  # R1, N2
         fired = np.where(resting, 0, fired)  # X14
-        v = charged - fired * fall(charged, threshold, v_reset, (beta,))  # N3, N4, N13, N18
+        taken = fired if reset.spikes is None else reset.spikes[t]  # R4
+        v = charged - taken * fall(charged, threshold, v_reset, (beta,))  # N3, N4, N13, N18
         rest = np.where(resting, rest - 1, refractory * (x >= 0))  # X14
 
         u[t], s[t] = charged, fired

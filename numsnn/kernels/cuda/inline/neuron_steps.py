@@ -145,10 +145,10 @@ def recharger(rule, real, width, segment, reset, normed):
 def back_stepper(rule, real, width, segment, density, reset, attached, normed, learned, direct):
     """A function that computes the backward pass of step k of a segment.
 
-    ``f(k, acts, own, inverse_width, p_offset, p_slope, v_reset, x, fired, opening, history, u, g, slopes, total)``
-    replaces dL/ds in g by dL/di, and dL/dv and dL/dstates after the step in slopes by those before it. It adds the
-    step's terms of the gradients of learned parameters to total, the thread's sums. opening is the potential before the
-    segment. acts says whether the loss on the potential, if there is one, acts in this step.
+    ``f(k, acts, own, inverse_width, pull, v_reset, x, fired, opening, history, u, g, slopes, total)`` replaces dL/ds in
+    g by dL/di, and dL/dv and dL/dstates after the step in slopes by those before it. It adds the step's terms of the
+    gradients of learned parameters to total, the thread's sums. opening is the potential before the segment. acts says
+    whether the loss on the potential, if there is one, acts in this step; pull holds its centre, offset and slope.
     """
     _, backward = compiled(rule, real)
     *learned_values, learn_theta, learn_alpha = learned
@@ -159,14 +159,12 @@ def back_stepper(rule, real, width, segment, density, reset, attached, normed, l
     learn_late, size, spike_of = reset == "delayed" and learned[0], segment * width, SPIKES[width][1]
 
     @device
-    def gradient_step(
-        k, acts, own, inverse_width, p_offset, p_slope, v_reset, x, fired, opening, history, u, g, slopes, total
-    ):
+    def gradient_step(k, acts, own, inverse_width, pull, v_reset, x, fired, opening, history, u, g, slopes, total):
         values, theta, centre, factor, offset = own
         for c in range(width):
             n, s_t, edge = k * width + c, real(spike_of(fired[k], c)), theta[c]
             z, phi = eq.surrogate(density, u[n] - edge, inverse_width[c])
-            p = eq.direct_gradient(u[n], p_offset[c], p_slope[c]) if direct and acts else real(0)
+            p = eq.direct_gradient(u[n], pull[0][c], pull[1][c], pull[2][c]) if direct and acts else real(0)
             e, r, lost = slopes[c], fall(slopes[c], (values[c],)), fall(edge, (values[c],))
             q, delta, dtheta = fire_back(g[n], e, r, u[n], s_t, edge, phi, p, v_reset, soft, hard, attached)
             if learn_theta:

@@ -1,0 +1,99 @@
+"""Runs the kernels of the CPU in Python's interpreter instead of compiled, so that every option can be tried without
+waiting for the compiler. ``python interpreted.py FILE`` compares them with the reference for the rows of options in the
+file (see `neuron_options`), and prints the largest difference of every row.
+
+The text of the kernels is the same, and what only the compiler understands (`kernels.cpu.inline`) has a twin here.
+"""
+
+import ast
+import sys
+from pathlib import Path
+
+import numba
+import numba.extending
+import numpy as np
+
+
+def read(array, role, index):
+    return array[index]
+
+
+def write(array, role, index, value):
+    array[index] = value
+
+
+def _part(number, index):
+    return (number, *index) if isinstance(index, tuple) else (number, index)
+
+
+def read_all(array, kind, index, count):
+    return tuple(array[_part(n, index)] for n in range(count))
+
+
+def write_all(array, kind, index, numbers):
+    for n, value in enumerate(numbers):
+        array[_part(n, index)] = value
+
+
+def add_all(array, kind, index, numbers, wanted):
+    for n, value in enumerate(numbers):
+        if wanted[n] == "1":
+            array[_part(n, index)] += value
+
+
+def _run(array, place, count):
+    """A view of a run; NumPy refuses a run that lies outside of the array."""
+    first = int(np.ravel_multi_index(place if isinstance(place, tuple) else (place,), array.shape)) if count else 0
+    assert first + count <= array.size
+    return array.reshape(-1)[first : first + count]
+
+
+def copy_run(y, place, x, start, count):
+    _run(y, place, count)[...] = _run(x, start, count)
+
+
+def clear_run(y, place, count):
+    _run(y, place, count)[...] = 0
+
+
+def _ask(array, t, m, c, count):
+    pass
+
+
+TWINS = {f.__name__: f for f in (read, write, read_all, write_all, add_all, copy_run, clear_run, _ask)}
+
+
+def _intrinsic(*functions, **options):
+    """Take the place of Numba's decorator: return the twin, or a function that cannot be called."""
+
+    def twin(function):
+        def missing(*arguments):
+            raise NotImplementedError(f"{function.__name__} cannot be interpreted")
+
+        return TWINS.get(function.__name__, missing)
+
+    return twin(*functions) if functions else twin
+
+
+def _njit(*functions, **options):
+    return functions[0] if functions else lambda function: function
+
+
+def main(file):
+    from neuron_case import difference
+    from neuron_options import known_family
+
+    from numsnn.kernels import own
+    from numsnn.kernels.cpu import recurrent
+    from numsnn.kernels.reference.linear import linear_backward_weight
+
+    own.need_single_precision = lambda what, function, count: None  # it compiles the function
+    recurrent.linear_backward_weight = linear_backward_weight  # products use vectors, and have tests of their own
+    rows = ast.literal_eval(Path(file).read_text())
+    with known_family():
+        print([float(difference(row, "cpu")) for row in rows])
+
+
+if __name__ == "__main__":
+    numba.extending.intrinsic, numba.njit = _intrinsic, _njit  # before the package is imported
+    main(sys.argv[1])

@@ -13,6 +13,9 @@ RECURRENT = ("RecurrentLIF", "RecurrentALIF", "RecurrentCubaLIF")
 CLASSES = {name: getattr(snn, name) for name in (*ANY_RANK, *RECURRENT) if hasattr(snn, name)}
 CLASSES |= {"QIF": QIF, "KLIF": KLIF}
 
+LARGEST = 1200
+"""Largest number of elements of an output by default; it keeps finite differences quick."""
+
 ATTEMPTS = 100
 """Number of draws after which a choice of options that fits is given up."""
 
@@ -23,10 +26,11 @@ class Chance:
     Args:
         seed: determines all choices.
         few: whether neurons come from a few kinds only, each of which needs few compiled kernels.
+        largest: largest number of elements of an output.
     """
 
-    def __init__(self, seed: int, few: bool = False):
-        self.numbers, self.few = np.random.default_rng(seed), few
+    def __init__(self, seed: int, few: bool = False, largest: int = LARGEST):
+        self.numbers, self.few, self.largest = np.random.default_rng(seed), few, largest
 
     def yes(self, share: float) -> bool:
         """Return True in this share of the calls."""

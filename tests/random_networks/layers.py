@@ -6,9 +6,6 @@ from random_networks.draw import ATTEMPTS, Chance, neuron
 
 import numsnn as snn
 
-LARGEST = 1200
-"""Largest number of elements of an output; it keeps finite differences and the simulator quick."""
-
 
 def divisors(*numbers: int) -> list[int]:
     """Return the common divisors of whole numbers."""
@@ -143,9 +140,9 @@ LAYERS = (
     (linear, 4, (3,)),
     (conv1d, 4, (4,)),
     (conv2d, 4, (5,)),
-    (conv_transpose2d, 1, (5,)),
-    (pool1d, 2, (4,)),
-    (pool2d, 2, (5,)),
+    (conv_transpose2d, 1.5, (5,)),
+    (pool1d, 4, (4,)),
+    (pool2d, 4, (5,)),
     (lambda chance, shape: snn.GlobalAvgPool2d(), 0.3, (5,)),
     (lambda chance, shape: snn.Flatten(), 0.5, (3, 4, 5)),
 )
@@ -163,7 +160,7 @@ def layer(chance: Chance, shape, table=LAYERS):
         make = fitting[int(chance.numbers.choice(len(fitting), p=weights))][0]
         try:
             made = make(chance, shape)
-            if prod(made.infer(shape)) <= max(LARGEST, prod(shape)):
+            if prod(made.infer(shape)) <= max(chance.largest, prod(shape)):
                 return made
         except (ValueError, snn.ShapeError):
             continue
@@ -227,7 +224,7 @@ def chain(chance: Chance, shape, length: int, depth: int = 0):
                 new = chance.one(residual, concat, shared_graph, _nested)(chance, shape)
             else:
                 new = layer(chance, shape)
-            if prod(new.infer(shape)) <= max(LARGEST, prod(shape)):
+            if prod(new.infer(shape)) <= max(chance.largest, prod(shape)):
                 break
         else:
             raise AssertionError(f"no layer fits {shape}")

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from own_neurons import KLIF, QIF
-from random_networks.draw import Chance, neuron
-from random_networks.layers import LARGEST, chain, projection
+from random_networks.draw import LARGEST, Chance, neuron
+from random_networks.layers import chain, projection
 
 import numsnn as snn
 from numsnn import losses
@@ -63,13 +63,13 @@ def read(text: str) -> Case:
 # --- the parts of a case ----------------------------------------------------------------------------------------------
 
 
-def _sequence(chance, largest_rank=5):
+def _sequence(chance):
     """Return the shape of a sequence, often with one step, one sample or odd extents."""
     head = chance.one(1, 2, 3, 4, 5), chance.one(1, 1, 2, 3, 4)
-    rank = chance.whole(3, largest_rank)
+    rank = chance.one(3, 3, 4, 5, 5)
     positions = {3: (), 4: (chance.whole(1, 9),), 5: (chance.whole(1, 7), chance.whole(1, 7))}[rank]
     shape = (*head, *positions, chance.whole(1, 5))
-    return shape if math.prod(shape) <= LARGEST // 2 else _sequence(chance, largest_rank)
+    return shape if math.prod(shape) <= chance.largest // 2 else _sequence(chance)
 
 
 def _start(chance):
@@ -123,7 +123,7 @@ def _readout(chance, shape):
         shape = made[0].infer(shape)
     made.append(projection(chance, shape, classes))
     shape = (*shape[:-1], classes)
-    kind = chance.one("numbers", "numbers", "LI", "spikes", "Divergence")
+    kind = chance.one("numbers", "numbers", "numbers", "LI", "LI", "spikes", "spikes", "Divergence")
     if kind == "LI":
         made.append(snn.LI(tau=chance.real(1.2, 5), learn_tau=chance.yes(0.5) and not chance.few))
     elif kind == "spikes":
@@ -164,15 +164,16 @@ def _loss(chance, shape, spikes):
     return chance.one(*options)
 
 
-def draw(seed: int, few: bool = False, longest: int = 6) -> Case:
+def draw(seed: int, few: bool = False, longest: int = 6, largest: int = LARGEST) -> Case:
     """Return the case of this seed.
 
     Args:
         seed: any whole number of at least 0.
         few: whether neurons come from a few kinds only, so that few kernels are compiled. Default False.
         longest: largest number of layers between the start and the readout. Default 6.
+        largest: largest number of elements of an array between two layers. Default `LARGEST`.
     """
-    chance = Chance(seed, few)
+    chance = Chance(seed, few, largest)
     first, shape, inside = _start(chance)
     middle, after = chain(chance, inside, chance.whole(0, longest))
     last, readout, spikes = _readout(chance, after)

@@ -38,15 +38,10 @@ def shrunk(seed: int, few: bool, name: str) -> str:
     """Return the text of the smallest case that was found in which the same check fails."""
     from random_networks import checks
     from random_networks.networks import draw
-    from random_networks.shrink import shrink
+    from random_networks.shrink import fails_alike, shrink
 
-    check = {name: (checks.ON_REFERENCE | checks.COMPILED)[name]}
-    first = checks.failures(draw(seed, few), check)[name].partition(":")[0]
-
-    def fails(case):
-        return checks.failures(case, check).get(name, "").partition(":")[0] == first
-
-    case = shrink(draw(seed, few), fails)
+    check, case = {name: (checks.ON_REFERENCE | checks.COMPILED)[name]}, draw(seed, few)
+    case = shrink(case, fails_alike(case, check))
     return f"{case}\n    {checks.failures(case, check)[name]}"
 
 

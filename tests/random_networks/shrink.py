@@ -9,6 +9,7 @@ from copy import deepcopy
 from dataclasses import replace
 from time import monotonic
 
+from random_networks.checks import failures
 from random_networks.networks import NAMES, Case
 
 import numsnn as snn
@@ -40,6 +41,22 @@ def shrink(case: Case, fails, seconds: float = 60.0) -> Case:
                 case, found = smaller, True
                 break
     return case
+
+
+def fails_alike(case: Case, check):
+    """Return a function that says whether another case fails this check with the same kind of message as this one.
+
+    Args:
+        case: a case that fails.
+        check: name of the check and its function, in a dict as `checks.failures` takes it.
+    """
+
+    def kind(one):
+        told = next(iter(failures(one, check).values()), None)
+        return told and told.partition(":")[0]
+
+    first = kind(case)
+    return lambda other: kind(other) == first
 
 
 def _valid(case):

@@ -96,6 +96,7 @@ _MODULES = (
     "models",
     "optim",
     "schedules",
+    "testing",
     "training",
 )
 

@@ -10,6 +10,7 @@ from . import metrics as metrics
 from . import models as models
 from . import optim as optim
 from . import schedules as schedules
+from . import testing as testing
 from . import training as training
 from .diagnostics import Diagnosis as Diagnosis
 from .diagnostics import GradientReport as GradientReport

@@ -1,6 +1,7 @@
-"""Fixtures of all tests: a folder for machine code, no windows, a restored thread count, CUDA devices."""
+"""Fixtures of all tests: a folder for machine code, no windows, a restored thread count, CUDA devices, random seeds."""
 
 import ctypes
+import datetime
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ def _cache_folder():
 os.environ["NUMBA_CACHE_DIR"] = str(_cache_folder())  # read when Numba is imported, which is later: with the tests
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["NUMSNN_CHECK_ROLES"] = "1"  # read when the kernels are imported
+os.environ.setdefault("NUMSNN_RANDOM_SEED", f"{datetime.date.today():%Y%m%d}000")  # workers of xdist inherit it
 
 
 def _cuda_devices():
@@ -69,6 +71,10 @@ def own_family(request):
 
         request.getfixturevalue("families")
         register_surrogate("parabola", parabola.density, parabola.cdf, **parabola.SETTINGS)
+
+
+def pytest_report_header():
+    return f"random networks: from seed {os.environ['NUMSNN_RANDOM_SEED']} (set NUMSNN_RANDOM_SEED to repeat a run)"
 
 
 def pytest_collection_finish(session):

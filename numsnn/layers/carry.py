@@ -26,9 +26,19 @@ def carried_state(layer, mode: Mode, shape: tuple[int, ...], steps: int):
     return memory["state"], first
 
 
+def stepped(net) -> list[tuple]:
+    """Return pairs (name, layer) of the layers that go through the steps of a sequence: all layers but containers, and
+    those inside a `Repeat`, which compute a picture once."""
+    once: set = set()
+    for _, outer in net.named():
+        if outer.container and outer.sums_steps:
+            once.update(outer.tree())
+    return [(name, layer) for name, layer in net.named() if not layer.container and layer not in once]
+
+
 def undeclared(net) -> list[tuple]:
     """Return pairs (name, layer) of the layers that do not declare whether they carry a state from step to step."""
-    return [(name, layer) for name, layer in net.named() if not layer.container and layer.carries is None]
+    return [(name, layer) for name, layer in stepped(net) if layer.carries is None]
 
 
 def need_declarations(net, who: str) -> None:
@@ -48,18 +58,18 @@ def need_declarations(net, who: str) -> None:
         )
 
 
-def need_states(net, carried: dict) -> None:
+def need_states(layers: list[tuple], carried: dict) -> None:
     """Refuse, after a pass with carried states, a layer that declares ``carries = True`` but has left no state.
 
     Args:
-        net: the network.
+        layers: pairs (name, layer) of the layers that go through the steps (`stepped`).
         carried: `Mode.carried` of the pass.
 
     Raises:
         TypeError: such a layer did not call `Layer.carried_state`.
     """
-    for name, layer in net.named():
-        if layer.carries and not layer.container and name not in carried:
+    for name, layer in layers:
+        if layer.carries and name not in carried:
             raise TypeError(
                 f"{name} ({type(layer).__name__}) declares carries = True, but its compute does not call "
                 "self.carried_state"

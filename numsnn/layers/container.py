@@ -2,6 +2,7 @@
 in reverse order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, NamedTuple, cast
 
@@ -223,18 +224,19 @@ class Repeat(Sequential):
     def compute(self, x, mode):
         padding, self.plan.padding = self.plan.padding, None  # a picture is no sequence that could be over
         try:
-            once = super().compute(x[None], mode)
+            once = super().compute(x[None], replace(mode, carried=None))  # every pass of a stream computes it from rest
         finally:
             self.plan.padding = padding
-        if mode.carried is not None:  # a stream gives one step at a time, so the picture is repeated once
+        steps = self.steps if mode.carried is None else self.plan.part  # a stream gives one part after the other
+        if steps == 1 and mode.carried is not None:
             return once
-        y = self.buffer("y", (self.steps, *once.shape[1:]), once.dtype)
-        self.kernels.repeat(once.reshape(-1), y.reshape(self.steps, -1))
+        y = self.buffer("y", (steps, *once.shape[1:]), once.dtype)
+        self.kernels.repeat(once.reshape(-1), y.reshape(steps, -1))
         return y
 
     def propagate(self, dy, need_dx):
         once = self.gradient((1, *dy.shape[1:]), "dy")
-        self.kernels.sum_steps(dy.reshape(self.steps, -1), once.reshape(-1))
+        self.kernels.sum_steps(dy.reshape(len(dy), -1), once.reshape(-1))
         self.plan.pool.give(dy)
         dx = super().propagate(once, need_dx)
         return dx[0] if need_dx else None

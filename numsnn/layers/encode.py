@@ -51,7 +51,7 @@ class Poisson(Layer):
         return (self.steps, *shape)
 
     def compute(self, x, mode):
-        samples, steps = len(x), self.steps if mode.carried is None else 1  # a stream: one step per pass
+        samples, steps = len(x), self.steps if mode.carried is None else self.plan.part
         _, first = self.carried_state(mode, (samples,), steps)
         s = self.buffer("s", (steps, *x.shape), np.uint8)
         place = self.fixed_array("place", (samples, mode.training), lambda: self._places(samples, mode.training))

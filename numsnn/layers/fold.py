@@ -45,7 +45,8 @@ def _copy(layer, pairs):
     rebuild = vars(type(layer)).get("rebuild")  # not inherited: a derived class may have another constructor
     if rebuild is None:
         return deepcopy(layer)
-    return rebuild(layer, lambda chain: _chain(chain, pairs), lambda part: _copy(part, pairs))
+    copy = rebuild(layer, lambda chain: _chain(chain, pairs), lambda part: _copy(part, pairs))
+    return copy.to(layer.device, layer.dtype)  # a container without layers takes neither from those inside it
 
 
 def _chain(layers, pairs):

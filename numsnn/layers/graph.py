@@ -90,7 +90,6 @@ class Graph(Container):
     """
 
     joins = "graph"
-    _in_parts = False
 
     def __init__(self, inputs: Sequence[str], nodes: dict[str, tuple], name: str | None = None):
         super().__init__(name)
@@ -174,7 +173,8 @@ class Graph(Container):
             raise ShapeError(f"{self.path} (Graph): all inputs must have the same number of samples; got {listed}")
 
     def _joined_shape(self, node, shapes):
-        first = 1 if self._in_parts else 0  # a `Repeat` then repeats its picture less often than its `infer` says
+        in_parts = self.plan is not None and self.plan.part is not None
+        first = 1 if in_parts else 0  # a `Repeat` then repeats its picture less often than its `infer` says
         last = -1 if node.what == "concat" else None
         if len({shape[first:last] for shape in shapes}) > 1:
             listed = ", ".join(f"{name} {shape}" for name, shape in zip(node.sources, shapes, strict=True))
@@ -211,13 +211,6 @@ class Graph(Container):
     def joined(self, node: Node) -> Joined:
         """Return the output of a node that joins others, for a plan."""
         return Joined(self, node)
-
-    def enter(self, x, mode):
-        self._in_parts = mode.carried is not None
-        try:
-            super().enter(x, mode)
-        finally:
-            self._in_parts = False
 
     def compute(self, x, mode):
         found = dict(x) if self.input_names else {self.inputs[0]: x}

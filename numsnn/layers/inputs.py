@@ -113,6 +113,12 @@ def first_timed(net, x):
     return None if net.takes_pictures else x
 
 
+def steps_of_part(net, x) -> int:
+    """Return the number of steps of a pass that is one of several: one, if no input has a time axis."""
+    sequence = first_timed(net, x)
+    return 1 if sequence is None else len(sequence)
+
+
 def repeated(net, x, steps: int = 1):
     """Return the input of a sequence of equal steps for the input of a single one."""
     if net.input_names:

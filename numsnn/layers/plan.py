@@ -23,6 +23,7 @@ import numpy as np
 
 from . import borders, carry
 from .fused import Pair, stages
+from .inputs import steps_of_part
 from .memory import Pool
 from .mode import Mode
 from .names import names_of
@@ -39,6 +40,7 @@ class Plan:
         pool: memory for gradients.
         entered: whether the network was built or used as a whole.
         running: whether a pass is running.
+        part: number of steps of the running pass, if it is one of several that go through a sequence; otherwise None.
         inspected: whether the last pass kept the results of every layer (`Mode.inspect`).
         learning: the layers and pairs of fused layers that a backward pass must reach, because it has something to
             compute in them besides the gradient of their input. After a pass that kept the results of every layer, this
@@ -49,6 +51,7 @@ class Plan:
     def __init__(self, net):
         self.net, self.named, self.pool = net, names_of(net), Pool()
         self.entered = self.running = self.inspected = False
+        self.part: int | None = None
         self.learning: set = set()
         self.padding: Padding | None = None
         self._learning_for: tuple | None = None
@@ -59,6 +62,11 @@ class Plan:
     def stages(self) -> dict:
         """For every container whose layers follow one another: its layers, with a `Pair` for two fused ones."""
         return {layer: stages(layer.parts()) for _, layer in self.named if layer.joins == "chain"}
+
+    @cached_property
+    def stepped(self) -> list[tuple]:
+        """Pairs (full name, layer) of the layers that go through the steps of a sequence: see `carry.stepped`."""
+        return carry.stepped(self.net)
 
     @cached_property
     def declared(self) -> bool:
@@ -93,12 +101,13 @@ class Plan:
         if self.padding is None and mode.lengths is not None:  # all sequences are whole
             mode = replace(mode, lengths=None)
         self.inspected, self.running = mode.inspect, True
+        self.part = None if mode.carried is None else steps_of_part(self.net, x)
         try:
             y = self.net.forward(x, mode)
         finally:
-            self.running = False
+            self.running, self.part = False, None
         if mode.carried is not None:
-            carry.need_states(self.net, mode.carried)
+            carry.need_states(self.stepped, mode.carried)
         return y
 
     def backward(self, dy, need_dx: bool):

@@ -15,7 +15,7 @@ from ..names import nearest
 from ..portable import Portable
 from ..validate import whole
 from . import carry
-from .inputs import by_name, each, first_timed, repeated, samples_of, shape_of, timed
+from .inputs import by_name, each, repeated, samples_of, shape_of, steps_of_part, timed
 from .mode import INFERENCE, Mode
 from .names import title
 
@@ -56,7 +56,7 @@ class Stream(Portable):
         carry.need_declarations(net, self._title)
         self.net = net
         self.samples = None if samples is None else whole(f"{self._title}: samples", samples)
-        self._fixed = [(name, layer) for name, layer in net.named() if getattr(layer, "fixed_steps", False)]
+        self._fixed = [(name, layer) for name, layer in carry.stepped(net) if getattr(layer, "fixed_steps", False)]
         self._measured, self._little = None, False
         self.reset()
         if warm:
@@ -109,8 +109,7 @@ class Stream(Portable):
             raise ShapeError(
                 f"{title(self.net)}: the stream has {samples} samples; got {samples_of(step)}. Call reset()"
             )
-        sequence = first_timed(self.net, x)
-        self._check_fixed(1 if sequence is None else len(sequence))
+        self._check_fixed(steps_of_part(self.net, x))
         with self._threads(shape):
             y = self.net.kernels.to_host(self.net.forward(x, replace(mode, carried=self._carried)))
         if self._measured != shape:

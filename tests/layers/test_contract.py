@@ -1,6 +1,5 @@
-"""The contract of every layer: shapes, agreement of the devices, reused memory, optional gradients, descriptions."""
-
-import json
+"""The contract of every layer: `snn.testing.check_layer`, and what holds for the layers of the package beyond it: equal
+bits where nothing is rounded, reused memory, descriptions as text."""
 
 import numpy as np
 import pytest
@@ -13,13 +12,9 @@ STORED = snn.Mode(store=True)
 """Inference that can be gone back through: samples do not depend on each other."""
 
 
-def test_shapes(case):
-    layer = case.make().to("reference")
-    assert not layer.built
-    assert layer.build(case.shape) is layer
-    assert layer.built
-    assert layer.input_shape == case.shape and layer.output_shape == case.out
-    assert layer(case.x()).shape == case.out
+def test_the_whole_contract(case):
+    own = type(case.make()) in (QIF, KLIF)  # classes of an example that was run, which a pickle cannot find
+    snn.testing.check_layer(case.make, case.shape, output_shape=case.out, skip=["copies"] if own else [])
 
 
 @pytest.mark.parametrize(("samples", "steps"), [(1, 1), (5, 2)])
@@ -28,15 +23,6 @@ def test_other_samples_and_steps_after_building(case, device, step, samples, ste
     found = step(case.layer(device), case.x(shape=shape), case.dy(shape=out))
     assert found["y"].shape == out and found["dx"].shape == shape
     assert all(np.isfinite(value).all() for value in found.values())
-
-
-def test_targets_agree_in_float64(case, step, assert_close):
-    """Two steps, so that what is tracked in one acts in the next."""
-    reference, cpu = case.layer("reference", "float64"), case.layer("cpu", "float64")
-    for seed in range(2):
-        x, dy = case.rough(seed=seed), case.dy("float64")
-        assert_close(step(cpu, x, dy), step(reference, x, dy))
-        assert cpu.output.dtype == reference.output.dtype
 
 
 def test_targets_agree_for_one_sample_and_step(case, step, assert_close):
@@ -68,23 +54,6 @@ def test_spikes_are_taken_as_numbers(case, device, step, assert_same, assert_clo
     dtype = "float32" if case.exact else "float64"
     found = [step(case.layer(device, dtype), x, case.dy(dtype)) for x in (spikes, spikes.astype(dtype))]
     (assert_same if case.exact else assert_close)(*found)
-
-
-def test_input_gradient_may_be_left_out(case, step):
-    layer, x, dy = case.layer(), case.x(), case.dy()
-    want = step(layer, x, dy, STORED)
-    assert layer.input_gradient is not None
-    for _, p in layer.parameters():
-        p.grad[...] = np.nan
-    found = step(layer, x, dy, STORED, need_dx=False)
-    assert found.pop("dx") is None and layer.input_gradient is None
-    assert all(np.array_equal(value, want[name]) for name, value in found.items())
-
-
-def test_inputs_and_gradients_are_left_alone(case, device, step):
-    x, dy = case.x(), case.dy()
-    step(case.layer(device), x, dy)
-    assert np.array_equal(x, case.x()) and np.array_equal(dy, case.dy())
 
 
 def test_memory_is_reused(case, device):
@@ -149,15 +118,6 @@ def test_call_takes_any_memory_layout(case, device):
         assert np.array_equal(layer(same), want)
 
 
-def test_call_tracks_nothing(case):
-    layer = case.layer()
-    before = layer.state()
-    layer(case.x())
-    layer(case.x(), training=True)
-    after = layer.state()
-    assert all(np.array_equal(after[name], value) for name, value in before.items())
-
-
 def test_built_by_the_first_call(case):
     lazy, built = case.make().to("reference"), case.make().to("reference").build(case.shape)
     assert np.array_equal(lazy(case.x()), built(case.x()))
@@ -196,23 +156,7 @@ def test_moving_to_another_dtype(case, step, assert_close):
     assert all(np.array_equal(found[name], value) and found[name].dtype == value.dtype for name, value in state.items())
 
 
-def test_description(case):
+def test_the_printed_text_makes_the_same_layer(case):
     layer = case.make()
-    description = layer.description()
-    assert json.loads(json.dumps(description)) == description
-    again = snn.Layer.from_description(description)
-    assert type(again) is type(layer)
-    assert again.description() == description
     names = {name: getattr(snn, name) for name in dir(snn)} | {"QIF": QIF, "KLIF": KLIF}
-    assert eval(repr(layer), names).description() == description
-
-
-def test_state_goes_from_layer_to_layer(case, step, assert_same):
-    layer, other = case.layer(), case.make().to("reference").build(case.shape, seed=9)
-    step(layer, case.x(), case.dy())
-    state = layer.state()
-    other.load_state(state)
-    assert other.state().keys() == state.keys()
-    assert_same(step(other, case.x(), case.dy(), STORED), step(layer, case.x(), case.dy(), STORED))
-    for name, value in layer.state().items():
-        assert np.array_equal(value, state[name]), f"{name} changed with the copy"
+    assert eval(repr(layer), names).description() == layer.description()

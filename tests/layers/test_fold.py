@@ -52,6 +52,17 @@ def trained(make=network, shape=PICTURES, device="reference", dtype="float64"):
     return net
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_container_without_layers_stays_on_its_device(dtype):
+    """A `Repeat` without layers has no layer to take device and dtype from."""
+    net = snn.Sequential(snn.Repeat(2), snn.Linear(3, 4), snn.BatchNorm(4)).to("reference", dtype).build((5, 3))
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(dtype)
+    folded = net.fold()
+    assert kinds(folded) == ["Linear"] and {layer.device for layer in folded.tree()} == {"reference"}
+    assert {layer.dtype for layer in folded.tree()} == {np.dtype(dtype)}
+    np.testing.assert_allclose(folded(x), net(x), rtol=1e-6, atol=1e-6)
+
+
 def kinds(net):
     return [type(layer).__name__ for layer in net.walk()]
 

@@ -234,6 +234,25 @@ def test_one_input_is_a_picture():
     assert want.shape == (3, 2, 7) and np.array_equal(np.stack(answers), want)
 
 
+@pytest.mark.parametrize("encoder", [lambda: snn.Repeat(3), lambda: snn.Poisson(3, seed=5)], ids=["repeat", "poisson"])
+def test_a_stream_of_a_picture_and_a_sequence_in_parts(encoder):
+    """The picture lasts as many steps as the part of the sequence has, also within a Sequential."""
+    nodes = {
+        "seen": (snn.Sequential(encoder(), snn.Linear(4, 5)), "eye"),
+        "both": ("add", "seen", "ear"),
+        "out": (snn.LIF(v_threshold=0.7), "both"),
+    }
+    net = snn.Sequential(snn.Graph(("eye", "ear"), nodes), snn.Linear(5, 2), snn.LI())
+    x = draw(shapes={"eye": (2, 4), "ear": (3, 2, 5)})
+    want, stream = net(x), net.stream()
+    steps = [stream.step({"eye": x["eye"], "ear": x["ear"][t]}) for t in range(3)]
+    np.testing.assert_allclose(np.stack(steps), want, rtol=1e-5, atol=1e-6)
+    stream.reset()
+    parts = [stream.feed({"eye": x["eye"], "ear": x["ear"][part]}) for part in (slice(0, 1), slice(1, 3))]
+    np.testing.assert_allclose(np.concatenate(parts), want, rtol=1e-5, atol=1e-6)
+    assert stream.steps == 3 and np.abs(np.diff(want, axis=0)).min() > 0
+
+
 def test_a_graph_in_a_sequential():
     front = two_inputs(name="front")
     net = snn.Sequential(front, snn.LIF(), name="net").to("reference").build(SHAPES)

@@ -71,6 +71,23 @@ def test_a_picture_is_given_again_and_again():
     assert_same(np.stack([stream.step(x) for _ in range(6)]), whole)
 
 
+@pytest.mark.parametrize("inside", [snn.LIF, lambda: snn.Delay(1), lambda: snn.BNTT(8, 1), lambda: Cumulative()])
+def test_layers_within_a_repeat_start_from_rest_at_every_step(inside):
+    """They compute a picture once, as a single step, so that they carry nothing from one step to the next."""
+    net = snn.Sequential(snn.Repeat(4, snn.Linear(6, 8), inside()), snn.LIF(v_threshold=0.7), snn.Linear(8, 2))
+    x = sequence(1)[0]
+    whole, stream = net(x), net.stream()
+    assert_same(np.stack([stream.step(x) for _ in range(4)]), whole)
+    assert list(stream.state()) == ["steps", "input", "lif1.state"]
+
+
+class Cumulative(snn.Layer):
+    """A layer that does not say whether it carries something."""
+
+    def compute(self, x, mode):
+        return np.cumsum(x, 0)
+
+
 def test_streams_do_not_disturb_each_other_or_the_network():
     net, x = network("LIF"), sequence()
     whole = net(x)

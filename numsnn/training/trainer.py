@@ -13,6 +13,7 @@ from ..data import Batch, Loader
 from ..errors import DeviceMemoryError
 from ..layers import Layer
 from ..layers.inputs import each
+from ..layers.turn import taken
 from ..losses import Loss, RateCrossEntropy
 from ..metrics import Metric, Readout
 from ..optim import Adam, Optimizer
@@ -207,7 +208,7 @@ class Trainer(Examiner):
         for callback in self.callbacks:
             callback.on_start(self)
         loader = Loader(train.data, self.batch_size, shuffle=True, seed=self.seed, workers=1)
-        with DelayedInterrupt() as interrupt:
+        with taken(self.net), DelayedInterrupt() as interrupt:
             while not self.finished:
                 full = None
                 try:

@@ -13,7 +13,7 @@ from . import recipes
 from .errors import CheckpointError, DeviceError
 from .kernels import DEVICES, for_device
 from .names import choice, look_up
-from .tables import escape_unknown_characters
+from .tables import escape_unknown_characters, printable
 from .version import __version__
 
 
@@ -35,12 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt as interrupt:
-        print(f"\nnumsnn: {interrupt or 'stopped'}", file=sys.stderr)
+        print(printable(f"\nnumsnn: {interrupt or 'stopped'}", lines=True), file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError, ArithmeticError, RuntimeError) as error:
         if os.environ.get("NUMSNN_TRACEBACK"):
             raise
-        print(f"numsnn: error: {error}", file=sys.stderr)
+        print(printable(f"numsnn: error: {error}", lines=True), file=sys.stderr)
         return 2
     return 0
 

@@ -10,6 +10,7 @@ from . import data
 from .data.recordings import Recordings
 from .files import replacing
 from .names import choice
+from .tables import printable
 from .validate import whole
 
 MOST_POINTS = 20_000
@@ -84,14 +85,9 @@ def _targets(part):
     return lines
 
 
-def _printable(text):
-    """Return a text of which nothing can control a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
-
-
 def _table(classes, counts):
     """Return classes with their counts, in columns."""
-    entries = [f"{_printable(label)}: {count}" for label, count in zip(classes, counts, strict=True)]
+    entries = [f"{printable(str(label))}: {count}" for label, count in zip(classes, counts, strict=True)]
     width = max(map(len, entries)) + 3
     columns = max(1, 110 // width)
     rows = (entries[k : k + columns] for k in range(0, len(entries), columns))
@@ -145,7 +141,7 @@ def draw(part, index: int = 0, folder: str = ".", steps: int = 10, gif: bool = F
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{_file_name(part.name)}-{index}.png"
-    label, name = _target(part, index), _printable(part.name)
+    label, name = _target(part, index), printable(part.name)
     figure = matplotlib.figure.Figure(layout="constrained")
     frames = None
     if isinstance(part, Recordings):
@@ -178,9 +174,9 @@ def _target(part, index):
     if part.per_step:
         return "a target per step"
     if part.target == "class":
-        return _printable(part.classes[y])
+        return printable(str(part.classes[y]))
     if part.target == "labels":
-        return ", ".join(_printable(part.classes[k]) for k in np.flatnonzero(y)) or "no label"
+        return ", ".join(printable(str(part.classes[k])) for k in np.flatnonzero(y)) or "no label"
     values = ", ".join(f"{value:g}" for value in y.flat[:4])
     return values if y.size <= 4 else f"{values}, ..."
 

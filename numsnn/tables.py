@@ -33,6 +33,7 @@ def aligned(table: Sequence[Sequence[str]], left: int = 1) -> str:
 
     The first `left` columns (default 1) are aligned left and the others right.
     """
+    table = [[printable(text) for text in line] for line in table]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
     for line in table:
@@ -63,7 +64,8 @@ def html_tables(tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
 
 def text_tables(tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
     """Return tables and, below them, lines of text for a terminal."""
-    return "\n".join([*(aligned([header, *rows], left) for header, rows, left in tables), *notes])
+    shown = [aligned([header, *rows], left) for header, rows, left in tables]
+    return "\n".join([*shown, *(printable(note, lines=True) for note in notes)])
 
 
 class TableText(str):
@@ -123,6 +125,16 @@ def _line(tag, cells, left):
         for k, value in enumerate(cells)
     )
     return f"<tr>{''.join(parts)}</tr>"
+
+
+def printable(text: str, lines: bool = False) -> str:
+    """Return a text of which nothing can control a terminal: what cannot be printed is replaced by "?".
+
+    Args:
+        text: any text, such as a name from a file.
+        lines: whether ends of lines stay. Default False.
+    """
+    return "".join(one if one.isprintable() or (lines and one == "\n") else "?" for one in text)
 
 
 def escape_unknown_characters() -> None:

@@ -30,7 +30,7 @@ import numpy as np
 
 from ..cores import available_cores
 from ..files import write_file
-from ..tables import escape_unknown_characters
+from ..tables import escape_unknown_characters, printable
 from .events import Events
 from .recordings import pack
 from .store import FORMAT, open_store, writing
@@ -186,7 +186,7 @@ def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | 
         print(f"\nstopped; the same command continues from {folder_of(options.out)}", file=sys.stderr)
         return 130
     except (ValueError, OSError, ImportError) as error:
-        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        print(printable(f"{Path(sys.argv[0]).name}: error: {error}", lines=True), file=sys.stderr)
         return 2
     return 0
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ...tables import printable
+
 
 class FormatError(ValueError):
     """A file does not have the expected format. The message is ``source: byte offset: reason``, or ``source: reason``.
@@ -24,7 +26,7 @@ class FormatError(ValueError):
 
     def __str__(self) -> str:
         place = "" if self.offset is None else f" byte {self.offset}:"
-        return f"{self.source}:{place} {self.reason}"
+        return printable(f"{self.source}:{place} {self.reason}")  # which may quote what the file holds
 
 
 @contextmanager

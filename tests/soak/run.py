@@ -3,14 +3,14 @@
     python tests/soak/run.py --minutes 60
     python tests/soak/run.py --rounds 8 --device reference --draw-every 4 --trace 8
 
-Every round does each kind of work of `work.py` anew. Its numbers must be those of the first round, bit for bit. After
-every round the process is measured; the rounds of the warm-up, a quarter of all, fill caches and do not count. Through
-the others a line is fitted (the median of the slopes between all pairs, after Theil and Sen, which single rounds do not
+Every round does each kind of work of `soak_work.py` anew. Its numbers must be those of the first round, bit for bit.
+After every round the process is measured; the rounds of the warm-up, a quarter of all, do not count. Through the others a line is fitted (the median of the slopes between all pairs, after Theil and Sen, which single rounds do not
 move). It must not rise by more than `MOST_GROWTH` from its first to its last round. The last line that is printed is
 "flat", with exit status 0; otherwise the status is 1.
 """
 
 import argparse
+import functools
 import gc
 import json
 import os
@@ -22,7 +22,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
-import work
+import soak_work as work
 
 import numsnn as snn
 
@@ -46,9 +46,8 @@ def measured() -> dict:
     end = time.monotonic() + SETTLE
     while _others() and time.monotonic() < end:
         time.sleep(0.01)
+    _forget()
     gc.collect()
-    forget = "_clear_internal_caches" if hasattr(sys, "_clear_internal_caches") else "_clear_type_cache"
-    getattr(sys, forget)()  # up to 4,096 names of attributes that were put together
     return {
         "kilobytes": int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024,
         "blocks": sys.getallocatedblocks(),
@@ -56,6 +55,15 @@ def measured() -> dict:
         "handles": len(os.listdir("/proc/self/fd")),
         "threads": len(os.listdir("/proc/self/task")),
     }
+
+
+def _forget():
+    """Empty caches of others, which are bounded but take hundreds of rounds to fill: the interpreter's of names of
+    attributes, and matplotlib's of texts that were drawn."""
+    getattr(sys, "_clear_internal_caches" if hasattr(sys, "_clear_internal_caches") else "_clear_type_cache")()
+    for one in gc.get_objects():
+        if isinstance(one, functools._lru_cache_wrapper) and str(one.__module__).startswith("matplotlib."):
+            one.cache_clear()
 
 
 def _others():

@@ -4,7 +4,8 @@
     python tests/soak/run.py --rounds 8 --device reference --draw-every 4 --trace 8
 
 Every round does each kind of work of `soak_work.py` anew. Its numbers must be those of the first round, bit for bit.
-After every round the process is measured; the rounds of the warm-up, a quarter of all, do not count. Through the others a line is fitted (the median of the slopes between all pairs, after Theil and Sen, which single rounds do not
+After every round the process is measured; the rounds of the warm-up, a quarter of all, do not count. Through
+the others a line is fitted (the median of the slopes between all pairs, after Theil and Sen, which single rounds do not
 move). It must not rise by more than `MOST_GROWTH` from its first to its last round. The last line that is printed is
 "flat", with exit status 0; otherwise the status is 1.
 """
@@ -62,7 +63,7 @@ def _forget():
     attributes, and matplotlib's of texts that were drawn."""
     getattr(sys, "_clear_internal_caches" if hasattr(sys, "_clear_internal_caches") else "_clear_type_cache")()
     for one in gc.get_objects():
-        if isinstance(one, functools._lru_cache_wrapper) and str(one.__module__).startswith("matplotlib."):
+        if type(one) is functools._lru_cache_wrapper and str(one.__module__).startswith("matplotlib."):
             one.cache_clear()
 
 

@@ -12,6 +12,10 @@ class ConfigError(ValueError):
 class CheckpointError(ValueError):
     """A file is not a numsnn checkpoint, is damaged, or belongs to another network."""
 
+    def __str__(self):
+        text = super().__str__()  # which may quote what the file holds
+        return "".join(one if one.isprintable() else "?" for one in text)
+
 
 class DivergenceError(ArithmeticError):
     """A number is NaN or infinite, so that training cannot continue."""

@@ -5,21 +5,32 @@ are compiled into it, on the numbers of modules that these read, and on LLVM ins
 cache key of this module contains all of this. After an edit, the next process compiles what the edit concerns, and
 nothing else.
 
+Numba lists the files of a kernel in an index. Two processes that compile at once may both number their files alike,
+and then one finds the code of the other under its own key. Here, every key has a file of its own name, which holds the
+key and a checksum, so that code is loaded only if it is whole and the code of this key.
+
 If no folder can be written, or the disk is full, machine code is kept in memory only, and a warning says so once. If a
 file of the cache is damaged, the kernel is compiled again.
 """
 
 import atexit
 import hashlib
+import os
+import pickle
 import shutil
 import tempfile
 import types
+import uuid
 import warnings
+from contextlib import suppress
 from functools import cache
+from glob import escape
 from pathlib import Path
 
+import numba
 import numpy as np
 from numba.core import caching
+from numba.core.serialize import dumps
 
 KERNELS = []
 """Numba's dispatchers of all kernels of the package, in the order in which `keep` registered them."""
@@ -70,6 +81,8 @@ def _fresh(base):
         def __init__(self, function, sources):
             self._sources = sources
             super().__init__(function)
+            stamp = self._impl.locator.get_source_stamp()
+            self._cache_file = _Files(self.cache_path, self._impl.filename_base, stamp)
 
         def _index_key(self, signature, codegen):
             own = digest(self._py_func), *map(_text_digest, self._sources)
@@ -80,24 +93,94 @@ def _fresh(base):
             self._index_key(signature, target_context.codegen())  # an error in the key must not count as a damaged file
             try:
                 return super().load_overload(signature, target_context)
-            except Exception as error:  # a damaged pickle can raise exceptions of any type
-                _say_once("damaged", f"machine code in {self.cache_path} cannot be read and is compiled anew", error)
+            except Exception as error:  # what Numba makes of the contents of a file can raise exceptions of any type
+                message = f"machine code in {self.cache_path} cannot be read and is compiled anew"
+                _say_once("damaged", message, error, "If this comes again, delete this folder")
                 return None
 
         def save_overload(self, signature, data):
             try:
-                try:
-                    super().save_overload(signature, data)
-                except OSError:
-                    raise
-                except Exception:  # the index is damaged: start a new one
-                    self.flush()
-                    super().save_overload(signature, data)
+                super().save_overload(signature, data)
             except OSError as error:
                 message = f"machine code cannot be kept in {self.cache_path}: every process compiles"
                 _say_once("unwritten", message, error)
 
     return Fresh
+
+
+class _Files:
+    """The files with the machine code of a function, in place of Numba's class of the same methods.
+
+    A file begins with the checksum of what follows: the pickled key, as text, and code. Its name holds what Numba calls
+    the function, a digest of the stamp of its source file, and a digest of the key.
+
+    Args:
+        folder: the folder.
+        name: what Numba calls the function.
+        stamp: what tells the versions of its source file apart.
+    """
+
+    def __init__(self, folder, name, stamp):
+        self._folder, self._name = Path(folder), name
+        self._stamp = hashlib.sha256(repr(stamp).encode()).hexdigest()[:8]
+        self._tidy = False
+
+    def _place(self, key):
+        """The key as text, and the path of its file."""
+        text = f"numba {numba.__version__}: {key!r}"
+        return text, self._folder / f"{self._name}.{self._stamp}.{hashlib.sha256(text.encode()).hexdigest()[:24]}.nbc"
+
+    def load(self, key):
+        """The machine code of a key, or None if there is no file of it.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: the file is damaged, or is that of another key.
+        """
+        text, path = self._place(key)
+        if not path.exists():
+            return None
+        if not path.is_file():  # a pipe would never end
+            raise OSError(f"{path.name} is not a file")
+        content = path.read_bytes()
+        size = hashlib.sha256().digest_size
+        if hashlib.sha256(content[size:]).digest() != content[:size]:
+            raise ValueError(f"{path.name} does not match its checksum")
+        found, code = pickle.loads(content[size:])
+        if found != text:
+            raise ValueError(f"{path.name} holds the machine code of another kernel")
+        return code
+
+    def save(self, key, code):
+        """Write the file of a key as a whole, or raise an OSError."""
+        if not self._tidy:
+            self._tidy = True
+            self._remove(kept=f"{self._name}.{self._stamp}.")
+        text, path = self._place(key)
+        content = dumps((text, code))
+        temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:16]}")
+        try:
+            temporary.write_bytes(hashlib.sha256(content).digest() + content)
+            os.replace(temporary, path)
+        except OSError:
+            _unlink(temporary)
+            raise
+
+    def flush(self):
+        """Remove all files of the function."""
+        self._remove(kept=None)
+
+    def _remove(self, kept):
+        """Remove the files of the function, except those whose names begin with `kept`."""
+        for path in self._folder.glob(f"{escape(self._name)}.*"):
+            if kept is None or not path.name.startswith(kept):
+                _unlink(path)
+
+
+def _unlink(path):
+    """Remove a file if it is there and can be removed."""
+    with suppress(OSError):
+        path.unlink()
 
 
 class _PrivateFolder(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):
@@ -125,11 +208,10 @@ def _private_folder():
 _said = set()
 
 
-def _say_once(what, message, error=None):
+def _say_once(what, message, error=None, hint="Set NUMBA_CACHE_DIR to a folder that can be written"):
     if what not in _said:
         _said.add(what)
         reason = "" if error is None else f" ({type(error).__name__}: {' '.join(str(error).split())})"
-        hint = "Set NUMBA_CACHE_DIR to a folder that can be written"
         warnings.warn(f"numsnn: {message}{reason}. {hint}", RuntimeWarning, stacklevel=3)
 
 

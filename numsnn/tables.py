@@ -34,22 +34,13 @@ def aligned(table: Sequence[Sequence[str]], left: int = 1) -> str:
 
     The first `left` columns (default 1) are aligned left and the others right.
     """
+    table = [[printable(text) for text in line] for line in table]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
     for line in table:
         cells = zip(line, widths, strict=True)
         lines.append("  ".join(c.ljust(w) if k < left else c.rjust(w) for k, (c, w) in enumerate(cells)).rstrip())
     return "\n".join(lines)
-
-
-def printable(text: object, keep: str = "") -> str:
-    """Return a text of which nothing can control a terminal: characters that cannot be printed become question marks.
-
-    Args:
-        text: a text, or an object whose text is meant.
-        keep: characters that stay. Default "": none.
-    """
-    return "".join(letter if letter.isprintable() or letter in keep else "?" for letter in str(text))
 
 
 def html_table(header: Iterable[Any], rows: Iterable[Iterable[Any]], left: int = 1) -> str:
@@ -74,7 +65,8 @@ def html_tables(tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
 
 def text_tables(tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
     """Return tables and, below them, lines of text for a terminal."""
-    return "\n".join([*(aligned([header, *rows], left) for header, rows, left in tables), *notes])
+    shown = [aligned([header, *rows], left) for header, rows, left in tables]
+    return "\n".join([*shown, *(printable(note, lines=True) for note in notes)])
 
 
 class TableText(str):
@@ -136,6 +128,16 @@ def _line(tag, cells, left):
     return f"<tr>{''.join(parts)}</tr>"
 
 
+def printable(text: object, lines: bool = False) -> str:
+    """Return a text of which nothing can control a terminal: what cannot be printed is replaced by "?".
+
+    Args:
+        text: any text, such as a name from a file, or an object whose text is meant.
+        lines: whether ends of lines stay. Default False.
+    """
+    return "".join(one if one.isprintable() or (lines and one == "\n") else "?" for one in str(text))
+
+
 def escape_unknown_characters() -> None:
     """Let standard output and standard error write a character that their encoding lacks as an escape, such as
     ``\\xfc``. A name that a terminal cannot show would otherwise end a command with an error after all its work."""
@@ -145,9 +147,9 @@ def escape_unknown_characters() -> None:
 
 
 def tell(message: str) -> None:
-    """Print a line to standard error, even if nobody reads it any more."""
+    """Print lines to standard error, even if nobody reads them any more. They may quote what a file holds."""
     try:
-        print(message, file=sys.stderr, flush=True)
+        print(printable(message, lines=True), file=sys.stderr, flush=True)
     except BrokenPipeError:
         be_silent()
 

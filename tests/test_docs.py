@@ -14,7 +14,7 @@ from numsnn import cli, config
 ROOT = Path(__file__).resolve().parents[1]
 README, INDEX = ROOT / "README.md", ROOT / "docs" / "index.md"
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
     *(page for folder in ("docs", "benchmarks", "examples") for page in sorted((ROOT / folder).glob("*.md"))),
 ]
 MOST_README_LINES = 140

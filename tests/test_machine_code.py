@@ -132,12 +132,8 @@ def test_a_damaged_cache_is_compiled_anew(copied):
     again, warned = run(copied)
     assert again == first
     assert warned.count("cannot be read and is compiled anew") == 1
-    assert "Set NUMBA_CACHE_DIR" in warned
+    assert "does not match its checksum). If this comes again, delete this folder" in warned
     assert run(copied) == (first | {"hits": 2, "misses": 0}, "")
-    for path in (copied / "cache").rglob("*.nbi"):
-        path.write_bytes(path.read_bytes()[:50])
-    assert run(copied)[0] == first
-    assert run(copied)[0] == first | {"hits": 2, "misses": 0}
 
 
 def test_without_a_folder_to_write_machine_code_stays_in_the_process(copied):

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from numsnn.tables import Table, TableText, aligned, cell, html_table, html_tables, records, text_tables
+from numsnn.tables import Table, TableText, aligned, cell, html_table, html_tables, printable, records, text_tables
 
 HISTORY = [
     {"epoch": 1, "train_loss": 0.123456, "valid_mae": None, "seconds": 2.0, "widths": {"lif1": 1.0}},
@@ -36,6 +36,15 @@ def test_html_is_escaped_and_aligned():
     )
     assert html_tables([Table(["a"], [["1"]])], ["x < y"]).endswith("</table><p>x &lt; y</p></div>")
     assert text_tables([Table(["a"], [["1"]])], ["x < y"]) == "a\n1\nx < y"
+
+
+def test_text_cannot_control_a_terminal():
+    """Escapes of both kinds, a return, a tab, a bell and marks that turn the direction of writing."""
+    text = "\x1b[31mred\x9b2J\r\t\a\u202eé 漢"
+    assert printable(text) == "?[31mred?2J????é 漢"
+    assert printable("a\nb\x1b") == "a?b?" and printable("a\nb\x1b", lines=True) == "a\nb?"
+    shown = text_tables([Table(["name\x1b"], [["a\nb"], ["\x1b]0;title\a"]])], ["two\nlines\x1b"])
+    assert shown == "name?\na?b\n?]0;title?\ntwo\nlines?"
 
 
 def test_text_with_tables():

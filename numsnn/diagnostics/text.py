@@ -1,6 +1,6 @@
 """A diagnosis as text."""
 
-from ..tables import Table, html_tables, text_tables
+from ..tables import Table, html_tables, printable, text_tables
 
 
 def percent(share: float) -> str:
@@ -60,7 +60,7 @@ def report_text(diagnosis) -> str:
     parts = [text_tables([_in_ascii(table)]) for table in _tables(diagnosis)]
     if diagnosis.loss is not None:
         parts.append(f"loss {diagnosis.loss:.4g}")
-    parts.append("\n".join(f"- {hint}" for hint in diagnosis.hints) or "Nothing looks wrong.")
+    parts.append("\n".join(f"- {printable(hint)}" for hint in diagnosis.hints) or "Nothing looks wrong.")
     return "\n\n".join(parts)
 
 

@@ -1,6 +1,7 @@
 """The base of all layers: four methods that the author of a layer writes, and the tools for writing them."""
 
 from math import prod
+from threading import get_ident
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from .mode import INFERENCE, Mode
 from .network import Network
 from .parameter import Parameter
 from .plan import need_stored, plan_of
+from .turn import Turn
 
 
 class Layer(Described, Network):
@@ -59,6 +61,7 @@ class Layer(Described, Network):
         "_buffers": dict,
         "_fixed": dict,
         "further_uses": list,
+        "turn": Turn,
         **dict.fromkeys(("_kernels", "kept", "output", "input_gradient", "needed", "plan", "own_plan"), nothing),
     }
     dtype = np.dtype(np.float32)
@@ -95,6 +98,7 @@ class Layer(Described, Network):
         self.input_shape = self.output_shape = None
         self.kept = self.output = self.input_gradient = self.needed = None
         self.plan = self.own_plan = self._kernels = None
+        self.turn = Turn()
         self.further_uses: list[Layer] = []
         self._parameters: list[Parameter] = []
         self._buffers: dict = {}
@@ -175,7 +179,7 @@ class Layer(Described, Network):
         self.kept = self.input_gradient = None
 
     def forward(self, x, mode: Mode = INFERENCE):
-        if self.plan is None or not self.plan.running:  # from outside a pass
+        if self.plan is None or self.plan.running != get_ident():  # from outside a pass
             return plan_of(self).forward(x, mode)
         self.enter(x, mode)
         y = self.compute(x, self.own_mode(mode))
@@ -199,7 +203,7 @@ class Layer(Described, Network):
             RuntimeError: there was no forward pass with ``Mode(store=True)``, or another network has used one of the
                 layers since that pass.
         """
-        if self.plan is None or not self.plan.running:  # from outside a pass
+        if self.plan is None or self.plan.running != get_ident():  # from outside a pass
             return plan_of(self).backward(dy, need_dx)
         need_stored(self)
         if not need_dx and self not in self.plan.learning:

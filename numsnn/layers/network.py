@@ -21,6 +21,7 @@ from .parameter import Parameter
 from .plan import Plan, plan_of
 from .sharing import uses
 from .stream import Stream
+from .turn import Turn, taken
 
 if TYPE_CHECKING:
     from .base import Layer
@@ -31,15 +32,23 @@ class Network(Portable):
 
     The full names of layers are those in the network whose method is called. A layer may be part of several networks,
     such as a feature extractor and the networks that share it.
+
+    One thread at a time may use a network: a call is a RuntimeError while another thread computes with the network,
+    trains it, or uses another network that has layers in common with it. Give every thread a `copy`.
     """
 
     path: str
+    turn: Turn
     device: str
     dtype: np.dtype
     input_shape: Any
     own_plan: Plan | None
     _frozen: bool
     _kernels: Any
+
+    def __getstate__(self) -> dict[str, Any]:
+        with taken(self):  # no copy of weights that another thread is changing
+            return super().__getstate__()
 
     @property
     def kernels(self) -> Any:
@@ -108,8 +117,9 @@ class Network(Portable):
             ShapeError: the shape does not fit a layer; the message names the layer, the shape and the expected form.
             ValueError: an extent of the shape or the seed is not a whole number of the allowed range.
         """
-        plan_of(self).enter()
-        self.construct(checked_shape(self, shape), np.random.default_rng(whole("build: seed", seed, 0)))
+        with taken(self):
+            plan_of(self).enter()
+            self.construct(checked_shape(self, shape), np.random.default_rng(whole("build: seed", seed, 0)))
         return self
 
     def __call__(self, x, training: bool = False):
@@ -126,7 +136,8 @@ class Network(Portable):
             ShapeError: the rank, the number of channels or the dtype of x is wrong.
             ValueError: x holds NaN or inf.
         """
-        return self.kernels.to_host(self.forward(self.admit(x), Mode(training=training)))
+        with taken(self):
+            return self.kernels.to_host(self.forward(self.admit(x), Mode(training=training)))
 
     def admit(self, x):
         """Check an input from outside and copy it to the network's device; the errors are those of `__call__`."""
@@ -139,7 +150,8 @@ class Network(Portable):
 
     def fold(self) -> Layer:
         """Return a new network for inference with batch normalisations folded into weights: see `layers.fold`."""
-        return fold(self)
+        with taken(self):
+            return fold(self)
 
     def tree(self) -> Iterator[Any]:
         """Yield this layer and all layers inside it, in the order in which data pass through them."""
@@ -186,18 +198,20 @@ class Network(Portable):
 
         A layer that is part of several networks is frozen in all of them, and so are all uses of a shared layer.
         """
-        for layer in self.tree():
-            for use in uses(layer):
-                use._frozen = True
-            for p in layer.own_parameters():
-                layer.kernels.fill(p.grad, 0)
+        with taken(self):
+            for layer in self.tree():
+                for use in uses(layer):
+                    use._frozen = True
+                for p in layer.own_parameters():
+                    layer.kernels.fill(p.grad, 0)
         return self
 
     def unfreeze(self) -> Self:
         """Let this layer, with all layers in it, learn again, and return it."""
-        for layer in self.tree():
-            for use in uses(layer):
-                use._frozen = False
+        with taken(self):
+            for layer in self.tree():
+                for use in uses(layer):
+                    use._frozen = False
         return self
 
     def frozen_layers(self) -> list[str]:
@@ -218,11 +232,13 @@ class Network(Portable):
 
     def statistics(self) -> dict[str, np.ndarray]:
         """Return host copies of all tracked arrays (running moments, PDA corrections) by full name."""
-        return arrays.statistics(self)
+        with taken(self):
+            return arrays.statistics(self)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return host copies of all parameters and statistics by full name, as a checkpoint stores them."""
-        return arrays.state(self)
+        with taken(self):
+            return arrays.state(self)
 
     def load_state(self, state: dict[str, np.ndarray], strict: bool = True) -> arrays.LoadReport:
         """Set parameters and statistics.
@@ -242,11 +258,13 @@ class Network(Portable):
             ValueError: an array holds NaN or inf.
             RuntimeError: the network has not been built.
         """
-        return arrays.load_state(self, state, strict)
+        with taken(self):
+            return arrays.load_state(self, state, strict)
 
     def copy(self) -> Self:
         """Return an independent copy: built and frozen as this network, with the same weights and statistics."""
-        return deepcopy(self)
+        with taken(self):
+            return deepcopy(self)
 
     def to(self, device: str | None = None, dtype=None) -> Self:
         """Move the network to another device or float dtype, in place, and return it.
@@ -261,5 +279,6 @@ class Network(Portable):
             DeviceError: the device is "cuda" but there is no CUDA device, or the software that it needs is not
                 installed.
         """
-        moving.to(self, device, dtype)
+        with taken(self):
+            moving.to(self, device, dtype)
         return self

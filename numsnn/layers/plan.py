@@ -18,6 +18,7 @@ another network than the pass before, the plan of that network takes over.
 
 from dataclasses import replace
 from functools import cached_property
+from threading import get_ident
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from .mode import Mode
 from .names import names_of
 from .padding import Padding, padding_of
 from .shapes import concatenate, pictures
+from .turn import join, taken
 
 
 class Plan:
@@ -39,7 +41,8 @@ class Plan:
         named: pairs (full name, layer) of the network and of all layers in it.
         pool: memory for gradients.
         entered: whether the network was built or used as a whole.
-        running: whether a pass is running.
+        running: the thread in which a pass is running (`threading.get_ident`), or None.
+        stored_by: the thread that made the last forward pass, or None.
         part: number of steps of the running pass, if it is one of several that go through a sequence; otherwise None.
         inspected: whether the last pass kept the results of every layer (`Mode.inspect`).
         learning: the layers and pairs of fused layers that a backward pass must reach, because it has something to
@@ -50,7 +53,10 @@ class Plan:
 
     def __init__(self, net):
         self.net, self.named, self.pool = net, names_of(net), Pool()
-        self.entered = self.running = self.inspected = False
+        join([layer for _, layer in self.named])
+        self.entered = self.inspected = False
+        self.running: int | None = None
+        self.stored_by: int | None = None
         self.part: int | None = None
         self.learning: set = set()
         self.padding: Padding | None = None
@@ -93,6 +99,10 @@ class Plan:
 
     def forward(self, x, mode: Mode):
         """Return the network's output for x."""
+        with taken(self.net):
+            return self._forward(x, mode)
+
+    def _forward(self, x, mode):
         if mode.carried is not None and not self.declared:
             carry.need_declarations(self.net, "a pass that is carried on")
         self.enter()
@@ -100,19 +110,29 @@ class Plan:
         self.padding = padding_of(self.net, x, mode)
         if self.padding is None and mode.lengths is not None:  # all sequences are whole
             mode = replace(mode, lengths=None)
-        self.inspected, self.running = mode.inspect, True
+        self.inspected, self.running = mode.inspect, get_ident()
+        self.stored_by = self.running
         self.part = None if mode.carried is None else steps_of_part(self.net, x)
         try:
             y = self.net.forward(x, mode)
         finally:
-            self.running, self.part = False, None
+            self.running = self.part = None
         if mode.carried is not None:
             carry.need_states(self.stepped, mode.carried)
         return y
 
     def backward(self, dy, need_dx: bool):
         """Return dL/dx for dL/dy of the network's last stored pass."""
+        with taken(self.net):
+            return self._backward(dy, need_dx)
+
+    def _backward(self, dy, need_dx):
         net = self.net
+        if self.stored_by not in (None, get_ident()):
+            raise RuntimeError(
+                f"{net.path}.backward: the last forward pass was made by another thread; repeat it in this thread, or "
+                "give every thread a network of its own, made with net.copy() before the threads start"
+            )
         need_stored(net)
         if away := [name for name, layer in self.named if layer.plan is not self]:
             raise RuntimeError(
@@ -125,11 +145,11 @@ class Plan:
         for layer, source in self.readers:
             reached = need_dx or layer in self._behind_learning
             layer.needed = source.mask(masks) if reached and not self.inspected else None
-        self.running = True
+        self.running = get_ident()
         try:
             net.input_gradient = net.backward(dy, need_dx)
         finally:
-            self.running = False
+            self.running = None
         return net.input_gradient
 
     def _find_learning(self):

@@ -18,6 +18,7 @@ from . import carry
 from .inputs import by_name, each, repeated, samples_of, shape_of, steps_of_part, timed
 from .mode import INFERENCE, Mode
 from .names import title
+from .turn import taken
 
 LITTLE_WORK = 20e6
 """Multiplications per pass, if every input is active, up to which one thread computes the pass. Starting more threads
@@ -29,8 +30,8 @@ class Stream(Portable):
 
     The spikes are the same as those for the whole sequence in one pass. Only the carried states, such as potentials,
     are stored between steps, so memory does not grow with time. The network itself may be used for other passes in the
-    meantime, but not by several threads at once: give each thread a copy of the network. A pass of little work, such as
-    a step of one sample, is computed by the thread that asks for it alone.
+    meantime, but a step is a RuntimeError while another thread uses the network: give each thread a copy of the
+    network. A pass of little work, such as a step of one sample, is computed by the thread that asks for it alone.
 
     Streams can be copied with `copy.deepcopy` and pickled, together with their network. `state` and `load_state` take a
     stream to another process without the network.
@@ -101,6 +102,10 @@ class Stream(Portable):
 
     def advance(self, x, mode: Mode = INFERENCE) -> np.ndarray:
         """Return the output of the steps in x, as `feed`, in a pass with other settings."""
+        with taken(self.net):
+            return self._advance(x, mode)
+
+    def _advance(self, x, mode):
         x = self.net.admit(x)
         shape = shape_of(x)
         step = timed(self.net, shape, lambda one: one[1:])

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..data import Batch, Loader
 from ..layers import INFERENCE, Layer
+from ..layers.turn import taken
 from ..losses import Loss
 from ..metrics import Metric, Readout
 from ..tables import Table, cell, html_tables
@@ -120,17 +121,18 @@ def evaluate(net: Layer, loss: Loss, metrics: tuple[Metric, ...], data, batch_si
     """
     started = time.perf_counter()
     tally, total, samples, confusion = Tally(metrics), 0.0, 0, None
-    for batch, z in passes(net, data, batch_size):
-        losses, _ = loss(z, batch.y, net.kernels, batch.lengths, weights=batch.weights, dtype=net.dtype)
-        total += float(net.kernels.to_host(losses).sum(dtype=np.float64))
-        samples += len(losses)
-        readout = Readout(loss, net.kernels.to_host(z), batch.y, kind.target, kind.per_step, batch.lengths)
-        tally.add(readout)
-        if readout.target == "class":
-            if confusion is None:
-                confusion = np.zeros((z.shape[-1], z.shape[-1]), np.int64)
-            given, right = readout.pairs()
-            np.add.at(confusion, (right, given), 1)
+    with taken(net):
+        for batch, z in passes(net, data, batch_size):
+            losses, _ = loss(z, batch.y, net.kernels, batch.lengths, weights=batch.weights, dtype=net.dtype)
+            total += float(net.kernels.to_host(losses).sum(dtype=np.float64))
+            samples += len(losses)
+            readout = Readout(loss, net.kernels.to_host(z), batch.y, kind.target, kind.per_step, batch.lengths)
+            tally.add(readout)
+            if readout.target == "class":
+                if confusion is None:
+                    confusion = np.zeros((z.shape[-1], z.shape[-1]), np.int64)
+                given, right = readout.pairs()
+                np.add.at(confusion, (right, given), 1)
     return Evaluation(total / samples, tally.values(), confusion, time.perf_counter() - started, samples)
 
 
@@ -139,14 +141,15 @@ def predict(net: Layer, loss: Loss, data, batch_size: int, kind: Kind) -> np.nda
     or -1 for classes."""
     target, per_step = kind
     found = []
-    for batch, z in passes(net, data, batch_size):
-        readout = Readout(loss, net.kernels.to_host(z), np.empty(0), target, per_step, batch.lengths)
-        answers = readout.predictions
-        if per_step:
-            if readout.counted is not None:
-                answers = np.where(_spread(readout.counted, answers), answers, -1 if target == "class" else 0)
-            answers = answers.swapaxes(0, 1)
-        found.append(answers)
+    with taken(net):
+        for batch, z in passes(net, data, batch_size):
+            readout = Readout(loss, net.kernels.to_host(z), np.empty(0), target, per_step, batch.lengths)
+            answers = readout.predictions
+            if per_step:
+                if readout.counted is not None:
+                    answers = np.where(_spread(readout.counted, answers), answers, -1 if target == "class" else 0)
+                answers = answers.swapaxes(0, 1)
+            found.append(answers)
     return np.concatenate(found)
 
 

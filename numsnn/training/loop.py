@@ -14,6 +14,7 @@ from ..hdf5.form import parsed
 from ..layers import TRAINING, Layer, Mode
 from ..layers.flat import FlatParameters
 from ..layers.inputs import shape_of
+from ..layers.turn import taken
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..portable import Portable, nothing, on_device
 from ..validate import at_least, positive, whole
@@ -89,14 +90,14 @@ class Loop(Portable):
             ShapeError: the rank, the number of channels or the dtype of x is wrong, or the lengths do not fit.
             ValueError: x holds NaN or inf.
         """
-        x = self.net.admit(x)
-        if not self.net.built:
-            self.net.build(shape_of(x), self.seed)
-        z = self.run(
-            x, Mode(training=True, store=True, track=True, seed=step_seed(self.seed, self.passes), lengths=lengths)
-        )
-        copy = self.net.kernels.empty(z.shape, z.dtype)
-        self.net.kernels.copy(z, copy)
+        with taken(self.net):
+            x = self.net.admit(x)
+            if not self.net.built:
+                self.net.build(shape_of(x), self.seed)
+            seed = step_seed(self.seed, self.passes)
+            z = self.run(x, Mode(training=True, store=True, track=True, seed=seed, lengths=lengths))
+            copy = self.net.kernels.empty(z.shape, z.dtype)
+            self.net.kernels.copy(z, copy)
         return copy
 
     def run(self, x, mode: Mode = TRAINING):
@@ -125,9 +126,10 @@ class Loop(Portable):
         if not on_device(dz):
             dz = kernels.from_host(np.asarray(dz), net.dtype)
         samples = self._shape[1]
-        if self._samples:
-            self._accumulate()
-        net.backward(dz, need_dx=False)
+        with taken(net):
+            if self._samples:
+                self._accumulate()
+            net.backward(dz, need_dx=False)
         self._samples, self._shape = samples, None
 
     def _accumulate(self):
@@ -169,13 +171,14 @@ class Loop(Portable):
             DivergenceError: a gradient is NaN or inf; the parameters are unchanged. The message names the layer.
         """
         at_least("Loop.step: factor", factor, 0)
-        norm = self.clip()
-        if not math.isfinite(norm):
-            raise DivergenceError(
-                f"Loop.step: the gradient is not finite at step {self.optimizer.steps + 1}; first in "
-                f"{first_bad(self.net)}. A lower learning rate or clip_norm may help."
-            )
-        self.update(factor)
+        with taken(self.net):
+            norm = self.clip()
+            if not math.isfinite(norm):
+                raise DivergenceError(
+                    f"Loop.step: the gradient is not finite at step {self.optimizer.steps + 1}; first in "
+                    f"{first_bad(self.net)}. A lower learning rate or clip_norm may help."
+                )
+            self.update(factor)
         return norm
 
     def clip(self) -> float:

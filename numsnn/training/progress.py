@@ -4,6 +4,7 @@ import sys
 import warnings
 
 from ..metrics import Metric
+from ..tables import printable
 from .evaluation import Tally
 
 
@@ -33,7 +34,7 @@ def bar_of(title: str, done: int, total: int, shown: bool):
 
 def say(text: str) -> None:
     """Show a line of text without disturbing a bar."""
-    _tqdm()[0].write(text)
+    _tqdm()[0].write(printable(text, lines=True))
 
 
 def summary(running: dict, metrics: tuple[Metric, ...]) -> str:

@@ -14,6 +14,7 @@ from ..data import Batch, Loader
 from ..errors import DeviceMemoryError
 from ..layers import Layer
 from ..layers.inputs import each
+from ..layers.turn import taken
 from ..locks import Lock
 from ..losses import Loss, RateCrossEntropy
 from ..metrics import Metric, Readout
@@ -222,7 +223,7 @@ class Trainer(Examiner):
     def _finish(self, train, valid, test):
         """Train on what is left of the run."""
         loader = Loader(train.data, self.batch_size, shuffle=True, seed=self.seed, workers=1)
-        with DelayedInterrupt() as interrupt:
+        with taken(self.net), DelayedInterrupt() as interrupt:
             while not self.finished:
                 full = None
                 try:

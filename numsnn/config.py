@@ -7,6 +7,7 @@ from pathlib import Path
 from .data.builtin import takes_folder
 from .errors import ConfigError
 from .names import argument, choice
+from .shown import shown
 
 
 @dataclass
@@ -199,7 +200,7 @@ def parse(text: str, source: str = "configuration") -> Config:
     for section, table in tables.items():
         choice(f"{source}: section", section, sections, error=ConfigError)
         if not isinstance(table, dict):
-            raise ConfigError(f"{source}: {section} must be a section [{section}]; got {table!r}")
+            raise ConfigError(f"{source}: {section} must be a section [{section}]; got {shown(table)}")
         for key, value in table.items():
             set_key(config, section, key, value, source)
     return config
@@ -234,7 +235,9 @@ def folder_option(name: str, folder: str, advice: str) -> dict[str, str]:
             raise ConfigError(f"load({name!r}): option 'dir' is missing; {advice}")
         return {"dir": folder}
     if folder:
-        raise ConfigError(f"the dataset {name!r} takes no folder, because it is part of the package; got {folder!r}")
+        raise ConfigError(
+            f"the dataset {name!r} takes no folder, because it is part of the package; got {shown(folder)}"
+        )
     return {}
 
 
@@ -246,7 +249,7 @@ def need_store_alone(wanted: DataConfig) -> None:
     """
     for key in REPLACED_BY_FILE:
         if (got := getattr(wanted, key)) != getattr(DataConfig, key):
-            raise ConfigError(f"data.{key}: the store {wanted.file!r} takes its place; got {got!r}. Leave it out")
+            raise ConfigError(f"data.{key}: the store {wanted.file!r} takes its place; got {shown(got)}. Leave it out")
 
 
 def read(path) -> Config:
@@ -275,12 +278,12 @@ def _typed(what, value, kind):
             isinstance(item, int | float) and not isinstance(item, bool) for item in value
         )
         if not numbers or len(value) not in (0, 2):
-            raise ConfigError(f"{what} must be a list of two numbers, or [] for the default; got {value!r}")
+            raise ConfigError(f"{what} must be a list of two numbers, or [] for the default; got {shown(value)}")
         return [float(item) for item in value]
     if kind == _TARGET and (type(value) is float or value == "input"):
         return value
     if type(value) is not kind:
-        raise ConfigError(f"{what} must be {_KINDS[kind]}; got {value!r}")
+        raise ConfigError(f"{what} must be {_KINDS[kind]}; got {shown(value)}")
     return value
 
 

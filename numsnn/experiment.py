@@ -25,6 +25,7 @@ from .models import from_string
 from .names import look_up
 from .pda import PDA
 from .psg import PSG, Surrogate
+from .shown import shown
 from .training import Callback, EarlyStopping, Evaluation, Trainer, WeightAverage
 from .validate import within
 
@@ -184,7 +185,9 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
     for key in (key for _, keys in NEURONS.values() for key in keys if key not in own):
         got = getattr(model, key)
         if got != getattr(ModelConfig, key):
-            raise ConfigError(f"model.{key}: the neuron {model.neuron!r} does not use it; got {got!r}. Leave it out")
+            raise ConfigError(
+                f"model.{key}: the neuron {model.neuron!r} does not use it; got {shown(got)}. Leave it out"
+            )
     surrogate = Surrogate(method.surrogate, method.width)
     if method.learn_width:
         bounds: Any = tuple(method.width_bounds) or None

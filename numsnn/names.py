@@ -2,15 +2,21 @@
 
 Each table of names is in the module of the named objects: surrogate families in `psg`, datasets in `data.builtin`,
 neurons, losses, optimisers and schedules of a configuration in `experiment`, and so on. This module imports nothing
-from the package, so that every module may use it.
+from the package but `shown`, so that every module may use it.
 """
 
 import difflib
 from collections.abc import Iterable, Mapping
+from numbers import Number
 from typing import Any, TypeVar
+
+from .shown import shown
 
 Choice = TypeVar("Choice")
 Entry = TypeVar("Entry")
+
+LONGEST_NAME = 200
+"""Letters of the longest name for which near names are searched, which takes time."""
 
 
 def choice(
@@ -35,9 +41,10 @@ def choice(
             that is nearest to it.
     """
     known = list(known)
-    if value not in known:
+    # Other objects, such as arrays, may have comparisons of their own.
+    if not (value is None or isinstance(value, str | Number | tuple)) or value not in known:
         listed = ", ".join(map(repr, known)) + (f", or {other}" if other else "")
-        raise error(f"{what} must be one of {listed}; got {value!r}{nearest(value, known)}")
+        raise error(f"{what} must be one of {listed}; got {shown(value)}{nearest(value, known)}")
     return value
 
 
@@ -65,10 +72,12 @@ def argument(
     known = list(known)
     if name not in known:
         rest = nearest(name, known) or (f"; it takes {', '.join(known)}" if known else "")
-        raise error(f"{what} takes no {kind} {name!r}{rest}")
+        raise error(f"{what} takes no {kind} {shown(name)}{rest}")
 
 
 def nearest(name: Any, known: Iterable) -> str:
     """Return ". Did you mean ...?" with the known name that is nearest, or an empty string if none is near."""
-    close = difflib.get_close_matches(str(name), [one for one in known if isinstance(one, str)], n=1)
+    if not isinstance(name, str) or len(name) > LONGEST_NAME:
+        return ""
+    close = difflib.get_close_matches(name, [one for one in known if isinstance(one, str)], n=1)
     return f". Did you mean {close[0]!r}?" if close else ""

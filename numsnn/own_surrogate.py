@@ -5,7 +5,8 @@ import warnings
 from itertools import pairwise
 
 from .psg import FAMILIES, Family
-from .validate import number, positive
+from .shown import shown
+from .validate import flag, listed, number, positive
 
 BUILT_IN = tuple(FAMILIES)
 
@@ -69,15 +70,16 @@ def register_surrogate(
             the integral of the density; a function cannot be compiled in single precision; or the reach does not fit
             the density.
     """
-    if not isinstance(name, str) or not name or name in BUILT_IN:
+    if not isinstance(name, str) or not name.isidentifier() or name in BUILT_IN:
         raise ValueError(
-            f"register_surrogate: name must be a string and not one of {', '.join(BUILT_IN)}; got {name!r}"
+            f"register_surrogate: name must be a name as in Python, and not one of {', '.join(BUILT_IN)}; got "
+            f"{shown(name)}"
         )
     what = f"register_surrogate: {name}"
-    breaks = tuple(sorted(number(f"{what}: breaks", z) for z in breaks))
+    breaks = tuple(sorted(number(f"{what}: breaks", z) for z in listed(f"{what}: breaks", breaks)))
     if breaks != tuple(sorted(-z for z in breaks)):
         raise ValueError(f"{what}: breaks must be symmetric about 0; got {breaks}")
-    if compact and reach is None:
+    if flag(f"{what}: compact", compact) and reach is None:
         raise ValueError(f"{what}: a compact family needs reach, the edge of its support")
     reach = None if reach is None else positive(f"{what}: reach", reach)
 
@@ -111,7 +113,7 @@ def _called(what, function):
         return value
 
     if not callable(function):
-        raise TypeError(f"{what} must be a Python function of one number; got {function!r}")
+        raise TypeError(f"{what} must be a Python function of one number; got {shown(function)}")
     return scalar
 
 

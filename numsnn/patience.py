@@ -5,6 +5,7 @@ from numbers import Real
 
 import numpy as np
 
+from .shown import shown
 from .validate import at_least, flag, whole
 
 
@@ -41,7 +42,7 @@ class Patience:
             ValueError: there is no such metric, or it is no number; the message names those that there are.
         """
         if not isinstance(metrics, dict):
-            raise TypeError(f"{self.owner}.observe: metrics must be a dictionary; got {metrics!r}")
+            raise TypeError(f"{self.owner}.observe: metrics must be a dictionary; got {shown(metrics)}")
         value = metrics.get(self.metric)
         if isinstance(value, bool) or not isinstance(value, Real):
             there = ", ".join(repr(key) for key, number in metrics.items() if isinstance(number, float | np.floating))
@@ -53,7 +54,7 @@ class Patience:
         """Take the metric of one more epoch, and return whether it has not improved for too many epochs. NaN is no
         improvement."""
         if not isinstance(value, Real):
-            raise TypeError(f"{self.owner}.observe: value must be a number; got {value!r}")
+            raise TypeError(f"{self.owner}.observe: value must be a number; got {shown(value)}")
         gain = math.inf if self.best is None else (value - self.best) * (1 if self.higher else -1)
         if gain > self.min_delta and not math.isnan(value):
             self.best, self.waited = float(value), 0

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..names import choice
+from ..shown import shown
 
 Columns: TypeAlias = str | Sequence[str] | Mapping[str, str | None] | None
 """Says which column is which: "xytp" for columns without names, {"t": "time"} for names that are not known."""
@@ -76,11 +77,11 @@ def _mapping(columns: Columns) -> Mapping[str, str | None]:
     if columns is None:
         return {}
     if not isinstance(columns, Mapping):
-        raise ValueError(f"columns have names here; columns must be like {{'t': 'time'}}; got {columns!r}")
+        raise ValueError(f"columns have names here; columns must be like {{'t': 'time'}}; got {shown(columns)}")
     for letter in columns:
         choice("columns: column", letter, tuple(NAMES))
     if any(columns.get(letter, letter) is None for letter in "xyt"):
-        raise ValueError(f"columns: only p may be None; got {dict(columns)!r}")
+        raise ValueError(f"columns: only p may be None; got {shown(dict(columns))}")
     return columns
 
 
@@ -95,7 +96,7 @@ def by_order(n: int, columns: Columns) -> dict[str, int]:
     order = list(columns)
     letters = [letter for letter in order if letter != "_"]
     if not set(letters) <= set(NAMES) or len(set(letters)) != len(letters) or not {"x", "y", "t"} <= set(letters):
-        raise ValueError(f"columns must name x, y, t and perhaps p, each once, and _ for others; got {columns!r}")
+        raise ValueError(f"columns must name x, y, t and perhaps p, each once, and _ for others; got {shown(columns)}")
     if len(order) != n:
         raise ValueError(f"columns={columns!r} names {len(order)} columns; found {n}. A _ stands for another column")
     return {letter: order.index(letter) for letter in letters}

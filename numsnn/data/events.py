@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..names import choice
+from ..shown import shown
 from .columns import Columns, as_events, taken
 from .compiled import compiled
 
@@ -143,7 +144,7 @@ def checked_size(size: tuple[int, int], owner: str) -> tuple[int, int]:
         isinstance(side, int | np.integer) and not isinstance(side, bool) and 1 <= side <= MAX_SIDE for side in sides
     )
     if not good:
-        raise ValueError(f"{owner}: size must be (height, width), each in 1..{MAX_SIDE}; got {size!r}")
+        raise ValueError(f"{owner}: size must be (height, width), each in 1..{MAX_SIDE}; got {shown(size)}")
     return int(sides[0]), int(sides[1])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..names import choice
+from ..shown import shown
 from ..validate import whole
 from .batch import Batch
 from .compiled import compiled
@@ -291,9 +292,9 @@ class Binner:
 def whole_time(start) -> int:
     """Return a time in microseconds, which may be negative, or raise ValueError."""
     if isinstance(start, bool) or not isinstance(start, Integral):
-        raise ValueError(f"frames: start must be a whole number of microseconds; got {start!r}")
+        raise ValueError(f"frames: start must be a whole number of microseconds; got {shown(start)}")
     if abs(int(start)) > _MOST_TIME:
-        raise ValueError(f"frames: start must be at most 2^62 microseconds; got {start!r}")
+        raise ValueError(f"frames: start must be at most 2^62 microseconds; got {shown(start)}")
     return int(start)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..names import choice
+from ..shown import shown
 from ..validate import whole, within
 from .batch import Batch
 
@@ -149,7 +150,7 @@ class Samples:
     def _numbers(self, classes) -> list[int]:
         """Return the numbers of classes that are given by name or number."""
         if isinstance(classes, str) or not isinstance(classes, Iterable):
-            raise ValueError(f"subset: classes must be a sequence of names or numbers; got {classes!r}")
+            raise ValueError(f"subset: classes must be a sequence of names or numbers; got {shown(classes)}")
         numbers, given = [], list(classes)
         for one in given:
             if isinstance(one, str):
@@ -157,7 +158,9 @@ class Samples:
             elif whole("subset: class", one, 0) < self.n_classes:
                 numbers.append(int(one))
             else:
-                raise ValueError(f"subset: class must be a name, or a number in 0..{self.n_classes - 1}; got {one!r}")
+                raise ValueError(
+                    f"subset: class must be a name, or a number in 0..{self.n_classes - 1}; got {shown(one)}"
+                )
         if not numbers or len(set(numbers)) != len(numbers):
             raise ValueError(f"subset: classes must be distinct, at least one; got {given}")
         return numbers

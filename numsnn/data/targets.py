@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..names import choice
+from ..shown import shown
 
 TARGETS = ("class", "labels", "values")
 """What y can hold: one class per sample, several labels per sample, or real numbers."""
@@ -85,7 +86,7 @@ def checked_targets(
     if target is not None:
         choice(f"{owner}: target", target, TARGETS)
     if per_step is not None and not isinstance(per_step, bool | np.bool_):
-        raise ValueError(f"{owner}: per_step must be True, False or None; got {per_step!r}")
+        raise ValueError(f"{owner}: per_step must be True, False or None; got {shown(per_step)}")
     if y.ndim == 0 or len(y) != n:
         got = f"{what} of shape {y.shape}" if y.ndim == 0 else f"{len(y)} labels"
         both = "x and y" if what == "y" else f"events and {what}"
@@ -244,7 +245,7 @@ def _names(classes, owner):
     try:
         names = tuple(map(str, classes))
     except TypeError:
-        raise ValueError(f"{owner}: classes must be a sequence of names; got {classes!r}") from None
+        raise ValueError(f"{owner}: classes must be a sequence of names; got {shown(classes)}") from None
     if not names or len(set(names)) != len(names):
         raise ValueError(f"{owner}: classes must be distinct names, at least one; got {names}")
     return names

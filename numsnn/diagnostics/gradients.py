@@ -12,6 +12,7 @@ import numpy as np
 from ..layers import Layer, Mode
 from ..layers.inputs import each
 from ..losses import Loss
+from ..shown import shown
 from ..tables import Table, html_tables, text_tables
 from ..validate import positive, whole
 from .copies import built_copy, loss_of, need_network
@@ -181,7 +182,7 @@ class _Checker:
         if device is None:
             device = "cpu" if net.device == "cuda" else net.device
         if device == "cuda":
-            raise ValueError(f"check_gradients: device must be 'cpu' or 'reference'; got {device!r}")
+            raise ValueError(f"check_gradients: device must be 'cpu' or 'reference'; got {shown(device)}")
         copy, x = built_copy("check_gradients", net, x)
         self.x = each(x, lambda part: net.kernels.to_host(part).astype(np.float64))
         self.net = copy.to(device, "float64")

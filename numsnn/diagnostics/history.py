@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..shown import shown
+
 PARTS = "train", "valid", "test"
 
 SHARES = re.compile(r"(.*accuracy|top\d+|exact_match)$")
@@ -33,7 +35,8 @@ def epochs_of(what: str, history) -> np.ndarray:
     """
     if not isinstance(history, list | tuple) or not all(isinstance(one, Mapping) and "epoch" in one for one in history):
         raise TypeError(
-            f"{what}: history must be what Trainer.fit returns, one dict per epoch with a key 'epoch'; got {history!r}"
+            f"{what}: history must be what Trainer.fit returns, one dict per epoch with a key 'epoch'; "
+            f"got {shown(history)}"
         )
     if not history:
         raise ValueError(f"{what}: the history is empty")

@@ -9,6 +9,7 @@ import numpy as np
 from ..layers import LI, Layer, Mode, Neuron
 from ..layers.stream import Stream
 from ..names import choice, nearest
+from ..shown import shown
 from ..tables import Table, html_tables, text_tables
 from ..validate import whole
 from .copies import built_copy, need_network
@@ -229,7 +230,7 @@ def _several(argument, value, kind):
     for one in values:
         if not isinstance(one, kind):
             wanted = "names" if kind is str else "names or layers of the network"
-            raise TypeError(f"record: {argument} must be {wanted}; got {one!r}")
+            raise TypeError(f"record: {argument} must be {wanted}; got {shown(one)}")
     return values
 
 

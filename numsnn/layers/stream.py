@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..capacity import need_memory
 from ..errors import ShapeError
 from ..kernels.types import ROUTES
 from ..names import nearest
 from ..portable import Portable
-from ..validate import whole
+from ..shown import shown
+from ..validate import flag, real_array, whole
 from . import carry
 from .inputs import by_name, each, first_timed, repeated, samples_of, shape_of, timed
 from .mode import INFERENCE, Mode
@@ -59,7 +61,7 @@ class Stream(Portable):
         self._fixed = [(name, layer) for name, layer in net.named() if getattr(layer, "fixed_steps", False)]
         self._measured, self._little = None, False
         self.reset()
-        if warm:
+        if flag(f"{self._title}: warm", warm):
             self.warm()
 
     def __repr__(self):
@@ -181,7 +183,7 @@ class Stream(Portable):
         who = f"{self._title}.load_state"
         if not isinstance(state, Mapping):
             raise ValueError(f"{who}: state must be arrays by name; got {type(state).__name__}")
-        given = {name: np.asarray(array) for name, array in state.items()}
+        given = {name: self._array(who, name, array) for name, array in state.items()}
         keys = self._input_keys()
         needed = ("steps", *keys.values()) if len(given) > 1 else ("steps",)
         lacking = [key for key in needed if key not in given]
@@ -218,6 +220,13 @@ class Stream(Portable):
         self._follow(other.steps, other._shape, other._carried)
 
     # --- helpers ---
+
+    @staticmethod
+    def _array(who, name, value) -> np.ndarray:
+        array = real_array(value)
+        if array is None:
+            raise ValueError(f"{who}: {shown(name)} must be an array of numbers; got {shown(value)}")
+        return array
 
     def _follow(self, steps, shape, carried):
         layers = dict(self.net.named())
@@ -288,8 +297,10 @@ class Stream(Portable):
 def _extents(what, shape) -> tuple[int, ...]:
     """Check for a shape: a sequence of whole numbers of at least 1."""
     if not isinstance(shape, tuple | list) or not shape:
-        raise ValueError(f"{what} must be a shape such as (1, 20); got {shape!r}")
-    return tuple(whole(f"{what}: every extent of {tuple(shape)}", extent) for extent in shape)
+        raise ValueError(f"{what} must be a shape such as (1, 20); got {shown(shape)}")
+    extents = tuple(whole(f"{what}: every extent of {shown(shape)}", extent) for extent in shape)
+    need_memory(f"{what}: an input of shape {shown(shape)}", 4 * prod(extents), ShapeError)
+    return extents
 
 
 def _work(net) -> float:

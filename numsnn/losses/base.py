@@ -11,7 +11,8 @@ from ..describe import Described
 from ..errors import ShapeError
 from ..kernels import for_device
 from ..portable import on_device
-from ..validate import number
+from ..shown import shown
+from ..validate import listed, number
 from .shares import counted_steps, shares_of
 from .target import NAMES, Wanted
 
@@ -205,10 +206,8 @@ class LossSum(Loss):
             raise ValueError("LossSum: needs at least one loss")
         for loss in losses:
             if not isinstance(loss, Loss):
-                raise ValueError(f"LossSum: every argument must be a loss; got {loss!r}")
-        if weights is not None and np.ndim(weights) != 1:
-            raise ValueError(f"LossSum: weights must be a list of numbers; got {weights!r}")
-        weights = (1.0,) * len(losses) if weights is None else tuple(weights)
+                raise ValueError(f"LossSum: losses must be losses, such as snn.losses.TET(); got {shown(loss)}")
+        weights = (1.0,) * len(losses) if weights is None else tuple(listed("LossSum: weights", weights))
         if len(weights) != len(losses):
             raise ValueError(f"LossSum: needs {len(losses)} weights, one per loss; got {len(weights)}")
         self.losses = losses

@@ -15,6 +15,7 @@ from ..layers.flat import FlatParameters
 from ..layers.inputs import shape_of
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..portable import Portable, nothing, on_device
+from ..shown import shown
 from ..validate import at_least, positive, whole
 from . import checkpoint
 from .checks import difference, first_bad, need_unfrozen, part
@@ -224,7 +225,9 @@ class Loop(Portable):
             try:
                 json.dumps(value)
             except (TypeError, ValueError) as error:
-                raise TypeError(f"Loop.save: {name} must be plain data, which JSON can hold; got {value!r}") from error
+                raise TypeError(
+                    f"Loop.save: {name} must be plain data, which JSON can hold; got {shown(value)}"
+                ) from error
         state = self.optimizer.state()
         counters = {"passes": self.passes, "steps": state["steps"], "counts": state["counts"]}
         position = {"seed": self.seed, **counters, "more": more}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CheckpointError
+from ..shown import shown
 from . import checkpoint
 from .best import Best
 from .checks import difference, plain
@@ -28,7 +29,7 @@ def new_epoch() -> dict[str, Any]:
 def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
     """Begin a run of this length, continue one, or restore one from its folder; see `Trainer.fit`."""
     if resume not in (False, True, "changes"):
-        raise ValueError(f'Trainer.fit: resume must be True, False or "changes"; got {resume!r}')
+        raise ValueError(f'Trainer.fit: resume must be True, False or "changes"; got {shown(resume)}')
     fresh = trainer.epochs is None
     if resume:
         trainer.stopped = False
@@ -139,13 +140,13 @@ def _state_of(callback):
     """Return the state of a callback; refuse one that a checkpoint cannot hold."""
     kind, state = type(callback).__name__, callback.state()
     if not isinstance(state, dict):
-        raise TypeError(f"{kind}: state() must return a dictionary; got {state!r}")
+        raise TypeError(f"{kind}: state() must return a dictionary; got {shown(state)}")
     found = {name: value for name, value in state.items() if name != "arrays"}
     try:
         plain(found)
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"{kind}: state() must hold plain data, and arrays under the key 'arrays'; got {state!r}"
+            f"{kind}: state() must hold plain data, and arrays under the key 'arrays'; got {shown(state)}"
         ) from error
     if "arrays" in state:
         found["arrays"] = {name: np.asarray(value) for name, value in state["arrays"].items()}

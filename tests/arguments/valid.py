@@ -388,9 +388,7 @@ VALID = {
     "Recording.of_sample": on(lambda: snn.record(network(), x()), "of_sample", what="s", sample=0),
     "Recording.plot": on(lambda: snn.record(network(), x()), "plot", sample=0, path=None),
     # --- encoders ---
-    "encode.delta": of(
-        snn.encode.delta, x=x, threshold=0.1, padding=False, off_spikes="sign", lengths=lambda: [1, 2]
-    ),
+    "encode.delta": of(snn.encode.delta, x=x, threshold=0.1, padding=False, off_spikes="sign", lengths=lambda: [1, 2]),
     "encode.direct": of(snn.encode.direct, x=x, steps=2),
     "encode.latency": of(
         snn.encode.latency, x=x, steps=2, tau=1.0, threshold=0.01, linear=False, normalize=False, clip=False
@@ -446,9 +444,7 @@ VALID = {
         after_neuron=None,
     ),
     "models.mlp": of(snn.models.mlp, features=3, hidden=(4,), classes=2, steps=2, neuron=snn.LIF),
-    "models.resnet19": of(
-        snn.models.resnet19, channels=1, classes=2, steps=2, neuron=snn.LIF, widths=(2, 2, 2)
-    ),
+    "models.resnet19": of(snn.models.resnet19, channels=1, classes=2, steps=2, neuron=snn.LIF, widths=(2, 2, 2)),
     "models.sew_resnet18": of(snn.models.sew_resnet18, channels=1, classes=2, steps=2, neuron=snn.LIF, join="add"),
     "models.shd_net": of(snn.models.shd_net, features=3, hidden=4, classes=2, layers=1, neuron=snn.LIF),
     "models.summary": of(snn.models.summary, net=network, x=x),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...shown import shown
 from .errors import FormatError
 
 SIDE = 32
@@ -48,7 +49,7 @@ def parse_cifar(data: bytes, classes: int = 10, source: str = "<bytes>") -> tupl
         ValueError: classes is neither 10 nor 100.
     """
     if classes not in LABELS:
-        raise ValueError(f"parse_cifar: classes must be 10 or 100; got {classes!r}")
+        raise ValueError(f"parse_cifar: classes must be 10 or 100; got {shown(classes)}")
     ends = LABELS[classes]
     record = len(ends) + PIXELS
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):

@@ -19,6 +19,7 @@ import itertools
 import os
 from pathlib import Path
 
+from ...shown import shown
 from ..columns import Columns, as_events, by_name, taken
 from ..events import Events
 from . import aedat2, aedat3, borrowed, dat
@@ -85,7 +86,7 @@ def read_events(
     if read is not None:
         for name, value in named.items():
             if value is not None:
-                raise ValueError(f"{source}: takes no {name}, because the format states it; got {value!r}")
+                raise ValueError(f"{source}: takes no {name}, because the format states it; got {shown(value)}")
         return read(path, size)
     if _is_text(start):
         return parse_text(Path(path).read_bytes(), size, source, unit, columns)

@@ -6,7 +6,7 @@ from numbers import Real
 import numpy as np
 
 from .shown import shown
-from .validate import at_least, flag, whole
+from .validate import at_least, flag, text, whole
 
 
 class Patience:
@@ -28,7 +28,7 @@ class Patience:
     """
 
     def __init__(self, owner: str, patience: int, metric: str, min_delta: float, higher: bool):
-        self.owner, self.metric = owner, metric
+        self.owner, self.metric = owner, text(f"{owner}: metric", metric, empty=False)
         self.patience = whole(f"{owner}: patience", patience)
         self.min_delta = at_least(f"{owner}: min_delta", min_delta, 0)
         self.higher = flag(f"{owner}: higher", higher)
@@ -53,7 +53,7 @@ class Patience:
     def exhausted(self, value: float) -> bool:
         """Take the metric of one more epoch, and return whether it has not improved for too many epochs. NaN is no
         improvement."""
-        if not isinstance(value, Real):
+        if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{self.owner}.observe: value must be a number; got {shown(value)}")
         gain = math.inf if self.best is None else (value - self.best) * (1 if self.higher else -1)
         if gain > self.min_delta and not math.isnan(value):

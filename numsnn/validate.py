@@ -28,7 +28,7 @@ def number(what: str, value) -> float:
     try:
         plain = float(value)
     except OverflowError:  # a whole number or a fraction beyond float64
-        plain = math.inf if value > 0 else -math.inf
+        plain = math.inf
     if math.isnan(plain) or value in (math.inf, -math.inf):
         raise ValueError(f"{what} must be a finite number; got {shown(value)}")
     if abs(plain) > LARGEST_FLOAT:
@@ -70,12 +70,13 @@ def at_least(what: str, value, low: float) -> float:
 
 def whole(what: str, value, low: int = 1, high: int = LARGEST_WHOLE) -> int:
     """Check for a whole number that is not smaller than `low` (default 1), and not larger than `high`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+    plain = None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
+    if plain is None or plain < low:
         raise ValueError(f"{what} must be a whole number of at least {low}; got {shown(value)}")
-    if value > high:
+    if plain > high:
         limit = "2^63 - 1" if high == LARGEST_WHOLE else f"{high:,}"
         raise ValueError(f"{what} must be a whole number of at most {limit}; got {shown(value)}")
-    return int(value)
+    return plain
 
 
 def pair(what: str, value, low: int) -> tuple[int, int]:

@@ -9,10 +9,11 @@ import pytest
 import numsnn
 
 ROOT = Path(numsnn.__file__).parent
-BASE = "cores", "errors", "files", "machine_code", "names", "tables", "validate"
+BASE = "capacity", "cores", "errors", "files", "machine_code", "names", "shown", "tables", "validate"
 ALLOWED = {
     **{f"{name}.py": set() for name in BASE},
-    "kernels": {"kernels", "cores", "names", "errors", "machine_code"},
+    **{f"{name}.py": {"shown"} for name in ("names", "validate")},
+    "kernels": {"kernels", "cores", "names", "errors", "machine_code", "shown"},
     "data": {"data", *BASE} - {"errors"},
 }
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..capacity import need_memory
 from ..names import choice
 from ..shown import shown
-from ..validate import whole
+from ..validate import flag, instance, whole
 from .batch import Batch
 from .compiled import compiled
 from .events import Events
@@ -71,19 +73,23 @@ class Frames(Samples):
         binary: bool = False,
         start: int | None = None,
     ) -> None:
-        self.recordings, self.lengths = recordings, None
-        sensor, options = (recordings.size, recordings.polarities), (by, duration, pool, start)
+        if not isinstance(recordings, Samples) or not hasattr(recordings, "packed"):
+            raise TypeError(f"frames: recordings must be a numsnn.data.Recordings; got {shown(recordings)}")
+        self.recordings: Any = recordings
+        self.lengths = None
+        sensor, options = (self.recordings.size, self.recordings.polarities), (by, duration, pool, start)
         if steps is None:
             self.lengths = _lengths(*_ends(recordings, start), Binner(*sensor, 1, *options), start)
             steps = int(self.lengths.max())
         self.binner = Binner(*sensor, steps, *options)
         if start is not None:
             _need_events(recordings, self.binner)
-        self.steps, self.binary = self.binner.steps, bool(binary)
+        self.steps, self.binary = self.binner.steps, flag("frames: binary", binary)
         self.options = {"steps": self.steps, "by": by, "duration": duration, "pool": pool, "binary": self.binary}
         self.options["start"] = start
         self.y, self.target, self.per_step = recordings.y, recordings.target, recordings.per_step
         self.classes, self.name, self.weights = recordings.classes, recordings.name, recordings.weights
+        need_memory(f"frames: {self.steps} steps of one recording", 4 * math.prod(self.binner.shape))
         if self.per_step and self.y.shape[1] != self.steps:
             raise ValueError(f"frames: {self.name!r} has targets of {self.y.shape[1]} steps; got steps={self.steps}")
         self._freeze()
@@ -117,6 +123,8 @@ class Frames(Samples):
                 none.
         """
         rows = checked_rows(indices, len(self), f"{self.name}: batch")
+        if edit is not None and not callable(edit):
+            raise TypeError(f"{self.name}: batch: edit must be a function of an index and Events; got {shown(edit)}")
         steps, *shape = self.sample_shape
         x = np.zeros((steps, len(rows), *shape), np.float32)
         # Packed times count from the recording's first event, those of Events from the sensor's zero.
@@ -207,11 +215,15 @@ def to_frames(
     """Return the frames of one recording, ``[T, H, W, P]`` or ``[T, W * P]`` float32; arguments and errors as for
     `Frames`, but there may be no event in the frames.
     """
+    instance("to_frames: events", events, Events, "one numsnn.data.Events")
     options = (by, duration, pool, start)
+    if start is not None:
+        whole_time(start)
     if steps is None:
         first, last = (events.t[:1], events.t[-1:]) if len(events) else (np.array([start or 0]),) * 2
         steps = int(_lengths(first, last, Binner(events.size, events.polarities, 1, *options), start)[0])
     binner = Binner(events.size, events.polarities, steps, *options)
+    need_memory(f"frames: {binner.steps} steps of one recording", 4 * math.prod(binner.shape))
     x = np.zeros((binner.shape[0], 1, *binner.shape[1:]), np.float32)
     binner.count(*binner.addresses(events), x, 0)
     return x[:, 0]

@@ -35,7 +35,7 @@ import numpy as np
 
 from ..files import not_written, replacing
 from ..names import choice
-from ..validate import flag, positive
+from ..validate import flag, path_of, positive, whole
 from .events import checked_size
 from .formats import FormatError
 from .formats.hdf5 import local, opened
@@ -110,6 +110,8 @@ def open_store(path: str | os.PathLike[str], memory: int = MEMORY) -> Store:
         OSError: the file does not exist or cannot be read.
         FormatError: the file is not a store, or is damaged.
     """
+    path = path_of("open: path", path)
+    whole("open: memory", memory, 0)
     source = os.fspath(path)
     with opened(path) as file:
         Store(file, source, memory)

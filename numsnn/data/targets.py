@@ -43,7 +43,7 @@ def real_array(value: ArrayLike, what: str, owner: str) -> np.ndarray:
     try:
         array = np.asarray(value)
         ragged = array.dtype == object and array.ndim == 1 and any(np.ndim(entry) for entry in array)
-    except ValueError:  # NumPy's message about nested lists of unequal lengths names neither argument nor owner
+    except Exception:  # NumPy's messages about nested lists of unequal lengths name neither argument nor owner
         ragged = True
     if ragged:
         hint = "For sequences of different length: Dataset.padded(x, y)"

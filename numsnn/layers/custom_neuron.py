@@ -12,7 +12,7 @@ from ..names import argument, choice
 from ..shown import shown
 from ..validate import number
 from .neuron import LEAK_BOUNDS, Neuron
-from .neuron_arguments import granularity, numbers
+from .neuron_arguments import Numbers, granularity, numbers
 from .parameter import ConstrainedValue
 
 
@@ -30,7 +30,7 @@ class Value:
         ValueError: the constraint is unknown or does not allow the start value.
     """
 
-    start: float = 0.0
+    start: Numbers = 0.0
     constraint: str = "free"
     learn: bool | str = False
 

@@ -13,7 +13,7 @@ from ..capacity import need_memory
 from ..errors import ShapeError
 from ..names import nearest
 from ..shown import one_line, shown
-from ..validate import whole
+from ..validate import real_array, whole
 from .names import title
 
 FLOAT_BYTES = 4
@@ -127,7 +127,11 @@ def repeated(net, x, steps: int = 1):
         x = by_name(net, x)
     elif isinstance(x, Mapping):
         return x  # `Network.admit` refuses it
-    return timed(net, each(x, np.asarray), lambda part: part[None] if steps == 1 else np.repeat(part[None], steps, 0))
+    arrays = each(x, real_array)
+    for part in arrays.values() if isinstance(arrays, Mapping) else (arrays,):
+        if part is None:
+            raise ShapeError(f"{title(net)}: the input must be an array of real numbers; got {shown(x)}")
+    return timed(net, arrays, lambda part: part[None] if steps == 1 else np.repeat(part[None], steps, 0))
 
 
 def samples_of(shape) -> int:

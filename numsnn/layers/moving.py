@@ -31,7 +31,7 @@ def float_dtype(what: str, dtype) -> np.dtype:
     """Check for float32 or float64, as a text, a class of NumPy or a dtype."""
     try:
         found = np.dtype(dtype) if isinstance(dtype, str | type | np.dtype) else None
-    except TypeError:
+    except (TypeError, ValueError):  # a text that NumPy does not know, or cannot even read
         found = None
     if found is None or found not in (np.float32, np.float64):
         raise ValueError(f"{what} must be float32 or float64; got {shown(dtype) if found is None else found}")

@@ -99,7 +99,7 @@ def tau_of(kind, tau, factor, names=("tau", "beta")):
     """Refuse a time constant and a decay factor that are given together, and return the time constant. It is 2 if
     neither is given."""
     if tau is not None and factor is not None:
-        given = ", ".join(f"{name}={value!r}" for name, value in zip(names, (tau, factor), strict=True))
+        given = ", ".join(f"{name}={shown(value)}" for name, value in zip(names, (tau, factor), strict=True))
         raise ValueError(f"{kind}: give {' or '.join(names)}, not both; got {given}")
     return 2.0 if tau is None and factor is None else tau
 

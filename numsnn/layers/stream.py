@@ -106,6 +106,9 @@ class Stream(Portable):
         x = self.net.admit(x)
         shape = shape_of(x)
         step = timed(self.net, shape, lambda one: one[1:])
+        for part in step.values() if isinstance(step, Mapping) else (step,):
+            if not part:
+                raise ShapeError(f"{title(self.net)}: the input of a step must be [N, ...]; got a single number")
         samples = self.samples if self._shape is None else samples_of(self._shape)
         if samples not in (None, samples_of(step)):
             raise ShapeError(

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ShapeError
+from ..shown import shown
+from ..validate import real_array
 
 NAMES = {
     ("class", False): "one class per sample",
@@ -35,11 +37,15 @@ class Wanted(NamedTuple):
 
 
 def array_of(what: str, name: str, value) -> np.ndarray:
-    """Return what a user gave as an array; refuse nested lists of unequal lengths."""
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise ShapeError(f"{what}: {name} must be an array; got nested lists of unequal lengths") from error
+    """Return what a user gave as an array of real numbers; refuse anything else."""
+    array = real_array(value)
+    if array is None:
+        ragged = isinstance(value, list | tuple) and any(isinstance(entry, list | tuple) for entry in value)
+        if ragged:
+            raise ShapeError(f"{what}: {name} must be an array; got nested lists of unequal lengths")
+        got = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else shown(value)
+        raise ShapeError(f"{what}: {name} must be an array of numbers; got {got}")
+    return array
 
 
 def classes_of(what: str, y, shape) -> np.ndarray:

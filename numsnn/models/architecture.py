@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from ..capacity import need_memory
 from ..describe import Described
 from ..layers import (
     LIF,
@@ -81,8 +83,9 @@ def from_string(
         whole("from_string: steps", steps)
     if after_neuron is not None:
         instance("from_string: after_neuron", after_neuron, Layer, "a layer, such as snn.RateBand(0.02, 0.5)")
-    shape = listed("from_string: sample_shape", sample_shape, "sizes: (H, W, C) or (F,)")
-    shape = tuple(whole("from_string: sample_shape", extent) for extent in shape)
+    sizes = listed("from_string: sample_shape", sample_shape, "sizes: (H, W, C) or (F,)")
+    shape = tuple(whole("from_string: sample_shape", extent) for extent in sizes)
+    need_memory(f"from_string: sample_shape {shown(shape)}: one sample", 4 * prod(shape))
     make = copies_of("from_string: neuron", neuron, lambda: LIF(pda=True))
     text("from_string: architecture", architecture)
     parts = _Parts(shape, make, norm, after_neuron)

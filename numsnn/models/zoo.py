@@ -31,6 +31,10 @@ MOST_LAYERS = 10_000
 """Layers of the largest network that is made from a number of layers; more would take hours."""
 
 
+MOST_PIXELS = 2**16
+"""The largest height and width of pictures."""
+
+
 def _need_sizes(owner, steps=None, **sizes):
     """Refuse sizes, by name, that are not whole numbers of at least 1; steps may also be None."""
     for name, size in (sizes if steps is None else {**sizes, "steps": steps}).items():
@@ -88,7 +92,7 @@ def vgg_snn(
     Raises:
         ValueError: the size is not a multiple of 16.
     """
-    if whole("vgg_snn: size", size) % 16:
+    if whole("vgg_snn: size", size, high=MOST_PIXELS) % 16:
         raise ValueError(f"vgg_snn: size must be a multiple of 16; got {size}")
     _need_sizes("vgg_snn", steps, channels=channels, classes=classes)
     make = copies_of("vgg_snn: neuron", neuron, LIF)
@@ -146,8 +150,8 @@ def resnet19(
         widths: channels of the three stages. Default (128, 256, 512).
     """
     _need_sizes("resnet19", steps, channels=channels, classes=classes)
-    widths = tuple(whole("resnet19: widths", width) for width in listed("resnet19: widths", widths, "three sizes"))
-    if len(widths) != 3:
+    sizes = [whole("resnet19: widths", width) for width in listed("resnet19: widths", widths, "three sizes")]
+    if len(sizes) != 3:
         raise ValueError(f"resnet19: widths must be three sizes, one per stage; got {shown(widths)}")
     make = copies_of("resnet19: neuron", neuron, LIF)
     theta = threshold_of("resnet19: neuron", make())
@@ -269,7 +273,7 @@ def dvs_gesture_net(
     Raises:
         ValueError: the size is not a multiple of 32.
     """
-    if whole("dvs_gesture_net: size", size) % 32:
+    if whole("dvs_gesture_net: size", size, high=MOST_PIXELS) % 32:
         raise ValueError(f"dvs_gesture_net: size must be a multiple of 32; got {size}")
     _need_sizes("dvs_gesture_net", channels=channels, classes=classes)
     within("dvs_gesture_net: dropout", dropout, 0, 1, open_high=True)

@@ -20,7 +20,10 @@ import numpy as np
 
 from ..errors import CheckpointError, DivergenceError, ShapeError
 from ..files import write_file
+from ..kernels import DEVICES
 from ..layers import Layer
+from ..names import choice
+from ..validate import path_of
 from ..version import __version__
 
 FORMAT = "numsnn checkpoint 1"
@@ -147,7 +150,7 @@ def save(net: Layer, path) -> None:
     """
     if not isinstance(net, Layer):
         raise TypeError(f"save: net must be a network; got {type(net).__name__}. Write save(net, path)")
-    write(path, net)
+    write(path_of("save: path", path), net)
 
 
 def load(path, device: str = "cpu") -> Layer:
@@ -161,4 +164,5 @@ def load(path, device: str = "cpu") -> Layer:
         FileNotFoundError: the file does not exist.
         CheckpointError: the file is not a checkpoint, is damaged, or describes an unknown layer.
     """
-    return read(path)[0].to(device)
+    choice("load: device", device, DEVICES)
+    return read(path_of("load: path", path))[0].to(device)

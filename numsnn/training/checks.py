@@ -1,17 +1,15 @@
 """Checks of a trainer, and the texts of its errors."""
 
 import json
-import os
 import tempfile
 from itertools import zip_longest
-from pathlib import Path
 
 import numpy as np
 
 from ..layers.carry import need_declarations
 from ..losses.target import NAMES
 from ..shown import shown
-from ..validate import whole
+from ..validate import instance, path_of, whole
 
 
 def part(owner, what, given, kind, default=None):
@@ -21,7 +19,7 @@ def part(owner, what, given, kind, default=None):
     if not isinstance(given, kind):
         home = kind.__module__.split(".")
         name = ".".join([*home[:2], kind.__name__]) if home[0] == "numsnn" else kind.__name__
-        raise TypeError(f"{owner}: {what} must be a {name}; got {shown(given)}")
+        instance(f"{owner}: {what}", given, kind, f"a {name}")
     return given
 
 
@@ -147,9 +145,7 @@ def difference(theirs, mine):
 
 def writable_folder(out):
     """Return the folder of a run; make it if it is missing, and raise OSError now if it cannot be written to."""
-    if not isinstance(out, str | os.PathLike):
-        raise TypeError(f"Trainer: out must be the path of a folder; got {shown(out)}")
-    folder = Path(out)
+    folder = path_of("Trainer: out", out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

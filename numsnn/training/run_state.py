@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import CheckpointError
 from ..shown import shown
+from ..validate import truth
 from . import checkpoint
 from .best import Best
 from .checks import difference, plain
@@ -28,7 +29,7 @@ def new_epoch() -> dict[str, Any]:
 
 def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
     """Begin a run of this length, continue one, or restore one from its folder; see `Trainer.fit`."""
-    if resume not in (False, True, "changes"):
+    if not truth(resume) and not (isinstance(resume, str) and resume == "changes"):
         raise ValueError(f'Trainer.fit: resume must be True, False or "changes"; got {shown(resume)}')
     fresh = trainer.epochs is None
     if resume:

@@ -17,7 +17,7 @@ from ..losses import Loss, RateCrossEntropy
 from ..metrics import Metric, Readout
 from ..optim import Adam, Optimizer
 from ..schedules import Cosine, Schedule
-from ..validate import at_least, positive, truth, whole
+from ..validate import at_least, flag, path_of, positive, truth, whole
 from . import run_state
 from .batch_step import BatchStep
 from .best import Best, checksum
@@ -238,6 +238,7 @@ class Trainer(Examiner):
             CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
         epochs = whole("Trainer.fit: epochs", epochs)
+        flag("Trainer.fit: progress", progress)
         before = self.source
         self.source = train = as_source(self.net, self.loss, train, "train")
         if not self.net.built:
@@ -376,7 +377,7 @@ class Trainer(Examiner):
             DivergenceError: an array holds NaN or inf.
             OSError: the file cannot be written.
         """
-        run_state.write(self, path)
+        run_state.write(self, path_of("Trainer.save: path", path))
 
     def restore(self, path, changes: bool = False) -> None:
         """Take network, optimiser, callbacks and position of the run from a checkpoint of the same run.
@@ -390,7 +391,7 @@ class Trainer(Examiner):
             FileExistsError: the folder of this trainer holds another run.
             CheckpointError: the file is damaged, lacks a training state, or is of another network, seed or settings.
         """
-        run_state.restore(self, path, changes)
+        run_state.restore(self, path_of("Trainer.restore: path", path), flag("Trainer.restore: changes", changes))
 
 
 def _is_true(end):

@@ -199,6 +199,7 @@ LOSS = {"z": x, "y": labels, "kernels": kernels, "lengths": None, "mask": None, 
 SMALL_LOSS = {"label_smoothing": 0.1, "class_weights": (1.0, 2.0)}
 RATES = {"weight_decay": 0.0, "groups": None}
 EVENT_FILE = {"size": (2, 3), "unit": "us", "columns": "xytp"}
+NAMED = EVENT_FILE | {"columns": {"t": "t"}}
 
 VALID = {
     # --- functions of the package ---
@@ -257,15 +258,15 @@ VALID = {
     "data.formats.parse_gestures": of(formats.parse_gestures, data=b"class,startTime_usec,endTime_usec\n1,2,3\n"),
     "data.formats.parse_idx": of(formats.parse_idx, data=IDX, source="s"),
     "data.formats.parse_npy": of(formats.parse_npy, data=lambda: npy(np.zeros((2, 4), int)), source="s", **EVENT_FILE),
-    "data.formats.parse_npz": of(formats.parse_npz, data=lambda: npy(None, **COLUMNS), source="s", **EVENT_FILE),
-    "data.formats.parse_text": of(formats.parse_text, data=b"x,y,t,p\n0,0,5,1\n", source="s", **EVENT_FILE),
+    "data.formats.parse_npz": of(formats.parse_npz, data=lambda: npy(None, **COLUMNS), source="s", **NAMED),
+    "data.formats.parse_text": of(formats.parse_text, data=b"x,y,t,p\n0,0,5,1\n", source="s", **NAMED),
     "data.formats.read_aedat2": of(formats.read_aedat2, path=lambda: raw("a.aedat", AEDAT2)),
     "data.formats.read_aedat3": of(formats.read_aedat3, path=lambda: raw("a.aedat", AEDAT3), size=(128, 128)),
     "data.formats.read_aedat4": of(formats.read_aedat4, path="none.aedat4", size=None),
     "data.formats.read_atis": of(formats.read_atis, path=lambda: raw("a.bin", ATIS), size=(34, 34)),
     "data.formats.read_cifar": of(formats.read_cifar, path=lambda: raw("c.bin", bytes(3073)), classes=10),
     "data.formats.read_dat": of(formats.read_dat, path=lambda: raw("a.dat", DAT), size=(2, 3)),
-    "data.formats.read_events": of(formats.read_events, path=text, group="", **EVENT_FILE),
+    "data.formats.read_events": of(formats.read_events, path=text, group="", **NAMED),
     "data.formats.read_gestures": of(formats.read_gestures, path="none.csv"),
     "data.formats.read_idx": of(formats.read_idx, path=lambda: raw("a.idx", IDX)),
     "data.formats.read_raw": of(formats.read_raw, path="none.raw", size=None),

@@ -70,7 +70,7 @@ def register_surrogate(
             the integral of the density; a function cannot be compiled in single precision; or the reach does not fit
             the density.
     """
-    if not isinstance(name, str) or not name.isidentifier() or name in BUILT_IN:
+    if not isinstance(name, str) or not name.isidentifier() or len(name) > 60 or name in BUILT_IN:
         raise ValueError(
             f"register_surrogate: name must be a name as in Python, and not one of {', '.join(BUILT_IN)}; got "
             f"{shown(name)}"

@@ -9,6 +9,14 @@ from .shown import shown
 from .validate import at_least, flag, text, whole
 
 
+def _as_float(value) -> float:
+    """Return a number as float; one beyond its range is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 class Patience:
     """Counts the epochs since a metric improved last.
 
@@ -55,6 +63,7 @@ class Patience:
         improvement."""
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{self.owner}.observe: value must be a number; got {shown(value)}")
+        value = _as_float(value)
         gain = math.inf if self.best is None else (value - self.best) * (1 if self.higher else -1)
         if gain > self.min_delta and not math.isnan(value):
             self.best, self.waited = float(value), 0

@@ -21,6 +21,10 @@ LONGEST_TEXT = 1000
 """Characters of the longest text that is a name, a title or a word."""
 
 
+LONGEST_PATH = 4096
+"""Characters of the longest path, as on Linux."""
+
+
 def number(what: str, value) -> float:
     """Check for a finite number that float32 can hold; a bool is refused."""
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -161,7 +165,8 @@ def path_of(what: str, value) -> Path:
     name = os.fspath(value) if isinstance(value, str | os.PathLike) else value
     if not isinstance(name, str):
         raise TypeError(f"{what} must be a path, as a text or pathlib.Path; got {shown(value)}")
-    if not name or "\0" in name or any(0xD800 <= ord(c) <= 0xDC7F or 0xDD00 <= ord(c) <= 0xDFFF for c in name):
+    bad = any(c < " " or "\x7f" <= c < "\xa0" or "\ud800" <= c < "\udc80" or "\udcff" < c <= "\udfff" for c in name)
+    if not name or bad or len(name) > LONGEST_PATH:
         raise ValueError(f"{what} must be the path of a file or folder; got {shown(value)}")
     return Path(name)
 

@@ -118,9 +118,11 @@ class Dataset(Samples):
         x, lengths = _pad(sequences, "x", owner, 0)
         per_step = options.get("per_step")
         if per_step is None and isinstance(y, list | tuple):
-            steps = [len(entry) if np.ndim(entry) else 0 for entry in y]
+            arrays = [real_array(entry, "y", owner) for entry in y]
+            steps = [len(entry) if entry.ndim else 0 for entry in arrays]
             per_step = steps == lengths.tolist()
         if per_step:
+            y = listed(f"{owner}: y", y, "arrays, one per sequence")
             kinds = {real_array(entry, "y", owner).dtype.kind for entry in y}
             whole = options.get("target") == "class" or (options.get("target") is None and kinds <= set("iu"))
             y, found = _pad(y, "y", owner, NO_LABEL if whole else 0)

@@ -73,10 +73,7 @@ class Frames(Samples):
         binary: bool = False,
         start: int | None = None,
     ) -> None:
-        if not isinstance(recordings, Samples) or not hasattr(recordings, "packed"):
-            raise TypeError(f"frames: recordings must be a numsnn.data.Recordings; got {shown(recordings)}")
-        self.recordings: Any = recordings
-        self.lengths = None
+        self.recordings, self.lengths = _need_recordings(recordings), None
         sensor, options = (self.recordings.size, self.recordings.polarities), (by, duration, pool, start)
         if steps is None:
             self.lengths = _lengths(*_ends(recordings, start), Binner(*sensor, 1, *options), start)
@@ -154,6 +151,13 @@ class Frames(Samples):
         x = np.concatenate([np.minimum(part, np.iinfo(kind).max).astype(kind).swapaxes(0, 1) for part in parts])
         known = {key: getattr(self, key) for key in ("target", "per_step", "lengths", "weights")}
         return Dataset(x, self.y, self.classes or None, self.name, timed=True, **known)
+
+
+def _need_recordings(recordings) -> Any:
+    """Return the recordings; raise TypeError for anything else."""
+    if not isinstance(recordings, Samples) or not hasattr(recordings, "packed"):
+        raise TypeError(f"frames: recordings must be a numsnn.data.Recordings; got {shown(recordings)}")
+    return recordings
 
 
 def _ends(recordings, start) -> tuple[np.ndarray, np.ndarray]:

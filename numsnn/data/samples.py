@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..names import choice
 from ..shown import shown
-from ..validate import flag, real_array, whole, within
+from ..validate import flag, listed, real_array, whole, within
 from .batch import Batch
 
 _STREAM = 0x73706C6974  # "split": no other use of the same seed may draw the same random numbers
@@ -151,9 +151,7 @@ class Samples:
 
     def _numbers(self, classes) -> list[int]:
         """Return the numbers of classes that are given by name or number."""
-        if isinstance(classes, str) or not isinstance(classes, Iterable):
-            raise ValueError(f"subset: classes must be a sequence of names or numbers; got {shown(classes)}")
-        numbers, given = [], list(classes)
+        numbers, given = [], listed("subset: classes", classes, "names or numbers")
         for one in given:
             if isinstance(one, str):
                 numbers.append(self.classes.index(choice("subset: class", one, self.classes)))

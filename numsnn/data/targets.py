@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..names import choice
 from ..shown import shown
+from ..validate import LARGEST_WHOLE, text
 
 TARGETS = ("class", "labels", "values")
 """What y can hold: one class per sample, several labels per sample, or real numbers."""
@@ -242,12 +244,16 @@ def _numbers_of_names(y, classes, owner, what):
 def _names(classes, owner):
     if isinstance(classes, str):
         raise ValueError(f"{owner}: classes must be a sequence of names; got the single string {classes!r}")
-    try:
-        names = tuple(map(str, classes))
-    except TypeError:
-        raise ValueError(f"{owner}: classes must be a sequence of names; got {shown(classes)}") from None
+    if not isinstance(classes, Sequence) and not (isinstance(classes, np.ndarray) and classes.ndim == 1):
+        raise ValueError(f"{owner}: classes must be a sequence of names; got {shown(classes)}")
+    for name in classes:
+        if not isinstance(name, str | Number | np.generic) or (isinstance(name, int) and abs(name) > LARGEST_WHOLE):
+            raise ValueError(f"{owner}: classes must be names; got {shown(name)}")
+    names = tuple(map(str, classes))
     if not names or len(set(names)) != len(names):
-        raise ValueError(f"{owner}: classes must be distinct names, at least one; got {names}")
+        raise ValueError(f"{owner}: classes must be distinct names, at least one; got {shown(names)}")
+    for name in names:
+        text(f"{owner}: classes", name)
     return names
 
 
@@ -261,7 +267,7 @@ def _checked_names(classes, n, named, owner, hint=""):
 
 
 def _value_names(y, per_step, classes, owner, what):
-    if classes is None or len(tuple(classes)) == 0:
+    if classes is None or (isinstance(classes, Sequence) and not len(classes)):
         return ()
     n = int(np.prod(y.shape[1 + per_step :]))
     hint = ". Real numbers are values; if they are numbers of classes: target='class'"

@@ -15,7 +15,7 @@ from statistics import median
 
 import numpy as np
 
-from ..validate import instance
+from ..validate import instance, text
 from . import figures
 from .checks import counts_of, names_of
 from .diagnose import Diagnosis
@@ -225,6 +225,7 @@ def raster(spikes_by_layer: Mapping[str, np.ndarray], path=None, *, title: str =
         path: path of the picture. Default None: the figure is returned.
         title: title above the panels.
     """
+    text("raster: title", title)
     if not isinstance(spikes_by_layer, Mapping):
         raise TypeError(f"raster: must be given layer -> spikes [T, units]; got {type(spikes_by_layer).__name__}")
     if not spikes_by_layer:

@@ -23,6 +23,7 @@ from ..files import write_file
 from ..kernels import DEVICES
 from ..layers import Layer
 from ..names import choice
+from ..shown import one_line
 from ..validate import path_of
 from ..version import __version__
 
@@ -96,7 +97,7 @@ def _read_raw(path):
     import h5py
 
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint")
+        raise FileNotFoundError(f"{one_line(str(path), 400)}: no such checkpoint")
     try:
         with h5py.File(path, "r") as file:
             header = dict(file.attrs)

@@ -11,12 +11,13 @@ run any code that the file contains. Source: Krizhevsky 2009, "Learning multiple
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
 from ...shown import shown
+from ...validate import path_of
 from .errors import FormatError
+from .header import need_bytes
 
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
@@ -30,7 +31,7 @@ def read_cifar(path: str | os.PathLike[str], classes: int = 10) -> tuple[np.ndar
         OSError: the file cannot be read.
         FormatError, ValueError: as for `parse_cifar`.
     """
-    return parse_cifar(Path(path).read_bytes(), classes, source=os.fspath(path))
+    return parse_cifar(path_of("path", path).read_bytes(), classes, source=os.fspath(path))
 
 
 def parse_cifar(data: bytes, classes: int = 10, source: str = "<bytes>") -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +49,7 @@ def parse_cifar(data: bytes, classes: int = 10, source: str = "<bytes>") -> tupl
             range.
         ValueError: classes is neither 10 nor 100.
     """
+    need_bytes("parse_cifar", data, source)
     if classes not in LABELS:
         raise ValueError(f"parse_cifar: classes must be 10 or 100; got {shown(classes)}")
     ends = LABELS[classes]

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ...shown import one_line
+
+LONGEST = 400
+"""Characters of the source, and of the reason, that a message holds at most."""
+
 
 class FormatError(ValueError):
     """A file does not have the expected format. The message is ``source: byte offset: reason``, or ``source: reason``.
@@ -24,7 +29,7 @@ class FormatError(ValueError):
 
     def __str__(self) -> str:
         place = "" if self.offset is None else f" byte {self.offset}:"
-        return f"{self.source}:{place} {self.reason}"
+        return f"{one_line(str(self.source), LONGEST)}:{place} {one_line(str(self.reason), LONGEST)}"
 
 
 @contextmanager

@@ -20,8 +20,9 @@ import os
 from pathlib import Path
 
 from ...shown import shown
+from ...validate import path_of, text
 from ..columns import Columns, as_events, by_name, taken
-from ..events import Events
+from ..events import Events, checked_size
 from . import aedat2, aedat3, borrowed, dat
 from .errors import FormatError, content
 from .hdf5 import local, opened
@@ -69,6 +70,10 @@ def read_events(
             event lies outside the sensor.
         ValueError: unit, group or columns are given for a format that has none.
     """
+    path = path_of("read_events: path", path)
+    text("read_events: group", group)
+    if size is not None:
+        size = checked_size(size, "read_events")
     source = os.fspath(path)
     with open(path, "rb") as file:
         start = file.read(_START)

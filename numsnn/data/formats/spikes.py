@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...validate import path_of, whole
 from ..events import Events
 from .errors import FormatError
 from .hdf5_apart import read_apart
@@ -29,6 +30,7 @@ _LONGEST = 1000.0
 
 def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Return the labels ``[N]`` int64 in a file of SHD or SSC; errors as for `read_spikes`."""
+    path = path_of("read_spike_labels: path", path)
     [(_, [labels])] = read_apart(path, "labels")
     if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
         raise FormatError(os.fspath(path), None, f"labels must be whole numbers of at least 0; found {labels.dtype}")
@@ -37,6 +39,7 @@ def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
 
 def read_spike_names(path: str | os.PathLike[str], classes: int) -> list[str]:
     """Return the names of the classes in a file of SHD or SSC, or numbers; errors as for `read_spikes`."""
+    path, classes = path_of("read_spike_names: path", path), whole("read_spike_names: classes", classes, high=2**16)
     [(header, _)] = read_apart(path, "names")
     names = header["names"]
     return names if len(set(names)) == classes else [str(label) for label in range(classes)]
@@ -52,6 +55,12 @@ def read_spikes(path: str | os.PathLike[str], first: int = 0, last: int | None =
         FormatError: the file is not HDF5, an array is missing or of another kind, a spike is out of range, or the HDF5
             library hangs, crashes or runs out of memory while it reads the file.
     """
+    path = path_of("read_spikes: path", path)
+    first = whole("read_spikes: first", first, 0)
+    return _recordings(path, first, None if last is None else whole("read_spikes: last", last, 0))
+
+
+def _recordings(path, first, last) -> Iterator[Events]:
     k = first
     for _, (lengths, times, units) in read_apart(path, "spikes", first, last):
         ends = np.cumsum(lengths)[:-1]

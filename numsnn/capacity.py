@@ -52,4 +52,4 @@ def told_bytes(size: int) -> str:
     scaled = int(size) // 1024**power if power == len(UNITS) - 1 else size / 1024**power
     if scaled >= 10_000:
         return f"more than 10,000 {UNITS[power]}"
-    return f"{scaled:.1f} {UNITS[power]}" if power else f"{scaled} {UNITS[power]}"
+    return f"{scaled:.1f} {UNITS[power]}" if power else f"{int(size)} {UNITS[power]}"

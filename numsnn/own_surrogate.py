@@ -6,9 +6,12 @@ from itertools import pairwise
 
 from .psg import FAMILIES, Family
 from .shown import shown
-from .validate import flag, listed, number, positive
+from .validate import flag, listed, number, positive, text
 
 BUILT_IN = tuple(FAMILIES)
+
+LONGEST_NAME = 60
+"""Letters of the longest name of a family."""
 
 TOLERANCE = 1e-6
 """Tolerance of the checks: relative to the peak for densities, absolute for probabilities."""
@@ -70,11 +73,12 @@ def register_surrogate(
             the integral of the density; a function cannot be compiled in single precision; or the reach does not fit
             the density.
     """
-    if not isinstance(name, str) or not name.isidentifier() or len(name) > 60 or name in BUILT_IN:
+    if not isinstance(name, str) or not name or name in BUILT_IN:
         raise ValueError(
-            f"register_surrogate: name must be a name as in Python, and not one of {', '.join(BUILT_IN)}; got "
-            f"{shown(name)}"
+            f"register_surrogate: name must be a string and not one of {', '.join(BUILT_IN)}; got {shown(name)}"
         )
+    if len(text("register_surrogate: name", name)) > LONGEST_NAME:
+        raise ValueError(f"register_surrogate: name must have at most {LONGEST_NAME} letters; got {shown(name)}")
     what = f"register_surrogate: {name}"
     breaks = tuple(sorted(number(f"{what}: breaks", z) for z in listed(f"{what}: breaks", breaks)))
     if breaks != tuple(sorted(-z for z in breaks)):

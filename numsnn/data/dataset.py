@@ -203,7 +203,7 @@ def scaled(x: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _checked_samples(x: ArrayLike, y: Any, scale: float, owner: str, timed: bool) -> np.ndarray:
-    n = len(y) if hasattr(y, "__len__") else 0
+    n = len(y) if hasattr(y, "__len__") and getattr(y, "shape", None) != () else 0
     if isinstance(x, tuple) and len(x) != n and any(np.ndim(entry) > 1 for entry in x if hasattr(entry, "dtype")):
         hint = "Join features with np.concatenate(x, axis=-1); an snn.Graph with several inputs takes a dict of arrays"
         raise ValueError(f"{owner}: x must be one array; got a tuple of {len(x)} arrays. {hint}")

@@ -42,6 +42,9 @@ from .events import Events, checked_size
 _SENSOR, _NOISE = 0x6D69736D, 0x6E6F6973
 """Keys of two streams of random numbers: the sensor's thresholds, and the noise of a recording."""
 
+LONGEST_STEP = 10**7
+"""Microseconds of the longest step of a motion; noise is made for every microsecond."""
+
 SACCADES = ((-2.5, -2.5), (0.0, 2.5), (2.5, -2.5), (-2.5, -2.5))
 """Positions (x, y) in pixels of the picture's centre between saccades: a triangle of three saccades as in N-MNIST."""
 
@@ -108,7 +111,7 @@ class Sensor:
         limits |= {"refractory": (refractory, 1), "noise": (noise, 0), "seed": (seed, 0)}
         for name, (value, least) in limits.items():
             at_least(f"Sensor: {name}", value, least)
-        whole("Sensor: seed", seed, 0)
+        whole("Sensor: seed", seed, 0), whole("Sensor: refractory", refractory)
         need_memory(f"Sensor: size {self.size}: the thresholds", 16 * self.size[0] * self.size[1])
         self.threshold, self.mismatch, self.ambient = float(threshold), float(mismatch), float(ambient)
         self.refractory, self.noise, self.seed = float(refractory), float(noise), int(seed)
@@ -136,7 +139,7 @@ class Sensor:
             ValueError: the picture has another number of axes, is too large, or holds numbers outside [0, 1].
         """
         picture = self._real("picture", picture)
-        step, index = whole("Sensor.record: step", step), whole("Sensor.record: index", index, 0)
+        step, index = whole("Sensor.record: step", step, high=LONGEST_STEP), whole("Sensor.record: index", index, 0)
         if picture.ndim != 2 or not picture.size or any(a > b for a, b in zip(picture.shape, self.size, strict=True)):
             raise ValueError(f"Sensor.record: picture must be [h, w], at most {self.size}; got shape {picture.shape}")
         if not ((picture >= 0) & (picture <= 1)).all():
@@ -170,7 +173,9 @@ class Sensor:
     def _noise(self, steps, step, index):
         rng = self._rng(_NOISE, index)
         height, width = self.size
-        n = rng.poisson(self.noise * height * width * steps * step / 1e6)
+        expected = self.noise * height * width * steps * step / 1e6
+        need_memory(f"Sensor.record: {expected:.3g} events of noise", 32 * int(expected))
+        n = rng.poisson(expected)
         return (
             rng.integers(0, width, n, np.uint16),
             rng.integers(0, height, n, np.uint16),

@@ -41,7 +41,7 @@ def save(path: str | os.PathLike[str], name: str = "data", source: str = "", **p
         OSError: the file cannot be written.
     """
     path = path_of("save: path", path)
-    text("save: name", name), text("save: source", source)
+    name, source = text("save: name", name), text("save: source", source)
     if not parts:
         raise ValueError("save: give at least one part, for example train=dataset")
     for part in parts:

@@ -82,11 +82,11 @@ def checked_targets(
     """
     if y is None:
         raise ValueError(f"{owner}: {what} must hold targets; got None. {_UNKNOWN[what]}")
+    if target is not None:
+        choice(f"{owner}: target", target, TARGETS)
     if classes is not None and target in (None, "class"):
         y = _numbers_of_names(y, classes, owner, what)
     y = real_array(y, what, owner)
-    if target is not None:
-        choice(f"{owner}: target", target, TARGETS)
     if per_step is not None and not isinstance(per_step, bool | np.bool_):
         raise ValueError(f"{owner}: per_step must be True, False or None; got {shown(per_step)}")
     if y.ndim == 0 or len(y) != n:
@@ -230,7 +230,7 @@ def _numbers_of_names(y, classes, owner, what):
     """Return the numbers of the classes that y names; another y is returned unchanged."""
     try:
         named = np.asarray(y)
-    except ValueError:  # nested lists of unequal lengths, which `real_array` refuses
+    except Exception:  # nested lists of unequal lengths, which `real_array` refuses
         return y
     if named.dtype.kind == "S" or not _are_names(named):
         return y
@@ -243,7 +243,7 @@ def _numbers_of_names(y, classes, owner, what):
 
 def _names(classes, owner):
     if isinstance(classes, str):
-        raise ValueError(f"{owner}: classes must be a sequence of names; got the single string {classes!r}")
+        raise ValueError(f"{owner}: classes must be a sequence of names; got the single string {shown(classes)}")
     if not isinstance(classes, Sequence) and not (isinstance(classes, np.ndarray) and classes.ndim == 1):
         raise ValueError(f"{owner}: classes must be a sequence of names; got {shown(classes)}")
     for name in classes:

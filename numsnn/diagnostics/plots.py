@@ -15,13 +15,12 @@ from statistics import median
 
 import numpy as np
 
-from ..validate import instance, text
+from ..validate import text
 from . import figures
 from .checks import counts_of, names_of
 from .diagnose import Diagnosis
 from .figures import BLUE, GREY, ORANGE
 from .history import best_of, column, epochs_of, is_share, metrics_of, titled, told
-from .recording import Recording
 from .text import percent
 
 FEW_STEPS = 20
@@ -280,7 +279,8 @@ def recording(recording, sample: int = 0, path=None):
         sample: number of the sample. Default 0.
         path: path of the picture. Default None: the figure is returned.
     """
-    instance("recording: recording", recording, Recording, "what snn.record returns")
+    if not callable(getattr(recording, "of_sample", None)) or isinstance(recording, type):
+        raise TypeError(f"recording: must be given what snn.record returns; got {type(recording).__name__}")
     columns = {what: recording.of_sample(what, sample) for layer in recording.values() for what in layer}
     with figures.new_figure(path, max(7.0, 3.6 * len(columns)), 1.9 * len(recording) + 0.8) as figure:
         grid = figure.subplots(len(recording), len(columns), squeeze=False)

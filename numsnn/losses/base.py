@@ -211,7 +211,7 @@ class LossSum(Loss):
             raise ValueError("LossSum: needs at least one loss")
         for loss in losses:
             if not isinstance(loss, Loss):
-                raise ValueError(f"LossSum: losses must be losses, such as snn.losses.TET(); got {shown(loss)}")
+                raise ValueError(f"LossSum: every argument must be a loss; got {shown(loss)}")
         weights = (1.0,) * len(losses) if weights is None else tuple(listed("LossSum: weights", weights))
         if len(weights) != len(losses):
             raise ValueError(f"LossSum: needs {len(losses)} weights, one per loss; got {len(weights)}")

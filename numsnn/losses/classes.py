@@ -70,7 +70,7 @@ def balanced(labels, n_classes: int | None = None) -> tuple[float, ...]:
     """
     given, labels = labels, real_array(labels)
     if labels is None or labels.dtype.kind not in "iu" or not (labels >= 0).any():
-        got = shown(given) if labels is None else f"dtype {labels.dtype}"
+        got = shown(given) if labels is None else labels.dtype
         raise ValueError(f"balanced: labels must be whole numbers, at least one of them 0 or more; got {got}")
     most = MOST_CLASSES if n_classes is None else whole("balanced: n_classes", n_classes, high=MOST_CLASSES)
     if labels.max() >= most:

@@ -25,7 +25,9 @@ def counted_steps(what: str, steps: int, samples: int, lengths, mask) -> np.ndar
     if lengths is not None:
         lengths = array_of(what, "lengths", lengths)
         if lengths.shape != (samples,) or lengths.dtype.kind not in "iu" or lengths.min() < 0 or lengths.max() > steps:
-            raise ShapeError(f"{what}: lengths must be {samples} whole numbers in 1..{steps}; got {shown(lengths)}")
+            raise ShapeError(
+                f"{what}: lengths must be {samples} whole numbers in 1..{steps}; got {shown(lengths.tolist())}"
+            )
         counted = np.arange(steps)[:, None] < lengths
     if mask is not None:
         mask = array_of(what, "mask", mask)

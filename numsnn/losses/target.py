@@ -6,7 +6,6 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..shown import shown
-from ..validate import real_array
 
 NAMES = {
     ("class", False): "one class per sample",
@@ -37,15 +36,13 @@ class Wanted(NamedTuple):
 
 
 def array_of(what: str, name: str, value) -> np.ndarray:
-    """Return what a user gave as an array of real numbers; refuse anything else."""
-    array = real_array(value)
-    if array is None:
+    """Return what a user gave as an array; refuse what cannot be one."""
+    try:
+        return np.asarray(value)
+    except Exception:  # nested lists that are too deep, or objects that fail when they are converted
         ragged = isinstance(value, list | tuple) and any(isinstance(entry, list | tuple) for entry in value)
-        if ragged:
-            raise ShapeError(f"{what}: {name} must be an array; got nested lists of unequal lengths")
-        got = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else shown(value)
-        raise ShapeError(f"{what}: {name} must be an array of numbers; got {got}")
-    return array
+        got = "nested lists of unequal lengths" if ragged else shown(value)
+        raise ShapeError(f"{what}: {name} must be an array; got {got}") from None
 
 
 def classes_of(what: str, y, shape) -> np.ndarray:

@@ -14,7 +14,7 @@ import os
 
 import numpy as np
 
-from ...shown import shown
+from ...names import choice
 from ...validate import path_of
 from .errors import FormatError
 from .header import need_bytes
@@ -50,8 +50,7 @@ def parse_cifar(data: bytes, classes: int = 10, source: str = "<bytes>") -> tupl
         ValueError: classes is neither 10 nor 100.
     """
     need_bytes("parse_cifar", data, source)
-    if classes not in LABELS:
-        raise ValueError(f"parse_cifar: classes must be 10 or 100; got {shown(classes)}")
+    choice("parse_cifar: classes", classes, LABELS)
     ends = LABELS[classes]
     record = len(ends) + PIXELS
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):

@@ -7,7 +7,8 @@ from pathlib import Path
 from .data.builtin import takes_folder
 from .errors import ConfigError
 from .names import argument, choice
-from .shown import shown
+from .shown import one_line, shown
+from .validate import LARGEST_WHOLE, number
 
 
 @dataclass
@@ -193,8 +194,8 @@ def parse(text: str, source: str = "configuration") -> Config:
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # also numbers of too many digits, and lists that are too deep
+        raise ConfigError(f"{source}: not valid TOML: {one_line(str(error), 200)}") from error
     config = Config()
     sections = [section.name for section in fields(Config)]
     for section, table in tables.items():
@@ -271,20 +272,30 @@ def read(path) -> Config:
 
 def _typed(what, value, kind):
     """Return the value as the annotated type; a whole number may be given for a real number."""
-    if kind in (float, _TARGET) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if kind in (float, _TARGET) and isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(what, value)
     if kind == list[float]:
         numbers = isinstance(value, list) and all(
             isinstance(item, int | float) and not isinstance(item, bool) for item in value
         )
         if not numbers or len(value) not in (0, 2):
             raise ConfigError(f"{what} must be a list of two numbers, or [] for the default; got {shown(value)}")
-        return [float(item) for item in value]
-    if kind == _TARGET and (type(value) is float or value == "input"):
+        return [_number(what, item) for item in value]
+    if kind == _TARGET and isinstance(value, str) and value == "input":
         return value
     if type(value) is not kind:
         raise ConfigError(f"{what} must be {_KINDS[kind]}; got {shown(value)}")
+    if kind is int and abs(value) > LARGEST_WHOLE:
+        raise ConfigError(f"{what} must be a whole number of at most 2^63 - 1; got {shown(value)}")
     return value
+
+
+def _number(what, value):
+    """Return a finite number as float."""
+    try:
+        return number(what, value)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 _TARGET = float | str

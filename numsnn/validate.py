@@ -165,7 +165,7 @@ def path_of(what: str, value) -> Path:
     name = os.fspath(value) if isinstance(value, str | os.PathLike) else value
     if not isinstance(name, str):
         raise TypeError(f"{what} must be a path, as a text or pathlib.Path; got {shown(value)}")
-    bad = any(c < " " or "\x7f" <= c < "\xa0" or "\ud800" <= c < "\udc80" or "\udcff" < c <= "\udfff" for c in name)
+    bad = any(c < " " or "\x7f" <= c < "\xa0" or "\ud800" <= c <= "\udfff" for c in name)
     if not name or bad or len(name) > LONGEST_PATH:
         raise ValueError(f"{what} must be the path of a file or folder; got {shown(value)}")
     return Path(name)

@@ -15,10 +15,15 @@ from arguments.valid import NOT_VALID, VALID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from numsnn import capacity
+
 EXAMPLES = 13
 """Calls per function: about 3,000 in all."""
 
-ROOM = 8 << 30
+MEMORY = 1 << 28
+"""Bytes of memory that the computer has in these tests."""
+
+ROOM = 4 << 30
 """Bytes of address space beyond what is in use: an array that a size should have forbidden fails instead of filling
 the machine."""
 
@@ -40,10 +45,12 @@ def folder(tmp_path_factory):
     """Calls write only here, must not fill the memory, and leave neither families nor a number of threads behind."""
     from numsnn.kernels.cpu.run import launch
 
-    threads = launch.get_num_threads()
+    threads, monkeypatch = launch.get_num_threads(), pytest.MonkeyPatch()
+    monkeypatch.setattr(capacity, "memory", lambda: MEMORY)
     with in_folder(tmp_path_factory.mktemp("arguments")), tables.kept(), limited_memory():
         yield
     launch.set_num_threads(threads)
+    monkeypatch.undo()
 
 
 def test_everything_public_is_called():

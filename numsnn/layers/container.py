@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, NamedTuple, cast
 
+from ..shown import shown
 from ..validate import instance, whole
 from . import borders
 from .base import Layer
@@ -135,7 +136,7 @@ class Sequential(Container):
             return super().__getitem__(cast(str, key))
         key = int(key)
         if not -len(self) <= key < len(self):
-            raise IndexError(f"{title(self)} has no layer {key}; it has {len(self)} layers")
+            raise IndexError(f"{title(self)} has no layer {shown(key)}; it has {len(self)} layers")
         return self.layers[key]
 
     def rebuild(self, chain, part):

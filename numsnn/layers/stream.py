@@ -289,7 +289,8 @@ class Stream(Portable):
         net = self.net
         if not net.built or net.input_names:
             return error
-        if np.ndim(x) != len(net.input_shape) - 1 - (not timed and not net.takes_pictures):
+        array = real_array(x)
+        if array is None or array.ndim != len(net.input_shape) - 1 - (not timed and not net.takes_pictures):
             return error
         form, missing = "[N, ...]", "no axis for samples. Add it: x[None]"
         if timed:

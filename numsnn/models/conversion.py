@@ -143,7 +143,7 @@ def _measured(net, relus, data, size, percentile):
     if isinstance(data, np.ndarray):
         samples = data.shape[0 if net.takes_pictures else 1] if data.ndim > 1 else 1
         batches = [data]
-    elif hasattr(data, "batch"):
+    elif callable(getattr(data, "batch", None)) and hasattr(data, "__len__") and not isinstance(data, type):
         samples = len(data)
         inputs = (data.batch(range(k, min(samples, k + size)))[0] for k in range(0, samples, size))
         batches = (x if x.dtype == np.uint8 else x.astype(net.dtype, copy=False) for x in inputs)

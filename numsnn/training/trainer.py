@@ -11,10 +11,12 @@ import numpy as np
 
 from ..data import Batch, Loader
 from ..errors import DeviceMemoryError
+from ..kernels import DEVICES
 from ..layers import Layer
 from ..layers.inputs import each
 from ..losses import Loss, RateCrossEntropy
 from ..metrics import Metric, Readout
+from ..names import choice
 from ..optim import Adam, Optimizer
 from ..schedules import Cosine, Schedule
 from ..validate import at_least, flag, path_of, positive, truth, whole
@@ -106,6 +108,7 @@ class Trainer(Examiner):
         metrics: Sequence[Metric] | None = None,
         callbacks: Sequence[Callback] = (),
     ):
+        choice("Trainer: device", device, DEVICES)
         self.net = part("Trainer", "net", net, Layer).to(device)
         self.loss = part("Trainer", "loss", loss, Loss, RateCrossEntropy)
         self.schedule = part("Trainer", "schedule", schedule, Schedule, Cosine)

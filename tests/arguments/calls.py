@@ -40,11 +40,13 @@ OTHER_WORDS = {
     "x": ("input", "sequential", "probabilities"),
     "z": ("readout",),
     "y": ("label", "target", "values"),
-    "net": ("network", "layer"),
+    "net": ("network", "layer", "input must"),
     "data": ("input", "train", "sample", "x must"),
     "parts": ("train",),
     "shape": ("input must",),
-    "names": ("full name",),
+    "names": ("full name", "no layer"),
+    "name": ("recorded", "no layer"),
+    "losses": ("loss",),
     "key": ("layer",),
     "branch": ("layers of one network",),
     "shortcut": ("layers of one network",),
@@ -133,6 +135,7 @@ class Call:
         try:
             with limited(SECONDS), redirect_stdout(sink), redirect_stderr(sink), warnings.catch_warnings():
                 warnings.simplefilter("error")
+                warnings.simplefilter("ignore", RuntimeWarning)  # numbers too large for a computation
                 function(*positional, **named)
         except TooSlow:
             return f"takes longer than {SECONDS} s"
@@ -169,7 +172,7 @@ class Call:
 
     def _named(self, error, message):
         """Return whether a message says which argument is wrong, or names the file."""
-        if isinstance(error, FormatError | ImportError) or (isinstance(error, OSError) and "path" in self.wrong):
+        if isinstance(error, FormatError | ImportError | OSError | snn.CheckpointError):
             return True
         words = [word for name in self.wrong for word in (name, *OTHER_WORDS.get(name, ()))]
         owners = [part for part in re.split(r"\W|_", self.name) if len(part) > 2]

@@ -27,6 +27,9 @@ def main(arguments=None) -> int:
     import tables
     from arguments import calls
 
+    from numsnn import capacity
+
+    capacity.memory = lambda: 1 << 28
     chosen = calls.every_single() if options.all else calls.drawn(options.seed, options.count)
     made, kinds, started = 0, collections.Counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder, calls.in_folder(folder), tables.kept():

@@ -15,6 +15,7 @@ from .kernels import DEVICES, for_device
 from .names import choice, look_up
 from .shown import one_line
 from .tables import escape_unknown_characters
+from .validate import path_of
 from .version import __version__
 
 MOST_THREADS = 1024
@@ -34,8 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         the exit status: 0, or 2 after an error (printed in one line), or 130 after Ctrl-C.
     """
     escape_unknown_characters()
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         options.command(options)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of the output has ended, as in `numsnn info | head -1`
@@ -147,7 +148,11 @@ def _train(options):
     from . import config as configuration
     from .experiment import run
 
-    out = Path(options.out) if options.out else _default_folder(Path(options.what).stem, options.resume)
+    out = (
+        path_of("--out", options.out)
+        if options.out is not None
+        else _default_folder(Path(options.what).stem, options.resume)
+    )
     kept = out / "config.toml"
     if options.changes and not options.resume:
         raise ValueError("--changes needs --resume: it says with which settings a run continues")

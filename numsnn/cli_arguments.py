@@ -1,7 +1,6 @@
 """The parser of the command line: its errors have one line, and its numbers are checked when they are read."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -13,11 +12,11 @@ LONGEST = 400
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong, and where all arguments are listed."""
+    """A parser whose errors are a ValueError that says what is wrong, and where all arguments are listed."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: error: {one_line(message, LONGEST)}; see {self.prog} --help", file=sys.stderr)
-        raise SystemExit(2)
+        told = one_line(message.removeprefix("argument ").replace(": must", " must", 1), LONGEST)
+        raise ValueError(f"{told}; see {self.prog} --help")
 
 
 def whole_number(low: int, high: int = LARGEST_WHOLE) -> Callable[[str], int]:
@@ -30,7 +29,8 @@ def whole_number(low: int, high: int = LARGEST_WHOLE) -> Callable[[str], int]:
             number = None
         if number is None or not low <= number <= high:
             most = "" if high == LARGEST_WHOLE else f" and at most {high}"
-            raise argparse.ArgumentTypeError(f"must be a whole number of at least {low}{most}; got {shown(text)}")
+            got = shown(text if number is None else number)
+            raise argparse.ArgumentTypeError(f"must be a whole number of at least {low}{most}; got {got}")
         return number
 
     return read

@@ -2,13 +2,12 @@
 
 import tomllib
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 
 from .data.builtin import takes_folder
 from .errors import ConfigError
 from .names import argument, choice
 from .shown import one_line, shown
-from .validate import LARGEST_WHOLE, number
+from .validate import LARGEST_WHOLE, number, path_of
 
 
 @dataclass
@@ -260,7 +259,7 @@ def read(path) -> Config:
         FileNotFoundError: the file does not exist.
         ConfigError: as for `parse`.
     """
-    path = Path(path)
+    path = path_of("configuration", path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such configuration file")
     try:

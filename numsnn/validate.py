@@ -29,15 +29,20 @@ def number(what: str, value) -> float:
     """Check for a finite number that float32 can hold; a bool is refused."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{what} must be a finite number; got {shown(value)}")
-    try:
-        plain = float(value)
-    except OverflowError:  # a whole number or a fraction beyond float64
-        plain = math.inf
+    plain = _as_float(value)
     if math.isnan(plain) or value in (math.inf, -math.inf):
         raise ValueError(f"{what} must be a finite number; got {shown(value)}")
     if abs(plain) > LARGEST_FLOAT:
         raise ValueError(f"{what} must be at most 3.4e38, the largest number in float32; got {shown(value)}")
     return plain
+
+
+def _as_float(value) -> float:
+    """Return a number as float: infinite for a whole number or a fraction beyond float64."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def positive(what: str, value) -> float:
@@ -117,6 +122,8 @@ def _listed(value):
 
 def real_array(value) -> np.ndarray | None:
     """Return a value as an array of real numbers or truth values; None if it holds anything else."""
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:  # of which NumPy makes an object
+        value = _as_float(value)
     try:
         array = np.asarray(value)
     except Exception:  # nested lists of unequal lengths or too deep, or objects that fail when they are converted

@@ -315,7 +315,7 @@ def checked_rows(indices: ArrayLike, n: int, caller: str) -> np.ndarray:
         got = f"{type(indices).__name__} of shape {rows.shape} and dtype {rows.dtype}"
         raise TypeError(
             f"{caller}: indices must be a list of whole numbers or a boolean mask; "
-            f"got {shown(indices) if found is None else got}"
+            f"got {got if isinstance(indices, np.ndarray) else shown(indices)}"
         )
     if rows.dtype.kind == "b":
         if len(rows) != n:

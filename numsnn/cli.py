@@ -1,6 +1,5 @@
 """The command line: numsnn train | eval | diagnose | show | bench | warmup | info."""
 
-import argparse
 import os
 import platform
 import re
@@ -10,11 +9,20 @@ from importlib import metadata
 from pathlib import Path
 
 from . import recipes
+from .cli_arguments import Parser, whole_number
 from .errors import CheckpointError, DeviceError
 from .kernels import DEVICES, for_device
 from .names import choice, look_up
+from .shown import one_line
 from .tables import be_silent, escape_unknown_characters, tell
+from .validate import path_of
 from .version import __version__
+
+MOST_THREADS = 1024
+"""Threads that can be asked for, as in `numsnn.set_num_threads`."""
+
+LONGEST = 1000
+"""Characters of the longest message of an error."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,8 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
             too, if the reader of the output has ended, as in ``numsnn info | head -1``.
     """
     escape_unknown_characters()
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         options.command(options)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -38,21 +46,29 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         tell(f"\nnumsnn: {interrupt or 'stopped'}")
         return 130
-    except SystemExit as terminated:
-        return int(terminated.code or 0)
-    except (ValueError, TypeError, OSError, ArithmeticError, RuntimeError) as error:
+    except SystemExit as stop:  # of --help and --version, or after SIGTERM
+        if not stop.code:
+            raise
+        return int(stop.code)
+    except (ValueError, TypeError, LookupError, OSError, ArithmeticError, RuntimeError, MemoryError) as error:
         if os.environ.get("NUMSNN_TRACEBACK"):
             raise
-        tell(f"numsnn: error: {error}")
-        return 2
-    except MemoryError as error:
-        tell(f"numsnn: error: not enough memory: {error}")
+        tell(f"numsnn: error: {_told(error)}")
         return 2
     return 0
 
 
+def _told(error) -> str:
+    """Return the message of an error as one line."""
+    if isinstance(error, KeyError) and error.args:  # whose text is the repr of its message
+        return one_line(str(error.args[0]), LONGEST)
+    if isinstance(error, MemoryError) and not isinstance(error, DeviceError):
+        return one_line(f"there is not enough memory: {error}".removesuffix(": "), LONGEST)
+    return one_line(str(error) or type(error).__name__, LONGEST)
+
+
 def _parser():
-    parser = argparse.ArgumentParser(prog="numsnn", description="Train spiking neural networks with PSG and PDA.")
+    parser = Parser(prog="numsnn", description="Train spiking neural networks with PSG and PDA.")
     parser.add_argument("--version", action="version", version=f"numsnn {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -60,8 +76,8 @@ def _parser():
     train.add_argument("what", metavar="NAME|CONFIG.toml", help=f"{', '.join(recipes.available())}, or a TOML file")
     train.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
     train.add_argument("--device", choices=DEVICES, help="where to compute (default: cpu)")
-    train.add_argument("--epochs", type=int, help="number of epochs of the run")
-    train.add_argument("--seed", type=int, help="seed of all random numbers")
+    train.add_argument("--epochs", type=whole_number(1), help="number of epochs of the run")
+    train.add_argument("--seed", type=whole_number(0), help="seed of all random numbers")
     train.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/NAME)")
     train.add_argument(
         "--resume", action="store_true", help="continue the run in the folder; --epochs changes its length"
@@ -71,7 +87,7 @@ def _parser():
         action="store_true",
         help="with --resume: take the settings of NAME|CONFIG.toml and of the options where they differ from the run's",
     )
-    train.add_argument("--threads", type=int, help="threads to use (default: every core)")
+    train.add_argument("--threads", type=whole_number(1, MOST_THREADS), help="threads to use (default: every core)")
     train.add_argument("--quiet", action="store_true", help="no progress bars")
     train.set_defaults(command=_train)
 
@@ -96,7 +112,7 @@ def _parser():
     look.add_argument("--part", default="test", help="part of the dataset: test (default), valid, train")
     look.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
     look.add_argument("--device", choices=DEVICES, default="cpu")
-    look.add_argument("--samples", type=int, default=256, help="number of samples to use (default: 256)")
+    look.add_argument("--samples", type=whole_number(1), default=256, help="number of samples to use (default: 256)")
     look.set_defaults(command=_diagnose)
 
     bench = commands.add_parser("bench", help="measure time and memory of numsnn on this machine")
@@ -108,7 +124,7 @@ def _parser():
         default="arctan",
         help="surrogate of all neurons (default: arctan)",
     )
-    bench.add_argument("--threads", type=int, help="threads to use (default: every core)")
+    bench.add_argument("--threads", type=whole_number(1, MOST_THREADS), help="threads to use (default: every core)")
     bench.add_argument("--json", metavar="FILE", help="write the results to this file")
     bench.set_defaults(command=_bench)
 
@@ -117,9 +133,9 @@ def _parser():
     warm.set_defaults(command=_warmup)
     show = commands.add_parser("show", help="show a dataset: counts, rates, and a sample as a picture")
     show.add_argument("dataset", metavar="DATA", help="name of a dataset, a store (.h5), or a TOML file")
-    show.add_argument("--index", type=int, default=0, help="number of the sample to draw (default: 0)")
+    show.add_argument("--index", type=whole_number(0), default=0, help="number of the sample to draw (default: 0)")
     show.add_argument("--part", default="train", help="part of the dataset: train (default), test, ...")
-    show.add_argument("--steps", type=int, default=10, help="frames per recording (default: 10)")
+    show.add_argument("--steps", type=whole_number(1), default=10, help="frames per recording (default: 10)")
     show.add_argument("--data", metavar="DIR", help="folder with the raw data, where they do not ship")
     show.add_argument("--out", metavar="DIR", default=".", help="folder for the pictures (default: here)")
     show.add_argument("--gif", action="store_true", help="also write a recording or sequence as an animation")
@@ -137,7 +153,11 @@ def _train(options):
     from . import config as configuration
     from .experiment import run
 
-    out = Path(options.out) if options.out else _default_folder(Path(options.what).stem, options.resume)
+    out = (
+        path_of("--out", options.out)
+        if options.out is not None
+        else _default_folder(Path(options.what).stem, options.resume)
+    )
     kept = out / "config.toml"
     if options.changes and not options.resume:
         raise ValueError("--changes needs --resume: it says with which settings a run continues")

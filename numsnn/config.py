@@ -2,12 +2,13 @@
 
 import tomllib
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 
 from .data.builtin import takes_folder
 from .errors import ConfigError
 from .files import read_file
-from .names import argument, choice, one_line, shown
+from .names import argument, choice
+from .shown import MESSAGE, one_line, shown
+from .validate import LARGEST_WHOLE, number, path_of
 
 
 @dataclass
@@ -196,7 +197,7 @@ def parse(text: str, source: str = "configuration") -> Config:
     except RecursionError:
         raise ConfigError(f"{source}: not valid TOML: nested too deeply") from None
     except ValueError as error:  # also a number of too many digits
-        raise ConfigError(f"{source}: not valid TOML: {one_line(str(error))}") from error
+        raise ConfigError(f"{source}: not valid TOML: {one_line(str(error), MESSAGE)}") from error
     config = Config()
     sections = [section.name for section in fields(Config)]
     for section, table in tables.items():
@@ -237,7 +238,9 @@ def folder_option(name: str, folder: str, advice: str) -> dict[str, str]:
             raise ConfigError(f"load({name!r}): option 'dir' is missing; {advice}")
         return {"dir": folder}
     if folder:
-        raise ConfigError(f"the dataset {name!r} takes no folder, because it is part of the package; got {folder!r}")
+        raise ConfigError(
+            f"the dataset {name!r} takes no folder, because it is part of the package; got {shown(folder)}"
+        )
     return {}
 
 
@@ -249,7 +252,7 @@ def need_store_alone(wanted: DataConfig) -> None:
     """
     for key in REPLACED_BY_FILE:
         if (got := getattr(wanted, key)) != getattr(DataConfig, key):
-            raise ConfigError(f"data.{key}: the store {wanted.file!r} takes its place; got {got!r}. Leave it out")
+            raise ConfigError(f"data.{key}: the store {wanted.file!r} takes its place; got {shown(got)}. Leave it out")
 
 
 def read(path) -> Config:
@@ -259,39 +262,42 @@ def read(path) -> Config:
         OSError: the file does not exist or cannot be read.
         ConfigError: it is not text in UTF-8, or as for `parse`.
     """
-    path = Path(path)
+    path = path_of("configuration", path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such configuration file")
     try:
         text = read_file(path).decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a text file: {one_line(str(error))}") from error
+        raise ConfigError(f"{path}: not a text file: {one_line(str(error), MESSAGE)}") from error
     return parse(text, str(path))
 
 
 def _typed(what, value, kind):
     """Return the value as the annotated type; a whole number may be given for a real number."""
-    if kind in (float, _TARGET) and isinstance(value, int) and not isinstance(value, bool):
-        return _real(what, value)
+    if kind in (float, _TARGET) and isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(what, value)
     if kind == list[float]:
         numbers = isinstance(value, list) and all(
             isinstance(item, int | float) and not isinstance(item, bool) for item in value
         )
         if not numbers or len(value) not in (0, 2):
             raise ConfigError(f"{what} must be a list of two numbers, or [] for the default; got {shown(value)}")
-        return [_real(what, item) for item in value]
-    if kind == _TARGET and (type(value) is float or value == "input"):
+        return [_number(what, item) for item in value]
+    if kind == _TARGET and isinstance(value, str) and value == "input":
         return value
     if type(value) is not kind:
         raise ConfigError(f"{what} must be {_KINDS[kind]}; got {shown(value)}")
+    if kind is int and abs(value) > LARGEST_WHOLE:
+        raise ConfigError(f"{what} must be a whole number of at most 2^63 - 1; got {shown(value)}")
     return value
 
 
-def _real(what, value):
+def _number(what, value):
+    """Return a finite number as float."""
     try:
-        return float(value)
-    except OverflowError:
-        raise ConfigError(f"{what} must be at most 1.8e308; got {shown(value)}") from None
+        return number(what, value)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 _TARGET = float | str

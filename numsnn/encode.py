@@ -11,9 +11,11 @@ same.
 
 import numpy as np
 
+from .capacity import need_memory
 from .kernels import for_device
 from .names import choice
-from .validate import flag, positive, whole, within
+from .shown import shown
+from .validate import flag, positive, real_array, whole, within
 
 SAMPLES = 2**24
 """Number of samples with different random numbers, each for 2^40 steps times features."""
@@ -38,8 +40,9 @@ def direct(x, steps: int) -> np.ndarray:
     Raises:
         ValueError: x is not an array of numbers, or steps is below 1.
     """
-    x = _numbers("direct", x)
-    return np.ascontiguousarray(np.broadcast_to(x, (whole("direct: steps", steps), *x.shape)))
+    x, steps = _numbers("direct", x), whole("direct: steps", steps)
+    need_memory(f"direct: {steps} steps", steps * x.nbytes)
+    return np.ascontiguousarray(np.broadcast_to(x, (steps, *x.shape)))
 
 
 def poisson(x, steps: int, seed: int = 0, indices=None, device: str = "cpu") -> np.ndarray:
@@ -60,9 +63,11 @@ def poisson(x, steps: int, seed: int = 0, indices=None, device: str = "cpu") -> 
         ValueError: a value is outside [0, 1], indices are not N whole numbers in [0, 2^24), or steps is below 1.
     """
     x = _unit("poisson", x)
-    whole("poisson: steps", steps)
-    seed = whole("poisson: seed", seed, 0)
-    indices = np.arange(len(x)) if indices is None else np.asarray(indices)
+    steps, seed = whole("poisson: steps", steps), whole("poisson: seed", seed, 0)
+    need_memory(f"poisson: {steps} steps", steps * x.size)
+    given, indices = indices, np.arange(len(x)) if indices is None else real_array(indices)
+    if indices is None:
+        raise ValueError(f"poisson: indices must be {len(x)} whole numbers, one per sample; got {shown(given)}")
     if indices.shape != (len(x),) or indices.dtype.kind not in "iu":
         raise ValueError(
             f"poisson: indices must be {len(x)} whole numbers, one per sample; got {indices.dtype} of shape "
@@ -112,6 +117,7 @@ def latency(
     """
     x = _unit("latency", x).astype(np.float64)
     steps, tau = whole("latency: steps", steps), positive("latency: tau", tau)
+    need_memory(f"latency: {steps} steps", steps * max(8, 2 * x.size))
     threshold = within("latency: threshold", threshold, 0, 1, open_low=True, open_high=True)
     flag("latency: linear", linear), flag("latency: normalize", normalize), flag("latency: clip", clip)
     times = 1 - np.maximum(x, threshold) if linear else _charging_time(x - threshold, threshold)
@@ -185,6 +191,7 @@ def receptive_fields(x, neurons: int = 8, beta: float = 1.5) -> np.ndarray:
     x = _unit("receptive_fields", x)
     m = whole("receptive_fields: neurons", neurons, 3)
     beta = positive("receptive_fields: beta", beta)
+    need_memory(f"receptive_fields: {m} neurons", 8 * m * x.size)
     centres = (2 * np.arange(1, m + 1) - 3) / (2 * (m - 2))
     distance = (x[..., None] - centres) * (beta * (m - 2))
     return np.exp(-(distance**2) / 2).astype(x.dtype).reshape(*x.shape[:-1], -1)
@@ -209,6 +216,7 @@ def population(
     Raises:
         ValueError: as for `receptive_fields`, `poisson` and `latency`, or the code is unknown.
     """
+    seed = whole("population: seed", seed, 0)
     responses = receptive_fields(x, neurons, beta)
     if choice("population: code", code, ("rate", "latency")) == "rate":
         return poisson(responses, steps, seed, indices)
@@ -217,9 +225,10 @@ def population(
 
 def _numbers(what, x):
     """Return x as an array of finite numbers, samples first."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "biuf" or x.ndim < 1:
-        raise ValueError(f"{what}: x must be an array of real numbers, samples first; got {x.dtype} of shape {x.shape}")
+    given, x = x, real_array(x)
+    if x is None or x.ndim < 1:
+        got = f"{given.dtype} of shape {given.shape}" if isinstance(given, np.ndarray) else shown(given)
+        raise ValueError(f"{what}: x must be an array of real numbers, samples first; got {got}")
     if not x.size:
         raise ValueError(f"{what}: x is empty: shape {x.shape}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
@@ -231,7 +240,9 @@ def _real_steps(what, x, lengths):
     """Return which steps of the sequences x ``[T, N, ...]`` are real, in a form that broadcasts to x."""
     if lengths is None:
         return np.True_
-    lengths = np.asarray(lengths)
+    given, lengths = lengths, real_array(lengths)
+    if lengths is None:
+        raise ValueError(f"{what}: lengths must be whole numbers, one per sample of x; got {shown(given)}")
     if x.ndim < 2 or lengths.shape != x.shape[1:2] or lengths.dtype.kind not in "iu":
         raise ValueError(
             f"{what}: lengths must be whole numbers, one per sample of x [T, N, ...] with shape {x.shape}; got "

@@ -23,11 +23,12 @@ from .kernels.cpu.run.launch import set_num_threads
 from .layers import ALIF, IF, LIF, PLIF, CubaLIF, Layer, RateBand, Sequential
 from .locks import Lock
 from .models import from_string
-from .names import look_up, one_line
+from .names import look_up
 from .pda import PDA
 from .psg import PSG, Surrogate
+from .shown import MESSAGE, one_line, shown
 from .training import Callback, EarlyStopping, Evaluation, Trainer, WeightAverage
-from .validate import within
+from .validate import path_of, whole, within
 
 MATPLOTLIB_MISSING = 'matplotlib is missing, so there are no pictures; install it with: pip install "numsnn[plot]"'
 
@@ -145,7 +146,10 @@ def load_data(config: Config) -> Parts:
         raise ConfigError(f"{wanted.file}: needs a part train; it has {', '.join(parts)}")
     train, valid = parts["train"], parts.get("valid")
     if valid is None and within("data.valid_share", wanted.valid_share, 0, 1, open_high=True):
-        train, valid = train.split(1 - wanted.valid_share)
+        try:
+            train, valid = train.split(1 - wanted.valid_share)
+        except ValueError as error:
+            raise ConfigError(f"data.valid_share: {wanted.valid_share:g}: {error}") from None
     if wanted.augment:
         train = data.Augmented(train, data.augment.from_string(wanted.augment), config.training.seed)
     return Parts(train, valid, parts.get("test"))
@@ -162,7 +166,7 @@ def load_parts(config: Config) -> dict[str, Any]:
     binning["duration"] = wanted.duration or None
     if wanted.file:
         need_store_alone(wanted)
-        if not Path(wanted.file).exists():
+        if not path_of("data.file", wanted.file).exists():
             raise FileNotFoundError(f"data.file: {wanted.file} does not exist in the current folder {Path.cwd()}")
         binning["start"] = None if wanted.start < 0 else wanted.start
         store = data.open(wanted.file)
@@ -185,7 +189,9 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
     for key in (key for _, keys in NEURONS.values() for key in keys if key not in own):
         got = getattr(model, key)
         if got != getattr(ModelConfig, key):
-            raise ConfigError(f"model.{key}: the neuron {model.neuron!r} does not use it; got {got!r}. Leave it out")
+            raise ConfigError(
+                f"model.{key}: the neuron {model.neuron!r} does not use it; got {shown(got)}. Leave it out"
+            )
     surrogate = Surrogate(method.surrogate, method.width)
     if method.learn_width:
         bounds: Any = tuple(method.width_bounds) or None
@@ -267,7 +273,8 @@ def prepare(config: Config, out=None) -> Experiment:
     if len(train.target_shape) > 1:
         raise ConfigError(f"the targets are arrays of shape {train.target_shape}; build their network in Python")
     net = build_network(config, train.sample_shape, train.n_outputs, train.timed)
-    shape = (config.training.batch_size, *train.sample_shape)
+    size = whole("training.batch_size", training.batch_size)
+    shape = (min(size, len(train)), *train.sample_shape)
     if train.timed:
         shape = (shape[1], shape[0], *shape[2:])
     net.to(config.training.device).build(shape, config.training.seed)
@@ -344,4 +351,4 @@ def _kept_diagnosis(path):
         return Diagnosis.from_dict(json.loads(read_file(path)))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         advice = "Remove it, and the run goes on without the diagnosis of its start"
-        raise ConfigError(f"{path}: damaged: {one_line(str(error))}. {advice}") from error
+        raise ConfigError(f"{path}: damaged: {one_line(str(error), MESSAGE)}. {advice}") from error

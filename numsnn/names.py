@@ -2,18 +2,21 @@
 
 Each table of names is in the module of the named objects: surrogate families in `psg`, datasets in `data.builtin`,
 neurons, losses, optimisers and schedules of a configuration in `experiment`, and so on. This module imports nothing
-from the package, so that every module may use it.
+from the package but `shown`, so that every module may use it.
 """
 
 import difflib
 from collections.abc import Iterable, Mapping
+from numbers import Number
 from typing import Any, TypeVar
+
+from .shown import shown
 
 Choice = TypeVar("Choice")
 Entry = TypeVar("Entry")
 
-LONGEST = 600
-"""Letters of a text in one line, see `one_line`."""
+LONGEST_NAME = 200
+"""Letters of the longest name for which near names are searched, which takes time."""
 
 
 def choice(
@@ -38,7 +41,8 @@ def choice(
             that is nearest to it.
     """
     known = list(known)
-    if value not in known:
+    # Other objects, such as arrays, may have comparisons of their own.
+    if not (value is None or isinstance(value, str | Number | tuple)) or value not in known:
         listed = ", ".join(map(repr, known)) + (f", or {other}" if other else "")
         raise error(f"{what} must be one of {listed}; got {shown(value)}{nearest(value, known)}")
     return value
@@ -73,27 +77,7 @@ def argument(
 
 def nearest(name: Any, known: Iterable) -> str:
     """Return ". Did you mean ...?" with the known name that is nearest, or an empty string if none is near."""
-    close = difflib.get_close_matches(str(name)[:LONGEST], [one for one in known if isinstance(one, str)], n=1)
+    if not isinstance(name, str) or len(name) > LONGEST_NAME:
+        return ""
+    close = difflib.get_close_matches(name, [one for one in known if isinstance(one, str)], n=1)
     return f". Did you mean {close[0]!r}?" if close else ""
-
-
-def one_line(text: str) -> str:
-    """Return a text of any origin, such as a file, as one line for a message.
-
-    Line breaks become blanks and letters that cannot be printed escapes, so that a terminal shows them and does not
-    obey them. The middle of a text with more than `LONGEST` letters is left out.
-    """
-    if len(text) > 4 * LONGEST:  # every letter may become up to ten
-        text = f"{text[: 2 * LONGEST]} ... {text[-2 * LONGEST :]}"
-    line = " ".join(part.strip() for part in text.splitlines())
-    if not line.isprintable():
-        line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
-    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
-
-
-def shown(value: Any) -> str:
-    """Return how a message quotes a value: its representation, in one line and at most `LONGEST` letters."""
-    try:
-        return one_line(repr(value))
-    except (ValueError, RecursionError):  # a whole number of more than 4,300 digits; lists in lists in lists
-        return f"a {type(value).__name__} that is too long to be shown"

@@ -8,11 +8,13 @@ import numpy as np
 
 from .describe import Described
 from .kernels import types
+from .kernels.contract import Device
 from .layers.flat import FlatParameters
-from .layers.parameter import GROUPS
+from .layers.parameter import GROUPS, Parameter
 from .names import argument, nearest
 from .portable import Portable, nothing
-from .validate import at_least, flag, positive, two, within
+from .shown import shown
+from .validate import at_least, flag, instance, positive, two, within
 
 AHEAD = 64
 """Number of updates whose bias corrections are copied to the device at once."""
@@ -52,10 +54,16 @@ class Optimizer(Described, Portable):
         self.lr = positive(f"{kind}: lr", lr)
         self.weight_decay = at_least(f"{kind}: weight_decay", weight_decay, 0)
         self.groups = {} if groups is None else groups
+        example = "such as {'bias': {'lr': 0.01}}"
+        if not isinstance(self.groups, dict):
+            raise ValueError(f"{kind}: groups must be a dict of dicts, {example}; got {shown(groups)}")
         for group, options in self.groups.items():
+            if not isinstance(group, str) or not isinstance(options, dict):
+                got = f"{shown(group)}: {shown(options)}"
+                raise ValueError(f"{kind}: groups must be a dict of dicts, {example}; got {got}")
             for key, value in options.items():
-                argument(f"{kind}: group {group!r}", key, ("lr", "weight_decay"), kind="key", error=ValueError)
-                at_least(f"{kind}: {key} of group {group!r}", value, 0)
+                argument(f"{kind}: group {shown(group)}", key, ("lr", "weight_decay"), kind="key", error=ValueError)
+                at_least(f"{kind}: {key} of group {shown(group)}", value, 0)
         self.steps = 0
         self.counts: dict[str, int] = {}
         self._saved: dict[str, np.ndarray] = {}
@@ -326,12 +334,38 @@ class AdamW(Adam):
 
 
 def global_norm(kernels, parameters) -> float:
-    """Return the Euclidean norm of all gradients together; 0 without parameters."""
+    """Return the Euclidean norm of all gradients together; 0 without parameters.
+
+    Args:
+        kernels: kernels of the device of the parameters.
+        parameters: pairs (name, `Parameter`), as `Layer.trainable` returns them.
+
+    Raises:
+        TypeError: an argument is something else.
+    """
+    instance("global_norm: kernels", kernels, Device, "those of a device, such as net.kernels")
+    instance("global_norm: parameters", parameters, list, "a list of pairs (name, parameter), such as net.trainable()")
+    for pair in parameters:
+        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[1], Parameter):
+            raise TypeError(
+                f"global_norm: parameters must be pairs (name, parameter), such as net.trainable(); got {shown(pair)}"
+            )
     return math.sqrt(kernels.sum_squares(FlatParameters.of(kernels, parameters).grad)) if parameters else 0.0
 
 
 def clip_global_norm(kernels, parameters, limit: float | None) -> float:
-    """Scale all gradients so that their common norm is at most limit (None: do not scale); return the norm before."""
+    """Scale all gradients so that their common norm is at most limit (None: do not scale); return the norm before.
+
+    Args:
+        kernels, parameters: as for `global_norm`.
+        limit: a positive number, or None.
+
+    Raises:
+        ValueError: limit is not a positive number.
+        TypeError: as for `global_norm`.
+    """
+    if limit is not None:
+        limit = positive("clip_global_norm: limit", limit)
     norm = global_norm(kernels, parameters)
     if limit is not None and math.isfinite(norm) and norm > limit:
         kernels.scale(FlatParameters.of(kernels, parameters).grad, limit / norm)

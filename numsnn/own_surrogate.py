@@ -5,9 +5,13 @@ import warnings
 from itertools import pairwise
 
 from .psg import FAMILIES, Family
-from .validate import number, positive
+from .shown import shown
+from .validate import flag, listed, number, positive, text
 
 BUILT_IN = tuple(FAMILIES)
+
+LONGEST_NAME = 60
+"""Letters of the longest name of a family."""
 
 TOLERANCE = 1e-6
 """Tolerance of the checks: relative to the peak for densities, absolute for probabilities."""
@@ -71,13 +75,15 @@ def register_surrogate(
     """
     if not isinstance(name, str) or not name or name in BUILT_IN:
         raise ValueError(
-            f"register_surrogate: name must be a string and not one of {', '.join(BUILT_IN)}; got {name!r}"
+            f"register_surrogate: name must be a string and not one of {', '.join(BUILT_IN)}; got {shown(name)}"
         )
+    if len(text("register_surrogate: name", name)) > LONGEST_NAME:
+        raise ValueError(f"register_surrogate: name must have at most {LONGEST_NAME} letters; got {shown(name)}")
     what = f"register_surrogate: {name}"
-    breaks = tuple(sorted(number(f"{what}: breaks", z) for z in breaks))
+    breaks = tuple(sorted(number(f"{what}: breaks", z) for z in listed(f"{what}: breaks", breaks)))
     if breaks != tuple(sorted(-z for z in breaks)):
         raise ValueError(f"{what}: breaks must be symmetric about 0; got {breaks}")
-    if compact and reach is None:
+    if flag(f"{what}: compact", compact) and reach is None:
         raise ValueError(f"{what}: a compact family needs reach, the edge of its support")
     reach = None if reach is None else positive(f"{what}: reach", reach)
 
@@ -111,7 +117,7 @@ def _called(what, function):
         return value
 
     if not callable(function):
-        raise TypeError(f"{what} must be a Python function of one number; got {function!r}")
+        raise TypeError(f"{what} must be a Python function of one number; got {shown(function)}")
     return scalar
 
 

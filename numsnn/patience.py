@@ -5,7 +5,16 @@ from numbers import Real
 
 import numpy as np
 
-from .validate import at_least, flag, whole
+from .shown import shown
+from .validate import at_least, flag, text, whole
+
+
+def _as_float(value) -> float:
+    """Return a number as float; one beyond its range is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 class Patience:
@@ -27,7 +36,7 @@ class Patience:
     """
 
     def __init__(self, owner: str, patience: int, metric: str, min_delta: float, higher: bool):
-        self.owner, self.metric = owner, metric
+        self.owner, self.metric = owner, text(f"{owner}: metric", metric, empty=False)
         self.patience = whole(f"{owner}: patience", patience)
         self.min_delta = at_least(f"{owner}: min_delta", min_delta, 0)
         self.higher = flag(f"{owner}: higher", higher)
@@ -41,7 +50,7 @@ class Patience:
             ValueError: there is no such metric, or it is no number; the message names those that there are.
         """
         if not isinstance(metrics, dict):
-            raise TypeError(f"{self.owner}.observe: metrics must be a dictionary; got {metrics!r}")
+            raise TypeError(f"{self.owner}.observe: metrics must be a dictionary; got {shown(metrics)}")
         value = metrics.get(self.metric)
         if isinstance(value, bool) or not isinstance(value, Real):
             there = ", ".join(repr(key) for key, number in metrics.items() if isinstance(number, float | np.floating))
@@ -52,8 +61,9 @@ class Patience:
     def exhausted(self, value: float) -> bool:
         """Take the metric of one more epoch, and return whether it has not improved for too many epochs. NaN is no
         improvement."""
-        if not isinstance(value, Real):
-            raise TypeError(f"{self.owner}.observe: value must be a number; got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise TypeError(f"{self.owner}.observe: value must be a number; got {shown(value)}")
+        value = _as_float(value)
         gain = math.inf if self.best is None else (value - self.best) * (1 if self.higher else -1)
         if gain > self.min_delta and not math.isnan(value):
             self.best, self.waited = float(value), 0

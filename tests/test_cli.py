@@ -230,7 +230,10 @@ def test_ctrl_c_says_how_to_go_on(few_digits, tmp_path, capsys, monkeypatch):
         (["train", "digts"], "'digits', 'mnist', or a TOML file; got 'digts'. Did you mean 'digits'?"),
         (["train", "none.toml"], "none.toml: no such configuration"),
         (["train", "digits", "--epochs", "0"], "epochs must be a whole number of at least 1; got 0"),
-        (["train", "digits", "--threads", "-2"], "n must be a positive whole number; got -2"),
+        (
+            ["train", "digits", "--threads", "-2"],
+            "must be a whole number of at least 1 and at most 1024; got -2",
+        ),
         (["train", "mnist"], "option 'dir' is missing; set data.dir in the configuration, or use --data FOLDER"),
         (["train", "mnist", "--data", "nowhere"], "nowhere"),
         (["train", "digits", "--data", "x"], "'digits' takes no folder, because it is part of the package; got 'x'\n"),
@@ -309,15 +312,6 @@ def test_a_reader_that_has_ended(tmp_path):
     assert closed("eval", "nothing.h5", errors=True) == (2, "")
 
 
-def test_too_little_memory_is_an_error_of_one_line(monkeypatch, capsys):
-    def info(options):
-        raise MemoryError("Unable to allocate 8. EiB")
-
-    monkeypatch.setattr(cli, "_info", info)
-    assert cli.main(["info"]) == 2
-    assert capsys.readouterr().err == "numsnn: error: not enough memory: Unable to allocate 8. EiB\n"
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes among its files")
 @pytest.mark.parametrize("command", [["train"], ["show"], ["eval", "net.h5"]], ids=" ".join)
 def test_a_configuration_that_is_a_pipe(command, tmp_path, capsys, monkeypatch):
@@ -335,3 +329,53 @@ def test_a_damaged_diagnosis_of_the_start(run_folder, capsys):
     assert "start.json: damaged: " in said and "Remove it, and the run goes on without" in said
     (run_folder / "start.json").unlink()
     assert cli.main([*command, "--epochs", "3"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["train", "digits", "--epochs", "abc"],
+            "--epochs must be a whole number of at least 1; got ",
+        ),
+        (
+            ["train", "digits", "--epochs", "0"],
+            "--epochs must be a whole number of at least 1; got ",
+        ),
+        (["train", "digits", "--seed", "-1"], "--seed must be a whole number of at least 0; got "),
+        (
+            ["train", "digits", "--threads", "9999"],
+            "--threads must be a whole number of at least 1",
+        ),
+        (["train", "digits", "--device", "gpu"], "--device: invalid choice: 'gpu'"),
+        (["diagnose", "x.h5", "--samples", "1e3"], "--samples must be a whole number"),
+        (["show", "digits", "--index", "a\nb"], "--index must be a whole number"),
+        (["train"], "the following arguments are required: NAME|CONFIG.toml"),
+        (["trian"], "COMMAND: invalid choice: 'trian'"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+)
+def test_flags_that_are_refused(capsys, arguments, message):
+    """One line says what is wrong, and where all arguments are listed."""
+    assert cli.main(arguments) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("numsnn: error: ") and shown.count("\n") == 1
+    assert message in shown and shown.rstrip().endswith("--help")
+
+
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (KeyError("there is no 'x'"), "there is no 'x'"),
+        (IndexError("no sample 3"), "no sample 3"),
+        (MemoryError("Unable to allocate 7 TiB"), "there is not enough memory: Unable to allocate 7 TiB"),
+        (ValueError("two\nlines"), "two lines"),
+    ],
+)
+def test_every_error_is_one_line(capsys, monkeypatch, raised, message):
+    def fail(options):
+        raise raised
+
+    monkeypatch.setattr(cli, "_info", fail)
+    assert cli.main(["info"]) == 2
+    assert capsys.readouterr().err == f"numsnn: error: {message}\n"

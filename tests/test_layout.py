@@ -9,11 +9,12 @@ import pytest
 import numsnn
 
 ROOT = Path(numsnn.__file__).parent
-BASE = "cores", "errors", "files", "locks", "machine_code", "names", "tables", "validate"
+BASE = "capacity", "cores", "errors", "files", "locks", "machine_code", "names", "shown", "tables", "validate"
 ALLOWED = {
     **{f"{name}.py": set() for name in BASE},
+    **{f"{name}.py": {"shown"} for name in ("names", "validate")},
     "hdf5": {"hdf5", "cores", "files"},
-    "kernels": {"kernels", "cores", "names", "errors", "machine_code"},
+    "kernels": {"kernels", "cores", "names", "errors", "machine_code", "shown"},
     "data": {"data", "hdf5", *BASE} - {"errors"},
 }
 

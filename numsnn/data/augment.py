@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..names import look_up
-from ..validate import whole, within
+from ..shown import shown
+from ..validate import listed, whole, within
 from .augment_events import (
     Change,
     Denoise,
@@ -65,7 +66,16 @@ class Augmented(Samples):
     alike = (*Samples.alike, "sample_shape", "settings")
 
     def __init__(self, source, changes: Sequence, seed: int = 0) -> None:
-        self.source, self.changes, self.seed, self.epoch = source, tuple(changes), whole("Augmented: seed", seed, 0), 0
+        if isinstance(source, type) or not callable(getattr(source, "batch", None)) or not hasattr(source, "__len__"):
+            raise TypeError(f"Augmented: source must be a Dataset or Frames; got {shown(source)}")
+        given = listed("Augmented: changes", changes, "changes, such as RandomFlipLR()")
+        for change in given:
+            if isinstance(change, type) or not callable(change):
+                hint = f". Make one: {change.__name__}()" if isinstance(change, type) else ""
+                raise TypeError(
+                    f"Augmented: changes must be changes, such as RandomFlipLR(); got {shown(change)}{hint}"
+                )
+        self.source, self.changes, self.seed, self.epoch = source, tuple(given), whole("Augmented: seed", seed, 0), 0
         self._events = [change for change in self.changes if isinstance(change, EventChange)]
         self._frames = [change for change in self.changes if not isinstance(change, EventChange)]
         if self._events and not hasattr(source, "recordings"):
@@ -105,7 +115,7 @@ class Augmented(Samples):
     def at_epoch(self, epoch: int) -> Augmented:
         """Return this source with the random numbers of another epoch."""
         other = self._twin()
-        other.epoch = int(epoch)
+        other.epoch = whole("Augmented: epoch", epoch, 0)
         return other
 
     def generator(self, index: int, stage: int) -> np.random.Generator:
@@ -315,6 +325,8 @@ def from_string(text: str) -> list:
     Raises:
         ValueError: a name is unknown, or an argument is out of range.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"augment: text must be names of changes, such as 'fliplr-crop4'; got {shown(text)}")
     changes = []
     for token in filter(None, text.strip().split("-")):
         name = token.rstrip("0123456789.")
@@ -323,6 +335,6 @@ def from_string(text: str) -> list:
         try:
             value = [float(digits) if "." in digits else int(digits)] if digits else []
         except ValueError:
-            raise ValueError(f"augment: {token!r}: {digits!r} is not a number") from None
+            raise ValueError(f"augment: {shown(token)}: {shown(digits)} is not a number") from None
         changes.append(change(*value))
     return changes

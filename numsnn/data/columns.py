@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..names import choice
+from ..shown import shown
+from ..validate import text
 
 Columns: TypeAlias = str | Sequence[str] | Mapping[str, str | None] | None
 """Says which column is which: "xytp" for columns without names, {"t": "time"} for names that are not known."""
@@ -52,8 +54,8 @@ def by_name(there: Iterable[str], columns: Columns) -> dict[str, str]:
         hits = [one for one in there if one.lower() in known]
         if letter in given:
             hits = [] if name is None else [name]
-            if name is not None and name not in there:
-                raise ValueError(f"no column {name!r} for {letter}; there are {listed}")
+            if name is not None and not (isinstance(name, str) and name in there):
+                raise ValueError(f"columns: no column {shown(name)} for {letter}; there are {listed}")
         if len(hits) > 1 and letter not in hits:
             pair = " and ".join(map(repr, hits))
             raise ValueError(f"both {pair} may be {letter}; pass columns={{{letter!r}: NAME}}")
@@ -76,11 +78,11 @@ def _mapping(columns: Columns) -> Mapping[str, str | None]:
     if columns is None:
         return {}
     if not isinstance(columns, Mapping):
-        raise ValueError(f"columns have names here; columns must be like {{'t': 'time'}}; got {columns!r}")
+        raise ValueError(f"columns have names here; columns must be like {{'t': 'time'}}; got {shown(columns)}")
     for letter in columns:
         choice("columns: column", letter, tuple(NAMES))
     if any(columns.get(letter, letter) is None for letter in "xyt"):
-        raise ValueError(f"columns: only p may be None; got {dict(columns)!r}")
+        raise ValueError(f"columns: only p may be None; got {shown(dict(columns))}")
     return columns
 
 
@@ -92,12 +94,16 @@ def by_order(n: int, columns: Columns) -> dict[str, int]:
     """
     if columns is None or isinstance(columns, Mapping):
         raise ValueError('the columns have no names; pass their order, such as columns="xytp" or "txyp"')
+    if not isinstance(columns, str | tuple | list) or not all(isinstance(letter, str) for letter in columns):
+        raise ValueError(f'columns must be letters in their order, such as "xytp"; got {shown(columns)}')
     order = list(columns)
     letters = [letter for letter in order if letter != "_"]
     if not set(letters) <= set(NAMES) or len(set(letters)) != len(letters) or not {"x", "y", "t"} <= set(letters):
-        raise ValueError(f"columns must name x, y, t and perhaps p, each once, and _ for others; got {columns!r}")
+        raise ValueError(f"columns must name x, y, t and perhaps p, each once, and _ for others; got {shown(columns)}")
     if len(order) != n:
-        raise ValueError(f"columns={columns!r} names {len(order)} columns; found {n}. A _ stands for another column")
+        raise ValueError(
+            f"columns={shown(columns)} names {len(order)} columns; found {n}. A _ stands for another column"
+        )
     return {letter: order.index(letter) for letter in letters}
 
 
@@ -109,8 +115,11 @@ def taken(array: Any, columns: Columns) -> dict[str, np.ndarray]:
         ValueError: the columns cannot be told from each other.
     """
     if isinstance(array, Mapping):
-        return {letter: np.asarray(array[name]) for letter, name in by_name(array, columns).items()}
-    found = np.asarray(array.to_records(index=False) if hasattr(array, "to_records") else array)  # a table of pandas
+        for name in array:
+            text("the name of a column", name)
+        return {letter: _array(array[name], name) for letter, name in by_name(array, columns).items()}
+    table = not isinstance(array, type) and callable(getattr(array, "to_records", None))  # of pandas
+    found = _array(array.to_records(index=False) if table else array, "array")
     if found.dtype.names:
         if found.ndim != 1:
             raise ValueError(f"a structured array of events must be [N]; found shape {found.shape}")
@@ -120,6 +129,13 @@ def taken(array: Any, columns: Columns) -> dict[str, np.ndarray]:
     if found.shape[0] in (3, 4) and found.shape[1] > 8:
         raise ValueError(f"an array of events must be [N, C]; found shape {found.shape}. Transpose it: array.T")
     return {letter: found[:, k] for letter, k in by_order(found.shape[1], columns).items()}
+
+
+def _array(value: Any, what: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except Exception:  # nested lists of unequal lengths, or deeper than NumPy takes
+        raise ValueError(f"{what} must be an array of events; got {shown(value)}") from None
 
 
 def as_events(
@@ -142,10 +158,13 @@ def as_events(
             raise ValueError(f"{name} must hold [N] real numbers; found {array.dtype} {array.shape}")
         if array.shape != n:
             raise ValueError(f"{name} must be as long as x, {n[0]}; found {len(array)}")
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{name} must hold real numbers; found dtype {array.dtype}")
     x, y = _whole("x", arrays["x"]), _whole("y", arrays["y"])
     t = _microseconds(arrays["t"], unit)
     p = _polarity(_whole("p", arrays["p"])) if "p" in arrays else np.zeros(n, np.uint8)
-    size = size or (int(y.max(initial=0)) + 1, int(x.max(initial=0)) + 1)
+    size = size if size is not None else (int(y.max(initial=0)) + 1, int(x.max(initial=0)) + 1)
     return {"x": x, "y": y, "t": t, "p": p, "size": size, "polarities": 2 if "p" in arrays else 1}
 
 
@@ -164,7 +183,7 @@ def _microseconds(t, unit):
     if unit is None and t.dtype.kind == "f":
         units = ", ".join(f"unit={known!r}" for known in UNITS)
         raise ValueError(f"t holds real numbers; say what they count: {units}")
-    factor = UNITS[choice("unit", unit or "us", UNITS)]
+    factor = UNITS[choice("unit", "us" if unit is None else unit, UNITS)]
     if t.dtype.kind == "f":
         scaled = np.rint(t.astype(np.float64) * factor if factor > 0 else t.astype(np.float64) / -factor)
         bad = ~(np.abs(scaled) <= _MOST_TIMES)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..validate import positive
+from ..validate import flag, listed, positive, text
 from .batch import Batch
 from .samples import Samples, checked_rows
 from .targets import NO_LABEL, checked_lengths, checked_targets, checked_weights, need_label, real_array
@@ -78,10 +78,10 @@ class Dataset(Samples):
         lengths: ArrayLike | None = None,
         weights: ArrayLike | None = None,
     ) -> None:
+        self.name = text("Dataset: name", name)
         owner = f"Dataset {name!r}"
-        self.name = name
         self.scale = positive(f"{owner}: scale", scale)
-        self.timed = bool(timed)
+        self.timed = flag(f"{owner}: timed", timed)
         self.x = _checked_samples(x, y, self.scale, owner, self.timed)
         n, steps = len(self.x), self.x.shape[1] if self.timed else None
         self.lengths = checked_lengths(lengths, n, steps, owner)
@@ -107,18 +107,22 @@ class Dataset(Samples):
 
         Raises:
             TypeError: lengths or timed is given.
-            ValueError: a sequence is empty or has another shape than the others, or as for `Dataset`.
+            ValueError: sequences is not a list, a sequence is empty or has another shape than the others, or as for
+                `Dataset`.
         """
         for key in ("lengths", "timed"):
             if key in options:
                 raise TypeError(f"Dataset.padded: takes no {key}; it is known from the sequences")
-        owner = f"Dataset {options.get('name', 'data')!r}"
+        owner = f"Dataset {text('Dataset: name', options.get('name', 'data'))!r}"
+        sequences = listed(f"{owner}: sequences", sequences, "arrays, one per sequence")
         x, lengths = _pad(sequences, "x", owner, 0)
         per_step = options.get("per_step")
         if per_step is None and isinstance(y, list | tuple):
-            steps = [len(entry) if np.ndim(entry) else 0 for entry in y]
+            arrays = [real_array(entry, "y", owner) for entry in y]
+            steps = [len(entry) if entry.ndim else 0 for entry in arrays]
             per_step = steps == lengths.tolist()
         if per_step:
+            y = listed(f"{owner}: y", y, "arrays, one per sequence")
             kinds = {real_array(entry, "y", owner).dtype.kind for entry in y}
             whole = options.get("target") == "class" or (options.get("target") is None and kinds <= set("iu"))
             y, found = _pad(y, "y", owner, NO_LABEL if whole else 0)
@@ -174,7 +178,8 @@ def as_dataset(data: Any, name: str = "data", timed: bool = False) -> Dataset:
         TypeError: data is none of these.
         ValueError: x or y do not pass the checks of `Dataset`.
     """
-    if callable(getattr(data, "batch", None)) and hasattr(data, "__len__"):
+    text("as_dataset: name", name)
+    if callable(getattr(data, "batch", None)) and hasattr(data, "__len__") and not isinstance(data, type):
         return data
     if isinstance(data, tuple) and len(data) == 2:
         return Dataset(*data, name=name, timed=timed)
@@ -198,7 +203,7 @@ def scaled(x: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _checked_samples(x: ArrayLike, y: Any, scale: float, owner: str, timed: bool) -> np.ndarray:
-    n = len(y) if hasattr(y, "__len__") else 0
+    n = len(y) if hasattr(y, "__len__") and getattr(y, "shape", None) != () else 0
     if isinstance(x, tuple) and len(x) != n and any(np.ndim(entry) > 1 for entry in x if hasattr(entry, "dtype")):
         hint = "Join features with np.concatenate(x, axis=-1); an snn.Graph with several inputs takes a dict of arrays"
         raise ValueError(f"{owner}: x must be one array; got a tuple of {len(x)} arrays. {hint}")

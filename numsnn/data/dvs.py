@@ -33,12 +33,17 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..validate import at_least
+from ..capacity import need_memory
+from ..shown import shown
+from ..validate import at_least, real_array, whole
 from .compiled import compiled
 from .events import Events, checked_size
 
 _SENSOR, _NOISE = 0x6D69736D, 0x6E6F6973
 """Keys of two streams of random numbers: the sensor's thresholds, and the noise of a recording."""
+
+LONGEST_STEP = 10**7
+"""Microseconds of the longest step of a motion; noise is made for every microsecond."""
 
 SACCADES = ((-2.5, -2.5), (0.0, 2.5), (2.5, -2.5), (-2.5, -2.5))
 """Positions (x, y) in pixels of the picture's centre between saccades: a triangle of three saccades as in N-MNIST."""
@@ -60,10 +65,14 @@ def saccades(places=SACCADES, duration: int = 100_000, step: int = 500) -> np.nd
     Raises:
         ValueError: fewer than two positions, or a step that does not divide the duration.
     """
-    places = np.asarray(places, np.float64)
-    if places.ndim != 2 or places.shape[1] != 2 or len(places) < 2 or not np.isfinite(places).all():
-        raise ValueError(f"saccades: places must be at least two pairs (x, y); got shape {places.shape}")
-    if step < 1 or duration < step or duration % step:
+    given, places = places, real_array(places)
+    if places is None or places.ndim != 2 or places.shape[1] != 2 or len(places) < 2 or not np.isfinite(places).all():
+        got = f"shape {places.shape}" if places is not None and places.size > 8 else shown(given)
+        raise ValueError(f"saccades: places must be at least two pairs (x, y) of finite numbers; got {got}")
+    places = places.astype(np.float64)
+    step, duration = whole("saccades: step", step), whole("saccades: duration", duration)
+    need_memory(f"saccades: duration {duration}: the motion", 16 * len(places) * (duration // step))
+    if duration < step or duration % step:
         raise ValueError(f"saccades: step must divide duration; got {step} and {duration} us")
     way = (1 - np.cos(np.pi * np.arange(1, duration // step + 1) / (duration // step))) / 2
     legs = [start + way[:, None] * (end - start) for start, end in pairwise(places)]
@@ -102,6 +111,8 @@ class Sensor:
         limits |= {"refractory": (refractory, 1), "noise": (noise, 0), "seed": (seed, 0)}
         for name, (value, least) in limits.items():
             at_least(f"Sensor: {name}", value, least)
+        whole("Sensor: seed", seed, 0), whole("Sensor: refractory", refractory)
+        need_memory(f"Sensor: size {self.size}: the thresholds", 16 * self.size[0] * self.size[1])
         self.threshold, self.mismatch, self.ambient = float(threshold), float(mismatch), float(ambient)
         self.refractory, self.noise, self.seed = float(refractory), float(noise), int(seed)
         spread = self._rng(_SENSOR).normal(1, self.mismatch, (2, *self.size))
@@ -127,18 +138,28 @@ class Sensor:
         Raises:
             ValueError: the picture has another number of axes, is too large, or holds numbers outside [0, 1].
         """
-        picture = np.ascontiguousarray(picture, np.float64)
+        picture = self._real("picture", picture)
+        step, index = whole("Sensor.record: step", step, high=LONGEST_STEP), whole("Sensor.record: index", index, 0)
         if picture.ndim != 2 or not picture.size or any(a > b for a, b in zip(picture.shape, self.size, strict=True)):
             raise ValueError(f"Sensor.record: picture must be [h, w], at most {self.size}; got shape {picture.shape}")
         if not ((picture >= 0) & (picture <= 1)).all():
             raise ValueError("Sensor.record: light must be in 0..1; scale the picture, for example by 1 / 255")
-        motion = saccades(step=step) if motion is None else np.ascontiguousarray(motion, np.float64)
+        motion = saccades(step=step) if motion is None else self._real("motion", motion)
+        if motion.ndim != 2 or motion.shape[1] != 2 or len(motion) < 2 or not np.isfinite(motion).all():
+            raise ValueError(f"Sensor.record: motion must be [S + 1, 2] finite numbers; got shape {motion.shape}")
         x, y, t, p = self._signal(picture, motion, step)
         noise = self._noise(len(motion) - 1, step, index)
         columns = [np.concatenate(pair) for pair in zip((x, y, t, p), noise, strict=True)]
         order = np.lexsort((columns[3], columns[0], columns[1], columns[2]))
         x, y, t, p = (column[order] for column in columns)
         return Events(x, y, t, p, self.size)
+
+    @staticmethod
+    def _real(name, value) -> np.ndarray:
+        array = real_array(value)
+        if array is None:
+            raise ValueError(f"Sensor.record: {name} must be an array of real numbers; got {shown(value)}")
+        return np.require(array, np.float64, ["C_CONTIGUOUS", "WRITEABLE"])
 
     def _signal(self, picture, motion, step):
         capacity = 16 * self.size[0] * self.size[1]
@@ -152,7 +173,9 @@ class Sensor:
     def _noise(self, steps, step, index):
         rng = self._rng(_NOISE, index)
         height, width = self.size
-        n = rng.poisson(self.noise * height * width * steps * step / 1e6)
+        expected = self.noise * height * width * steps * step / 1e6
+        need_memory(f"Sensor.record: {expected:.3g} events of noise", 32 * int(expected))
+        n = rng.poisson(expected)
         return (
             rng.integers(0, width, n, np.uint16),
             rng.integers(0, height, n, np.uint16),

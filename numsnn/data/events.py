@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..names import choice
+from ..names import argument, choice
+from ..shown import shown
+from ..validate import LARGEST_WHOLE, real_array, text, truth, whole
 from .columns import Columns, as_events, taken
 from .compiled import compiled
+from .samples import checked_rows
 
 MAX_SIDE = 65_536
 """Largest height or width in pixels, because coordinates are stored as uint16."""
@@ -51,7 +55,7 @@ class Events:
     ) -> None:
         self.size = checked_size(size, "Events")
         self.polarities = int(choice("Events: polarities", polarities, (1, 2)))
-        columns = {"x": np.asarray(x), "y": np.asarray(y), "t": np.asarray(t), "p": np.asarray(p)}
+        columns = {name: _column(name, given) for name, given in {"x": x, "y": y, "t": t, "p": p}.items()}
         for name, column in columns.items():
             if column.ndim != 1 or (column.size and column.dtype.kind not in "biu"):
                 raise ValueError(
@@ -70,7 +74,7 @@ class Events:
         self.y = columns["y"].astype(np.uint16, copy=False)
         self.t = columns["t"].astype(np.int64, copy=False)
         self.p = columns["p"].astype(np.uint8, copy=False)
-        self.skipped = dict(skipped or {})
+        self.skipped = _checked_skipped(skipped)
         self._sort()
 
     @classmethod
@@ -128,12 +132,43 @@ class Events:
 
     def select(self, which: slice | Sequence[int] | np.ndarray) -> Events:
         """Return the events that a slice, a mask or increasing indices select, on the same sensor."""
-        return self.replace(x=self.x[which], y=self.y[which], t=self.t[which], p=self.p[which])
+        if isinstance(which, slice):
+            chosen: Any = which
+            for edge in (which.start, which.stop, which.step):
+                if edge is not None and (truth(edge) or not isinstance(edge, Integral)):
+                    raise TypeError(f"Events.select: which must be a slice of whole numbers; got {shown(which)}")
+        else:
+            chosen = checked_rows(which, len(self), "Events.select") if len(self) else []
+        return self.replace(x=self.x[chosen], y=self.y[chosen], t=self.t[chosen], p=self.p[chosen])
 
     def replace(self, **columns: ArrayLike) -> Events:
         """Return a copy in which the named attributes have other values."""
+        for name in columns:
+            argument("Events.replace", name, self.__slots__)
         kept = {name: getattr(self, name) for name in self.__slots__}
         return Events(**(kept | columns))
+
+
+def _column(name: str, given) -> np.ndarray:
+    """Return a column as an array of real numbers that int64 can hold, or raise ValueError."""
+    column = real_array(given)
+    if column is None:
+        got = shown(given)
+        if isinstance(given, np.ndarray):
+            got = f"shape {given.shape} and dtype {given.dtype}"
+        raise ValueError(f"Events: {name} must be [N] whole numbers; got {got}")
+    if column.dtype == np.uint64 and column.size and column.max() > LARGEST_WHOLE:
+        raise ValueError(f"Events: {name} must be at most 2^63 - 1; got {column.max()}")
+    return column
+
+
+def _checked_skipped(skipped) -> dict[str, int]:
+    """Return the numbers of events that were skipped, by the reason, or raise ValueError."""
+    if skipped is None:
+        return {}
+    if not isinstance(skipped, Mapping):
+        raise ValueError(f"Events: skipped must be a mapping from reasons to numbers; got {shown(skipped)}")
+    return {text("Events: skipped", reason): whole("Events: skipped", n, 0) for reason, n in skipped.items()}
 
 
 def checked_size(size: tuple[int, int], owner: str) -> tuple[int, int]:
@@ -143,7 +178,7 @@ def checked_size(size: tuple[int, int], owner: str) -> tuple[int, int]:
         isinstance(side, int | np.integer) and not isinstance(side, bool) and 1 <= side <= MAX_SIDE for side in sides
     )
     if not good:
-        raise ValueError(f"{owner}: size must be (height, width), each in 1..{MAX_SIDE}; got {size!r}")
+        raise ValueError(f"{owner}: size must be (height, width), each in 1..{MAX_SIDE}; got {shown(size)}")
     return int(sides[0]), int(sides[1])
 
 

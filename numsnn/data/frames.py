@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..capacity import need_memory
 from ..names import choice
-from ..validate import whole
+from ..shown import shown
+from ..validate import flag, instance, whole
 from .batch import Batch
 from .compiled import compiled
 from .events import Events
@@ -70,19 +73,20 @@ class Frames(Samples):
         binary: bool = False,
         start: int | None = None,
     ) -> None:
-        self.recordings, self.lengths = recordings, None
-        sensor, options = (recordings.size, recordings.polarities), (by, duration, pool, start)
+        self.recordings, self.lengths = _need_recordings(recordings), None
+        sensor, options = (self.recordings.size, self.recordings.polarities), (by, duration, pool, start)
         if steps is None:
             self.lengths = _lengths(*_ends(recordings, start), Binner(*sensor, 1, *options), start)
             steps = int(self.lengths.max())
         self.binner = Binner(*sensor, steps, *options)
         if start is not None:
             _need_events(recordings, self.binner)
-        self.steps, self.binary = self.binner.steps, bool(binary)
+        self.steps, self.binary = self.binner.steps, flag("frames: binary", binary)
         self.options = {"steps": self.steps, "by": by, "duration": duration, "pool": pool, "binary": self.binary}
         self.options["start"] = start
         self.y, self.target, self.per_step = recordings.y, recordings.target, recordings.per_step
         self.classes, self.name, self.weights = recordings.classes, recordings.name, recordings.weights
+        need_memory(f"frames: {self.steps} steps of one recording", 4 * math.prod(self.binner.shape))
         if self.per_step and self.y.shape[1] != self.steps:
             raise ValueError(f"frames: {self.name!r} has targets of {self.y.shape[1]} steps; got steps={self.steps}")
         self._freeze()
@@ -116,6 +120,8 @@ class Frames(Samples):
                 none.
         """
         rows = checked_rows(indices, len(self), f"{self.name}: batch")
+        if edit is not None and not callable(edit):
+            raise TypeError(f"{self.name}: batch: edit must be a function of an index and Events; got {shown(edit)}")
         steps, *shape = self.sample_shape
         x = np.zeros((steps, len(rows), *shape), np.float32)
         # Packed times count from the recording's first event, those of Events from the sensor's zero.
@@ -145,6 +151,13 @@ class Frames(Samples):
         x = np.concatenate([np.minimum(part, np.iinfo(kind).max).astype(kind).swapaxes(0, 1) for part in parts])
         known = {key: getattr(self, key) for key in ("target", "per_step", "lengths", "weights")}
         return Dataset(x, self.y, self.classes or None, self.name, timed=True, **known)
+
+
+def _need_recordings(recordings) -> Any:
+    """Return the recordings; raise TypeError for anything else."""
+    if not isinstance(recordings, Samples) or not hasattr(recordings, "packed"):
+        raise TypeError(f"frames: recordings must be a numsnn.data.Recordings; got {shown(recordings)}")
+    return recordings
 
 
 def _ends(recordings, start) -> tuple[np.ndarray, np.ndarray]:
@@ -206,11 +219,15 @@ def to_frames(
     """Return the frames of one recording, ``[T, H, W, P]`` or ``[T, W * P]`` float32; arguments and errors as for
     `Frames`, but there may be no event in the frames.
     """
+    instance("to_frames: events", events, Events, "one numsnn.data.Events")
     options = (by, duration, pool, start)
+    if start is not None:
+        whole_time(start)
     if steps is None:
         first, last = (events.t[:1], events.t[-1:]) if len(events) else (np.array([start or 0]),) * 2
         steps = int(_lengths(first, last, Binner(events.size, events.polarities, 1, *options), start)[0])
     binner = Binner(events.size, events.polarities, steps, *options)
+    need_memory(f"frames: {binner.steps} steps of one recording", 4 * math.prod(binner.shape))
     x = np.zeros((binner.shape[0], 1, *binner.shape[1:]), np.float32)
     binner.count(*binner.addresses(events), x, 0)
     return x[:, 0]
@@ -291,9 +308,9 @@ class Binner:
 def whole_time(start) -> int:
     """Return a time in microseconds, which may be negative, or raise ValueError."""
     if isinstance(start, bool) or not isinstance(start, Integral):
-        raise ValueError(f"frames: start must be a whole number of microseconds; got {start!r}")
+        raise ValueError(f"frames: start must be a whole number of microseconds; got {shown(start)}")
     if abs(int(start)) > _MOST_TIME:
-        raise ValueError(f"frames: start must be at most 2^62 microseconds; got {start!r}")
+        raise ValueError(f"frames: start must be at most 2^62 microseconds; got {shown(start)}")
     return int(start)
 
 

@@ -10,12 +10,16 @@ from typing import Protocol
 
 import numpy as np
 
-from ..validate import whole
+from ..validate import flag, whole
 from .batch import Batch
 
 # Keeps the random numbers of shuffling apart from others of the same seed (weights, dropout). Changing this
 # value would change the order of the samples for every seed.
 _STREAM = 0x6F72646572  # "order"
+
+
+MOST_WORKERS = 1024
+"""The largest number of threads. The system refuses to start many more."""
 
 
 class Source(Protocol):
@@ -62,16 +66,16 @@ class Loader:
         workers: int = 0,
         prefetch: int | None = None,
     ) -> None:
-        if not callable(getattr(dataset, "batch", None)):
+        if isinstance(dataset, type) or not (hasattr(dataset, "__len__") and callable(getattr(dataset, "batch", None))):
             raise TypeError(
                 f"Loader: dataset must be a Dataset; got {type(dataset).__name__}. For arrays: as_dataset((x, y))"
             )
         self.dataset = dataset
         self.batch_size = whole("Loader: batch_size", batch_size)
-        self.shuffle = bool(shuffle)
+        self.shuffle = flag("Loader: shuffle", shuffle)
         self.seed = whole("Loader: seed", seed, 0)
-        self.drop_last = bool(drop_last)
-        self.workers = whole("Loader: workers", workers, 0)
+        self.drop_last = flag("Loader: drop_last", drop_last)
+        self.workers = whole("Loader: workers", workers, 0, MOST_WORKERS)
         self.prefetch = max(2, self.workers) if prefetch is None else whole("Loader: prefetch", prefetch)
         if len(self) == 0:
             raise ValueError(f"Loader: drop_last leaves no batch: {len(dataset)} samples, batch_size {self.batch_size}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..validate import text
 from .events import Events
 from .frames import Frames
 from .samples import Samples, checked_rows
@@ -52,7 +53,7 @@ class Recordings(Placed):
         per_step: bool | None = None,
         weights: ArrayLike | None = None,
     ) -> None:
-        owner = f"Recordings {name!r}"
+        owner = f"Recordings {text('Recordings: name', name)!r}"
         found = _checked_events(events, owner)
         size, polarities = found[0].size, found[0].polarities
         targets = checked_targets(labels, len(found), None, classes, target, per_step, owner, "labels")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..names import choice
-from ..validate import whole, within
+from ..shown import shown
+from ..validate import flag, listed, real_array, whole, within
 from .batch import Batch
 
 _STREAM = 0x73706C6974  # "split": no other use of the same seed may draw the same random numbers
@@ -96,10 +97,11 @@ class Samples:
             ValueError: an argument is out of range, or a part would be empty.
         """
         share = within("split: share", share, 0, 1)
+        flag("split: stratify", stratify)
         n = round(share * len(self))
         if not 0 < n < len(self):
             raise ValueError(f"split: a share of {share:g} of {len(self)} samples leaves one part empty")
-        balanced = bool(stratify) and self._one_class
+        balanced = stratify and self._one_class
         mask = _drawn(self.y if balanced else np.zeros(len(self)), n, seed, "split")
         return self.select(mask), self.select(~mask)
 
@@ -121,6 +123,7 @@ class Samples:
         """
         if classes is None and n is None:
             raise ValueError("subset: give classes, n or both")
+        flag("subset: relabel", relabel)
         if not self._one_class and (classes is not None or relabel):
             kind = f"{self.target}{' per step' if self.per_step else ''}"
             raise ValueError(f"subset: classes need one class per sample; {self.name!r} has {kind}")
@@ -148,16 +151,16 @@ class Samples:
 
     def _numbers(self, classes) -> list[int]:
         """Return the numbers of classes that are given by name or number."""
-        if isinstance(classes, str) or not isinstance(classes, Iterable):
-            raise ValueError(f"subset: classes must be a sequence of names or numbers; got {classes!r}")
-        numbers, given = [], list(classes)
+        numbers, given = [], listed("subset: classes", classes, "names or numbers")
         for one in given:
             if isinstance(one, str):
                 numbers.append(self.classes.index(choice("subset: class", one, self.classes)))
             elif whole("subset: class", one, 0) < self.n_classes:
                 numbers.append(int(one))
             else:
-                raise ValueError(f"subset: class must be a name, or a number in 0..{self.n_classes - 1}; got {one!r}")
+                raise ValueError(
+                    f"subset: class must be a name, or a number in 0..{self.n_classes - 1}; got {shown(one)}"
+                )
         if not numbers or len(set(numbers)) != len(numbers):
             raise ValueError(f"subset: classes must be distinct, at least one; got {given}")
         return numbers
@@ -306,11 +309,13 @@ def checked_rows(indices: ArrayLike, n: int, caller: str) -> np.ndarray:
         ValueError: no sample is selected.
         IndexError: an index is out of range, or the mask has another length.
     """
-    rows = np.asarray(indices)
+    found = real_array(indices)
+    rows = np.empty((0, 0)) if found is None else found
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "biu"):
+        got = f"{type(indices).__name__} of shape {rows.shape} and dtype {rows.dtype}"
         raise TypeError(
             f"{caller}: indices must be a list of whole numbers or a boolean mask; "
-            f"got {type(indices).__name__} of shape {rows.shape} and dtype {rows.dtype}"
+            f"got {got if isinstance(indices, np.ndarray) else shown(indices)}"
         )
     if rows.dtype.kind == "b":
         if len(rows) != n:

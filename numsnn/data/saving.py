@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..names import choice
+from ..validate import path_of, text
 from .augment import Augmented
 from .dataset import Dataset, as_dataset
 from .events import Events
@@ -39,6 +40,8 @@ def save(path: str | os.PathLike[str], name: str = "data", source: str = "", **p
         ValueError: no part is given, a part is unknown or augmented, or the parts differ.
         OSError: the file cannot be written.
     """
+    path = path_of("save: path", path)
+    name, source = text("save: name", name), text("save: source", source)
     if not parts:
         raise ValueError("save: give at least one part, for example train=dataset")
     for part in parts:

@@ -33,7 +33,7 @@ from ..hdf5 import ArrayFile, SealedWriter, opened, sealing
 from ..hdf5.form import parsed
 from ..names import choice
 from ..tables import printable
-from ..validate import flag, positive
+from ..validate import flag, path_of, positive, whole
 from .events import checked_size
 from .formats import FormatError
 from .recordings import Recordings, pack
@@ -109,7 +109,9 @@ def open_store(path: str | os.PathLike[str], memory: int = MEMORY) -> Store:
         OSError: the file does not exist or cannot be read.
         FormatError: the file is not a store, or is damaged.
     """
-    source = os.fsdecode(path)
+    path = path_of("open: path", path)
+    whole("open: memory", memory, 0)
+    source = os.fspath(path)
     with undamaged(source):
         file = opened(path)
     try:

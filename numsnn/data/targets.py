@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..names import choice
+from ..shown import shown
+from ..validate import LARGEST_WHOLE, text
 
 TARGETS = ("class", "labels", "values")
 """What y can hold: one class per sample, several labels per sample, or real numbers."""
@@ -42,7 +45,7 @@ def real_array(value: ArrayLike, what: str, owner: str) -> np.ndarray:
     try:
         array = np.asarray(value)
         ragged = array.dtype == object and array.ndim == 1 and any(np.ndim(entry) for entry in array)
-    except ValueError:  # NumPy's message about nested lists of unequal lengths names neither argument nor owner
+    except Exception:  # NumPy's messages about nested lists of unequal lengths name neither argument nor owner
         ragged = True
     if ragged:
         hint = "For sequences of different length: Dataset.padded(x, y)"
@@ -79,13 +82,13 @@ def checked_targets(
     """
     if y is None:
         raise ValueError(f"{owner}: {what} must hold targets; got None. {_UNKNOWN[what]}")
+    if target is not None:
+        choice(f"{owner}: target", target, TARGETS)
     if classes is not None and target in (None, "class"):
         y = _numbers_of_names(y, classes, owner, what)
     y = real_array(y, what, owner)
-    if target is not None:
-        choice(f"{owner}: target", target, TARGETS)
     if per_step is not None and not isinstance(per_step, bool | np.bool_):
-        raise ValueError(f"{owner}: per_step must be True, False or None; got {per_step!r}")
+        raise ValueError(f"{owner}: per_step must be True, False or None; got {shown(per_step)}")
     if y.ndim == 0 or len(y) != n:
         got = f"{what} of shape {y.shape}" if y.ndim == 0 else f"{len(y)} labels"
         both = "x and y" if what == "y" else f"events and {what}"
@@ -227,7 +230,7 @@ def _numbers_of_names(y, classes, owner, what):
     """Return the numbers of the classes that y names; another y is returned unchanged."""
     try:
         named = np.asarray(y)
-    except ValueError:  # nested lists of unequal lengths, which `real_array` refuses
+    except Exception:  # nested lists of unequal lengths, which `real_array` refuses
         return y
     if named.dtype.kind == "S" or not _are_names(named):
         return y
@@ -240,13 +243,17 @@ def _numbers_of_names(y, classes, owner, what):
 
 def _names(classes, owner):
     if isinstance(classes, str):
-        raise ValueError(f"{owner}: classes must be a sequence of names; got the single string {classes!r}")
-    try:
-        names = tuple(map(str, classes))
-    except TypeError:
-        raise ValueError(f"{owner}: classes must be a sequence of names; got {classes!r}") from None
+        raise ValueError(f"{owner}: classes must be a sequence of names; got the single string {shown(classes)}")
+    if not isinstance(classes, Sequence) and not (isinstance(classes, np.ndarray) and classes.ndim == 1):
+        raise ValueError(f"{owner}: classes must be a sequence of names; got {shown(classes)}")
+    for name in classes:
+        if not isinstance(name, str | Number | np.generic) or (isinstance(name, int) and abs(name) > LARGEST_WHOLE):
+            raise ValueError(f"{owner}: classes must be names; got {shown(name)}")
+    names = tuple(map(str, classes))
     if not names or len(set(names)) != len(names):
-        raise ValueError(f"{owner}: classes must be distinct names, at least one; got {names}")
+        raise ValueError(f"{owner}: classes must be distinct names, at least one; got {shown(names)}")
+    for name in names:
+        text(f"{owner}: classes", name)
     return names
 
 
@@ -260,7 +267,7 @@ def _checked_names(classes, n, named, owner, hint=""):
 
 
 def _value_names(y, per_step, classes, owner, what):
-    if classes is None or len(tuple(classes)) == 0:
+    if classes is None or (isinstance(classes, Sequence) and not len(classes)):
         return ()
     n = int(np.prod(y.shape[1 + per_step :]))
     hint = ". Real numbers are values; if they are numbers of classes: target='class'"

@@ -6,6 +6,7 @@ from typing import Any
 from ..layers import Layer
 from ..layers.inputs import shape_of
 from ..losses import Loss, RateCrossEntropy
+from ..shown import shown
 
 
 def need_network(who: str, net) -> None:
@@ -26,7 +27,7 @@ def loss_of(who: str, loss) -> Loss:
     """
     loss = RateCrossEntropy() if loss is None else loss
     if not isinstance(loss, Loss):
-        raise TypeError(f"{who}: loss must be a Loss, such as snn.losses.RateCrossEntropy(); got {loss!r}")
+        raise TypeError(f"{who}: loss must be a Loss, such as snn.losses.RateCrossEntropy(); got {shown(loss)}")
     return loss
 
 

@@ -14,6 +14,7 @@ from ..layers import Layer, Mode, Neuron
 from ..layers.route import Routed
 from ..losses import Loss
 from ..psg import FAMILIES
+from ..shown import shown
 from ..validate import flag
 from .copies import built_copy, loss_of
 from .hints import hints_of
@@ -154,8 +155,12 @@ class Diagnosis:
         Raises:
             ValueError: a key is missing or unknown.
         """
+        if not isinstance(data, dict):
+            raise ValueError(f"Diagnosis: data must be the dict that to_dict returned; got {shown(data)}")
         values = _fields_of(cls, {"products": []} | data)  # earlier versions did not store products
         for key, row in (("layers", LayerRow), ("parameters", ParameterRow), ("products", ProductRow)):
+            if not isinstance(values[key], tuple):
+                raise ValueError(f"Diagnosis: {key} must be a list; got {shown(values[key])}")
             values[key] = tuple(row(**_fields_of(row, entry)) for entry in values[key])
         return cls(**values)
 
@@ -351,6 +356,8 @@ def _plain(value):
 def _fields_of(cls, data):
     """Return the constructor's arguments from data, with lists as tuples."""
     names = {field.name for field in fields(cls)}
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise ValueError(f"{cls.__name__}: must be a dict; got {shown(data)}")
     if odd := sorted(names.symmetric_difference(data)):
         problem = "is missing" if odd[0] in names else "is unknown"
         raise ValueError(f"{cls.__name__}: {odd[0]!r} {problem}")

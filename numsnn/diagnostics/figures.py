@@ -11,6 +11,7 @@ import numpy as np
 
 from ..files import write_file
 from ..names import choice
+from ..validate import path_of
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = PALETTE = (
     "#0072B2",
@@ -98,6 +99,8 @@ def new_figure(path, width, height):
     except ImportError as error:
         message = 'matplotlib is missing; install it with: pip install "numsnn[plot]"'
         raise PlotsUnavailable(message) from error
+    if path is not None:
+        path = path_of("plots: path", path)
     with _style():
         figure = _figure_class(matplotlib.figure.Figure)(figsize=(width, height), dpi=SHOWN_DPI, layout="constrained")
         form = "png" if path is None else _form(path, figure)

@@ -14,6 +14,7 @@ import numpy as np
 from ..layers import Layer, Mode, Neuron
 from ..layers.inputs import each
 from ..losses import Loss
+from ..names import choice
 from ..tables import Table, html_tables, text_tables
 from ..validate import positive, whole
 from .copies import built_copy, loss_of, need_network
@@ -172,6 +173,8 @@ def check_gradients(
     positive("check_gradients: step", step)
     positive("check_gradients: tolerance", tolerance)
     need_network("check_gradients", net)
+    if device is not None:
+        choice("check_gradients: device", device, ("cpu", "reference"))
     chosen = loss_of("check_gradients", loss)
     return _Checker(net, x, y, chosen, device, step, tolerance, seed, lengths).report(entries)
 
@@ -181,12 +184,10 @@ class _Checker:
 
     def __init__(self, net, x, y, loss, device, step, tolerance, seed, lengths=None):
         self.rng = np.random.default_rng(seed)
-        self.step, self.tolerance, self.loss, self.y = step, tolerance, loss, np.asarray(y)
+        self.step, self.tolerance, self.loss, self.y = step, tolerance, loss, y
         self.mode = Mode(training=True, store=True, relaxed=True, seed=seed, lengths=lengths)
         if device is None:
             device = "cpu" if net.device == "cuda" else net.device
-        if device == "cuda":
-            raise ValueError(f"check_gradients: device must be 'cpu' or 'reference'; got {device!r}")
         copy, x = built_copy("check_gradients", net, x)
         self.x = each(x, lambda part: net.kernels.to_host(part).astype(np.float64))
         self.net = self.varied = copy.to(device, "float64")

@@ -6,8 +6,12 @@ metric may appear. Other keys, such as "seconds" and "widths", are not metrics.
 
 import re
 from collections.abc import Mapping
+from numbers import Integral, Real
 
 import numpy as np
+
+from ..shown import shown
+from ..validate import LARGEST_WHOLE
 
 PARTS = "train", "valid", "test"
 
@@ -33,10 +37,19 @@ def epochs_of(what: str, history) -> np.ndarray:
     """
     if not isinstance(history, list | tuple) or not all(isinstance(one, Mapping) and "epoch" in one for one in history):
         raise TypeError(
-            f"{what}: history must be what Trainer.fit returns, one dict per epoch with a key 'epoch'; got {history!r}"
+            f"{what}: history must be what Trainer.fit returns, one dict per epoch with a key 'epoch'; "
+            f"got {shown(history)}"
         )
     if not history:
         raise ValueError(f"{what}: the history is empty")
+    for metrics in history:
+        epoch = metrics["epoch"]
+        if isinstance(epoch, bool) or not isinstance(epoch, Integral) or abs(int(epoch)) > LARGEST_WHOLE:
+            raise TypeError(f"{what}: history: 'epoch' must be a whole number; got {shown(epoch)}")
+        if bad := next((key for key in metrics if not isinstance(key, str)), None):
+            raise TypeError(f"{what}: history: the name of a metric must be a text; got {shown(bad)}")
+        if not isinstance(metrics.get("widths") or {}, Mapping):
+            raise TypeError(f"{what}: history: 'widths' must be a dict; got {shown(metrics['widths'])}")
     return np.array([metrics["epoch"] for metrics in history])
 
 
@@ -55,7 +68,11 @@ def metrics_of(history) -> dict[str, list[str]]:
 
 def column(history, key) -> np.ndarray:
     """Return the values of all epochs under a key, with NaN where the value is None or missing."""
-    return np.array([np.nan if entry.get(key) is None else entry[key] for entry in history], float)
+    values = [np.nan if entry.get(key) is None else entry[key] for entry in history]
+    for value in values:
+        if not isinstance(value, Real):
+            raise TypeError(f"history: {key!r} must be a number; got {shown(value)}")
+    return np.array(values, float)
 
 
 def is_share(metric: str) -> bool:

@@ -15,7 +15,9 @@ from statistics import median
 
 import numpy as np
 
+from ..validate import text
 from . import figures
+from .checks import counts_of, names_of
 from .diagnose import Diagnosis
 from .figures import BLUE, GREY, ORANGE
 from .history import best_of, column, epochs_of, is_share, metrics_of, titled, told
@@ -222,15 +224,17 @@ def raster(spikes_by_layer: Mapping[str, np.ndarray], path=None, *, title: str =
         path: path of the picture. Default None: the figure is returned.
         title: title above the panels.
     """
+    text("raster: title", title)
     if not isinstance(spikes_by_layer, Mapping):
         raise TypeError(f"raster: must be given layer -> spikes [T, units]; got {type(spikes_by_layer).__name__}")
     if not spikes_by_layer:
         raise ValueError("raster: there are no spikes to draw")
     for name, spikes in spikes_by_layer.items():
-        if np.ndim(spikes) != 2:
+        if not isinstance(spikes, np.ndarray) or spikes.ndim != 2 or not spikes.size or spikes.dtype.kind not in "biuf":
+            got = f"{spikes.ndim} axes" if isinstance(spikes, np.ndarray) else "no array"
             raise ValueError(
                 f"raster: the spikes of {name!r} must be [T, units] of one sample; got {type(spikes).__name__} of "
-                f"{np.ndim(spikes)} axes. A Recording gives them: recording.of_sample('s')"
+                f"{got}. A Recording gives them: recording.of_sample('s')"
             )
     longest = max(len(spikes) for spikes in spikes_by_layer.values())
     few = longest <= FEW_STEPS
@@ -275,6 +279,8 @@ def recording(recording, sample: int = 0, path=None):
         sample: number of the sample. Default 0.
         path: path of the picture. Default None: the figure is returned.
     """
+    if not callable(getattr(recording, "of_sample", None)) or isinstance(recording, type):
+        raise TypeError(f"recording: must be given what snn.record returns; got {type(recording).__name__}")
     columns = {what: recording.of_sample(what, sample) for layer in recording.values() for what in layer}
     with figures.new_figure(path, max(7.0, 3.6 * len(columns)), 1.9 * len(recording) + 0.8) as figure:
         grid = figure.subplots(len(recording), len(columns), squeeze=False)
@@ -319,10 +325,8 @@ def confusion(matrix, classes=None, path=None):
         classes: K names. Default None: numbers from 0.
         path: path of the picture. Default None: the figure is returned.
     """
-    counts = np.asarray(matrix)
-    if counts.ndim != 2:
-        raise ValueError(f"confusion: matrix must be [K, K]; got {counts.ndim} axes")
-    classes = range(len(counts)) if classes is None else classes
+    counts = counts_of(matrix, "confusion")
+    classes = range(len(counts)) if classes is None else names_of(classes, "confusion")
     size = len(classes)
     if counts.shape != (size, size) or not size:
         raise ValueError(

@@ -1,6 +1,6 @@
 """Recordings: the spikes, potentials and states of any layers while a network processes a batch, for plots."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from ..layers import LI, Layer, Mode, Neuron
 from ..layers.stream import Stream
 from ..names import choice, nearest
+from ..shown import shown
 from ..tables import Table, html_tables, text_tables
 from ..validate import whole
 from .copies import built_copy, need_network
@@ -69,8 +70,10 @@ class Recording(Mapping[str, LayerRecord]):
         self._layers, self.output = layers, output
 
     def __getitem__(self, name: str) -> LayerRecord:
+        if not isinstance(name, str):
+            raise TypeError(f"Recording: a layer is found by its full name; got {shown(name)}")
         if name not in self._layers:
-            raise KeyError(f"{name!r} was not recorded, only {', '.join(map(repr, self))}{nearest(name, self)}")
+            raise KeyError(f"{shown(name)} was not recorded, only {', '.join(map(repr, self))}{nearest(name, self)}")
         return self._layers[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -225,11 +228,12 @@ def _asked(net, what):
 
 def _several(argument, value, kind):
     """Return an object, or the objects of a sequence, as a tuple."""
-    values = (value,) if isinstance(value, kind) or not isinstance(value, Iterable) else tuple(value)
+    several = isinstance(value, tuple | list | set | Mapping) or (isinstance(value, np.ndarray) and value.ndim)
+    values = tuple(value) if several and not isinstance(value, kind) else (value,)
     for one in values:
         if not isinstance(one, kind):
             wanted = "names" if kind is str else "names or layers of the network"
-            raise TypeError(f"record: {argument} must be {wanted}; got {one!r}")
+            raise TypeError(f"record: {argument} must be {wanted}; got {shown(one)}")
     return values
 
 
@@ -254,14 +258,13 @@ def _chosen(net, copy, layers, what) -> dict[str, tuple[Any, list[str]]]:
             raise ValueError("record: layers names nothing; None means all neurons")
         foreign = [one for one in given if isinstance(one, Layer) and id(one) not in own]
         if foreign:
-            raise ValueError(f"record: {foreign[0]!r} is not a layer of the network")
+            raise ValueError(f"record: {shown(foreign[0])} is not a layer of the network")
         asked = [own[id(one)] if isinstance(one, Layer) else one for one in given]
         for name in asked:
             if name not in known:
                 some = ", ".join(repr(one) for one, layer in known.items() if isinstance(layer, Neuron | LI))
-                raise ValueError(
-                    f"record: the network has no layer {name!r}{nearest(name, known) or f'; its neurons are {some}'}"
-                )
+                hint = nearest(name, known) or f"; its neurons are {some}"
+                raise ValueError(f"record: layers: the network has no layer {shown(name)}{hint}")
     found = {name: (known[name], [key for key in what if key in _has(known[name])]) for name in asked}
     for name, (layer, names) in found.items():
         if layers is not None and not names:

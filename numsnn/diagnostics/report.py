@@ -12,9 +12,13 @@ import numba
 import numpy as np
 
 from ..files import write_file
+from ..shown import shown
 from ..tables import html_table, records
+from ..validate import instance, number, path_of, text
 from ..version import __version__
 from . import figures, plots
+from .checks import counts_of
+from .diagnose import Diagnosis
 from .history import best_of, column, epochs_of, metrics_of, told
 from .text import layer_table, parameter_table
 
@@ -89,7 +93,21 @@ def write_report(
         TypeError: history has another form.
         OSError: there is no such folder, or it cannot be written to.
     """
-    path = Path(path)
+    path = path_of("write_report: path", path)
+    for name, value in (("title", title), ("config_text", config_text), ("version", version)):
+        text(f"write_report: {name}", value, lines=name == "config_text")
+    if not isinstance(history, list | tuple):
+        raise TypeError(f"write_report: history must be what Trainer.fit returns, a list; got {shown(history)}")
+    for name, one in (("start", start), ("end", end)):
+        if one is not None:
+            instance(f"write_report: {name}", one, Diagnosis, "what snn.diagnose returns")
+    for name, one in (("raster", raster), ("test", test)):
+        if one is not None:
+            instance(f"write_report: {name}", one, Mapping, "a dict")
+    for metric, result in (test or {}).items():
+        number(f"write_report: test: {shown(metric)}", result)
+    if confusion is not None:
+        counts_of(confusion, "write_report: confusion")
     folder = None if path.suffix.lower() in (".html", ".htm") else path
     path = path if folder is None else folder / "report.html"
     if not path.parent.is_dir():

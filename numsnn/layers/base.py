@@ -6,12 +6,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..capacity import need_memory
 from ..describe import Described
+from ..errors import ShapeError
 from ..portable import nothing
 from . import borders, carry, moving, shapes
 from .allowance import VECTORS, claim
 from .inputs import shape_of
 from .mode import INFERENCE, Mode
+from .names import checked_name
 from .network import Network
 from .parameter import Parameter
 from .plan import need_stored, plan_of
@@ -93,7 +96,7 @@ class Layer(Described, Network):
         cls.foreign = not cls.__module__.startswith(f"{__package__}.")
 
     def __init__(self, name: str | None = None):
-        self.name = name
+        self.name = checked_name(type(self).__name__, name)
         self.path = name or type(self).__name__.lower()
         self.input_shape = self.output_shape = None
         self.kept = self.output = self.input_gradient = self.needed = None
@@ -240,6 +243,7 @@ class Layer(Described, Network):
         size = prod(shape)
         flat = self._buffers.get((name, dtype))
         if flat is None or flat.size < size:
+            need_memory(f"{self.path}: the array {name!r} of shape {shape}", dtype.itemsize * size, ShapeError)
             flat = self._buffers[name, dtype] = self.kernels.empty((size,), dtype)
         return flat[:size].reshape(shape)
 

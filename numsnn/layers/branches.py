@@ -47,9 +47,10 @@ class Residual(Container):
             raise ValueError("Residual: needs at least one layer in the branch")
         self.branch, self.shortcut = branch, shortcut
         self.join = choice("Residual: join", join, ("add", "and", "iand"))
+        name_children("Residual: branch", branch)
         self._main = Sequential(*branch)
         named = [("branch", self._main)] + ([] if shortcut is None else [("shortcut", shortcut)])
-        name_children([layer for _, layer in named])
+        name_children("Residual: branch and shortcut", [layer for _, layer in named])
         self.contain(named)
 
     def parts(self):
@@ -130,7 +131,7 @@ class Concat(Container):
     def __init__(self, *branches: Layer | None, name: str | None = None):
         super().__init__(name)
         self.branches = branches
-        named = name_children([branch for branch in branches if branch is not None])
+        named = name_children("Concat: branches", [branch for branch in branches if branch is not None])
         if not named:
             raise ValueError("Concat: needs at least one layer")
         self.contain(named)

@@ -6,19 +6,24 @@ from dataclasses import replace
 from numbers import Integral
 from typing import Any, NamedTuple, cast
 
-from ..validate import whole
+from ..shown import shown
+from ..validate import instance, whole
 from . import borders
 from .base import Layer
 from .names import children_names, title
 from .plan import settle_in
 
 
-def name_children(layers):
-    """Return names and layers as `children_names` does; refuse an object that is not a layer."""
+def name_children(what, layers):
+    """Return names and layers as `children_names` does; refuse an object that is not a layer.
+
+    Args:
+        what: class and argument of the container, with which messages begin.
+        layers: the layers.
+    """
     for layer in layers:
-        if not isinstance(layer, Layer):
-            raise TypeError(f"a network is made of layers; got {layer!r}")
-    return children_names(layers)
+        instance(what, layer, Layer, "layers, such as snn.LIF()")
+    return children_names(what, layers)
 
 
 class Container(Layer):
@@ -101,7 +106,7 @@ class Sequential(Container):
         if not layers:
             raise ValueError(f"{type(self).__name__}: needs at least one layer")
         self.layers = layers
-        self.contain(name_children(layers))
+        self.contain(name_children("Sequential: layers", layers))
 
     def __len__(self):
         return len(self.layers)
@@ -132,7 +137,7 @@ class Sequential(Container):
             return super().__getitem__(cast(str, key))
         key = int(key)
         if not -len(self) <= key < len(self):
-            raise IndexError(f"{title(self)} has no layer {key}; it has {len(self)} layers")
+            raise IndexError(f"{title(self)} has no layer {shown(key)}; it has {len(self)} layers")
         return self.layers[key]
 
     def rebuild(self, chain, part):
@@ -206,7 +211,7 @@ class Repeat(Sequential):
         Layer.__init__(self, name)
         self.steps = whole("Repeat: steps", steps)
         self.layers = layers
-        self.contain(name_children(layers))
+        self.contain(name_children("Repeat: layers", layers))
 
     def rebuild(self, chain, part):
         return Repeat(self.steps, *chain(self.layers), name=self.name)

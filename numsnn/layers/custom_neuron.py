@@ -9,9 +9,10 @@ import numpy as np
 
 from ..kernels.rules import MOST_STATES, MOST_VALUES, Rule
 from ..names import argument, choice
+from ..shown import shown
 from ..validate import number
 from .neuron import LEAK_BOUNDS, Neuron
-from .neuron_arguments import granularity, numbers
+from .neuron_arguments import Numbers, granularity, numbers
 from .parameter import ConstrainedValue
 
 
@@ -29,7 +30,7 @@ class Value:
         ValueError: the constraint is unknown or does not allow the start value.
     """
 
-    start: float = 0.0
+    start: Numbers = 0.0
     constraint: str = "free"
     learn: bool | str = False
 
@@ -42,11 +43,11 @@ class Value:
         array = numbers(what, start)
         granularity(f"{what}: learn", learn, start)
         if self.constraint == "positive" and (array <= 0).any():
-            raise ValueError(f"{what} must be positive; got {start!r}")
+            raise ValueError(f"{what} must be positive; got {shown(start)}")
         if self.constraint == "unit":
             inside = (array > 0) & (array < 1) if learn else (array >= 0) & (array <= 1)
             if not inside.all():
-                raise ValueError(f"{what} must lie between 0 and 1; got {start!r}")
+                raise ValueError(f"{what} must lie between 0 and 1; got {shown(start)}")
 
 
 class CustomNeuron(Neuron):
@@ -179,7 +180,7 @@ def _check_declaration(cls):
     """Refuse a subclass whose declaration is not complete, with an error that says what is missing."""
     kind = cls.__name__
     if not isinstance(cls.values, dict) or not all(isinstance(one, Value) for one in cls.values.values()):
-        raise TypeError(f"{kind}.values must be a dict from names to snn.Value; got {cls.values!r}")
+        raise TypeError(f"{kind}.values must be a dict from names to snn.Value; got {shown(cls.values)}")
     if not 1 <= len(cls.values) <= MOST_VALUES or len(cls.states) > MOST_STATES:
         raise TypeError(
             f"{kind} must declare 1 to {MOST_VALUES} values and at most {MOST_STATES} states; "
@@ -213,13 +214,13 @@ def _try_once(cls):
     values = tuple(float(np.ravel(value.start)[0]) for value in cls.values.values())
     got = cls.step(0.25, 0.5, states, values)
     if not (isinstance(got, tuple) and len(got) == 2 and _numbers(got[0]) and _tuple_of(got[1], len(states))):
-        raise TypeError(f"{kind}.step must return (u, states) with {len(states)} states in a tuple; got {got!r}")
+        raise TypeError(f"{kind}.step must return (u, states) with {len(states)} states in a tuple; got {shown(got)}")
     got = cls.step_back(1.0, states, 0.25, 0.5, states, values)
     fits = isinstance(got, tuple) and len(got) == 4 and _numbers(got[0]) and _numbers(got[1])
     if not (fits and _tuple_of(got[2], len(states)) and _tuple_of(got[3], len(values))):
         raise TypeError(
             f"{kind}.step_back must return (di, dv, dstates, dvalues) with {len(states)} states and {len(values)} "
-            f"values in tuples; got {got!r}"
+            f"values in tuples; got {shown(got)}"
         )
 
 

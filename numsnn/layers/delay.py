@@ -1,11 +1,12 @@
 """Delays of whole time steps."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from numbers import Integral
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..validate import whole
+from ..validate import listed, whole
 from .base import Layer
 
 
@@ -37,16 +38,17 @@ class Delay(Layer):
 
     def __init__(self, steps: int | Sequence[int], channels: int | None = None, name: str | None = None):
         super().__init__(name)
-        if np.ndim(steps):
-            self.steps = tuple(whole("Delay: steps", step, 0) for step in cast(Sequence[int], steps))
+        if several := not isinstance(steps, Integral):
+            given = listed("Delay: steps", steps, "whole numbers, or one whole number")
+            self.steps = tuple(whole("Delay: steps", step, 0) for step in given)
         else:
             self.steps = whole("Delay: steps", steps, 0)
         self.channels = None if channels is None else whole("Delay: channels", channels)
-        if np.ndim(steps) and channels not in (None, len(self.steps)):
+        if several and (not self.steps or self.channels not in (None, len(self.steps))):
             raise ValueError(
                 f"Delay: steps must hold one number per channel; got {len(self.steps)} for {channels} channels"
             )
-        self._expected = len(self.steps) if np.ndim(steps) else self.channels
+        self._expected = len(self.steps) if several else self.channels
 
     def infer(self, shape):
         if len(shape) < 3:

@@ -96,7 +96,7 @@ class Graph(Container):
         self.inputs = input_names(inputs)
         self.order = read(self.inputs, nodes)
         held = {node.name: node.what for node in self.order if isinstance(node.what, Layer)}
-        check_disjoint(list(held.values()))
+        check_disjoint(list(held.values()), "Graph: nodes")
         self.uses = {
             node.name: held[node.name] if node.name in held else another_use(held[node.what])
             for node in self.order

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..names import nearest
+from ..shown import shown
 from .base import Layer
 
 JOINS = ("concat", "add")
@@ -32,7 +33,7 @@ class Node(NamedTuple):
 def input_names(inputs) -> tuple[str, ...]:
     """Return the names of the inputs after a check."""
     if isinstance(inputs, str) or not isinstance(inputs, tuple | list) or not inputs:
-        raise TypeError(f"Graph: inputs must be a sequence of names, such as ('eye', 'ear'); got {inputs!r}")
+        raise TypeError(f"Graph: inputs must be a sequence of names, such as ('eye', 'ear'); got {shown(inputs)}")
     for name in inputs:
         _check_name("an input", name)
         if inputs.count(name) > 1:
@@ -50,7 +51,7 @@ def read(inputs, nodes) -> list[Node]:
         TypeError, ValueError: as for `Graph`.
     """
     if not isinstance(nodes, Mapping) or not nodes:
-        raise TypeError(f"Graph: nodes must be a dict from names to (layer, input); got {nodes!r}")
+        raise TypeError(f"Graph: nodes must be a dict from names to (layer, input); got {shown(nodes)}")
     declared = {name: _node(name, entry) for name, entry in nodes.items()}
     for name in declared:
         if name in inputs:
@@ -70,8 +71,8 @@ def read(inputs, nodes) -> list[Node]:
 
 def _check_name(what, name):
     """Refuse a name that could not be part of the full name of a layer."""
-    if not isinstance(name, str) or not name or not set(name).isdisjoint("./"):
-        raise ValueError(f"Graph: the name of {what} must be text without '.' and '/'; got {name!r}")
+    if not isinstance(name, str) or not name or not name.isprintable() or not set(name).isdisjoint("./"):
+        raise ValueError(f"Graph: the name of {what} must be text without '.' and '/'; got {shown(name)}")
     if name in (*JOINS, "type"):
         raise ValueError(f"Graph: {name!r} has a meaning of its own and cannot be the name of {what}")
 
@@ -82,7 +83,7 @@ def _node(name, entry):
     if not isinstance(entry, tuple | list) or len(entry) < 2 or not isinstance(entry[0], Layer | str):
         raise TypeError(
             f"Graph: node {name!r} must be a tuple (layer, input), ('concat', input, input) or ('add', input, input); "
-            f"got {entry!r}"
+            f"got {shown(entry)}"
         )
     return Node(name, entry[0], tuple(entry[1:]))
 
@@ -98,7 +99,7 @@ def _check_node(node, inputs, declared):
             raise ValueError(f"{who} reads {source!r} twice")
     if node.joins:
         if len(node.sources) < 2:
-            raise ValueError(f"{who}: {node.what!r} joins two or more inputs; got {node.sources[0]!r} alone")
+            raise ValueError(f"{who}: {node.what!r} joins two or more inputs; got {shown(node.sources[0])} alone")
         return
     if len(node.sources) > 1:
         listed = ", ".join(map(repr, node.sources))

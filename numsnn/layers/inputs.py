@@ -4,14 +4,20 @@ A network with several inputs (`Network.input_names`) computes with a dictionary
 and has a dictionary of shapes as its `input_shape`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from math import prod
 
 import numpy as np
 
+from ..capacity import need_memory
 from ..errors import ShapeError
 from ..names import nearest
-from ..validate import whole
+from ..shown import one_line, shown
+from ..validate import real_array, whole
 from .names import title
+
+FLOAT_BYTES = 4
+"""Bytes of a number of a new network, float32."""
 
 
 def shape_of(x):
@@ -39,10 +45,10 @@ def by_name(net, given, what: str = "array") -> dict:
     if isinstance(given, Mapping):
         for name in given:
             if name not in names:
-                raise ShapeError(f"{who}: there is no input {name!r}{nearest(name, names) or _listed(names)}")
+                raise ShapeError(f"{who}: there is no input {shown(name)}{nearest(name, names) or _listed(names)}")
         for name in names:
             if name not in given:
-                raise ShapeError(f"{who}: the input {name!r} is missing; got {', '.join(map(repr, given))}")
+                raise ShapeError(f"{who}: the input {name!r} is missing; got {one_line(', '.join(map(repr, given)))}")
         return {name: given[name] for name in names}
     if isinstance(given, tuple | list) and len(given) == len(names):
         return dict(zip(names, given, strict=True))
@@ -73,10 +79,11 @@ def checked_shape(net, shape):
 
 
 def _extents(who, shape):
-    if isinstance(shape, str) or not isinstance(shape, Iterable):
-        raise ShapeError(f"{who}: a shape must be a sequence of whole numbers; got {shape!r}")
-    shape = tuple(shape)
-    return tuple(whole(f"{who}: every extent of shape {shape}", extent) for extent in shape)
+    if not isinstance(shape, tuple | list) and not (isinstance(shape, np.ndarray) and shape.ndim == 1):
+        raise ShapeError(f"{who}: a shape must be a sequence of whole numbers; got {shown(shape)}")
+    extents = tuple(whole(f"{who}: every extent of shape {shown(shape)}", extent) for extent in tuple(shape))
+    need_memory(f"{who}: an input of shape {shown(shape)}", FLOAT_BYTES * prod(extents), ShapeError)
+    return extents
 
 
 def one_array(net, x):
@@ -95,7 +102,8 @@ def one_array(net, x):
 
 
 def _one_input(given):
-    return f"takes one input; got a dict of {', '.join(map(repr, given))}. snn.Graph makes networks with several inputs"
+    names = one_line(", ".join(map(repr, given))) or "nothing"
+    return f"takes one input; got a dict of {names}. snn.Graph makes networks with several inputs"
 
 
 def timed(net, x, change):
@@ -125,7 +133,11 @@ def repeated(net, x, steps: int = 1):
         x = by_name(net, x)
     elif isinstance(x, Mapping):
         return x  # `Network.admit` refuses it
-    return timed(net, each(x, np.asarray), lambda part: part[None] if steps == 1 else np.repeat(part[None], steps, 0))
+    arrays = each(x, real_array)
+    for part in arrays.values() if isinstance(arrays, Mapping) else (arrays,):
+        if part is None:
+            raise ShapeError(f"{title(net)}: the input must be an array of real numbers; got {shown(x)}")
+    return timed(net, arrays, lambda part: part[None] if steps == 1 else np.repeat(part[None], steps, 0))
 
 
 def samples_of(shape) -> int:

@@ -7,6 +7,8 @@ from typing import Self
 import numpy as np
 
 from ..portable import Portable
+from ..shown import shown
+from ..validate import flag, whole
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class Mode(Portable):
             stands for a sequence that is over. Default None: every sequence has T steps.
         carried: dictionary in which layers that carry a state leave it for the next pass, by full name. Default None:
             the pass starts from rest and leaves no state. `Stream` and truncated BPTT use it.
+
+    Raises:
+        ValueError: a setting is not True or False, or the seed is not a whole number of at least 0.
+        TypeError: carried is not a dictionary.
     """
 
     training: bool = False
@@ -40,6 +46,13 @@ class Mode(Portable):
     seed: int = 0
     lengths: np.ndarray | None = None
     carried: dict | None = None
+
+    def __post_init__(self):
+        for name in ("training", "store", "track", "relaxed", "inspect"):
+            flag(f"Mode: {name}", getattr(self, name))
+        whole("Mode: seed", self.seed, 0, 2**64 - 1)
+        if self.carried is not None and not isinstance(self.carried, dict):
+            raise TypeError(f"Mode: carried must be a dict or None; got {shown(self.carried)}")
 
     def frozen(self) -> Self:
         """Return the settings for a frozen layer: it computes as at inference, and what it tracks does not change."""

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..kernels import for_device
+from ..shown import shown
 from .names import title
 from .plan import plan_of
 from .sharing import hand_out, owners, uses
@@ -11,9 +12,7 @@ from .sharing import hand_out, owners, uses
 def to(net, device: str | None = None, dtype=None) -> None:
     """See `Layer.to`."""
     device = net.device if device is None else device
-    dtype = np.dtype(net.dtype if dtype is None else dtype)
-    if dtype not in (np.float32, np.float64):
-        raise ValueError(f"{title(net)}.to: dtype must be float32 or float64; got {dtype}")
+    dtype = net.dtype if dtype is None else float_dtype(f"{title(net)}.to: dtype", dtype)
     kernels = for_device(device)
     for _, layer in owners(plan_of(net).named):
         layer.move(kernels, dtype)
@@ -26,6 +25,17 @@ def to(net, device: str | None = None, dtype=None) -> None:
             if use.plan is not None:
                 use.plan.pool.clear()
     plan_of(net).adopt()
+
+
+def float_dtype(what: str, dtype) -> np.dtype:
+    """Check for float32 or float64, as a text, a class of NumPy or a dtype."""
+    try:
+        found = np.dtype(dtype) if isinstance(dtype, str | type | np.dtype) else None
+    except (TypeError, ValueError):  # a text that NumPy does not know, or cannot even read
+        found = None
+    if found is None or found not in (np.float32, np.float64):
+        raise ValueError(f"{what} must be float32 or float64; got {shown(dtype) if found is None else found}")
+    return found
 
 
 def move(layer, kernels, dtype) -> None:

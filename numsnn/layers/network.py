@@ -10,13 +10,13 @@ import numpy as np
 
 from ..kernels import for_device
 from ..portable import Portable
-from ..validate import whole
+from ..validate import flag, listed, whole
 from . import borders, moving
 from . import state as arrays
 from .fold import fold
 from .inputs import checked_shape
 from .mode import INFERENCE, Mode
-from .names import find
+from .names import find, title
 from .parameter import Parameter
 from .plan import Plan, plan_of
 from .sharing import uses
@@ -88,7 +88,7 @@ class Network(Portable):
 
     def __contains__(self, name) -> bool:
         """Return whether a layer inside this one has this full name, or is this very layer."""
-        return any(name is layer or name == known for known, layer in self.named()[1:])
+        return any(name is layer or (isinstance(name, str) and name == known) for known, layer in self.named()[1:])
 
     def children(self) -> list[tuple[str, Layer]]:
         """Return pairs (name, layer) of the layers directly inside this one; none if it is not a container."""
@@ -136,6 +136,7 @@ class Network(Portable):
             ShapeError: the rank, the number of channels or the dtype of x is wrong.
             ValueError: x holds NaN or inf.
         """
+        flag(f"{title(self)}: training", training)
         with taken(self):
             return self.kernels.to_host(self.forward(self.admit(x), Mode(training=training)))
 
@@ -223,7 +224,9 @@ class Network(Portable):
 
         Raises:
             KeyError: there is no layer of one of these names.
+            ValueError: names is not a list.
         """
+        names = listed(f"{title(self)}.freeze_only: names", names, "full names of layers")
         layers = [find(self, name) if self.children() else self for name in names]
         self.unfreeze()
         for layer in layers:

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from ..capacity import need_memory
+from ..errors import ShapeError
 from ..kernels.rules import Rule
 from ..kernels.types import Firing, Moments, Reset
 from ..names import nearest
 from ..pda import PDA, ShiftTracker
 from ..portable import nothing
 from ..psg import FAMILIES, PSG, Surrogate
+from ..shown import shown
 from ..validate import flag, truth, whole
 from . import initial, observe
 from .allowance import claim
@@ -118,11 +121,11 @@ class Neuron(Layer):
             surrogate = Surrogate(surrogate)
         self.surrogate = PSG() if surrogate is None else surrogate
         if not isinstance(self.surrogate, Surrogate):
-            raise ValueError(f"{kind}: surrogate must be a Surrogate, a PSG or a family's name; got {surrogate!r}")
+            raise ValueError(f"{kind}: surrogate must be a Surrogate, a PSG or a family's name; got {shown(surrogate)}")
         if truth(pda):
             pda = PDA() if pda else None
         if pda is not None and not isinstance(pda, PDA):
-            raise ValueError(f"{kind}: pda must be a PDA, True, False or None; got {pda!r}")
+            raise ValueError(f"{kind}: pda must be a PDA, True, False or None; got {shown(pda)}")
         self.pda = pda
         self.record = wanted(kind, record)
         self.recorded: dict[str, np.ndarray] = Recorded()
@@ -137,7 +140,7 @@ class Neuron(Layer):
         known = ["u", "v", "s", *self.recordable()]
         if unknown := [key for key in self.record if key not in known]:
             hint = nearest(unknown[0], known)
-            raise ValueError(f"{kind}: record takes {', '.join(map(repr, known))}; got {unknown[0]!r}{hint}")
+            raise ValueError(f"{kind}: record takes {', '.join(map(repr, known))}; got {shown(unknown[0])}{hint}")
         delayed = self.v_reset == "delayed"
         if delayed:
             check_delayed(kind, self._starts.get("leak"))
@@ -207,6 +210,7 @@ class Neuron(Layer):
                 self.add_parameter(value.parameter)
         if self.recurrent:
             claim(self, (channels, channels))
+            need_memory(f"{self.path}: the lateral weights [{channels}, {channels}]", 8 * channels**2, ShapeError)
             bound = np.sqrt(3 / channels)
             weight = self.kernels.from_host(rng.uniform(-bound, bound, (channels, channels)), self.dtype)
             self.lateral = self.add_parameter(Parameter("lateral", weight, "weight"))

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ..pda import PDA
 from ..psg import Surrogate
-from ..validate import flag, truth
+from ..shown import shown
+from ..validate import LARGEST_FLOAT, flag, real_array, truth
 
 Numbers = float | Sequence[float] | NDArray[Any]
 """One number, or one number per channel."""
@@ -61,25 +62,44 @@ def granularity(what, value, start):
     if truth(value):
         value = "layer" if value else False
     if value is not False and not (isinstance(value, str) and value in ("layer", "channel")):
-        raise ValueError(f"{what} must be False, True, 'layer' or 'channel'; got {value!r}")
-    if value == "layer" and np.ndim(start):
-        raise ValueError(f"{what} must be 'channel' if there is one start value per channel; got {value!r}")
+        raise ValueError(f"{what} must be False, True, 'layer' or 'channel'; got {shown(value)}")
+    if isinstance(value, str) and value == "layer" and several(start):
+        raise ValueError(f"{what} must be 'channel' if there is one start value per channel; got {shown(value)}")
     return value
+
+
+def several(value) -> bool:
+    """Return whether a value is anything but one number."""
+    array = real_array(value)
+    return array is None or array.ndim > 0
 
 
 def numbers(what, value):
     """Return a finite number, or one finite number per channel, as an array."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf" or array.ndim > 1 or not np.isfinite(array).all():
-        raise ValueError(f"{what} must be one finite number or one per channel; got {value!r}")
-    return array.astype(np.float64)
+    array = real_array(value)
+    if array is None or array.dtype.kind == "b" or array.ndim > 1 or not array.size or not np.isfinite(array).all():
+        raise ValueError(f"{what} must be one finite number or one per channel; got {shown(value)}")
+    wide = array.astype(np.float64)
+    if (np.abs(wide) > LARGEST_FLOAT).any():
+        raise ValueError(f"{what} must be at most 3.4e38, the largest number in float32; got {shown(value)}")
+    return wide
+
+
+def positive_numbers(what, value):
+    """Return a positive number, or one positive number per channel, as an array; also as float32 they are positive."""
+    array = numbers(what, value)
+    if (array <= 0).any():
+        raise ValueError(f"{what} must be positive; got {shown(value)}")
+    if (array.astype(np.float32) == 0).any():
+        raise ValueError(f"{what} must be positive, and this number becomes 0 in float32; got {shown(value)}")
+    return array
 
 
 def tau_of(kind, tau, factor, names=("tau", "beta")):
     """Refuse a time constant and a decay factor that are given together, and return the time constant. It is 2 if
     neither is given."""
     if tau is not None and factor is not None:
-        given = ", ".join(f"{name}={value!r}" for name, value in zip(names, (tau, factor), strict=True))
+        given = ", ".join(f"{name}={shown(value)}" for name, value in zip(names, (tau, factor), strict=True))
         raise ValueError(f"{kind}: give {' or '.join(names)}, not both; got {given}")
     return 2.0 if tau is None and factor is None else tau
 
@@ -96,12 +116,12 @@ def decay_of(kind, tau, factor, learn, names=("tau", "beta")):
     if factor is None:
         tau = numbers(f"{kind}: {names[0]}", tau)
         if (tau < 1).any():
-            raise ValueError(f"{kind}: {names[0]} must be at least 1 (steps); got {tau.tolist()!r}")
+            raise ValueError(f"{kind}: {names[0]} must be at least 1 (steps); got {shown(tau.tolist())}")
         decay = 1 - 1 / tau
     else:
         decay = numbers(f"{kind}: {names[1]}", factor)
         if ((decay < 0) | (decay > 1)).any():
-            raise ValueError(f"{kind}: {names[1]} must lie in [0, 1]; got {factor!r}")
+            raise ValueError(f"{kind}: {names[1]} must lie in [0, 1]; got {shown(factor)}")
     if learn and ((decay == 0) | (decay == 1)).any():
         raise ValueError(
             f"{kind}: a learned leak must start strictly between {names[1]} = 0 ({names[0]} = 1) and {names[1]} = 1"
@@ -111,9 +131,7 @@ def decay_of(kind, tau, factor, learn, names=("tau", "beta")):
 
 def check_reset(kind, v_threshold, v_reset, refractory):
     """Refuse a threshold and a reset that do not fit each other."""
-    threshold = numbers(f"{kind}: v_threshold", v_threshold)
-    if (threshold <= 0).any():
-        raise ValueError(f"{kind}: v_threshold must be positive; got {v_threshold!r}")
+    threshold = positive_numbers(f"{kind}: v_threshold", v_threshold)
     if isinstance(v_reset, str) and v_reset == "delayed" and refractory:
         raise ValueError(
             f"{kind}: v_reset='delayed' acts while the neuron is refractory; use v_reset=None or refractory=0; "
@@ -121,11 +139,12 @@ def check_reset(kind, v_threshold, v_reset, refractory):
         )
     if not resets_hard(v_reset) and v_reset in (None, "delayed", "none"):
         return
-    if not resets_hard(v_reset) or np.ndim(v_reset):
-        raise ValueError(f"{kind}: v_reset must be one number, None (soft), 'delayed' or 'none'; got {v_reset!r}")
+    if not resets_hard(v_reset) or several(v_reset):
+        raise ValueError(f"{kind}: v_reset must be one number, None (soft), 'delayed' or 'none'; got {shown(v_reset)}")
     if (numbers(f"{kind}: v_reset", v_reset) >= threshold).any():
         raise ValueError(
-            f"{kind}: v_reset must lie below v_threshold; got v_reset={v_reset!r}, v_threshold={v_threshold!r}"
+            f"{kind}: v_reset must lie below v_threshold; got v_reset={shown(v_reset)}, "
+            f"v_threshold={shown(v_threshold)}"
         )
 
 
@@ -155,6 +174,7 @@ class Leak(NamedTuple):
 def leak_of(kind, tau, beta, decay_input, learn_tau) -> Leak:
     """Check the arguments of a leak. tau is 2 if neither tau nor beta is given."""
     tau = tau_of(kind, tau, beta)
+    numbers(f"{kind}: {'tau' if beta is None else 'beta'}", tau if beta is None else beta)
     decay_input = flag(f"{kind}: decay_input", decay_input)
     learn_tau = granularity(f"{kind}: learn_tau", learn_tau, tau if beta is None else beta)
     factor = decay_of(kind, tau, beta, learn_tau)

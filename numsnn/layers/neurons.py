@@ -21,7 +21,7 @@ from .neuron_arguments import (
     decay_of,
     granularity,
     leak_of,
-    numbers,
+    positive_numbers,
     tau_of,
 )
 from .parameter import ConstrainedValue
@@ -165,8 +165,7 @@ class ALIF(LIF):
         self.learn_adaptation = granularity(f"{kind}: learn_adaptation", learn_adaptation, strength)
         granularity(f"{kind}: learn_adaptation", learn_adaptation, tau_adaptation)
         rho = decay_of(kind, tau_adaptation, None, self.learn_adaptation, ("tau_adaptation", "rho"))
-        if (numbers(f"{kind}: strength", strength) <= 0).any():
-            raise ValueError(f"{kind}: strength must be positive; got {strength!r}")
+        positive_numbers(f"{kind}: strength", strength)
         self._starts |= {"adaptation": rho, "strength": np.asarray(strength)}
 
     def recordable(self):

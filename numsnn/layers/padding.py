@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ShapeError
+from ..shown import shown
+from ..validate import real_array
 from .names import title
 
 
@@ -92,12 +94,14 @@ def padding_of(net, x, mode) -> Padding | None:
     """
     if mode.lengths is None:
         return None
-    name, lengths = title(net), np.asarray(mode.lengths)
+    name, lengths = title(net), real_array(mode.lengths)
     if net.takes_pictures:
         raise ShapeError(
             f"{name}: lengths are for sequences; the network takes pictures without a time axis. Leave out lengths"
         )
     steps, samples = _extents(net, x)
+    if lengths is None:
+        raise ShapeError(f"{name}: lengths must be {samples} whole numbers; got {shown(mode.lengths)}")
     if lengths.dtype.kind not in "iu" or lengths.shape != (samples,):
         raise ShapeError(
             f"{name}: lengths must be {samples} whole numbers, one per sample; got {lengths.dtype} of shape "

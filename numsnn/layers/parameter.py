@@ -1,12 +1,16 @@
 """Trained arrays, and the constrained values that neurons derive from them."""
 
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import ShapeError
 from ..kernels import for_device, zeros_like
+from ..names import choice
 from ..portable import Portable, nothing, on_device
+from ..shown import shown
+from ..validate import at_least, real_array, text, two
 
 GROUPS = ("weight", "bias", "norm", "width", "threshold", "leak")
 """Groups of parameters that an optimiser may treat differently. By default weight decay acts on "weight" only."""
@@ -29,8 +33,8 @@ class Parameter(Portable):
         flat: the `FlatParameters` that last took value and gradient into its memory, or None.
 
     Raises:
-        ShapeError: the assigned object has another shape or is not an array of real numbers.
-        ValueError: the assigned value holds NaN or inf.
+        ShapeError: the value is not an array of real numbers, or an assigned one has another shape.
+        ValueError: the assigned value holds NaN or inf, or another argument is out of range.
     """
 
     transient: ClassVar = {"flat": nothing}
@@ -45,10 +49,25 @@ class Parameter(Portable):
         lr: float | None = None,
         bounds: tuple[float, float] | None = None,
     ):
-        self.name, self.group, self.lr, self.bounds = name, group, lr, bounds
+        self.name = text("Parameter: name", name, empty=False)
+        who = f"Parameter {name!r}"
+        self.group = choice(f"{who}: group", group, GROUPS)
+        self.lr = None if lr is None else at_least(f"{who}: lr", lr, 0)
+        self.bounds = None if bounds is None else self._checked_bounds(f"{who}: bounds", bounds)
         self.flat = self._layer = None
-        value = value if on_device(value) else np.asarray(value)
+        if not on_device(value):
+            array = real_array(value)
+            if array is None or array.dtype.kind not in "iuf":
+                raise ShapeError(f"{who}: value must be an array of real numbers; got {shown(value)}")
+            value = array
         self.place(value, zeros_like(value))
+
+    @staticmethod
+    def _checked_bounds(what, bounds):
+        low, high = two(what, bounds)
+        if not isinstance(low, Real) or not isinstance(high, Real) or not low <= high:
+            raise ValueError(f"{what} must be (low, high), of which low is not larger; got {shown(bounds)}")
+        return float(low), float(high)
 
     @property
     def value(self) -> Any:
@@ -91,12 +110,9 @@ class Parameter(Portable):
         full = f"{self.name}.{what}" if self._layer is None else f"{self._layer.path}.{self.name}.{what}"
         if on_device(given):
             given = to_host(given)
-        try:
-            host = np.asarray(given)
-        except ValueError:  # nested lists of unequal lengths
-            host = np.asarray(None)
-        if host.dtype.kind not in "biuf":
-            got = f"{type(given).__name__} of dtype {host.dtype}"
+        host = real_array(given)
+        if host is None:
+            got = type(given).__name__ + (f" of dtype {given.dtype}" if isinstance(given, np.ndarray) else "")
             raise ShapeError(f"{full} must be an array of real numbers of shape {array.shape}; got {got}")
         if host.shape != array.shape:
             raise ShapeError(f"{full} must have shape {array.shape}; got {host.shape}")

@@ -1,6 +1,7 @@
 """What a neuron is to record, and what it has recorded in its last pass."""
 
 from ..names import nearest
+from ..shown import shown
 
 
 def wanted(kind: str, record) -> tuple[str, ...]:
@@ -11,7 +12,7 @@ def wanted(kind: str, record) -> tuple[str, ...]:
     """
     names = (record,) if isinstance(record, str) else record
     if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{kind}: record must be a name or a list of names, such as 'u'; got {record!r}")
+        raise ValueError(f"{kind}: record must be a name or a list of names, such as 'u'; got {shown(record)}")
     return tuple(names)
 
 

@@ -16,6 +16,7 @@ from ..errors import ShapeError
 from ..kernels.types import Band, Direct, Moments, Objective
 from ..names import choice
 from ..portable import nothing
+from ..shown import shown
 from ..validate import at_least, number, positive, within
 from .base import Layer
 from .padding import Padding
@@ -122,7 +123,7 @@ class RateBand(_RatePenalty):
         super().__init__(weight, per, name)
         self.low, self.high = within("RateBand: low", low, 0, 1), within("RateBand: high", high, 0, 1)
         if self.low > self.high:
-            raise ValueError(f"RateBand: low must not exceed high; got low={low!r}, high={high!r}")
+            raise ValueError(f"RateBand: low must not exceed high; got low={shown(low)}, high={shown(high)}")
 
     def measure(self, s, value, pull):
         """Fill value with the term of every unit, and pull with its gradient by each spike of the unit."""

@@ -6,10 +6,13 @@ the share has no influence: NVIDIA's library is used if it is installed (see `ke
 """
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..capacity import need_memory
+from ..errors import ShapeError
 from ..kernels.types import AUTO, PRECISIONS, ROUTES
 from ..names import choice
 from ..portable import nothing
@@ -56,6 +59,7 @@ class Routed(Layer):
         """Make the weight of this shape, uniform with variance 2 / fan_in (He et al. 2015, arXiv:1502.01852). If the
         layer has a bias, make it of zeros, one per output."""
         claim(self, shape)
+        need_memory(f"{self.path} ({type(self).__name__}): the weight {list(shape)}", 8 * prod(shape), ShapeError)
         bound = np.sqrt(6 / fan_in)
         weight = self.kernels.from_host(rng.uniform(-bound, bound, shape), self.dtype)
         self.weight = self.add_parameter(Parameter("weight", weight, "weight"))
@@ -131,7 +135,7 @@ def set_route(net: Layer, route: str) -> Layer:
     Raises:
         ValueError: the route is unknown, is the name of a precision, or is not available on the device of a layer.
     """
-    if route in PRECISIONS:
+    if isinstance(route, str) and route in PRECISIONS:
         raise ValueError(f"set_route: {route!r} is a precision, not a route; use set_precision(net, {route!r})")
     route = choice("set_route: route", route, ROUTES)
     return _ask(net, "set_route", lambda way: way._replace(route=route))
@@ -160,6 +164,8 @@ def set_precision(net: Layer, precision: str) -> Layer:
 
 def _ask(net, what, change):
     """Change route or precision of all layers, or of none if one of them does not support the change."""
+    if not isinstance(net, Layer):
+        raise TypeError(f"{what}: net must be a network, such as snn.Sequential(...); got {type(net).__name__}")
     layers = [layer for layer in net.walk() if isinstance(layer, Routed)]
     for layer in layers:
         missing = layer.kernels.lacks(change(layer.way), layer.dtype)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import ShapeError
+from ..shown import shown
+from ..validate import flag, real_array
 from .names import title
 from .sharing import hand_out, owners
 
@@ -70,6 +72,7 @@ def load_state(net, given, strict: bool = True) -> LoadReport:
         raise RuntimeError(f"{who}: build the network first: net.build(shape), or run it once")
     if not isinstance(given, Mapping):
         raise TypeError(f"{who}: state must be a mapping from names to arrays; got {type(given).__name__}")
+    flag(f"{who}: strict", strict)
     given = {name: _array(who, name, value) for name, value in given.items()}
     report = _compared(net, given)
     if strict and report.missing:
@@ -96,12 +99,9 @@ def load_state(net, given, strict: bool = True) -> LoadReport:
 
 def _array(who, name, value):
     """Return a given value as an array of finite real numbers, or refuse it."""
-    try:
-        array = np.asarray(value)
-    except ValueError:  # nested lists of unequal lengths
-        array = np.asarray(None)
-    if array.dtype.kind not in "biuf":
-        raise ShapeError(f"{who}: {name!r} must be an array of real numbers; got {type(value).__name__}")
+    array = real_array(value)
+    if array is None:
+        raise ShapeError(f"{who}: {shown(name)} must be an array of real numbers; got {type(value).__name__}")
     if not np.isfinite(array).all():
         index = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{who}: {name!r} must be finite; got {array[index]} at {index}")

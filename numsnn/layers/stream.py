@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..capacity import need_memory
 from ..errors import ShapeError
 from ..kernels.types import ROUTES
 from ..names import nearest
 from ..portable import Portable
-from ..validate import whole
+from ..shown import shown
+from ..validate import flag, real_array, whole
 from . import carry
 from .inputs import by_name, each, repeated, samples_of, shape_of, steps_of_part, timed
 from .mode import INFERENCE, Mode
@@ -60,7 +62,7 @@ class Stream(Portable):
         self._fixed = [(name, layer) for name, layer in carry.stepped(net) if getattr(layer, "fixed_steps", False)]
         self._measured, self._little = None, False
         self.reset()
-        if warm:
+        if flag(f"{self._title}: warm", warm):
             self.warm()
 
     def __repr__(self):
@@ -109,6 +111,9 @@ class Stream(Portable):
         x = self.net.admit(x)
         shape = shape_of(x)
         step = timed(self.net, shape, lambda one: one[1:])
+        for part in step.values() if isinstance(step, Mapping) else (step,):
+            if not part:
+                raise ShapeError(f"{title(self.net)}: the input of a step must be [N, ...]; got a single number")
         samples = self.samples if self._shape is None else samples_of(self._shape)
         if samples not in (None, samples_of(step)):
             raise ShapeError(
@@ -185,7 +190,7 @@ class Stream(Portable):
         who = f"{self._title}.load_state"
         if not isinstance(state, Mapping):
             raise ValueError(f"{who}: state must be arrays by name; got {type(state).__name__}")
-        given = {name: np.asarray(array) for name, array in state.items()}
+        given = {name: self._array(who, name, array) for name, array in state.items()}
         keys = self._input_keys()
         needed = ("steps", *keys.values()) if len(given) > 1 else ("steps",)
         lacking = [key for key in needed if key not in given]
@@ -222,6 +227,13 @@ class Stream(Portable):
         self._follow(other.steps, other._shape, other._carried)
 
     # --- helpers ---
+
+    @staticmethod
+    def _array(who, name, value) -> np.ndarray:
+        array = real_array(value)
+        if array is None:
+            raise ValueError(f"{who}: {shown(name)} must be an array of numbers; got {shown(value)}")
+        return array
 
     def _follow(self, steps, shape, carried):
         layers = dict(self.net.named())
@@ -281,7 +293,8 @@ class Stream(Portable):
         net = self.net
         if not net.built or net.input_names:
             return error
-        if np.ndim(x) != len(net.input_shape) - 1 - (not timed and not net.takes_pictures):
+        array = real_array(x)
+        if array is None or array.ndim != len(net.input_shape) - 1 - (not timed and not net.takes_pictures):
             return error
         form, missing = "[N, ...]", "no axis for samples. Add it: x[None]"
         if timed:
@@ -292,8 +305,10 @@ class Stream(Portable):
 def _extents(what, shape) -> tuple[int, ...]:
     """Check for a shape: a sequence of whole numbers of at least 1."""
     if not isinstance(shape, tuple | list) or not shape:
-        raise ValueError(f"{what} must be a shape such as (1, 20); got {shape!r}")
-    return tuple(whole(f"{what}: every extent of {tuple(shape)}", extent) for extent in shape)
+        raise ValueError(f"{what} must be a shape such as (1, 20); got {shown(shape)}")
+    extents = tuple(whole(f"{what}: every extent of {shown(shape)}", extent) for extent in shape)
+    need_memory(f"{what}: an input of shape {shown(shape)}", 4 * prod(extents), ShapeError)
+    return extents
 
 
 def _work(net) -> float:

@@ -10,8 +10,11 @@ from .. import metrics
 from ..describe import Described
 from ..errors import ShapeError
 from ..kernels import for_device
+from ..kernels.contract import Device
+from ..layers.moving import float_dtype
 from ..portable import on_device
-from ..validate import number
+from ..shown import shown
+from ..validate import instance, listed, number, real_array
 from .shares import counted_steps, shares_of
 from .target import NAMES, Wanted
 
@@ -69,9 +72,11 @@ class Loss(Described):
             raise ShapeError(f"{what}: the readout must be [T, N, K]; got {z.shape}{hint}")
         if not all(z.shape):
             raise ShapeError(f"{what}: the readout must hold at least one step, sample and output; got shape {z.shape}")
-        kernels = kernels or for_device("cuda" if on_device(z) else "cpu")
+        if kernels is None:
+            kernels = for_device("cuda" if on_device(z) else "cpu")
+        instance(f"{what}: kernels", kernels, Device, "those of a device, such as net.kernels")
         steps, samples = z.shape[:2]
-        dtype = np.dtype(dtype) if z.dtype == np.uint8 else z.dtype
+        dtype = float_dtype(f"{what}: dtype", dtype) if z.dtype == np.uint8 else z.dtype
         wanted = self.read(y, z.shape)
         counted = counted_steps(what, steps, samples, lengths, mask)
         shares = shares_of(what, kernels, (steps, samples), dtype, counted, wanted, weights)
@@ -182,10 +187,11 @@ class Loss(Described):
 
 def _host_readout(what, z):
     """Return a readout on the host as a contiguous array of spikes or floats."""
-    z = np.asarray(z)
-    if z.dtype not in (np.uint8, np.float32, np.float64):
-        raise ShapeError(f"{what}: the readout must be float32, float64 or spikes (uint8); got {z.dtype}")
-    return np.ascontiguousarray(z)
+    array = real_array(z)
+    if array is None or array.dtype not in (np.uint8, np.float32, np.float64):
+        got = z.dtype if isinstance(z, np.ndarray) else shown(z) if array is None else array.dtype
+        raise ShapeError(f"{what}: the readout must be float32, float64 or spikes (uint8); got {got}")
+    return np.ascontiguousarray(array)
 
 
 class LossSum(Loss):
@@ -205,10 +211,8 @@ class LossSum(Loss):
             raise ValueError("LossSum: needs at least one loss")
         for loss in losses:
             if not isinstance(loss, Loss):
-                raise ValueError(f"LossSum: every argument must be a loss; got {loss!r}")
-        if weights is not None and np.ndim(weights) != 1:
-            raise ValueError(f"LossSum: weights must be a list of numbers; got {weights!r}")
-        weights = (1.0,) * len(losses) if weights is None else tuple(weights)
+                raise ValueError(f"LossSum: every argument must be a loss; got {shown(loss)}")
+        weights = (1.0,) * len(losses) if weights is None else tuple(listed("LossSum: weights", weights))
         if len(weights) != len(losses):
             raise ValueError(f"LossSum: needs {len(losses)} weights, one per loss; got {len(weights)}")
         self.losses = losses
@@ -222,7 +226,8 @@ class LossSum(Loss):
 
     def __call__(self, z, y, kernels=None, lengths=None, mask=None, weights=None, dtype=np.float32):
         """Return losses and gradient as `Loss.__call__` does; the targets must be valid for every loss."""
-        kernels = kernels or for_device("cuda" if on_device(z) else "cpu")
+        if kernels is None:
+            kernels = for_device("cuda" if on_device(z) else "cpu")
         total, gradient = None, None
         for part, weight in _parts(self):
             losses, dz = part(z, y, kernels, lengths, mask, weights, dtype)

@@ -4,7 +4,8 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..kernels import types
-from ..validate import at_least, number, positive, whole, within
+from ..shown import shown
+from ..validate import at_least, listed, number, positive, real_array, whole, within
 from .base import Loss
 from .target import NO_LABEL, Wanted, classes_of, step_classes_of
 
@@ -42,9 +43,14 @@ def _weights(what, class_weights):
     """Return class weights as a tuple of numbers of at least 0, or None."""
     if class_weights is None:
         return None
-    if np.ndim(class_weights) != 1 or not len(class_weights):
-        raise ValueError(f"{what}: class_weights must be a list of numbers, one per class; got {class_weights!r}")
-    return tuple(at_least(f"{what}: class_weights", weight, 0) for weight in class_weights)
+    given = listed(f"{what}: class_weights", class_weights, "numbers, one per class")
+    if not given:
+        raise ValueError(f"{what}: class_weights must be a list of numbers, one per class; got {shown(class_weights)}")
+    return tuple(at_least(f"{what}: class_weights", weight, 0) for weight in given)
+
+
+MOST_CLASSES = 2**24
+"""Largest number of classes for which `balanced` counts labels; more come from labels that are no classes."""
 
 
 def balanced(labels, n_classes: int | None = None) -> tuple[float, ...]:
@@ -62,13 +68,15 @@ def balanced(labels, n_classes: int | None = None) -> tuple[float, ...]:
     Raises:
         ValueError: there is no label, they are not whole numbers, or a label is not smaller than n_classes.
     """
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu" or not (labels >= 0).any():
-        raise ValueError(f"balanced: labels must be whole numbers, at least one of them 0 or more; got {labels.dtype}")
+    given, labels = labels, real_array(labels)
+    if labels is None or labels.dtype.kind not in "iu" or not (labels >= 0).any():
+        got = shown(given) if labels is None else labels.dtype
+        raise ValueError(f"balanced: labels must be whole numbers, at least one of them 0 or more; got {got}")
+    most = MOST_CLASSES if n_classes is None else whole("balanced: n_classes", n_classes, high=MOST_CLASSES)
+    if labels.max() >= most:
+        raise ValueError(f"balanced: labels must be smaller than n_classes, {most}; got {labels.max()}")
     counts = np.bincount(labels[labels >= 0].astype(np.int64))
-    classes = len(counts) if n_classes is None else whole("balanced: n_classes", n_classes)
-    if len(counts) > classes:
-        raise ValueError(f"balanced: labels must be smaller than n_classes, {classes}; got {len(counts) - 1}")
+    classes = len(counts) if n_classes is None else most
     counts = np.pad(counts, (0, classes - len(counts)))
     there = np.count_nonzero(counts)
     return tuple(float(counts.sum() / (there * n)) if n else 0.0 for n in counts)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..kernels.types import Shares
+from ..shown import shown
 from .target import Wanted, array_of
 
 
@@ -25,7 +26,7 @@ def counted_steps(what: str, steps: int, samples: int, lengths, mask) -> np.ndar
         lengths = array_of(what, "lengths", lengths)
         if lengths.shape != (samples,) or lengths.dtype.kind not in "iu" or lengths.min() < 0 or lengths.max() > steps:
             raise ShapeError(
-                f"{what}: lengths must be {samples} whole numbers in 1..{steps}; got {lengths.tolist()!r:.80}"
+                f"{what}: lengths must be {samples} whole numbers in 1..{steps}; got {shown(lengths.tolist())}"
             )
         counted = np.arange(steps)[:, None] < lengths
     if mask is not None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ShapeError
+from ..shown import shown
 
 NAMES = {
     ("class", False): "one class per sample",
@@ -35,11 +36,13 @@ class Wanted(NamedTuple):
 
 
 def array_of(what: str, name: str, value) -> np.ndarray:
-    """Return what a user gave as an array; refuse nested lists of unequal lengths."""
+    """Return what a user gave as an array; refuse what cannot be one."""
     try:
         return np.asarray(value)
-    except ValueError as error:
-        raise ShapeError(f"{what}: {name} must be an array; got nested lists of unequal lengths") from error
+    except Exception:  # nested lists that are too deep, or objects that fail when they are converted
+        ragged = isinstance(value, list | tuple) and any(isinstance(entry, list | tuple) for entry in value)
+        got = "nested lists of unequal lengths" if ragged else shown(value)
+        raise ShapeError(f"{what}: {name} must be an array; got {got}") from None
 
 
 def classes_of(what: str, y, shape) -> np.ndarray:

@@ -2,8 +2,12 @@
 
 import re
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
+import numpy as np
+
+from ..capacity import need_memory
 from ..describe import Described
 from ..layers import (
     LIF,
@@ -23,13 +27,16 @@ from ..layers import (
     Sequential,
 )
 from ..names import choice
-from ..validate import whole
+from ..shown import shown
+from ..validate import flag, instance, listed, text, whole
 
 GRAMMAR = (
     "32c3 (convolution, 32 channels, 3x3, same size), 32c3d2 (with dilation 2), 32r3 (residual block), p2 and mp2 "
     "(average and maximum pooling), gp (global average pooling), d0.3 (dropout), 128 (linear)"
 )
 NORMS = ("bn", "tdbn", "none")
+LONGEST_PART = 60
+"""Letters of the longest part: larger numbers than fit are no sizes."""
 
 
 def from_string(
@@ -65,14 +72,27 @@ def from_string(
         after_neuron: layer that is copied behind every hidden neuron layer, such as a `RateBand`. Default None: none.
 
     Raises:
-        ValueError: a part of the architecture is unknown, or it has convolutions but a sample has no positions.
+        ValueError: a part of the architecture is unknown, or it has convolutions but a sample has no positions; or an
+            argument is out of range.
+        TypeError: neuron or after_neuron is not a layer.
     """
-    choice("norm", norm, NORMS)
-    parts = _Parts(tuple(sample_shape), neuron or LIF(pda=True), norm, after_neuron)
+    choice("from_string: norm", norm, NORMS)
+    flag("from_string: spiking_readout", spiking_readout)
+    whole("from_string: classes", classes)
+    if steps is not None:
+        whole("from_string: steps", steps)
+    if after_neuron is not None:
+        instance("from_string: after_neuron", after_neuron, Layer, "a layer, such as snn.RateBand(0.02, 0.5)")
+    sizes = listed("from_string: sample_shape", sample_shape, "sizes: (H, W, C) or (F,)")
+    shape = tuple(whole("from_string: sample_shape", extent) for extent in sizes)
+    need_memory(f"from_string: sample_shape {shown(shape)}: one sample", 4 * prod(shape))
+    make = copies_of("from_string: neuron", neuron, lambda: LIF(pda=True))
+    text("from_string: architecture", architecture)
+    parts = _Parts(shape, make, norm, after_neuron)
     for token in filter(None, architecture.strip().split("-")):
         parts.append(token)
     parts.flatten()
-    head = [Linear(parts.features, whole("classes", classes))]
+    head = [Linear(parts.features, classes)]
     if spiking_readout:
         head.append(parts.make_neuron())
     layers = [*parts.layers, *head]
@@ -82,29 +102,54 @@ def from_string(
     return Sequential(*layers)
 
 
-def copies_of(layer: Layer) -> Callable[[], Any]:
-    """Return a function that returns a new layer like the given one at each call, without its name."""
-    description = layer.description() | {"name": None}
+def copies_of(what: str, neuron: Layer | None, default: Callable[[], Layer]) -> Callable[[], Any]:
+    """Return a function that returns a new layer like the given neuron layer at each call, without its name.
+
+    Args:
+        what: the argument; messages begin with it.
+        neuron: the layer; None stands for default().
+        default: function that makes a layer.
+
+    Raises:
+        TypeError: the object is not a neuron layer, a ReLU or a layer from outside the package.
+    """
+    if neuron is None:
+        neuron = default()
+    instance(what, neuron, Layer, "a neuron layer, such as snn.LIF()")
+    if not isinstance(neuron, Neuron | ReLU) and not neuron.foreign:
+        raise TypeError(f"{what} must be a neuron layer, such as snn.LIF(); got {shown(neuron)}")
+    description = neuron.description() | {"name": None}
     return lambda: Described.from_description(description)
 
 
-def threshold_of(neuron: Layer) -> Any:
-    """Return the threshold of a neuron layer, by which a normalisation is scaled; 1 for a layer without a threshold."""
-    return getattr(neuron, "v_threshold", 1.0)
+def threshold_of(what: str, neuron: Layer) -> float:
+    """Return the threshold of a neuron layer, by which a normalisation is scaled; 1 for a layer without a threshold.
+
+    Raises:
+        ValueError: the threshold is one number per channel; the message begins with what.
+    """
+    threshold = getattr(neuron, "v_threshold", 1.0)
+    if np.ndim(threshold):
+        raise ValueError(f"{what} must have one v_threshold, which scales normalisations; got {shown(threshold)}")
+    return float(threshold)
 
 
 class _Parts:
     """The layers so far, and the shape of their output."""
 
-    def __init__(self, shape, neuron, norm, after_neuron):
+    def __init__(self, shape, make_neuron, norm, after_neuron):
         if len(shape) not in (1, 3):
             hint = f". For sequences, whose shape begins with T: sample_shape={shape[1:]}, steps=None"
             more = f"; for grey pictures: sample_shape={(*shape, 1)}" if len(shape) == 2 else ""
             known = hint + more if len(shape) in (2, 4) else ""
             raise ValueError(f"sample_shape must be (H, W, C) or (F,); got {shape}{known}")
         self.shape, self.norm, self.layers = shape, norm, []
-        self.v_threshold, self.make_neuron = threshold_of(neuron), copies_of(neuron)
-        self.followers = [] if after_neuron is None else [copies_of(after_neuron)]
+        self.make_neuron = make_neuron
+        self.v_threshold = threshold_of("from_string: neuron", make_neuron()) if norm == "tdbn" else 1.0
+        self.followers = []
+        if after_neuron is not None:
+            follower = after_neuron.description() | {"name": None}
+            self.followers.append(lambda: Described.from_description(follower))
 
     @property
     def features(self):
@@ -117,8 +162,7 @@ class _Parts:
     def normalise(self, channels):
         if self.norm == "none":
             return []
-        threshold = float(self.v_threshold) if self.norm == "tdbn" else 1.0
-        return [BatchNorm(channels, v_threshold=threshold)]
+        return [BatchNorm(channels, v_threshold=self.v_threshold)]
 
     def append(self, token):
         patterns: dict[str, Callable[..., None]] = {
@@ -131,11 +175,11 @@ class _Parts:
             r"(\d+)": self.dense,
         }
         for pattern, build in patterns.items():
-            if match := re.fullmatch(pattern, token):
-                return build(*map(int, match.groups()))
+            if (match := re.fullmatch(pattern, token, re.ASCII)) and len(token) <= LONGEST_PART:
+                return build(*(whole(f"architecture: {token}", int(size)) for size in match.groups()))
         if match := re.fullmatch(r"d(0?\.\d+)", token):
             return self.layers.append(Dropout(float(match.group(1))))
-        raise ValueError(f"architecture: unknown part {token!r}; parts are {GRAMMAR}")
+        raise ValueError(f"architecture: unknown part {shown(token, 30)}; parts are {GRAMMAR}")
 
     def need_positions(self, what):
         if len(self.shape) != 3:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..describe import Described
+from ..diagnostics.copies import need_network
 from ..layers import (
     IF,
     AvgPool1d,
@@ -83,11 +84,13 @@ def convert(
         further. If the network ends in a ReLU, the outputs are spikes, each of which stands for one threshold.
 
     Raises:
+        TypeError: net is not a network.
         RuntimeError: the network has not been built.
         ValueError: the network holds a layer that cannot be converted, such as a maximum pooling, or no ReLU; the
             samples activate a ReLU nowhere; or an argument is out of range.
         ShapeError: the samples do not fit the network.
     """
+    need_network("convert", net)
     within("convert: percentile", percentile, 0, 100, open_low=True)
     within("convert: v_init", v_init, 0, 1)
     if steps is None and net.takes_pictures:
@@ -140,7 +143,7 @@ def _measured(net, relus, data, size, percentile):
     if isinstance(data, np.ndarray):
         samples = data.shape[0 if net.takes_pictures else 1] if data.ndim > 1 else 1
         batches = [data]
-    elif hasattr(data, "batch"):
+    elif callable(getattr(data, "batch", None)) and hasattr(data, "__len__") and not isinstance(data, type):
         samples = len(data)
         inputs = (data.batch(range(k, min(samples, k + size)))[0] for k in range(0, samples, size))
         batches = (x if x.dtype == np.uint8 else x.astype(net.dtype, copy=False) for x in inputs)

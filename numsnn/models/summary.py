@@ -6,6 +6,7 @@ from ..diagnostics.copies import built_copy, need_network
 from ..diagnostics.operations import count_operations
 from ..layers import Layer
 from ..tables import Table, TableText
+from ..validate import flag
 
 
 def summary(net: Layer, x=None) -> TableText:
@@ -54,5 +55,11 @@ def count_parameters(net: Layer, widths: bool = True) -> int:
     Args:
         net: the network.
         widths: count learned surrogate widths, which inference does not need. Default True.
+
+    Raises:
+        TypeError: net is not a network.
+        ValueError: widths is not True or False.
     """
+    need_network("count_parameters", net)
+    flag("count_parameters: widths", widths)
     return sum(prod(p.value.shape) for _, p in net.parameters() if widths or p.group != "width")

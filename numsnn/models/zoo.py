@@ -1,9 +1,6 @@
 """Networks from the literature. Their arguments are what varies between uses: channels, classes, steps, neuron."""
 
-from collections.abc import Sequence
 from itertools import pairwise
-
-import numpy as np
 
 from ..layers import (
     LI,
@@ -25,8 +22,23 @@ from ..layers import (
     Residual,
     Sequential,
 )
-from ..validate import whole
+from ..names import choice
+from ..shown import shown
+from ..validate import listed, whole, within
 from .architecture import copies_of, threshold_of
+
+MOST_LAYERS = 10_000
+"""Layers of the largest network that is made from a number of layers; more would take hours."""
+
+
+MOST_PIXELS = 2**16
+"""The largest height and width of pictures."""
+
+
+def _need_sizes(owner, steps=None, **sizes):
+    """Refuse sizes, by name, that are not whole numbers of at least 1; steps may also be None."""
+    for name, size in (sizes if steps is None else {**sizes, "steps": steps}).items():
+        whole(f"{owner}: {name}", size)
 
 
 def _encoded(steps, *layers):
@@ -48,9 +60,11 @@ def mlp(
         steps: T of the direct encoding of feature vectors ``[N, F]``; None for inputs ``[T, N, F]``. Default 4.
         neuron: neuron layer that is copied for every hidden layer. Default `LIF`.
     """
-    if not isinstance(hidden, Sequence | np.ndarray):
-        raise ValueError(f"mlp: hidden must be a list of the sizes of the hidden layers; got {hidden!r}")
-    make = copies_of(neuron or LIF())
+    hidden = listed("mlp: hidden", hidden, "the sizes of the hidden layers")
+    for size in hidden:
+        whole("mlp: hidden", size)
+    _need_sizes("mlp", steps, features=features, classes=classes)
+    make = copies_of("mlp: neuron", neuron, LIF)
     sizes = [features, *hidden]
     layers = []
     for k, (before, size) in enumerate(pairwise(sizes)):
@@ -78,9 +92,10 @@ def vgg_snn(
     Raises:
         ValueError: the size is not a multiple of 16.
     """
-    if whole("vgg_snn: size", size) % 16:
+    if whole("vgg_snn: size", size, high=MOST_PIXELS) % 16:
         raise ValueError(f"vgg_snn: size must be a multiple of 16; got {size}")
-    make = copies_of(neuron or LIF())
+    _need_sizes("vgg_snn", steps, channels=channels, classes=classes)
+    make = copies_of("vgg_snn: neuron", neuron, LIF)
     layers: list[Layer] = []
     before = channels
     plan: tuple[int | str, ...] = (64, 128, "P", 256, 256, "P", 512, 512, "P", 512, 512, "P")
@@ -134,8 +149,12 @@ def resnet19(
         neuron: neuron layer that is copied; its threshold scales the normalisations. Default ``LIF()``.
         widths: channels of the three stages. Default (128, 256, 512).
     """
-    make = copies_of(neuron or LIF())
-    theta = float(threshold_of(make()))
+    _need_sizes("resnet19", steps, channels=channels, classes=classes)
+    sizes = [whole("resnet19: widths", width) for width in listed("resnet19: widths", widths, "three sizes")]
+    if len(sizes) != 3:
+        raise ValueError(f"resnet19: widths must be three sizes, one per stage; got {shown(widths)}")
+    make = copies_of("resnet19: neuron", neuron, LIF)
+    theta = threshold_of("resnet19: neuron", make())
     layers = [*_encoded(steps, Conv2d(channels, widths[0], 3, padding=1), BatchNorm(widths[0], theta)), make()]
     before = widths[0]
     for stage, (width, blocks) in enumerate(zip(widths, (3, 3, 2), strict=True)):
@@ -163,7 +182,9 @@ def sew_resnet18(
         neuron: neuron layer that is copied. Default ``LIF()``.
         join: "add" (default), "and" or "iand".
     """
-    make = copies_of(neuron or LIF())
+    _need_sizes("sew_resnet18", steps, channels=channels, classes=classes)
+    choice("sew_resnet18: join", join, ("add", "and", "iand"))
+    make = copies_of("sew_resnet18: neuron", neuron, LIF)
     layers = [*_encoded(steps, Conv2d(channels, 64, 7, 2, 3), BatchNorm(64)), make(), MaxPool2d(3, 2, 1)]
     before = 64
     for width in (64, 128, 256, 512):
@@ -205,9 +226,12 @@ def densenet_bc(
     Raises:
         ValueError: the depth is not 6 n + 4.
     """
-    if (whole("densenet_bc: depth", depth, 10) - 4) % 6:
+    if (whole("densenet_bc: depth", depth, 10, MOST_LAYERS) - 4) % 6:
         raise ValueError(f"densenet_bc: depth must be 6 n + 4; got {depth}")
-    make = copies_of(neuron or LIF())
+    _need_sizes("densenet_bc", steps, channels=channels, classes=classes, growth=growth)
+    within("densenet_bc: compression", compression, 0, 1, open_low=True)
+    within("densenet_bc: dropout", dropout, 0, 1, open_high=True)
+    make = copies_of("densenet_bc: neuron", neuron, LIF)
     before = 2 * growth
     layers = [*_encoded(steps, Conv2d(channels, before, 3, padding=1))]
     for stage in range(3):
@@ -223,7 +247,7 @@ def densenet_bc(
             layers.append(Concat(None, Sequential(*branch, *([Dropout(dropout)] if dropout else []))))
             before += growth
         if stage < 2:
-            kept = int(before * compression)
+            kept = max(1, int(before * compression))
             layers += [BatchNorm(before), make(), Conv2d(before, kept, 1), AvgPool2d(2)]
             before = kept
     return Sequential(*layers, BatchNorm(before), make(), GlobalAvgPool2d(), Linear(before, classes))
@@ -249,9 +273,11 @@ def dvs_gesture_net(
     Raises:
         ValueError: the size is not a multiple of 32.
     """
-    if whole("dvs_gesture_net: size", size) % 32:
+    if whole("dvs_gesture_net: size", size, high=MOST_PIXELS) % 32:
         raise ValueError(f"dvs_gesture_net: size must be a multiple of 32; got {size}")
-    make = copies_of(neuron or PLIF())
+    _need_sizes("dvs_gesture_net", channels=channels, classes=classes)
+    within("dvs_gesture_net: dropout", dropout, 0, 1, open_high=True)
+    make = copies_of("dvs_gesture_net: neuron", neuron, PLIF)
     layers = []
     for k in range(5):
         layers += [Conv2d(2 if k == 0 else channels, channels, 3, padding=1), BatchNorm(channels), make(), MaxPool2d(2)]
@@ -277,9 +303,10 @@ def shd_net(
         layers: number of recurrent layers. Default 1.
         neuron: neuron layer that is copied. Default ``RecurrentLIF(tau=10)``.
     """
-    make = copies_of(neuron or RecurrentLIF(tau=10.0))
+    _need_sizes("shd_net", features=features, hidden=hidden, classes=classes)
+    make = copies_of("shd_net: neuron", neuron, lambda: RecurrentLIF(tau=10.0))
     parts, before = [], features
-    for _ in range(whole("shd_net: layers", layers)):
+    for _ in range(whole("shd_net: layers", layers, high=MOST_LAYERS)):
         parts += [Linear(before, hidden), make()]
         before = hidden
     return Sequential(*parts, Linear(before, classes), LI(tau=10.0))

@@ -11,7 +11,7 @@ from ..layers import Layer
 from ..layers.flat import FlatParameters
 from ..patience import Patience
 from ..portable import Portable, nothing
-from ..validate import flag, whole, within
+from ..validate import flag, instance, whole, within
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -167,6 +167,7 @@ class WeightAverage(Callback, Portable):
     def _settle(self, net):
         """Return the parameters as one vector, beside which the average lies in the same order; None if all are
         frozen. They are those of the optimiser, whose vector this is, too."""
+        instance("WeightAverage: net", net, Layer, "a network, such as snn.Sequential(...)")
         if not net.built:
             raise RuntimeError(
                 "WeightAverage: the network is not built yet; call net.build(shape) or run it once first"

@@ -20,9 +20,12 @@ import numpy as np
 from ..errors import CheckpointError, DivergenceError
 from ..hdf5 import Damage, opened, sealing
 from ..hdf5.form import parsed
+from ..kernels import DEVICES
 from ..layers import Layer
 from ..layers.allowance import at_most
-from ..names import one_line
+from ..names import choice
+from ..shown import MESSAGE, one_line
+from ..validate import path_of
 from ..version import __version__
 
 FORMAT = "numsnn checkpoint 2"
@@ -90,14 +93,16 @@ def read(path) -> tuple[Layer, dict[str, dict[str, np.ndarray]], dict | None]:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
     except Damage as error:
-        raise CheckpointError(f"{path}: {one_line(str(error))}") from error
+        raise CheckpointError(f"{path}: {one_line(str(error), MESSAGE)}") from error
     if not isinstance(training, dict | None):
         raise CheckpointError(f"{path}: the training state must be an object; found {type(training).__name__}")
     try:
         net = _rebuilt(header, groups["network"])
     except Exception as error:  # what classes raise for arguments of a wrong kind is not foreseeable
         reason = f"{type(error).__name__} " if isinstance(error, LookupError | RecursionError | MemoryError) else ""
-        raise CheckpointError(f"{path}: the network cannot be rebuilt: {reason}{one_line(str(error))}") from error
+        raise CheckpointError(
+            f"{path}: the network cannot be rebuilt: {reason}{one_line(str(error), MESSAGE)}"
+        ) from error
     return net, {group: groups[group] for group in KEPT}, training
 
 
@@ -190,7 +195,7 @@ def save(net: Layer, path) -> None:
     """
     if not isinstance(net, Layer):
         raise TypeError(f"save: net must be a network; got {type(net).__name__}. Write save(net, path)")
-    write(path, net)
+    write(path_of("save: path", path), net)
 
 
 def load(path, device: str = "cpu") -> Layer:
@@ -204,4 +209,5 @@ def load(path, device: str = "cpu") -> Layer:
         FileNotFoundError: the file does not exist.
         CheckpointError: the file is not a checkpoint, is damaged, or describes an unknown layer.
     """
-    return read(path)[0].to(device)
+    choice("load: device", device, DEVICES)
+    return read(path_of("load: path", path))[0].to(device)

@@ -1,17 +1,16 @@
 """Checks of a trainer, and the texts of its errors."""
 
 import json
-import os
 import tempfile
 from itertools import zip_longest
-from pathlib import Path
 
 import numpy as np
 
 from ..hdf5.form import parsed
 from ..layers.carry import need_declarations
 from ..losses.target import NAMES
-from ..validate import truth, whole
+from ..shown import shown
+from ..validate import instance, path_of, truth, whole
 
 
 def part(owner, what, given, kind, default=None):
@@ -21,21 +20,21 @@ def part(owner, what, given, kind, default=None):
     if not isinstance(given, kind):
         home = kind.__module__.split(".")
         name = ".".join([*home[:2], kind.__name__]) if home[0] == "numsnn" else kind.__name__
-        raise TypeError(f"{owner}: {what} must be a {name}; got {given!r}")
+        instance(f"{owner}: {what}", given, kind, f"a {name}")
     return given
 
 
 def parts(what, one, given, kind):
     """Return the parts of a trainer as a tuple; refuse anything but a list of objects of this class."""
     if not isinstance(given, list | tuple):
-        raise TypeError(f"Trainer: {what} must be a list; got {given!r}")
+        raise TypeError(f"Trainer: {what} must be a list; got {shown(given)}")
     return tuple(part("Trainer", one, each, kind) for each in given)
 
 
 def function(what, given):
     """Return a function of a trainer, or None; refuse what cannot be called."""
     if given is not None and not callable(given):
-        raise TypeError(f"Trainer: {what} must be a function; got {given!r}")
+        raise TypeError(f"Trainer: {what} must be a function; got {shown(given)}")
     return given
 
 
@@ -49,7 +48,7 @@ def named_metrics(metrics):
     names = ["loss", *(metric.name for metric in metrics)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"Trainer: metrics must have different names, other than 'loss'; got {twice!r} twice")
+        raise ValueError(f"Trainer: metrics must have different names, other than 'loss'; got {shown(twice)} twice")
     return metrics
 
 
@@ -136,7 +135,7 @@ def plain_metrics(metrics):
             found[name] = plain(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
         except (TypeError, ValueError) as error:
             raise TypeError(
-                f"Trainer: the metric {name!r} must be a number or other plain data; got {value!r}"
+                f"Trainer: the metric {name!r} must be a number or other plain data; got {shown(value)}"
             ) from error
     return found
 
@@ -152,9 +151,7 @@ def difference(theirs, mine):
 
 def writable_folder(out):
     """Return the folder of a run; make it if it is missing, and raise OSError now if it cannot be written to."""
-    if not isinstance(out, str | os.PathLike):
-        raise TypeError(f"Trainer: out must be the path of a folder; got {out!r}")
-    folder = Path(out)
+    folder = path_of("Trainer: out", out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

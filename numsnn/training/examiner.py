@@ -85,7 +85,7 @@ class Examiner:
         """
         known = self.source.kind if self.source else Kind(self.loss.targets[0], bool(self.loss.per_step))
         steps = known.per_step if per_step is None else flag("Trainer.predict: per_step", per_step)
-        kind = Kind(target or known.target, steps)
+        kind = Kind(known.target if target is None else target, steps)
         choice("Trainer.predict: target", kind.target, self.loss.targets)
         return predict(self.net, self.loss, samples_of(self.net, x, self.source), self.batch_size, kind)
 
@@ -106,6 +106,7 @@ class Examiner:
             OSError: there is no such folder, or it cannot be written to.
             ValueError: as for `evaluate`.
         """
+        samples = whole("Trainer.report: samples", samples)
         return write_report(path, self.history, title=title, config_text=str(self.net), **self._looks(data, samples))
 
     def _looks(self, data, samples):
@@ -114,7 +115,7 @@ class Examiner:
         if data is None:
             return found
         source = as_source(self.net, self.loss, data, "data")
-        count = min(whole("Trainer.report: samples", samples), len(source.data))
+        count = min(samples, len(source.data))
         batch = Batch.of(source.data.batch(np.arange(count)))
         found["end"] = diagnose(self.net, batch.x, batch.y, self.loss)
         found["raster"] = record_spikes(self.net, first_samples(self.net, batch.x, 1))

@@ -17,7 +17,8 @@ from ..layers.inputs import shape_of
 from ..layers.turn import taken
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..portable import Portable, nothing, on_device
-from ..validate import at_least, positive, whole
+from ..shown import shown
+from ..validate import at_least, path_of, positive, real_array, whole
 from . import checkpoint
 from .checks import difference, first_bad, need_unfrozen, part
 from .training_state import checked_loop
@@ -121,10 +122,12 @@ class Loop(Portable):
         net, kernels = self.net, self.net.kernels
         if self._shape is None:
             raise RuntimeError("Loop.backward: call forward first; every backward pass needs a forward pass of its own")
-        if tuple(np.shape(dz)) != self._shape:
-            raise ShapeError(f"Loop.backward: dz must have the output's shape {self._shape}; got {np.shape(dz)}")
-        if not on_device(dz):
-            dz = kernels.from_host(np.asarray(dz), net.dtype)
+        host = dz if on_device(dz) else real_array(dz)
+        if host is None:
+            raise ShapeError(f"Loop.backward: dz must be an array of real numbers; got {shown(dz)}")
+        if tuple(host.shape) != self._shape:
+            raise ShapeError(f"Loop.backward: dz must have the output's shape {self._shape}; got {host.shape}")
+        dz = host if on_device(host) else kernels.from_host(host, net.dtype)
         samples = self._shape[1]
         with taken(net):
             if self._samples:
@@ -225,11 +228,14 @@ class Loop(Portable):
             DivergenceError: an array holds NaN or inf.
             OSError: the file cannot be written.
         """
+        path = path_of("Loop.save: path", path)
         for name, value in more.items():
             try:
                 parsed(json.dumps(value))
-            except (TypeError, ValueError) as error:
-                raise TypeError(f"Loop.save: {name} must be plain data, which JSON can hold; got {value!r}") from error
+            except (TypeError, ValueError, RecursionError) as error:
+                raise TypeError(
+                    f"Loop.save: {name} must be plain data, which JSON can hold; got {shown(value)}"
+                ) from error
         state = self.optimizer.state()
         counters = {"passes": self.passes, "steps": state["steps"], "counts": state["counts"]}
         position = {"seed": self.seed, **counters, "more": more}
@@ -246,6 +252,7 @@ class Loop(Portable):
             FileNotFoundError: the file does not exist.
             CheckpointError: the file is damaged, holds no loop, or is of another network.
         """
+        path = path_of("Loop.restore: path", path)
         net, arrays, training = checkpoint.read(path)
         position = (training or {}).get("loop")
         if position is None:

@@ -10,6 +10,8 @@ import numpy as np
 from ..errors import CheckpointError
 from ..files import remove_temporaries
 from ..locks import Lock
+from ..shown import shown
+from ..validate import truth
 from . import checkpoint
 from .best import Best
 from .checks import difference, plain
@@ -31,8 +33,8 @@ def new_epoch() -> dict[str, Any]:
 
 def begin(trainer: Trainer, epochs: int, resume: bool | str) -> None:
     """Begin a run of this length, continue one, or restore one from its folder; see `Trainer.fit`."""
-    if resume not in (False, True, "changes"):
-        raise ValueError(f'Trainer.fit: resume must be True, False or "changes"; got {resume!r}')
+    if not truth(resume) and not (isinstance(resume, str) and resume == "changes"):
+        raise ValueError(f'Trainer.fit: resume must be True, False or "changes"; got {shown(resume)}')
     fresh = trainer.epochs is None
     if resume:
         trainer.stopped = False
@@ -191,13 +193,13 @@ def _state_of(callback):
     """Return the state of a callback; refuse one that a checkpoint cannot hold."""
     kind, state = type(callback).__name__, callback.state()
     if not isinstance(state, dict):
-        raise TypeError(f"{kind}: state() must return a dictionary; got {state!r}")
+        raise TypeError(f"{kind}: state() must return a dictionary; got {shown(state)}")
     found = {name: value for name, value in state.items() if name != "arrays"}
     try:
         plain(found)
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"{kind}: state() must hold plain data, and arrays under the key 'arrays'; got {state!r}"
+            f"{kind}: state() must hold plain data, and arrays under the key 'arrays'; got {shown(state)}"
         ) from error
     if "arrays" in state:
         found["arrays"] = {name: np.asarray(value) for name, value in state["arrays"].items()}

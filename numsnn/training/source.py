@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data import Batch, Dataset, as_dataset
 from ..data.samples import Samples
+from ..data.targets import real_array
 from ..layers import Layer, Poisson, Repeat
 from ..layers.inputs import by_name, first_timed, one_array
 from ..losses import Loss
@@ -196,9 +197,10 @@ def samples_of(net: Layer, x, trained: Source | None):
     if net.input_names:
         return Inputs(net, x, None, "x")
     if isinstance(x, tuple):
-        raise TypeError(f"x must be samples without targets, or a Dataset; got a tuple of {len(x)}")
-    one_array(net, x if isinstance(x, Mapping) else np.asarray(x))
-    x = np.asarray(x)
+        raise TypeError(f"Trainer.predict: x must be samples without targets, or a Dataset; got a tuple of {len(x)}")
+    if isinstance(x, Mapping):
+        one_array(net, x)
+    x = real_array(x, "x", "Trainer.predict")
     _check_reading(net, x, "x")
     scale = 1.0
     if trained is not None and trained.whole_numbers and x.dtype.kind in "iu":

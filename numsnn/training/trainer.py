@@ -12,15 +12,17 @@ import numpy as np
 
 from ..data import Batch, Loader
 from ..errors import DeviceMemoryError
+from ..kernels import DEVICES
 from ..layers import Layer
 from ..layers.inputs import each
 from ..layers.turn import taken
 from ..locks import Lock
 from ..losses import Loss, RateCrossEntropy
 from ..metrics import Metric, Readout
+from ..names import choice
 from ..optim import Adam, Optimizer
 from ..schedules import Cosine, Schedule
-from ..validate import at_least, positive, whole
+from ..validate import at_least, flag, path_of, positive, whole
 from . import run_state
 from .batch_step import BatchStep
 from .best import Best, choose_among
@@ -111,6 +113,7 @@ class Trainer(Examiner):
         metrics: Sequence[Metric] | None = None,
         callbacks: Sequence[Callback] = (),
     ):
+        choice("Trainer: device", device, DEVICES)
         self.net = part("Trainer", "net", net, Layer).to(device)
         self.loss = part("Trainer", "loss", loss, Loss, RateCrossEntropy)
         self.schedule = part("Trainer", "schedule", schedule, Schedule, Cosine)
@@ -252,6 +255,7 @@ class Trainer(Examiner):
             CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
         epochs = whole("Trainer.fit: epochs", epochs)
+        flag("Trainer.fit: progress", progress)
         before = self.source
         self.source = train = as_source(self.net, self.loss, train, "train")
         if not self.net.built:
@@ -374,7 +378,7 @@ class Trainer(Examiner):
             DivergenceError: an array holds NaN or inf.
             OSError: the file cannot be written.
         """
-        run_state.write(self, path)
+        run_state.write(self, path_of("Trainer.save: path", path))
 
     def restore(self, path, changes: bool = False) -> None:
         """Take network, optimiser, callbacks and position of the run from a checkpoint of the same run.
@@ -389,4 +393,4 @@ class Trainer(Examiner):
             FileExistsError: the folder of this trainer holds another run.
             CheckpointError: the file is damaged, lacks a training state, or is of another network, seed or settings.
         """
-        run_state.restore(self, path, changes)
+        run_state.restore(self, path_of("Trainer.restore: path", path), flag("Trainer.restore: changes", changes))

@@ -161,7 +161,18 @@ def test_constructors(refuses, make, message):
         make()
 
 
-@pytest.mark.parametrize("container", [snn.Sequential, lambda layer: snn.Repeat(2, layer), snn.Residual, snn.Concat])
-def test_what_is_not_a_layer(refuses, container):
-    with refuses(TypeError, "a network is made of layers; got 'Linear(3, 3)'"):
+@pytest.mark.parametrize(
+    ("container", "what"),
+    [
+        (snn.Sequential, "Sequential: layers"),
+        (lambda layer: snn.Repeat(2, layer), "Repeat: layers"),
+        (snn.Residual, "Residual: branch"),
+        (lambda layer: snn.Residual(snn.LIF(), shortcut=layer), "Residual: branch and shortcut"),
+        (snn.Concat, "Concat: branches"),
+    ],
+)
+def test_what_is_not_a_layer(refuses, container, what):
+    with refuses(TypeError, f"{what} must be layers, such as snn.LIF(); got 'Linear(3, 3)'"):
         container("Linear(3, 3)")
+    with refuses(TypeError, f"{what} must be layers, such as snn.LIF(); got {snn.LIF!r}. Make one: LIF(...)"):
+        container(snn.LIF)

@@ -106,10 +106,10 @@ def test_declarations(refuses, inputs, nodes, error, message):
 def test_a_layer_that_is_part_of_two_nodes(refuses):
     shared = linear()
     message = "a layer stands in the network twice; make a second one, or share it between two nodes of an snn.Graph"
-    with refuses(ValueError, message):
+    with refuses(ValueError, f"Graph: nodes: {message}"):
         snn.Graph(X, {"y": (shared, "x"), "z": (snn.Sequential(shared), "y")})
     net = snn.Graph(X, {"y": (shared, "x"), "z": (shared, "y")})
-    with refuses(ValueError, message):
+    with refuses(ValueError, f"Sequential: layers: {message}"):
         snn.Sequential(net["y"], net["z"])
 
 

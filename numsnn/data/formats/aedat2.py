@@ -18,7 +18,7 @@ import numpy as np
 from ..compiled import compiled
 from ..events import Events
 from .errors import FormatError
-from .header import read_bytes, skip_lines
+from .header import need_bytes, read_bytes, skip_lines
 
 RECORD = 8
 SIDE = 128
@@ -49,6 +49,7 @@ def parse_aedat2(data: bytes | mmap.mmap, source: str = "<bytes>") -> Events:
         FormatError: the version is missing or another one, the header has no end, an event is truncated, or an address
             has more than the sensor's 16 bits.
     """
+    need_bytes("parse_aedat2", data, source)
     if data[: len(VERSION)] != VERSION:
         raise FormatError(source, 0, f"wrong magic number: must begin with {VERSION.decode()}, found {data[:12]!r}")
     start = skip_lines(data, b"#", source)

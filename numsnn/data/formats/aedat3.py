@@ -22,10 +22,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ...files import read_file
+from ...validate import path_of
 from ..compiled import compiled
 from ..events import Events, checked_size
 from .errors import FormatError
-from .header import read_bytes, skip_lines
+from .header import need_bytes, read_bytes, skip_lines
 
 VERSION = b"#!AER-DAT3.1"
 END = b"#!END-HEADER"
@@ -74,6 +75,7 @@ def parse_aedat3(data: bytes | mmap.mmap, size: tuple[int, int] = (128, 128), so
         FormatError: another version, a header without end, a packet that is truncated or states impossible numbers, or
             an event outside the sensor.
     """
+    need_bytes("parse_aedat3", data, source)
     height, width = checked_size(size, "parse_aedat3")
     if data[: len(VERSION)] != VERSION:
         raise FormatError(source, 0, f"wrong magic number: must begin with {VERSION.decode()}, found {data[:12]!r}")
@@ -164,7 +166,7 @@ def read_gestures(path: str | os.PathLike[str]) -> list[Gesture]:
         OSError: the file cannot be read.
         FormatError: as for `parse_gestures`.
     """
-    return parse_gestures(read_file(path), source=os.fspath(path))
+    return parse_gestures(read_file(path_of("path", path)), source=os.fspath(path))
 
 
 def parse_gestures(data: bytes, source: str = "<bytes>") -> list[Gesture]:
@@ -181,6 +183,7 @@ def parse_gestures(data: bytes, source: str = "<bytes>") -> list[Gesture]:
         FormatError: the header line is missing, a line is not three whole numbers, a class is less than 1, or an end is
             not after its start.
     """
+    need_bytes("parse_gestures", data, source)
     lines = data.split(b"\n")
     if lines[0].strip() != HEADLINE:
         raise FormatError(source, 0, f"the first line must be {HEADLINE.decode()}; found {lines[0][:40]!r}")

@@ -20,7 +20,7 @@ import numpy as np
 from ..compiled import compiled
 from ..events import Events, checked_size
 from .errors import FormatError
-from .header import read_bytes
+from .header import need_bytes, read_bytes
 
 RECORD = 5
 OVERFLOW_ROW = 240
@@ -52,6 +52,7 @@ def parse_atis(data: bytes | mmap.mmap, size: tuple[int, int] = (34, 34), source
         FormatError: the file is empty, its length is not a multiple of 5, or an event lies outside the sensor.
         ValueError: the sensor is larger than the format allows.
     """
+    need_bytes("parse_atis", data, source)
     height, width = checked_size(size, "parse_atis")
     if height > OVERFLOW_ROW:
         raise ValueError(f"parse_atis: height must be at most {OVERFLOW_ROW}, the overflow mark; got {height}")

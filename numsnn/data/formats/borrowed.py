@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from ...files import open_file
+from ...validate import path_of
 from ..columns import as_events
-from ..events import Events
+from ..events import Events, checked_size
 from .errors import FormatError, content
 
 AEDAT4 = b"#!AER-DAT4"
@@ -48,6 +49,9 @@ def read_aedat4(path: str | os.PathLike[str], size: tuple[int, int] | None = Non
         OSError: the file cannot be read.
         FormatError: the file is damaged, has no events, or an event lies outside the sensor.
     """
+    path = path_of("path", path)
+    if size is not None:
+        size = checked_size(size, "size of the sensor")
     source = os.fspath(path)
     aedat = _package("aedat", "AEDAT 4", "aedat")
     with open_file(path):  # a missing file must raise OSError
@@ -63,7 +67,7 @@ def read_aedat4(path: str | os.PathLike[str], size: tuple[int, int] | None = Non
         return packets, (streams[first]["height"], streams[first]["width"])
 
     packets, stated = _guarded(read, source, "AEDAT 4")
-    return _events(packets, size or stated, source)
+    return _events(packets, stated if size is None else size, source)
 
 
 def read_raw(path: str | os.PathLike[str], size: tuple[int, int] | None = None) -> Events:
@@ -71,6 +75,9 @@ def read_raw(path: str | os.PathLike[str], size: tuple[int, int] | None = None) 
 
     The package is faery. Without a size in the file, the default is the smallest size that contains all events.
     """
+    path = path_of("path", path)
+    if size is not None:
+        size = checked_size(size, "size of the sensor")
     source = os.fspath(path)
     decoder = _package("faery", "Prophesee's RAW", "raw").file_decoder
     with open_file(path) as file:
@@ -83,7 +90,7 @@ def read_raw(path: str | os.PathLike[str], size: tuple[int, int] | None = None) 
         return list(found), (height, width) if states_size else None
 
     packets, stated = _guarded(read, source, "RAW")
-    return _events(packets, size or stated, source)
+    return _events(packets, stated if size is None else size, source)
 
 
 def _package(name: str, what: str, extra: str) -> Any:

@@ -15,7 +15,10 @@ import os
 import numpy as np
 
 from ...files import read_file
+from ...names import choice
+from ...validate import path_of
 from .errors import FormatError
+from .header import need_bytes
 
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
@@ -29,7 +32,7 @@ def read_cifar(path: str | os.PathLike[str], classes: int = 10) -> tuple[np.ndar
         OSError: the file cannot be read.
         FormatError, ValueError: as for `parse_cifar`.
     """
-    return parse_cifar(read_file(path), classes, source=os.fspath(path))
+    return parse_cifar(read_file(path_of("path", path)), classes, source=os.fspath(path))
 
 
 def parse_cifar(data: bytes, classes: int = 10, source: str = "<bytes>") -> tuple[np.ndarray, np.ndarray]:
@@ -47,8 +50,8 @@ def parse_cifar(data: bytes, classes: int = 10, source: str = "<bytes>") -> tupl
             range.
         ValueError: classes is neither 10 nor 100.
     """
-    if classes not in LABELS:
-        raise ValueError(f"parse_cifar: classes must be 10 or 100; got {classes!r}")
+    need_bytes("parse_cifar", data, source)
+    choice("parse_cifar: classes", classes, LABELS)
     ends = LABELS[classes]
     record = len(ends) + PIXELS
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):

@@ -21,7 +21,7 @@ import numpy as np
 from ..compiled import compiled
 from ..events import Events, checked_size
 from .errors import FormatError
-from .header import read_bytes, skip_lines
+from .header import need_bytes, read_bytes, skip_lines
 
 TYPES = (0, 12)
 EVENT = 8
@@ -50,6 +50,7 @@ def parse_dat(data: bytes | mmap.mmap, size: tuple[int, int] | None = None, sour
         FormatError: the header is wrong, the events have another type, an event is truncated, or an event lies outside
             the sensor.
     """
+    need_bytes("parse_dat", data, source)
     if data[:1] != b"%":
         raise FormatError(
             source, 0, f"wrong magic number: must begin with a line that starts with %, found {data[:4]!r}"
@@ -69,7 +70,8 @@ def parse_dat(data: bytes | mmap.mmap, size: tuple[int, int] | None = None, sour
     n = len(words) // 2
     x, y, t, p = np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int64), np.empty(n, np.uint8)
     _decode(words, x, y, t, p)
-    size = size or _size(data[:start], source) or (int(y.max(initial=0)) + 1, int(x.max(initial=0)) + 1)
+    if size is None:
+        size = _size(data[:start], source) or (int(y.max(initial=0)) + 1, int(x.max(initial=0)) + 1)
     height, width = checked_size(size, "parse_dat")
     outside = (y >= height) | (x >= width)
     if outside.any():

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ...names import one_line
+from ...shown import one_line
 
+LONGEST = 400
+"""Characters of the source, and of the reason, that a message holds at most."""
 MOST_UNPACKED = 1 << 26
 """Bytes to which a file of any size may be unpacked: a constant polarity, for example, takes almost no space."""
 MOST_TIMES = 32
@@ -24,7 +26,7 @@ class FormatError(ValueError):
     """
 
     def __init__(self, source: str, offset: int | None, reason: str) -> None:
-        reason = one_line(reason)  # it may quote the file
+        reason = one_line(str(reason), LONGEST)  # it may quote the file
         super().__init__(source, offset, reason)  # all three arguments, so that the error can be pickled
         self.source = source
         self.offset = offset
@@ -32,7 +34,7 @@ class FormatError(ValueError):
 
     def __str__(self) -> str:
         place = "" if self.offset is None else f" byte {self.offset}:"
-        return f"{one_line(self.source)}:{place} {self.reason}"
+        return f"{one_line(str(self.source), LONGEST)}:{place} {self.reason}"
 
 
 def check_unpacked(size: int, packed: int, source: str, what: str, remedy: str, offset: int | None = None) -> None:

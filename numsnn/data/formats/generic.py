@@ -19,8 +19,10 @@ import itertools
 import os
 
 from ...files import open_file, read_file
+from ...shown import shown
+from ...validate import path_of, text
 from ..columns import Columns, as_events, by_name, taken
-from ..events import Events
+from ..events import Events, checked_size
 from . import aedat2, aedat3, borrowed, dat
 from .errors import FormatError, check_unpacked, content
 from .hdf5 import local, opened
@@ -64,6 +66,10 @@ def read_events(
             event lies outside the sensor.
         ValueError: unit, group or columns are given for a format that has none.
     """
+    path = path_of("read_events: path", path)
+    text("read_events: group", group)
+    if size is not None:
+        size = checked_size(size, "read_events")
     source = os.fspath(path)
     with open_file(path) as file:
         start = file.read(_START)
@@ -81,7 +87,7 @@ def read_events(
     if read is not None:
         for name, value in named.items():
             if value is not None:
-                raise ValueError(f"{source}: takes no {name}, because the format states it; got {value!r}")
+                raise ValueError(f"{source}: takes no {name}, because the format states it; got {shown(value)}")
         return read(path, size)
     if _is_text(start):
         return parse_text(read_file(path), size, source, unit, columns)

@@ -7,6 +7,7 @@ import mmap
 import os
 
 from ...files import open_file
+from ...validate import instance, path_of
 from .errors import FormatError
 
 LONGEST_LINE = 4096
@@ -21,7 +22,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes | mmap.mmap:
     with large pages if the system has them, because allocating a bytes object page by page takes longer than decoding
     it.
     """
-    with open_file(path) as file:
+    with open_file(path_of("path", path)) as file:
         size = os.fstat(file.fileno()).st_size
         if size < LONG or not hasattr(mmap, "MADV_HUGEPAGE"):
             return file.read()
@@ -32,6 +33,16 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes | mmap.mmap:
         while more := file.readinto(view[found:]):
             found += more
         return data if found == size else bytes(view[:found])
+
+
+def need_bytes(what: str, data, source) -> None:
+    """Refuse arguments of a parser that are not the content of a file and its name.
+
+    Raises:
+        TypeError: data are not bytes, or source is no text; the message begins with what.
+    """
+    instance(f"{what}: data", data, (bytes, bytearray, memoryview, mmap.mmap), "bytes, the content of a file")
+    instance(f"{what}: source", source, str, "a text, the name of the data")
 
 
 def skip_lines(data: bytes | mmap.mmap, mark: bytes, source: str, end: bytes | None = None) -> int:

@@ -22,7 +22,9 @@ import zlib
 import numpy as np
 
 from ...files import read_file
+from ...validate import path_of
 from .errors import FormatError, check_unpacked
+from .header import need_bytes
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_DIMENSIONS = 32  # the limit of older versions of NumPy
@@ -37,7 +39,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
         OSError: the file cannot be read.
         FormatError: as for `parse_idx`.
     """
-    return parse_idx(read_file(path), source=os.fspath(path))
+    return parse_idx(read_file(path_of("path", path)), source=os.fspath(path))
 
 
 def parse_idx(data: bytes, source: str = "<bytes>") -> np.ndarray:
@@ -57,6 +59,7 @@ def parse_idx(data: bytes, source: str = "<bytes>") -> np.ndarray:
             no dimensions or too many, a dimension has size 0, bytes are missing or left over, or the gzip data are
             damaged or a bomb.
     """
+    need_bytes("parse_idx", data, source)
     stream = _Stream(data, source)
 
     magic = stream.take(4, "header")

@@ -19,6 +19,7 @@ import numpy as np
 from ..columns import Columns, as_events, by_name, taken
 from ..events import Events
 from .errors import check_unpacked, content, damage
+from .header import need_bytes
 
 NPY = b"\x93NUMPY"
 """The first bytes of an .npy file."""
@@ -63,6 +64,7 @@ def parse_npz(
     Raises:
         FormatError: as for `read_events`.
     """
+    need_bytes("parse_npz", data, source)
     archive, there = _opened(data, source)
     names = {"": next(iter(there))} if len(there) == 1 else {}
     if not names:
@@ -128,6 +130,7 @@ def parse_npy(
     columns: Columns = None,
 ) -> Events:
     """Return the events in the bytes of an .npy file; arguments and errors as for `parse_npz`."""
+    need_bytes("parse_npy", data, source)
     with damage(source, "an .npy file", _BROKEN):
         array = _array(io.BytesIO(data), "the array")
     with content(source):

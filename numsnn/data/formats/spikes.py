@@ -20,6 +20,7 @@ import numpy as np
 
 from ...hdf5 import Damage
 from ...hdf5.apart import read_apart, read_one
+from ...validate import path_of, whole
 from ..events import Events
 from .errors import FormatError
 
@@ -30,6 +31,7 @@ _LONGEST = 1000.0
 
 def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Return the labels ``[N]`` int64 in a file of SHD or SSC; errors as for `read_spikes`."""
+    path = path_of("read_spike_labels: path", path)
     labels = _only(path, "labels")[1][0]
     if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
         raise FormatError(os.fspath(path), None, f"labels must be whole numbers of at least 0; found {labels.dtype}")
@@ -38,6 +40,7 @@ def read_spike_labels(path: str | os.PathLike[str]) -> np.ndarray:
 
 def read_spike_names(path: str | os.PathLike[str], classes: int) -> list[str]:
     """Return the names of the classes in a file of SHD or SSC, or numbers; errors as for `read_spikes`."""
+    path, classes = path_of("read_spike_names: path", path), whole("read_spike_names: classes", classes, high=2**16)
     names = _only(path, "names")[0].get("names")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise FormatError(os.fspath(path), None, "damaged: extra/keys must hold the names of the classes")
@@ -54,6 +57,12 @@ def read_spikes(path: str | os.PathLike[str], first: int = 0, last: int | None =
         FormatError: the file is not HDF5, an array is missing or of another kind, a spike is out of range, or the HDF5
             library hangs, crashes or runs out of memory while it reads the file.
     """
+    path = path_of("read_spikes: path", path)
+    first = whole("read_spikes: first", first, 0)
+    return _recordings(path, first, None if last is None else whole("read_spikes: last", last, 0))
+
+
+def _recordings(path, first, last) -> Iterator[Events]:
     k = first
     for _, (lengths, times, units) in _read(path, "spikes", first, last):
         whole = lengths.dtype == np.int64 and units.dtype.kind in "iu" and times.dtype.kind == "f"

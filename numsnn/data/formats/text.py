@@ -19,6 +19,7 @@ import numpy as np
 from ..columns import NAMES, Columns, as_events, by_name, by_order
 from ..events import Events
 from .errors import FormatError, content
+from .header import need_bytes
 
 COMMENTS = ("#", "%", "//")
 _PLAIN = {b"true": b"1", b"True": b"1", b"TRUE": b"1", b"false": b"0", b"False": b"0", b"FALSE": b"0", b'"': b""}
@@ -47,6 +48,7 @@ def parse_text(
     Raises:
         FormatError: as for `read_events`; a line has another number of columns, or something that is no number.
     """
+    need_bytes("parse_text", data, source)
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         data.decode()

@@ -17,6 +17,7 @@ from numbers import Integral
 import numpy as np
 
 from ....cores import available_cores
+from ....shown import shown
 from . import roles
 
 TILE_ELEMENTS = 32768
@@ -26,6 +27,9 @@ CHUNKS_PER_THREAD = 4
 """Average number of chunks of tiles per thread. With several chunks, the other threads do not wait long for a thread
 that was interrupted."""
 
+MOST_THREADS = 1024
+"""The largest number of threads. The system refuses to start many more."""
+
 CHECK_ROLES = os.environ.get("NUMSNN_CHECK_ROLES") == "1"
 """Whether every launch checks that arrays of different roles do not overlap (`roles`). The tests set this."""
 
@@ -34,8 +38,8 @@ def _initial_threads():
     asked = os.environ.get("NUMSNN_NUM_THREADS", "").strip()
     if not asked:  # a variable that is set to nothing is not set
         return available_cores()
-    if not asked.isdigit() or int(asked) < 1:
-        raise ValueError(f"NUMSNN_NUM_THREADS must be a positive whole number; got {asked!r}")
+    if not asked.isdecimal() or not 1 <= int(asked[:20]) <= MOST_THREADS:
+        raise ValueError(f"NUMSNN_NUM_THREADS must be a whole number in 1..{MOST_THREADS}; got {shown(asked)}")
     return int(asked)
 
 
@@ -57,11 +61,13 @@ def set_num_threads(n: int) -> None:
     """Set the number of threads that the CPU kernels use. Results do not depend on it.
 
     Raises:
-        ValueError: n is not a positive whole number.
+        ValueError: n is not a whole number in 1..1024.
     """
     global _threads, _pool
     if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
-        raise ValueError(f"set_num_threads: n must be a positive whole number; got {n!r}")
+        raise ValueError(f"set_num_threads: n must be a positive whole number; got {shown(n)}")
+    if n > MOST_THREADS:
+        raise ValueError(f"set_num_threads: n must be at most {MOST_THREADS}; got {shown(n)}")
     with _pool_lock:
         _threads, _pool = int(n), None
 

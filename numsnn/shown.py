@@ -1,0 +1,40 @@
+"""How a value is shown in the message of an error: in one short line, whatever the value is.
+
+This module imports nothing from the package, so that every module may use it.
+"""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+LONGEST = 100
+"""Characters of a value in a message. The middle of a longer text is left out."""
+
+MESSAGE = 600
+"""Characters of the message of another error, or of a text from a file, in a message."""
+
+FEW = 10
+"""Arrays with at most this number of elements are shown as they are, others by shape and dtype."""
+
+
+def shown(value: Any, longest: int = LONGEST) -> str:
+    """Return the repr of a value as one line of at most `longest` characters."""
+    if isinstance(value, np.ndarray) and value.size > FEW:
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    if isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) >= 10**longest:
+        return f"a whole number of {int(value).bit_length()} bits"
+    try:
+        text = repr(value)
+    except Exception:  # a broken __repr__ of a user's class, a list that is too deep, or digits beyond Python's limit
+        text = f"an object of type {type(value).__name__}"
+    return one_line(text, longest)
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """Return a text as one line of printable characters, of at most `longest` characters."""
+    if len(text) > longest:
+        half = (longest - 3) // 2
+        text = f"{text[:half]}...{text[-half:]}"
+    text = " ".join(text.split())
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

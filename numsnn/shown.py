@@ -32,9 +32,18 @@ def shown(value: Any, longest: int = LONGEST) -> str:
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    """Return a text as one line of printable characters, of at most `longest` characters."""
-    if len(text) > longest:
-        half = (longest - 3) // 2
-        text = f"{text[:half]}...{text[-half:]}"
-    text = " ".join(text.split())
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    """Return a text of any origin, such as a file, as one line of at most `longest` characters.
+
+    Line breaks become blanks and characters that cannot be printed escapes, so that a terminal shows them and does not
+    obey them.
+    """
+    line = " ".join(_cut(text, 4 * longest).split())
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return _cut(line, longest)
+
+
+def _cut(text, longest):
+    """Leave out the middle of a text that is too long."""
+    half = (longest - 3) // 2
+    return text if len(text) <= longest else f"{text[:half]}...{text[-half:]}"

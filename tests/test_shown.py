@@ -48,3 +48,22 @@ def test_long_values_are_cut_in_the_middle():
     text = shown("x" * 100_000)
     assert len(text) <= LONGEST and text.startswith("'xxx") and "..." in text and text.endswith("xxx'")
     assert len(one_line("word " * 1000, 40)) <= 40
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("two\n  lines\r\nthree\u2028four", "two lines three four"),
+        ("\x1b[31mred\x07\ud800", r"\x1b[31mred\x07\ud800"),
+        ("ü é 漢", "ü é 漢"),
+        ("", ""),
+    ],
+)
+def test_one_line(text, line):
+    assert one_line(text) == line and line.isprintable()
+
+
+@pytest.mark.parametrize("text", ["\x1b" * 10**6, "a\n" * 10**6, "b" * (LONGEST + 1)])
+def test_one_line_is_not_long(text):
+    line = one_line(text)
+    assert LONGEST - 1 <= len(line) <= LONGEST and line.isprintable()

@@ -58,6 +58,7 @@ class Layer(Described, Network):
     None.
 
     Layers can be copied with `copy.deepcopy` and pickled. A copy contains neither buffers nor results of a pass.
+    `numsnn.testing.check_layer` checks all of this for a layer of your own.
     """
 
     transient: ClassVar = {

@@ -192,7 +192,7 @@ class Repeat(Sequential):
 
     ``[N, H, W, C]`` or ``[N, F]`` -> ``[T, N, ...]``. The layers inside process the picture once, as a single step, and
     not T times: put the first convolution and its normalisation here. Their backward pass gets the sum of the gradients
-    over the steps.
+    over the steps. Layers inside that carry a state start from rest, also at every step of a stream.
 
     Args:
         steps: T, the number of steps.

@@ -51,11 +51,11 @@ def _mode(case, mode):
 
 
 def passes(case: Case, net, relaxed: bool = True, inspect: bool = False) -> dict:
-    """Return what two tracked steps of training, a step in relaxed mode and an inference give, by name.
+    """Return what two tracked steps of training give, and a step in relaxed mode and an inference, by name.
 
     Args:
         case, net: the case and its network, built, on any device, in float64.
-        relaxed: whether to include the relaxed mode, which needs kernels of its own. Default True.
+        relaxed: whether to include relaxed mode and inference, which need kernels of their own. Default True.
         inspect: whether to run the layers one by one. Default False.
     """
     found: dict = {}
@@ -66,7 +66,8 @@ def passes(case: Case, net, relaxed: bool = True, inspect: bool = False) -> dict
         found |= _step(
             case, net, x, Mode(**{**vars(_mode(case, TRAINING)), "track": False, "relaxed": True}), "relaxed"
         )
-    found["inference"] = net.kernels.to_host(net.forward(x, _mode(case, INFERENCE))).astype(np.float64)
+    if relaxed:
+        found["inference"] = net.kernels.to_host(net.forward(x, _mode(case, INFERENCE))).astype(np.float64)
     return found | {name: np.asarray(value, np.float64) for name, value in net.statistics().items()}
 
 

@@ -96,21 +96,16 @@ def neuron(chance: Chance, shape: tuple[int, ...]):
 
 
 def _few(chance, shape):
-    """Return a neuron of one of four kinds; numbers per channel need no other kernel than single numbers."""
+    """Return a neuron of one of three kinds, whose numbers differ but which need one kernel per kind and pass."""
     channels, kind = shape[-1], chance.whole(0, 3 if len(shape) == 3 else 2)
-    numbers = {
-        "v_threshold": chance.per_channel(0.3, 1.2, channels, "layer" if kind == 0 else None),
-        "v_init": chance.per_channel(-0.3, 0.3, channels),
-        "tau": chance.per_channel(1.2, 5, channels, "layer" if kind == 0 else None),
-    }
+    numbers = {"tau": chance.real(1.2, 5), "v_init": chance.per_channel(-0.3, 0.3, channels)}
     if kind == 0:
-        psg = snn.PSG("triangle", chance.real(0.5, 1.5), per=chance.one("layer", "channel"))
-        return snn.LIF(**numbers, surrogate=psg, learn_tau=True, learn_threshold=True)
-    if kind == 1:
-        return snn.LIF(**numbers, v_reset=None, surrogate=snn.Surrogate("gaussian"), pda=snn.PDA(divergence=0.3))
-    if kind == 2:
-        return snn.LI(tau=numbers["tau"], learn_tau=False, v_init=numbers["v_init"])
-    return snn.RecurrentLIF(**numbers, refractory=chance.whole(1, 2), surrogate=snn.PSG("gaussian"))
+        return snn.LI(**numbers)
+    numbers |= {"v_threshold": chance.real(0.3, 1.2), "learn_threshold": True, "learn_tau": True}
+    psg = snn.PSG("triangle", chance.real(0.5, 1.5), per=chance.one("layer", "channel"))
+    if kind < 3:
+        return snn.LIF(**numbers, v_reset=chance.real(-0.4, 0.2), surrogate=psg, pda=snn.PDA(chance.real(0.1, 1)))
+    return snn.RecurrentLIF(**numbers, refractory=chance.whole(1, 2), surrogate=psg)
 
 
 def _neuron(chance, kind, channels):

@@ -139,9 +139,11 @@ def _loss(chance, shape, spikes):
     smoothing = chance.one(0.0, chance.real(0, 0.4))
     weights = chance.one(None, None, tuple(chance.real(0, 2) for _ in range(classes)))
     if len(shape) > 3:
+        kind = chance.one("values", "step values")
+        if chance.few:
+            return losses.MembraneMSE(), kind
         return chance.one(
-            (losses.MembraneMSE(), "step values"),
-            (losses.MembraneMSE(), "values"),
+            (losses.MembraneMSE(), kind),
             (losses.MeanSquaredError(), "values"),
             (SmoothDistance(over="steps"), "step values"),
         )
@@ -159,7 +161,9 @@ def _loss(chance, shape, spikes):
         (SmoothDistance(over="mean"), "values"),
         (losses.TET() + chance.real(0.1, 1) * losses.MembraneMSE(), "class"),
     ]
-    if spikes:
+    if chance.few:  # two kernels serve these
+        options = [options[k] for k in (1, 2, 9)]
+    elif spikes:
         options += 3 * [(losses.TimeToFirstSpike(chance.real(0.5, 2), smoothing, weights), "class")]
     return chance.one(*options)
 
@@ -169,7 +173,7 @@ def draw(seed: int, few: bool = False, longest: int = 6, largest: int = LARGEST)
 
     Args:
         seed: any whole number of at least 0.
-        few: whether neurons come from a few kinds only, so that few kernels are compiled. Default False.
+        few: whether neurons and losses are of a few kinds only, so that few kernels are compiled. Default False.
         longest: largest number of layers between the start and the readout. Default 6.
         largest: largest number of elements of an array between two layers. Default `LARGEST`.
     """

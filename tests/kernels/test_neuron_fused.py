@@ -271,7 +271,8 @@ def test_a_nan_is_visible(k):
 @COMPILED
 def test_exponential_families_in_float32(k):
     """The surrogate itself, phi(z) / alpha: dL/di of one step with dL/ds = 1. What the docstring of the polynomial
-    promises, and the roundings of z, of the density's own arithmetic and of the argument of exp."""
+    promises, and the roundings of z, of the density's own arithmetic and of the argument of exp. The kernels are those
+    that `test_neuron_backward` compiles for extreme currents."""
     z = np.linspace(-100, 100, fewer(k, 20_000) + 1).astype(np.float32)[None, :, None]
     for family in FAMILIES:
         one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
@@ -289,11 +290,9 @@ def test_exponential_families_in_float32(k):
             False,
             family,
             one,
-            None,
+            Direct(zero, zero, zero),
             di,
-            None,
-            None,
-            None,
+            *np.empty((3, 1), np.float32),
         )
         want = DENSITY[family](z.astype(np.float64))
         argument = z.astype(np.float64) ** 2 / 2 if family == "gaussian" else np.abs(z)

@@ -5,6 +5,7 @@ import numpy as np
 from .. import equations as eq
 from ..compile import kernel
 from ..steps import integrator_step_back
+from .inline.runs import copy_run
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
 
@@ -23,8 +24,9 @@ def _forward_tiles(i, beta, decay_input, u, carried, carry, rows, lo, hi):
                 if t > 0:
                     before = u[t - 1, m, c]
                 u[t, m, c] = eq.charge(before, real(i[t, m, c]), beta[c], gain)
-    if carry:
-        carried[first:last] = u[steps - 1, first:last]
+    if carry:  # row by row: Numba takes 3 s to compile an assignment of a part of one array to a part of another
+        for m in range(first, last):
+            copy_run(carried, (m, 0), u, (steps - 1, m, 0), channels)
 
 
 @kernel

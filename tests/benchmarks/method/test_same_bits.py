@@ -50,7 +50,7 @@ def test_a_difference_of_one_bit_is_found(tmp_path):
     assert same_bits.distance(np.ones(2), np.ones(3)) == float("inf")
 
 
-def test_the_command(tmp_path):
+def test_the_command(tmp_path, known_kernels):
     """Run twice, the second time against the first; then against one whose numbers were changed."""
     file = tmp_path / "bits.json"
     script = REPOSITORY / "benchmarks" / "method" / "same_bits.py"

@@ -15,7 +15,7 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=REPOSITORY)
 
 
-def test_a_checkout_beside_itself(tmp_path):
+def test_a_checkout_beside_itself(tmp_path, known_kernels):
     file = tmp_path / "pair.json"
     done = run(REPOSITORY, "--quick", "--rounds", 4, "--workload", "fc", "neurons", "--json", file)
     assert done.returncode == 0, done.stderr

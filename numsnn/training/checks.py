@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..hdf5.form import parsed
 from ..layers.carry import need_declarations
 from ..losses.target import NAMES
 from ..validate import whole
@@ -119,7 +120,7 @@ def _is_bad(layer, x):
 
 def plain(value):
     """Return a value as it is after writing it to JSON and reading it back."""
-    return json.loads(json.dumps(value))
+    return parsed(json.dumps(value))
 
 
 def plain_metrics(metrics):

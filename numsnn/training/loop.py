@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import CheckpointError, DivergenceError, ShapeError
+from ..hdf5.form import parsed
 from ..layers import TRAINING, Layer, Mode
 from ..layers.flat import FlatParameters
 from ..layers.inputs import shape_of
@@ -223,7 +224,7 @@ class Loop(Portable):
         """
         for name, value in more.items():
             try:
-                json.dumps(value)
+                parsed(json.dumps(value))
             except (TypeError, ValueError) as error:
                 raise TypeError(f"Loop.save: {name} must be plain data, which JSON can hold; got {value!r}") from error
         state = self.optimizer.state()

@@ -98,19 +98,38 @@ def checked_run(path, training: dict[str, Any], net: Layer, arrays: dict[str, di
     epoch, first, epochs = (training[key] for key in ("epoch", "first", "epochs"))
     if not first <= epoch <= (epoch if epochs is None else first + epochs):
         raise _wrong(path, "epoch", epoch, f"between {first} and {first + (epochs or 0)}, as first and epochs say")
+    _check_batch(path, training)
     if training["best"]["epoch"] > epoch:
         raise _wrong(path, "best.epoch", training["best"]["epoch"], f"at most {epoch}, the epochs of the run")
     if len(training["history"]) > epoch:
         raise _wrong(path, "history", len(training["history"]), f"a list of at most {epoch} epochs")
     for k, row in enumerate(training["history"]):
         _check(path, f"history[{k}].epoch", row.get("epoch"), COUNT)
+        _check(path, f"history[{k}].train_loss", row.get("train_loss"), (_is_number, "a number"))
     states, described = training["callbacks"], training["settings"]["callbacks"]
     if len(states) != len(described):
         raise _wrong(path, "callbacks", len(states), f"{len(described)} states, one per callback of the settings")
-    for k, state in enumerate(states):
+    shapes = _shapes(net)
+    for k, (state, about) in enumerate(zip(states, described, strict=True)):
         for name in _names(path, f"callbacks[{k}].arrays", state.get("arrays", [])):
-            if f"{k}/{name}" not in arrays["callbacks"]:
+            array = arrays["callbacks"].get(f"{k}/{name}")
+            if array is None:
                 raise _wrong(path, f"callbacks[{k}].arrays", name, "names of arrays in the file")
+            if about["type"] == "WeightAverage" and (array.dtype.kind != "f" or array.shape != shapes.get(name)):
+                raise _wrong(path, f"the average {name!r}", f"{array.dtype} {array.shape}", f"as {shapes.get(name)}")
+
+
+def _check_batch(path, training):
+    """Check the position within an epoch."""
+    batch, run, settings = training["batch"], training["running"], training["settings"]
+    if bool(batch) != bool(run["samples"]):
+        raise _wrong(path, "running.samples", run["samples"], f"those of {batch} batches")
+    samples, size = settings.get("samples"), settings.get("batch_size")
+    if _is_count(samples, 1) and _is_count(size, 1) and batch > -(-samples // size):
+        raise _wrong(path, "batch", batch, f"at most {-(-samples // size)}, the batches of an epoch")
+    metrics = settings.get("metrics")
+    if run["counts"] is not None and isinstance(metrics, list) and len(run["counts"]) != len(metrics):
+        raise _wrong(path, "running.counts", len(run["counts"]), f"{len(metrics)} lists, one per metric")
 
 
 def checked_best(path, best: Any) -> None:
@@ -130,7 +149,7 @@ def checked_loop(path, position: Any, net: Layer, arrays: dict[str, np.ndarray],
 def checked_optimizer(path, state, net: Layer, arrays: dict[str, np.ndarray], optimizer: Optimizer) -> None:
     """Refuse counters and moments that do not belong to the parameters of a network; errors as for `checked_run`."""
     _check(path, "counts", state.get("counts"), COUNTS)
-    shapes = {name: tuple(parameter.value.shape) for name, parameter in net.parameters()}
+    shapes = _shapes(net)
     for key, array in arrays.items():
         name, _, slot = key.rpartition("/")
         if name not in shapes:
@@ -138,6 +157,11 @@ def checked_optimizer(path, state, net: Layer, arrays: dict[str, np.ndarray], op
         if array.dtype.kind != "f" or (slot in optimizer.slots and array.shape != shapes[name]):
             found = f"{array.dtype} {array.shape}"
             raise _wrong(path, f"the moment {key!r}", found, f"real numbers of shape {shapes[name]}")
+
+
+def _shapes(net):
+    """Return the shapes of the parameters of a network by their names."""
+    return {name: tuple(parameter.value.shape) for name, parameter in net.parameters()}
 
 
 def _need(path, where, found, tests):

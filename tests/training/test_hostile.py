@@ -277,6 +277,10 @@ STATES = [
     ),
     (field("callbacks", 1, "arrays")(5), r"callbacks\[1\].arrays must be names; found 5"),
     (field("history")([1]), "history must be a list of objects"),
+    (field("batch")(4), "batch must be at most 3, the batches of an epoch; found 4"),
+    (field("batch")(0), "running.samples must be those of 0 batches; found 8"),
+    (field("running", "counts")([]), "running.counts must be 1 lists, one per metric; found 0"),
+    (field("history", 0, "train_loss")("low"), r"history[0].train_loss must be a number; found 'low'"),
     (field("history")([{}]), r"history\[0\].epoch must be a whole number of at least 0; found None"),
     (field("history")([{"epoch": 1}] * 3), "history must be a list of at most 1 epochs; found 3"),
 ]

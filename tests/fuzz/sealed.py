@@ -38,7 +38,9 @@ def network():
 
 
 def trainer():
-    return snn.Trainer(network(), snn.losses.RateCrossEntropy(), snn.optim.AdamW(1e-2), seed=0, batch_size=4)
+    return snn.Trainer(
+        network(), snn.losses.RateCrossEntropy(), snn.optim.AdamW(1e-2), seed=0, batch_size=4, device="reference"
+    )
 
 
 def samples():

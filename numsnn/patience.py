@@ -6,15 +6,7 @@ from numbers import Real
 import numpy as np
 
 from .shown import shown
-from .validate import at_least, flag, text, whole
-
-
-def _as_float(value) -> float:
-    """Return a number as float; one beyond its range is infinite."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
+from .validate import as_float, at_least, flag, text, whole
 
 
 class Patience:
@@ -63,7 +55,7 @@ class Patience:
         improvement."""
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{self.owner}.observe: value must be a number; got {shown(value)}")
-        value = _as_float(value)
+        value = as_float(value)
         gain = math.inf if self.best is None else (value - self.best) * (1 if self.higher else -1)
         if gain > self.min_delta and not math.isnan(value):
             self.best, self.waited = float(value), 0

@@ -29,7 +29,7 @@ def number(what: str, value) -> float:
     """Check for a finite number that float32 can hold; a bool is refused."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{what} must be a finite number; got {shown(value)}")
-    plain = _as_float(value)
+    plain = as_float(value)
     if math.isnan(plain) or value in (math.inf, -math.inf):
         raise ValueError(f"{what} must be a finite number; got {shown(value)}")
     if abs(plain) > LARGEST_FLOAT:
@@ -37,7 +37,7 @@ def number(what: str, value) -> float:
     return plain
 
 
-def _as_float(value) -> float:
+def as_float(value) -> float:
     """Return a number as float: infinite for a whole number or a fraction beyond float64."""
     try:
         return float(value)
@@ -90,7 +90,7 @@ def whole(what: str, value, low: int = 1, high: int = LARGEST_WHOLE) -> int:
 
 def pair(what: str, value, low: int) -> tuple[int, int]:
     """Check for two whole numbers (vertical, horizontal), neither smaller than `low`; one number stands for both."""
-    value = _listed(value)
+    value = _plain(value)
     if isinstance(value, Integral):
         value = (value, value)
     if not isinstance(value, tuple | list) or len(value) != 2:
@@ -100,7 +100,7 @@ def pair(what: str, value, low: int) -> tuple[int, int]:
 
 def two(what: str, value) -> tuple:
     """Check for a tuple, list or array of two values of any kind."""
-    value = _listed(value)
+    value = _plain(value)
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise ValueError(f"{what} must be a pair; got {shown(value)}")
     return tuple(value)
@@ -115,7 +115,7 @@ def listed(what: str, value, of: str = "numbers") -> list:
     return list(value)
 
 
-def _listed(value):
+def _plain(value):
     """Return an array as a list, and any other value as it is."""
     return value.tolist() if isinstance(value, np.ndarray) else value
 
@@ -123,7 +123,7 @@ def _listed(value):
 def real_array(value) -> np.ndarray | None:
     """Return a value as an array of real numbers or truth values; None if it holds anything else."""
     if isinstance(value, int) and abs(value) > LARGEST_WHOLE:  # of which NumPy makes an object
-        value = _as_float(value)
+        value = as_float(value)
     try:
         array = np.asarray(value)
     except Exception:  # nested lists of unequal lengths or too deep, or objects that fail when they are converted

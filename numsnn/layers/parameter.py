@@ -110,9 +110,12 @@ class Parameter(Portable):
         full = f"{self.name}.{what}" if self._layer is None else f"{self._layer.path}.{self.name}.{what}"
         if on_device(given):
             given = to_host(given)
-        host = real_array(given)
-        if host is None:
-            got = type(given).__name__ + (f" of dtype {given.dtype}" if isinstance(given, np.ndarray) else "")
+        try:
+            host = np.asarray(given)
+        except Exception:  # nested lists of unequal lengths or too deep
+            host = np.asarray(None)
+        if host.dtype.kind not in "biuf":
+            got = f"{type(given).__name__} of dtype {host.dtype}"
             raise ShapeError(f"{full} must be an array of real numbers of shape {array.shape}; got {got}")
         if host.shape != array.shape:
             raise ShapeError(f"{full} must have shape {array.shape}; got {host.shape}")

@@ -113,8 +113,7 @@ class Trainer(Examiner):
         metrics: Sequence[Metric] | None = None,
         callbacks: Sequence[Callback] = (),
     ):
-        choice("Trainer: device", device, DEVICES)
-        self.net = part("Trainer", "net", net, Layer).to(device)
+        self.net = part("Trainer", "net", net, Layer).to(choice("Trainer: device", device, DEVICES))
         self.loss = part("Trainer", "loss", loss, Loss, RateCrossEntropy)
         self.schedule = part("Trainer", "schedule", schedule, Schedule, Cosine)
         self.seed = whole("Trainer: seed", seed, 0)
@@ -255,7 +254,6 @@ class Trainer(Examiner):
             CheckpointError: last.h5 belongs to another network or run, or to a run of another length.
         """
         epochs = whole("Trainer.fit: epochs", epochs)
-        flag("Trainer.fit: progress", progress)
         before = self.source
         self.source = train = as_source(self.net, self.loss, train, "train")
         if not self.net.built:
@@ -264,7 +262,7 @@ class Trainer(Examiner):
         if not self.callbacks:  # which may unfreeze layers before the first update
             need_unfrozen("Trainer.fit", self.net)
         self.metrics = checked_metrics(self.metrics, self.loss, train.kind)
-        self._progress = progress
+        self._progress = flag("Trainer.fit: progress", progress)
         with self.lock:
             run_state.begin(self, epochs, resume)
         if self.batch and before is not None and len(before.data) != len(train.data):

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import threading
 import traceback
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -71,7 +72,7 @@ class TooSlow(BaseException):
 @contextmanager
 def limited(seconds):
     """Stop what takes longer than some seconds, where the system can do that."""
-    if not hasattr(signal, "SIGALRM"):
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield
         return
 

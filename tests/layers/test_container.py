@@ -101,25 +101,33 @@ def test_a_residual_alone_tells_its_paths_apart():
     assert "branch.linear1.weight" in names and "shortcut.linear1.weight" in names
 
 
-@pytest.mark.parametrize(
-    "container", [snn.Sequential, lambda *layers: snn.Repeat(2, *layers), snn.Residual, snn.Concat]
-)
-def test_names_used_twice_are_refused(container):
-    with pytest.raises(ValueError, match=r"^two layers of one network are named 'fc'$"):
+CONTAINERS = {
+    "Sequential: layers": snn.Sequential,
+    "Repeat: layers": lambda *layers: snn.Repeat(2, *layers),
+    "Residual: branch": snn.Residual,
+    "Concat: branches": snn.Concat,
+}
+
+
+@pytest.mark.parametrize("what", CONTAINERS)
+def test_names_used_twice_are_refused(what):
+    container = CONTAINERS[what]
+    with pytest.raises(ValueError, match=rf"^{what}: two layers of one network are named 'fc'$"):
         container(snn.Linear(3, 3, name="fc"), snn.LIF(), snn.Linear(3, 3, name="fc"))
-    with pytest.raises(ValueError, match=r"^two layers of one network are named 'linear2'$"):
+    with pytest.raises(ValueError, match=rf"^{what}: two layers of one network are named 'linear2'$"):
         container(snn.Linear(3, 3, name="linear2"), snn.Linear(3, 3))
     container(snn.Linear(3, 3, name="fc"), snn.Sequential(snn.Linear(3, 3, name="fc")))
 
 
+PATHS, CHAIN = "Residual: branch and shortcut", "Sequential: layers"
 TWICE = {
-    "side by side": lambda a: snn.Sequential(a, snn.LIF(), a),
-    "in a repeat": lambda a: snn.Repeat(2, a, a),
-    "in a branch": lambda a: snn.Residual(a, a),
-    "in both paths": lambda a: snn.Residual(a, shortcut=a),
-    "in a branch and below the shortcut": lambda a: snn.Residual(a, shortcut=snn.Sequential(a)),
-    "at different depths": lambda a: snn.Sequential(a, snn.Sequential(snn.LIF(), a)),
-    "in two blocks": lambda a: snn.Sequential(snn.Residual(a), snn.Residual(a)),
+    "side by side": (CHAIN, lambda a: snn.Sequential(a, snn.LIF(), a)),
+    "in a repeat": ("Repeat: layers", lambda a: snn.Repeat(2, a, a)),
+    "in a branch": ("Residual: branch", lambda a: snn.Residual(a, a)),
+    "in both paths": (PATHS, lambda a: snn.Residual(a, shortcut=a)),
+    "in a branch and below the shortcut": (PATHS, lambda a: snn.Residual(a, shortcut=snn.Sequential(a))),
+    "at different depths": (CHAIN, lambda a: snn.Sequential(a, snn.Sequential(snn.LIF(), a))),
+    "in two blocks": (CHAIN, lambda a: snn.Sequential(snn.Residual(a), snn.Residual(a))),
 }
 
 
@@ -127,8 +135,9 @@ TWICE = {
 def test_a_layer_that_stands_twice_is_refused(place):
     """Its second pass would overwrite what the first one keeps for the backward pass."""
     message = "a layer stands in the network twice; make a second one, or share it between two nodes of an snn.Graph"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        TWICE[place](snn.Linear(3, 3))
+    what, make = TWICE[place]
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{what}: {message}')}$"):
+        make(snn.Linear(3, 3))
 
 
 # --- Sequential -----------------------------------------------------------------------------------------------------

@@ -117,8 +117,11 @@ def _rebuilt(header, arrays):
     shape = parsed(header["input_shape"])
     with at_most(sum(array.size for array in arrays.values())):
         net.build(shape)
-    for name, mine in net.state().items():
-        _need_alike(name, arrays.get(name), mine)
+    kinds = dict.fromkeys((name for name, _ in net.parameters()), np.dtype(net.dtype))
+    kinds |= {name: mine.dtype for name, mine in net.statistics().items()}
+    for name, kind in kinds.items():
+        if name in arrays:  # `load_state` names what is missing
+            _need_alike(name, arrays[name], kind)
     net.load_state(arrays)
     frozen = parsed(header.get("frozen", "[]"))
     if not isinstance(frozen, list):
@@ -127,17 +130,16 @@ def _rebuilt(header, arrays):
     return net
 
 
-def _need_alike(name, array, mine):
-    """Refuse an array of another kind than that of the network, or with numbers that its dtype cannot hold."""
-    if array is None:  # `load_state` names what is missing
-        return
-    if array.dtype.kind != mine.dtype.kind:
-        raise TypeError(f"{name!r} must be {mine.dtype}; found {array.dtype}")
-    if array.dtype.kind == "f":
+def _need_alike(name, array, kind):
+    """Refuse an array of another kind of dtype than that of the network, or with numbers that its dtype cannot hold.
+    `load_state` refuses numbers that are not finite."""
+    if array.dtype.kind != kind.kind:
+        raise TypeError(f"{name!r} must be {kind}; found {array.dtype}")
+    if array.dtype != kind and kind.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
-            bad = ~np.isfinite(array.astype(mine.dtype))
+            bad = ~np.isfinite(array.astype(kind))
         if bad.any():
-            raise ValueError(f"{name!r} must be finite as {mine.dtype}; found {array[bad][0]!s}")
+            raise ValueError(f"{name!r} must be finite as {kind}; found {array[bad][0]!s}")
 
 
 def _read_raw(path):

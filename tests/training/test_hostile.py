@@ -132,7 +132,7 @@ NETWORKS = [
     (array(WEIGHT, lambda x: np.full(x.shape, -np.inf)), "must be finite as float32; found -inf"),
     (array(WEIGHT, lambda x: np.full(x.shape, 1e300)), "must be finite as float32; found 1e\\+300"),
     (array(WEIGHT, lambda x: x[:-1]), "must have shape"),
-    (array("network/batchnorm1.var", lambda x: x * np.nan), "must be finite as float32; found nan"),
+    (array("network/batchnorm1.var", lambda x: x * np.nan), "'batchnorm1.var' must be finite; got nan at"),
     (array("network/lif1.batches", lambda x: np.float32(1)), "'lif1.batches' must be int64; found float32"),
     (lambda file: file.pop(BIAS), "'linear1.bias' is missing"),
     (lambda file: file.__setitem__("network/more", np.zeros(3)), "'more' is not part of this network"),

@@ -269,6 +269,7 @@ def _load(options):
         config.data = configuration.DataConfig(name=dataset)
     if options.data:
         config.data.dir = options.data
+    config.training.device = options.device  # a trainer moves its network there
     return net, _part(config, options.part, experiment), config, experiment
 
 

@@ -9,6 +9,7 @@ import sys
 import numba
 import pytest
 
+import numsnn as snn
 from numsnn import cli, data, experiment
 from numsnn.machine_code import KERNELS
 
@@ -153,6 +154,18 @@ def test_eval_and_diagnose(run_folder, capsys):
     shown = capsys.readouterr().out
     assert "lif1" in shown and "undesired" in shown and "gradient" in shown
     assert cli.main(["diagnose", str(run_folder / "last.h5"), str(run_folder / "config.toml")]) == 0
+
+
+def test_the_device_that_is_asked_for(tmp_path, monkeypatch):
+    net = snn.Sequential(snn.Repeat(2, snn.Flatten(), snn.Linear(64, 8)), snn.LIF(), snn.Linear(8, 10))
+    snn.save(net.to("reference").build((4, 8, 8, 1)), tmp_path / "net.h5")
+    used = []
+    monkeypatch.setattr(snn.diagnostics, "diagnose", lambda net, *rest: used.append(net.device))
+    monkeypatch.setattr(snn.Trainer, "evaluate", lambda trainer, part: used.append(trainer.net.device) or exit())
+    assert cli.main(["diagnose", str(tmp_path / "net.h5"), "digits", "--device", "reference"]) == 0
+    with pytest.raises(SystemExit):
+        cli.main(["eval", str(tmp_path / "net.h5"), "digits", "--device", "reference"])
+    assert used == ["reference", "reference"]
 
 
 def test_a_store_with_a_validation_part(tmp_path, capsys):

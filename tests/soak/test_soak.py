@@ -18,7 +18,7 @@ spec.loader.exec_module(run)
 
 def test_a_few_rounds():
     """In a process of its own, so that no other test moves the numbers."""
-    command = [sys.executable, str(Path(run.__file__)), "--rounds", "6", "--device", "reference", "--draw-every", "3"]
+    command = [sys.executable, str(Path(run.__file__)), "--rounds", "5", "--device", "reference", "--draw-every", "4"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("flat\n")

@@ -201,12 +201,13 @@ def test_the_text_of_the_cpu_s_kernels(tmp_path):
 @pytest.mark.usefixtures("quick_simulator")
 def test_cuda():
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
-    for row in rows()[::6]:
+    for row in rows()[::8]:
         assert difference(row, "cuda") < PROMISE, shown(row)
 
 
-@pytest.mark.parametrize("kind", ["ALIF", "Adaptive"])
-def test_compiled(kind):
-    """The row of a neuron with most options."""
-    row = max((row for row in rows() if row["neuron"] == kind), key=lambda row: len(shown(row)))
+@pytest.mark.parametrize(("kind", "kernel"), [("ALIF", "with extensions"), ("Adaptive", "by rule")])
+def test_compiled(kind, kernel):
+    """The row of a neuron alone with most options."""
+    alone = [row for row in array(f"neurons {kernel}") if row["neuron"] == kind and row["norm"] == ABSENT]
+    row = max(alone, key=lambda row: len(shown(row)))
     assert difference(row, "cpu") < PROMISE, shown(row)

@@ -30,18 +30,19 @@ def possible_pairs(options, completed):
     }
 
 
-def cover(options, completed, first=(), seed=0):
+def cover(options, completed, pairs, first=(), seed=0):
     """Rows that contain every possible pair.
 
     Args:
         options, completed: as for `possible_pairs`.
+        pairs: what `possible_pairs` returns.
         first: names of options that are chosen before the others, because what the others may be depends on them.
         seed: the order of options is drawn with it.
     """
     rng = random.Random(seed)
     items = [(name, value) for name in sorted(options) for value in options[name]]
     number = {item: k for k, item in enumerate(items)}
-    missing = {(number[pair[:2]], number[pair[2:]]) for pair in possible_pairs(options, completed)}
+    missing = {(number[pair[:2]], number[pair[2:]]) for pair in pairs}
     missing |= {(second, one) for one, second in missing}  # both ways round, so that no look-up has to sort
     rows = []
     while missing:

@@ -87,8 +87,9 @@ class Case(NamedTuple):
 
     def disagreements(self):
         """The difference between the gradient and differences along a random direction of every array, by name; NaN
-        where every direction meets a kink."""
+        where every direction meets a kink. The gradient is that of a second pass, which must not add to the first."""
         checker = _Checker(self)
+        checker.gradients()
         _, targets = checker.gradients()
         checker.keep_resets()
         return {name: checker.check_direction(array, gradient) for name, array, gradient in targets}

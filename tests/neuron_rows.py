@@ -1,11 +1,11 @@
 """Which of `neuron_options` may stand together, and a covering array of their pairs. The constructors and a pass are
 asked what they accept."""
 
-from functools import cache
+from functools import cache, partial
 
 import covering
 from neuron_case import Case
-from neuron_options import NEUTRAL, OPTIONS, PARTS, make
+from neuron_options import ABSENT, NEUTRAL, OPTIONS, PARTS, make
 
 NAMES = {part: tuple(name for name in OPTIONS if name.partition(".")[0] in (part, "steps")) for part in PARTS}
 """Part of a network -> the options of which it is constructed."""
@@ -60,30 +60,62 @@ def possible(row):
     return all(_runs(names, tuple(row[name] for name in names)) for names in TOGETHER)
 
 
-def completed(part):
-    """A complete row that contains this part of a row, or None: parts of a network are added that its options need."""
+def completed(part, options=OPTIONS):
+    """A complete row that contains this part of a row, or None: parts of a network are added that its options need.
+
+    Args:
+        part: the part of a row.
+        options: the options from which these are chosen. Default: all.
+    """
     needed = {name.partition(".")[0] for name in part} & set(PARTS)
     if "targets" in part:
         needed.add("loss")
     if part.get("frozen") == "norm":
         needed.add("norm")
-    open_parts = [name for name in PARTS if name in needed and name not in part]
-    return _search(part, open_parts)
+    return _search(part, [name for name in PARTS if name in needed and name not in part], options)
 
 
-def _search(part, open_parts):
+def _search(part, open_parts, options):
     if not open_parts:
         row = completed_part(part)
         return row if possible(row) else None
     name, *others = open_parts
-    for kind in OPTIONS[name]:
-        row = _search({**part, name: kind}, others)
+    for kind in options.get(name, OPTIONS[name]):
+        row = _search({**part, name: kind}, others, options)
         if row is not None:
             return row
     return None
 
 
+def _of(*kinds, **fixed):
+    """The options of these neurons, in passes of several steps and samples that hide no gradient."""
+    own = {name: values for name, values in OPTIONS.items() if name.partition(".")[0] in ("neuron", "surrogate", "pda")}
+    more = {"norm": (ABSENT, "BatchNorm"), "carried": (False, True), "lengths": (False, True), "steps": (4,)}
+    return own | more | {"neuron": kinds} | fixed
+
+
+ARRAYS = {
+    "all": OPTIONS,
+    "neurons by rule": _of("LIF", "IF", "PLIF", "CubaLIF", "Adaptive", **{"neuron.refractory": (ABSENT,)}),
+    "neurons with extensions": _of("ALIF", "RecurrentLIF", "RecurrentALIF", "RecurrentCubaLIF"),
+}
+"""Sets of options whose pairs are covered: all, and those of the neurons that share a kernel. There a pair says more: a
+single step, a frozen layer or another kernel cannot hide what is wrong."""
+
+
 @cache
+def pairs(name):
+    """The pairs of one of `ARRAYS` that may stand together."""
+    return covering.possible_pairs(ARRAYS[name], partial(completed, options=ARRAYS[name]))
+
+
+@cache
+def array(name):
+    """The rows of one of `ARRAYS`."""
+    found = covering.cover(ARRAYS[name], partial(completed, options=ARRAYS[name]), pairs(name), PARTS)
+    return [completed(row) for row in found]
+
+
 def rows():
-    """The covering array."""
-    return covering.cover(OPTIONS, completed, PARTS)
+    """The rows of all arrays."""
+    return [row for name in ARRAYS for row in array(name)]

@@ -1,9 +1,10 @@
 """Entries of joins, copies, delays, dropout, random spikes and penalties on activity."""
 
 import numpy as np
+from direct import drawn_direct
 from registry import adjoint, drawn, entry, like, normal, spikes, unset
 
-from numsnn.kernels.types import Band, Direct
+from numsnn.kernels.types import Band
 
 U8 = np.uint8
 FEATURES = {"one number": (1, 1), "tiles": (4, 97), "many steps": (41, 3), "no features": (3, 0)}
@@ -301,11 +302,11 @@ def add_row(rng, real, rows, units):
 
 
 def three_terms(a, want):
-    x, u, (offset, slope, _) = a["x"], a["u"], a["direct"]
-    return {"y": (3, np.abs(x) + np.abs(slope * u) + np.abs(offset))} if x.size else {}
+    x, u, direct = a["x"], a["u"], a["direct"]
+    return {"y": (3, np.abs(x) + np.abs(direct.slope * u) + np.abs(direct.offset))} if x.size else {}
 
 
 @entry(cases=ROWS, large=((6000, 17),), writes="y", bound=three_terms)
 def add_affine(rng, real, rows, channels):
     x, u = normal(rng, real, 2, rows, channels)
-    return {"x": x, "u": u, "direct": Direct(*normal(rng, real, 2, channels)), "y": like(x)}
+    return {"x": x, "u": u, "direct": drawn_direct(rng, real, channels), "y": like(x)}

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 from bounds import PROMISE, within
 from covering import covering
+from direct import drawn_direct, loss_on
 from neurons import FAMILIES, SILENT, TIED, backward_bound, forward_bound
 from outside_rules import ADAPTING, QUADRATIC
 from registry import close, entry, like, normal, unset
 from targets import reference
 
 from numsnn.kernels.rules import LEAKY, SCALED, SCALED_SYNAPTIC, SYNAPTIC
-from numsnn.kernels.types import Direct, Firing, Moments, Norm, Reset, Wanted
+from numsnn.kernels.types import Firing, Moments, Norm, Reset, Wanted
 
 SHAPE = 9, 7, 8
 """Float32 takes four channels together on CUDA, and there are over two segments of time."""
@@ -284,7 +285,7 @@ def backward_agrees(a, got, want):
         reference.neuron_forward(
             a["rule"], a["i"], a["values"], firing, Reset(reset.value), a["d"], s.dtype == real, u, s
         )
-        pull = (None, None) if direct is None else direct[:2]
+        pull = (None, None) if direct is None else (direct.offset, direct.slope)
         flags = reset.value, reset.detached, a["rule"] is SCALED, firing.family, pull
         bound = backward_bound(of_leaky(a, u, s), a["ds"], u, s, *flags)
         names = {"di": "di", "wanted.values.0": "dbeta", "wanted.theta": "dtheta", "wanted.alpha": "dalpha"}
@@ -311,8 +312,7 @@ def of_neuron(a, results):
         reference.neuron_forward(
             *(a["rule"], x, a["values"], firing, a["reset"], a["d"], True, u, s, None, carried, a["norm"])
         )
-        pulled = 0 if direct is None else acts * (direct.offset * u + direct.slope * u * u / 2)
-        return (a["_ds"] * s + pulled).sum()
+        return (a["_ds"] * s + acts * loss_on(direct, u)).sum()
 
     if a["norm"] is None:
         yield results["di"], loss, x
@@ -372,7 +372,7 @@ def neuron_backward(rng, real, options, shape=SHAPE):
         "_ds": ds.copy(),
         "s": case.s,
         "reset": Reset(o.reset, o.detached),
-        "direct": Direct(*normal(rng, real, 2, channels), ends) if o.direct else None,
+        "direct": drawn_direct(rng, real, channels, ends) if o.direct else None,
         "di": ds if o.in_place else like(ds),
         "wanted": Wanted(tuple(wanted[:-2]), *wanted[-2:]),
         "start": case.start if o.carry else None,

@@ -1,9 +1,10 @@
 """Entries of joins, copies, delays, dropout, random spikes and penalties on activity."""
 
 import numpy as np
+from direct import drawn_direct
 from registry import adjoint, drawn, entry, like, normal, spikes, unset
 
-from numsnn.kernels.types import Band, Direct
+from numsnn.kernels.types import Band
 
 U8 = np.uint8
 FEATURES = {"one number": (1, 1), "tiles": (4, 97), "many steps": (41, 3), "no features": (3, 0)}
@@ -308,4 +309,4 @@ def four_terms(a, want):
 @entry(cases=ROWS, large=((6000, 17),), writes="y", bound=four_terms)
 def add_affine(rng, real, rows, channels):
     x, u = normal(rng, real, 2, rows, channels)
-    return {"x": x, "u": u, "direct": Direct(*normal(rng, real, 3, channels)), "y": like(x)}
+    return {"x": x, "u": u, "direct": drawn_direct(rng, real, channels), "y": like(x)}

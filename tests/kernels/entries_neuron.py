@@ -5,13 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 from bounds import PROMISE, within
 from covering import covering
-from neurons import FAMILIES, SILENT, TIED, backward_bound, forward_bound
+from direct import drawn_direct, loss_on
+from neurons import FAMILIES, SILENT, TIED, assert_bites, backward_bound, forward_bound
 from outside_rules import ADAPTING, QUADRATIC
 from registry import close, entry, like, normal, unset
 from targets import reference
 
 from numsnn.kernels.rules import LEAKY, SCALED, SCALED_SYNAPTIC, SYNAPTIC
-from numsnn.kernels.types import Direct, Firing, Moments, Norm, Reset, Wanted
+from numsnn.kernels.types import Firing, Moments, Norm, Reset, Wanted
 
 SHAPE = 9, 7, 8
 """Float32 takes four channels together on CUDA, and there are over two segments of time."""
@@ -88,20 +89,12 @@ def clear_layer(rng, real, rule, shape, reset, family, relaxed, normed, carry):
 # --- forward ----------------------------------------------------------------------------------------------------------
 
 RULES = LEAKY, SCALED
-FORWARD = covering(
-    {
-        "relaxed": (False, True),
-        "rule": RULES,
-        "reset": (0.0, -0.2, None),
-        "real": (np.float32, np.float64),
-        "family": FAMILIES,
-        **dict.fromkeys(("store", "carry", "measure", "normed"), (True, False)),
-    },
-    (("relaxed", "rule", "reset", "real"), 4),
-    (("family", "relaxed"), 2),
-    (("rule", "reset", "real", "relaxed", "store", "carry", "measure", "normed"), 2),
-)
-"""Of the leaky neuron: its flags meet in all combinations, relaxed or not; every family, and every two options."""
+FLAGS = {"rule": RULES, "reset": (0.0, -0.2, None), "real": (np.float32, np.float64)}
+SPIKING = covering(FLAGS, (tuple(FLAGS), 3))
+RELAXED = covering(FLAGS | {"family": FAMILIES}, (tuple(FLAGS), 2), (("family",), 1))
+FORWARD = [case | {"store": True} for case in (*SPIKING, *({"relaxed": True} | case for case in RELAXED))]
+"""Of the leaky neuron: with spikes, its flags meet in all combinations. In relaxed mode any two of them do, and there
+is every family. Further options are those of the other cases."""
 
 ON = {"store": True, "carry": True, "normed": True, "measure": True}
 MIXED = {"store": True, "carry": False, "normed": True, "measure": False}
@@ -185,6 +178,8 @@ def forward_agrees(a, got, want):
         error_u, error_s = forward_bound(case, *flags, want["u"], want["s"])
         within(got["u"], want["u"], error_u)
         within(got["s"], want["s"], error_s)
+        if want["u"].shape == SHAPE and not a["relaxed"]:
+            assert_bites(want["u"], want["s"], a["firing"].theta)
 
 
 DEFAULT = {"family": "triangle", "reset": 0.0, "rule": LEAKY, "relaxed": False}
@@ -246,19 +241,17 @@ BACKWARD = covering(
         "real": (np.float32, np.float64),
         "family": FAMILIES,
         "relaxed": (False, True),
-        "normed": (False, True),
         "in_place": (False, True),
         "others": (True, False),
-        "carry": (False, True),
         "ended": (False, True),
     },
     (SIX, 3),
     (("family", "real"), 2),
     (("family", "relaxed"), 2),
-    ((*SIX[1:3], *SIX[4:], "relaxed", "normed", "in_place", "others", "carry", "ended"), 2),
+    ((*SIX[1:3], *SIX[4:], "relaxed", "in_place", "others", "ended"), 2),
 )
 """Of the leaky neuron: any three of its six flags meet in all combinations; every family with both float types, on
-spikes and relaxed; and any two of the other options."""
+spikes and relaxed; and any two of the options that its derived bounds hold for."""
 
 
 def backward_cases():
@@ -284,7 +277,7 @@ def backward_agrees(a, got, want):
         reference.neuron_forward(
             a["rule"], a["i"], a["values"], firing, Reset(reset.value), a["d"], s.dtype == real, u, s
         )
-        pull = (None, None) if direct is None else direct[:2]
+        pull = (None, None) if direct is None else (direct.offset, direct.slope)
         flags = reset.value, reset.detached, a["rule"] is SCALED, firing.family, pull
         bound = backward_bound(of_leaky(a, u, s), a["ds"], u, s, *flags)
         names = {"di": "di", "wanted.values.0": "dbeta", "wanted.theta": "dtheta", "wanted.alpha": "dalpha"}
@@ -311,8 +304,7 @@ def of_neuron(a, results):
         reference.neuron_forward(
             *(a["rule"], x, a["values"], firing, a["reset"], a["d"], True, u, s, None, carried, a["norm"])
         )
-        pulled = 0 if direct is None else acts * (direct.offset * u + direct.slope * np.square(u - direct.centre) / 2)
-        return (a["_ds"] * s + pulled).sum()
+        return (a["_ds"] * s + acts * loss_on(direct, u)).sum()
 
     if a["norm"] is None:
         yield results["di"], loss, x
@@ -372,7 +364,7 @@ def neuron_backward(rng, real, options, shape=SHAPE):
         "_ds": ds.copy(),
         "s": case.s,
         "reset": Reset(o.reset, o.detached),
-        "direct": Direct(*normal(rng, real, 3, channels), ends) if o.direct else None,
+        "direct": drawn_direct(rng, real, channels, ends) if o.direct else None,
         "di": ds if o.in_place else like(ds),
         "wanted": Wanted(tuple(wanted[:-2]), *wanted[-2:]),
         "start": case.start if o.carry else None,

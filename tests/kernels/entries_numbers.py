@@ -3,10 +3,11 @@
 import math
 
 import numpy as np
+from direct import pull_on, unset_direct
 from registry import adjoint, entry, like, normal, unset
 from targets import reference
 
-from numsnn.kernels.types import Adam, Direct, Moments, Momentum, Norm, Objective, Segments
+from numsnn.kernels.types import Adam, Moments, Momentum, Norm, Objective, Segments
 
 # --- optimisers -------------------------------------------------------------------------------------------------------
 
@@ -187,20 +188,20 @@ def normalised_moments(rng, real, channels, in_place=False):
 
 
 def of_divergence(a, results):
-    """offset + slope (u - centre) is the gradient by every potential, through its mean and variance."""
+    """What `direct` says is the gradient by every potential, through its mean and variance."""
     mean, var = (x[None] for x in a["moments"])
     n = a["objective"].potentials
     if n != 29:
         return
     u = np.random.default_rng(2).normal(size=(n, mean.shape[1]))
     u = (u - u.mean(0)) / u.std(0) * np.sqrt(var) + mean
-    out = [like(mean[0]) for _ in range(4)]
+    value, direct = like(mean[0]), unset_direct(mean.dtype, mean.shape[1])
 
     def loss():
-        reference.divergence(Moments(u.mean(0), u.var(0)), a["target"], a["objective"], out[0], Direct(*out[1:]))
-        return out[0].sum()
+        reference.divergence(Moments(u.mean(0), u.var(0)), a["target"], a["objective"], value, direct)
+        return value.sum()
 
-    yield results["direct.offset"] + results["direct.slope"] * (u - results["direct.centre"]), loss, u
+    yield pull_on(a["direct"], u), loss, u
 
 
 def of_two_normals(a, want):
@@ -223,6 +224,6 @@ def of_two_normals(a, want):
 def divergence(rng, real, channels, potentials):
     mean, target_mean = normal(rng, real, 2, channels)
     var, target_var = rng.uniform(0.3, 2.5, (2, channels)).astype(real)
-    value, *direct = (unset(real, channels) for _ in range(4))
+    value, direct = unset(real, channels), unset_direct(real, channels)
     pair = {"moments": Moments(mean, var), "target": Moments(target_mean, target_var)}
-    return {**pair, "objective": Objective(0.6, 1e-2, potentials), "value": value, "direct": Direct(*direct)}
+    return {**pair, "objective": Objective(0.6, 1e-2, potentials), "value": value, "direct": direct}

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import numpy as np
 from bounds import within
+from direct import drawn_direct, loss_on
 from registry import entry, like, normal, unset
 from targets import reference
 
-from numsnn.kernels.types import Direct, Extensions, Firing, Reset, Stored, Wanted
+from numsnn.kernels.types import Extensions, Firing, Reset, Stored, Wanted
 
 STEPS, ROWS, CHANNELS = 7, 5, 5
 PARTS = list(itertools.product([False, True], repeat=4))  # lateral, synapse, adaptation, refractory
@@ -127,8 +128,7 @@ def of_neuron(a, results):
         names = "beta", "extensions", "firing", "reset", "d", "decay_input"
         reference.recurrent_forward(i, *(a[name] for name in names), True, Stored(*kept), carried)
         u, s = kept[:2]
-        pulled = 0 if direct is None else direct.offset * u + direct.slope * np.square(u - direct.centre) / 2
-        return (a["ds"] * s + pulled).sum()
+        return (a["ds"] * s + loss_on(direct, u)).sum()
 
     yield results["di"], loss, i
     pairs = zip(("values.0", "values.1", "values.2", "values.3"), (a["beta"], *extensions[1:4]), strict=True)
@@ -159,7 +159,7 @@ def recurrent_backward(rng, real, options, shape=(STEPS, ROWS, CHANNELS)):
         **given,
         "_i": i,
         "ds": normal(rng, real, *shape),
-        "direct": Direct(*normal(rng, real, 3, channels)) if o.direct else None,
+        "direct": drawn_direct(rng, real, channels) if o.direct else None,
         "di": like(i),
         "dlateral": None if lateral is None else like(lateral),
         "wanted": Wanted(tuple(wanted), unset(real, channels), unset(real, channels)),

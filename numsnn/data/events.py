@@ -147,14 +147,10 @@ class Events:
             raise TypeError(f"Events.select: which must be a slice, a mask or whole numbers; got {shown(which)}")
         if found.dtype.kind == "b" and len(found) != len(self):
             raise IndexError(f"Events.select: which must have {len(self)} entries as a mask; got {len(found)}")
-        if (
-            found.dtype.kind != "b"
-            and found.size
-            and not -len(self) <= int(found.min()) <= int(found.max()) < len(self)
-        ):
-            raise IndexError(
-                f"Events.select: which must be below {len(self)}, the number of events; got {shown(which)}"
-            )
+        low, high = (int(found.min()), int(found.max())) if found.size and found.dtype.kind != "b" else (0, -1)
+        if low < -len(self) or high >= len(self):
+            wanted = f"which must be below {len(self)}, the number of events"
+            raise IndexError(f"Events.select: {wanted}; got {shown(which)}")
         return found if found.size else found.astype(np.intp)
 
     def replace(self, **columns: ArrayLike) -> Events:

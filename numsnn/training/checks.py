@@ -1,6 +1,7 @@
 """Checks of a trainer, and the texts of its errors."""
 
 import json
+import os
 import tempfile
 from itertools import zip_longest
 

@@ -227,7 +227,8 @@ def _numbers(what, x):
     """Return x as an array of finite numbers, samples first."""
     given, x = x, real_array(x)
     if x is None or x.ndim < 1:
-        got = f"{given.dtype} of shape {given.shape}" if isinstance(given, np.ndarray) else shown(given)
+        known = given if x is None else x
+        got = f"{known.dtype} of shape {known.shape}" if isinstance(known, np.ndarray) else shown(given)
         raise ValueError(f"{what}: x must be an array of real numbers, samples first; got {got}")
     if not x.size:
         raise ValueError(f"{what}: x is empty: shape {x.shape}")

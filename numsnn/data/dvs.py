@@ -67,8 +67,8 @@ def saccades(places=SACCADES, duration: int = 100_000, step: int = 500) -> np.nd
     """
     given, places = places, real_array(places)
     if places is None or places.ndim != 2 or places.shape[1] != 2 or len(places) < 2 or not np.isfinite(places).all():
-        got = f"shape {places.shape}" if places is not None and places.size > 8 else shown(given)
-        raise ValueError(f"saccades: places must be at least two pairs (x, y) of finite numbers; got {got}")
+        got = shown(given) if places is None else f"shape {places.shape}"
+        raise ValueError(f"saccades: places must be at least two pairs (x, y); got {got}")
     places = places.astype(np.float64)
     step, duration = whole("saccades: step", step), whole("saccades: duration", duration)
     need_memory(f"saccades: duration {duration}: the motion", 16 * len(places) * (duration // step))
@@ -102,7 +102,7 @@ class Sensor:
         threshold: float = 0.33,
         mismatch: float = 0.1,
         ambient: float = 0.1,
-        refractory: int = 1200,
+        refractory: float = 1200,
         noise: float = 0.5,
         seed: int = 0,
     ) -> None:
@@ -111,7 +111,7 @@ class Sensor:
         limits |= {"refractory": (refractory, 1), "noise": (noise, 0), "seed": (seed, 0)}
         for name, (value, least) in limits.items():
             at_least(f"Sensor: {name}", value, least)
-        whole("Sensor: seed", seed, 0), whole("Sensor: refractory", refractory)
+        whole("Sensor: seed", seed, 0)
         need_memory(f"Sensor: size {self.size}: the thresholds", 16 * self.size[0] * self.size[1])
         self.threshold, self.mismatch, self.ambient = float(threshold), float(mismatch), float(ambient)
         self.refractory, self.noise, self.seed = float(refractory), float(noise), int(seed)

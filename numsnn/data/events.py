@@ -14,7 +14,6 @@ from ..shown import shown
 from ..validate import LARGEST_WHOLE, real_array, text, truth, whole
 from .columns import Columns, as_events, taken
 from .compiled import compiled
-from .samples import checked_rows
 
 MAX_SIDE = 65_536
 """Largest height or width in pixels, because coordinates are stored as uint16."""
@@ -138,8 +137,21 @@ class Events:
                 if edge is not None and (truth(edge) or not isinstance(edge, Integral)):
                     raise TypeError(f"Events.select: which must be a slice of whole numbers; got {shown(which)}")
         else:
-            chosen = checked_rows(which, len(self), "Events.select") if len(self) else []
+            chosen = self._chosen(which)
         return self.replace(x=self.x[chosen], y=self.y[chosen], t=self.t[chosen], p=self.p[chosen])
+
+    def _chosen(self, which) -> np.ndarray:
+        """Return a mask or whole numbers that select events, perhaps none, or raise TypeError or IndexError."""
+        found = real_array(which)
+        if found is None or found.ndim != 1 or (found.size and found.dtype.kind not in "biu"):
+            raise TypeError(f"Events.select: which must be a slice, a mask or whole numbers; got {shown(which)}")
+        if found.dtype.kind == "b" and len(found) != len(self):
+            raise IndexError(f"Events.select: which must have {len(self)} entries as a mask; got {len(found)}")
+        low, high = (int(found.min()), int(found.max())) if found.size and found.dtype.kind != "b" else (0, -1)
+        if low < -len(self) or high >= len(self):
+            wanted = f"which must be below {len(self)}, the number of events"
+            raise IndexError(f"Events.select: {wanted}; got {shown(which)}")
+        return found if found.size else found.astype(np.intp)
 
     def replace(self, **columns: ArrayLike) -> Events:
         """Return a copy in which the named attributes have other values."""

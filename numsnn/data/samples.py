@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..names import choice
 from ..shown import shown
-from ..validate import flag, listed, real_array, whole, within
+from ..validate import flag, whole, within
 from .batch import Batch
 
 _STREAM = 0x73706C6974  # "split": no other use of the same seed may draw the same random numbers
@@ -151,7 +151,7 @@ class Samples:
 
     def _numbers(self, classes) -> list[int]:
         """Return the numbers of classes that are given by name or number."""
-        numbers, given = [], listed("subset: classes", classes, "names or numbers")
+        numbers, given = [], _listed(classes)
         for one in given:
             if isinstance(one, str):
                 numbers.append(self.classes.index(choice("subset: class", one, self.classes)))
@@ -212,6 +212,13 @@ class Samples:
 
 
 Kind = TypeVar("Kind", bound=Samples)
+
+
+def _listed(classes) -> list:
+    """Return names or numbers of classes as a list, or raise ValueError."""
+    if not isinstance(classes, tuple | list | set | range) and not (isinstance(classes, np.ndarray) and classes.ndim):
+        raise ValueError(f"subset: classes must be a sequence of names or numbers; got {shown(classes)}")
+    return list(classes)
 
 
 def concat(first: Kind, *others: Kind) -> Kind:
@@ -309,14 +316,13 @@ def checked_rows(indices: ArrayLike, n: int, caller: str) -> np.ndarray:
         ValueError: no sample is selected.
         IndexError: an index is out of range, or the mask has another length.
     """
-    found = real_array(indices)
-    rows = np.empty((0, 0)) if found is None else found
+    wanted = f"{caller}: indices must be a list of whole numbers or a boolean mask"
+    try:
+        rows = np.asarray(indices)
+    except Exception:  # nested lists of unequal lengths or too deep
+        raise TypeError(f"{wanted}; got {shown(indices)}") from None
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "biu"):
-        got = f"{type(indices).__name__} of shape {rows.shape} and dtype {rows.dtype}"
-        raise TypeError(
-            f"{caller}: indices must be a list of whole numbers or a boolean mask; "
-            f"got {got if isinstance(indices, np.ndarray) else shown(indices)}"
-        )
+        raise TypeError(f"{wanted}; got {type(indices).__name__} of shape {rows.shape} and dtype {rows.dtype}")
     if rows.dtype.kind == "b":
         if len(rows) != n:
             raise IndexError(f"{caller}: the mask must have {n} entries; got {len(rows)}")

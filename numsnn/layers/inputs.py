@@ -81,7 +81,7 @@ def checked_shape(net, shape):
 def _extents(who, shape):
     if not isinstance(shape, tuple | list) and not (isinstance(shape, np.ndarray) and shape.ndim == 1):
         raise ShapeError(f"{who}: a shape must be a sequence of whole numbers; got {shown(shape)}")
-    extents = tuple(whole(f"{who}: every extent of shape {shown(shape)}", extent) for extent in tuple(shape))
+    extents = tuple(whole(f"{who}: every extent of shape {shown(tuple(shape))}", extent) for extent in tuple(shape))
     need_memory(f"{who}: an input of shape {shown(shape)}", FLOAT_BYTES * prod(extents), ShapeError)
     return extents
 

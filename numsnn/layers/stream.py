@@ -307,7 +307,7 @@ def _extents(what, shape) -> tuple[int, ...]:
     """Check for a shape: a sequence of whole numbers of at least 1."""
     if not isinstance(shape, tuple | list) or not shape:
         raise ValueError(f"{what} must be a shape such as (1, 20); got {shown(shape)}")
-    extents = tuple(whole(f"{what}: every extent of {shown(shape)}", extent) for extent in shape)
+    extents = tuple(whole(f"{what}: every extent of {shown(tuple(shape))}", extent) for extent in shape)
     need_memory(f"{what}: an input of shape {shown(shape)}", 4 * prod(extents), ShapeError)
     return extents
 

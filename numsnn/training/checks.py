@@ -1,6 +1,7 @@
 """Checks of a trainer, and the texts of its errors."""
 
 import json
+import os
 import tempfile
 from itertools import zip_longest
 
@@ -151,6 +152,8 @@ def difference(theirs, mine):
 
 def writable_folder(out):
     """Return the folder of a run; make it if it is missing, and raise OSError now if it cannot be written to."""
+    if not isinstance(out, str | os.PathLike):
+        raise TypeError(f"Trainer: out must be the path of a folder; got {shown(out)}")
     folder = path_of("Trainer: out", out)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -197,7 +197,7 @@ def samples_of(net: Layer, x, trained: Source | None):
     if net.input_names:
         return Inputs(net, x, None, "x")
     if isinstance(x, tuple):
-        raise TypeError(f"Trainer.predict: x must be samples without targets, or a Dataset; got a tuple of {len(x)}")
+        raise TypeError(f"x must be samples without targets, or a Dataset; got a tuple of {len(x)}")
     if isinstance(x, Mapping):
         one_array(net, x)
     x = real_array(x, "x", "Trainer.predict")

@@ -50,6 +50,7 @@ OTHER_WORDS = {
     "losses": ("loss",),
     "key": ("layer",),
     "branch": ("layers of one network",),
+    "branches": ("layers of one network",),
     "shortcut": ("layers of one network",),
     "sample_shape": ("architecture",),
 }

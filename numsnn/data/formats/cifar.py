@@ -11,11 +11,12 @@ run any code that the file contains. Source: Krizhevsky 2009, "Learning multiple
 from __future__ import annotations
 
 import os
+from numbers import Integral
 
 import numpy as np
 
 from ...files import read_file
-from ...names import choice
+from ...shown import shown
 from ...validate import path_of
 from .errors import FormatError
 from .header import need_bytes
@@ -51,7 +52,8 @@ def parse_cifar(data: bytes, classes: int = 10, source: str = "<bytes>") -> tupl
         ValueError: classes is neither 10 nor 100.
     """
     need_bytes("parse_cifar", data, source)
-    choice("parse_cifar: classes", classes, LABELS)
+    if isinstance(classes, bool) or not isinstance(classes, Integral) or int(classes) not in LABELS:
+        raise ValueError(f"parse_cifar: classes must be 10 or 100; got {shown(classes)}")
     ends = LABELS[classes]
     record = len(ends) + PIXELS
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):

@@ -2,10 +2,11 @@
 
     python -m benchmarks.method.processors [--only NAME ...]
 
-Each row of the printed table is a processor: the name and the features that LLVM compiles for, in a process of its own.
-Each column is a network that is trained for some steps, with a SHA-256 of its weights; processors with equal entries
-give equal bits. The machine must have the features itself: a process that LLVM gave other instructions ends, and its
-row says so. Each row compiles everything anew, which takes half a minute.
+Each line that is printed is a processor: the name and the features that LLVM compiles for, in a process of its own, in
+which NumPy's faster code is turned off as well. Behind it stand networks that were trained for some steps, each with a
+SHA-256 of its weights; processors with equal entries give equal bits. The machine must have the features itself: a
+process with other instructions ends, and its line says so. Each line compiles everything anew, which takes half a
+minute.
 """
 
 import argparse
@@ -30,7 +31,11 @@ PROCESSORS = {
     "AVX-512 (znver4)": ("znver4", AVX512),
     "this machine": (None, None),
 }
-"""Row -> NUMBA_CPU_NAME and NUMBA_CPU_FEATURES."""
+"""Line -> NUMBA_CPU_NAME and NUMBA_CPU_FEATURES."""
+
+WITHOUT_AVX512 = "X86_V4 AVX512_SPR AVX512_ICL AVX512_CNL AVX512_CLX AVX512_SKX AVX512CD AVX512F"
+WITHOUT_AVX2 = f"{WITHOUT_AVX512} X86_V3 AVX2 FMA3"
+"""What NumPy is told not to use (NPY_DISABLE_CPU_FEATURES); its versions have different names."""
 
 STEPS = 6
 
@@ -81,7 +86,9 @@ def on(name: str | None, features: str | None, folder: str) -> dict[str, str]:
     for variable, value in (("NUMBA_CPU_NAME", name), ("NUMBA_CPU_FEATURES", features)):
         environment.pop(variable, None)
         environment |= {} if value is None else {variable: value}
-    command = [sys.executable, "-m", "benchmarks.method.processors", "--digests"]
+    if features is not None and "+avx512f" not in features:
+        environment["NPY_DISABLE_CPU_FEATURES"] = WITHOUT_AVX512 if "+fma" in features else WITHOUT_AVX2
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.method.processors", "--digests"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=REPOSITORY)
     if done.returncode:
         return {"error": f"ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"}

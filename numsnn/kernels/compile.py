@@ -1,8 +1,10 @@
 """How kernels are compiled, and which files belong to the cache key of their machine code."""
 
+import os
 from pathlib import Path
 
 from numba import extending, njit
+from numba.core.compiler_lock import global_compiler_lock
 
 from ..machine_code import keep
 
@@ -56,4 +58,14 @@ def kernel(function):
     """
     return keep(
         njit(nogil=True, no_cfunc_wrapper=True, error_model="numpy", fastmath=FASTMATH)(function), sources=_CPU_SOURCES
+    )
+
+
+# Numba's compiler has a lock. A process that was forked while another thread compiled would wait for it for ever, so a
+# fork waits until the compiler is free.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
     )

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import numsnn as snn
+from numsnn import machine_code
 from numsnn.data import Dataset
 
 REFUSED = r"^{}: another thread is using this network, or layers of it; give every thread a network of its own, made "
@@ -265,3 +266,42 @@ def test_a_process_that_is_forked_during_a_pass_of_another_thread_may_use_the_ne
     script = FORKED.format(folder=os.path.dirname(__file__))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=WAIT)
     assert done.returncode == 0, done.stderr
+
+
+COMPILING = """
+import os, sys, threading, time, warnings
+import numsnn as snn
+from numba.core.compiler_lock import global_compiler_lock as lock
+
+warnings.simplefilter("ignore")  # Python 3.12 warns of a fork with several threads
+snn.kernels.for_device("cpu")
+inside = threading.Event()
+
+def compile():
+    with lock:
+        inside.set()
+        time.sleep(0.5)
+
+other = threading.Thread(target=compile)
+other.start()
+inside.wait()
+child = os.fork()
+if not child:
+    os._exit(0 if lock._lock.acquire(timeout=10) else 1)
+other.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_process_that_is_forked_while_another_thread_compiles_may_compile():
+    done = subprocess.run([sys.executable, "-c", COMPILING], capture_output=True, text=True, timeout=WAIT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_kernel_uses_a_threading_layer_of_numba():
+    """One of them, workqueue, ends the process when two threads start parallel code at once."""
+    snn.kernels.for_device("cpu")
+    cpu = [kernel for kernel in machine_code.KERNELS if kernel.__module__.startswith("numsnn.kernels.cpu")]
+    assert len(cpu) > 50
+    assert not any(kernel.targetoptions.get("parallel") for kernel in cpu)

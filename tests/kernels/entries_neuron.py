@@ -277,8 +277,7 @@ def backward_agrees(a, got, want):
         reference.neuron_forward(
             a["rule"], a["i"], a["values"], firing, Reset(reset.value), a["d"], s.dtype == real, u, s
         )
-        pull = (None, None) if direct is None else (direct.offset, direct.slope)
-        flags = reset.value, reset.detached, a["rule"] is SCALED, firing.family, pull
+        flags = reset.value, reset.detached, a["rule"] is SCALED, firing.family, direct
         bound = backward_bound(of_leaky(a, u, s), a["ds"], u, s, *flags)
         names = {"di": "di", "wanted.values.0": "dbeta", "wanted.theta": "dtheta", "wanted.alpha": "dalpha"}
         for name, array in want.items():

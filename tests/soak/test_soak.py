@@ -44,7 +44,7 @@ def a_thread():
 LEAKS = {
     "objects": lambda: kept.append([[] for _ in range(20)]),
     "blocks": lambda: kept.append(tuple(str(k) for k in range(1000, 1200))),
-    "kilobytes": lambda: kept.append(np.ones(1 << 19)),
+    "kilobytes": lambda: kept.append(np.ones(1 << 21)),
     "handles": lambda: kept.append(open(__file__)),  # noqa: SIM115
     "threads": lambda: kept.append(a_thread()) or kept[-1].start(),
 }

@@ -96,8 +96,8 @@ class Stream(Portable):
 
     def feed(self, x) -> np.ndarray:
         """Return the output ``[T, N, ...]`` of several steps ``[T, N, ...]`` in one pass; the errors are those of
-        `step`. A network that begins with a `Repeat` or `Poisson` takes ``[N, ...]``, and computes a single step.
-        Beside a sequence, a picture lasts as many steps as the sequence has."""
+        `step`. A network that begins with a `Repeat` or `Poisson` takes ``[N, ...]``, and computes a single step. A
+        picture beside a sequence lasts as many steps as the sequence has."""
         try:
             return self.advance(x)
         except ShapeError as error:

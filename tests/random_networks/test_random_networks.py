@@ -17,7 +17,7 @@ from random_networks.shrink import fails_alike, shrink
 import numsnn as snn
 
 FIRST = int(os.environ["NUMSNN_RANDOM_SEED"])
-ON_REFERENCE, ON_CPU, ON_CUDA = 100, 15, 3
+ON_REFERENCE, ON_CPU, ON_CUDA = 100, 25, 6
 
 
 def need(case, chosen, few=False):

@@ -139,11 +139,23 @@ class SampleArrays(Arrays):
         if x.ndim < 2 or (about["kind"] == "sequences" and x.ndim < 3) or x.dtype.kind not in "biuf":
             raise FormatError(path, None, f"{group.name}/x must be [N, ...] real numbers; found {x.shape} {x.dtype}")
         self.sample_shape, self.dtype = tuple(x.shape[1:]), x.dtype
+        self._scale = about.get("scale", 1.0)
+        largest = np.float64(np.iinfo(x.dtype).max if x.dtype.kind in "iu" else 1)
+        if largest * self._scale > np.finfo(np.float32).max:
+            reason = f"the scale {self._scale} makes samples of {x.dtype} larger than float32 can hold"
+            raise FormatError(path, None, reason)
 
     def _check(self, name, found, first=0):
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
-            place = tuple(np.argwhere(~np.isfinite(found))[0])
-            raise FormatError(self._path, None, f"{self.name}: sample {first + place[0]} holds {found[place]!s}")
+        if found.dtype.kind != "f":
+            return
+        good = np.isfinite(found)
+        if good.all() and (self._scale > 1 or found.dtype == np.float64):
+            with np.errstate(over="ignore"):
+                good = np.isfinite(scaled(found, self._scale))
+        if not good.all():
+            place = tuple(np.argwhere(~good)[0])
+            times = "" if self._scale == 1 else f", which is multiplied by {self._scale}"
+            raise FormatError(self._path, None, f"{self.name}: sample {first + place[0]} holds {found[place]!s}{times}")
 
     def __len__(self) -> int:
         """Number of samples."""

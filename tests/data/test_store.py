@@ -331,3 +331,24 @@ def test_full_disk_leaves_the_old_file(tmp_path):
     assert "noise.h5 was not written: " in done.stdout, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["noise.h5"]
     assert (tmp_path / "noise.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("x", "scale", "reason"),
+    [
+        (
+            np.ones((2, 3), np.float32),
+            1e300,
+            "the scale 1e[+]300 makes samples of float32 larger than float32 can hold",
+        ),
+        (np.ones((2, 3), np.uint8), 1e37, "the scale 1e[+]37 makes samples of uint8 larger than float32 can hold"),
+        (np.full((2, 3), 1e30, np.float32), 1e9, "sample 0 holds 1e[+]30, which is multiplied by 1000000000.0"),
+        (np.full((2, 3), 1e300), 1.0, "sample 0 holds 1e[+]300$"),
+    ],
+)
+def test_samples_that_float32_cannot_hold(x, scale, reason, tmp_path):
+    data.save(tmp_path / "a.h5", "a", train=Dataset(np.zeros_like(x), [0, 1]))
+    with content(tmp_path / "a.h5") as file:
+        file["train/x"], file.attrs["scale"] = x, scale
+    with pytest.raises(FormatError, match=rf"a\.h5: .*{reason}"):
+        data.open(tmp_path / "a.h5").train.batch([0, 1])

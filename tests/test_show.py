@@ -141,7 +141,7 @@ def test_a_configuration(tmp_path, capsys):
         (["digit"], "'digits', 'mnist', 'digits-dvs', or a store or TOML file; got 'digit'. Did you mean 'digits'?"),
         (["digits", "--part", "valid"], "digits has no part 'valid'; its parts are train, test"),
         (["digits", "--index", "1437"], "--index must be in 0..1436; got 1437"),
-        (["digits", "--index", "-1"], "--index must be in 0..1436; got -1"),
+        (["digits", "--index", "-1"], "--index must be a whole number of at least 0; got -1; see numsnn show --help"),
         (["digits", "--steps", "0"], "--steps must be a whole number of at least 1; got 0"),
         (["mnist"], "option 'dir' is missing; give the folder with --data FOLDER"),
         (["digits", "--data", "x"], "the dataset 'digits' takes no folder, because it is part of the package; got 'x'"),

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..names import choice
 from ..shown import shown
-from ..validate import LARGEST_WHOLE, text
+from ..validate import LARGEST_WHOLE
 
 TARGETS = ("class", "labels", "values")
 """What y can hold: one class per sample, several labels per sample, or real numbers."""
@@ -252,8 +252,6 @@ def _names(classes, owner):
     names = tuple(map(str, classes))
     if not names or len(set(names)) != len(names):
         raise ValueError(f"{owner}: classes must be distinct names, at least one; got {shown(names)}")
-    for name in names:
-        text(f"{owner}: classes", name)
     return names
 
 

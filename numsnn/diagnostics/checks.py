@@ -28,5 +28,5 @@ def counts_of(matrix, what: str) -> np.ndarray:
 
 def names_of(classes, what: str) -> list[str]:
     """Return names of classes as a list of texts; the message of a ValueError begins with what."""
-    names = listed(f"{what}: classes", classes, "names")
+    names = list(classes) if isinstance(classes, str) else listed(f"{what}: classes", classes, "names")
     return [name if isinstance(name, str) else shown(name) for name in names]

@@ -264,7 +264,7 @@ def _chosen(net, copy, layers, what) -> dict[str, tuple[Any, list[str]]]:
             if name not in known:
                 some = ", ".join(repr(one) for one, layer in known.items() if isinstance(layer, Neuron | LI))
                 hint = nearest(name, known) or f"; its neurons are {some}"
-                raise ValueError(f"record: layers: the network has no layer {shown(name)}{hint}")
+                raise ValueError(f"record: the network has no layer {shown(name)}{hint}")
     found = {name: (known[name], [key for key in what if key in _has(known[name])]) for name in asked}
     for name, (layer, names) in found.items():
         if layers is not None and not names:

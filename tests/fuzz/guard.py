@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from mutations import Grammar, damaged
 
 SECONDS = 5.0
-"""Longest time for one file."""
+"""Longest time of the processor for one file: a busy machine must not look like a fault."""
 MEMORY = 512 << 20
 """Most bytes of memory for one file."""
 LONGEST_MESSAGE = 1200
@@ -40,7 +40,7 @@ class Format:
         checksum: whether a damaged file must give the numbers of a seed, or an error.
         share: share of the cases that are run, for formats whose files are read in a process of their own.
         needs: name of a package without which the format is left out.
-        seconds: longest time for one file.
+        seconds: longest time of the processor for one file.
     """
 
     name: str
@@ -99,8 +99,8 @@ def judge(form: Format, data: bytes, resealed: bool = False) -> Verdict:
         data: content of the file.
         resealed: whether its checksum was made right again, so that other numbers than those of the seeds may be found.
     """
-    before, started = _peak(), time.perf_counter()
-    signal.setitimer(signal.ITIMER_REAL, form.seconds)
+    before, started = _peak(), time.process_time()
+    signal.setitimer(signal.ITIMER_PROF, form.seconds)
     kind, error, detail = "accepted", "", ""
     try:
         result = form.read(data)
@@ -112,8 +112,8 @@ def judge(form: Format, data: bytes, resealed: bool = False) -> Verdict:
     except (Exception, Hang) as found:
         kind, error, detail = "failed", type(found).__name__, traceback.format_exc()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    seconds, memory = time.perf_counter() - started, _peak() - before
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    seconds, memory = time.process_time() - started, _peak() - before
     if memory > MEMORY // 2:
         _forget_peak()
     if not detail and seconds > form.seconds:
@@ -156,7 +156,7 @@ def _forget_peak() -> None:
 
 def alarm() -> None:
     """Let the time limit interrupt this process."""
-    signal.signal(signal.SIGALRM, _hang)
+    signal.signal(signal.SIGPROF, _hang)
 
 
 def prepare() -> None:

@@ -5,8 +5,8 @@
     python tests/fuzz/run.py --format NAME --file PATH
 
 Every format starts with its good files and with the files of corpus/NAME, which once were counterexamples. A damaged
-file is a function of (seed, format, index). It is read in a worker process within 5 s and 512 MiB; a worker that
-crashes or hangs is replaced. Counterexamples are written to the folder --keep; the exit status is then 1.
+file is a function of (seed, format, index). It is read in a worker process within 5 s of the processor and 512 MiB; a
+worker that crashes or hangs is replaced. Counterexamples are written to the folder --keep; the exit status is then 1.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from table import table  # noqa: E402
 CORPUS = HERE / "corpus"
 GROUP = 100
 """Cases that a worker reports at once."""
-GRACE = 5.0
-"""Seconds beyond the limit after which a worker that does not answer is killed."""
+GRACE = 55.0
+"""Seconds on the clock, beyond the limit, after which a worker that does not answer is killed."""
 MOST_KEPT = 20
 """Counterexamples of one format that are written; more are only counted."""
 

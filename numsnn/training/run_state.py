@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CheckpointError
+from ..names import shown
 from . import checkpoint
 from .best import Best
 from .checks import difference, plain
@@ -173,10 +174,10 @@ def restore(trainer: Trainer, path, changes: bool) -> None:
         theirs = settings.get(key)
         if not changes:
             raise CheckpointError(
-                f"{path}: the run's {key} was {theirs!r}; it cannot continue with {mine!r}. "
+                f"{path}: the run's {key} was {shown(theirs)}; it cannot continue with {mine!r}. "
                 'resume="changes" continues with another one'
             )
-        trainer.say(f"{key} changes from {theirs!r} to {mine!r}")
+        trainer.say(f"{key} changes from {shown(theirs)} to {mine!r}")
     try:
         _take(trainer, net, arrays, training, changed)
     except (LookupError, ValueError, TypeError, AttributeError) as error:

@@ -231,10 +231,10 @@ def _restore(trainer, path, changes):
         theirs = settings.get(key)
         if not changes:
             raise CheckpointError(
-                f"{path}: the run's {key} was {theirs!r}; it cannot continue with {mine!r}. "
+                f"{path}: the run's {key} was {shown(theirs)}; it cannot continue with {mine!r}. "
                 'resume="changes" continues with another one'
             )
-        trainer.say(f"{key} changes from {theirs!r} to {mine!r}")
+        trainer.say(f"{key} changes from {shown(theirs)} to {mine!r}")
     try:
         _take(trainer, net, arrays, training, changed)
     except (LookupError, ValueError, TypeError, AttributeError) as error:

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import io
 import json
+import os
 import struct
 import tempfile
 from importlib.util import find_spec
@@ -25,8 +26,15 @@ from numsnn.hdf5 import apart
 
 _MEMORY = Path("/dev/shm")
 _FOLDER = tempfile.TemporaryDirectory(prefix="numsnn-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None)
-PATH = Path(_FOLDER.name) / SOURCE
-"""Where readers of files find the case: in memory, where the system has such a folder."""
+
+
+def place() -> Path:
+    """Return where readers of files find the case, in memory if the system has such a folder. Every process has a place
+    of its own, because several may judge at the same time."""
+    folder = Path(_FOLDER.name) / str(os.getpid())
+    folder.mkdir(exist_ok=True)
+    return folder / SOURCE
+
 
 X, Y, T, P = (np.array(column) for column in zip(*EVENTS, strict=True))
 STRUCTURED = np.array(EVENTS, [("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", "i1")])
@@ -36,8 +44,9 @@ def from_file(read):
     """Return a reader of bytes, for a reader of files."""
 
     def from_bytes(data):
-        PATH.write_bytes(data)
-        return read(PATH)
+        path = place()
+        path.write_bytes(data)
+        return read(path)
 
     return from_bytes
 
@@ -166,11 +175,12 @@ class Child:
 
 def spikes_read(data):
     """Return the recordings in what a child process has sent."""
-    PATH.touch()
+    path = place()
+    path.touch()
     Child.data, process = data, apart.subprocess.Popen
     apart.subprocess.Popen = Child
     try:
-        return list(formats.read_spikes(PATH))
+        return list(formats.read_spikes(path))
     finally:
         apart.subprocess.Popen = process
 
@@ -226,13 +236,9 @@ def borrowed(name, **options):
     import faery
 
     rows = np.array([(t, x, y, bool(p)) for x, y, t, p in EVENTS], faery.EVENTS_DTYPE)
-    path = PATH.with_name(name)
+    path = place().with_name(name)
     faery.events_stream_from_array(rows, dimensions=(64, 48)).to_file(path, **options)
     return path.read_bytes()
-
-
-def config_read(data):
-    return config.read(PATH) if not PATH.write_bytes(data) else None
 
 
 def both(*grammars_):

@@ -39,6 +39,8 @@ OPTIONS = (
 )  # marked stops of calls, new threads, the filter; the process ends with its tracer
 SECCOMP_EVENT, CALL_STOP = signal.SIGTRAP | 7 << 8, signal.SIGTRAP | 0x80
 ALL_THREADS = 0x40000000
+LONGEST = 300
+"""Seconds after which a process that hangs is ended, by SIGALRM."""
 STATUS_SET, CALL_SET = 1, 0x404  # registers, and the number of the call on aarch64
 X86_ARGUMENTS = 14, 13, 12, 7, 9, 8
 X86_RESULT, X86_NUMBER = 10, 15
@@ -126,6 +128,7 @@ def _forked(work, prepare):
     if process:
         return process
     status = 70
+    signal.alarm(LONGEST)
     try:
         prepare()
         status = work()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from tqdm import tqdm
 
 import numsnn as snn
 from numsnn import cli
 from numsnn.training import EarlyStopping, WeightAverage, checkpoint, trainer
 from numsnn.training.run_state import BEST, LAST
 
-EPOCHS, BATCHES = 2, 2
+tqdm.set_lock(threading.RLock())  # its own is shared with forked processes, and one that is killed may hold it
+EPOCHS = 2
 _RNG = np.random.default_rng(0)
 DATA = snn.data.Dataset(_RNG.normal(size=(8, 3, 4)).astype(np.float32), np.arange(8) % 2, timed=True)
 

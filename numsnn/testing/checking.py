@@ -7,8 +7,9 @@ from typing import Any
 
 from ..layers import Layer
 from ..names import choice
+from ..shown import shown
 from ..tables import Table, html_tables, text_tables
-from ..validate import positive, whole
+from ..validate import listed, positive, whole
 from . import sequences, states, values
 from .subject import CheckFailed, Draw, Subject, maker, normal
 
@@ -140,24 +141,26 @@ def layer_checks(
 def _prepared(who, layer, shape, output_shape, devices, skip, draw, tolerance, seed) -> tuple[Subject, list[str]]:
     """Check the arguments, and return the subject and the names of the checks that are wanted."""
     if not isinstance(layer, Layer) and not callable(layer):
-        raise TypeError(f"{who}: layer must be a layer, or a function that makes one; got {layer!r}")
+        raise TypeError(f"{who}: layer must be a layer, or a function that makes one; got {shown(layer)}")
     make = maker(layer)
     made: Any = make()
     if not isinstance(made, Layer):
         raise TypeError(f"{who}: layer must make a layer; it returned {type(made).__name__}")
-    devices = (devices,) if isinstance(devices, str) else tuple(devices)
+    devices = (devices,) if isinstance(devices, str) else tuple(listed(f"{who}: devices", devices, "names of targets"))
     for device in devices:
         choice(f"{who}: devices", device, ("reference", "cpu", "cuda"))
-    skip = (skip,) if isinstance(skip, str) else tuple(skip)
+    skip = (skip,) if isinstance(skip, str) else tuple(listed(f"{who}: skip", skip, "names of checks"))
     for name in skip:
         choice(f"{who}: skip", name, CHECKS)
     if not devices:
         raise ValueError(f"{who}: devices must name at least one target; got {devices!r}")
+    if draw is not None and not callable(draw):
+        raise TypeError(f"{who}: draw must be a function of a generator and a shape; got {shown(draw)}")
     positive(f"{who}: tolerance", tolerance)
     whole(f"{who}: seed", seed, 0)
     made.build(shape)
     shape = made.input_shape
-    expected = None if output_shape is None else tuple(output_shape)
+    expected = None if output_shape is None else tuple(listed(f"{who}: output_shape", output_shape, "extents"))
     subject = Subject(make, shape, expected, devices, draw or normal, tolerance, seed)
     return subject, [name for name in CHECKS if name not in skip]
 

@@ -21,6 +21,7 @@ MODULES = (
     "models",
     "optim",
     "schedules",
+    "testing",
     "training",
 )
 """The public modules of the package beside `numsnn` itself."""
@@ -39,6 +40,7 @@ RESULTS = {
     "diagnostics.ParameterRow",
     "layers.Trace",
     "metrics.Readout",
+    "testing.LayerReport",
     "training.History",
     "data.formats.FormatError",
     "data.formats.Gesture",

@@ -48,6 +48,7 @@ VALID = {
     "data.dvs.saccades": of(dvs.saccades, places=((0, 0), (1, 1)), duration=1000, step=500),
     "data.formats.parse_aedat2": of(formats.parse_aedat2, data=AEDAT2, source="s"),
     "data.formats.parse_aedat3": of(formats.parse_aedat3, data=AEDAT3, size=(128, 128), source="s"),
+    "data.formats.parse_arrays": of(formats.parse_arrays, data=lambda: npy(None, **COLUMNS), source="s"),
     "data.formats.parse_atis": of(formats.parse_atis, data=ATIS, size=(34, 34), source="s"),
     "data.formats.parse_cifar": of(formats.parse_cifar, data=bytes(3073), classes=10, source="s"),
     "data.formats.parse_dat": of(formats.parse_dat, data=DAT, size=(2, 3), source="s"),

@@ -6,8 +6,13 @@ import numsnn as snn
 
 from .made import CONV, LEAK, NAME, NEURON, WINDOW, leaky, network, of, on, plain, x
 
+CHECKED = {"layer": lambda: snn.Flatten, "shape": (4, 3, 5), "output_shape": (4, 3, 5), "devices": ("reference",)}
+CHECKED |= {"skip": ("gradients",), "draw": None, "tolerance": 1e-6, "seed": 0}
+
 VALID = {
     # --- layers ---
+    "testing.check_layer": of(snn.testing.check_layer, **CHECKED),
+    "testing.layer_checks": of(snn.testing.layer_checks, **CHECKED),
     "ALIF": leaky(snn.ALIF, tau_adaptation=20.0, strength=1.0, learn_adaptation=False),
     "CubaLIF": leaky(snn.CubaLIF, tau_synapse=2.0, learn_tau_synapse=False),
     "IF": plain(snn.IF, **NEURON),

@@ -7,6 +7,7 @@ import shutil
 import sys
 import threading
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 import numsnn as snn
 from numsnn import cli
+from numsnn.hdf5 import writing
 from numsnn.training import EarlyStopping, WeightAverage, checkpoint, trainer
 from numsnn.training.run_state import BEST, LAST
 
@@ -32,16 +34,18 @@ def without_clock():
 def plant(writer: str) -> None:
     """Write checkpoints in a way that is not safe, so that the trials can show that they see it."""
 
-    def in_place(path, content):
-        with open(path, "wb") as file:
-            file.write(content)
+    @contextmanager
+    def in_place(path, folder=None):
+        yield Path(path)
 
-    def removed_first(path, content):
+    @contextmanager
+    def removed_first(path, folder=None):
         Path(path).unlink(missing_ok=True)
-        whole(path, content)
+        with whole(path, folder) as temporary:
+            yield temporary
 
-    whole = checkpoint.write_file
-    checkpoint.write_file = {"in-place": in_place, "removed-first": removed_first}[writer]
+    whole = writing.replacing
+    writing.replacing = {"in-place": in_place, "removed-first": removed_first}[writer]
 
 
 def train(folder) -> int:

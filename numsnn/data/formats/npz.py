@@ -78,6 +78,7 @@ def parse_npz(
 
 def parse_arrays(data: bytes, source: str = "<bytes>") -> dict[str, np.ndarray]:
     """Return all arrays in the bytes of an .npz file by name; errors as for `parse_npz`."""
+    need_bytes("parse_arrays", data, source)
     archive, there = _opened(data, source)
     return _arrays(archive, there, data, source)
 

@@ -35,14 +35,14 @@ _KIND = re.compile(r"\|b1|[<>|](?:[iu][1248]|f[248])")
 """Types of arrays that a process sends."""
 _LONGEST_LINE = 1 << 26
 _PIECE = 1 << 24
-ARRAYS = {"labels": 1, "names": 0, "spikes": 3, "index": 2}
-"""Number of arrays in each message of a task."""
+ARRAYS = {"labels": (1,), "names": (0,), "spikes": (3,), "columns": (0, 1), "index": (2,)}
+"""Numbers of arrays in the messages of a task."""
 MEMORY = 1 << 30
 """Bytes of memory that every file may take; four times the size of the file are added."""
 
 
 def read_apart(
-    path: str | os.PathLike[str], what: str, first: int = 0, last: int | None = None, seconds: float | None = None
+    path: str | os.PathLike[str], what: str, seconds: float | None = None, **order: Any
 ) -> Iterator[tuple[dict, list[np.ndarray]]]:
     """Run a task of `child` on a file in a process of its own, and return the messages: header and arrays ``[n]``.
 
@@ -51,8 +51,8 @@ def read_apart(
     Args:
         path: path of the file.
         what: name of the task.
-        first, last: the task handles recordings first to last - 1. Default: all.
         seconds: time that the task may take. Default: `SECONDS`, and more for a large file.
+        order: what the task needs, as data that JSON can hold.
 
     Raises:
         OSError: the file cannot be read, or the path does not lead to a file.
@@ -62,12 +62,10 @@ def read_apart(
     with open_file(path) as file:  # a missing file must raise OSError, a damaged one Damage
         size = os.fstat(file.fileno()).st_size
     limit = SECONDS + size / BYTES_PER_SECOND if seconds is None else seconds
-    order = {
+    order |= {
         "modules": [str(place) for place in sys.path],
         "path": os.fsdecode(source),
         "what": what,
-        "first": first,
-        "last": last,
         "memory": MEMORY + 4 * size,
         "seconds": int(2 * limit) + 10,
     }
@@ -89,7 +87,7 @@ def read_apart(
                     raise Damage(str(header["error"]))
                 if "end" in header:
                     return
-                if len(arrays) != ARRAYS[what]:
+                if len(arrays) not in ARRAYS[what]:
                     raise Damage(f"damaged: the process that read the file sent {len(arrays)} arrays")
                 yield header, arrays
         finally:

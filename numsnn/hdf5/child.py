@@ -1,9 +1,9 @@
 """The process in which `apart` reads a file. It runs alone, without the rest of the package.
 
-Its argument is a JSON object: "modules" (where modules are found), "path", "what" (one of `TASKS`), "first", "last",
-"memory" (the bytes that it may use) and "seconds" (the processor time that it may take). It writes messages to standard
-output: a line of JSON that lists arrays as [type, entries], then the bytes of these arrays. The last message has the
-key "end", or "error" with the reason why no more messages follow.
+Its argument is a JSON object: "modules" (where modules are found), "path", "what" (one of `TASKS`), "memory" (the bytes
+that it may use), "seconds" (the processor time that it may take), and what the task needs. It writes messages to
+standard output: a line of JSON that lists arrays as [type, entries], then the bytes of these arrays. The last message
+has the key "end", or "error" with the reason why no more messages follow.
 """
 
 import json
@@ -12,6 +12,8 @@ import sys
 
 BLOCK = 64
 """Recordings per message."""
+MOST_NAMES = 64
+"""Groups that are named for a message."""
 MOST_DEPTH = 16
 """Groups that may lie inside each other; a group that lies within itself has no end."""
 
@@ -54,6 +56,87 @@ def spikes(file, order):
                 raise Unfit(f"recording {first + k}: {wanted}; found {found}")
         lengths = np.array([len(times) for times in lists[0]], np.int64)
         yield {}, [lengths, *map(np.concatenate, lists)]
+
+
+def columns(file, order):
+    """Make a message that describes the arrays in a group, or a structured array, and then one per column.
+
+    The order has "group", the path of either, and "wanted", the names of the columns in small letters. The first
+    message has "groups" (places in which columns may lie) and, unless there is no such group, "told": dicts with name,
+    dtype, shape, bytes, the names of fields, and whether the array holds numbers of fixed size. Nothing but numbers is
+    read, because lists lie in the global heap. The others have "name" and "shape", and "field" for a structured array.
+    """
+    import h5py
+
+    place = followed(file, order["group"])
+    if isinstance(place, h5py.Dataset):
+        arrays = {"": place}
+    else:
+        there = [name for name in names_in(place) if place.get(name, getclass=True) is h5py.Dataset]
+        arrays = {name: followed(place, name) for name in there}
+    told = [described(name, array) for name, array in arrays.items()]
+    yield {"groups": groups_in(file)} | ({} if place is None else {"told": told}), []
+    for one in told:
+        if not one["numbers"] or not (one["name"].lower() in order["wanted"] or one["name"] == ""):
+            continue
+        values = arrays[one["name"]][()]
+        if one["fields"]:
+            for field in one["fields"]:
+                yield {"name": one["name"], "field": field, "shape": one["shape"]}, [values[field].ravel()]
+        else:
+            yield {"name": one["name"], "shape": one["shape"]}, [values.ravel()]
+
+
+def followed(group, name):
+    """Return the group or array at a path inside a group; None if it is missing. What leads to another file is refused:
+    a file that was sent by somebody else must not show what lies on the reader's disk."""
+    import h5py
+
+    item = group
+    for part in filter(None, name.split("/")):
+        if not isinstance(item, h5py.Group) or part not in item:
+            return None
+        if isinstance(item.get(part, getlink=True), h5py.ExternalLink):
+            raise Unfit(f"{name} is a link to another file, which is not followed")
+        item = item[part]
+    if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
+        raise Unfit(f"{name} lies in another file, which is not read")
+    return item
+
+
+def names_in(item):
+    """Return the names in a group whose links do not lead to another file; an array, or nothing, has none."""
+    import h5py
+
+    if not isinstance(item, h5py.Group):
+        return []
+    return [name for name in item if not isinstance(item.get(name, getlink=True), h5py.ExternalLink)]
+
+
+def groups_in(file):
+    """Return the names of some groups, down to two levels, and of the structured arrays in them."""
+    import h5py
+
+    found = []
+    for name in names_in(file)[:MOST_NAMES]:
+        for inner in [name, *(f"{name}/{key}" for key in names_in(file[name])[:MOST_NAMES])]:
+            one = file[inner]
+            if isinstance(one, h5py.Group) or (isinstance(one, h5py.Dataset) and one.dtype.names):
+                found.append(inner)
+    return found[:MOST_NAMES]
+
+
+def described(name, array):
+    """Return what a message tells of an array."""
+    kinds = [array.dtype[field] for field in array.dtype.names] if array.dtype.names else [array.dtype]
+    return {
+        "name": name,
+        "dtype": str(array.dtype),
+        "fields": list(array.dtype.names or ()),
+        "shape": None if array.shape is None else list(array.shape),
+        "bytes": array.size * array.dtype.itemsize if array.shape is not None else 0,
+        "numbers": array.shape is not None and all(kind.kind in "biuf" for kind in kinds),
+    }
 
 
 def index(file, order):
@@ -142,7 +225,7 @@ def place_of(name, array):
     return entry, pieces
 
 
-TASKS = {"labels": labels, "names": names, "spikes": spikes, "index": index}
+TASKS = {"labels": labels, "names": names, "spikes": spikes, "columns": columns, "index": index}
 
 
 def vector(file, name):

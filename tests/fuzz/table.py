@@ -316,7 +316,9 @@ def table() -> dict[str, Format]:
             grammar=both(grammars.text, grammars.zipped, grammars.aedat3, grammars.dat),
             **_EVENTS | {"errors": (FormatError, ValueError, OSError, ImportError)},
         ),
-        Format("hdf5", HDF5, from_file(formats.read_events), grammar=grammars.plain, share=0.1, **_EVENTS),
+        Format(
+            "hdf5", HDF5, from_file(formats.read_events), grammar=grammars.plain, share=0.003, seconds=150.0, **_EVENTS
+        ),
         Format("config", TOML, from_file(config.read), config_held, digest, grammars.text, (ConfigError,)),
         Format(
             "shd",

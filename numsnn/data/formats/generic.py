@@ -5,7 +5,7 @@ file                                   read by
 =====================================  =====================================================================
 .npz, .npy                             `parse_npz`, `parse_npy`
 .csv, .txt                             `parse_text`
-HDF5                                   this module: arrays of a group, or one structured array
+HDF5                                   `hdf5`: arrays of a group, or one structured array
 AEDAT 2.0, AEDAT 3.1, DAT              `read_aedat2`, `read_aedat3`, `read_dat`
 AEDAT 4, Prophesee's RAW               `read_aedat4`, `read_raw`, which need other packages
 =====================================  =====================================================================
@@ -15,25 +15,22 @@ ATIS (N-MNIST) has no such first bytes; `read_atis` reads it.
 
 from __future__ import annotations
 
-import itertools
 import os
 
 from ...files import open_file, read_file
 from ...shown import shown
 from ...validate import path_of, text
-from ..columns import Columns, as_events, by_name, taken
+from ..columns import Columns
 from ..events import Events, checked_size
 from . import aedat2, aedat3, borrowed, dat
-from .errors import FormatError, check_unpacked, content
-from .hdf5 import local, opened
+from .errors import FormatError
+from .hdf5 import read_hdf5
 from .npz import NPY, parse_npy, parse_npz
 from .text import parse_text
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _START = 4096
 """Bytes at the start of a file that are looked at."""
-_MOST_NAMES = 64
-"""Groups of an HDF5 file that are looked at for a message."""
 
 
 def read_events(
@@ -77,7 +74,7 @@ def read_events(
         raise FormatError(source, None, "the file is empty")
     named = {"unit": unit, "columns": columns}
     if start.startswith(_HDF5):
-        return _read_hdf5(path, size, group, unit, columns)
+        return read_hdf5(path, size, group, unit, columns)
     if group:
         raise ValueError(f"{source}: group {group!r} belongs to HDF5 files, and this is another file")
     for begins, parse in ((b"PK", parse_npz), (NPY, parse_npy)):
@@ -126,70 +123,3 @@ def _is_text(start: bytes) -> bool:
         if error.start < len(start) - 4:  # a character may be cut off at the end
             return False
     return not any(byte < 32 and byte not in b"\t\n\r" for byte in start)
-
-
-# --- HDF5 ---
-
-
-def _read_hdf5(path, size, group, unit, columns):
-    import h5py
-
-    source = os.fspath(path)
-    with opened(path) as file:
-        place = local(file, group, source)
-        if place is None:
-            raise FormatError(source, None, f"no group {group!r}{_groups(file)}")
-        if isinstance(place, h5py.Dataset):
-            there = {"": place}
-            _check_numbers(group, place, source)
-        else:
-            arrays = [name for name in _names(place) if place.get(name, getclass=True) is h5py.Dataset]
-            try:
-                names = by_name(arrays, columns)
-            except ValueError as error:
-                raise FormatError(source, None, f"{error}{_groups(file)}") from error
-            there = {letter: local(place, name, source) for letter, name in names.items()}
-            for letter, name in names.items():
-                _check_numbers(name, there[letter], source)
-        total = sum(array.size * array.dtype.itemsize for array in there.values())
-        check_unpacked(total, os.path.getsize(path), source, "the arrays", "save them without compression")
-        found = {letter: array[()] for letter, array in there.items()}
-    with content(source):
-        return Events(**as_events(taken(found[""], columns) if "" in found else found, size, unit))
-
-
-def _groups(file):
-    """Return a hint that names the groups in which events may lie, and the structured arrays."""
-    import h5py
-
-    names = []
-    for name in _names(file):
-        for inner in [name, *(f"{name}/{key}" for key in _names(file[name]))]:
-            one = file[inner]
-            if isinstance(one, h5py.Group) or (isinstance(one, h5py.Dataset) and one.dtype.names):
-                names.append(inner)
-    listed = ", ".join(f"group={name!r}" for name in names[:8])
-    return f". The file has groups; pass one of them: {listed}" if names else ". The file has no groups"
-
-
-def _names(item):
-    """Return the first names in a group whose links do not lead to another file; an array has none."""
-    import h5py
-
-    if not isinstance(item, h5py.Group):
-        return []
-    first = itertools.islice(item, _MOST_NAMES)
-    return [name for name in first if not isinstance(item.get(name, getlink=True), h5py.ExternalLink)]
-
-
-def _check_numbers(name, array, source):
-    """Refuse an array of an HDF5 file that does not hold numbers of fixed size.
-
-    The global heap, which holds lists, is never read, because damage there can send libhdf5 into an endless loop (see
-    `numsnn.hdf5.apart`).
-    """
-    kinds = [array.dtype[field] for field in array.dtype.names] if array.dtype.names else [array.dtype]
-    if any(kind.kind not in "biuf" for kind in kinds):
-        raise FormatError(source, None, f"{name} must hold real numbers; found {array.dtype}")
-    if array.shape is None or array.ndim not in (1, 2):
-        raise FormatError(source, None, f"{name} must be an array [N] or [N, C]; found {array!r}")

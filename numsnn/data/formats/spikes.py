@@ -78,7 +78,7 @@ def _recordings(path, first, last) -> Iterator[Events]:
 def _read(path, what, first=0, last=None):
     """Yield what `read_apart` yields; damage becomes a FormatError."""
     try:
-        yield from read_apart(path, what, first, last)
+        yield from read_apart(path, what, first=first, last=last)
     except Damage as error:
         raise FormatError(os.fspath(path), 0, str(error)) from error
 

@@ -168,10 +168,9 @@ def check_gradients(
         ShapeError, ValueError: input or labels do not fit the network, or an argument is out of range.
         TypeError: net is not a network, or loss is not a loss.
     """
-    whole("check_gradients: entries", entries)
-    whole("check_gradients: seed", seed, 0)
-    positive("check_gradients: step", step)
-    positive("check_gradients: tolerance", tolerance)
+    entries, seed = whole("check_gradients: entries", entries), whole("check_gradients: seed", seed, 0)
+    step = positive("check_gradients: step", step)
+    tolerance = positive("check_gradients: tolerance", tolerance)
     need_network("check_gradients", net)
     if device is not None:
         choice("check_gradients: device", device, ("cpu", "reference"))

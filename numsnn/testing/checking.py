@@ -143,7 +143,10 @@ def _prepared(who, layer, shape, output_shape, devices, skip, draw, tolerance, s
     if not isinstance(layer, Layer) and not callable(layer):
         raise TypeError(f"{who}: layer must be a layer, or a function that makes one; got {shown(layer)}")
     make = maker(layer)
-    made: Any = make()
+    try:
+        made: Any = make()
+    except TypeError as error:
+        raise TypeError(f"{who}: layer must be a layer, or a function without arguments: {error}") from error
     if not isinstance(made, Layer):
         raise TypeError(f"{who}: layer must make a layer; it returned {type(made).__name__}")
     devices = (devices,) if isinstance(devices, str) else tuple(listed(f"{who}: devices", devices, "names of targets"))
@@ -160,7 +163,14 @@ def _prepared(who, layer, shape, output_shape, devices, skip, draw, tolerance, s
     whole(f"{who}: seed", seed, 0)
     made.build(shape)
     shape = made.input_shape
-    expected = None if output_shape is None else tuple(listed(f"{who}: output_shape", output_shape, "extents"))
+    expected = (
+        None
+        if output_shape is None
+        else tuple(
+            whole(f"{who}: output_shape", extent, 0)
+            for extent in listed(f"{who}: output_shape", output_shape, "extents")
+        )
+    )
     subject = Subject(make, shape, expected, devices, draw or normal, tolerance, seed)
     return subject, [name for name in CHECKS if name not in skip]
 

@@ -44,7 +44,8 @@ OTHER_WORDS = {
     "net": ("network", "layer", "input must"),
     "data": ("input", "train", "sample", "x must"),
     "parts": ("train",),
-    "shape": ("input must",),
+    "shape": ("input must", "takes one input"),
+    "layer": ("input must",),
     "names": ("full name", "no layer"),
     "name": ("recorded", "no layer"),
     "losses": ("loss",),
@@ -156,6 +157,8 @@ class Call:
 
     def _problem(self, error) -> str:
         """Return what is wrong with an error."""
+        if isinstance(error, snn.testing.CheckFailed):  # what a layer does wrong, in a line per check
+            return ""
         kind = type(error).__name__
         try:
             message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

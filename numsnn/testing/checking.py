@@ -163,14 +163,10 @@ def _prepared(who, layer, shape, output_shape, devices, skip, draw, tolerance, s
     whole(f"{who}: seed", seed, 0)
     made.build(shape)
     shape = made.input_shape
-    expected = (
-        None
-        if output_shape is None
-        else tuple(
-            whole(f"{who}: output_shape", extent, 0)
-            for extent in listed(f"{who}: output_shape", output_shape, "extents")
-        )
-    )
+    expected = None
+    if output_shape is not None:
+        extents = listed(f"{who}: output_shape", output_shape, "extents")
+        expected = tuple(whole(f"{who}: output_shape", extent, 0) for extent in extents)
     subject = Subject(make, shape, expected, devices, draw or normal, tolerance, seed)
     return subject, [name for name in CHECKS if name not in skip]
 

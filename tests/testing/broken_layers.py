@@ -268,7 +268,7 @@ BROKEN = {
     ComparesSamples: ("one_sample", "lengths"),
     IgnoresLengths: ("lengths",),
     RemembersSamples: ("other_shapes",),
-    SameNames: ("state", "other_shapes", "description", "save_and_load"),
+    SameNames: ("gradients", "state", "other_shapes", "description", "save_and_load"),
     TracksAlways: ("tracking", "repeatable"),
     SwitchesItself: ("freeze",),
     MovesNothing: ("moving", "targets", "save_and_load"),

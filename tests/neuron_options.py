@@ -27,7 +27,7 @@ def known_family():
         yield
 
 
-class Adaptive(snn.CustomNeuron):
+class WithAdaptation(snn.CustomNeuron):
     """A neuron of a user's own, with two states."""
 
     values = {"b": snn.Value(0.3), "g": snn.Value(0.4, "unit", learn=True)}
@@ -46,7 +46,7 @@ class Adaptive(snn.CustomNeuron):
         return dj, 0.5 * du + b * dw, (g * dj, 0.5 * dw), (v * dw, j * dj)
 
 
-class LogCosh(snn.losses.Pointwise):
+class OwnLogCosh(snn.losses.Pointwise):
     """A loss of a user's own."""
 
     @staticmethod
@@ -58,7 +58,7 @@ class LogCosh(snn.losses.Pointwise):
         return math.tanh(z - y)
 
 
-class Sum(snn.losses.LossSum):
+class OwnSum(snn.losses.LossSum):
     """A sum of losses, whose constructor takes no options here."""
 
     def __init__(self):
@@ -68,7 +68,7 @@ class Sum(snn.losses.LossSum):
 KINDS = {
     "neuron": {
         **{kind.__name__: kind for kind in (snn.IF, snn.LIF, snn.PLIF, snn.ALIF, snn.CubaLIF)},
-        **{kind.__name__: kind for kind in (snn.RecurrentLIF, snn.RecurrentALIF, snn.RecurrentCubaLIF, Adaptive)},
+        **{kind.__name__: kind for kind in (snn.RecurrentLIF, snn.RecurrentALIF, snn.RecurrentCubaLIF, WithAdaptation)},
     },
     "surrogate": {"PSG": snn.PSG, "Surrogate": snn.Surrogate},
     "pda": {ABSENT: None, "PDA": snn.PDA},
@@ -90,8 +90,8 @@ KINDS = {
             snn.losses.MembraneMSE,
             snn.losses.MeanSquaredError,
             snn.losses.BinaryCrossEntropy,
-            LogCosh,
-            Sum,
+            OwnLogCosh,
+            OwnSum,
         )
     },
 }

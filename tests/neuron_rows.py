@@ -96,7 +96,7 @@ def _of(*kinds, **fixed):
 
 ARRAYS = {
     "all": OPTIONS,
-    "neurons by rule": _of("LIF", "IF", "PLIF", "CubaLIF", "Adaptive", **{"neuron.refractory": (ABSENT,)}),
+    "neurons by rule": _of("LIF", "IF", "PLIF", "CubaLIF", "WithAdaptation", **{"neuron.refractory": (ABSENT,)}),
     "neurons with extensions": _of("ALIF", "RecurrentLIF", "RecurrentALIF", "RecurrentCubaLIF"),
 }
 """Sets of options whose pairs are covered: all, and those of the neurons that share a kernel. There a pair says more: a

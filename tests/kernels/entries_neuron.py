@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 from bounds import PROMISE, within
-from covering import covering
 from direct import drawn_direct, loss_on
 from neurons import FAMILIES, SILENT, TIED, assert_bites, backward_bound, forward_bound
 from outside_rules import ADAPTING, QUADRATIC
 from registry import close, entry, like, normal, unset
+from strengths import covering
 from targets import reference
 
 from numsnn.kernels.rules import LEAKY, SCALED, SCALED_SYNAPTIC, SYNAPTIC

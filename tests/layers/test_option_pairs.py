@@ -205,7 +205,7 @@ def test_cuda():
         assert difference(row, "cuda") < PROMISE, shown(row)
 
 
-@pytest.mark.parametrize(("kind", "kernel"), [("ALIF", "with extensions"), ("Adaptive", "by rule")])
+@pytest.mark.parametrize(("kind", "kernel"), [("ALIF", "with extensions"), ("WithAdaptation", "by rule")])
 def test_compiled(kind, kernel):
     """The row of a neuron alone with most options."""
     alone = [row for row in array(f"neurons {kernel}") if row["neuron"] == kind and row["norm"] == ABSENT]

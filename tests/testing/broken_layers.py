@@ -5,7 +5,7 @@ import numpy as np
 import numsnn as snn
 
 
-class Scale(snn.Layer):
+class PlainScale(snn.Layer):
     """Multiply every channel by a learned factor."""
 
     carries = False
@@ -29,8 +29,8 @@ class Scale(snn.Layer):
         return dy * self.factor.value
 
 
-class Count(Scale):
-    """A `Scale` that counts the batches that it tracked."""
+class Count(PlainScale):
+    """A `PlainScale` that counts the batches that it tracked."""
 
     def create(self, shape, rng):
         super().create(shape, rng)
@@ -48,12 +48,12 @@ class Count(Scale):
         self.count = np.array(value, np.int64)
 
 
-class ForgetsOtherSizes(Scale):
+class ForgetsOtherSizes(PlainScale):
     def infer(self, shape):
         return self.input_shape if self.built else super().infer(shape)
 
 
-class KeepsFloat64(Scale):
+class KeepsFloat64(PlainScale):
     def create(self, shape, rng):
         self.factor = snn.Parameter("factor", np.ones(shape[-1]), "norm")
 
@@ -61,21 +61,21 @@ class KeepsFloat64(Scale):
         return [self.factor] if self.built else []
 
 
-class WritesIntoInput(Scale):
+class WritesIntoInput(PlainScale):
     def compute(self, x, mode):
         y = super().compute(x.copy(), mode)
         x *= 2
         return y
 
 
-class WritesIntoGradient(Scale):
+class WritesIntoGradient(PlainScale):
     def propagate(self, dy, need_dx):
         dx = super().propagate(dy, need_dx)
         dy[...] = 0
         return dx
 
 
-class CountsInBytes(Scale):
+class CountsInBytes(PlainScale):
     def compute(self, x, mode):
         return super().compute(1 - 2 * x, mode)
 
@@ -83,27 +83,27 @@ class CountsInBytes(Scale):
         return -2 * super().propagate(dy, need_dx)
 
 
-class TakesEverything(Scale):
+class TakesEverything(PlainScale):
     def infer(self, shape):
         return shape
 
 
-class DependsOnTarget(Scale):
+class DependsOnTarget(PlainScale):
     def compute(self, x, mode):
         return super().compute(x, mode) + 1e-3 * (self.device == "cpu")
 
 
-class WrongGradient(Scale):
+class WrongGradient(PlainScale):
     def propagate(self, dy, need_dx):
         return 1.001 * super().propagate(dy, need_dx)
 
 
-class LeavesEarly(Scale):
+class LeavesEarly(PlainScale):
     def propagate(self, dy, need_dx):
         return super().propagate(dy, need_dx) if need_dx else None
 
 
-class AddsUp(Scale):
+class AddsUp(PlainScale):
     def propagate(self, dy, need_dx):
         before = self.factor.grad.copy()
         dx = super().propagate(dy, need_dx)
@@ -111,12 +111,12 @@ class AddsUp(Scale):
         return dx
 
 
-class DependsOnThreads(Scale):
+class DependsOnThreads(PlainScale):
     def compute(self, x, mode):
         return super().compute(x, mode) + 1e-12 * snn.get_num_threads()
 
 
-class Accumulates(Scale):
+class Accumulates(PlainScale):
     def compute(self, x, mode):
         return np.cumsum(super().compute(x, mode), 0)
 
@@ -124,11 +124,11 @@ class Accumulates(Scale):
         return super().propagate(np.cumsum(dy[::-1], 0)[::-1], need_dx)
 
 
-class Undeclared(Scale):
+class Undeclared(PlainScale):
     carries = None
 
 
-class _Centred(Scale):
+class _Centred(PlainScale):
     """Subtracts a mean over some axes."""
 
     axes = (0,)
@@ -156,13 +156,13 @@ class IgnoresLengths(_Centred):
 
     def compute(self, x, mode):
         self.centres = mode.training
-        return super().compute(x, mode) if mode.training else Scale.compute(self, x, mode)
+        return super().compute(x, mode) if mode.training else PlainScale.compute(self, x, mode)
 
     def propagate(self, dy, need_dx):
-        return super().propagate(dy, need_dx) if self.centres else Scale.propagate(self, dy, need_dx)
+        return super().propagate(dy, need_dx) if self.centres else PlainScale.propagate(self, dy, need_dx)
 
 
-class RemembersSamples(Scale):
+class RemembersSamples(PlainScale):
     def create(self, shape, rng):
         super().create(shape, rng)
         self.samples = shape[1]
@@ -174,7 +174,7 @@ class RemembersSamples(Scale):
         return super().propagate(dy / self.samples, need_dx)
 
 
-class SameNames(Scale):
+class SameNames(PlainScale):
     def create(self, shape, rng):
         super().create(shape, rng)
         self.other = self.add_parameter(snn.Parameter("factor", np.ones(shape[-1], self.dtype), "norm"))
@@ -195,7 +195,7 @@ class TracksAlways(Count):
         return y
 
 
-class SwitchesItself(Scale):
+class SwitchesItself(PlainScale):
     def compute(self, x, mode):
         self.doubled = 1 + mode.store
         return super().compute(self.doubled * x, mode)
@@ -210,13 +210,13 @@ class MovesNothing(Count):
         self.count = np.zeros(1, np.int64)
 
 
-class ChangesArguments(Scale):
+class ChangesArguments(PlainScale):
     def __init__(self, strength: float = 2.0, name: str | None = None):
         super().__init__(name)
         self.strength = 2 * strength
 
 
-class DrawsItsOwn(Scale):
+class DrawsItsOwn(PlainScale):
     def create(self, shape, rng):
         super().create(shape, rng)
         self.offset = rng.normal(size=shape[-1])
@@ -225,7 +225,7 @@ class DrawsItsOwn(Scale):
         return super().compute(x, mode) + self.offset
 
 
-class HoldsFunction(Scale):
+class HoldsFunction(PlainScale):
     def __init__(self, name: str | None = None):
         super().__init__(name)
         self.function = lambda x: x
@@ -241,7 +241,7 @@ class SharesArrays(Count):
     def compute(self, x, mode):
         if mode.track:
             SharesArrays.shared += 1
-        return Scale.compute(self, x, mode)
+        return PlainScale.compute(self, x, mode)
 
     def own_statistics(self):
         return {"count": SharesArrays.shared} if self.built else {}
@@ -268,7 +268,7 @@ BROKEN = {
     ComparesSamples: ("one_sample", "lengths"),
     IgnoresLengths: ("lengths",),
     RemembersSamples: ("other_shapes",),
-    SameNames: ("gradients", "state", "other_shapes", "description", "save_and_load"),
+    SameNames: ("state", "gradients", "other_shapes", "description", "save_and_load"),
     TracksAlways: ("tracking", "repeatable"),
     SwitchesItself: ("freeze",),
     MovesNothing: ("moving", "targets", "save_and_load"),

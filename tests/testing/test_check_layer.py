@@ -5,7 +5,7 @@ import unittest
 
 import numpy as np
 import pytest
-from broken_layers import BROKEN, Accumulates, Count, HoldsFunction, Scale, TakesEverything, WrongGradient
+from broken_layers import BROKEN, Accumulates, Count, HoldsFunction, PlainScale, TakesEverything, WrongGradient
 
 import numsnn as snn
 from numsnn.testing import CheckFailed, LayerReport, check_layer, layer_checks
@@ -29,7 +29,7 @@ def test_every_check_finds_a_fault():
     assert {names[0] for names in BROKEN.values()} == set(CHECKS)
 
 
-@pytest.mark.parametrize("layer", [Scale, Count, Scale(), Count().build(SHAPE)], ids=repr)
+@pytest.mark.parametrize("layer", [PlainScale, Count, PlainScale(), Count().build(SHAPE)], ids=repr)
 def test_a_layer_that_keeps_the_contract(layer):
     report = check_layer(layer, SHAPE, output_shape=SHAPE)
     assert report.ok and report.results == dict.fromkeys(CHECKS, "passed")
@@ -40,7 +40,7 @@ def test_the_layer_itself_does_not_change():
     before = layer.state()
     check_layer(layer, SHAPE, devices="reference")
     assert all(np.array_equal(value, before[name]) for name, value in layer.state().items())
-    fresh = Scale()
+    fresh = PlainScale()
     check_layer(fresh, SHAPE, devices="reference")
     assert not fresh.built
 
@@ -79,30 +79,32 @@ def test_what_is_not_run_is_said():
     }
     report = check_layer(snn.BNTT(5, 4), SHAPE, devices="reference")
     assert report.results["one_step"] == "not run: the layer has parameters for a fixed number of steps"
-    report = check_layer(Scale, (1, 1, 5), devices="reference")
+    report = check_layer(PlainScale, (1, 1, 5), devices="reference")
     assert report.results["lengths"] == "not run: the shape has one step or one sample only"
 
 
 def test_reports_print_as_tables():
-    report = check_layer(Scale, SHAPE, devices="reference")
-    assert repr(report) == "LayerReport(Scale: all 20 checks passed)"
+    report = check_layer(PlainScale, SHAPE, devices="reference")
+    assert repr(report) == "LayerReport(PlainScale: all 20 checks passed)"
     lines = str(report).splitlines()
     assert lines[0].split() == ["check", "result"] and re.match(r"gradients +passed$", lines[7])
-    assert lines[-1] == "Scale: all 20 checks passed" and "<table" in report._repr_html_()
-    report = LayerReport("Scale", {"stream": "passed", "freeze": "Scale: freeze: no", "state": "not run: why"})
-    assert report.failed == {"freeze": "Scale: freeze: no"}
-    assert repr(report) == "LayerReport(Scale: 1 check failed: freeze)"
+    assert lines[-1] == "PlainScale: all 20 checks passed" and "<table" in report._repr_html_()
+    report = LayerReport(
+        "PlainScale", {"stream": "passed", "freeze": "PlainScale: freeze: no", "state": "not run: why"}
+    )
+    assert report.failed == {"freeze": "PlainScale: freeze: no"}
+    assert repr(report) == "LayerReport(PlainScale: 1 check failed: freeze)"
 
 
 def test_an_expected_output_shape():
     with pytest.raises(CheckFailed, match=r"output_shape: infer gives \(4, 3, 5\) for the input \(4, 3, 5\); expected"):
-        layer_checks(Scale, SHAPE, output_shape=(4, 3, 6))["output_shape"]()
+        layer_checks(PlainScale, SHAPE, output_shape=(4, 3, 6))["output_shape"]()
 
 
 def test_inputs_are_drawn_as_wanted():
     """A layer whose gradient is wrong for negative numbers only."""
 
-    class Half(Scale):
+    class Half(PlainScale):
         def propagate(self, dy, need_dx):
             return super().propagate(dy, need_dx) * np.where(self.kept < 0, 1.1, 1)
 
@@ -143,14 +145,14 @@ def test_neurons_of_one_s_own():
         ((3, SHAPE), TypeError, "check_layer: layer must be a layer, or a function that makes one; got 3"),
         ((dict, SHAPE), TypeError, "check_layer: layer must make a layer; it returned dict"),
         (
-            (Scale, SHAPE, "gpu"),
+            (PlainScale, SHAPE, "gpu"),
             ValueError,
             "check_layer: devices must be one of 'reference', 'cpu', 'cuda'; got 'gpu'",
         ),
-        ((Scale, SHAPE, ()), ValueError, "check_layer: devices must name at least one target; got ()"),
-        ((Scale, SHAPE, "cpu", "gradient"), ValueError, "got 'gradient'. Did you mean 'gradients'?"),
+        ((PlainScale, SHAPE, ()), ValueError, "check_layer: devices must name at least one target; got ()"),
+        ((PlainScale, SHAPE, "cpu", "gradient"), ValueError, "got 'gradient'. Did you mean 'gradients'?"),
         ((snn.Linear(4, 2), SHAPE), snn.ShapeError, "linear (Linear): input must be [T, N, 4]; got (4, 3, 5)"),
-        ((Scale, (4, 0, 5)), ValueError, "scale.build: every extent of shape (4, 0, 5) must be a whole number"),
+        ((PlainScale, (4, 0, 5)), ValueError, "scale.build: every extent of shape (4, 0, 5) must be a whole number"),
     ],
 )
 def test_errors(arguments, error, message):

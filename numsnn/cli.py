@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import recipes
 from .cli_arguments import Parser, whole_number
+from .cores import MOST_THREADS
 from .errors import CheckpointError, DeviceError
 from .kernels import DEVICES, for_device
 from .names import choice, look_up
@@ -17,9 +18,6 @@ from .shown import one_line
 from .tables import be_silent, escape_unknown_characters, tell
 from .validate import path_of
 from .version import __version__
-
-MOST_THREADS = 1024
-"""Threads that can be asked for, as in `numsnn.set_num_threads`."""
 
 LONGEST = 1000
 """Characters of the longest message of an error."""
@@ -184,7 +182,7 @@ def _train(options):
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"{interrupt}\n{again}") from None
     except SystemExit:
-        print(again, file=sys.stderr)
+        tell(again)
         raise
     except CheckpointError as error:
         raise CheckpointError(str(error).replace('resume="changes"', "--changes")) from error

@@ -9,6 +9,9 @@ import os
 from math import ceil
 from pathlib import Path, PurePosixPath
 
+MOST_THREADS = 1024
+"""The largest number of threads, or of worker processes. The system refuses to start many more."""
+
 
 def available_cores(root="/") -> int:
     """The number of cores that this process may use. A quota that pays for a part of a core counts the whole core.

@@ -1,5 +1,7 @@
 """The errors that numsnn raises. Every message is one line that names the given value and what was expected."""
 
+from .shown import printable
+
 
 class ShapeError(ValueError):
     """The shape or dtype of an array does not fit the layer, loss or method that takes it."""
@@ -13,8 +15,7 @@ class CheckpointError(ValueError):
     """A file is not a numsnn checkpoint, is damaged, or belongs to another network."""
 
     def __str__(self):
-        text = super().__str__()  # which may quote what the file holds
-        return "".join(one if one.isprintable() else "?" for one in text)
+        return printable(super().__str__())  # which may quote what the file holds
 
 
 class DivergenceError(ArithmeticError):

@@ -309,15 +309,15 @@ def _run(experiment, folder, resume, progress):
     config, trainer, (train, valid, test) = experiment.config, experiment.trainer, experiment.data
     trainer.start(train, config.training.epochs, resume, progress)
     write_file(folder / "config.toml", config.to_toml())
-    shown = next(part for part in (valid, test, train) if part is not None)
-    batch = data.Batch.of(shown.batch(np.arange(min(DIAGNOSED_SAMPLES, len(shown)))))
+    diagnosed = next(part for part in (valid, test, train) if part is not None)
+    batch = data.Batch.of(diagnosed.batch(np.arange(min(DIAGNOSED_SAMPLES, len(diagnosed)))))
     begin = _diagnosis_at_start(trainer, batch)
     trainer.fit(train, valid, config.training.epochs, resume=resume or True, progress=progress, test=test)
     if trainer.best.epoch:
         trainer.restore_best()  # the report shows the network whose test result it tells
     end = diagnose(trainer.net, batch.x, batch.y, trainer.loss)
     write_file(folder / "end.json", json.dumps(end.to_dict()))
-    result = trainer.test or trainer.evaluate(shown)
+    result = trainer.test or trainer.evaluate(diagnosed)
     report = write_report(
         folder,
         trainer.history,

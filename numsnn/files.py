@@ -61,6 +61,8 @@ _in_use: set[Path] = set()
 def replacing(path, folder=None):
     """Yield a temporary path; what the block writes there replaces `path` if the block ends without an exception.
 
+    The new file has the permissions of new files, and takes the place of a symbolic link.
+
     Args:
         path: the file.
         folder: folder of the temporary path, on the same disk as the file. Default None: the folder of the file.

@@ -1,6 +1,6 @@
 """Locks of folders and files: who works on one says so, and nobody else does at the same time.
 
-This module imports nothing from the package, so that every module may use it.
+Every module may use this one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
+
+from .shown import printable
 
 try:
     import fcntl
@@ -56,7 +58,8 @@ class Lock:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         folder = self.path.is_dir()
-        self.file = self.path / ".numsnn.lock" if folder else self.path.with_name(f".{self.path.name}.numsnn.lock")
+        place = self.path.absolute()  # the current folder may change
+        self.file = place / ".numsnn.lock" if folder else place.with_name(f".{place.name}.numsnn.lock")
         self._kind = "folder" if folder else "file"
         self._owner: tuple[int, int] | None = None
         self._depth, self._descriptor = 0, -1
@@ -203,7 +206,7 @@ def _read(descriptor):
         pairs = [(name, value) for name, value in found.items() if isinstance(value, str) and value]
     except (OSError, ValueError, AttributeError):
         return {}
-    return {name: "".join(c if c.isprintable() else "?" for c in value[:200]) for name, value in pairs}
+    return {name: printable(value[:200]) for name, value in pairs}
 
 
 def _after_fork():

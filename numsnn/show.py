@@ -10,7 +10,7 @@ from . import data
 from .data.recordings import Recordings
 from .files import replacing
 from .names import choice
-from .tables import printable
+from .shown import printable
 from .validate import whole
 
 MOST_POINTS = 20_000

@@ -3,6 +3,7 @@
 This module imports nothing from the package, so that every module may use it.
 """
 
+import reprlib
 from numbers import Integral
 from typing import Any
 
@@ -18,6 +19,12 @@ FEW = 10
 """Arrays with at most this number of elements are shown as they are, others by shape and dtype."""
 
 
+_CONTAINERS = reprlib.Repr()
+"""Shows the first entries of a container: the text of all entries of a long list takes seconds."""
+_CONTAINERS.maxlist = _CONTAINERS.maxtuple = _CONTAINERS.maxset = _CONTAINERS.maxfrozenset = _CONTAINERS.maxdict = 20
+_CONTAINERS.maxstring = _CONTAINERS.maxlong = _CONTAINERS.maxother = 200
+
+
 def shown(value: Any, longest: int = LONGEST) -> str:
     """Return the repr of a value as one line of at most `longest` characters."""
     if isinstance(value, np.ndarray) and value.size > FEW:
@@ -25,7 +32,7 @@ def shown(value: Any, longest: int = LONGEST) -> str:
     if isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) >= 10**longest:
         return f"a whole number of {int(value).bit_length()} bits"
     try:
-        text = repr(value)
+        text = _CONTAINERS.repr(value) if isinstance(value, list | tuple | set | frozenset | dict) else repr(value)
     except Exception:  # a broken __repr__ of a user's class, a list that is too deep, or digits beyond Python's limit
         text = f"an object of type {type(value).__name__}"
     return one_line(text, longest)
@@ -47,3 +54,13 @@ def _cut(text, longest):
     """Leave out the middle of a text that is too long."""
     half = (longest - 3) // 2
     return text if len(text) <= longest else f"{text[:half]}...{text[-half:]}"
+
+
+def printable(text: object, lines: bool = False) -> str:
+    """Return a text of which nothing can control a terminal: what cannot be printed is replaced by "?".
+
+    Args:
+        text: any text, such as a name from a file, or an object whose text is meant.
+        lines: whether ends of lines stay. Default False.
+    """
+    return "".join(one if one.isprintable() or (lines and one == "\n") else "?" for one in str(text))

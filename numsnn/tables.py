@@ -1,15 +1,18 @@
 """Tables as lines of text and as HTML, for terminals, notebooks and reports.
 
-A table is a header and rows of text. This module imports nothing from the package, so that every module may use it.
+A table is a header and rows of text. Every module may use this one.
 """
 
 import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from numbers import Integral
 from typing import Any, NamedTuple
+
+from .shown import printable
 
 NOWRAP = "white-space: nowrap"
 """Style of every cell, because notebooks set their own style for cells."""
@@ -65,8 +68,8 @@ def html_tables(tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
 
 def text_tables(tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
     """Return tables and, below them, lines of text for a terminal."""
-    shown = [aligned([header, *rows], left) for header, rows, left in tables]
-    return "\n".join([*shown, *(printable(note, lines=True) for note in notes)])
+    texts = [aligned([header, *rows], left) for header, rows, left in tables]
+    return "\n".join([*texts, *(printable(note, lines=True) for note in notes)])
 
 
 class TableText(str):
@@ -128,16 +131,6 @@ def _line(tag, cells, left):
     return f"<tr>{''.join(parts)}</tr>"
 
 
-def printable(text: object, lines: bool = False) -> str:
-    """Return a text of which nothing can control a terminal: what cannot be printed is replaced by "?".
-
-    Args:
-        text: any text, such as a name from a file, or an object whose text is meant.
-        lines: whether ends of lines stay. Default False.
-    """
-    return "".join(one if one.isprintable() or (lines and one == "\n") else "?" for one in str(text))
-
-
 def escape_unknown_characters() -> None:
     """Let standard output and standard error write a character that their encoding lacks as an escape, such as
     ``\\xfc``. A name that a terminal cannot show would otherwise end a command with an error after all its work."""
@@ -159,5 +152,6 @@ def be_silent() -> None:
     -1``. Python would otherwise complain when it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
+        with suppress(OSError, ValueError, AttributeError):  # a notebook's output is no file
+            os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

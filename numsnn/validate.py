@@ -194,3 +194,14 @@ def instance(what: str, value, kind: type | tuple[type, ...], expected: str) -> 
         hint = f". Make one: {value.__name__}(...)" if isinstance(value, type) and issubclass(value, kind) else ""
         raise TypeError(f"{what} must be {expected}; got {shown(value)}{hint}")
     return value
+
+
+def float_dtype(what: str, dtype) -> np.dtype:
+    """Check for float32 or float64, as a text, a class of NumPy or a dtype."""
+    try:
+        found = np.dtype(dtype) if isinstance(dtype, str | type | np.dtype) else None
+    except (TypeError, ValueError):  # a text that NumPy does not know, or cannot even read
+        found = None
+    if found is None or found not in (np.float32, np.float64):
+        raise ValueError(f"{what} must be float32 or float64; got {shown(dtype) if found is None else found}")
+    return found

@@ -9,11 +9,23 @@ import pytest
 import numsnn
 
 ROOT = Path(numsnn.__file__).parent
-BASE = "capacity", "cores", "errors", "files", "locks", "machine_code", "names", "shown", "tables", "validate"
+BASE = (
+    "capacity",
+    "cores",
+    "errors",
+    "files",
+    "locks",
+    "machine_code",
+    "names",
+    "plain_json",
+    "shown",
+    "tables",
+    "validate",
+)
 ALLOWED = {
     **{f"{name}.py": set() for name in BASE},
-    **{f"{name}.py": {"shown"} for name in ("names", "validate")},
-    "hdf5": {"hdf5", "cores", "files"},
+    **{f"{name}.py": {"shown"} for name in ("errors", "locks", "names", "tables", "validate")},
+    "hdf5": {"hdf5", "cores", "files", "plain_json", "shown"},
     "kernels": {"kernels", "cores", "names", "errors", "machine_code", "shown"},
     "data": {"data", "hdf5", *BASE} - {"errors"},
 }

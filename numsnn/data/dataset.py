@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ..validate import flag, listed, positive, text
 from .batch import Batch
 from .samples import Samples, checked_rows
-from .targets import NO_LABEL, checked_lengths, checked_targets, checked_weights, need_label, real_array
+from .targets import NO_LABEL, checked_array, checked_lengths, checked_targets, checked_weights, need_label
 
 # The search for NaN and inf looks at this number of elements at a time, so that its temporary arrays take a few MiB.
 _CHUNK = 1 << 20
@@ -118,12 +118,12 @@ class Dataset(Samples):
         x, lengths = _pad(sequences, "x", owner, 0)
         per_step = options.get("per_step")
         if per_step is None and isinstance(y, list | tuple):
-            arrays = [real_array(entry, "y", owner) for entry in y]
+            arrays = [checked_array(entry, "y", owner) for entry in y]
             steps = [len(entry) if entry.ndim else 0 for entry in arrays]
             per_step = steps == lengths.tolist()
         if per_step:
             y = listed(f"{owner}: y", y, "arrays, one per sequence")
-            kinds = {real_array(entry, "y", owner).dtype.kind for entry in y}
+            kinds = {checked_array(entry, "y", owner).dtype.kind for entry in y}
             whole = options.get("target") == "class" or (options.get("target") is None and kinds <= set("iu"))
             y, found = _pad(y, "y", owner, NO_LABEL if whole else 0)
             if found.shape != lengths.shape or (found != lengths).any():
@@ -207,7 +207,7 @@ def _checked_samples(x: ArrayLike, y: Any, scale: float, owner: str, timed: bool
     if isinstance(x, tuple) and len(x) != n and any(np.ndim(entry) > 1 for entry in x if hasattr(entry, "dtype")):
         hint = "Join features with np.concatenate(x, axis=-1); an snn.Graph with several inputs takes a dict of arrays"
         raise ValueError(f"{owner}: x must be one array; got a tuple of {len(x)} arrays. {hint}")
-    x = real_array(x, "x", owner)
+    x = checked_array(x, "x", owner)
     if x.size == 0:
         raise ValueError(f"{owner}: x is empty; got shape {x.shape}")
     if timed and x.ndim not in (3, 4, 5):
@@ -241,7 +241,7 @@ def _check_finite(x: np.ndarray, scale: float, owner: str) -> None:
 
 def _pad(sequences, what: str, owner: str, fill: int) -> tuple[np.ndarray, np.ndarray]:
     """Return sequences as one array ``[N, T, ...]`` whose shorter ones end with `fill`, and their lengths ``[N]``."""
-    arrays = [real_array(entry, what, owner) for entry in sequences]
+    arrays = [checked_array(entry, what, owner) for entry in sequences]
     if not arrays:
         raise ValueError(f"{owner}: {what} holds no sequence")
     for k, array in enumerate(arrays):

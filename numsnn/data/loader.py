@@ -10,16 +10,13 @@ from typing import Protocol
 
 import numpy as np
 
+from ..cores import MOST_THREADS
 from ..validate import flag, whole
 from .batch import Batch
 
 # Keeps the random numbers of shuffling apart from others of the same seed (weights, dropout). Changing this
 # value would change the order of the samples for every seed.
 _STREAM = 0x6F72646572  # "order"
-
-
-MOST_WORKERS = 1024
-"""The largest number of threads. The system refuses to start many more."""
 
 
 class Source(Protocol):
@@ -75,7 +72,7 @@ class Loader:
         self.shuffle = flag("Loader: shuffle", shuffle)
         self.seed = whole("Loader: seed", seed, 0)
         self.drop_last = flag("Loader: drop_last", drop_last)
-        self.workers = whole("Loader: workers", workers, 0, MOST_WORKERS)
+        self.workers = whole("Loader: workers", workers, 0, MOST_THREADS)
         self.prefetch = max(2, self.workers) if prefetch is None else whole("Loader: prefetch", prefetch)
         if len(self) == 0:
             raise ValueError(f"Loader: drop_last leaves no batch: {len(dataset)} samples, batch_size {self.batch_size}")

@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 
 from ..hdf5 import ArrayFile, SealedWriter, opened, sealing
-from ..hdf5.form import parsed
 from ..names import choice
-from ..tables import printable
+from ..plain_json import parsed
+from ..shown import printable
 from ..validate import flag, path_of, positive, whole
 from .events import checked_size
 from .formats import FormatError

@@ -40,7 +40,7 @@ class Targets(NamedTuple):
     classes: tuple[str, ...]
 
 
-def real_array(value: ArrayLike, what: str, owner: str) -> np.ndarray:
+def checked_array(value: ArrayLike, what: str, owner: str) -> np.ndarray:
     """Return the value as an array of a real dtype, or raise ValueError."""
     try:
         array = np.asarray(value)
@@ -86,7 +86,7 @@ def checked_targets(
         choice(f"{owner}: target", target, TARGETS)
     if classes is not None and target in (None, "class"):
         y = _numbers_of_names(y, classes, owner, what)
-    y = real_array(y, what, owner)
+    y = checked_array(y, what, owner)
     if per_step is not None and not isinstance(per_step, bool | np.bool_):
         raise ValueError(f"{owner}: per_step must be True, False or None; got {shown(per_step)}")
     if y.ndim == 0 or len(y) != n:
@@ -230,7 +230,7 @@ def _numbers_of_names(y, classes, owner, what):
     """Return the numbers of the classes that y names; another y is returned unchanged."""
     try:
         named = np.asarray(y)
-    except Exception:  # nested lists of unequal lengths, which `real_array` refuses
+    except Exception:  # nested lists of unequal lengths, which `checked_array` refuses
         return y
     if named.dtype.kind == "S" or not _are_names(named):
         return y
@@ -285,7 +285,7 @@ def checked_lengths(lengths: ArrayLike | None, n: int, steps: int | None, owner:
         return None
     if steps is None:
         raise ValueError(f"{owner}: lengths belong to sequences; pass timed=True")
-    found = real_array(lengths, "lengths", owner)
+    found = checked_array(lengths, "lengths", owner)
     if found.shape != (n,) or found.dtype.kind not in "iu":
         got = f"shape {found.shape} and dtype {found.dtype}"
         raise ValueError(f"{owner}: lengths must be [{n}] whole numbers, one per sample; got {got}")
@@ -304,7 +304,7 @@ def checked_weights(weights: ArrayLike | None, n: int, owner: str) -> np.ndarray
     """
     if weights is None:
         return None
-    given = real_array(weights, "weights", owner)
+    given = checked_array(weights, "weights", owner)
     if given.shape != (n,):
         raise ValueError(f"{owner}: weights must be [{n}], one per sample; got shape {given.shape}")
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,6 +1,7 @@
 """A diagnosis as text."""
 
-from ..tables import Table, html_tables, printable, text_tables
+from ..shown import printable
+from ..tables import Table, html_tables, text_tables
 
 
 def percent(share: float) -> str:

@@ -28,6 +28,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..plain_json import parsed
+from ..shown import shown
+
 SEAL = struct.Struct("<16sQQ32s")
 MAGIC = b"numsnn sealed 1\n"
 SEAL_BYTES = 512
@@ -40,8 +43,6 @@ MOST_PACKED = 1032
 """Largest number of bytes into which deflate can unpack one byte."""
 MOST_TEXT = 128 << 20
 """Bytes that the text of an index may have. As objects of Python they may take some twenty times as much memory."""
-MOST_DEPTH = 200
-"""Lists and objects of a JSON text that may lie inside each other."""
 MOST_EXTENT = 1 << 62
 MOST_AXES = 32
 LONGEST_NAME = 1000
@@ -123,7 +124,10 @@ def unpacked_index(data: bytes, end: int) -> Index:
     if length > min(MOST_TEXT, len(data) - LENGTH.size):
         raise Damage("its index has a wrong length, or is too long")
     start = LENGTH.size + length
-    content = parsed(data[LENGTH.size : start].decode("ascii", "replace"), strict=True)
+    try:
+        content = parsed(data[LENGTH.size : start].decode("ascii", "replace"), strict=True)
+    except ValueError as error:
+        raise Damage(f"its index is {error}") from None
     if not isinstance(content, dict) or content.keys() != {"attributes", "arrays", "rest"}:
         raise Damage("its index must hold attributes, arrays and rest")
     attributes, arrays, rest = content["attributes"], content["arrays"], content["rest"]
@@ -155,18 +159,18 @@ def entry(name, dtype, shape, rows, filters, pieces: np.ndarray) -> Entry:
     """
     if not isinstance(name, str) or not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise Damage(
-            f"an array has the name {_short(name)}; a name is printable and has at most {LONGEST_NAME} letters"
+            f"an array has the name {shown(name, 80)}; a name is printable and has at most {LONGEST_NAME} letters"
         )
     known = {kind.str: kind for kind in DTYPES}
     if not isinstance(dtype, str) or dtype not in known:
-        raise Damage(f"{name} has the dtype {_short(dtype)}; expected real numbers, little-endian")
+        raise Damage(f"{name} has the dtype {shown(dtype, 80)}; expected real numbers, little-endian")
     good = isinstance(shape, list) and len(shape) <= MOST_AXES and all(_whole(extent) for extent in shape)
     if not good or math.prod(shape) * 8 > MOST_EXTENT:
-        raise Damage(f"{name} has the shape {_short(shape)}")
+        raise Damage(f"{name} has the shape {shown(shape, 80)}")
     if filters not in FILTERS:
-        raise Damage(f"{name} has the filters {_short(filters)}")
+        raise Damage(f"{name} has the filters {shown(filters, 80)}")
     if not _whole(rows) or (rows and not shape) or (filters and not rows):
-        raise Damage(f"{name} has {_short(rows)} rows per piece, with shape {tuple(shape)}")
+        raise Damage(f"{name} has {shown(rows, 80)} rows per piece, with shape {tuple(shape)}")
     found = Entry(name, known[dtype], tuple(shape), rows, tuple(filters), pieces)
     wanted = int(found.nbytes > 0)
     if rows:
@@ -203,54 +207,5 @@ def need_apart(entries: list[Entry], end: int) -> np.ndarray:
 # --- JSON ---
 
 
-def parsed(text: str, strict: bool = False) -> Any:
-    """Return the content of a JSON text.
-
-    Args:
-        text: the text.
-        strict: whether NaN and infinities are refused. Default False.
-
-    Raises:
-        Damage: the text is not JSON, names a key twice, or its lists and objects lie too deep inside each other.
-    """
-    try:
-        content = json.loads(text, object_pairs_hook=_once, parse_constant=_refused if strict else None)
-    except (RecursionError, MemoryError):
-        raise Damage(
-            f"lists and objects lie deeper than {MOST_DEPTH} inside each other, or take too much memory"
-        ) from None
-    except Damage:
-        raise
-    except ValueError as error:
-        raise Damage(f"not JSON: {error}") from None
-    level = [content]
-    for _ in range(MOST_DEPTH):
-        level = [inner for one in level if isinstance(one, dict | list) for inner in _inside(one)]
-        if not level:
-            return content
-    raise Damage(f"lists and objects lie deeper than {MOST_DEPTH} inside each other")
-
-
-def _inside(one):
-    return one.values() if isinstance(one, dict) else one
-
-
-def _once(pairs):
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise Damage("not JSON: a key is named twice")
-    return found
-
-
-def _refused(constant):
-    raise Damage(f"not JSON: {constant}")
-
-
 def _whole(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_EXTENT
-
-
-def _short(value) -> str:
-    """Return a value of a file as short text without control characters."""
-    text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

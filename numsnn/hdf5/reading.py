@@ -24,6 +24,10 @@ MANY = 64
 _BLOCK = 1 << 24
 
 
+MOST_AT_ONCE = 1 << 30
+"""Bytes that are asked of the system at once; macOS refuses 2 GiB."""
+
+
 class Source:
     """The bytes of an open file, which several threads and forked processes may read at the same time. It has a
     descriptor of its own, which is closed when nothing refers to it any more."""
@@ -52,13 +56,13 @@ class Source:
 
     def _some(self, number, offset, size):
         if hasattr(os, "pread"):
-            return os.pread(number, size, offset)
+            return os.pread(number, min(size, MOST_AT_ONCE), offset)
         with self._lock:  # Windows
             os.lseek(number, offset, os.SEEK_SET)
             return os.read(number, size)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Nobody may be reading from it in another thread."""
         self._number = None
         self._end()
 

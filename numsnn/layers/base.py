@@ -244,7 +244,8 @@ class Layer(Described, Network):
         size = prod(shape)
         flat = self._buffers.get((name, dtype))
         if flat is None or flat.size < size:
-            need_memory(f"{self.path}: the array {name!r} of shape {shape}", dtype.itemsize * size, ShapeError)
+            if self.device != "cuda":  # whose own memory raises a DeviceMemoryError
+                need_memory(f"{self.path}: the array {name!r} of shape {shape}", dtype.itemsize * size, ShapeError)
             flat = self._buffers[name, dtype] = self.kernels.empty((size,), dtype)
         return flat[:size].reshape(shape)
 

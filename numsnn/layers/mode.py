@@ -20,9 +20,6 @@ class Mode(Portable):
         store: keep what the backward pass needs. Default False.
         track: update running statistics and PDA corrections. Default False.
         relaxed: spikes are Phi((u - theta) / alpha) instead of H(u - theta) (docs/method.md, R1). Default False.
-        resets: dictionary of spikes ``[T, M, C]`` by full name: what the reset of a neuron with ``detach_reset`` takes
-            in the place of its own spikes (docs/method.md, R4). `check_gradients` uses it, on the reference target
-            only. Default None: every reset takes the neuron's own spikes.
         inspect: run the layers one by one and keep the output, the potentials and, after the backward pass, the input
             gradient of every layer. This takes more memory and time. Default False.
         seed: seed of the dropout masks; a trainer uses a different seed for every training step. Default 0.
@@ -31,28 +28,32 @@ class Mode(Portable):
             stands for a sequence that is over. Default None: every sequence has T steps.
         carried: dictionary in which layers that carry a state leave it for the next pass, by full name. Default None:
             the pass starts from rest and leaves no state. `Stream` and truncated BPTT use it.
+        resets: dictionary of spikes ``[T, M, C]`` by full name: what the reset of a neuron with ``detach_reset`` takes
+            in the place of its own spikes (docs/method.md, R4). `check_gradients` uses it, on the reference target
+            only. Default None: every reset takes the neuron's own spikes.
 
     Raises:
         ValueError: a setting is not True or False, or the seed is not a whole number of at least 0.
-        TypeError: carried is not a dictionary.
+        TypeError: carried or resets is not a dictionary.
     """
 
     training: bool = False
     store: bool = False
     track: bool = False
     relaxed: bool = False
-    resets: dict | None = None
     inspect: bool = False
     seed: int = 0
     lengths: np.ndarray | None = None
     carried: dict | None = None
+    resets: dict | None = None
 
     def __post_init__(self):
         for name in ("training", "store", "track", "relaxed", "inspect"):
             flag(f"Mode: {name}", getattr(self, name))
         whole("Mode: seed", self.seed, 0, 2**64 - 1)
-        if self.carried is not None and not isinstance(self.carried, dict):
-            raise TypeError(f"Mode: carried must be a dict or None; got {shown(self.carried)}")
+        for name in ("carried", "resets"):
+            if not isinstance(getattr(self, name), dict | None):
+                raise TypeError(f"Mode: {name} must be a dict or None; got {shown(getattr(self, name))}")
 
     def frozen(self) -> Self:
         """Return the settings for a frozen layer: it computes as at inference, and what it tracks does not change."""

@@ -1,9 +1,7 @@
 """Moving a network to another device or float dtype."""
 
-import numpy as np
-
 from ..kernels import for_device
-from ..shown import shown
+from ..validate import float_dtype
 from .names import title
 from .plan import plan_of
 from .sharing import hand_out, owners, uses
@@ -25,17 +23,6 @@ def to(net, device: str | None = None, dtype=None) -> None:
             if use.plan is not None:
                 use.plan.pool.clear()
     plan_of(net).adopt()
-
-
-def float_dtype(what: str, dtype) -> np.dtype:
-    """Check for float32 or float64, as a text, a class of NumPy or a dtype."""
-    try:
-        found = np.dtype(dtype) if isinstance(dtype, str | type | np.dtype) else None
-    except (TypeError, ValueError):  # a text that NumPy does not know, or cannot even read
-        found = None
-    if found is None or found not in (np.float32, np.float64):
-        raise ValueError(f"{what} must be float32 or float64; got {shown(dtype) if found is None else found}")
-    return found
 
 
 def move(layer, kernels, dtype) -> None:

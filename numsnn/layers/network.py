@@ -47,8 +47,15 @@ class Network(Portable):
     _kernels: Any
 
     def __getstate__(self) -> dict[str, Any]:
-        with taken(self):  # no copy of weights that another thread is changing
+        with taken(self):  # a network that another thread uses is not pickled
             return super().__getstate__()
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        with taken(self):  # until all arrays are copied
+            copied = type(self).__new__(type(self))
+            memo[id(self)] = copied
+            copied.__setstate__(deepcopy(self.__getstate__(), memo))
+        return copied
 
     @property
     def kernels(self) -> Any:

@@ -110,10 +110,10 @@ class Plan:
         self.padding = padding_of(self.net, x, mode)
         if self.padding is None and mode.lengths is not None:  # all sequences are whole
             mode = replace(mode, lengths=None)
-        self.inspected, self.running = mode.inspect, get_ident()
-        self.stored_by = self.running
-        self.part = None if mode.carried is None else steps_of_part(self.net, x)
+        part = None if mode.carried is None else steps_of_part(self.net, x)
         try:
+            self.inspected, self.running, self.part = mode.inspect, get_ident(), part
+            self.stored_by = self.running
             y = self.net.forward(x, mode)
         finally:
             self.running = self.part = None

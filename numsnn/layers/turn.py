@@ -6,6 +6,7 @@ without waiting. Networks that have layers in common have one turn together.
 """
 
 import os
+from contextlib import ExitStack
 from itertools import count
 from threading import RLock
 
@@ -47,11 +48,17 @@ class Turn:
 
 
 def join(layers) -> None:
-    """Give these layers, and all networks that they are part of, one turn: the oldest of theirs."""
-    with _joining:
-        turns = {turn.number: turn for turn in (layer.turn.last() for layer in layers)}
-        oldest = turns[min(turns)]
-        for turn in turns.values():
+    """Give these layers, and all networks that they are part of, one turn: the oldest of theirs.
+
+    Raises:
+        RuntimeError: another thread uses one of them.
+    """
+    with _joining, ExitStack() as held:
+        turns = {layer.turn.last().number: (layer.turn.last(), layer) for layer in layers}
+        for turn, layer in turns.values():
+            held.enter_context(_Held(_lock_of(turn, layer)))
+        oldest, _ = turns[min(turns)]
+        for turn, _ in turns.values():
             if turn is not oldest:
                 turn.joined = oldest
         for layer in layers:
@@ -64,13 +71,18 @@ def taken(net) -> "_Held":
     Raises:
         RuntimeError: another thread uses the network, or one with which it has layers in common.
     """
-    lock = net.turn.last().take()
+    return _Held(_lock_of(net.turn.last(), net))
+
+
+def _lock_of(turn, net):
+    """Return the lock of a turn after taking it."""
+    lock = turn.take()
     if lock is None:
         raise RuntimeError(
             f"{title(net)}: another thread is using this network, or layers of it; give every thread a network of its "
             "own, made with net.copy() before the threads start"
         )
-    return _Held(lock)
+    return lock
 
 
 class _Held:

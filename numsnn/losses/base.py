@@ -11,10 +11,9 @@ from ..describe import Described
 from ..errors import ShapeError
 from ..kernels import for_device
 from ..kernels.contract import Device
-from ..layers.moving import float_dtype
 from ..portable import on_device
 from ..shown import shown
-from ..validate import instance, listed, number, real_array
+from ..validate import float_dtype, instance, listed, number, real_array
 from .shares import counted_steps, shares_of
 from .target import NAMES, Wanted
 

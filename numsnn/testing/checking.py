@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..kernels import DEVICES
 from ..layers import Layer
 from ..names import choice
 from ..shown import shown
@@ -16,7 +17,7 @@ from .subject import CheckFailed, Draw, Subject, maker, normal
 CHECKS = values.CHECKS | sequences.CHECKS | states.CHECKS
 """All checks by name, in the order in which they run."""
 
-DEVICES = ("reference", "cpu")
+COMPARED = ("reference", "cpu")
 
 PASSED = "passed"
 
@@ -69,7 +70,7 @@ def check_layer(
     shape,
     *,
     output_shape=None,
-    devices: Sequence[str] = DEVICES,
+    devices: Sequence[str] = COMPARED,
     skip: Sequence[str] = (),
     draw: Draw | None = None,
     tolerance: float = 1e-6,
@@ -118,7 +119,7 @@ def layer_checks(
     shape,
     *,
     output_shape=None,
-    devices: Sequence[str] = DEVICES,
+    devices: Sequence[str] = COMPARED,
     skip: Sequence[str] = (),
     draw: Draw | None = None,
     tolerance: float = 1e-6,
@@ -151,7 +152,7 @@ def _prepared(who, layer, shape, output_shape, devices, skip, draw, tolerance, s
         raise TypeError(f"{who}: layer must make a layer; it returned {type(made).__name__}")
     devices = (devices,) if isinstance(devices, str) else tuple(listed(f"{who}: devices", devices, "names of targets"))
     for device in devices:
-        choice(f"{who}: devices", device, ("reference", "cpu", "cuda"))
+        choice(f"{who}: devices", device, DEVICES)
     skip = (skip,) if isinstance(skip, str) else tuple(listed(f"{who}: skip", skip, "names of checks"))
     for name in skip:
         choice(f"{who}: skip", name, CHECKS)

@@ -19,11 +19,11 @@ import numpy as np
 
 from ..errors import CheckpointError, DivergenceError
 from ..hdf5 import Damage, opened, sealing
-from ..hdf5.form import parsed
 from ..kernels import DEVICES
 from ..layers import Layer
 from ..layers.allowance import at_most
 from ..names import choice
+from ..plain_json import parsed
 from ..shown import MESSAGE, one_line
 from ..validate import path_of
 from ..version import __version__
@@ -71,7 +71,7 @@ def write(path, net: Layer, arrays: dict[str, dict] | None = None, training=None
         header["frozen"] = json.dumps(frozen)
     try:
         parsed(header["description"])
-    except Damage as error:
+    except ValueError as error:
         raise ValueError(f"{path} was not written: the network's {error}") from error
     with sealing(path, header) as file:
         for group, members in groups.items():
@@ -92,7 +92,7 @@ def read(path) -> tuple[Layer, dict[str, dict[str, np.ndarray]], dict | None]:
         training = parsed(header["training"])
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
-    except Damage as error:
+    except ValueError as error:  # a `Damage`, or a text that is no JSON
         raise CheckpointError(f"{path}: {one_line(str(error), MESSAGE)}") from error
     if not isinstance(training, dict | None):
         raise CheckpointError(f"{path}: the training state must be an object; found {type(training).__name__}")

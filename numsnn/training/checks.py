@@ -7,9 +7,9 @@ from itertools import zip_longest
 
 import numpy as np
 
-from ..hdf5.form import parsed
 from ..layers.carry import need_declarations
 from ..losses.target import NAMES
+from ..plain_json import parsed
 from ..shown import shown
 from ..validate import instance, path_of, truth, whole
 

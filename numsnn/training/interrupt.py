@@ -1,9 +1,10 @@
 """Ctrl-C and SIGTERM that take effect at the end of a training step."""
 
 import signal
-import sys
 import threading
 from typing import Any, NoReturn
+
+from ..tables import tell
 
 TERMINATED = 128 + signal.SIGTERM
 """The exit status of a process that SIGTERM has ended: 143."""
@@ -42,11 +43,11 @@ class DelayedInterrupt:
         message of its own."""
         if not self.terminated:
             raise KeyboardInterrupt(message)
-        print(message, file=sys.stderr, flush=True)
+        tell(message)
         raise SystemExit(TERMINATED)
 
-    def __exit__(self, kind, *exception):
+    def __exit__(self, kind, error, trace):
         for number, before in self._before.items():
             signal.signal(number, before)
-        if self.terminated and kind is None:  # it came after the last step
+        if self.terminated and not (kind and issubclass(kind, SystemExit)):  # nothing has acted on it yet
             signal.raise_signal(signal.SIGTERM)

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import CheckpointError, DivergenceError, ShapeError
-from ..hdf5.form import parsed
 from ..layers import TRAINING, Layer, Mode
 from ..layers.flat import FlatParameters
 from ..layers.inputs import shape_of
 from ..layers.turn import taken
 from ..optim import Adam, Optimizer, clip_global_norm
+from ..plain_json import parsed
 from ..portable import Portable, nothing, on_device
 from ..shown import shown
 from ..validate import at_least, path_of, positive, real_array, whole

@@ -4,7 +4,7 @@ import sys
 import warnings
 
 from ..metrics import Metric
-from ..tables import printable
+from ..shown import printable
 from .evaluation import Tally
 
 

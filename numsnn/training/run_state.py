@@ -16,7 +16,7 @@ from . import checkpoint
 from .best import Best
 from .checks import difference, plain
 from .interrupt import DelayedInterrupt
-from .training_state import checked_run
+from .training_state import checked_best, checked_run
 
 if TYPE_CHECKING:
     from .callbacks import Callback
@@ -82,7 +82,10 @@ def _need_best(trainer):
     path = trainer.out / BEST
     if trainer.best.epoch and path.exists():
         _, _, training = checkpoint.read(path)
-        if training and training["best"]["epoch"] > trainer.epoch:
+        found = (training or {}).get("best")
+        if found is not None:
+            checked_best(path, found)
+        if found is not None and found["epoch"] > trainer.epoch:
             trainer.say(f"the best epoch is chosen anew: that before is not in {path}, which was written later")
             trainer.best = Best()
 

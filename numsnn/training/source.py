@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data import Batch, Dataset, as_dataset
 from ..data.samples import Samples
-from ..data.targets import real_array
+from ..data.targets import checked_array
 from ..layers import Layer, Poisson, Repeat
 from ..layers.inputs import by_name, first_timed, one_array
 from ..losses import Loss
@@ -200,7 +200,7 @@ def samples_of(net: Layer, x, trained: Source | None):
         raise TypeError(f"x must be samples without targets, or a Dataset; got a tuple of {len(x)}")
     if isinstance(x, Mapping):
         one_array(net, x)
-    x = real_array(x, "x", "Trainer.predict")
+    x = checked_array(x, "x", "Trainer.predict")
     _check_reading(net, x, "x")
     scale = 1.0
     if trained is not None and trained.whole_numbers and x.dtype.kind in "iu":

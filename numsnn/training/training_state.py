@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import CheckpointError
 from ..layers import Layer
 from ..optim import Optimizer
+from ..shown import shown
 
 MOST = 1 << 53
 """The largest counter."""
@@ -36,7 +37,7 @@ LENGTH: Test = (lambda value: value is None or _is_count(value, 1), "a whole num
 TRUTH: Test = (lambda value: isinstance(value, bool), "true or false")
 AMOUNT: Test = (lambda value: _is_number(value) and math.isfinite(value), "a finite number")
 NUMBER: Test = (lambda value: value is None or _is_number(value), "a number or null")
-LABEL: Test = (lambda value: value is None or isinstance(value, int), "a whole number or null")
+LABEL: Test = (lambda value: value is None or _is_count(value), "a whole number of at least 0 or null")
 OBJECT: Test = (lambda value: isinstance(value, dict), "an object")
 OBJECTS: Test = (
     lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
@@ -192,6 +193,5 @@ def _is_vector(value):
 
 def _wrong(path, where, value, wanted):
     """Return the error for a field."""
-    found = ascii(value)
-    found = found if len(found) <= 80 else f"{found[:77]}..."
+    found = shown(value, 80)
     return CheckpointError(f"{path}: the state of its training is damaged: {where} must be {wanted}; found {found}")

@@ -20,6 +20,9 @@ from ..columns import NAMES, Columns, as_events, by_name, taken
 from ..events import Events
 from .errors import FormatError, check_unpacked, content
 
+_GARBLED = KeyError, TypeError, ValueError, IndexError, StopIteration
+"""What comes of messages of a library whose memory the file has damaged."""
+
 
 def read_hdf5(
     path: str | os.PathLike[str], size: tuple[int, int] | None, group: str, unit: str | None, columns: Columns
@@ -33,7 +36,9 @@ def read_hdf5(
             found = _columns(messages, source, group, columns)
     except Damage as error:
         raise FormatError(source, 0, str(error)) from error
-    except (KeyError, TypeError, IndexError, StopIteration) as error:  # of a library whose memory the file has damaged
+    except FormatError:
+        raise
+    except _GARBLED as error:
         reason = "damaged: the process that read the file sent something else than columns"
         raise FormatError(source, 0, reason) from error
     with content(source):

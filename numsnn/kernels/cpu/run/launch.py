@@ -16,7 +16,7 @@ from numbers import Integral
 
 import numpy as np
 
-from ....cores import available_cores
+from ....cores import MOST_THREADS, available_cores
 from ....shown import shown
 from . import roles
 
@@ -26,9 +26,6 @@ TILE_ELEMENTS = 32768
 CHUNKS_PER_THREAD = 4
 """Average number of chunks of tiles per thread. With several chunks, the other threads do not wait long for a thread
 that was interrupted."""
-
-MOST_THREADS = 1024
-"""The largest number of threads. The system refuses to start many more."""
 
 CHECK_ROLES = os.environ.get("NUMSNN_CHECK_ROLES") == "1"
 """Whether every launch checks that arrays of different roles do not overlap (`roles`). The tests set this."""

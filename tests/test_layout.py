@@ -13,9 +13,10 @@ BASE = "capacity", "cores", "errors", "files", "locks", "machine_code", "names",
 ALLOWED = {
     **{f"{name}.py": set() for name in BASE},
     **{f"{name}.py": {"shown"} for name in ("names", "validate")},
-    "hdf5": {"hdf5", "cores", "files"},
+    "apart": {"apart", "files"},
+    "hdf5": {"hdf5", "apart", "cores", "files"},
     "kernels": {"kernels", "cores", "names", "errors", "machine_code", "shown"},
-    "data": {"data", "hdf5", *BASE} - {"errors"},
+    "data": {"data", "apart", "hdf5", *BASE} - {"errors"},
 }
 
 

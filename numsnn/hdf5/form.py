@@ -28,6 +28,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..apart import Damage
+
 SEAL = struct.Struct("<16sQQ32s")
 MAGIC = b"numsnn sealed 1\n"
 SEAL_BYTES = 512
@@ -45,10 +47,6 @@ MOST_DEPTH = 200
 MOST_EXTENT = 1 << 62
 MOST_AXES = 32
 LONGEST_NAME = 1000
-
-
-class Damage(ValueError):
-    """What is wrong with a file, without its name, in one line."""
 
 
 class Entry(NamedTuple):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from test_other_formats import write_spikes
 
+from numsnn import apart
 from numsnn.data.formats import FormatError, read_events, read_spike_labels, read_spike_names, read_spikes
-from numsnn.hdf5 import apart
 
 TIMES, UNITS = [[0.0, 0.25, 0.5], [], [1.0]], [[699, 0, 12], [], [5]]
 

@@ -25,9 +25,10 @@ BASE = (
 ALLOWED = {
     **{f"{name}.py": set() for name in BASE},
     **{f"{name}.py": {"shown"} for name in ("errors", "locks", "names", "tables", "validate")},
-    "hdf5": {"hdf5", "cores", "files", "plain_json", "shown"},
+    "apart": {"apart", "files"},
+    "hdf5": {"hdf5", "apart", "cores", "files", "plain_json", "shown"},
     "kernels": {"kernels", "cores", "names", "errors", "machine_code", "shown"},
-    "data": {"data", "hdf5", *BASE} - {"errors"},
+    "data": {"data", "apart", "hdf5", *BASE} - {"errors"},
 }
 
 

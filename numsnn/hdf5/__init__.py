@@ -2,14 +2,13 @@
 
 The HDF5 library follows damaged lengths and links wherever they lead: it hangs, crashes, or returns other numbers in
 silence. Therefore each file that numsnn writes has a seal, from which its arrays are found and verified. Files without
-one, which earlier versions wrote, are looked through in a separate process, and their numbers are taken by the same
-code.
+one, which earlier versions wrote, are looked through in a separate process (`numsnn.apart`), and their numbers are
+taken by the same code.
 
-`form` says what a seal is, `writing` and `reading` write and read files with one, `opening` reads those without, and
-`apart` and `child` run the HDF5 library in a process of its own.
+`form` says what a seal is, `writing` and `reading` write and read files with one, and `opening` reads those without.
 """
 
-from .form import Damage
+from ..apart import Damage
 from .opening import opened
 from .reading import ArrayFile, StoredArray
 from .writing import SealedWriter, sealing

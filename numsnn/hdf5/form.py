@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..apart import Damage
 from ..plain_json import parsed
 from ..shown import shown
 
@@ -46,10 +47,6 @@ MOST_TEXT = 128 << 20
 MOST_EXTENT = 1 << 62
 MOST_AXES = 32
 LONGEST_NAME = 1000
-
-
-class Damage(ValueError):
-    """What is wrong with a file, without its name, in one line."""
 
 
 class Entry(NamedTuple):

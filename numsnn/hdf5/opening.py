@@ -8,9 +8,9 @@ import os
 
 import numpy as np
 
+from ..apart import Damage, read_one
 from ..files import open_file
-from .apart import read_one
-from .form import MAGIC, PIECE, Damage, Index, entry, need_apart
+from .form import MAGIC, PIECE, Index, entry, need_apart
 from .reading import ArrayFile, Source, open_sealed
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from data_writers import EVENTS, aedat3, dat, packet
 
-from numsnn import data
+from numsnn import apart, data
 from numsnn.data import formats
 from numsnn.data.formats import (
     FormatError,
@@ -25,7 +25,6 @@ from numsnn.data.formats import (
     read_spike_labels,
     read_spikes,
 )
-from numsnn.hdf5 import apart
 
 X, Y, T, P = (np.array(column) for column in zip(*EVENTS, strict=True))
 STRUCTURED = np.array(EVENTS, [("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", "i1")])

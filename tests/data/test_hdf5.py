@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from test_other_formats import write_spikes
 
+from numsnn import apart
 from numsnn.data.formats import FormatError, read_events, read_spike_labels, read_spike_names, read_spikes
-from numsnn.hdf5 import apart
 
 TIMES, UNITS = [[0.0, 0.25, 0.5], [], [1.0]], [[699, 0, 12], [], [5]]
 
@@ -124,6 +124,22 @@ def test_reader_that_stops_early(shd):
     recordings = read_spikes(shd)
     assert len(next(recordings)) == 3
     recordings.close()
+
+
+@pytest.mark.parametrize("name", ["labels", "spikes", "spikes/units", "extra/keys"])
+def test_links_are_not_followed(name, shd, tmp_path):
+    """A file shows nothing of another file, whatever links to it."""
+    shd.rename(tmp_path / "secret.h5")
+    with h5py.File(tmp_path / "secret.h5", "a") as secret:
+        secret["extra/keys"] = [b"secret"]
+        with h5py.File(shd, "w") as file:
+            for array in ("labels", "spikes/times", "spikes/units", "extra/keys"):
+                if not array.startswith(name):
+                    secret.copy(array, file, array)
+            file["away"] = h5py.ExternalLink("secret.h5", "/")
+            file[name] = h5py.SoftLink(f"/away/{name}")
+    with pytest.raises(FormatError, match="is a link to another place or file, which is not followed"):
+        read_spike_labels(shd), list(read_spikes(shd)), read_spike_names(shd, 20)
 
 
 @pytest.mark.parametrize(

@@ -344,10 +344,12 @@ def test_links_to_other_files_are_not_followed(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"], file["y"], file["t"] = X, Y, h5py.ExternalLink("secret.h5", "in/t")
         file["in"] = h5py.ExternalLink("secret.h5", "in")
+        file["soft"] = h5py.SoftLink("/in")
     with pytest.raises(FormatError, match=r"no column 't'; .* there are 'x', 'y'\."):
         read_events(tmp_path / "a.h5")
-    with pytest.raises(FormatError, match="in is a link to another file, which is not followed"):
-        read_events(tmp_path / "a.h5", group="in")
+    for group in ("in", "soft"):
+        with pytest.raises(FormatError, match=f"{group} is a link to another place or file, which is not followed"):
+            read_events(tmp_path / "a.h5", group=group)
 
 
 # --- which format ---

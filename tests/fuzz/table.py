@@ -18,11 +18,10 @@ from data_writers import EVENTS, aedat2, aedat3, atis, cifar, dat, packet
 from guard import SOURCE, Format, digest
 from mutations import Parts, tree
 
-from numsnn import config
+from numsnn import apart, config
 from numsnn.data import formats
 from numsnn.data.formats import FormatError
 from numsnn.errors import ConfigError
-from numsnn.hdf5 import apart
 
 _MEMORY = Path("/dev/shm")
 _FOLDER = tempfile.TemporaryDirectory(prefix="numsnn-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None)
@@ -332,7 +331,7 @@ def table() -> dict[str, Format]:
     ]
     found += sealed.formats(from_file)
     if find_spec("faery") and find_spec("aedat"):
-        lend = {"share": 0.05, **_EVENTS}
+        lend = {"share": 0.003, "seconds": 150.0, **_EVENTS}
         raw = [borrowed("a.raw", version="evt2"), borrowed("b.raw", version="evt3")]
         found.append(Format("raw", raw, from_file(formats.read_raw), grammar=grammars.raw, **lend))
         aedat4 = [borrowed("a.aedat4"), borrowed("b.aedat4", compression=None)]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import numsnn as snn
-from numsnn import data
+from numsnn import apart, data
 from numsnn.data.formats import FormatError
-from numsnn.hdf5 import Damage, apart, opened, opening
+from numsnn.hdf5 import Damage, opened, opening
 from numsnn.training import EarlyStopping, WeightAverage
 
 OLD = Path(__file__).parents[1] / "old"

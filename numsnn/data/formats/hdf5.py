@@ -1,6 +1,6 @@
 """Events in HDF5 files of other programs: columns in a group, or one structured array.
 
-The HDF5 library can hang or crash where a file is damaged. It therefore runs in a process of its own (`numsnn.hdf5`),
+The HDF5 library can hang or crash where a file is damaged. It therefore runs in a process of its own (`numsnn.apart`),
 which sends the columns.
 """
 
@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...hdf5 import Damage
-from ...hdf5.apart import read_apart
+from ...apart import Damage, read_apart
 from ..columns import NAMES, Columns, as_events, by_name, taken
 from ..events import Events
 from .errors import FormatError, check_unpacked, content

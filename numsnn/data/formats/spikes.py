@@ -6,7 +6,7 @@
     /extra/keys     [K] names of the classes
 
 Damaged lists of varying length can send the HDF5 library into an endless loop. Files are therefore read in a separate
-process (see `numsnn.hdf5.apart`), a few recordings at a time, because the largest file takes 4.5 GB unpacked. HDF5
+process (see `numsnn.apart`), a few recordings at a time, because the largest file takes 4.5 GB unpacked. HDF5
 reports that a file is damaged, but not at which byte: the offset of such an error is 0. Source: Cramer et al. 2020,
 "The Heidelberg spiking data sets for the systematic evaluation of spiking neural networks".
 """
@@ -18,8 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...hdf5 import Damage
-from ...hdf5.apart import read_apart, read_one
+from ...apart import Damage, read_apart, read_one
 from ...validate import path_of, whole
 from ..events import Events
 from .errors import FormatError

@@ -1,9 +1,10 @@
-"""Reading HDF5 files in a separate process, which may hang, crash or run out of memory without harm to this one.
+"""Reading files in a separate process, which may hang, crash or run out of memory without harm to this one.
 
-Lists of varying length are stored in HDF5's global heap. A damaged heap sends libhdf5 (2.0) into an endless loop that
-holds h5py's lock and cannot be interrupted, and C code that follows damaged lengths may crash. Therefore a second
-Python process runs `child`, which reads the file and sends plain arrays through a pipe. It is killed when it takes
-too long.
+Libraries of compiled code do not bear every damaged file. HDF5 stores lists of varying length in a global heap; a
+damaged heap sends libhdf5 (2.0) into an endless loop that holds h5py's lock and cannot be interrupted, and C code that
+follows damaged lengths may crash. The package aedat (2.3), written in Rust, aborts its process where a damaged length
+asks for more memory than there is, or a text is not UTF-8. Therefore a second Python process runs `child`, which reads
+the file with such a library and sends plain arrays through a pipe. It is killed when it takes too long.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..files import open_file
-from .form import Damage
 
 COMMAND = [sys.executable, "-I", str(Path(__file__).with_name("child.py"))]
 SECONDS = 60.0
@@ -35,10 +35,31 @@ _KIND = re.compile(r"\|b1|[<>|](?:[iu][1248]|f[248])")
 """Types of arrays that a process sends."""
 _LONGEST_LINE = 1 << 26
 _PIECE = 1 << 24
-ARRAYS = {"labels": (1,), "names": (0,), "spikes": (3,), "columns": (0, 1), "index": (2,)}
-"""Numbers of arrays in the messages of a task."""
 MEMORY = 1 << 30
 """Bytes of memory that every file may take; four times the size of the file are added."""
+
+
+class Damage(ValueError):
+    """What is wrong with a file, without its name, in one line."""
+
+
+class Task(NamedTuple):
+    """A task of `child`: the library that reads the file, and the numbers of arrays that its messages may have."""
+
+    library: str
+    arrays: tuple[int, ...]
+
+
+_HDF5 = "the HDF5 library"
+TASKS = {
+    "labels": Task(_HDF5, (1,)),
+    "names": Task(_HDF5, (0,)),
+    "spikes": Task(_HDF5, (3,)),
+    "columns": Task(_HDF5, (0, 1)),
+    "index": Task(_HDF5, (2,)),
+    "aedat4": Task("the package aedat", (0, 4)),
+    "raw": Task("the package faery", (0, 4)),
+}
 
 
 def read_apart(
@@ -50,15 +71,16 @@ def read_apart(
 
     Args:
         path: path of the file.
-        what: name of the task.
+        what: name of the task, one of `TASKS`.
         seconds: time that the task may take. Default: `SECONDS`, and more for a large file.
         order: what the task needs, as data that JSON can hold.
 
     Raises:
+        ImportError: the library cannot be imported.
         OSError: the file cannot be read, or the path does not lead to a file.
         Damage: the file is damaged or has another content than the task needs, or the process hung or crashed.
     """
-    source = os.fspath(path)
+    source, task = os.fspath(path), TASKS[what]
     with open_file(path) as file:  # a missing file must raise OSError, a damaged one Damage
         size = os.fstat(file.fileno()).st_size
     limit = SECONDS + size / BYTES_PER_SECOND if seconds is None else seconds
@@ -80,14 +102,16 @@ def read_apart(
                 except _Garbled as error:
                     raise Damage(f"damaged: the process that read the file sent {error}") from error
                 if message is None:
-                    reason = _end(child, complaints) if left > 0 else f"reading did not end within {limit:.0f} s"
-                    raise Damage(f"damaged: {reason}")
+                    late = f"reading did not end within {limit:.0f} s"
+                    raise Damage(f"damaged: {_end(child, complaints, task.library) if left > 0 else late}")
                 header, arrays = message
+                if "missing" in header:
+                    raise ImportError(f"{task.library} cannot be imported: {header['missing']}")
                 if "error" in header:
                     raise Damage(str(header["error"]))
                 if "end" in header:
                     return
-                if len(arrays) not in ARRAYS[what]:
+                if len(arrays) not in task.arrays:
                     raise Damage(f"damaged: the process that read the file sent {len(arrays)} arrays")
                 yield header, arrays
         finally:
@@ -153,12 +177,12 @@ def _array(pipe, about):
     return np.frombuffer(body, dtype)
 
 
-def _end(child, complaints):
+def _end(child, complaints, library):
     """Describe how a process ended that did not send its last message."""
     code = child.wait()
     if code < 0:
         names = {number.value: number.name for number in signal.Signals}
-        return f"the HDF5 library crashed with {names.get(-code, f'signal {-code}')}"
+        return f"{library} crashed with {names.get(-code, f'signal {-code}')}"
     complaints.seek(0)
     lines = complaints.read().decode(errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "no message")

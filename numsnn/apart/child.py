@@ -3,9 +3,11 @@
 Its argument is a JSON object: "modules" (where modules are found), "path", "what" (one of `TASKS`), "memory" (the bytes
 that it may use), "seconds" (the processor time that it may take), and what the task needs. It writes messages to
 standard output: a line of JSON that lists arrays as [type, entries], then the bytes of these arrays. The last message
-has the key "end", or "error" with the reason why no more messages follow.
+has the key "end", or "error" with the reason why no more messages follow, or "missing" with the reason why the library
+of the task cannot be imported.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -16,10 +18,17 @@ MOST_NAMES = 64
 """Groups that are named for a message."""
 MOST_DEPTH = 16
 """Groups that may lie inside each other; a group that lies within itself has no end."""
+EVENTS = 1 << 18
+"""Events of a camera per message, at least, so that this process needs the memory of one message only."""
+WIDEST = (2048, 2048)
+"""Columns and rows that RAW can count, for files that do not state a size."""
 
 
 class Unfit(Exception):
-    """The file is HDF5, but does not have the expected content."""
+    """The file has the right format, but not the expected content."""
+
+
+# --- HDF5 ---
 
 
 def labels(file, order):
@@ -31,7 +40,8 @@ def names(file, order):
     """Make one message with "names", the texts in extra/keys if this array exists."""
     import numpy as np
 
-    keys = np.ravel(file["extra/keys"][()]) if "extra/keys" in file else ()
+    array = followed(file, "extra/keys")
+    keys = () if array is None else np.ravel(array[()])
     yield {"names": [key.decode() if isinstance(key, bytes) else str(key) for key in keys]}, []
 
 
@@ -94,10 +104,11 @@ def followed(group, name):
 
     item = group
     for part in filter(None, name.split("/")):
-        if not isinstance(item, h5py.Group) or part not in item:
+        link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
+        if link is None:
             return None
-        if isinstance(item.get(part, getlink=True), h5py.ExternalLink):
-            raise Unfit(f"{name} is a link to another file, which is not followed")
+        if not isinstance(link, h5py.HardLink):
+            raise Unfit(f"{name} is a link to another place or file, which is not followed")
         item = item[part]
     if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
         raise Unfit(f"{name} lies in another file, which is not read")
@@ -105,12 +116,12 @@ def followed(group, name):
 
 
 def names_in(item):
-    """Return the names in a group whose links do not lead to another file; an array, or nothing, has none."""
+    """Return the names in a group that are no links to another place or file; an array, or nothing, has none."""
     import h5py
 
     if not isinstance(item, h5py.Group):
         return []
-    return [name for name in item if not isinstance(item.get(name, getlink=True), h5py.ExternalLink)]
+    return [name for name in item if isinstance(item.get(name, getlink=True), h5py.HardLink)]
 
 
 def groups_in(file):
@@ -225,17 +236,87 @@ def place_of(name, array):
     return entry, pieces
 
 
-TASKS = {"labels": labels, "names": names, "spikes": spikes, "columns": columns, "index": index}
-
-
 def vector(file, name):
     """Return the array of this name, which has one entry per recording."""
     import h5py
 
-    array = file.get(name)
+    array = followed(file, name)
     if not isinstance(array, h5py.Dataset) or array.ndim != 1:
         raise Unfit(f"no array {name!r} with one entry per recording: not a file of SHD or SSC")
     return array
+
+
+def in_hdf5(task):
+    """Return the task of an order, for a task of the open HDF5 file and the order."""
+
+    def run(order):
+        import h5py
+
+        with h5py.File(order["path"], "r") as file:
+            yield from task(file, order)
+
+    return run
+
+
+# --- cameras ---
+
+
+def aedat4(order):
+    """Make the messages of `recording` for the first stream of events in an AEDAT 4 file."""
+    from pathlib import Path
+
+    import aedat
+
+    decoder = aedat.Decoder(Path(order["path"]))
+    streams = {k: about for k, about in decoder.id_to_stream().items() if about["type"] == "events"}
+    if not streams:
+        raise Unfit("the file has no stream of events")
+    first = min(streams)
+    packets = (packet["events"] for packet in decoder if packet["stream_id"] == first and "events" in packet)
+    yield from recording((streams[first]["height"], streams[first]["width"]), packets)
+
+
+def raw(order):
+    """Make the messages of `recording` for a RAW file of Prophesee. If it states no size, "size" is `WIDEST`."""
+    from pathlib import Path
+
+    import faery
+
+    decoder = faery.file_decoder.Decoder(Path(order["path"]), dimensions_fallback=WIDEST, file_type="evt")
+    width, height = decoder.dimensions()
+    yield from recording((height, width), decoder)
+
+
+def recording(size, packets):
+    """Make a message with "size", the height and width of the sensor, and then messages with events.
+
+    Their arrays are the columns t, x, y and on of one packet, or of several packets one after another.
+    """
+    import numpy as np
+
+    def joined(waiting):
+        return {}, [np.concatenate([packet[name] for packet in waiting]) for name in ("t", "x", "y", "on")]
+
+    yield {"size": [int(side) for side in size]}, []
+    waiting, count = [], 0
+    for packet in packets:
+        waiting.append(packet)
+        count += len(packet)
+        if count >= EVENTS:
+            yield joined(waiting)
+            waiting, count = [], 0
+    if waiting:
+        yield joined(waiting)
+
+
+# --- the process ---
+
+TASKS = {
+    **{one.__name__: ("h5py", "HDF5", in_hdf5(one)) for one in (labels, names, spikes, columns, index)},
+    "aedat4": ("aedat", "AEDAT 4", aedat4),
+    "raw": ("faery", "RAW", raw),
+}
+"""Per task the module that it needs, the format, and the function that makes its messages."""
 
 
 def limit(memory, seconds):
@@ -276,19 +357,28 @@ def main():
     os.dup2(2, 1)  # text that a library prints must not mix with the messages
     order = json.loads(sys.argv[1])
     sys.path[:] = order["modules"]
-    import h5py
-
+    module, kind, task = TASKS[order["what"]]
+    try:
+        importlib.import_module(module)  # before the limit, which is for the file and not for the library
+    except Exception as error:
+        send(out, {"missing": in_one_line(error)})
+        return
     try:
         limit(order["memory"], order["seconds"])
-        with h5py.File(order["path"], "r") as file:
-            for header, arrays in TASKS[order["what"]](file, order):
-                send(out, header, arrays)
+        for header, arrays in task(order):
+            send(out, header, arrays)
         send(out, {"end": True})
     except Unfit as error:
         send(out, {"error": str(error)})
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        send(out, {"error": f"not HDF5, or damaged: {reason}"})
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # libraries written in Rust raise PanicException, which is no Exception
+        send(out, {"error": f"not {kind}, or damaged: {in_one_line(error)}"})
+
+
+def in_one_line(error):
+    """Return the message of an error in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def test_files(tmp_path):
         (f"method.pda_target = -{10**400}", r"method\.pda_target must be at most 3\.4e38, "),
         (
             f"training.loss = {list(range(10_000))}",
-            r"training\.loss must be a string; got \[0, 1, .*\.\.\..*, 9999\]$",
+            r"training\.loss must be a string; got \[0, 1, .*, \.\.\.\]$",
         ),
         (f"{'x' * 100_000} = 1", "section must be one of .*; got 'xx"),
         (f"[training]\n{'x' * 100_000} = 1", r"\[training\] takes no key 'xx"),

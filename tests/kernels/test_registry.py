@@ -90,10 +90,10 @@ def test_is_the_reference(small_tiles, k, name, real):
 
 @COMPILED
 def test_what_the_simulator_leaves_out(k):
+    """It takes long for some samples, but for few, and for none of the functions as a whole."""
     samples = [(e, case, real) for e in REGISTRY.values() for case in e.cases for real in e.reals(e.cases[case])]
-    missing = sum(left_out(k, *sample) for sample in samples)
-    if missing:
-        pytest.skip(f"{missing} of {len(samples)} samples take long in the simulator")
+    kept = [sample for sample in samples if not left_out(k, *sample)]
+    assert len(kept) > 0.85 * len(samples) and {id(e) for e, _, _ in kept} == {id(e) for e in REGISTRY.values()}
 
 
 @pytest.mark.parametrize("name", [name for name, entry in REGISTRY.items() if entry.gradients is not None])

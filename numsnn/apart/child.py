@@ -320,7 +320,8 @@ TASKS = {
 
 
 def limit(memory, seconds):
-    """Limit this process to `memory` bytes beyond its present use, where the system tells it, and to `seconds`.
+    """Limit this process to `memory` bytes beyond its present use, where the system tells it, and to `seconds`. A crash
+    must not leave a copy of its memory on the disk.
 
     The time limit is needed because the parent process may be killed and can then no longer end a child that hangs.
     """
@@ -334,6 +335,7 @@ def limit(memory, seconds):
         resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
     lower(resource.RLIMIT_CPU, seconds)
+    lower(resource.RLIMIT_CORE, 0)
     if os.path.exists("/proc/self/statm"):
         with open("/proc/self/statm") as file:
             lower(resource.RLIMIT_AS, memory + int(file.read().split()[0]) * resource.getpagesize())

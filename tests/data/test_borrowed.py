@@ -46,6 +46,9 @@ def packets(path):
     if said == b"Panic":
         raise Panic("block\\ntoo large")
     if said == b"abort":
+        import resource
+
+        assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
         os.abort()
     if said == b"hang":
         time.sleep(60)

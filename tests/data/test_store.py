@@ -339,7 +339,7 @@ def test_full_disk_leaves_the_old_file(tmp_path):
         (
             np.ones((2, 3), np.float32),
             1e300,
-            "the scale 1e[+]300 makes samples of float32 larger than float32 can hold",
+            "scale must be at most 3[.]4e38, the largest number in float32; got 1e[+]300",
         ),
         (np.ones((2, 3), np.uint8), 1e37, "the scale 1e[+]37 makes samples of uint8 larger than float32 can hold"),
         (np.full((2, 3), 1e30, np.float32), 1e9, "sample 0 holds 1e[+]30, which is multiplied by 1000000000.0"),

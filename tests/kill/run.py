@@ -10,6 +10,7 @@ they are killed at random moments.
 
 import argparse
 import errno
+import itertools
 import os
 import random
 import sys
@@ -29,7 +30,8 @@ CHAIN = 0.25
 
 
 def faults(calls, kinds, count, rng):
-    """Return faults: every kind at every call, in random order and again and again, as many as are asked for."""
+    """Return faults, as many as are asked for: of every kind at every system call in turns, because most calls are
+    writes, each time at another place of the run, in random order; and how many different ones there are."""
     every = [
         tracing.Fault(at, kind, code)
         for at, call in enumerate(calls)
@@ -37,11 +39,12 @@ def faults(calls, kinds, count, rng):
         for code in {"error": ERRORS, "full": ERRORS[:1]}.get(kind, (0,))
         if call.size > 1 or kind not in ("part", "short")
     ]
-    chosen = []
-    while len(chosen) < count:
-        rng.shuffle(every)
-        chosen += every
-    return chosen[:count], len(every)
+    rng.shuffle(every)
+    by_call = {}
+    for fault in every:
+        by_call.setdefault((fault.kind, calls[fault.at].name), []).append(fault)
+    chosen = itertools.chain.from_iterable(zip(*map(itertools.cycle, by_call.values()), strict=True))
+    return list(itertools.islice(chosen, count)), len(every)
 
 
 class Harness:

@@ -18,7 +18,7 @@ import numsnn as snn
 from numsnn import cli
 from numsnn.hdf5 import writing
 from numsnn.training import EarlyStopping, WeightAverage, checkpoint, trainer
-from numsnn.training.run_state import BEST, LAST
+from numsnn.training.run_state import BEST, LAST, METRICS
 
 tqdm.set_lock(threading.RLock())  # its own is shared with forked processes, and one that is killed may hold it
 EPOCHS = 2
@@ -148,6 +148,8 @@ class Trials:
             place = found["epoch"], found["batch"]
         else:
             place = (-1, 0)
+            if there := [name for name in (BEST, METRICS) if (self.run / name).exists()]:
+                raise AssertionError(f"{LAST} is gone, but {' and '.join(there)} is there")
         if place < self.place:
             raise AssertionError(f"the run went back from {self.place} to {place}")
         self.place = place

@@ -388,7 +388,7 @@ def test_inputs_of_the_other_side_are_refused():
     with pytest.raises(DeviceError, match=r"^layers of one network must be on one device; got cpu, cuda$"):
         snn.Sequential(snn.Linear(2, 2), snn.Linear(2, 2).to("cuda"))
     assert snn.Sequential(snn.Linear(2, 2).to("cuda")).device == "cuda"
-    with pytest.raises(ValueError, match="device must be 'cpu' or 'reference'"):
+    with pytest.raises(ValueError, match="device must be one of 'cpu', 'reference'; got 'cuda'"):
         snn.check_gradients(cuda, x, np.zeros(3, int), device="cuda")
     small = snn.Sequential(snn.Linear(5, 3)).to("cuda", "float64")
     assert snn.check_gradients(small, x, np.zeros(3, int)).ok  # on the CPU

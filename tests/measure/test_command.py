@@ -42,7 +42,7 @@ def test_threads(capsys, threads):
     ("arguments", "message"),
     [
         (["--only", "vg"], "bench must be one of 'vgg', "),
-        (["--threads", "0"], "n must be a positive whole number; got 0"),
+        (["--threads", "0"], "--threads must be a whole number of at least 1 and at most 1024; got 0"),
         (["--only", "fc", "--json", "nowhere/bench.json"], "nowhere/bench.json"),
     ],
 )

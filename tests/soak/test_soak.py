@@ -1,5 +1,6 @@
 """Some rounds of the soak, whose long form is `python tests/soak/run.py --minutes 60`; and that it finds what grows."""
 
+import gc
 import importlib.util
 import subprocess
 import sys
@@ -14,6 +15,13 @@ import soak_work as work
 spec = importlib.util.spec_from_file_location("soak_run", Path(__file__).with_name("run.py"))
 run = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(run)
+
+
+@pytest.fixture(autouse=True)
+def few_objects():
+    """What other tests of the process have made is not gone through again at every look for leaks."""
+    gc.collect()
+    gc.freeze()
 
 
 def test_a_few_rounds():

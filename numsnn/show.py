@@ -10,9 +10,11 @@ from . import data
 from .data.recordings import Recordings
 from .files import replacing
 from .names import choice
-from .shown import printable
+from .shown import one_line
 from .validate import whole
 
+LONGEST_NAME = 60
+"""Bytes of a dataset's name in the name of a file."""
 MOST_POINTS = 20_000
 """Largest number of events in a 3-D scatter plot; more would only cover each other."""
 
@@ -87,7 +89,7 @@ def _targets(part):
 
 def _table(classes, counts):
     """Return classes with their counts, in columns."""
-    entries = [f"{printable(label)}: {count}" for label, count in zip(classes, counts, strict=True)]
+    entries = [f"{one_line(label)}: {count}" for label, count in zip(classes, counts, strict=True)]
     width = max(map(len, entries)) + 3
     columns = max(1, 110 // width)
     rows = (entries[k : k + columns] for k in range(0, len(entries), columns))
@@ -141,7 +143,7 @@ def draw(part, index: int = 0, folder: str = ".", steps: int = 10, gif: bool = F
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{_file_name(part.name)}-{index}.png"
-    label, name = _target(part, index), printable(part.name)
+    label, name = one_line(_target(part, index)), one_line(part.name)
     figure = matplotlib.figure.Figure(layout="constrained")
     frames = None
     if isinstance(part, Recordings):
@@ -164,8 +166,12 @@ def draw(part, index: int = 0, folder: str = ".", steps: int = 10, gif: bool = F
 
 def _file_name(name):
     """Return the part of a file's name that stands for a dataset. A store's own name cannot choose a folder."""
-    kept = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in name)
-    return kept[:60].lstrip(".") or "data"
+    short = name if len(name) <= 200 else f"{name[:100]}{name[-20:]}"
+    kept = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in short)
+    written = kept.encode()
+    if len(written) > LONGEST_NAME:  # the end says which part it is
+        kept = "-".join(some.decode(errors="ignore") for some in (written[: LONGEST_NAME - 16], written[-15:]))
+    return kept.lstrip(".") or "data"
 
 
 def _target(part, index):
@@ -174,9 +180,9 @@ def _target(part, index):
     if part.per_step:
         return "a target per step"
     if part.target == "class":
-        return printable(part.classes[y])
+        return one_line(part.classes[y])
     if part.target == "labels":
-        return ", ".join(printable(part.classes[k]) for k in np.flatnonzero(y)) or "no label"
+        return ", ".join(one_line(part.classes[k]) for k in np.flatnonzero(y)) or "no label"
     values = ", ".join(f"{value:g}" for value in y.flat[:4])
     return values if y.size <= 4 else f"{values}, ..."
 

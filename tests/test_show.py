@@ -111,6 +111,19 @@ def test_the_name_of_a_store_chooses_no_folder(tmp_path, capsys):
     assert made.name.endswith("-0.png") and len(made.name) < 70
 
 
+def test_long_names(tmp_path, capsys):
+    """They are cut in what is printed and drawn; of a file's name, the end stays, which says which part it is."""
+    both = Dataset(np.zeros((2, 3)), [0, 1], ("x" * 10**5, "ä" * 10**5))
+    for name in (1000 * "n", 80 * "é"):
+        data.save(tmp_path / "made.h5", name, train=both, test=both)
+        for part in ("train", "test"):
+            found = show(capsys, tmp_path / "made.h5", "--part", part, "--out", tmp_path / "out")
+            assert len(found) < 1500
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert len(made) == 4 and all(len(name.encode()) < 80 for name in made)
+    assert [name.partition("-0")[0].rpartition("-")[2] for name in made] == ["test", "train"] * 2
+
+
 def test_channels(tmp_path, capsys):
     path = events_store(tmp_path / "row.h5", (1, 40), polarities=1)
     assert "ON" not in show(capsys, path, "--out", tmp_path)

@@ -16,12 +16,12 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,10 @@ from .formats import FormatError, parse_arrays
 from .recordings import pack
 from .store import FORMAT, open_store, writing
 
-_OWN = re.compile(r"\d{6}\.npz|.*\.tmp")
-"""Names of the files, beside its mark, in the folder of a run that was interrupted."""
+_MARK = "fingerprint"
+"""Name of the file by which the folder of a run is known; it holds the plan's fingerprint."""
+_RESULT, _TEMPORARY = re.compile(r"\d{6}\.npz"), re.compile(r"\..+\.\d+(-\d+)?\.tmp")
+"""Names of the other files in the folder of a run that was interrupted."""
 
 STRETCH = 250
 """Recordings per job of `stretches`."""
@@ -214,6 +216,10 @@ def main(description: str, plan: Callable[[Path], Plan], arguments: list[str] | 
         print(summary, flush=True)
     except BrokenPipeError:
         be_silent()
+    except OSError as error:
+        tell(f"{Path(sys.argv[0]).name}: error: standard output: {error.strerror}")
+        be_silent()
+        return 2
     return 0
 
 
@@ -258,23 +264,42 @@ def _run(plan, out, workers, progress):
             columns = _finished(path)
             skipped.update(json.loads(bytes(columns.pop("skipped"))))
             writer.append_packed(job.part, columns, columns.pop("labels"))
-    shutil.rmtree(folder)
+    _emptied(folder)
+    with suppress(OSError):  # somebody has put a file there
+        folder.rmdir()
     return _summary(plan, out, skipped, time.perf_counter() - started)
 
 
 def _fresh_folder(folder, fingerprint):
     """Return the folder of finished jobs. Results of another plan or of other raw files are removed first."""
-    mark = folder / "fingerprint"
-    if folder.exists() and not mark.is_file() and not all(_OWN.fullmatch(path.name) for path in folder.iterdir()):
-        raise FileExistsError(f"{folder} holds other files; results of finished jobs would be kept there. Move it away")
-    if folder.exists() and not (mark.is_file() and read_file(mark) == fingerprint.encode()):
-        shutil.rmtree(folder)
+    mark = folder / _MARK
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise FileExistsError(f"{folder} is no folder; results of finished jobs would be kept there. Move it away")
     folder.mkdir(parents=True, exist_ok=True)
-    for rest in (*folder.glob("*.tmp"), *folder.glob(".*.tmp")):  # left by a run that was killed
-        rest.unlink(missing_ok=True)
-    if not mark.exists():
+    known = re.fullmatch(rb"[0-9a-f]{64}", read_file(mark)) if mark.is_file() else None
+    if not all(_is_own(path, known is not None) for path in folder.iterdir()):
+        raise FileExistsError(f"{folder} holds other files; results of finished jobs would be kept there. Move it away")
+    if known is None or known[0] != fingerprint.encode():
+        _emptied(folder)
         write_file(mark, fingerprint.encode())
+    for rest in folder.iterdir():
+        if _TEMPORARY.fullmatch(rest.name):  # left by a run that was killed
+            rest.unlink(missing_ok=True)
     return folder
+
+
+def _is_own(path, marked):
+    """Return whether a run has made a file. Without a mark there are no results, because the mark is written first."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    return bool(_TEMPORARY.fullmatch(path.name) or (marked and (path.name == _MARK or _RESULT.fullmatch(path.name))))
+
+
+def _emptied(folder):
+    """Remove what a run has left in its folder; the mark last, so that the folder is known until then."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == _MARK):
+        if _is_own(path, True):
+            path.unlink()
 
 
 def _do_jobs(plan, folder, workers, progress):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..hdf5 import ArrayFile, Damage, StoredArray, opened
+from ..validate import LARGEST_WHOLE
 from .batch import Batch
 from .dataset import scaled
 from .formats import FormatError
@@ -190,6 +191,8 @@ class EventArrays(Arrays):
         columns = (self.offset, self.start, *self._arrays.values())
         if any(column.dtype.kind not in "iu" or column.ndim != 1 for column in columns):
             raise FormatError(path, None, f"{group.name}: address, time, offset and start must hold [N] whole numbers")
+        if self.start.dtype.kind == "u" and len(self.start) and self.start.max() > LARGEST_WHOLE:
+            raise FormatError(path, None, f"{group.name}: start must be less than 2^63 us; found {self.start.max()}")
         self.offset = self.offset.astype(np.int64)  # differences of numbers without a sign are never negative
         good = len(self.offset) == len(self.start) + 1 and len(self._arrays["time"]) == total
         if not good or self.offset[0] != 0 or self.offset[-1] != total or (np.diff(self.offset) < 0).any():
@@ -217,6 +220,8 @@ class EventArrays(Arrays):
         return int(time[end - 1] if isinstance(time, np.ndarray) else self._read("time", rows)[0])
 
     def _check(self, name, found, first=0):
+        if name == "time" and found.dtype.kind == "u" and len(found) and found.max() > LARGEST_WHOLE:
+            raise FormatError(self._path, None, f"{self.name}: time must be less than 2^63 us; found {found.max()}")
         if name == "time" and (found[1:] < found[:-1]).any():
             back = first + 1 + np.flatnonzero(found[1:] < found[:-1])
             wrong = back[~np.isin(back, self.offset)]

@@ -140,6 +140,8 @@ def _need_alike(name, array, kind):
             bad = ~np.isfinite(array.astype(kind))
         if bad.any():
             raise ValueError(f"{name!r} must be finite as {kind}; found {array[bad][0]!s}")
+    if name.endswith(".var") and array.size and array.min() < 0:
+        raise ValueError(f"{name!r} must hold variances of at least 0; found {array.min()!s}")
 
 
 def _read_raw(path):

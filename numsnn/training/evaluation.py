@@ -105,9 +105,22 @@ def fed(net: Layer, batches: Iterable) -> Iterator[Batch]:
 
 def passes(net: Layer, data, batch_size: int) -> Iterator[tuple[Batch, np.ndarray]]:
     """Yield every batch, with its samples on the device, and its readout, which the next pass overwrites. The network
-    is at inference."""
-    for batch in fed(net, Loader(data, batch_size, workers=1).epoch()):
+    is at inference.
+
+    Raises:
+        ValueError: a batch holds NaN or inf, of which a network may make a finite loss.
+    """
+    for batch in fed(net, map(_finite, Loader(data, batch_size, workers=1).epoch())):
         yield batch, net.forward(batch.x, INFERENCE)
+
+
+def _finite(batch):
+    """Return a batch, or a pair (x, y), after checking the samples."""
+    for name, x in (batch[0] if isinstance(batch[0], dict) else {"x": batch[0]}).items():
+        real = isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.size
+        if real and not (np.isfinite(x.min()) and np.isfinite(x.max())):  # which NaN reaches, too
+            raise ValueError(f"the samples of a batch must be finite; {name} holds NaN or inf")
+    return batch
 
 
 def evaluate(net: Layer, loss: Loss, metrics: tuple[Metric, ...], data, batch_size: int, kind: Kind) -> Evaluation:

@@ -158,6 +158,13 @@ def checked_optimizer(path, state, net: Layer, arrays: dict[str, np.ndarray], op
         if array.dtype.kind != "f" or (slot in optimizer.slots and array.shape != shapes[name]):
             found = f"{array.dtype} {array.shape}"
             raise _wrong(path, f"the moment {key!r}", found, f"real numbers of shape {shapes[name]}")
+        if slot == "second" and array.size and array.min() < 0:
+            raise _wrong(path, f"the second moment {key!r}", float(array.min()), "numbers of at least 0")
+    there = {key.rpartition("/")[0] for key in arrays if key.rpartition("/")[2] in optimizer.slots}
+    for name, count in (state.get("counts") or {}).items() if there else ():
+        for slot in optimizer.slots if count and name in shapes else ():
+            if f"{name}/{slot}" not in arrays:
+                raise _wrong(path, "the optimiser", f"{count} updates of {name}", f"given with the moment {slot!r}")
 
 
 def _shapes(net):

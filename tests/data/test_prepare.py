@@ -125,7 +125,7 @@ def test_unfinished_files_of_a_killed_run_are_swept(raw, tmp_path):
     with pytest.raises(ValueError):
         prepare.run(plan(raw, fail_at=7), out, progress=False)
     folder = prepare.folder_of(out)
-    (folder / ".000007.npz.tmp").write_bytes(b"half")
+    (folder / ".000007.npz.1-0.tmp").write_bytes(b"half")
     (folder / ".b.h5.1.tmp").write_bytes(b"half")
     prepare.run(plan(raw), out, progress=False)
     assert out.read_bytes() == wanted
@@ -138,9 +138,36 @@ def test_a_folder_of_somebody_else_is_left_alone(raw, tmp_path):
     with pytest.raises(FileExistsError, match=r"b\.h5\.parts holds other files; .* Move it away"):
         prepare.run(plan(raw), tmp_path / "b.h5", progress=False)
     assert (folder / "thesis.txt").read_text() == "years of work"
-    (folder / "thesis.txt").rename(folder / "000001.npz")  # left by a run that was killed while it cleared up
-    prepare.run(plan(raw), tmp_path / "b.h5", progress=False)
-    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("paper.tmp",), ("000001.npz",), ("000001.npz", "fingerprint"), ("work.tmp/paper.tex",), ("000001.npz/x",)],
+)
+def test_what_only_looks_like_a_result_is_left_alone(names, raw, tmp_path):
+    folder = prepare.folder_of(tmp_path / "b.h5")
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("years of work")
+    with pytest.raises(FileExistsError, match=r"b\.h5\.parts holds other files"):
+        prepare.run(plan(raw), tmp_path / "b.h5", progress=False)
+    assert all((folder / name).read_text() == "years of work" for name in names)
+
+
+def test_a_file_beside_the_results_of_an_interrupted_run_is_left_alone(raw, tmp_path):
+    with pytest.raises(ValueError):
+        prepare.run(plan(raw, fail_at=7), tmp_path / "b.h5", progress=False)
+    paper = prepare.folder_of(tmp_path / "b.h5") / "paper.tex"
+    paper.write_text("years of work")
+    with pytest.raises(FileExistsError, match="holds other files"):
+        prepare.run(plan(raw), tmp_path / "b.h5", progress=False)
+    assert paper.read_text() == "years of work"
+
+
+def test_a_file_in_the_place_of_the_folder(raw, tmp_path):
+    prepare.folder_of(tmp_path / "b.h5").write_text("years of work")
+    with pytest.raises(FileExistsError, match=r"b\.h5\.parts is no folder; .* Move it away"):
+        prepare.run(plan(raw), tmp_path / "b.h5", progress=False)
 
 
 # --- the scripts ---
@@ -335,7 +362,8 @@ def test_a_mark_that_is_no_text(raw, tmp_path):
     with pytest.raises(ValueError, match="job 7 fails"):
         prepare.run(plan(raw, fail_at=7), tmp_path / "b.h5", progress=False)
     (prepare.folder_of(tmp_path / "b.h5") / "fingerprint").write_bytes(b"\xff\xfe")
-    assert whole(raw, tmp_path / "b.h5") == whole(raw, tmp_path / "a.h5")
+    with pytest.raises(FileExistsError, match="holds other files"):  # which no run has written
+        prepare.run(plan(raw), tmp_path / "b.h5", progress=False)
 
 
 def test_lines(tmp_path):

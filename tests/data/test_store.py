@@ -170,6 +170,13 @@ def test_changed_bits(memory, tmp_path):
                 part.frames(4).batch(range(len(part)))
 
 
+def test_times_that_wrap(tmp_path):
+    with content(write_recordings(tmp_path / "e.h5")) as file:
+        file["train/time"] = file["train/time"].astype(np.uint64) + 2**63
+    with pytest.raises(FormatError, match=r"e\.h5: .*time must be less than 2\^63 us; found 9"):
+        data.open(tmp_path / "e.h5").train.events(0)
+
+
 def replace(file, name, change):
     file[name] = change(file[name])
 
@@ -207,6 +214,7 @@ def replace(file, name, change):
         (lambda file: file.attrs.__setitem__("per_step", 1), "per_step must be True or False; got 1"),
         (lambda file: replace(file, "train/start", lambda x: x * 1.5), r"must hold \[N\] whole numbers"),
         (lambda file: replace(file, "train/address", lambda x: x[:, None]), r"must hold \[N\] whole numbers"),
+        (lambda file: replace(file, "train/start", lambda x: x.astype("u8") + 2**63), r"start must be less than 2\^63"),
     ],
 )
 def test_spoiled_stores(spoil, message, tmp_path):

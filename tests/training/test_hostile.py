@@ -133,6 +133,7 @@ NETWORKS = [
     (array(WEIGHT, lambda x: np.full(x.shape, 1e300)), "must be finite as float32; found 1e\\+300"),
     (array(WEIGHT, lambda x: x[:-1]), "must have shape"),
     (array("network/batchnorm1.var", lambda x: x * np.nan), "'batchnorm1.var' must be finite; got nan at"),
+    (array("network/batchnorm1.var", lambda x: -x), "'batchnorm1.var' must hold variances of at least 0; found -"),
     (array("network/lif1.batches", lambda x: np.float32(1)), "'lif1.batches' must be int64; found float32"),
     (lambda file: file.pop(BIAS), "'linear1.bias' is missing"),
     (lambda file: file.__setitem__("network/more", np.zeros(3)), "'more' is not part of this network"),
@@ -256,7 +257,7 @@ STATES = [
     (field("best", "epoch")(9), "best.epoch must be at most 1, the epochs of the run; found 9"),
     (field("best", "loss")(None), "best.loss must be a number; found None"),
     (field("best", "value")("high"), "best.value must be a number or null; found 'high'"),
-    (field("best", "among")("x"), "best.among must be a whole number or null; found 'x'"),
+    (field("best", "among")("x"), "best.among must be a whole number of at least 0 or null; found 'x'"),
     (field("counts")({"repeat1.linear1.weight": -3}), "counts must be an object of whole numbers"),
     (field("counts")([1]), "counts must be an object of whole numbers"),
     (field("settings")(4), "settings must be an object"),
@@ -327,6 +328,11 @@ FIRST = "optimizer/repeat1.linear1.weight/first"
             lambda file: file.__setitem__("optimizer/other/first", np.zeros(3)),
             "moments of the network's parameters",
         ),
+        (
+            array("optimizer/repeat1.linear1.weight/second", lambda x: x - 1),
+            "second moment 'repeat1.linear1.weight/second' must be numbers of at least 0",
+        ),
+        (lambda file: file.__delitem__(FIRST), "given with the moment 'first'"),
     ],
 )
 def test_moments(spoil, message, path):

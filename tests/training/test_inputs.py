@@ -99,6 +99,17 @@ def test_evaluate_and_predict():
     assert result.confusion.sum() == result.samples == N
 
 
+@pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan])
+def test_samples_of_a_source_that_are_not_finite(wrong):
+    """A network may make a finite loss of them."""
+    own = trainer(network().build({"eye": (T, N, 4), "ear": (T, N, 5)}))
+    ear = X["ear"].copy()
+    ear[3, 1] = wrong
+    for ask in (own.evaluate, own.predict):
+        with pytest.raises(ValueError, match="the samples of a batch must be finite; ear holds NaN or inf"):
+            ask(Source(X | {"ear": ear}))
+
+
 def test_a_report_looks_at_the_inputs(tmp_path):
     own = trainer()
     own.fit((X, Y), epochs=1, progress=False)

@@ -4,6 +4,7 @@ This module imports nothing from the package, so that every module may use it.
 """
 
 import reprlib
+from itertools import islice
 from numbers import Integral
 from typing import Any
 
@@ -19,9 +20,18 @@ FEW = 10
 """Arrays with at most this number of elements are shown as they are, others by shape and dtype."""
 
 
-_CONTAINERS = reprlib.Repr()
+class _Containers(reprlib.Repr):
+    def repr_dict(self, x, level):
+        """In the order of the dict; the base class sorts the keys."""
+        if level <= 0:
+            return "{...}"
+        first = [(self.repr1(key, level - 1), self.repr1(value, level - 1)) for key, value in islice(x.items(), 20)]
+        return "{" + ", ".join([*map(": ".join, first), *["..."][: len(x) > 20]]) + "}"
+
+
+_CONTAINERS = _Containers()
 """Shows the first entries of a container: the text of all entries of a long list takes seconds."""
-_CONTAINERS.maxlist = _CONTAINERS.maxtuple = _CONTAINERS.maxset = _CONTAINERS.maxfrozenset = _CONTAINERS.maxdict = 20
+_CONTAINERS.maxlist = _CONTAINERS.maxtuple = _CONTAINERS.maxset = _CONTAINERS.maxfrozenset = 20
 _CONTAINERS.maxstring = _CONTAINERS.maxlong = _CONTAINERS.maxother = 200
 
 

@@ -32,6 +32,11 @@ def deep():
         (np.arange(3), "array([0, 1, 2])"),
         (np.zeros((4, 5), np.float32), "an array of shape (4, 5) and dtype float32"),
         (10**5000, "a whole number of 16610 bits"),
+        ({"b": 1, "a": [2, {}]}, "{'b': 1, 'a': [2, {}]}"),
+        (
+            dict.fromkeys(range(10**6), 0),
+            "{0: 0, 1: 0, 2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 0,..., 14: 0, 15: 0, 16: 0, 17: 0, 18: 0, 19: 0, ...}",
+        ),
         (Broken(), "an object of type Broken"),
         ([0] * 10**7, "[" + 20 * "0, " + "...]"),
         (deep(), "[[[[[[[...]]]]]]]"),

@@ -16,6 +16,7 @@ from ..errors import CheckpointError
 from ..layers import Layer
 from ..optim import Optimizer
 from ..shown import shown
+from .checks import plain
 
 MOST = 1 << 53
 """The largest counter."""
@@ -95,7 +96,8 @@ def checked_run(path, training: dict[str, Any], net: Layer, arrays: dict[str, di
     _need(path, "settings", training["settings"], SETTINGS)
     for k, one in enumerate(training["settings"]["callbacks"]):
         _check(path, f"settings.callbacks[{k}]", one, DESCRIBED)
-    checked_optimizer(path, training, net, arrays["optimizer"], optimizer)
+    same = training["settings"]["optimizer"] == plain(optimizer.description())
+    checked_optimizer(path, training, net, arrays["optimizer"], optimizer, same)
     epoch, first, epochs = (training[key] for key in ("epoch", "first", "epochs"))
     if not first <= epoch <= (epoch if epochs is None else first + epochs):
         raise _wrong(path, "epoch", epoch, f"between {first} and {first + (epochs or 0)}, as first and epochs say")
@@ -147,8 +149,16 @@ def checked_loop(path, position: Any, net: Layer, arrays: dict[str, np.ndarray],
     checked_optimizer(path, position, net, arrays, optimizer)
 
 
-def checked_optimizer(path, state, net: Layer, arrays: dict[str, np.ndarray], optimizer: Optimizer) -> None:
-    """Refuse counters and moments that do not belong to the parameters of a network; errors as for `checked_run`."""
+def checked_optimizer(
+    path, state, net: Layer, arrays: dict[str, np.ndarray], optimizer: Optimizer, same: bool = False
+) -> None:
+    """Refuse counters and moments that do not belong to the parameters of a network; errors as for `checked_run`.
+
+    Args:
+        path, net, arrays, optimizer: as for `checked_run`.
+        state: the object with the counters.
+        same: whether an optimiser with the same settings has made the moments, so that none may be missing.
+    """
     _check(path, "counts", state.get("counts"), COUNTS)
     shapes = _shapes(net)
     for key, array in arrays.items():
@@ -161,7 +171,7 @@ def checked_optimizer(path, state, net: Layer, arrays: dict[str, np.ndarray], op
         if slot == "second" and array.size and array.min() < 0:
             raise _wrong(path, f"the second moment {key!r}", float(array.min()), "numbers of at least 0")
     there = {key.rpartition("/")[0] for key in arrays if key.rpartition("/")[2] in optimizer.slots}
-    for name, count in (state.get("counts") or {}).items() if there else ():
+    for name, count in (state.get("counts") or {}).items() if there or same else ():
         for slot in optimizer.slots if count and name in shapes else ():
             if f"{name}/{slot}" not in arrays:
                 raise _wrong(path, "the optimiser", f"{count} updates of {name}", f"given with the moment {slot!r}")

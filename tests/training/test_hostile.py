@@ -333,6 +333,10 @@ FIRST = "optimizer/repeat1.linear1.weight/first"
             "second moment 'repeat1.linear1.weight/second' must be numbers of at least 0",
         ),
         (lambda file: file.__delitem__(FIRST), "given with the moment 'first'"),
+        (
+            lambda file: [file.__delitem__(name) for name in list(file) if name.startswith("optimizer/")],
+            "given with the moment 'first'",
+        ),
     ],
 )
 def test_moments(spoil, message, path):

@@ -351,12 +351,12 @@ STATES: list = []
 
 @pytest.mark.parametrize("factor", [-1.0, float("nan"), "x"])
 def test_a_factor_that_is_none(factor):
-    class Wrong(snn.schedules.Schedule):
+    class NoFactor(snn.schedules.Schedule):
         def factor(self, epoch, epochs):
             return factor
 
-    with pytest.raises(ValueError, match=r"^Wrong: factor must be (at least 0|a finite number); got"):
-        make(schedule=Wrong()).fit(DATA, epochs=1, progress=False)
+    with pytest.raises(ValueError, match=r"^NoFactor: factor must be (at least 0|a finite number); got"):
+        make(schedule=NoFactor()).fit(DATA, epochs=1, progress=False)
 
 
 def test_observations_that_are_none():

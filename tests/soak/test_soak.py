@@ -2,6 +2,7 @@
 
 import gc
 import importlib.util
+import mmap
 import subprocess
 import sys
 import threading
@@ -49,10 +50,17 @@ def a_thread():
     return threading.Thread(target=kept[0].wait, daemon=True)
 
 
+def new_pages():
+    """Memory of the system, which is not taken from what the process has freed before."""
+    pages = mmap.mmap(-1, 1 << 24)
+    pages.write(b"1" * (1 << 24))
+    return pages
+
+
 LEAKS = {
     "objects": lambda: kept.append([[] for _ in range(20)]),
     "blocks": lambda: kept.append(tuple(str(k) for k in range(1000, 1200))),
-    "kilobytes": lambda: kept.append(np.ones(1 << 21)),
+    "kilobytes": lambda: kept.append(new_pages()),
     "handles": lambda: kept.append(open(__file__)),  # noqa: SIM115
     "threads": lambda: kept.append(a_thread()) or kept[-1].start(),
 }

@@ -41,16 +41,28 @@ def sweep(comparison, quick: bool, budget: float) -> list[dict]:
     return found
 
 
-def _measure(comparison, workers, case, budget):
-    file = comparison.path("layer")
+def outcomes_of(workers, case, path) -> dict[str, dict[str, np.ndarray]]:
+    """Build a layer on all sides, from the same numbers, and return what its passes compute, by side.
+
+    Args:
+        workers: side -> worker.
+        case: the layer.
+        path: function that returns the path of a file of arrays by its name.
+    """
+    file = path("layer")
     np.savez(file, **passes.draw(case))
     outcomes = {}
     for side, worker in workers.items():
-        out = comparison.path(f"layer {side}")
+        out = path(f"layer {side}")
         worker.ask("build", workload=case.to_dict(), arrays=file, kind="Passes")
         worker.ask("outcome", out=out)
         with np.load(out) as stored:
             outcomes[side] = dict(stored)
+    return outcomes
+
+
+def _measure(comparison, workers, case, budget):
+    outcomes = outcomes_of(workers, case, comparison.path)
     result = {"name": case.name, "density": case.density, "passes": {}, "differences": {}}
     for what in passes.PASSES:
         mine = outcomes[OWN][what]

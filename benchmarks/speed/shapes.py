@@ -31,7 +31,7 @@ from ..common import OWN, need_positive, progress, ratio_text, write_json
 from ..peers import agreement
 from ..peers.driver import Worker, alternate
 from ..peers.options import add_torch_python, interpreters
-from .layers import DENSE, TOLERANCE
+from .layers import DENSE, TOLERANCE, outcomes_of
 
 TIMED = ("forward", "weight_gradient", "both_gradients")
 
@@ -141,15 +141,7 @@ class Sweep:
             yield self._measure(case)
 
     def _measure(self, case):
-        file = str(self.folder / "layer.npz")
-        np.savez(file, **passes.draw(case))
-        outcomes = {}
-        for side, worker in self.workers.items():
-            out = str(self.folder / f"{side}.npz")
-            worker.ask("build", workload=case.to_dict(), arrays=file, kind="Passes")
-            worker.ask("outcome", out=out)
-            with np.load(out) as stored:
-                outcomes[side] = dict(stored)
+        outcomes = outcomes_of(self.workers, case, lambda name: str(self.folder / f"{name}.npz"))
         result = case.to_dict() | {"operations": case.operations, "differences": {}, "passes": {}}
         for what, mine in outcomes[OWN].items():
             for theirs in (arrays[what] for side, arrays in outcomes.items() if side != OWN):

@@ -21,7 +21,7 @@ from .reading import Source, digest_of_rest, shuffled
 VERSION = ("v110", "v110")
 """The form of HDF5's structures: that of 1.10, which has checksums, whatever the version of the library."""
 LEVEL = 4
-"""Of zlib."""
+"""How hard zlib compresses, from 1 (quick) to 9 (small)."""
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from bounds import REALS, agree, within
+from entries_norm import GROUPED
 from targets import ALL, COMPILED, fewer, reference
 
 from numsnn.kernels.types import Affine, Moments
@@ -10,21 +11,10 @@ from numsnn.kernels.types import Affine, Moments
 EPS = 1e-3
 """Large enough to matter: a kernel that forgot it would be far off."""
 
-CASES = {
-    "one number": ((1, 1, 1), 1),
-    "features": ((7, 1, 6), 2),
-    "samples of several to a tile": ((9, 2, 4), 2),
-    "samples of several tiles": ((2, 19, 6), 3),
-    "a row larger than a tile": ((2, 3, 40), 4),
-    "one group": ((3, 5, 8), 1),
-    "a group a channel": ((3, 5, 4), 4),
-}
-"""((B, M, C), G); the tiles are those of small_tiles, 24 numbers each."""
-
 
 def draw(name, real):
     """x, gamma, beta, dy and G."""
-    shape, groups = CASES[name]
+    shape, groups = GROUPED[name]
     rng = np.random.default_rng(1)
     x, dy = rng.normal(0.4, 1.5, (2, *shape)).astype(real)
     gamma, beta = rng.normal(1, 0.3, (2, shape[2])).astype(real)
@@ -42,7 +32,7 @@ def run(k, x, gamma, beta, dy, groups, want_dx=True):
     return mean, var, y, dx, dgamma, dbeta
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", GROUPED)
 def test_reference_normalises_every_group_of_every_sample(name):
     x, gamma, beta, dy, groups = draw(name, np.float64)
     mean, var, y, *_ = run(reference, x, gamma, beta, dy, groups)

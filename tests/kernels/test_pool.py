@@ -4,25 +4,15 @@ import naive
 import numpy as np
 import pytest
 from bounds import agree
+from entries_products import WINDOWS
 from targets import ALL, REFERENCE, reference
 
 from numsnn.kernels.types import Window
 
-# (B, H, W, C), kernel, stride, padding
-CASES = {
-    "2x2": ((2, 6, 4, 3), (2, 2), (2, 2), (0, 0)),
-    "rows and columns left over": ((1, 7, 5, 2), (2, 2), (2, 2), (0, 0)),
-    "overlapping": ((2, 7, 5, 3), (3, 3), (2, 2), (1, 1)),
-    "rectangular": ((1, 5, 8, 2), (3, 2), (1, 3), (1, 0)),
-    "gaps": ((1, 8, 7, 2), (2, 1), (3, 2), (0, 0)),
-    "global": ((2, 4, 5, 3), (4, 5), (1, 1), (0, 0)),
-    "one pixel": ((1, 1, 1, 1), (1, 1), (1, 1), (0, 0)),
-}
-
 
 def draw(name, real):
     """x and dy of a case, and its window."""
-    shape, *window = CASES[name]
+    shape, *window = WINDOWS[name]
     rng = np.random.default_rng(1)
     x = rng.normal(size=shape).astype(real)
     return x, rng.normal(size=naive.output_shape(shape, *window, shape[3])).astype(real), Window(*window)
@@ -58,7 +48,7 @@ def assert_averages_agree(got, want, x, dy, window):
         agree(array, oracle, ops, scale)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", WINDOWS)
 def test_reference_average(name):
     x, dy, window = draw(name, np.float64)
     area = window[0][0] * window[0][1]
@@ -67,7 +57,7 @@ def test_reference_average(name):
     assert_averages_agree(average(reference, x, dy, window), (want_y, want_dx), x, dy, window)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", WINDOWS)
 def test_reference_maximum(name):
     """Maxima are picked, not computed: they agree to the bit, and gradients to the order of their sums."""
     x, dy, window = draw(name, np.float64)
@@ -79,7 +69,7 @@ def test_reference_maximum(name):
     agree(dx, want_dx, windows, naive.max_pool2d_backward(np.abs(dy), index, x.shape, *window))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", WINDOWS)
 @REFERENCE
 def test_spikes(small_tiles, k, name):
     """Spikes pool to rates, or to spikes; most windows are ties."""
@@ -102,7 +92,7 @@ def test_of_equals_the_first_inside_the_picture_wins(k):
     assert dx[0, :, :, 0].tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", WINDOWS)
 @ALL
 def test_sums_of_spikes_are_counts(small_tiles, k, name):
     """Nothing is rounded, forwards and backwards."""

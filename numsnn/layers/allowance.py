@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from math import prod
 from typing import Any
 
+from ..capacity import need_memory
 from ..errors import ShapeError
 
 VECTORS = 16
@@ -32,15 +33,16 @@ def at_most(numbers: int) -> Iterator[None]:
         _left.reset(token)
 
 
-def claim(layer: Any, shape: tuple[int, ...]) -> None:
-    """Ask for an array of this shape before it is made.
+def claim(layer: Any, shape: tuple[int, ...], what: str = "") -> None:
+    """Ask for an array of this shape before it is made; what begins the message about the memory.
 
     Raises:
-        ShapeError: within `at_most`, all arrays together become too large.
+        ShapeError: the array does not fit into the memory of the computer, or, within `at_most`, all arrays together
+            become too large.
     """
     left = _left.get()
-    if left is None:
-        return
-    left[0] -= prod(shape)
-    if left[0] < 0:
-        raise ShapeError(f"{layer.path}: needs an array {tuple(shape)}, for which the file holds too few numbers")
+    if left is not None:
+        left[0] -= prod(shape)
+        if left[0] < 0:
+            raise ShapeError(f"{layer.path}: needs an array {tuple(shape)}, for which the file holds too few numbers")
+    need_memory(f"{what or layer.path + ': an array'} {list(shape)}", 8 * prod(shape), ShapeError)

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..capacity import need_memory
-from ..errors import ShapeError
 from ..kernels.rules import Rule
 from ..kernels.types import Firing, Moments, Reset
 from ..names import nearest
@@ -209,8 +207,7 @@ class Neuron(Layer):
             if value.parameter is not None:
                 self.add_parameter(value.parameter)
         if self.recurrent:
-            claim(self, (channels, channels))
-            need_memory(f"{self.path}: the lateral weights [{channels}, {channels}]", 8 * channels**2, ShapeError)
+            claim(self, (channels, channels), f"{self.path}: the lateral weights")
             bound = np.sqrt(3 / channels)
             weight = self.kernels.from_host(rng.uniform(-bound, bound, (channels, channels)), self.dtype)
             self.lateral = self.add_parameter(Parameter("lateral", weight, "weight"))

@@ -6,13 +6,10 @@ the share has no influence: NVIDIA's library is used if it is installed (see `ke
 """
 
 from collections.abc import Callable
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..capacity import need_memory
-from ..errors import ShapeError
 from ..kernels.types import AUTO, PRECISIONS, ROUTES
 from ..names import choice
 from ..portable import nothing
@@ -58,8 +55,7 @@ class Routed(Layer):
     def create_weight(self, shape, fan_in, outputs, rng):
         """Make the weight of this shape, uniform with variance 2 / fan_in (He et al. 2015, arXiv:1502.01852). If the
         layer has a bias, make it of zeros, one per output."""
-        claim(self, shape)
-        need_memory(f"{self.path} ({type(self).__name__}): the weight {list(shape)}", 8 * prod(shape), ShapeError)
+        claim(self, shape, f"{self.path} ({type(self).__name__}): the weight")
         bound = np.sqrt(6 / fan_in)
         weight = self.kernels.from_host(rng.uniform(-bound, bound, shape), self.dtype)
         self.weight = self.add_parameter(Parameter("weight", weight, "weight"))

@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 import tracemalloc
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -84,44 +85,48 @@ def growth(values) -> float:
     return float(np.median((y[x[second]] - y[x[first]]) / (x[second] - x[first])) * (len(y) - 1))
 
 
-def grown(rounds: list[dict]) -> list[str]:
-    """One line for every measure that rises by more than its bound in these rounds."""
+def grown(counted: dict) -> list[str]:
+    """One line for every measure that rises by more than its bound; `counted` holds its values, one for each round."""
     lines = []
-    for name, most in MOST_GROWTH.items():
-        most *= 4 if name == "kilobytes" and len(rounds) < SETTLED else 1
-        rise = growth([one[name] for one in rounds])
+    for name, values in counted.items():
+        settled = name != "kilobytes" or len(values) >= SETTLED
+        most = MOST_GROWTH[name] * (1 if settled else 4)
+        rise = growth(values)
         if rise > most:
-            lines.append(f"{name} grow by {rise:.1f} in {len(rounds)} rounds; at most {most} are accepted")
+            lines.append(f"{name} grow by {rise:.1f} in {len(values)} rounds; at most {most} are accepted")
     return lines
 
 
 def soak(device, more, draw_every, log, trace=0) -> list[str]:
     """Work in rounds while more(number of rounds, seconds) is true, and return what is wrong, one line each."""
-    kinds, rounds, first, before = work.KINDS, [], {}, None
+    kinds, rounds, first, before = work.KINDS, 0, {}, None
+    values = {name: array("q") for name in MOST_GROWTH}  # not Python's integers, whose memory would count as growth
     started = time.monotonic()
-    while more(len(rounds), time.monotonic() - started):
-        drawn = not len(rounds) % draw_every
+    while more(rounds, time.monotonic() - started):
+        drawn = not rounds % draw_every
         with tempfile.TemporaryDirectory() as folder:
             found = work.round_of_work(Path(folder), device, kinds if drawn else kinds[:-1])
         first = first or found
         if other := [name for name, value in found.items() if value != first[name]]:
-            return [f"round {len(rounds) + 1} has other numbers than the first: {', '.join(other)}"]
-        rounds.append(measured())
-        print(json.dumps({"round": len(rounds), **rounds[-1]}), file=log, flush=True)
-        if trace and len(rounds) == 2:
+            return [f"round {rounds + 1} has other numbers than the first: {', '.join(other)}"]
+        rounds += 1
+        last = measured()
+        for name, value in last.items():
+            values[name].append(value)
+        print(json.dumps({"round": rounds, **last}), file=log, flush=True)
+        if trace and rounds == 2:
             tracemalloc.start(trace)
             before = tracemalloc.take_snapshot()
     if before:
         for line in tracemalloc.take_snapshot().compare_to(before, "traceback")[:12]:
             print(line, *line.traceback.format()[-6:], sep="\n")
-    counted = rounds[len(rounds) // 4 :]
-    if len(counted) < SHORTEST:
-        return [f"only {len(counted)} rounds after the warm-up; a line needs {SHORTEST}"]
+    count = rounds - rounds // 4
+    if count < SHORTEST:
+        return [f"only {count} rounds after the warm-up; a line needs {SHORTEST}"]
+    counted = {name: one[-count:] for name, one in values.items()}
     seconds = time.monotonic() - started
-    rises = ", ".join(f"{name} {growth([one[name] for one in counted]):+.1f}" for name in MOST_GROWTH)
-    print(
-        f"{len(rounds)} rounds in {seconds:.0f} s, of which {len(counted)} count; last: {rounds[-1]}; growth: {rises}"
-    )
+    rises = ", ".join(f"{name} {growth(one):+.1f}" for name, one in counted.items())
+    print(f"{rounds} rounds in {seconds:.0f} s, of which {count} count; last: {last}; growth: {rises}")
     return grown(counted)
 
 

@@ -99,8 +99,9 @@ def checked_run(path, training: dict[str, Any], net: Layer, arrays: dict[str, di
     same = training["settings"]["optimizer"] == plain(optimizer.description())
     checked_optimizer(path, training, net, arrays["optimizer"], optimizer, same)
     epoch, first, epochs = (training[key] for key in ("epoch", "first", "epochs"))
-    if not first <= epoch <= (epoch if epochs is None else first + epochs):
-        raise _wrong(path, "epoch", epoch, f"between {first} and {first + (epochs or 0)}, as first and epochs say")
+    last = first if epochs is None else first + epochs  # a run that has not begun has no length
+    if not first <= epoch <= last or (epochs is None and epoch):
+        raise _wrong(path, "epoch", epoch, f"between {first} and {last}, as first and epochs say")
     _check_batch(path, training)
     if training["best"]["epoch"] > epoch:
         raise _wrong(path, "best.epoch", training["best"]["epoch"], f"at most {epoch}, the epochs of the run")

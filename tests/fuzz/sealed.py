@@ -178,7 +178,7 @@ def restored(path):
 
 def restored_held(one):
     checkpoint_held((one.net, {"optimizer": one.optimizer.state()["arrays"]}, None))
-    assert 0 <= one.epoch <= one.epochs and one.batch >= 0 and isinstance(one.history, list)
+    assert 0 <= one.epoch <= (one.epochs or 0) and one.batch >= 0 and isinstance(one.history, list)
 
 
 def restored_digest(one):

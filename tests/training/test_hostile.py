@@ -245,6 +245,7 @@ STATES = [
     (field("epoch")(1.0), "epoch must be a whole number of at least 0; found 1.0"),
     (field("epoch")(1 << 60), "epoch must be a whole number"),
     (field("epoch")(7), "epoch must be between 0 and 3, as first and epochs say; found 7"),
+    (field("epochs")(None), "epoch must be between 0 and 0, as first and epochs say; found 1"),
     (field("epochs")(0), "epochs must be a whole number of at least 1, or null; found 0"),
     (field("epochs")("3"), "epochs must be a whole number of at least 1, or null; found '3'"),
     (field("ended")(1), "ended must be true or false; found 1"),

@@ -10,7 +10,7 @@ CPU = {
     "dropout": {"TILE_ELEMENTS": 24},
     "elementwise": {"TILE_ELEMENTS": 24},
     "optim": {"TILE_ELEMENTS": 24},
-    "ways.product": {"PATCH_ELEMENTS": 40, "OWNER_ROWS": 16},
+    "ways.product": {"INPUT_ELEMENTS": 60, "MOST_POSITIONS": 12, "LEAST_POSITIONS": 3, "OWNER_ROWS": 16},
     "ways.events": {"PIXELS": 6, "CHUNK_BYTES": 200, "TABLE_BYTES": 2000},
     "ways.winograd": {"BATCH_BYTES": 1, "GRADIENT_BATCH_BYTES": (1, 1)},
     "ways.visible": {"TABLE_BYTES": 600, "TILE_BYTES": 100},

@@ -209,6 +209,91 @@ def multiply_tile(typingctx, a, a_at, a_row, a_step, b, b_at, depth, c, c_at, c_
     return signature, generate
 
 
+@intrinsic
+def multiply_rows(
+    typingctx,
+    a,
+    row,
+    first_row,
+    column,
+    first_column,
+    depth,
+    b,
+    b_at,
+    columns,
+    initial,
+    initial_at,
+    c,
+    c_at,
+    place,
+    first_place,
+    fresh,
+):
+    """Compute one register block of a matrix product whose left factor is read through indices.
+
+    c[c_at + place[m] + j] = initial[initial_at + j] + sum over k < depth of a[row[m] + column[k]] b[k, j] if fresh is
+    true; otherwise the sum is added to c. This is for TILE_ROWS rows m and for j < columns, which is at most
+    `panel_columns`. first_row, first_place and first_column are where row and place begin for m = 0, and column for
+    k = 0.
+
+    All arrays are flat. a, b, c and initial have the same real type; row, column and place are integers. The rows of b
+    are contiguous and have one vector each if this suffices for the columns, and otherwise TILE_VECTORS:
+    b[k, j] is at b_at + k (numbers per row) + j.
+    """
+    size = types.intp
+    signature = types.void(
+        *(a, row, size, column, size, size, b, size, size, initial, size, c, size, place, size, types.boolean)
+    )
+
+    def generate(context, builder, signature, arguments):
+        emit = Emitter(context, builder, signature.args[11].dtype)
+        narrow = builder.icmp_signed("<=", arguments[8], emit.number(emit.lanes))
+        with builder.if_else(narrow) as (one, more):
+            with one:
+                _multiply_block(emit, signature.args, arguments, 1)
+            with more:
+                _multiply_block(emit, signature.args, arguments, TILE_VECTORS)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _multiply_block(emit, kinds, arguments, vectors):
+    """Write the code for a block of `multiply_rows` with this number of vectors per row."""
+    builder = emit.builder
+    a, row, first_row, column, first_column, depth, b, b_at, columns, initial, initial_at, c, c_at, *rest = arguments
+    place, first_place, fresh = rest
+    # Only the last vector of a row may have lanes without a column.
+    mask = emit.first_lanes(builder.sub(columns, emit.number((vectors - 1) * emit.lanes)))
+    masks = [None] * (vectors - 1) + [mask]
+    rows = [emit.number(r) for r in range(TILE_ROWS)]
+    left = [emit.pointer(kinds[0], a, emit.read_index(kinds[1], row, builder.add(first_row, r))) for r in rows]
+    panel, start = emit.pointer(kinds[6], b, b_at), emit.pointer(kinds[9], initial, initial_at)
+    out = emit.pointer(kinds[11], c, c_at)
+    target = [builder.gep(out, [emit.read_index(kinds[13], place, builder.add(first_place, r))]) for r in rows]
+    # One register per row r and vector j of the block; they are loaded before and stored after the loop over k.
+    block = [(r, j, emit.variable()) for r in range(TILE_ROWS) for j in range(vectors)]
+    with builder.if_else(fresh) as (overwrite, add):
+        with overwrite:
+            begin = [emit.load(start, j, masks[j]) for j in range(vectors)]
+            for _, j, total in block:
+                builder.store(begin[j], total)
+        with add:
+            for r, j, total in block:
+                builder.store(emit.load(target[r], j, masks[j]), total)
+    # Each k reads the vectors of b and one number per row of a, and uses each of them in several products.
+    width = emit.number(vectors * emit.lanes)
+    with emit.steps(emit.number(0), depth) as (k, _):
+        right_at = builder.gep(panel, [builder.mul(k, width)])
+        right = [emit.load(right_at, j) for j in range(vectors)]
+        at = emit.read_index(kinds[3], column, builder.add(first_column, k))
+        factors = [emit.spread(builder.load(builder.gep(pointer, [at]))) for pointer in left]
+        for r, j, total in block:
+            emit.accumulate(total, factors[r], right[j])
+    for r, j, total in block:
+        emit.store(builder.load(total), target[r], j, masks[j])
+
+
 def square_transform(matrix):
     """An intrinsic that computes Y = M X M^T for a constant matrix M, where each entry of X and Y is a row of numbers.
 

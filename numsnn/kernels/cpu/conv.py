@@ -12,7 +12,7 @@ import numpy as np
 
 from ..types import AUTO
 from .route import choose, lacks, visible_limit
-from .ways import events, grouped, product, winograd
+from .ways import events, grouped, panels, product, winograd
 from .ways import visible as sparse_gradient
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "visible_limit",
 ]
 
-PREPARED = {"dense": (product.PACKED, 0), "events": events.PACKED, "winograd": winograd.PACKED}
+PREPARED = {"dense": (panels.PACKED, 0), "events": events.PACKED, "winograd": winograd.PACKED}
 """Route -> the key under which its prepared weights are kept."""
 
 
@@ -67,7 +67,7 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
         outputs = w.shape[3] // groups
         for g in range(groups):
             mine = slice(g * outputs, (g + 1) * outputs)
-            packed = product.pack(w, mine.start, outputs, kept, g)
+            packed = panels.pack(w, mine.start, outputs, kept, g)
             taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
             product.correlate(x, g * w.shape[2], taps, stride, packed, bias[mine], y, mine.start)
     return route
@@ -123,7 +123,7 @@ def _backward_input_class(dy, w, geometry, dx, origin):
     inputs, outputs = w.shape[2], w.shape[3] // groups
     turned, nothing = w[of_class], np.zeros(inputs, dx.dtype)
     for g in range(groups):
-        packed = product.pack_transposed(turned[..., g * outputs : (g + 1) * outputs])
+        packed = panels.pack_transposed(turned[..., g * outputs : (g + 1) * outputs])
         product.correlate(dy, g * outputs, offsets, (1, 1), packed, nothing, dx, g * inputs, origin, tuple(stride))
 
 

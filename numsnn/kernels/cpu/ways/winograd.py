@@ -15,7 +15,7 @@ from ...compile import kernel
 from ..inline.blocks import TILE_ROWS, multiply_rows, panel_columns, square_transform
 from ..inline.vector import clear_row, copy_row
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
-from .product import DEPTH, padded_columns, padded_rows
+from .panels import DEPTH, padded_columns, padded_rows
 
 PACKED = "transformed weights"
 
@@ -65,7 +65,7 @@ _transform_gradient, _transform_sums = (square_transform(tuple(zip(*m, strict=Tr
 
 @kernel
 def _weight_panels(w, packed, width, lo, hi):
-    """Transform w ``[3, 3, K, N]`` to packed ``[36, N K]``, panels as of `product.pack`. An item is a panel and a k."""
+    """Transform w ``[3, 3, K, N]`` to packed ``[36, N K]``, panels as of `panels.pack`. An item is a panel and a k."""
     depth, outputs = w.shape[2:]
     entry = packed.shape[1]
     padded = entry // depth

@@ -109,6 +109,22 @@ def test_multiply_rows(depth, missing, fresh, real):
     assert np.array_equal(c[beside], before[beside])
 
 
+@kernel
+def transpose(target, target_row, source, source_row):
+    vector.transpose_square(target, 2, target_row, source, 1, source_row)
+
+
+@pytest.mark.parametrize("real", REALS)
+def test_transpose_square(real):
+    size = vector.REGISTER_BYTES // np.dtype(real).itemsize
+    source = np.random.default_rng(0).normal(size=1 + size * (size + 3)).astype(real)
+    target = np.full(2 + size * (size + 5), 7, real)
+    transpose(target, size + 5, source, size + 3)
+    rows = target[2:].reshape(size, size + 5)
+    assert np.array_equal(rows[:, :size], source[1:].reshape(size, size + 3)[:, :size].T)
+    assert (rows[:, size:] == 7).all() and (target[:2] == 7).all()
+
+
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("columns", [1, 16, 37])
 @pytest.mark.parametrize("matrix", [INPUT, WEIGHTS, PRODUCTS, ((-1, 0), (2, -1), (0, 0.5))])

@@ -6,7 +6,6 @@ their remainder. The pixels of one class are read by the same taps, so that each
 
 from functools import cache
 from itertools import product as product_of
-from math import gcd
 
 import numpy as np
 
@@ -115,27 +114,25 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
 def _backward_input_class(dy, w, geometry, dx, origin):
     """Compute dx of one class of pixels: origin, origin + stride and so on, vertically and horizontally."""
     stride, padding, groups, dilation = geometry
-    of_class, offsets = _class(w.shape[:2], origin, tuple(stride), tuple(padding), tuple(dilation))
-    if not offsets:
+    taps, offsets = _class(w.shape[:2], origin, tuple(stride), tuple(padding), tuple(dilation))
+    if not taps:
         dx[:, origin[0] :: stride[0], origin[1] :: stride[1]] = 0
-    if not offsets or origin[0] >= dx.shape[1] or origin[1] >= dx.shape[2]:
+    if not taps or origin[0] >= dx.shape[1] or origin[1] >= dx.shape[2]:
         return
     inputs, outputs = w.shape[2], w.shape[3] // groups
-    turned, nothing = w[of_class], np.zeros(inputs, dx.dtype)
+    nothing = np.zeros(inputs, dx.dtype)
     for g in range(groups):
-        packed = panels.pack_transposed(turned[..., g * outputs : (g + 1) * outputs])
+        packed = panels.pack_transposed(w, taps, g * outputs, outputs)
         product.correlate(dy, g * outputs, offsets, (1, 1), packed, nothing, dx, g * inputs, origin, tuple(stride))
 
 
 @cache
 def _class(kernel_size, origin, stride, padding, dilation):
-    """The taps that read the pixels of one class: a pair of slices of the filter, and their offsets as of `_taps`.
-
-    There are no offsets if no tap reads these pixels.
-    """
-    slices, offsets = [], []
+    """The taps that read the pixels of one class: their numbers in the filter, and their offsets as of `_taps`."""
+    numbers, offsets = [], []
     for size, first, step, pad, by in zip(kernel_size, origin, stride, padding, dilation, strict=True):
         taps = [k for k in range(size) if (first + pad - by * k) % step == 0]
-        slices.append(slice(taps[0] if taps else size, None, step // gcd(step, by)))
+        numbers.append(taps)
         offsets.append([(first + pad - by * k) // step for k in taps])
-    return tuple(slices), tuple(zip(*product_of(*offsets), strict=True))
+    taps = tuple(ky * kernel_size[1] + kx for ky, kx in product_of(*numbers))
+    return taps, tuple(zip(*product_of(*offsets), strict=True))

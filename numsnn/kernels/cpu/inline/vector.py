@@ -154,6 +154,10 @@ class Emitter:
             vector = self.builder.fadd(vector, moved)
         return self.builder.extract_element(vector, SHORT(0))
 
+    def choose(self, one, other, lanes):
+        """A vector of the lanes with these numbers of two vectors; those of the second follow those of the first."""
+        return self.builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(SHORT, self.lanes), lanes))
+
     def read_index(self, kind, array, k):
         """The element array[k] of an integer array, converted to an index."""
         value = self.builder.load(self.pointer(kind, array, k))
@@ -239,6 +243,37 @@ def clear_row(typingctx, target, at, count):
             emit.store(emit.nothing, builder.gep(to, [k]))
         with emit.steps(whole, count) as (k, _):
             builder.store(ir.Constant(emit.element, 0.0), builder.gep(to, [k]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def transpose_square(typingctx, target, at, target_row, source, source_at, source_row):
+    """Set target[at + k target_row + j] = source[source_at + j source_row + k] for j, k < lanes(target).
+
+    Both arrays are flat and have the same real type.
+    """
+    size = types.intp
+    signature = types.void(target, size, size, source, size, size)
+
+    def generate(context, builder, signature, arguments):
+        target, at, target_row, source, source_at, source_row = arguments
+        kinds = signature.args
+        emit = Emitter(context, builder, kinds[0].dtype)
+        to, start = emit.pointer(kinds[0], target, at), emit.pointer(kinds[3], source, source_at)
+        lane = range(emit.lanes)
+        rows = [emit.load(builder.gep(start, [builder.mul(source_row, emit.number(j))])) for j in lane]
+        # Squares of 2, 4, ... numbers are transposed: rows j and j + step exchange half of their lanes.
+        step = 1
+        while step < emit.lanes:
+            for j in (j for j in lane if not j & step):
+                one, other = rows[j], rows[j + step]
+                rows[j] = emit.choose(one, other, [k if not k & step else emit.lanes + k - step for k in lane])
+                rows[j + step] = emit.choose(one, other, [k + step if not k & step else emit.lanes + k for k in lane])
+            step *= 2
+        for k in lane:
+            emit.store(rows[k], builder.gep(to, [builder.mul(target_row, emit.number(k))]))
         return context.get_dummy_value()
 
     return signature, generate

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import TILE_ROWS, panel_columns
-from ..inline.vector import REGISTER_BYTES, clear_row, copy_row
+from ..inline.vector import REGISTER_BYTES, clear_row, copy_row, lanes, transpose_square
 from ..run.launch import count_tiles, launch, made_once, scratch
 
 PACKED = "panels"
@@ -50,25 +50,27 @@ def _pack_rows(w, first_column, columns, packed, width, lo, hi):
 
 
 @kernel
-def _pack_transposed_panels(w, packed, width, lo, hi):
-    """Pack panels of weights ``[ty, tx, N, K]``, which are read along their last axis."""
-    taps_y, taps_x, columns, inner = w.shape
-    depth = taps_y * taps_x * inner
-    padded = len(packed) // depth
+def _pack_transposed_panels(w, taps, first_column, inner, packed, width, lo, hi):
+    """Pack panels of `pack_transposed`, in squares of lanes x lanes numbers that are transposed in registers."""
+    columns, pitch = w.shape[2], w.shape[3]
+    flat = w.reshape(-1)
+    padded = len(packed) // (len(taps) * inner)
+    square = lanes(flat)
     for panel in range(lo, hi):
         first = panel * width
         wide, size = min(width, padded - first), min(width, columns - first)
-        for ty in range(taps_y):
-            for tx in range(taps_x):
-                at = first * depth + (ty * taps_x + tx) * inner * wide
-                target = packed[at : at + inner * wide].reshape(inner, wide)
-                for j in range(size):
-                    row = w[ty, tx, first + j]
-                    for k in range(inner):
-                        target[k, j] = row[k]
-                for j in range(size, wide):
-                    for k in range(inner):
-                        target[k, j] = 0
+        for n in range(len(taps)):
+            source = (taps[n] * columns + first) * pitch + first_column
+            target = (first * len(taps) + n * wide) * inner
+            for j in range(0, wide, square):
+                done = 0
+                if j + square <= size:
+                    done = inner - inner % square
+                    for k in range(0, done, square):
+                        transpose_square(packed, target + k * wide + j, wide, flat, source + j * pitch + k, pitch)
+                for k in range(done, inner):
+                    for i in range(j, min(j + square, wide)):
+                        packed[target + k * wide + i] = flat[source + i * pitch + k] if i < size else 0
 
 
 def pack(w, first_column=0, columns=None, kept=None, group=0):
@@ -88,12 +90,14 @@ def pack(w, first_column=0, columns=None, kept=None, group=0):
     return made_once(kept, key, shape, w.dtype, fill)
 
 
-def pack_transposed(w):
-    """Like `pack`, for weights ``[ty, tx, N, K]`` of any strides. The panels are in scratch memory."""
-    taps_y, taps_x, columns, inner = w.shape
-    width = panel_columns(w.dtype)
-    packed = scratch.get(PACKED, (taps_y * taps_x * inner * padded_columns(columns, w.dtype),), w.dtype)
-    launch(_pack_transposed_panels, count_tiles(columns, width), w, packed, width)
+def pack_transposed(w, taps, first_column, inner):
+    """Like `pack`, for some taps of weights ``[kh, kw, N, K']``, and `inner` of their last axis from first_column on.
+
+    The rows of the panels are ordered by tap and then by the last axis. They are in scratch memory.
+    """
+    columns, width = w.shape[2], panel_columns(w.dtype)
+    packed = scratch.get(PACKED, (len(taps) * inner * padded_columns(columns, w.dtype),), w.dtype)
+    launch(_pack_transposed_panels, count_tiles(columns, width), w, np.array(taps), first_column, inner, packed, width)
     return packed
 
 

@@ -28,7 +28,7 @@ import soak_work as work
 
 import numsnn as snn
 
-MOST_GROWTH = {"kilobytes": 8192, "blocks": 300, "objects": 40, "handles": 0, "threads": 0}
+MOST_GROWTH = {"kilobytes": 8192, "blocks": 100, "objects": 40, "handles": 0, "threads": 0}
 """How much a line through the measured rounds may rise from the first to the last: resident memory, blocks of Python's
 allocator, objects that the garbage collector knows, open files, and threads."""
 

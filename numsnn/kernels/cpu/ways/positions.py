@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compile import kernel
-from ..inline.vector import clear_row, copy_row
+from ..inline.vector import clear_row, copy_numbers
 from ..run.launch import count_tiles
 from .panels import padded_rows
 
@@ -116,11 +116,14 @@ def tile_place(tiling, tile):
 
 
 @kernel
-def copy_inputs(x, first_channel, channels, pitch, tiling, place, source):
-    """Copy the inputs of a tile, with `pitch` numbers per pixel, to source. Inputs outside of the image are 0."""
-    _, height, width, all_channels = x.shape
+def copy_inputs(x, spikes, extent, first_channel, channels, pitch, tiling, place, source):
+    """Copy the inputs of a tile, with `pitch` numbers per pixel, to source. Inputs outside of the image are 0.
+
+    x and spikes are `vector.as_bytes` of the input, and extent is its shape.
+    """
+    _, height, width, all_channels = extent
     image, row, column, images, rows, _ = place
-    flat, wide = x.reshape(-1), tiling.wide
+    wide = tiling.wide
     top, left = row * tiling.stride_y + tiling.top, column * tiling.stride_x + tiling.left
     used = tiling.tall - (tiling.rows - rows) * (tiling.stride_y // tiling.step_y)
     # Columns before..behind-1 of the copy lie in the image.
@@ -136,10 +139,9 @@ def copy_inputs(x, first_channel, channels, pitch, tiling, place, source):
             clear_row(source, at, before * pitch)
             begin = (((image + b) * height + y) * width + left + before * tiling.step_x) * all_channels + first_channel
             if tiling.step_x == 1 and channels == all_channels == pitch:
-                copy_row(source, at + before * pitch, flat, begin, (behind - before) * pitch)
+                copy_numbers(source, at + before * pitch, x, begin, (behind - before) * pitch, spikes)
             else:
                 for k in range(behind - before):
-                    copy_row(
-                        source, at + (before + k) * pitch, flat, begin + k * tiling.step_x * all_channels, channels
-                    )
+                    start = begin + k * tiling.step_x * all_channels
+                    copy_numbers(source, at + (before + k) * pitch, x, start, channels, spikes)
             clear_row(source, at + behind * pitch, (wide - behind) * pitch)

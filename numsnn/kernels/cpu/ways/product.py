@@ -16,7 +16,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import TILE_ROWS, multiply_rows, panel_columns
-from ..inline.vector import copy_row
+from ..inline.vector import as_bytes, copy_row
 from ..run.launch import count_tiles, parallel_for, scratch
 from ..run.reduce import sum_tiles
 from .panels import DEPTH, pack_gradients, padded_columns, padded_rows
@@ -48,6 +48,8 @@ slices, if there are enough of them. Otherwise the number of owners is a multipl
 @kernel
 def _correlate_tiles(
     x,
+    spikes,
+    extent,
     first_channel,
     channels,
     tiling,
@@ -68,7 +70,8 @@ def _correlate_tiles(
     lo,
     hi,
 ):
-    """Compute tiles of `correlate`, each for `cut` columns. The blocks of columns of the same positions are neighbours.
+    """Compute tiles of `correlate`, each for `cut` columns. x and spikes are `vector.as_bytes` of the images of shape
+    extent. The blocks of columns of the same positions are neighbours.
 
     in_y are the offsets of a tile's positions in y. rest, with the offsets in_rest, gets the last register block of a
     tile if the positions do not fill it.
@@ -81,7 +84,7 @@ def _correlate_tiles(
         tile, begin = item // blocks, item % blocks * cut
         place = tile_place(tiling, tile)
         if tile != copied:
-            copy_inputs(x, first_channel, channels, channels, tiling, place, source)
+            copy_inputs(x, spikes, extent, first_channel, channels, channels, tiling, place, source)
             copied = tile
         image, i, j, images, rows, columns = place
         at = (image * y.shape[1] + origin[0] + i * apart[0]) * y.shape[2] + origin[1] + j * apart[1]
@@ -153,7 +156,8 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
         source = scratch.get("inputs", (tiling.pixels * channels,), y.dtype)
         rest = scratch.get("rest", (TILE_ROWS * outputs,), y.dtype)
         _correlate_tiles(
-            x,
+            *as_bytes(x),
+            x.shape,
             first_channel,
             channels,
             tiling,
@@ -188,6 +192,8 @@ def _offsets(block, rows, columns, step, shape):
 @kernel
 def _weight_gradient_owners(
     x,
+    spikes,
+    extent,
     first_channel,
     channels,
     share,
@@ -208,7 +214,9 @@ def _weight_gradient_owners(
     lo,
     hi,
 ):
-    """Compute owners of `weight_gradient`. An owner has the rows of dw ``[taps C, O]`` of `share` channels.
+    """Compute owners of `weight_gradient`. x and spikes are `vector.as_bytes` of the images of shape extent.
+
+    An owner has the rows of dw ``[taps C, O]`` of `share` channels.
 
     The sum runs over tiles opening..closing-1. sums is ``[owners, rows, padded columns]``, where the rows of an owner
     are ordered by channel and then by tap.
@@ -226,7 +234,7 @@ def _weight_gradient_owners(
         for owner in range(lo, hi):
             begin = owner * share
             mine = min(share, channels - begin)
-            copy_inputs(x, first_channel + begin, mine, share, tiling, place, source)
+            copy_inputs(x, spikes, extent, first_channel + begin, mine, share, tiling, place, source)
             for panel in range(0, outputs, width):
                 for m in range(0, mine * taps, TILE_ROWS):
                     multiply_rows(
@@ -281,7 +289,8 @@ def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
         panels = scratch.get("gradient panels", (len(position) * pitch,), dw.dtype)
         sums = scratch.get("sums", (hi - lo, rows, pitch), dw.dtype)
         _weight_gradient_owners(
-            x,
+            *as_bytes(x),
+            x.shape,
             first_channel,
             channels,
             share,

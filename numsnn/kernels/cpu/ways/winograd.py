@@ -6,54 +6,19 @@ are multiplied by 36 matrix products over channels, and the products are transfo
 1e-6 by norm, five times the rounding of the plain sum.
 """
 
-from fractions import Fraction
-from math import prod
-
 import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import TILE_ROWS, multiply_rows, panel_columns, square_transform
-from ..inline.vector import clear_row, copy_row
+from ..inline.vector import as_bytes, clear_row, copy_numbers, copy_row
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
 from .panels import DEPTH, padded_columns, padded_rows
+from .winograd_matrices import INPUT, PRODUCTS, REACH, TILE, WEIGHTS
 
 PACKED = "transformed weights"
 
-TILE = 4
-"""Outputs of a Winograd tile, vertically and horizontally."""
-
-REACH = TILE + 2
-"""Inputs of a Winograd tile, vertically and horizontally."""
-
 BATCH_BYTES = 2 << 20
 """Bytes of transformed inputs and products that are used at a time."""
-
-POINTS = tuple(map(Fraction, ("0", "2/3", "-2/3", "3/2", "-3/2")))
-"""Points at which the polynomials of the filtering are evaluated, besides infinity. With these points the mean error is
-half, and the largest error a fifth, of that with the usual points 0, 1, -1, 2, -2 (measured on normal numbers)."""
-
-
-def _polynomial(roots):
-    """The coefficients of the polynomial with these roots, beginning with the constant."""
-    coefficients = [1]
-    for root in roots:
-        coefficients = [a - root * b for a, b in zip([0, *coefficients], [*coefficients, 0], strict=True)]
-    return coefficients
-
-
-def _matrices(points):
-    """The matrices B^T, G and A^T of the paper, by the construction of Toom and Cook.
-
-    In one dimension, y = A^T [(G g) (B^T d)].
-    """
-    others = [[q for q in points if q != p] for p in points]
-    inputs = [[*_polynomial(rest), 0] for rest in others] + [_polynomial(points)]
-    weights = [[p**k / prod(p - q for q in rest) for k in range(3)] for p, rest in zip(points, others, strict=True)]
-    products = [[*(p**i for p in points), i == TILE - 1] for i in range(TILE)]
-    return tuple(tuple(tuple(map(float, row)) for row in m) for m in (inputs, [*weights, [0, 0, 1]], products))
-
-
-INPUT, WEIGHTS, PRODUCTS = _matrices(POINTS)
 
 GRADIENT_BATCH_BYTES = 3 << 20, 24 << 20
 """Bounds of the bytes of transformed inputs and gradients that the weight gradient uses at a time. Within these bounds
@@ -104,19 +69,18 @@ def _flip(w, flipped, lo, hi):
 
 
 @kernel
-def _cut_out(x, image, top, left, extent, tile):
-    """Copy extent x extent pixels of an image from (top, left) on to tile ``[extent, extent, C]``, which is flat.
+def _cut_out(x, spikes, extent, image, top, left, size, tile):
+    """Copy size x size pixels of an image from (top, left) on to tile ``[size, size, C]``, which is flat.
 
-    Pixels outside of the image are 0.
+    x and spikes are `vector.as_bytes` of the images, and extent is their shape. Pixels outside of the image are 0.
     """
-    _, height, width, channels = x.shape
-    flat = x.reshape(-1)
-    for i in range(extent):
+    _, height, width, channels = extent
+    for i in range(size):
         row = ((image * height + top + i) * width + left) * channels
-        for j in range(extent):
-            at = (i * extent + j) * channels
+        for j in range(size):
+            at = (i * size + j) * channels
             if 0 <= top + i < height and 0 <= left + j < width:
-                copy_row(tile, at, flat, row + j * channels, channels)
+                copy_numbers(tile, at, x, row + j * channels, channels, spikes)
             else:
                 clear_row(tile, at, channels)
 
@@ -124,6 +88,8 @@ def _cut_out(x, image, top, left, extent, tile):
 @kernel
 def _batches(
     x,
+    spikes,
+    extent,
     packed,
     width,
     bias,
@@ -142,11 +108,12 @@ def _batches(
 ):
     """Compute batches lo..hi-1 of Winograd tiles.
 
+    x and spikes are `vector.as_bytes` of the images, and extent is their shape.
     The work arrays are tile ``[36 max(I, O)]``, for the pixels of one Winograd tile, and inputs and products
     ``[36, batch, channels]``, for the transformed inputs and the products of a batch. in_inputs and in_products are
     where each of their rows begins, channel is 0, 1, ..., and nothing is a row of zeros.
     """
-    images, _, _, channels = x.shape
+    images, _, _, channels = extent
     _, out_height, out_width, outputs = y.shape
     down, across = -(-out_height // TILE), -(-out_width // TILE)
     _, batch, pitch = products.shape
@@ -159,7 +126,7 @@ def _batches(
         for k in range(count):
             image, position = (first + k) // (down * across), (first + k) % (down * across)
             top, left = position // across * TILE - padding[0], position % across * TILE - padding[1]
-            _cut_out(x, image, top, left, REACH, tile)
+            _cut_out(x, spikes, extent, image, top, left, REACH, tile)
             _transform_input(
                 flat_v, k * channels, REACH * entry_v, entry_v, tile, 0, REACH * channels, channels, channels
             )
@@ -239,7 +206,23 @@ def convolve(x, w, b, padding, y, kept=None):
         inputs = scratch.get("winograd inputs", (REACH * REACH, batch, channels), w.dtype)
         products = scratch.get("winograd products", (REACH * REACH, batch, pitch), w.dtype)
         offsets = in_inputs, channel, in_products
-        _batches(x, packed, width, bias, b is not None, padding, y, tile, inputs, products, *offsets, nothing, lo, hi)
+        _batches(
+            *as_bytes(x),
+            x.shape,
+            packed,
+            width,
+            bias,
+            b is not None,
+            padding,
+            y,
+            tile,
+            inputs,
+            products,
+            *offsets,
+            nothing,
+            lo,
+            hi,
+        )
 
     parallel_for(work, count_tiles(tiles, batch))
 
@@ -253,13 +236,14 @@ def convolve_backward_input(dy, w, padding, dx):
 
 
 @kernel
-def _transform_tiles(x, dy, padding, tile, inputs, gradients, panel, first, count, lo, hi):
+def _transform_tiles(x, spikes, extent, dy, of_dy, padding, tile, inputs, gradients, panel, first, count, lo, hi):
     """Transform Winograd tiles first + lo..first + hi-1 of x and dy to the places lo..hi-1 of the batch.
 
+    x, spikes and dy are `vector.as_bytes` of arrays of the shapes extent and of_dy.
     inputs is ``[36, blocks, batch, size]``, and gradients is ``[36, batch pitch]``, panels of that width.
     """
-    _, height, width, outputs = dy.shape
-    channels = x.shape[3]
+    _, height, width, outputs = of_dy
+    channels = extent[3]
     down, across = -(-height // TILE), -(-width // TILE)
     _, blocks, batch, size = inputs.shape
     flat_v, flat_g = inputs.reshape(-1), gradients.reshape(-1)
@@ -268,7 +252,7 @@ def _transform_tiles(x, dy, padding, tile, inputs, gradients, panel, first, coun
     for k in range(lo, hi):
         image, position = (first + k) // (down * across), (first + k) % (down * across)
         top, left = position // across * TILE, position % across * TILE
-        _cut_out(x, image, top - padding[0], left - padding[1], REACH, tile)
+        _cut_out(x, spikes, extent, image, top - padding[0], left - padding[1], REACH, tile)
         for block in range(blocks):
             begin = block * size
             _transform_input(
@@ -282,7 +266,7 @@ def _transform_tiles(x, dy, padding, tile, inputs, gradients, panel, first, coun
                 channels,
                 min(size, channels - begin),
             )
-        _cut_out(dy, image, top, left, TILE, tile)
+        _cut_out(dy, False, of_dy, image, top, left, TILE, tile)
         for begin in range(0, outputs, panel):
             wide = min(panel, pitch - begin)
             _transform_gradient(
@@ -376,12 +360,13 @@ def weight_gradient(x, dy, padding, dw):
         gradients[:, (outputs - 1) // panel * panel * batch :] = 0  # the last panel
     channel, in_batch, in_sums = np.arange(size), np.arange(batch) * size, np.arange(size) * pitch
     nothing = np.zeros(panel, dw.dtype)
+    pictures = *as_bytes(x), x.shape, as_bytes(dy)[0], dy.shape
     for first in range(0, tiles, batch):
         count = min(batch, tiles - first)
 
         def transform(lo, hi, first=first, count=count):
             tile = scratch.get("winograd tile", (entries * max(channels, outputs),), dw.dtype)
-            _transform_tiles(x, dy, padding, tile, inputs, gradients, panel, first, count, lo, hi)
+            _transform_tiles(*pictures, padding, tile, inputs, gradients, panel, first, count, lo, hi)
 
         parallel_for(transform, count)
         offsets = channel, in_batch, in_sums

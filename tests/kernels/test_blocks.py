@@ -81,29 +81,48 @@ def test_dot_rows_of_nothing(segments):
 
 
 @kernel
-def multiply(a, a_row, a_step, b, depth, c, c_row, fresh):
-    blocks.multiply_tile(a, 1, a_row, a_step, b, 0, depth, c, 2, c_row, fresh)
+def multiply(a, row, column, depth, b, columns, initial, c, place, fresh):
+    blocks.multiply_rows(a, row, 1, column, 2, depth, b, 3, columns, initial, 1, c, 2, place, 1, fresh)
 
 
 @pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("fresh", [True, False])
-@pytest.mark.parametrize("depth", [1, 7, 64])
-def test_multiply_tile(depth, fresh, transposed, real):
+@pytest.mark.parametrize("missing", [0, 3, 1 << 10])
+@pytest.mark.parametrize("depth", [0, 1, 7, 64])
+def test_multiply_rows(depth, missing, fresh, real):
+    """Rows, columns and places in any order; a row of one vector where it suffices; nothing is written beside c."""
     rng = np.random.default_rng(depth)
-    width = blocks.TILE_VECTORS * vector.REGISTER_BYTES // np.dtype(real).itemsize
-    a = rng.normal(size=(blocks.TILE_ROWS, depth)).astype(real)
-    b = rng.normal(size=(depth, width)).astype(real)
-    memory = np.concatenate([[real(9)], (a.T if transposed else a).reshape(-1)])
-    steps = (1, blocks.TILE_ROWS) if transposed else (depth, 1)
-    c = rng.normal(size=(blocks.TILE_ROWS, width + 3)).astype(real)
+    width = blocks.panel_columns(real)
+    columns = width - missing if missing < width else 1
+    pitch = width if columns > width // blocks.TILE_VECTORS else width // blocks.TILE_VECTORS
+    a, b = rng.normal(size=900).astype(real), rng.normal(size=(depth, pitch)).astype(real)
+    row, column = rng.integers(0, 400, blocks.TILE_ROWS + 1), rng.integers(0, 400, depth + 2).astype(np.int32)
+    place = np.append(99, rng.permutation(blocks.TILE_ROWS) * (width + 3))
+    initial, c = rng.normal(size=width + 1).astype(real), rng.normal(size=blocks.TILE_ROWS * (width + 3)).astype(real)
     before = c.copy()
-    multiply(memory, *steps, b.reshape(-1), depth, c.reshape(-1), width + 3, fresh)
-    there = 0 if fresh else before[:, 2:-1].astype(np.float64)
-    want = there + a.astype(np.float64) @ b.astype(np.float64)
-    scale = np.abs(there) + np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
-    agree(c[:, 2:-1], want.astype(real), 2 * depth + 2, scale)
-    assert np.array_equal(c[:, :2], before[:, :2]) and np.array_equal(c[:, -1], before[:, -1])
+    multiply(a, row, column, depth, np.append(a[:3], b), columns, initial, c, place, fresh)
+    left, right = (array.astype(np.float64) for array in (a[row[1:, None] + column[None, 2:]], b[:, :columns]))
+    at = 2 + place[1:, None] + np.arange(columns)
+    there = initial[1 : 1 + columns].astype(np.float64) if fresh else before[at].astype(np.float64)
+    agree(c[at], (there + left @ right).astype(real), 2 * depth + 2, np.abs(there) + np.abs(left) @ np.abs(right))
+    beside = np.delete(np.arange(c.size), at.reshape(-1))
+    assert np.array_equal(c[beside], before[beside])
+
+
+@kernel
+def transpose(target, target_row, source, source_row):
+    vector.transpose_square(target, 2, target_row, source, 1, source_row)
+
+
+@pytest.mark.parametrize("real", REALS)
+def test_transpose_square(real):
+    size = vector.REGISTER_BYTES // np.dtype(real).itemsize
+    source = np.random.default_rng(0).normal(size=1 + size * (size + 3)).astype(real)
+    target = np.full(2 + size * (size + 5), 7, real)
+    transpose(target, size + 5, source, size + 3)
+    rows = target[2:].reshape(size, size + 5)
+    assert np.array_equal(rows[:, :size], source[1:].reshape(size, size + 3)[:, :size].T)
+    assert (rows[:, size:] == 7).all() and (target[:2] == 7).all()
 
 
 @pytest.mark.parametrize("real", REALS)

@@ -153,7 +153,7 @@ def test_active_inputs(small_tiles, channels, dtype):
         ("auto", "forward", 0.9, (3, 3, 64, 64), 1, 1, "winograd"),
         ("auto", "forward", 0.9, (3, 3, 64, 64), 2, 1, "dense"),
         ("auto", "forward", 0.2, (3, 3, 64, 64), 2, 1, "events"),
-        ("auto", "forward", 0.9, (3, 3, 1, 32), 1, 1, "events"),
+        ("auto", "forward", 0.9, (3, 3, 1, 32), 1, 1, "dense"),
         ("auto", "forward", None, (1, 1, 64, 64), 1, 1, "dense"),
         ("auto", "weight", 0.03, (5, 5, 64, 64), 1, 1, "events"),
         ("auto", "input", None, (3, 3, 64, 64), 1, 1, "winograd"),

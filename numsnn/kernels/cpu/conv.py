@@ -4,13 +4,14 @@ The input gradient is the convolution of dy with the rotated filter. With a stri
 their remainder. The pixels of one class are read by the same taps, so that each class is a convolution of stride 1.
 """
 
-from math import gcd
+from functools import cache
+from itertools import product as product_of
 
 import numpy as np
 
 from ..types import AUTO
 from .route import choose, lacks, visible_limit
-from .ways import events, grouped, product, winograd
+from .ways import events, grouped, panels, product, winograd
 from .ways import visible as sparse_gradient
 
 __all__ = [
@@ -22,7 +23,7 @@ __all__ = [
     "visible_limit",
 ]
 
-PREPARED = {"dense": (product.PACKED, 0), "events": events.PACKED, "winograd": winograd.PACKED}
+PREPARED = {"dense": (panels.PACKED, 0), "events": events.PACKED, "winograd": winograd.PACKED}
 """Route -> the key under which its prepared weights are kept."""
 
 
@@ -38,10 +39,13 @@ def _density(active, x, y):
     return active.density if events.fits(x, y) else None
 
 
+@cache
 def _taps(kernel_size, padding, dilation):
-    """The offsets of the taps from the pixel at which an output position starts, as arrays (vertical, horizontal)."""
-    vertical, horizontal = (d * np.arange(k) - p for k, p, d in zip(kernel_size, padding, dilation, strict=True))
-    return np.repeat(vertical, kernel_size[1]), np.tile(horizontal, kernel_size[0])
+    """The offsets of the taps from the pixel at which an output position starts, as tuples (vertical, horizontal)."""
+    vertical, horizontal = (
+        [by * k - pad for k in range(size)] for size, pad, by in zip(kernel_size, padding, dilation, strict=True)
+    )
+    return tuple(zip(*product_of(vertical, horizontal), strict=True))
 
 
 def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
@@ -62,8 +66,8 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
         outputs = w.shape[3] // groups
         for g in range(groups):
             mine = slice(g * outputs, (g + 1) * outputs)
-            packed = product.pack(w[..., mine], kept=kept, group=g)
-            taps = _taps(w.shape[:2], padding, dilation)
+            packed = panels.pack(w, mine.start, outputs, kept, g)
+            taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
             product.correlate(x, g * w.shape[2], taps, stride, packed, bias[mine], y, mine.start)
     return route
 
@@ -85,7 +89,7 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
         rows = dw.reshape(-1, dw.shape[3])
         for g in range(groups):
             mine = rows[:, g * outputs : (g + 1) * outputs]
-            taps = _taps(dw.shape[:2], padding, dilation)
+            taps = _taps(dw.shape[:2], tuple(padding), tuple(dilation))
             product.weight_gradient(x, g * inputs, taps, stride, dy, g * outputs, mine)
     return route
 
@@ -110,24 +114,25 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
 def _backward_input_class(dy, w, geometry, dx, origin):
     """Compute dx of one class of pixels: origin, origin + stride and so on, vertically and horizontally."""
     stride, padding, groups, dilation = geometry
-    taps = [
-        [k for k in range(size) if (first + pad - by * k) % step == 0]
-        for size, first, pad, step, by in zip(w.shape[:2], origin, padding, stride, dilation, strict=True)
-    ]
-    mine = dx[:, origin[0] :: stride[0], origin[1] :: stride[1]]
-    if not (taps[0] and taps[1]):
-        mine[...] = 0
-    if not (taps[0] and taps[1] and mine.size):
+    taps, offsets = _class(w.shape[:2], origin, tuple(stride), tuple(padding), tuple(dilation))
+    if not taps:
+        dx[:, origin[0] :: stride[0], origin[1] :: stride[1]] = 0
+    if not taps or origin[0] >= dx.shape[1] or origin[1] >= dx.shape[2]:
         return
-    vertical, horizontal = (
-        (first + pad - by * np.array(kept)) // step
-        for kept, first, pad, step, by in zip(taps, origin, padding, stride, dilation, strict=True)
-    )
-    offsets = np.repeat(vertical, len(horizontal)), np.tile(horizontal, len(vertical))
     inputs, outputs = w.shape[2], w.shape[3] // groups
-    apart = [step // gcd(step, by) for step, by in zip(stride, dilation, strict=True)]  # taps of a class
-    turned = w[taps[0][0] :: apart[0], taps[1][0] :: apart[1]]
     nothing = np.zeros(inputs, dx.dtype)
     for g in range(groups):
-        packed = product.pack(turned[..., g * outputs : (g + 1) * outputs], transposed=True)
+        packed = panels.pack_transposed(w, taps, g * outputs, outputs)
         product.correlate(dy, g * outputs, offsets, (1, 1), packed, nothing, dx, g * inputs, origin, tuple(stride))
+
+
+@cache
+def _class(kernel_size, origin, stride, padding, dilation):
+    """The taps that read the pixels of one class: their numbers in the filter, and their offsets as of `_taps`."""
+    numbers, offsets = [], []
+    for size, first, step, pad, by in zip(kernel_size, origin, stride, padding, dilation, strict=True):
+        taps = [k for k in range(size) if (first + pad - by * k) % step == 0]
+        numbers.append(taps)
+        offsets.append([(first + pad - by * k) // step for k in taps])
+    taps = tuple(ky * kernel_size[1] + kx for ky, kx in product_of(*numbers))
+    return taps, tuple(zip(*product_of(*offsets), strict=True))

@@ -3,7 +3,7 @@
     events     computes with active inputs only (`events`); for input gradients, computes visible elements only
                (`visible`)
     winograd   for 3x3 filters of stride 1 and dilation 1, with a quarter of the multiplications (`winograd`)
-    dense      multiplies gathered patches with packed weights (`product`)
+    dense      multiplies patches, read through offsets, with packed weights (`product`)
     grouped    for many small groups, such as in a depthwise convolution (`grouped`)
 
 If the user asks for a route that a layer cannot take (such as Winograd's for a 1x1 filter), another route takes its
@@ -18,13 +18,15 @@ from math import ceil
 import numpy as np
 
 from ..types import AUTO
+from .inline.blocks import panel_columns
 from .ways import grouped
+from .ways.panels import padded_columns
 
 ROUTES = ("auto", "events", "winograd", "dense")
 """The routes of `types.ROUTES` that the CPU has."""
 
-DENSE_PRODUCT = 1 / 110
-"""Cost of one multiplication in a register block of a matrix product."""
+BLOCK_PRODUCT = 1 / 120, 1 / 92
+"""Cost of one multiplication in a register block of a matrix product, with two vectors per row, and with one."""
 
 EVENT_PRODUCT = {"forward": 1 / 45, "weight": 1 / 40, "input": 1 / 42}
 """Pass -> cost of one multiplication of an active (or visible) input. Reading rows from the second-level cache limits
@@ -34,11 +36,11 @@ EVENT_ROW = {"forward": 25, "weight": 1.5, "input": 1.2}
 """Pass -> further cost of the route events: forward per output pixel and block of columns, for the weight gradient per
 active input and tap, for the input gradient per channel, visible or not."""
 
-PATCH_TAP, PATCH_NUMBER = 8, 0.1
-"""Cost of gathering the inputs of one tap, and further cost per number of them."""
+DENSE_POSITION, DENSE_NUMBER = 4, 0.1
+"""Further cost of the route dense per position, and per input and output channel that is copied for it."""
 
-TRANSFORM_TILE = {"forward": 250, "weight": 1000, "input": 250}
-TRANSFORM_NUMBER = {"forward": 0.25, "weight": 0.45, "input": 0.25}
+TRANSFORM_TILE = {"forward": 90, "weight": 150, "input": 90}
+TRANSFORM_NUMBER = {"forward": 0.14, "weight": 0.1, "input": 0.14}
 """Pass -> cost per Winograd tile, and per transformed number. A tile has 36 of these per channel."""
 
 
@@ -89,20 +91,29 @@ def costs(passing, density, weights, extent, ready=()):
     kh, kw, inputs, outputs = weights
     taps = kh * kw * inputs
     images, height, width = extent
+    # The input gradient sums over output channels, and its columns are input channels.
+    rows, columns = (kh * kw * outputs, inputs) if passing == "input" else (taps, outputs)
     tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
     transforms = TRANSFORM_TILE[passing] + 36 * (inputs + outputs) * TRANSFORM_NUMBER[passing]
     found = {
-        "dense": taps * outputs * DENSE_PRODUCT + kh * kw * PATCH_TAP + taps * PATCH_NUMBER,
-        "winograd": tiles * (36 * inputs * outputs * DENSE_PRODUCT + transforms),
+        "dense": _product(rows, columns) + DENSE_POSITION + (inputs + outputs) * DENSE_NUMBER,
+        "winograd": tiles * (36 * _product(rows // 9, columns) + transforms),
     }
     if density is not None:
         active = density * taps
-        rows = {"forward": 1, "weight": active, "input": inputs}[passing]
-        found["events"] = active * outputs * EVENT_PRODUCT[passing] + rows * EVENT_ROW[passing]
+        number = {"forward": 1, "weight": active, "input": inputs}[passing]
+        found["events"] = active * outputs * EVENT_PRODUCT[passing] + number * EVENT_ROW[passing]
     if passing != "weight":
         share = taps * outputs / (images * height * width)
         found = {name: cost + share * PREPARE[name] * (name not in ready) for name, cost in found.items()}
     return found
+
+
+def _product(rows, columns):
+    """The cost of a row of a matrix product: `rows` multiplications for each of the columns, filled up to panels."""
+    padded = padded_columns(columns, np.float32)
+    last = padded % panel_columns(np.float32)
+    return rows * ((padded - last) * BLOCK_PRODUCT[0] + last * BLOCK_PRODUCT[1])
 
 
 def lacks(way, dtype):

@@ -1,190 +1,126 @@
-"""Matrix products and dense convolutions: gathered patches of the input times packed weights, summed in registers.
+"""Matrix products and dense convolutions, by an indirect matrix product.
 
-A product c = a b is cut into register blocks of `blocks.TILE_ROWS` rows by `blocks.panel_columns` columns. b is packed
-into panels of `blocks.panel_columns` columns, which a block reads from one end to the other. a holds gathered patches.
+A convolution is a product of a matrix of patches, with one row per output position and one column per tap and channel,
+and the weights. The matrix is never made: entry (position, tap) is at the sum of two offsets in the input, one of the
+position and one of the tap. This is the indirect convolution of Dukhan 2019 (arXiv:1907.02129), with offsets in the
+place of pointers. A tile copies the inputs of its positions, with zeros around the image and spikes as numbers, to a
+small array that stays in the cache (`positions.copy_inputs`); the product then reads it through the offsets
+(`blocks.multiply_rows`). The weight gradient is the product of the transposed matrix and the output's gradient.
+
+The right factor is packed into `panels`.
 """
+
+from functools import lru_cache
 
 import numpy as np
 
 from ...compile import kernel
-from ..inline.blocks import TILE_ROWS, multiply_tile, panel_columns
-from ..inline.vector import clear_row, copy_row
-from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
+from ..inline.blocks import TILE_ROWS, multiply_rows, panel_columns
+from ..inline.vector import as_bytes, copy_row
+from ..run.launch import count_tiles, parallel_for, scratch
 from ..run.reduce import sum_tiles
+from .panels import DEPTH, pack_gradients, padded_columns, padded_rows
+from .positions import copy_inputs, tile_place, tile_positions
 
-PACKED = "panels"
+INPUT_ELEMENTS = 131072
+"""Elements of the copied inputs of a tile: 512 KiB of float32."""
 
-PATCH_ELEMENTS = 131072
-"""Elements of patches and sums per tile: 512 KiB of float32."""
+MOST_POSITIONS, LEAST_POSITIONS = 256, 32
+"""Bounds of the number of positions per tile. 256 rows of the output's gradient, of 32 columns each, are a panel of
+32 KiB, which stays in the first-level cache."""
 
-DEPTH = 256
-"""Rows of a panel that are multiplied at a time. With 32 columns of float32 these are 32 KiB, which stay in the
-first-level cache."""
+LEAST_TILES = 16
+"""There are at least this number of tiles for the threads, if the shapes allow it. For this, tiles have fewer
+positions, down to LEAST_POSITIONS, or fewer columns."""
+
+FEW_WEIGHTS = 65536
+"""Up to this number of weights, which stay in the second-level cache, tiles get fewer positions, and above it fewer
+columns: every tile reads its weights anew."""
 
 OWNER_ROWS = 128
-"""Largest number of rows of the weight gradient per owner."""
-
+"""Rows of the weight gradient per owner, at least one channel with all its taps."""
 
 FEW_OWNERS, PARTS = 4, 16
-"""With fewer than FEW_OWNERS owners, the positions that the weight gradient sums over are cut into PARTS slices."""
-
-STRIP = 2 * TILE_ROWS
-"""Number of rows of the weight gradient whose patches lie side by side in memory."""
-
-
-def padded_rows(rows):
-    """`rows` rounded up to a multiple of TILE_ROWS."""
-    return count_tiles(rows, TILE_ROWS) * TILE_ROWS
-
-
-@kernel
-def _pack_panels(w, packed, lo, hi):
-    # A panel is written from one end to the other; its columns beyond the last one of w are 0.
-    width = packed.shape[2]
-    taps_y, taps_x, inner, columns = w.shape
-    for panel in range(lo, hi):
-        first = panel * width
-        size = min(width, columns - first)
-        for ty in range(taps_y):
-            for tx in range(taps_x):
-                base = (ty * taps_x + tx) * inner
-                for k in range(inner):
-                    target = packed[panel, base + k]
-                    for j in range(size):
-                        target[j] = w[ty, tx, k, first + j]
-                    for j in range(size, width):
-                        target[j] = 0
-
-
-@kernel
-def _pack_transposed_panels(w, packed, lo, hi):
-    """Like `_pack_panels`, for weights whose last two axes are swapped. w is read along its last axis."""
-    width = packed.shape[2]
-    taps_y, taps_x, columns, inner = w.shape
-    for panel in range(lo, hi):
-        first = panel * width
-        size = min(width, columns - first)
-        for ty in range(taps_y):
-            for tx in range(taps_x):
-                base = (ty * taps_x + tx) * inner
-                for j in range(size):
-                    row = w[ty, tx, first + j]
-                    for k in range(inner):
-                        packed[panel, base + k, j] = row[k]
-                for j in range(size, width):
-                    for k in range(inner):
-                        packed[panel, base + k, j] = 0
-
-
-def pack(w, transposed=False, kept=None, group=0):
-    """Pack weights ``[ty, tx, K, N]`` of any strides into panels ``[panels, taps K, width]``.
-
-    With transposed, the weights are ``[ty, tx, N, K]``. The last panel is filled up with columns of zeros.
-
-    The panels are in scratch memory, or with a dict `kept` in this dict, under the number of the group.
-    """
-    taps_y, taps_x, inner, columns = w.shape
-    if transposed:
-        inner, columns = columns, inner
-    width = panel_columns(w.dtype)
-    shape = count_tiles(columns, width), taps_y * taps_x * inner, width
-    pack_panels = _pack_transposed_panels if transposed else _pack_panels
-    key = PACKED if kept is None else (PACKED, group)  # groups share the scratch memory
-    return made_once(kept, key, shape, w.dtype, lambda packed: launch(pack_panels, len(packed), w, packed))
-
-
-@kernel
-def _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, patch, at, begin, end):
-    """Gather the inputs that rows begin..end-1 of the weights are multiplied with, at one position of an image.
-
-    Row r of the weights stands for a tap and a channel. Its input goes to patch[at + r - begin]. The position is
-    (at_y, at_x); inputs outside of the image are 0.
-    """
-    _, height, width, pitch = x.shape
-    flat = x.reshape(-1)
-    tap, c = begin // channels, begin % channels
-    r = begin
-    while r < end:
-        size = min(channels - c, end - r)
-        iy, ix = at_y + taps_y[tap], at_x + taps_x[tap]
-        if 0 <= iy < height and 0 <= ix < width:
-            source = ((image * height + iy) * width + ix) * pitch + first_channel + c
-            copy_row(patch, at + r - begin, flat, source, size)
-        else:
-            clear_row(patch, at + r - begin, size)
-        r += size
-        tap, c = tap + 1, 0
+"""With rows for fewer than FEW_OWNERS owners, the positions that the weight gradient sums over are cut into PARTS
+slices, if there are enough of them. Otherwise the number of owners is a multiple of FEW_OWNERS."""
 
 
 @kernel
 def _correlate_tiles(
     x,
+    spikes,
+    extent,
     first_channel,
     channels,
-    taps_y,
-    taps_x,
-    stride,
+    tiling,
+    position,
+    tap,
     packed,
+    width,
     bias,
     y,
     first_output,
     origin,
-    step,
-    height,
-    width,
-    patches,
-    sums,
-    rows,
+    apart,
+    in_y,
+    source,
+    rest,
+    in_rest,
+    cut,
     lo,
     hi,
 ):
-    """Compute tiles of `correlate`. A tile is a number of rows of positions.
+    """Compute tiles of `correlate`, each for `cut` columns. x and spikes are `vector.as_bytes` of the images of shape
+    extent. The blocks of columns of the same positions are neighbours.
 
-    An image has height x width positions, and position (i, j) is pixel origin + step (i, j) of y.
+    in_y are the offsets of a tile's positions in y. rest, with the offsets in_rest, gets the last register block of a
+    tile if the positions do not fill it.
     """
-    panels, depth, columns = packed.shape
-    pitch = panels * columns
-    outputs = len(bias)
-    row_pitch = patches.shape[1]
-    left, right, total = patches.reshape(-1), packed.reshape(-1), sums.reshape(-1)
-    for tile in range(lo, hi):
-        # left gets one patch per position of the tile.
-        start, stop = tile * rows, min(len(x) * height, (tile + 1) * rows)
-        n = 0
-        for row in range(start, stop):
-            image, i = row // height, row % height
-            for j in range(width):
-                at_y, at_x = i * stride[0], j * stride[1]
-                _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, left, n * row_pitch, 0, depth)
-                n += 1
-        # A slice of a panel stays in the first-level cache while it is multiplied with all patches.
+    depth, outputs = len(tap), len(bias)
+    padded = len(packed) // depth
+    flat = y.reshape(-1)
+    blocks, copied = -(-outputs // cut), -1
+    for item in range(lo, hi):
+        tile, begin = item // blocks, item % blocks * cut
+        place = tile_place(tiling, tile)
+        if tile != copied:
+            copy_inputs(x, spikes, extent, first_channel, channels, channels, tiling, place, source)
+            copied = tile
+        image, i, j, images, rows, columns = place
+        at = (image * y.shape[1] + origin[0] + i * apart[0]) * y.shape[2] + origin[1] + j * apart[1]
+        at = at * y.shape[3] + first_output
+        positions = images * rows * columns
+        whole = positions // TILE_ROWS * TILE_ROWS
+        # A slice of a panel stays in the first-level cache while it is multiplied with all positions.
         for k in range(0, depth, DEPTH):
             block = min(DEPTH, depth - k)
-            for panel in range(panels):
-                for m in range(0, n, TILE_ROWS):
-                    multiply_tile(
-                        left,
-                        m * row_pitch + k,
-                        row_pitch,
-                        1,
-                        right,
-                        (panel * depth + k) * columns,
+            for first in range(begin, min(outputs, begin + cut), width):
+                right = first * depth + k * min(width, padded - first)
+                used = min(width, outputs - first)
+                for m in range(0, positions, TILE_ROWS):
+                    result, start, places, row = flat, at + first, in_y, m
+                    if m == whole:
+                        result, start, places, row = rest, first, in_rest, 0
+                    multiply_rows(
+                        source,
+                        position,
+                        m,
+                        tap,
+                        k,
                         block,
-                        total,
-                        m * pitch + panel * columns,
-                        pitch,
+                        packed,
+                        right,
+                        used,
+                        bias,
+                        first,
+                        result,
+                        start,
+                        places,
+                        row,
                         k == 0,
                     )
-        # The sums go to y without the columns that fill up the last panel.
-        n = 0
-        for row in range(start, stop):
-            image, i = row // height, row % height
-            for j in range(width):
-                pixel, result = y[image, origin[0] + step[0] * i, origin[1] + step[1] * j], sums[n]
-                target = pixel[first_output : first_output + outputs]
-                for c in range(outputs):
-                    target[c] = result[c] + bias[c]
-                n += 1
+        for m in range(whole, positions):
+            copy_row(flat, at + in_y[m] + begin, rest, (m - whole) * outputs + begin, min(cut, outputs - begin))
 
 
 def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, origin=(0, 0), step=(1, 1)):
@@ -193,7 +129,7 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
     Args:
         x: ``[B, H, W, C]``, real or uint8. Outside of the image it counts as 0.
         first_channel: first channel of x that is read.
-        taps: offsets of the taps in pixels, a pair of arrays (vertical, horizontal).
+        taps: offsets of the taps in pixels, a pair of tuples (vertical, horizontal).
         stride: pair (vertical, horizontal).
         packed: panels of the weights, as `pack` makes them.
         bias: ``[O]``.
@@ -201,124 +137,129 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
         first_output: first channel of y that is written.
         origin, step: pairs (vertical, horizontal): the first pixel of y, and the distance between pixels.
     """
-    _, depth, columns = packed.shape
+    outputs = len(bias)
+    channels = len(packed) // padded_columns(outputs, y.dtype) // len(taps[0])
     height, width = (
         count_tiles(extent - first, by) for extent, first, by in zip(y.shape[1:3], origin, step, strict=True)
     )
-    rows = max(1, min(PATCH_ELEMENTS // (depth + len(packed) * columns), 256) // width)
-    pixels = padded_rows(rows * width)
-    taps_y, taps_x = (np.array(axis, np.int64) for axis in taps)
-    channels = depth // len(taps_y)
+    positions, panel = len(x) * height * width, panel_columns(y.dtype)
+    blocks = 1
+    if len(packed) > FEW_WEIGHTS:
+        blocks = min(count_tiles(outputs, panel), count_tiles(LEAST_TILES, count_tiles(positions, MOST_POSITIONS)))
+    cut = count_tiles(outputs, panel * blocks) * panel
+    most = min(MOST_POSITIONS, max(LEAST_POSITIONS, positions * blocks // LEAST_TILES))
+    tiling, position, tap = tile_positions(len(x), height, width, *taps, tuple(stride), channels, most, INPUT_ELEMENTS)
+    in_y = _offsets(tiling.block, tiling.rows, tiling.columns, tuple(step), y.shape[1:])
+    in_rest = np.arange(TILE_ROWS) * outputs
 
     def work(lo, hi):
-        patches = scratch.get("patches", (pixels, depth + columns), y.dtype)  # rows a power of two apart would collide
-        sums = scratch.get("sums", (pixels, len(packed) * columns), y.dtype)
+        source = scratch.get("inputs", (tiling.pixels * channels,), y.dtype)
+        rest = scratch.get("rest", (TILE_ROWS * outputs,), y.dtype)
         _correlate_tiles(
-            x,
+            *as_bytes(x),
+            x.shape,
             first_channel,
             channels,
-            taps_y,
-            taps_x,
-            stride,
+            tiling,
+            position,
+            tap.reshape(-1),
             packed,
+            panel,
             bias,
             y,
             first_output,
             origin,
             step,
-            height,
-            width,
-            patches,
-            sums,
-            rows,
+            in_y,
+            source,
+            rest,
+            in_rest,
+            cut,
             lo,
             hi,
         )
 
-    parallel_for(work, count_tiles(len(x) * height, rows))
+    parallel_for(work, tiling.tiles * count_tiles(outputs, cut))
+
+
+@lru_cache(256)
+def _offsets(block, rows, columns, step, shape):
+    """Offsets in y of the positions of a tile, relative to its first one. shape is that of an image of y."""
+    image, i, j = (axis.reshape(-1) for axis in np.indices((block, rows, columns)))
+    return ((image * shape[0] + i * step[0]) * shape[1] + j * step[1]) * shape[2]
 
 
 @kernel
 def _weight_gradient_owners(
     x,
+    spikes,
+    extent,
     first_channel,
     channels,
-    taps_y,
-    taps_x,
-    stride,
+    share,
+    tiling,
+    position,
+    tap,
     dy,
     first_output,
     dw,
-    line,
-    patches,
+    width,
+    source,
     panels,
+    nothing,
     sums,
-    size,
+    in_sums,
     opening,
     closing,
-    rows,
     lo,
     hi,
 ):
-    """Compute owners of `weight_gradient`. An owner is a number of `size` rows of dw ``[taps C, O]``.
+    """Compute owners of `weight_gradient`. x and spikes are `vector.as_bytes` of the images of shape extent.
 
-    The sum runs over rows opening..closing-1 of dy, a few of them at a time. The patches lie in strips
-    ``[strips, pixels, STRIP]``, which a register block of the product reads from one end to the other.
+    An owner has the rows of dw ``[taps C, O]`` of `share` channels.
+
+    The sum runs over tiles opening..closing-1. sums is ``[owners, rows, padded columns]``, where the rows of an owner
+    are ordered by channel and then by tap.
     """
-    _, height, width, _ = dy.shape
-    taps, outputs = dw.shape
-    columns = panels.shape[2]
-    pitch = panels.shape[0] * columns
-    left, right, total, slopes = patches.reshape(-1), panels.reshape(-1), sums.reshape(-1), dy.reshape(-1)
-    for start in range(opening, closing, rows):
-        stop = min(closing, start + rows)
-        pixels = (stop - start) * width
-        # right gets the rows of dy as panels, which all owners use.
-        n = 0
-        for row in range(start, stop):
-            for j in range(width):
-                source = (row * width + j) * dy.shape[3] + first_output
-                for panel in range(len(panels)):
-                    first = panel * columns
-                    block = min(columns, outputs - first)
-                    at = (panel * len(panels[0]) + n) * columns
-                    copy_row(right, at, slopes, source + first, block)
-                    clear_row(right, at + block, columns - block)
-                n += 1
+    taps = len(dw) // channels
+    outputs, pitch = dw.shape[1], sums.shape[2]
+    total, each = sums.reshape(-1), sums.shape[1] * sums.shape[2]
+    for tile in range(opening, closing):
+        place = tile_place(tiling, tile)
+        image, row, column, images, rows, columns = place
+        positions = images * rows * columns
+        first = (image * tiling.height + row) * tiling.width + column
+        right = panels[: positions * pitch]
+        pack_gradients(dy, first_output, outputs, first, positions, width, right)
         for owner in range(lo, hi):
-            begin = owner * size
-            end = min(taps, begin + size)
-            # left gets the owner's patches, one position after the other, cut into strips.
-            n = 0
-            for row in range(start, stop):
-                image, i = row // height, row % height
-                for j in range(width):
-                    at_y, at_x = i * stride[0], j * stride[1]
-                    _gather(x, first_channel, channels, taps_y, taps_x, at_y, at_x, image, line, 0, begin, end)
-                    for strip in range(len(patches)):
-                        copy_row(left, (strip * len(patches[0]) + n) * STRIP, line, strip * STRIP, STRIP)
-                    n += 1
-            # The patches are multiplied with the rows of dy; the sums of all positions stay in total.
-            for panel in range(len(panels)):
-                for m in range(0, end - begin, TILE_ROWS):
-                    at_strip = m // STRIP * len(patches[0]) * STRIP + m % STRIP
-                    multiply_tile(
-                        left,
-                        at_strip,
-                        1,
-                        STRIP,
+            begin = owner * share
+            mine = min(share, channels - begin)
+            copy_inputs(x, spikes, extent, first_channel + begin, mine, share, tiling, place, source)
+            for panel in range(0, outputs, width):
+                for m in range(0, mine * taps, TILE_ROWS):
+                    multiply_rows(
+                        source,
+                        tap,
+                        m,
+                        position,
+                        0,
+                        positions,
                         right,
-                        panel * len(panels[0]) * columns,
-                        pixels,
+                        panel * positions,
+                        min(width, pitch - panel),
+                        nothing,
+                        0,
                         total,
-                        ((owner - lo) * size + m) * pitch + panel * columns,
-                        pitch,
-                        start == opening,
+                        (owner - lo) * each + panel,
+                        in_sums,
+                        m,
+                        tile == opening,
                     )
-    for r in range(lo * size, min(taps, hi * size)):
-        target, result = dw[r], sums[r - lo * size]
-        for c in range(outputs):
-            target[c] = result[c]
+    for c in range(lo * share, min(channels, hi * share)):
+        for k in range(taps):
+            target, result = dw[k * channels + c], sums[c // share - lo, c % share * taps + k]
+            for o in range(outputs):
+                target[o] = result[o]
 
 
 def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
@@ -328,50 +269,58 @@ def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
     """
     depth, outputs = dw.shape
     images, height, width, _ = dy.shape
-    rows = max(1, DEPTH // width)
-    size = min(OWNER_ROWS // STRIP, count_tiles(depth, 8 * STRIP)) * STRIP
-    owners = count_tiles(depth, size)
-    columns = panel_columns(dw.dtype)
-    panels = count_tiles(outputs, columns)
-    taps_y, taps_x = (np.array(axis, np.int64) for axis in taps)
+    channels = depth // len(taps[0])
+    positions = images * height * width
+    owners = count_tiles(count_tiles(depth, OWNER_ROWS), FEW_OWNERS) * FEW_OWNERS
+    # If dw has few rows, as in the first layer of a network, threads share the positions instead of the rows.
+    shared = depth < FEW_OWNERS * OWNER_ROWS and positions >= PARTS * LEAST_POSITIONS
+    share = channels if shared else count_tiles(channels, owners)
+    owners = count_tiles(channels, share)
+    most = min(MOST_POSITIONS, positions // PARTS if shared else positions)
+    tiling, position, tap = tile_positions(images, height, width, *taps, tuple(stride), share, most, INPUT_ELEMENTS)
+    rows, pitch = padded_rows(tap.size), padded_columns(outputs, dw.dtype)
+    in_rows = np.zeros(rows, np.int32)
+    in_rows[: tap.size] = tap.T.reshape(-1)
+    in_sums = np.arange(rows) * pitch
+    nothing = np.zeros(panel_columns(dw.dtype), dw.dtype)
 
     def add_up(lo, hi, dw, opening, closing):
-        line = scratch.get("patch", (size,), dw.dtype)
-        patches = scratch.get("patches", (size // STRIP, rows * width, STRIP), dw.dtype)
-        packed = scratch.get("gradient panels", (panels, rows * width, columns), dw.dtype)
-        sums = scratch.get("sums", ((hi - lo) * size, panels * columns), dw.dtype)
+        source = scratch.get("inputs", (tiling.pixels * share,), dw.dtype)
+        panels = scratch.get("gradient panels", (len(position) * pitch,), dw.dtype)
+        sums = scratch.get("sums", (hi - lo, rows, pitch), dw.dtype)
         _weight_gradient_owners(
-            x,
+            *as_bytes(x),
+            x.shape,
             first_channel,
-            depth // len(taps_y),
-            taps_y,
-            taps_x,
-            stride,
+            channels,
+            share,
+            tiling,
+            position,
+            in_rows,
             dy,
             first_output,
             dw,
-            line,
-            patches,
-            packed,
+            panel_columns(dw.dtype),
+            source,
+            panels,
+            nothing,
             sums,
-            size,
+            in_sums,
             opening,
             closing,
-            rows,
             lo,
             hi,
         )
 
-    if owners >= FEW_OWNERS:
-        parallel_for(lambda lo, hi: add_up(lo, hi, dw, 0, images * height), owners, chunks_per_thread=1)
+    if not shared:
+        parallel_for(lambda lo, hi: add_up(lo, hi, dw, 0, tiling.tiles), owners, chunks_per_thread=1)
         return
-    # dw has few rows, as in the first layer of a network: threads share the positions instead of the rows.
-    share = count_tiles(count_tiles(images * height, rows), PARTS) * rows
-    parts = scratch.get("gradient parts", (count_tiles(images * height, share), depth, outputs), dw.dtype)
+    size = count_tiles(tiling.tiles, PARTS)
+    parts = scratch.get("gradient parts", (count_tiles(tiling.tiles, size), depth, outputs), dw.dtype)
 
     def work(lo, hi):
         for part in range(lo, hi):
-            add_up(0, owners, parts[part], part * share, min(images * height, (part + 1) * share))
+            add_up(0, owners, parts[part], part * size, min(tiling.tiles, (part + 1) * size))
 
     parallel_for(work, len(parts))
     sum_tiles(parts, dw)

@@ -6,54 +6,19 @@ are multiplied by 36 matrix products over channels, and the products are transfo
 1e-6 by norm, five times the rounding of the plain sum.
 """
 
-from fractions import Fraction
-from math import prod
-
 import numpy as np
 
 from ...compile import kernel
-from ..inline.blocks import TILE_ROWS, multiply_tile, panel_columns, square_transform
-from ..inline.vector import clear_row, copy_row
+from ..inline.blocks import TILE_ROWS, multiply_rows, panel_columns, square_transform
+from ..inline.vector import as_bytes, clear_row, copy_numbers, copy_row
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
-from .product import DEPTH, padded_rows
+from .panels import DEPTH, padded_columns, padded_rows
+from .winograd_matrices import INPUT, PRODUCTS, REACH, TILE, WEIGHTS
 
 PACKED = "transformed weights"
 
-TILE = 4
-"""Outputs of a Winograd tile, vertically and horizontally."""
-
-REACH = TILE + 2
-"""Inputs of a Winograd tile, vertically and horizontally."""
-
 BATCH_BYTES = 2 << 20
 """Bytes of transformed inputs and products that are used at a time."""
-
-POINTS = tuple(map(Fraction, ("0", "2/3", "-2/3", "3/2", "-3/2")))
-"""Points at which the polynomials of the filtering are evaluated, besides infinity. With these points the mean error is
-half, and the largest error a fifth, of that with the usual points 0, 1, -1, 2, -2 (measured on normal numbers)."""
-
-
-def _polynomial(roots):
-    """The coefficients of the polynomial with these roots, beginning with the constant."""
-    coefficients = [1]
-    for root in roots:
-        coefficients = [a - root * b for a, b in zip([0, *coefficients], [*coefficients, 0], strict=True)]
-    return coefficients
-
-
-def _matrices(points):
-    """The matrices B^T, G and A^T of the paper, by the construction of Toom and Cook.
-
-    In one dimension, y = A^T [(G g) (B^T d)].
-    """
-    others = [[q for q in points if q != p] for p in points]
-    inputs = [[*_polynomial(rest), 0] for rest in others] + [_polynomial(points)]
-    weights = [[p**k / prod(p - q for q in rest) for k in range(3)] for p, rest in zip(points, others, strict=True)]
-    products = [[*(p**i for p in points), i == TILE - 1] for i in range(TILE)]
-    return tuple(tuple(tuple(map(float, row)) for row in m) for m in (inputs, [*weights, [0, 0, 1]], products))
-
-
-INPUT, WEIGHTS, PRODUCTS = _matrices(POINTS)
 
 GRADIENT_BATCH_BYTES = 3 << 20, 24 << 20
 """Bounds of the bytes of transformed inputs and gradients that the weight gradient uses at a time. Within these bounds
@@ -64,26 +29,27 @@ _transform_gradient, _transform_sums = (square_transform(tuple(zip(*m, strict=Tr
 
 
 @kernel
-def _weight_panels(w, packed, lo, hi):
-    """Transform w ``[3, 3, K, N]`` to packed ``[36, panels, K, width]``. An item of the work is one panel and one k."""
-    _, panels, depth, width = packed.shape
-    outputs = w.shape[3]
+def _weight_panels(w, packed, width, lo, hi):
+    """Transform w ``[3, 3, K, N]`` to packed ``[36, N K]``, panels as of `panels.pack`. An item is a panel and a k."""
+    depth, outputs = w.shape[2:]
+    entry = packed.shape[1]
+    padded = entry // depth
     flat, source = packed.reshape(-1), w.reshape(-1)
-    entry = panels * depth * width
     for item in range(lo, hi):
         panel, k = item // depth, item % depth
-        at = (panel * depth + k) * width
-        size = min(width, outputs - panel * width)
-        if size < width:
+        first = panel * width
+        wide, size = min(width, padded - first), min(width, outputs - first)
+        at = first * depth + k * wide
+        if size < wide:
             for e in range(REACH * REACH):
-                flat[e * entry + at : e * entry + at + width] = 0
+                flat[e * entry + at : e * entry + at + wide] = 0
         _transform_weights(
             flat,
             at,
             REACH * entry,
             entry,
             source,
-            k * outputs + panel * width,
+            k * outputs + first,
             3 * depth * outputs,
             depth * outputs,
             size,
@@ -103,35 +69,54 @@ def _flip(w, flipped, lo, hi):
 
 
 @kernel
-def _cut_out(x, image, top, left, extent, tile):
-    """Copy extent x extent pixels of an image from (top, left) on to tile ``[extent, extent, C]``, which is flat.
+def _cut_out(x, spikes, extent, image, top, left, size, tile):
+    """Copy size x size pixels of an image from (top, left) on to tile ``[size, size, C]``, which is flat.
 
-    Pixels outside of the image are 0.
+    x and spikes are `vector.as_bytes` of the images, and extent is their shape. Pixels outside of the image are 0.
     """
-    _, height, width, channels = x.shape
-    flat = x.reshape(-1)
-    for i in range(extent):
+    _, height, width, channels = extent
+    for i in range(size):
         row = ((image * height + top + i) * width + left) * channels
-        for j in range(extent):
-            at = (i * extent + j) * channels
+        for j in range(size):
+            at = (i * size + j) * channels
             if 0 <= top + i < height and 0 <= left + j < width:
-                copy_row(tile, at, flat, row + j * channels, channels)
+                copy_numbers(tile, at, x, row + j * channels, channels, spikes)
             else:
                 clear_row(tile, at, channels)
 
 
 @kernel
-def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batch, lo, hi):
+def _batches(
+    x,
+    spikes,
+    extent,
+    packed,
+    width,
+    bias,
+    has_bias,
+    padding,
+    y,
+    tile,
+    inputs,
+    products,
+    in_inputs,
+    channel,
+    in_products,
+    nothing,
+    lo,
+    hi,
+):
     """Compute batches lo..hi-1 of Winograd tiles.
 
+    x and spikes are `vector.as_bytes` of the images, and extent is their shape.
     The work arrays are tile ``[36 max(I, O)]``, for the pixels of one Winograd tile, and inputs and products
-    ``[36, batch, channels]``, for the transformed inputs and the products of a batch.
+    ``[36, batch, channels]``, for the transformed inputs and the products of a batch. in_inputs and in_products are
+    where each of their rows begins, channel is 0, 1, ..., and nothing is a row of zeros.
     """
-    images, _, _, channels = x.shape
+    images, _, _, channels = extent
     _, out_height, out_width, outputs = y.shape
     down, across = -(-out_height // TILE), -(-out_width // TILE)
-    _, panels, depth, columns = packed.shape
-    pitch = panels * columns
+    _, batch, pitch = products.shape
     flat_v, flat_u, flat_m, flat_y = inputs.reshape(-1), packed.reshape(-1), products.reshape(-1), y.reshape(-1)
     entry_v, entry_m = batch * channels, batch * pitch
     for number in range(lo, hi):
@@ -141,27 +126,35 @@ def _batches(x, packed, bias, has_bias, padding, y, tile, inputs, products, batc
         for k in range(count):
             image, position = (first + k) // (down * across), (first + k) % (down * across)
             top, left = position // across * TILE - padding[0], position % across * TILE - padding[1]
-            _cut_out(x, image, top, left, REACH, tile)
+            _cut_out(x, spikes, extent, image, top, left, REACH, tile)
             _transform_input(
                 flat_v, k * channels, REACH * entry_v, entry_v, tile, 0, REACH * channels, channels, channels
             )
         # One matrix product per entry, by slices of DEPTH channels that stay in the first-level cache.
         for e in range(REACH * REACH):
-            for start in range(0, depth, DEPTH):
-                block = min(DEPTH, depth - start)
-                for panel in range(panels):
+            left = flat_v[e * entry_v : (e + 1) * entry_v]
+            for start in range(0, channels, DEPTH):
+                block = min(DEPTH, channels - start)
+                for column in range(0, pitch, width):
+                    wide = min(width, pitch - column)
+                    right = (e * pitch + column) * channels + start * wide
                     for m in range(0, count, TILE_ROWS):
-                        multiply_tile(
-                            flat_v,
-                            e * entry_v + m * channels + start,
-                            channels,
-                            1,
-                            flat_u,
-                            ((e * panels + panel) * depth + start) * columns,
+                        multiply_rows(
+                            left,
+                            in_inputs,
+                            m,
+                            channel,
+                            start,
                             block,
+                            flat_u,
+                            right,
+                            wide,
+                            nothing,
+                            0,
                             flat_m,
-                            e * entry_m + m * pitch + panel * columns,
-                            pitch,
+                            e * entry_m + column,
+                            in_products,
+                            m,
                             start == 0,
                         )
         # The products are transformed back into y. At the border they go to tile first, as only a part of it is in y.
@@ -193,26 +186,43 @@ def convolve(x, w, b, padding, y, kept=None):
     """Compute y, the convolution of x with w ``[3, 3, I, O]`` at stride 1, plus b if it is not None. x may be uint8."""
     images, out_height, out_width, outputs = y.shape
     channels = x.shape[3]
-    columns = panel_columns(w.dtype)
-    panels = count_tiles(outputs, columns)
+    width, pitch = panel_columns(w.dtype), padded_columns(outputs, w.dtype)
     packed = made_once(
         kept,
         PACKED,
-        (REACH * REACH, panels, channels, columns),
+        (REACH * REACH, channels * pitch),
         w.dtype,
-        lambda packed: launch(_weight_panels, panels * channels, w, packed),
+        lambda packed: launch(_weight_panels, count_tiles(outputs, width) * channels, w, packed, width),
     )
     tiles = images * count_tiles(out_height, TILE) * count_tiles(out_width, TILE)
-    pitch = panels * columns
     room = BATCH_BYTES // (REACH * REACH * (channels + pitch) * w.dtype.itemsize)
     batch = padded_rows(min(tiles, max(32, room)))
     bias = np.zeros(outputs, w.dtype) if b is None else b
+    in_inputs, in_products = np.arange(batch) * channels, np.arange(batch) * pitch
+    channel, nothing = np.arange(channels), np.zeros(width, w.dtype)
 
     def work(lo, hi):
         tile = scratch.get("winograd tile", (REACH * REACH * max(channels, outputs),), w.dtype)
         inputs = scratch.get("winograd inputs", (REACH * REACH, batch, channels), w.dtype)
         products = scratch.get("winograd products", (REACH * REACH, batch, pitch), w.dtype)
-        _batches(x, packed, bias, b is not None, padding, y, tile, inputs, products, batch, lo, hi)
+        offsets = in_inputs, channel, in_products
+        _batches(
+            *as_bytes(x),
+            x.shape,
+            packed,
+            width,
+            bias,
+            b is not None,
+            padding,
+            y,
+            tile,
+            inputs,
+            products,
+            *offsets,
+            nothing,
+            lo,
+            hi,
+        )
 
     parallel_for(work, count_tiles(tiles, batch))
 
@@ -226,22 +236,23 @@ def convolve_backward_input(dy, w, padding, dx):
 
 
 @kernel
-def _transform_tiles(x, dy, padding, tile, inputs, gradients, first, count, lo, hi):
+def _transform_tiles(x, spikes, extent, dy, of_dy, padding, tile, inputs, gradients, panel, first, count, lo, hi):
     """Transform Winograd tiles first + lo..first + hi-1 of x and dy to the places lo..hi-1 of the batch.
 
-    inputs is ``[36, blocks, batch, size]``, and gradients is ``[36, panels, batch, width]``.
+    x, spikes and dy are `vector.as_bytes` of arrays of the shapes extent and of_dy.
+    inputs is ``[36, blocks, batch, size]``, and gradients is ``[36, batch pitch]``, panels of that width.
     """
-    _, height, width, outputs = dy.shape
-    channels = x.shape[3]
+    _, height, width, outputs = of_dy
+    channels = extent[3]
     down, across = -(-height // TILE), -(-width // TILE)
     _, blocks, batch, size = inputs.shape
-    panels, columns = gradients.shape[1], gradients.shape[3]
     flat_v, flat_g = inputs.reshape(-1), gradients.reshape(-1)
-    entry_v, entry_g = blocks * batch * size, panels * batch * columns
+    entry_v, entry_g = blocks * batch * size, gradients.shape[1]
+    pitch = entry_g // batch
     for k in range(lo, hi):
         image, position = (first + k) // (down * across), (first + k) % (down * across)
         top, left = position // across * TILE, position % across * TILE
-        _cut_out(x, image, top - padding[0], left - padding[1], REACH, tile)
+        _cut_out(x, spikes, extent, image, top - padding[0], left - padding[1], REACH, tile)
         for block in range(blocks):
             begin = block * size
             _transform_input(
@@ -255,46 +266,55 @@ def _transform_tiles(x, dy, padding, tile, inputs, gradients, first, count, lo, 
                 channels,
                 min(size, channels - begin),
             )
-        _cut_out(dy, image, top, left, TILE, tile)
-        for panel in range(panels):
-            begin = panel * columns
+        _cut_out(dy, False, of_dy, image, top, left, TILE, tile)
+        for begin in range(0, outputs, panel):
+            wide = min(panel, pitch - begin)
             _transform_gradient(
                 flat_g,
-                (panel * batch + k) * columns,
+                begin * batch + k * wide,
                 REACH * entry_g,
                 entry_g,
                 tile,
                 begin,
                 TILE * outputs,
                 outputs,
-                min(columns, outputs - begin),
+                min(wide, outputs - begin),
             )
 
 
 @kernel
-def _multiply_tiles(inputs, gradients, count, sums, fresh, lo, hi):
-    """Add inputs^T gradients of a batch to sums ``[36, blocks size, pitch]``. An item is an entry and channel block."""
+def _multiply_tiles(inputs, gradients, width, count, sums, channel, in_batch, in_sums, nothing, fresh, lo, hi):
+    """Add inputs^T gradients of a batch to sums ``[36, blocks size, pitch]``. An item is an entry and channel block.
+
+    channel is 0, 1, ...; in_batch and in_sums are where rows of inputs and sums begin; nothing is a row of zeros.
+    """
     _, blocks, batch, size = inputs.shape
-    panels, columns = gradients.shape[1], gradients.shape[3]
-    pitch = panels * columns
+    pitch = sums.shape[2]
     left, right, total = inputs.reshape(-1), gradients.reshape(-1), sums.reshape(-1)
     for item in range(lo, hi):
         e = item // blocks
+        mine = left[item * batch * size : (item + 1) * batch * size]
         for start in range(0, count, DEPTH):
             depth = min(DEPTH, count - start)
-            for panel in range(panels):
+            for first in range(0, pitch, width):
+                wide = min(width, pitch - first)
                 for m in range(0, size, TILE_ROWS):
-                    multiply_tile(
-                        left,
-                        (item * batch + start) * size + m,
-                        1,
-                        size,
-                        right,
-                        ((e * panels + panel) * batch + start) * columns,
+                    multiply_rows(
+                        mine,
+                        channel,
+                        m,
+                        in_batch,
+                        start,
                         depth,
+                        right,
+                        (e * pitch + first) * batch + start * wide,
+                        wide,
+                        nothing,
+                        0,
                         total,
-                        (item * size + m) * pitch + panel * columns,
-                        pitch,
+                        item * size * pitch + first,
+                        in_sums,
+                        m,
                         fresh and start == 0,
                     )
 
@@ -323,28 +343,32 @@ def weight_gradient(x, dy, padding, dw):
     """Compute dw of `convolve`. x may be uint8."""
     images, height, width, outputs = dy.shape
     channels = x.shape[3]
-    size, columns = 2 * TILE_ROWS, panel_columns(dw.dtype)
-    blocks, panels = count_tiles(channels, size), count_tiles(outputs, columns)
+    size, panel = 2 * TILE_ROWS, panel_columns(dw.dtype)
+    blocks, pitch = count_tiles(channels, size), padded_columns(outputs, dw.dtype)
     tiles = images * count_tiles(height, TILE) * count_tiles(width, TILE)
-    entries, pitch = REACH * REACH, panels * columns
+    entries = REACH * REACH
     per_channel = entries * dw.dtype.itemsize
     least, most = GRADIENT_BATCH_BYTES
     room = min(most, max(least, per_channel * blocks * size * pitch)) // (per_channel * (blocks * size + pitch))
     batch = min(tiles, max(32, room))
     inputs = scratch.get("winograd inputs", (entries, blocks, batch, size), dw.dtype)
-    gradients = scratch.get("winograd gradients", (entries, panels, batch, columns), dw.dtype)
+    gradients = scratch.get("winograd gradients", (entries, batch * pitch), dw.dtype)
     sums = scratch.get("winograd sums", (entries, blocks * size, pitch), dw.dtype)
     if blocks * size > channels:
         inputs[:, -1] = 0
     if pitch > outputs:
-        gradients[:, -1] = 0
+        gradients[:, (outputs - 1) // panel * panel * batch :] = 0  # the last panel
+    channel, in_batch, in_sums = np.arange(size), np.arange(batch) * size, np.arange(size) * pitch
+    nothing = np.zeros(panel, dw.dtype)
+    pictures = *as_bytes(x), x.shape, as_bytes(dy)[0], dy.shape
     for first in range(0, tiles, batch):
         count = min(batch, tiles - first)
 
         def transform(lo, hi, first=first, count=count):
             tile = scratch.get("winograd tile", (entries * max(channels, outputs),), dw.dtype)
-            _transform_tiles(x, dy, padding, tile, inputs, gradients, first, count, lo, hi)
+            _transform_tiles(*pictures, padding, tile, inputs, gradients, panel, first, count, lo, hi)
 
         parallel_for(transform, count)
-        launch(_multiply_tiles, entries * blocks, inputs, gradients, count, sums, first == 0)
+        offsets = channel, in_batch, in_sums
+        launch(_multiply_tiles, entries * blocks, inputs, gradients, panel, count, sums, *offsets, nothing, first == 0)
     launch(_collect, channels, sums, dw)

@@ -47,11 +47,38 @@ def test_work_that_is_done_waits_for_nobody(threads):
     """The pool's only thread is busy with something else; the caller does its tiles by itself and goes on."""
     threads(2)
     free = threading.Event()
-    busy = launch._workers().submit(free.wait, 30)
+    both, met = threading.Barrier(3), []
+
+    def hold(lo, hi):
+        both.wait(timeout=30)
+        met.append(free.wait(timeout=30))
+
+    other = threading.Thread(target=launch.parallel_for, args=(hold, 2))
+    other.start()
+    both.wait(timeout=30)  # the other caller and the helper have begun
     done = []
     launch.parallel_for(lambda lo, hi: done.extend(range(lo, hi)), 20)
-    assert sorted(done) == list(range(20)) and not busy.done()
+    assert sorted(done) == list(range(20)) and not met
     free.set()
+    other.join(timeout=30)
+    assert met == [True, True]
+
+
+def test_an_offer_is_taken_back_from_a_helper_that_did_not_begin(threads):
+    """A helper that gets no core for a while does not keep the caller waiting, and helps with a later job."""
+    threads(2)
+    names = set()
+    launch.parallel_for(lambda lo, hi: time.sleep(0.05), 2)  # the helper is there from now on
+    helper = launch._workers()._free[0]
+    with launch._workers()._lock:
+        helper.called = True  # so that it is not called, as if it were on its way
+    done = []
+    launch.parallel_for(lambda lo, hi: done.extend(range(lo, hi)), 20)
+    assert done == list(range(20)) and launch._workers()._free == [helper] and helper.job is None
+    helper.call.release()
+    meet = threading.Barrier(2)
+    launch.parallel_for(lambda lo, hi: names.add((meet.wait(timeout=30), threading.current_thread().name)[1]), 2)
+    assert names == {"MainThread", helper.name}
 
 
 # --- errors -------------------------------------------------------------------------------------------------
@@ -95,6 +122,48 @@ def test_nothing_runs_on_after_an_exception(threads, raising):
     with pytest.raises(ArithmeticError):
         launch.parallel_for(body, 3)
     assert running == []
+
+
+# --- how much work a thread must have -----------------------------------------------------------------------
+
+
+def helped(monkeypatch, body, tiles):
+    """Whether a launch called for help."""
+    asked, workers = [], launch._workers
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "_workers", lambda: asked.append(1) or workers())
+        launch.parallel_for(body, tiles)
+    return bool(asked)
+
+
+def test_little_work_is_not_divided(threads, monkeypatch):
+    """The first launch of a kind is divided, because nothing is known of it; the others by what the last one took."""
+    threads(2)
+    monkeypatch.setattr(launch, "LEAST_SECONDS", 0.01)
+    seconds = 0.0
+
+    def body(lo, hi):
+        for _ in range(lo, hi):
+            time.sleep(seconds)
+
+    assert helped(monkeypatch, body, 8)
+    assert not helped(monkeypatch, body, 8)
+    seconds = 0.004
+    assert not helped(monkeypatch, body, 8)  # takes 32 ms; from the estimate before, one step of doubling is not enough
+    while not helped(monkeypatch, body, 8):
+        pass
+    assert helped(monkeypatch, body, 8)
+    seconds = 0.0
+    assert helped(monkeypatch, body, 8)
+    assert not helped(monkeypatch, body, 8)
+
+
+def test_the_kinds_that_are_remembered_are_bounded(threads, monkeypatch):
+    threads(2)
+    monkeypatch.setattr(launch, "MOST_KINDS", 3)
+    for tiles in range(2, 20):
+        launch.parallel_for(lambda lo, hi: None, tiles)
+        assert len(launch._seconds) <= 3
 
 
 # --- the number of threads ----------------------------------------------------------------------------------

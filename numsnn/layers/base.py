@@ -63,6 +63,7 @@ class Layer(Described, Network):
 
     transient: ClassVar = {
         "_buffers": dict,
+        "_views": dict,
         "_fixed": dict,
         "further_uses": list,
         "turn": Turn,
@@ -106,6 +107,7 @@ class Layer(Described, Network):
         self.further_uses: list[Layer] = []
         self._parameters: list[Parameter] = []
         self._buffers: dict = {}
+        self._views: dict = {}
         self._fixed: dict = {}
 
     # --- to be written by a subclass ---
@@ -240,14 +242,17 @@ class Layer(Described, Network):
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype=None):
         """Return an uninitialised array that belongs to this layer; its memory is reused while it is large enough."""
-        dtype = np.dtype(self.dtype if dtype is None else dtype)
-        size = prod(shape)
-        flat = self._buffers.get((name, dtype))
+        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        view = self._views.get((name, dtype))
+        if view is not None and view.shape == shape:
+            return view
+        size, flat = prod(shape), self._buffers.get((name, dtype))
         if flat is None or flat.size < size:
             if self.device != "cuda":  # whose own memory raises a DeviceMemoryError
                 need_memory(f"{self.path}: the array {name!r} of shape {shape}", dtype.itemsize * size, ShapeError)
             flat = self._buffers[name, dtype] = self.kernels.empty((size,), dtype)
-        return flat[:size].reshape(shape)
+        view = self._views[name, dtype] = flat[:size].reshape(shape)
+        return view
 
     def fixed_array(self, name: str, key, make):
         """Return the array that `make` returns, whose numbers never change. It is kept for the next passes, until the

@@ -73,6 +73,7 @@ class Stream(Portable):
         self.steps = 0
         self._shape: Any = None
         self._carried: dict = {}
+        self._mode = replace(INFERENCE, carried=self._carried)
 
     def step(self, x) -> np.ndarray:
         """Return the output of one time step.
@@ -122,7 +123,8 @@ class Stream(Portable):
             )
         self._check_fixed(steps_of_part(self.net, x))
         with self._threads(shape):
-            y = self.net.kernels.to_host(self.net.forward(x, replace(mode, carried=self._carried)))
+            mode = self._mode if mode is INFERENCE else replace(mode, carried=self._carried)
+            y = self.net.kernels.to_host(self.net.forward(x, mode))
         if self._measured != shape:
             self._measured, self._little = shape, _work(self.net) <= LITTLE_WORK
         self._shape = step
@@ -240,6 +242,7 @@ class Stream(Portable):
         layers = dict(self.net.named())
         self.steps, self._shape = steps, shape
         self._carried = {name: {**memory, "layer": layers[name]} for name, memory in carried.items()}
+        self._mode = replace(INFERENCE, carried=self._carried)
 
     def _carried_for(self, shape, who) -> dict[str, np.ndarray]:
         """Return arrays like those of a state for an input of this shape."""

@@ -347,9 +347,7 @@ def neuron_backward(
         *(_NO_ENDS if ends is None else ends, di, start, first, sums, carry, leave),
         *(plan.rows, plan.width, plan.blocks),
     )
-    for total, parts in zip((*totals, *((None, None) if dnorm is None else dnorm)), sums, strict=True):
-        if total is not None:
-            plan.add_up(parts, total)
+    plan.add_up(sums, (*totals, *((None, None) if dnorm is None else dnorm)))
 
 
 @cache

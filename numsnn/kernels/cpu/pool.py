@@ -5,6 +5,7 @@ backward pass, where every position sums the gradients of the filter windows tha
 """
 
 from ..compile import kernel
+from .inline.access import read, write
 from .run.launch import count_tiles, launch, rows_per_tile
 
 
@@ -47,18 +48,29 @@ def _sum_backward(dy, kernel_size, stride, padding, inverse, dx, rows, lo, hi):
     images, source_height, source_width, _ = dx.shape
     for row in range(lo * rows, min(images * source_height, hi * rows)):
         image, iy = row // source_height, row % source_height
+        top = iy + padding[0]
         for ix in range(source_width):
-            # Output (oy, ox) reads this input through tap (ky, kx) if the stride divides the distance.
-            for c in range(channels):
-                dx[image, iy, ix, c] = type(inverse)(0)
-            for ky in range(kernel_size[0]):
-                oy = (iy + padding[0] - ky) // stride[0]
-                if oy * stride[0] == iy + padding[0] - ky and 0 <= oy < height:
-                    for kx in range(kernel_size[1]):
-                        ox = (ix + padding[1] - kx) // stride[1]
-                        if ox * stride[1] == ix + padding[1] - kx and 0 <= ox < width:
+            # Output (oy, ox) reads this input through tap (ky, kx) if the stride divides the distance. The gradient of
+            # the first one is written, and those of the others are added.
+            left, found = ix + padding[1], False
+            for ky in range(top % stride[0], kernel_size[0], stride[0]):
+                oy = (top - ky) // stride[0]
+                if 0 <= oy < height:
+                    for kx in range(left % stride[1], kernel_size[1], stride[1]):
+                        ox = (left - kx) // stride[1]
+                        if 0 <= ox < width and found:
                             for c in range(channels):
-                                dx[image, iy, ix, c] += dy[image, oy, ox, c] * inverse
+                                share = read(dy, "gradient", (image, oy, ox, c)) * inverse
+                                before = read(dx, "input gradient", (image, iy, ix, c))
+                                write(dx, "input gradient", (image, iy, ix, c), before + share)
+                        elif 0 <= ox < width:
+                            found = True
+                            for c in range(channels):
+                                share = read(dy, "gradient", (image, oy, ox, c)) * inverse
+                                write(dx, "input gradient", (image, iy, ix, c), share)
+            if not found:
+                for c in range(channels):
+                    write(dx, "input gradient", (image, iy, ix, c), type(inverse)(0))
 
 
 def sum_pool2d_backward(dy, window, divisor, dx):

@@ -11,7 +11,6 @@ that only launches of enough work are divided.
 
 import os
 import threading
-from contextlib import contextmanager
 from math import inf, prod
 from numbers import Integral
 from time import perf_counter
@@ -91,15 +90,17 @@ class _Local(threading.local):
 _local = _Local()
 
 
-@contextmanager
-def single_thread():
-    """Run what this thread launches within the block on this thread alone, which is faster for little work. Other
-    threads, and the number of threads, are not affected; results do not depend on it."""
-    before, _local.alone = _local.alone, True
-    try:
-        yield
-    finally:
-        _local.alone = before
+class single_thread:  # noqa: N801: used like a function
+    """Context: what this thread launches within the block runs on this thread alone, which is faster for little work.
+    Other threads, and the number of threads, are not affected; results do not depend on it."""
+
+    __slots__ = ("_before",)
+
+    def __enter__(self):
+        self._before, _local.alone = _local.alone, True
+
+    def __exit__(self, *exception):
+        _local.alone = self._before
 
 
 def _workers():

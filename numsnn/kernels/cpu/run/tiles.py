@@ -4,12 +4,12 @@ A tile is a number of rows and columns with all time steps. It is so small that 
 over all steps, stays in a core's second-level cache. A cut depends on shapes alone.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from .launch import count_tiles
-from .reduce import sum_tiles
 
 ROW_ELEMENTS = 512
 """Neighbouring rows are joined into one up to this length, because an inner loop over few channels is slow."""
@@ -48,24 +48,36 @@ class Cut(NamedTuple):
 
     def wide(self, *arrays):
         """Views of arrays ``[..., M, C]`` with joined rows: ``[..., M / joined, C joined]``."""
+        if self.joined == 1:
+            return arrays
         return tuple(x.reshape(*x.shape[:-2], x.shape[-2] // self.joined, x.shape[-1] * self.joined) for x in arrays)
 
     def repeated(self, *arrays):
         """Arrays ``[..., C]`` repeated for each joined row: ``[..., C joined]``."""
         if self.joined == 1:
             return arrays
-        return tuple(np.concatenate([x] * self.joined, axis=-1) for x in arrays)
+        return tuple([self._repeated(x) for x in arrays])
+
+    def _repeated(self, x):
+        copies = np.empty((*x.shape[:-1], self.joined, x.shape[-1]), x.dtype)
+        copies[...] = x[..., None, :]
+        return copies.reshape(*x.shape[:-1], -1)
 
     @property
     def row_blocks(self):
         """The number of tiles on top of each other that cover the rows."""
         return self.count // self.blocks
 
-    def add_up(self, parts, total):
-        """Add partial sums ``[row_blocks, joined C]`` in order. total, the output, is ``[C]``."""
-        sum_tiles(parts.reshape(-1, len(total)), total)
+    def add_up(self, parts, totals):
+        """Add partial sums ``[K, row_blocks, joined C]`` in order. totals has K outputs ``[C]``; None is left out."""
+        channels = parts.shape[-1] // self.joined
+        whole = np.add.reduce(parts.reshape(len(parts), -1, channels), axis=1, dtype=np.float64)
+        for total, sums in zip(totals, whole, strict=True):
+            if total is not None:
+                total[...] = sums
 
 
+@lru_cache(maxsize=1024)
 def cut(rows: int, channels: int, elements: int, tall: bool = False, join: bool = True) -> Cut:
     """Cut rows and channels into tiles of at most about `elements` elements.
 

@@ -176,19 +176,20 @@ class Layer(Described, Network):
 
     def enter(self, x, mode: Mode):
         """Prepare a pass: build the layer for x or take x's shape, and discard what the last pass stored."""
-        shape = shape_of(x)
-        if not self.built:
-            self.construct(shape, np.random.default_rng(0))
-        if shape != self.input_shape:
-            self.output_shape = self.infer(shape)
-            self.input_shape = shape
+        if type(x) is not np.ndarray or x.shape != self.input_shape:  # in most passes nothing has changed
+            shape = shape_of(x)
+            if not self.built:
+                self.construct(shape, np.random.default_rng(0))
+            if shape != self.input_shape:
+                self.output_shape = self.infer(shape)
+                self.input_shape = shape
         self.kept = self.input_gradient = None
 
     def forward(self, x, mode: Mode = INFERENCE):
         if self.plan is None or self.plan.running != get_ident():  # from outside a pass
             return plan_of(self).forward(x, mode)
         self.enter(x, mode)
-        y = self.compute(x, self.own_mode(mode))
+        y = self.compute(x, self.own_mode(mode) if self._frozen else mode)
         if self.foreign and mode.store and self.kept is None:
             self.kept = ()  # a backward pass that needs nothing is possible, too
         self.output = y = borders.handed_on(self, y, mode.carried is not None) if self.foreign else y

@@ -6,6 +6,7 @@ backward pass, where every position sums the gradients of the filter windows tha
 
 from ..compile import kernel
 from .inline.access import read, write
+from .inline.runs import clear_run
 from .run.launch import count_tiles, launch, rows_per_tile
 
 
@@ -48,29 +49,19 @@ def _sum_backward(dy, kernel_size, stride, padding, inverse, dx, rows, lo, hi):
     images, source_height, source_width, _ = dx.shape
     for row in range(lo * rows, min(images * source_height, hi * rows)):
         image, iy = row // source_height, row % source_height
-        top = iy + padding[0]
-        for ix in range(source_width):
-            # Output (oy, ox) reads this input through tap (ky, kx) if the stride divides the distance. The gradient of
-            # the first one is written, and those of the others are added.
-            left, found = ix + padding[1], False
-            for ky in range(top % stride[0], kernel_size[0], stride[0]):
-                oy = (top - ky) // stride[0]
-                if 0 <= oy < height:
-                    for kx in range(left % stride[1], kernel_size[1], stride[1]):
-                        ox = (left - kx) // stride[1]
-                        if 0 <= ox < width and found:
-                            for c in range(channels):
-                                share = read(dy, "gradient", (image, oy, ox, c)) * inverse
-                                before = read(dx, "input gradient", (image, iy, ix, c))
-                                write(dx, "input gradient", (image, iy, ix, c), before + share)
-                        elif 0 <= ox < width:
-                            found = True
-                            for c in range(channels):
-                                share = read(dy, "gradient", (image, oy, ox, c)) * inverse
-                                write(dx, "input gradient", (image, iy, ix, c), share)
-            if not found:
-                for c in range(channels):
-                    write(dx, "input gradient", (image, iy, ix, c), type(inverse)(0))
+        clear_run(dx, (image, iy, 0, 0), source_width * channels)
+        # Output row oy reads this row through tap ky if the stride divides the distance. The outputs of a row go from
+        # right to left, so that every input sums its taps from left to right.
+        for ky in range((iy + padding[0]) % stride[0], kernel_size[0], stride[0]):
+            oy = (iy + padding[0] - ky) // stride[0]
+            if 0 <= oy < height:
+                for ox in range(width - 1, -1, -1):
+                    left = ox * stride[1] - padding[1]
+                    for ix in range(max(0, left), min(source_width, left + kernel_size[1])):
+                        for c in range(channels):
+                            share = read(dy, "gradient", (image, oy, ox, c)) * inverse
+                            before = read(dx, "input gradient", (image, iy, ix, c))
+                            write(dx, "input gradient", (image, iy, ix, c), before + share)
 
 
 def sum_pool2d_backward(dy, window, divisor, dx):
@@ -84,10 +75,8 @@ def _max_forward(x, kernel_size, stride, padding, y, index, rows, lo, hi):
     images, height, width, _ = y.shape
     for row in range(lo * rows, min(images * height, hi * rows)):
         image, oy = row // height, row % height
-        # index is -1 until a window's first position, so that no start value of y can win.
         for ox in range(width):
-            for c in range(channels):
-                index[image, oy, ox, c] = -1
+            found = False
             for ky in range(kernel_size[0]):
                 iy = oy * stride[0] - padding[0] + ky
                 if 0 <= iy < source_height:
@@ -96,10 +85,13 @@ def _max_forward(x, kernel_size, stride, padding, y, index, rows, lo, hi):
                         if 0 <= ix < source_width:
                             tap = ky * kernel_size[1] + kx
                             for c in range(channels):
-                                value = x[image, iy, ix, c]
-                                if index[image, oy, ox, c] < 0 or value > y[image, oy, ox, c]:
-                                    y[image, oy, ox, c] = value
-                                    index[image, oy, ox, c] = tap
+                                value, at = read(x, "value", (image, iy, ix, c)), index.dtype.type(tap)
+                                if found:  # otherwise this is the first position of the window
+                                    top, held = read(y, "output", (image, oy, ox, c)), read(index, "tap", (image, oy, ox, c))
+                                    value, at = (value, at) if value > top else (top, held)
+                                write(y, "output", (image, oy, ox, c), value)
+                                write(index, "tap", (image, oy, ox, c), at)
+                            found = True
 
 
 def max_pool2d_forward(x, window, y, index):
@@ -109,24 +101,24 @@ def max_pool2d_forward(x, window, y, index):
 
 @kernel
 def _max_backward(dy, index, kernel_size, stride, padding, dx, rows, lo, hi):
+    # The loops are those of `_sum_backward`.
     _, height, width, channels = dy.shape
     images, source_height, source_width, _ = dx.shape
     for row in range(lo * rows, min(images * source_height, hi * rows)):
         image, iy = row // source_height, row % source_height
-        for ix in range(source_width):
-            # Output (oy, ox) reads this input through tap (ky, kx) if the stride divides the distance.
-            for c in range(channels):
-                dx[image, iy, ix, c] = type(dy[0, 0, 0, 0])(0)
-            for ky in range(kernel_size[0]):
-                oy = (iy + padding[0] - ky) // stride[0]
-                if oy * stride[0] == iy + padding[0] - ky and 0 <= oy < height:
-                    for kx in range(kernel_size[1]):
-                        ox = (ix + padding[1] - kx) // stride[1]
-                        if ox * stride[1] == ix + padding[1] - kx and 0 <= ox < width:
-                            tap = ky * kernel_size[1] + kx
-                            for c in range(channels):
-                                if index[image, oy, ox, c] == tap:
-                                    dx[image, iy, ix, c] += dy[image, oy, ox, c]
+        clear_run(dx, (image, iy, 0, 0), source_width * channels)
+        for ky in range((iy + padding[0]) % stride[0], kernel_size[0], stride[0]):
+            oy = (iy + padding[0] - ky) // stride[0]
+            if 0 <= oy < height:
+                for ox in range(width - 1, -1, -1):
+                    left = ox * stride[1] - padding[1]
+                    for ix in range(max(0, left), min(source_width, left + kernel_size[1])):
+                        tap = index.dtype.type(ky * kernel_size[1] + ix - left)
+                        for c in range(channels):
+                            won = read(index, "tap", (image, oy, ox, c)) == tap
+                            slope = read(dy, "gradient", (image, oy, ox, c))
+                            before = read(dx, "input gradient", (image, iy, ix, c))
+                            write(dx, "input gradient", (image, iy, ix, c), before + slope if won else before)
 
 
 def max_pool2d_backward(dy, index, window, dx):

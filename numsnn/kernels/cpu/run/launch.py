@@ -190,9 +190,10 @@ time of sums of rows."""
 def aligned(size, dtype):
     """An uninitialised flat array of `size` elements whose address is a multiple of ALIGNMENT."""
     dtype = np.dtype(dtype)
-    memory = np.empty(size * dtype.itemsize + ALIGNMENT, np.uint8)
-    first = -memory.ctypes.data % ALIGNMENT
-    return memory[first : first + size * dtype.itemsize].view(dtype)
+    nbytes = size * dtype.itemsize
+    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    first = -memory.__array_interface__["data"][0] % ALIGNMENT
+    return memory[first : first + nbytes].view(dtype)
 
 
 class _Scratch(threading.local):
@@ -203,9 +204,7 @@ class _Scratch(threading.local):
 
     def get(self, purpose, shape, dtype):
         """An uninitialised array. It is valid until this thread asks for an array for the same purpose again."""
-        size = 1
-        for extent in shape:
-            size *= extent
+        size = prod(shape)
         flat = self.arrays.get((purpose, dtype))
         if flat is None or flat.size < size:
             flat = self.arrays[purpose, dtype] = aligned(size, dtype)

@@ -48,15 +48,15 @@ class Cut(NamedTuple):
 
     def wide(self, *arrays):
         """Views of arrays ``[..., M, C]`` with joined rows: ``[..., M / joined, C joined]``."""
-        if self.joined == 1:
-            return arrays
-        return tuple(x.reshape(*x.shape[:-2], x.shape[-2] // self.joined, x.shape[-1] * self.joined) for x in arrays)
+        return arrays if self.joined == 1 else _each(arrays, self._wide)
+
+    def _wide(self, x):
+        *before, rows, channels = x.shape
+        return x.reshape(*before, rows // self.joined, channels * self.joined)
 
     def repeated(self, *arrays):
         """Arrays ``[..., C]`` repeated for each joined row: ``[..., C joined]``."""
-        if self.joined == 1:
-            return arrays
-        return tuple([self._repeated(x) for x in arrays])
+        return arrays if self.joined == 1 else _each(arrays, self._repeated)
 
     def _repeated(self, x):
         copies = np.empty((*x.shape[:-1], self.joined, x.shape[-1]), x.dtype)
@@ -75,6 +75,14 @@ class Cut(NamedTuple):
         for total, sums in zip(totals, whole, strict=True):
             if total is not None:
                 total[...] = sums
+
+
+def _each(arrays, change):
+    """change(x) of every array, computed once for an array that is given several times."""
+    made = {id(x): x for x in arrays}
+    for key, x in made.items():
+        made[key] = change(x)
+    return [made[id(x)] for x in arrays]
 
 
 @lru_cache(maxsize=1024)

@@ -186,7 +186,8 @@ class Extended:
         neuron = self.neuron
         lateral = None if neuron.lateral is None else neuron.lateral.value
         own = [neuron.own_values.get(name) for name in ("gamma", "rho", "kappa")]
-        return Extensions(lateral, *[None if value is None else value.natural for value in own], neuron.refractory)
+        gamma, rho, kappa = [None if value is None else value.natural for value in own]
+        return Extensions(lateral, gamma, rho, kappa, neuron.refractory)
 
 
 def _norm(trace):

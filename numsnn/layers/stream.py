@@ -308,9 +308,9 @@ class Stream(Portable):
         """Return the context for passes of as much work as the last one."""
         if self.net.device != "cpu" or _work(self.net) > LITTLE_WORK:
             return nullcontext()
-        from ..kernels.cpu.run.launch import single_thread
+        from ..kernels.cpu.run.launch import SingleThread
 
-        return single_thread()
+        return SingleThread()
 
     def _explained(self, error, x, method, timed):
         """Return the error for an input of a method that does not fit; it says so if the input, which has a time axis

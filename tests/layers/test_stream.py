@@ -283,8 +283,8 @@ def test_little_work_runs_on_one_thread(threads, monkeypatch):
 
 def test_a_single_thread_is_asked_for_by_one_thread_only():
     seen = []
-    with launch.single_thread():
-        with launch.single_thread():
+    with launch.SingleThread():
+        with launch.SingleThread():
             pass
         assert launch._local.alone
         other = threading.Thread(target=lambda: seen.append(launch._local.alone))

@@ -20,7 +20,7 @@ from .inline.potentials import finish, measure, see
 from .inline.prefetch import ahead
 from .inline.runs import clear_run, copy_run
 from .norm import merge_moments
-from .run.launch import count_tiles, launch, rows_per_tile
+from .run.launch import count_tiles, launch, rows_per_tile, scratch
 from .run.tiles import SCRATCH_ELEMENTS, STATE_ELEMENTS, cut, same_memory
 
 _NOWHERE = np.empty((1, 1, 1), np.uint8)
@@ -333,7 +333,7 @@ def neuron_backward(
     range_kernel = _backward_kernel(rule, i.dtype.type, eq.DENSITY[firing.family], kind, *flags)
     steps, rows, channels = i.shape
     plan = cut(rows, channels, SCRATCH_ELEMENTS // ((steps + 1) * (1 + len(rule.states))), join=ends is None)
-    sums = np.empty((len(totals) + 2, plan.row_blocks, channels * plan.joined), i.dtype)
+    sums = scratch.get("neuron sums", (len(totals) + 2, plan.row_blocks, channels * plan.joined), i.dtype)
     theta = firing.theta
     centre, factor, offset, values, theta, d, inverse_width, *pull = plan.repeated(
         *(norm or (theta, theta, theta)), values, theta, d, 1 / firing.alpha, *pull

@@ -121,8 +121,8 @@ def adam_update(value, grad, first, second, segments, factor, adam, corrections)
 
 @kernel
 def _square_tiles(x, parts, size, lo, hi):
-    # In float64, because clipping and the detection of divergence depend on this norm. With a single sum, every addition
-    # would wait for the one before it.
+    # In float64, because clipping and the detection of divergence depend on this norm. With a single sum, every
+    # addition would wait for the one before it.
     sums = np.empty(SUMS)
     for tile in range(lo, hi):
         first, last = tile * size, min(len(x), (tile + 1) * size)

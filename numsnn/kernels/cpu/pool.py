@@ -87,7 +87,10 @@ def _max_forward(x, kernel_size, stride, padding, y, index, rows, lo, hi):
                             for c in range(channels):
                                 value, at = read(x, "value", (image, iy, ix, c)), index.dtype.type(tap)
                                 if found:  # otherwise this is the first position of the window
-                                    top, held = read(y, "output", (image, oy, ox, c)), read(index, "tap", (image, oy, ox, c))
+                                    top, held = (
+                                        read(y, "output", (image, oy, ox, c)),
+                                        read(index, "tap", (image, oy, ox, c)),
+                                    )
                                     value, at = (value, at) if value > top else (top, held)
                                 write(y, "output", (image, oy, ox, c), value)
                                 write(index, "tap", (image, oy, ox, c), at)

@@ -90,7 +90,7 @@ class _Local(threading.local):
 _local = _Local()
 
 
-class single_thread:  # noqa: N801: used like a function
+class SingleThread:
     """Context: what this thread launches within the block runs on this thread alone, which is faster for little work.
     Other threads, and the number of threads, are not affected; results do not depend on it."""
 
@@ -204,11 +204,15 @@ class _Scratch(threading.local):
 
     def get(self, purpose, shape, dtype):
         """An uninitialised array. It is valid until this thread asks for an array for the same purpose again."""
+        flat, view = self.arrays.get((purpose, dtype), (None, None))
+        if view is not None and view.shape == shape:
+            return view
         size = prod(shape)
-        flat = self.arrays.get((purpose, dtype))
         if flat is None or flat.size < size:
-            flat = self.arrays[purpose, dtype] = aligned(size, dtype)
-        return flat[:size].reshape(shape)
+            flat = aligned(size, dtype)
+        view = flat[:size].reshape(shape)
+        self.arrays[purpose, dtype] = flat, view
+        return view
 
 
 def made_once(kept, key, shape, dtype, make):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .launch import count_tiles
+from .reduce import sum_joined
 
 ROW_ELEMENTS = 512
 """Neighbouring rows are joined into one up to this length, because an inner loop over few channels is slow."""
@@ -48,20 +49,26 @@ class Cut(NamedTuple):
 
     def wide(self, *arrays):
         """Views of arrays ``[..., M, C]`` with joined rows: ``[..., M / joined, C joined]``."""
-        return arrays if self.joined == 1 else _each(arrays, self._wide)
-
-    def _wide(self, x):
-        *before, rows, channels = x.shape
-        return x.reshape(*before, rows // self.joined, channels * self.joined)
+        if self.joined == 1:
+            return arrays
+        made = {id(x): x for x in arrays}  # the same array is often given in place of several that are not used
+        for key, x in made.items():
+            *before, rows, channels = x.shape
+            made[key] = x.reshape(*before, rows // self.joined, channels * self.joined)
+        return [made[id(x)] for x in arrays]
 
     def repeated(self, *arrays):
-        """Arrays ``[..., C]`` repeated for each joined row: ``[..., C joined]``."""
-        return arrays if self.joined == 1 else _each(arrays, self._repeated)
-
-    def _repeated(self, x):
-        copies = np.empty((*x.shape[:-1], self.joined, x.shape[-1]), x.dtype)
-        copies[...] = x[..., None, :]
-        return copies.reshape(*x.shape[:-1], -1)
+        """Arrays ``[C]`` or ``[K, C]`` repeated for each joined row: ``[C joined]`` or ``[K, C joined]``."""
+        if self.joined == 1:
+            return arrays
+        rows = np.concatenate([x if x.ndim == 2 else x[None] for x in arrays])
+        block = np.empty((len(rows), self.joined, rows.shape[1]), rows.dtype)
+        block[...] = rows[:, None]
+        block, copies, at = block.reshape(len(rows), -1), [], 0
+        for x in arrays:
+            copies.append(block[at] if x.ndim == 1 else block[at : at + len(x)])
+            at += 1 if x.ndim == 1 else len(x)
+        return copies
 
     @property
     def row_blocks(self):
@@ -69,20 +76,20 @@ class Cut(NamedTuple):
         return self.count // self.blocks
 
     def add_up(self, parts, totals):
-        """Add partial sums ``[K, row_blocks, joined C]`` in order. totals has K outputs ``[C]``; None is left out."""
-        channels = parts.shape[-1] // self.joined
-        whole = np.add.reduce(parts.reshape(len(parts), -1, channels), axis=1, dtype=np.float64)
+        """Add partial sums ``[K, row_blocks, joined C]`` in order, as `sum_joined` does. totals has K outputs ``[C]``;
+        None is left out."""
+        whole = np.empty((len(parts), parts.shape[-1] // self.joined))
+        sum_joined(parts, whole)
         for total, sums in zip(totals, whole, strict=True):
             if total is not None:
                 total[...] = sums
 
 
-def _each(arrays, change):
-    """change(x) of every array, computed once for an array that is given several times."""
-    made = {id(x): x for x in arrays}
-    for key, x in made.items():
-        made[key] = change(x)
-    return [made[id(x)] for x in arrays]
+@lru_cache(maxsize=1024)
+def rows_to_join(rows: int, channels: int) -> int:
+    """The number of neighbouring rows that are joined into one: a divisor of rows."""
+    most = max(1, ROW_ELEMENTS // channels)
+    return next(n for n in range(min(most, rows), 0, -1) if rows % n == 0)
 
 
 @lru_cache(maxsize=1024)
@@ -92,8 +99,7 @@ def cut(rows: int, channels: int, elements: int, tall: bool = False, join: bool 
     Tall tiles have few columns and many rows. They are used for sums over rows. With join=False no rows are joined, for
     a kernel that treats rows differently.
     """
-    most = max(1, ROW_ELEMENTS // channels) if join else 1
-    joined = next(n for n in range(min(most, rows), 0, -1) if rows % n == 0)
+    joined = rows_to_join(rows, channels) if join else 1
     rows, channels = rows // joined, channels * joined
     elements = max(min(elements, rows * channels // LEAST_TILES), min(elements, LEAST_ELEMENTS), 1)
     width = -(-channels // -(-channels // elements))

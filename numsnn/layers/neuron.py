@@ -229,10 +229,11 @@ class Neuron(Layer):
         steps, channels = x.shape[0], x.shape[-1]
         current = self.as_real(x).reshape(steps, -1, channels)
         for value in self.constrained:
-            value.refresh()
+            if value.parameter is not None:
+                value.refresh()
         run, rows = self.run, current.shape[1:]
         state, first, begins = initial.state(self, mode, run.state_shape(rows), steps)
-        start = self.keep_start(state, mode)
+        start = self.keep_start(state, mode) if mode.store else None
         if self.tracker is not None:
             d = self.tracker.correction_for(steps, first)
         else:
@@ -245,7 +246,7 @@ class Neuron(Layer):
         need_u = need_u or (measured and padding is not None)
         u = self.buffer("u", current.shape) if need_u else None
         visible = self.buffer("visible", s.shape, np.uint8) if mode.store and self._sees() else None
-        resets, parts = self._resets(mode), run.parts(current.shape)
+        resets, parts = None if mode.resets is None else self._resets(mode), run.parts(current.shape)
         trace = Trace(current, norm, u, s, d, mode.relaxed, start, begins, visible, resets, parts)
         moments = self.buffer("moments", (2, steps, channels)) if measured and padding is None else None
         self.visible_share = run.forward(trace, state, moments)
@@ -265,7 +266,7 @@ class Neuron(Layer):
 
     def _resets(self, mode):
         """Return the spikes that the reset takes in the place of the pass's own ones, or None for these."""
-        if mode.resets is None or not self.detach_reset:
+        if not self.detach_reset:
             return None
         if self.device != "reference":
             raise ValueError(f"{self.path}: Mode.resets needs the device 'reference'; got {self.device!r}")

@@ -20,6 +20,7 @@ from . import carry
 from .inputs import by_name, each, repeated, samples_of, shape_of, steps_of_part, timed
 from .mode import INFERENCE, Mode
 from .names import title
+from .plan import plan_of
 from .turn import taken
 
 LITTLE_WORK = 20e6
@@ -123,7 +124,7 @@ class Stream(Portable):
         shape = shape_of(x)
         step = self._shape if shape == self._accepted else self._step_of(x, shape)
         with self._threads if shape == self._measured else nullcontext():
-            y = self.net.kernels.to_host(self.net.forward(x, self._carrying(mode)))
+            y = self.net.kernels.to_host(plan_of(self.net).forward_admitted(x, self._carrying(mode)))
         if shape != self._measured:
             self._measured, self._threads = shape, self._threads_for_work()
         self._shape, self._accepted = step, None if self._fixed else shape

@@ -83,8 +83,8 @@ class Padding:
 
 
 def padding_of(net, x, mode) -> Padding | None:
-    """Check `Mode.lengths`, which are given, for an input that enters a network; return which steps are real, or None if
-    all are.
+    """Check the given `Mode.lengths` for an input that enters a network, and return which steps are real; None if all
+    are.
 
     The same lengths hold for all of several inputs that have a time axis; an input without one is not padded.
 

@@ -45,23 +45,35 @@ def sum_pool2d_forward(x, window, divisor, y):
 
 @kernel
 def _sum_backward(dy, kernel_size, stride, padding, inverse, dx, rows, lo, hi):
+    # Output row oy reads input row iy through tap ky if the stride divides the distance. Where windows overlap, the
+    # outputs of a row go from right to left, so that every input sums its taps from left to right. Where they stand
+    # alone, an input has one tap at most and is written once; done counts the inputs of the row that have their number.
     _, height, width, channels = dy.shape
     images, source_height, source_width, _ = dx.shape
+    alone = kernel_size[0] <= stride[0] and kernel_size[1] <= stride[1]
     for row in range(lo * rows, min(images * source_height, hi * rows)):
-        image, iy = row // source_height, row % source_height
-        clear_run(dx, (image, iy, 0, 0), source_width * channels)
-        # Output row oy reads this row through tap ky if the stride divides the distance. The outputs of a row go from
-        # right to left, so that every input sums its taps from left to right.
+        image, iy, done = row // source_height, row % source_height, 0
+        if not alone:
+            clear_run(dx, (image, iy, 0, 0), source_width * channels)
+            done = source_width
         for ky in range((iy + padding[0]) % stride[0], kernel_size[0], stride[0]):
             oy = (iy + padding[0] - ky) // stride[0]
             if 0 <= oy < height:
-                for ox in range(width - 1, -1, -1):
+                for k in range(width):
+                    ox = k if alone else width - 1 - k
                     left = ox * stride[1] - padding[1]
-                    for ix in range(max(0, left), min(source_width, left + kernel_size[1])):
+                    first, last = max(0, left), min(source_width, left + kernel_size[1])
+                    if done < first:
+                        clear_run(dx, (image, iy, done, 0), (first - done) * channels)
+                    done = max(done, last)
+                    for ix in range(first, last):
                         for c in range(channels):
                             share = read(dy, "gradient", (image, oy, ox, c)) * inverse
-                            before = read(dx, "input gradient", (image, iy, ix, c))
-                            write(dx, "input gradient", (image, iy, ix, c), before + share)
+                            if not alone:
+                                share += read(dx, "input gradient", (image, iy, ix, c))
+                            write(dx, "input gradient", (image, iy, ix, c), share)
+        if done < source_width:
+            clear_run(dx, (image, iy, done, 0), (source_width - done) * channels)
 
 
 def sum_pool2d_backward(dy, window, divisor, dx):
@@ -107,21 +119,33 @@ def _max_backward(dy, index, kernel_size, stride, padding, dx, rows, lo, hi):
     # The loops are those of `_sum_backward`.
     _, height, width, channels = dy.shape
     images, source_height, source_width, _ = dx.shape
+    alone = kernel_size[0] <= stride[0] and kernel_size[1] <= stride[1]
     for row in range(lo * rows, min(images * source_height, hi * rows)):
-        image, iy = row // source_height, row % source_height
-        clear_run(dx, (image, iy, 0, 0), source_width * channels)
+        image, iy, done = row // source_height, row % source_height, 0
+        if not alone:
+            clear_run(dx, (image, iy, 0, 0), source_width * channels)
+            done = source_width
         for ky in range((iy + padding[0]) % stride[0], kernel_size[0], stride[0]):
             oy = (iy + padding[0] - ky) // stride[0]
             if 0 <= oy < height:
-                for ox in range(width - 1, -1, -1):
+                for k in range(width):
+                    ox = k if alone else width - 1 - k
                     left = ox * stride[1] - padding[1]
-                    for ix in range(max(0, left), min(source_width, left + kernel_size[1])):
+                    first, last = max(0, left), min(source_width, left + kernel_size[1])
+                    if done < first:
+                        clear_run(dx, (image, iy, done, 0), (first - done) * channels)
+                    done = max(done, last)
+                    for ix in range(first, last):
                         tap = index.dtype.type(ky * kernel_size[1] + ix - left)
                         for c in range(channels):
-                            won = read(index, "tap", (image, oy, ox, c)) == tap
-                            slope = read(dy, "gradient", (image, oy, ox, c))
-                            before = read(dx, "input gradient", (image, iy, ix, c))
-                            write(dx, "input gradient", (image, iy, ix, c), before + slope if won else before)
+                            share = read(dy, "gradient", (image, oy, ox, c))
+                            if read(index, "tap", (image, oy, ox, c)) != tap:
+                                share = type(share)(0)
+                            if not alone:
+                                share += read(dx, "input gradient", (image, iy, ix, c))
+                            write(dx, "input gradient", (image, iy, ix, c), share)
+        if done < source_width:
+            clear_run(dx, (image, iy, done, 0), (source_width - done) * channels)
 
 
 def max_pool2d_backward(dy, index, window, dx):

@@ -124,6 +124,53 @@ def test_nothing_runs_on_after_an_exception(threads, raising):
     assert running == []
 
 
+def test_threads_end_when_their_number_is_set(threads):
+    """Those that wait end at once, and one that is busy ends after its job."""
+    threads(3)
+    meet = threading.Barrier(3)
+    launch.parallel_for(lambda lo, hi: meet.wait(timeout=30), 3)
+    waiting = [worker for worker in threading.enumerate() if worker in launch._workers()._free]
+    assert len(waiting) == 2
+    threads(2)
+    for worker in waiting:
+        worker.join(timeout=30)
+    both, free = threading.Barrier(3), threading.Event()
+
+    def hold(lo, hi):
+        both.wait(timeout=30)
+        free.wait(timeout=30)
+
+    other = threading.Thread(target=launch.parallel_for, args=(hold, 2))
+    other.start()
+    both.wait(timeout=30)
+    busy = [thread for thread in threading.enumerate() if thread.name.startswith("numsnn_")]
+    threads(1)
+    free.set()
+    for thread in (other, *busy):
+        thread.join(timeout=30)
+    assert busy and not any(thread.is_alive() for thread in (other, *waiting, *busy))
+
+
+def test_many_callers_share_the_helpers(threads):
+    """Each caller gets all of its tiles once, whoever helps."""
+    threads(3)
+    lost = []
+
+    def call():
+        for tiles in range(2, 200):
+            done = []
+            launch.parallel_for(lambda lo, hi, done=done: done.extend(range(lo, hi)), tiles)
+            if sorted(done) != list(range(tiles)):
+                lost.append(tiles)
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(timeout=60)
+    assert not lost and not any(caller.is_alive() for caller in callers)
+
+
 # --- how much work a thread must have -----------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ that only launches of enough work are divided.
 
 import os
 import threading
-from math import inf, prod
+from math import prod
 from numbers import Integral
 from time import perf_counter
 
@@ -153,9 +153,7 @@ def _divide(body, tiles, chunks_per_thread, kind):
     else:
         chunks = threads if chunks_per_thread == 1 else min(tiles, threads * chunks_per_thread)
         size = -(-tiles // chunks) if chunks_per_thread == 1 else tiles // chunks
-        found = tiles * _workers().run(Job(body, tiles, size), threads - 1)
-        if found == inf:  # the helpers were so fast that the caller did nothing
-            return
+        found = _workers().run(Job(body, tiles, size), threads - 1)
     if known is None and len(_seconds) >= MOST_KINDS:
         _seconds.clear()
     # A thread that lost its core for a while seems to take very long, once.

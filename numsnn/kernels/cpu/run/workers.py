@@ -1,4 +1,4 @@
-"""Threads that help a caller with its chunks. They wait between the jobs, and one word of memory wakes them.
+"""Threads that help a caller with its chunks. Between the jobs each waits for a lock of its own, which wakes it.
 
 A caller offers a job to the workers that have nothing to do, and works on it itself. Whoever is free takes the next
 chunk. When no chunk is left, the caller takes its offer back from workers that have not begun, and waits for the others
@@ -25,25 +25,32 @@ class Job:
 
     def __init__(self, body, tiles, size):
         self.body, self.tiles, self.size = body, tiles, size
-        self.error = None
-        self.closed, self.inside, self.over = False, 0, None  # these belong to `Workers`
+        self.error: BaseException | None = None
+        self.closed, self.inside, self.over, self.seconds = False, 0, None, 0.0  # these belong to `Workers`
         self._ticket = itertools.count()  # next() on it is atomic
 
     def work(self) -> float:
-        """Compute chunks until none is left; return the seconds that a tile took, in the fastest of these chunks."""
-        body, tiles, size, fastest = self.body, self.tiles, self.size, float("inf")
+        """Compute chunks until none is left; return the seconds that these took together."""
+        body, tiles, size, seconds = self.body, self.tiles, self.size, 0.0
         while self.error is None and (first := next(self._ticket) * size) < tiles:
             last, start = min(tiles, first + size), perf_counter()
             try:
                 body(first, last)
             except BaseException as error:
                 self.error = self.error or error
-            fastest = min(fastest, (perf_counter() - start) / (last - first))
-        return fastest
+            seconds += perf_counter() - start
+        return seconds
 
 
 class _Worker(threading.Thread):
-    """A thread of `Workers`. The attributes belong to these."""
+    """A thread of `Workers`, to which its attributes belong.
+
+    Attributes:
+        job: the job that it has been offered and has not begun, or None.
+        called: whether it has been woken and has not yet looked for a job.
+        ended: whether it ends as soon as it looks for a job.
+        call: the lock that it waits for.
+    """
 
     def __init__(self, workers, number):
         super().__init__(name=f"numsnn_{number}", daemon=True)
@@ -59,8 +66,7 @@ class _Worker(threading.Thread):
             self.call.acquire()
             job = workers.begin(self)
             if job is not None:
-                job.work()
-                workers.leave(self, job)
+                workers.leave(self, job, job.work())
             del job  # what it holds is free while the worker waits
 
 
@@ -80,7 +86,7 @@ class Workers:
         """Compute all chunks of a job with the help of up to `helpers` workers, those that are free.
 
         Returns:
-            What `Job.work` returned to the caller.
+            The seconds that all chunks took together.
 
         Raises:
             BaseException: the first exception that a chunk raised, after all threads have left the job.
@@ -96,7 +102,7 @@ class Workers:
                 raise job.error
             finally:
                 job.error = None  # whose traceback leads to the job
-        return seconds
+        return seconds + job.seconds
 
     def end(self):
         """End all threads: those that wait now, the others after their job."""
@@ -110,8 +116,9 @@ class Workers:
     def _offer(self, job, helpers):
         with self._lock:
             while len(self._free) < helpers and self._started < self._count and not self._ended:
-                self._free.append(_Worker(self, self._started))
-                self._free[-1].start()
+                worker = _Worker(self, self._started)
+                worker.start()
+                self._free.append(worker)
                 self._started += 1
             offered = self._free[-helpers:]
             del self._free[-helpers:]
@@ -131,9 +138,10 @@ class Workers:
                 job.inside += 1
         return job
 
-    def leave(self, worker, job):
-        """Take note that a worker has no more to do for a job."""
+    def leave(self, worker, job, seconds):
+        """Take note that a worker has no more to do for a job, on which it has worked for some seconds."""
         with self._lock:
+            job.seconds += seconds
             job.inside -= 1
             if job.closed and not job.inside:
                 job.over.release()

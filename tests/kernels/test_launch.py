@@ -264,3 +264,6 @@ def test_scratch_is_kept_by_purpose_type_and_thread():
     assert len(others) == 3
     assert not any(np.shares_memory(first, other) for other in others)
     assert scratch.get("a", (100,), np.dtype(np.float32)).size == 100
+    for size in range(1, 3 * launch.MOST_VIEWS):
+        assert scratch.get("a", (size,), np.dtype(np.float32)).shape == (size,)
+        assert len(scratch.arrays["a", np.dtype(np.float32)][1]) <= launch.MOST_VIEWS

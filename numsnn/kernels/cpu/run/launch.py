@@ -194,6 +194,10 @@ def aligned(size, dtype):
     return memory[first : first + nbytes].view(dtype)
 
 
+MOST_VIEWS = 64
+"""Number of shapes in which a thread remembers a work array for one purpose; then all are forgotten."""
+
+
 class _Scratch(threading.local):
     """Work arrays that a thread keeps and uses again, by purpose."""
 
@@ -202,15 +206,17 @@ class _Scratch(threading.local):
 
     def get(self, purpose, shape, dtype):
         """An uninitialised array. It is valid until this thread asks for an array for the same purpose again."""
-        flat, view = self.arrays.get((purpose, dtype), (None, None))
-        if view is not None and view.shape == shape:
-            return view
+        flat, views = self.arrays.get((purpose, dtype), (None, {}))
+        if shape in views:
+            return views[shape]
         size = prod(shape)
         if flat is None or flat.size < size:
-            flat = aligned(size, dtype)
-        view = flat[:size].reshape(shape)
-        self.arrays[purpose, dtype] = flat, view
-        return view
+            flat, views = aligned(size, dtype), {}
+        elif len(views) == MOST_VIEWS:
+            views = {}
+        views[shape] = flat[:size].reshape(shape)
+        self.arrays[purpose, dtype] = flat, views
+        return views[shape]
 
 
 def made_once(kept, key, shape, dtype, make):

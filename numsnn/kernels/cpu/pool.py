@@ -23,9 +23,8 @@ def _sum_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
     images, height, width, _ = y.shape
     for row in range(lo * rows, min(images * height, hi * rows)):
         image, oy = row // height, row % height
+        clear_run(y, (image, oy, 0, 0), width * channels)
         for ox in range(width):
-            for c in range(channels):
-                y[image, oy, ox, c] = type(inverse)(0)
             for ky in range(kernel_size[0]):
                 iy = oy * stride[0] - padding[0] + ky
                 if 0 <= iy < source_height:
@@ -33,9 +32,11 @@ def _sum_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
                         ix = ox * stride[1] - padding[1] + kx
                         if 0 <= ix < source_width:
                             for c in range(channels):
-                                y[image, oy, ox, c] += x[image, iy, ix, c]
+                                value = type(inverse)(read(x, "value", (image, iy, ix, c)))
+                                total = read(y, "output", (image, oy, ox, c)) + value
+                                write(y, "output", (image, oy, ox, c), total)
             for c in range(channels):
-                y[image, oy, ox, c] *= inverse
+                write(y, "output", (image, oy, ox, c), read(y, "output", (image, oy, ox, c)) * inverse)
 
 
 def sum_pool2d_forward(x, window, divisor, y):

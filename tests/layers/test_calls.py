@@ -76,7 +76,7 @@ def camera():
 
 
 STEPS = {
-    "training of four narrow convolutions": (training_step, 2200),
+    "training of four narrow convolutions": (training_step, 2100),
     "stream of a recurrent network": (sound, 160),
     "stream of two convolutions": (camera, 300),
 }

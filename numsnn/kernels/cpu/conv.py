@@ -10,8 +10,9 @@ import numpy as np
 
 from ..types import AUTO
 from .route import choose, lacks, visible_limit
-from .ways import events, grouped, product, row, winograd
+from .ways import events, grouped, product, winograd
 from .ways import visible as sparse_gradient
+from .ways.row import ActiveRow, active_row
 
 __all__ = [
     "active_inputs",
@@ -29,11 +30,8 @@ PREPARED = {"dense": (product.PACKED, 0), "events": events.PACKED, "winograd": w
 def active_inputs(x, dtype, memory=None):
     """See `reference.conv.active_inputs`."""
     if x.ndim == 2 and len(x) == 1:
-        fits = isinstance(memory, row.ActiveRow) and len(memory.channel) == x.shape[1]
-        active = memory if fits else row.ActiveRow(x.shape[1], dtype)
-        active.list(x)
-        return active
-    active = memory if isinstance(memory, events.Active) else events.Active(dtype)
+        return active_row(x, dtype, memory)
+    active = events.Active(dtype) if memory is None or isinstance(memory, ActiveRow) else memory
     active.count(x if x.ndim == 4 else x.reshape(len(x), 1, 1, -1))
     return active
 

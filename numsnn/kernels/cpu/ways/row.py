@@ -74,6 +74,14 @@ class ActiveRow:
         self.count = int(_list_row(x[0], self.channel, self.value))
 
 
+def active_row(x, dtype, memory=None) -> ActiveRow:
+    """See `reference.conv.active_inputs`, for x ``[1, C]``."""
+    fits = isinstance(memory, ActiveRow) and len(memory.channel) == x.shape[1]
+    active = memory if fits else ActiveRow(x.shape[1], dtype)
+    active.list(x)
+    return active
+
+
 def forward(active, w, b, y):
     """See `reference.linear.linear_forward`, for y ``[1, O]``."""
     outputs = w.shape[1]

@@ -205,6 +205,21 @@ def test_little_work_is_not_divided(threads, monkeypatch):
     assert not helped(monkeypatch, body, 8)
 
 
+def test_launches_of_one_code_are_told_apart_by_their_arrays(threads, monkeypatch):
+    """A launch of much work is divided, although a launch of little work by the same code came before it."""
+    threads(2)
+    monkeypatch.setattr(launch, "LEAST_SECONDS", 0.01)
+
+    def body(x):
+        return lambda lo, hi: time.sleep(1e-5 * len(x) * (hi - lo))
+
+    little, much = (body(np.empty(size)) for size in (1, 1000))
+    assert helped(monkeypatch, little, 8) and helped(monkeypatch, much, 8)
+    for _ in range(3):
+        assert not helped(monkeypatch, little, 8)
+        assert helped(monkeypatch, much, 8)
+
+
 def test_the_kinds_that_are_remembered_are_bounded(threads, monkeypatch):
     threads(2)
     monkeypatch.setattr(launch, "MOST_KINDS", 3)

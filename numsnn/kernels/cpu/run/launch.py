@@ -35,6 +35,13 @@ LEAST_SECONDS = 40e-6
 MOST_KINDS = 4096
 """Number of kinds of launches whose seconds are remembered; then all are forgotten."""
 
+TOLD_APART = 6
+"""Number of arguments of a launch that are looked at. Launches of one kernel are of the same kind if they have the same
+number of tiles, and the arrays among these arguments the same number of elements."""
+
+SHORTEST = 1e-6
+"""Seconds that no launch is taken to be shorter than."""
+
 CHECK_ROLES = os.environ.get("NUMSNN_CHECK_ROLES") == "1"
 """Whether every launch checks that arrays of different roles do not overlap (`roles`). The tests set this."""
 
@@ -121,7 +128,8 @@ def parallel_for(body, tiles: int, chunks_per_thread: int = CHUNKS_PER_THREAD) -
         if tiles:
             body(0, tiles)
     else:
-        _divide(body, tiles, chunks_per_thread, (body.__code__, tiles))
+        held = [cell.cell_contents for cell in body.__closure__ or ()]
+        _divide(body, tiles, chunks_per_thread, (body.__code__, tiles, _elements(held)))
 
 
 def launch(range_kernel, tiles: int, *arguments) -> None:
@@ -136,8 +144,13 @@ def launch(range_kernel, tiles: int, *arguments) -> None:
         if tiles:
             range_kernel(*arguments, 0, tiles)
     else:
-        kind = range_kernel, tiles, getattr(arguments[0], "size", 0)
+        kind = range_kernel, tiles, _elements(arguments[:TOLD_APART])
         _divide(lambda lo, hi: range_kernel(*arguments, lo, hi), tiles, CHUNKS_PER_THREAD, kind)
+
+
+def _elements(values):
+    """The number of elements of all arrays among some values."""
+    return sum([value.size for value in values if type(value) is np.ndarray])
 
 
 def _divide(body, tiles, chunks_per_thread, kind):
@@ -157,7 +170,7 @@ def _divide(body, tiles, chunks_per_thread, kind):
     if known is None and len(_seconds) >= MOST_KINDS:
         _seconds.clear()
     # A thread that lost its core for a while seems to take very long, once.
-    _seconds[kind] = found if known is None else min(found, 2 * known)
+    _seconds[kind] = found if known is None else min(found, max(2 * known, SHORTEST))
 
 
 def rows_per_tile(row_elements: int) -> int:

@@ -15,6 +15,10 @@ from .reduce import sum_joined
 ROW_ELEMENTS = 512
 """Neighbouring rows are joined into one up to this length, because an inner loop over few channels is slow."""
 
+LEAST_JOINED = 32768
+"""Elements of an array, over all steps, above which its rows are joined. In a smaller one, to repeat the numbers per
+channel for the joined rows takes longer than it saves."""
+
 STATE_ELEMENTS = 32768
 """Elements per tile, if the kernel keeps one number per neuron of the tile."""
 

@@ -89,7 +89,8 @@ class _Direct(_Convolution):
         self.routes["forward"] = self.kernels.conv2d_forward(
             inputs, self.taps(weight), bias, self.geometry, pictures(y), active, self.way, kept
         )
-        self.keep(x, mode)
+        if mode.store:
+            self.keep(x)
         return y
 
     def propagate(self, dy, need_dx):
@@ -309,7 +310,7 @@ class ConvTranspose2d(_Convolution):
         if self.offset is not None:
             self.kernels.add_row(rows(y), self.offset.value, rows(y))
         if mode.store:
-            self.keep(self.as_real(x), mode)  # takes the place of a gradient, which is never uint8
+            self.keep(self.as_real(x))  # takes the place of a gradient, which is never uint8
         return y
 
     def propagate(self, dy, need_dx):

@@ -48,7 +48,8 @@ class Linear(Routed):
         inputs = rows(x)
         active, kept = self.sense(inputs), self.kept_weights(mode, weight)
         self.routes["forward"] = self.kernels.linear_forward(inputs, weight, bias, rows(y), active, self.way, kept)
-        self.keep(x, mode)
+        if mode.store:
+            self.keep(x)
         return y
 
     def propagate(self, dy, need_dx):

@@ -11,6 +11,7 @@ that only launches of enough work are divided.
 
 import os
 import threading
+from ctypes import addressof, c_char
 from math import prod
 from numbers import Integral
 from time import perf_counter
@@ -203,7 +204,7 @@ def aligned(size, dtype):
     dtype = np.dtype(dtype)
     nbytes = size * dtype.itemsize
     memory = np.empty(nbytes + ALIGNMENT, np.uint8)
-    first = -memory.__array_interface__["data"][0] % ALIGNMENT
+    first = -addressof(c_char.from_buffer(memory)) % ALIGNMENT  # `memory.ctypes` takes eight times as long
     return memory[first : first + nbytes].view(dtype)
 
 

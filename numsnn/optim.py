@@ -86,6 +86,8 @@ class Optimizer(Described, Portable):
 
     def _setting(self, key, name, parameter, own):
         """Return what the groups say about a parameter, otherwise its own setting."""
+        if not self.groups:
+            return own
         named = [group for group in self.groups if _belongs(name, group) and key in self.groups[group]]
         group = max(named, key=len) if named else parameter.group
         return self.groups.get(group, {}).get(key, own)

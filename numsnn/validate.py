@@ -133,7 +133,7 @@ def real_array(value) -> np.ndarray | None:
 
 def truth(value) -> bool:
     """Return whether a value is True or False, as Python's or NumPy's type."""
-    return isinstance(value, bool | np.bool_)
+    return isinstance(value, (bool, np.bool_))  # a union of types would be made anew at every call
 
 
 def flag(what: str, value) -> bool:

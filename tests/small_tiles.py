@@ -22,8 +22,11 @@ CPU = {
     "ways.visible": {"TABLE_BYTES": 600, "TILE_BYTES": 100},
     "ways.grouped": {"WEIGHT_TILES": 3},
     "run.tiles": {"ROW_ELEMENTS": 12, "LEAST_ELEMENTS": 6, "WIDTH_GRAIN": 4},
-    "neuron": {"STATE_ELEMENTS": 24, "SCRATCH_ELEMENTS": 100},
+    "neuron": {"STATE_ELEMENTS": 24, "SCRATCH_ELEMENTS": 100, "LEAST_JOINED": 0},
 }
+
+REMEMBERED = ("run.tiles", "rows_to_join"), ("norm", "rows_to_join"), ("neuron", "cut")
+"""(module, function whose results are remembered by shape): with small tiles it must compute them anew."""
 
 CUDA = {
     "run.tiles": {"THREADS": 12, "HEAVY_THREADS": 8, "FEW_THREADS": 12, "MOST_BLOCKS": 6, "FILL": 1, "WARP": 1},
@@ -47,6 +50,9 @@ machine code would go on with the size that was there when it was compiled."""
 def on_cpu(monkeypatch):
     """Make the tiles of the CPU small until the end of the test."""
     _set(monkeypatch, "cpu", CPU)
+    for module, name in REMEMBERED:
+        module = import_module(f"numsnn.kernels.cpu.{module}")
+        monkeypatch.setattr(module, name, getattr(module, name).__wrapped__)
 
 
 def on_cuda(monkeypatch):

@@ -156,7 +156,7 @@ class Window(NamedTuple):
     def index_dtype(self):
         """The dtype of an index of the window's taps: int16, or int32 if there are more taps than int16 can count."""
         height, width = self.kernel
-        return np.int16 if height * width - 1 <= np.iinfo(np.int16).max else np.int32
+        return np.int16 if height * width <= 1 << 15 else np.int32
 
 
 class Affine(NamedTuple):

@@ -63,6 +63,7 @@ class Layer(Described, Network):
 
     transient: ClassVar = {
         "_buffers": dict,
+        "_views": dict,
         "_fixed": dict,
         "further_uses": list,
         "turn": Turn,
@@ -106,6 +107,7 @@ class Layer(Described, Network):
         self.further_uses: list[Layer] = []
         self._parameters: list[Parameter] = []
         self._buffers: dict = {}
+        self._views: dict = {}
         self._fixed: dict = {}
 
     # --- to be written by a subclass ---
@@ -174,19 +176,20 @@ class Layer(Described, Network):
 
     def enter(self, x, mode: Mode):
         """Prepare a pass: build the layer for x or take x's shape, and discard what the last pass stored."""
-        shape = shape_of(x)
-        if not self.built:
-            self.construct(shape, np.random.default_rng(0))
-        if shape != self.input_shape:
-            self.output_shape = self.infer(shape)
-            self.input_shape = shape
+        if type(x) is not np.ndarray or x.shape != self.input_shape:  # in most passes nothing has changed
+            shape = shape_of(x)
+            if not self.built:
+                self.construct(shape, np.random.default_rng(0))
+            if shape != self.input_shape:
+                self.output_shape = self.infer(shape)
+                self.input_shape = shape
         self.kept = self.input_gradient = None
 
     def forward(self, x, mode: Mode = INFERENCE):
         if self.plan is None or self.plan.running != get_ident():  # from outside a pass
             return plan_of(self).forward(x, mode)
         self.enter(x, mode)
-        y = self.compute(x, self.own_mode(mode))
+        y = self.compute(x, self.own_mode(mode) if self._frozen else mode)
         if self.foreign and mode.store and self.kept is None:
             self.kept = ()  # a backward pass that needs nothing is possible, too
         self.output = y = borders.handed_on(self, y, mode.carried is not None) if self.foreign else y
@@ -240,14 +243,17 @@ class Layer(Described, Network):
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype=None):
         """Return an uninitialised array that belongs to this layer; its memory is reused while it is large enough."""
-        dtype = np.dtype(self.dtype if dtype is None else dtype)
-        size = prod(shape)
-        flat = self._buffers.get((name, dtype))
+        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        view = self._views.get((name, dtype))
+        if view is not None and view.shape == shape:
+            return view
+        size, flat = prod(shape), self._buffers.get((name, dtype))
         if flat is None or flat.size < size:
             if self.device != "cuda":  # whose own memory raises a DeviceMemoryError
                 need_memory(f"{self.path}: the array {name!r} of shape {shape}", dtype.itemsize * size, ShapeError)
             flat = self._buffers[name, dtype] = self.kernels.empty((size,), dtype)
-        return flat[:size].reshape(shape)
+        view = self._views[name, dtype] = flat[:size].reshape(shape)
+        return view
 
     def fixed_array(self, name: str, key, make):
         """Return the array that `make` returns, whose numbers never change. It is kept for the next passes, until the

@@ -31,19 +31,18 @@ def admit(net, x):
 
 def _admitted(net, x, which=""):
     """Check one array and copy it to the network's device; which names it in messages."""
-    name = title(net)
     if not isinstance(x, np.ndarray):
-        raise ShapeError(f"{name}: the input{which} must be a NumPy array; got {type(x).__name__}")
-    if x.dtype != np.uint8 and x.dtype != net.dtype:
+        raise ShapeError(f"{title(net)}: the input{which} must be a NumPy array; got {type(x).__name__}")
+    if x.dtype != SPIKES and x.dtype != net.dtype:
         raise ShapeError(
-            f"{name}: the input{which} must be {net.dtype} or uint8; got {x.dtype}. Convert it: "
+            f"{title(net)}: the input{which} must be {net.dtype} or uint8; got {x.dtype}. Convert it: "
             f"x.astype({str(net.dtype)!r})"
         )
     if 0 in x.shape:
-        raise ShapeError(f"{name}: the input{which} is empty: shape {x.shape}")
-    if x.dtype != np.uint8 and not np.isfinite(x).all():
+        raise ShapeError(f"{title(net)}: the input{which} is empty: shape {x.shape}")
+    if x.dtype != SPIKES and not np.isfinite(x).all():
         bad = tuple(int(k) for k in np.argwhere(~np.isfinite(x))[0])
-        raise ValueError(f"{name}: the input{which} holds {x[bad]} at index {bad}; every number must be finite")
+        raise ValueError(f"{title(net)}: the input{which} holds {x[bad]} at index {bad}; every number must be finite")
     return net.kernels.from_host(x, x.dtype)
 
 

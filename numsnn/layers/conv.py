@@ -83,19 +83,14 @@ class _Direct(_Convolution):
         self.create_weight(weight_shape, prod(weight_shape[:-1]), self.out_channels, rng)
 
     def compute(self, x, mode):
-        y = self.buffer("y", self.output_shape)
+        y, weight, inputs = self.buffer("y", self.output_shape), self.weight.value, pictures(x)
         bias = None if self.offset is None else self.offset.value
+        active, kept = self.sense(inputs), self.kept_weights(mode, weight)
         self.routes["forward"] = self.kernels.conv2d_forward(
-            pictures(x),
-            self.taps(self.weight.value),
-            bias,
-            self.geometry,
-            pictures(y),
-            self.sense(pictures(x)),
-            self.way,
-            self.kept_weights(mode, self.weight.value),
+            inputs, self.taps(weight), bias, self.geometry, pictures(y), active, self.way, kept
         )
-        self.keep(x, mode)
+        if mode.store:
+            self.keep(x)
         return y
 
     def propagate(self, dy, need_dx):
@@ -315,7 +310,7 @@ class ConvTranspose2d(_Convolution):
         if self.offset is not None:
             self.kernels.add_row(rows(y), self.offset.value, rows(y))
         if mode.store:
-            self.keep(self.as_real(x), mode)  # takes the place of a gradient, which is never uint8
+            self.keep(self.as_real(x))  # takes the place of a gradient, which is never uint8
         return y
 
     def propagate(self, dy, need_dx):

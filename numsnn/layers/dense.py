@@ -43,19 +43,13 @@ class Linear(Routed):
         self.create_weight((self.in_features, self.out_features), self.in_features, self.out_features, rng)
 
     def compute(self, x, mode):
-        y = self.buffer("y", self.output_shape)
+        y, weight = self.buffer("y", self.output_shape), self.weight.value
         bias = None if self.offset is None else self.offset.value
-        active = self.sense(rows(x))
-        self.routes["forward"] = self.kernels.linear_forward(
-            rows(x),
-            self.weight.value,
-            bias,
-            rows(y),
-            active,
-            self.way,
-            self.kept_weights(mode, self.weight.value),
-        )
-        self.keep(x, mode)
+        inputs = rows(x)
+        active, kept = self.sense(inputs), self.kept_weights(mode, weight)
+        self.routes["forward"] = self.kernels.linear_forward(inputs, weight, bias, rows(y), active, self.way, kept)
+        if mode.store:
+            self.keep(x)
         return y
 
     def propagate(self, dy, need_dx):

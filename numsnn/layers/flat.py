@@ -52,7 +52,7 @@ class FlatParameters:
         if len(parameters) != len(self._views):
             return False
         pairs = zip(parameters, self._views, strict=True)
-        return all(p.value is value and p.grad is grad for (_, p), (value, grad) in pairs)
+        return all(p.uses(value, grad) for (_, p), (value, grad) in pairs)
 
     def vector(self, dtype):
         """Return a vector of zeros with space for every parameter."""

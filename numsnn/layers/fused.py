@@ -26,8 +26,8 @@ class Pair:
         self.first.output = None
         x, handed = self.first.hand_over(x, self.first.own_mode(mode))
         self.second.enter(x, mode)
-        self.second.output = self.second.compute(x, self.second.own_mode(mode), handed)
-        return self.second.output
+        y = self.second.output = self.second.compute(x, self.second.own_mode(mode), handed)
+        return y
 
     def backward(self, dy, need_dx):
         """Return dL/dx for dL/dy. The second layer stores the sums that the first one needs in what it took over."""

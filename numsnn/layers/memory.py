@@ -70,7 +70,7 @@ class Pool:
 
     def settle(self, used, result):
         """Take back a used array, unless the result uses the same memory."""
-        if self._loan(used) is not self._loan(result):
+        if used is not result and self._loan(used) is not self._loan(result):
             self.give(used)
 
     def alone(self, array) -> bool:

@@ -18,7 +18,7 @@ def to(net, device: str | None = None, dtype=None) -> None:
         hand_out(layer)
         for use in uses(layer):
             use._kernels = kernels
-            use._buffers, use._fixed = {}, {}
+            use._buffers, use._views, use._fixed = {}, {}, {}
             use.kept = use.output = use.input_gradient = None
             if use.plan is not None:
                 use.plan.pool.clear()

@@ -43,6 +43,7 @@ class Network(Portable):
     dtype: np.dtype
     input_shape: Any
     own_plan: Plan | None
+    container: bool
     _frozen: bool
     _kernels: Any
 
@@ -193,6 +194,8 @@ class Network(Portable):
     @property
     def frozen(self) -> bool:
         """Whether this layer, or every layer in this network, is frozen."""
+        if not self.container:
+            return self._frozen
         inside = [layer._frozen for layer in self.walk()]
         return bool(inside) and all(inside)
 

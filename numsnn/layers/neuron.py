@@ -229,10 +229,11 @@ class Neuron(Layer):
         steps, channels = x.shape[0], x.shape[-1]
         current = self.as_real(x).reshape(steps, -1, channels)
         for value in self.constrained:
-            value.refresh()
-        rows = current.shape[1:]
-        state, first, begins = initial.state(self, mode, self.run.state_shape(rows), steps)
-        start = self.keep_start(state, mode)
+            if value.parameter is not None:
+                value.refresh()
+        run, rows = self.run, current.shape[1:]
+        state, first, begins = initial.state(self, mode, run.state_shape(rows), steps)
+        start = self.keep_start(state, mode) if mode.store else None
         if self.tracker is not None:
             d = self.tracker.correction_for(steps, first)
         else:
@@ -241,14 +242,14 @@ class Neuron(Layer):
         s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
         padding = self.plan.padding
         measured = self.tracker is not None and self.tracker.wants_potentials(mode)
-        need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or self.run.stores_potentials
+        need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or run.stores_potentials
         need_u = need_u or (measured and padding is not None)
         u = self.buffer("u", current.shape) if need_u else None
         visible = self.buffer("visible", s.shape, np.uint8) if mode.store and self._sees() else None
-        resets, parts = self._resets(mode), self.run.parts(current.shape)
+        resets, parts = None if mode.resets is None else self._resets(mode), run.parts(current.shape)
         trace = Trace(current, norm, u, s, d, mode.relaxed, start, begins, visible, resets, parts)
         moments = self.buffer("moments", (2, steps, channels)) if measured and padding is None else None
-        self.visible_share = self.run.forward(trace, state, moments)
+        self.visible_share = run.forward(trace, state, moments)
         if padding is not None and visible is not None:
             self.visible_share = observe.real_share(self, visible, x.shape, padding)
         if self.tracker is not None and (mode.store or mode.track):
@@ -265,7 +266,7 @@ class Neuron(Layer):
 
     def _resets(self, mode):
         """Return the spikes that the reset takes in the place of the pass's own ones, or None for these."""
-        if mode.resets is None or not self.detach_reset:
+        if not self.detach_reset:
             return None
         if self.device != "reference":
             raise ValueError(f"{self.path}: Mode.resets needs the device 'reference'; got {self.device!r}")
@@ -298,12 +299,12 @@ class Neuron(Layer):
     # --- backward ---
 
     def propagate(self, dy, need_dx):
-        trace = self.kept
+        trace, run = self.kept, self.run
         shape = trace.s.shape
         direct = None if self._objective is None else self._objective.direct
-        dx = self.gradient(dy.shape) if self.run.stores_potentials else self.overwrite(dy)
+        dx = self.gradient(dy.shape) if run.stores_potentials else self.overwrite(dy)
         dstart = initial.gradient_array(self, trace.begins, shape[1:])
-        self.run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape), dstart)
+        run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape), dstart)
         initial.sum_gradient(self, dstart)
         if not self.frozen:
             for value in self.constrained:

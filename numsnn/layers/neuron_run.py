@@ -179,16 +179,15 @@ class Extended:
         )
 
     def _stored(self, trace):
-        return Stored(trace.u, trace.s, *(trace.parts.get(name) for name in ("j", "a", "held")))
+        parts = trace.parts
+        return Stored(trace.u, trace.s, parts.get("j"), parts.get("a"), parts.get("held"))
 
     def _extensions(self):
         neuron = self.neuron
-        values = {name: neuron.own_values.get(name) for name in ("gamma", "rho", "kappa")}
-        return Extensions(
-            lateral=None if neuron.lateral is None else neuron.lateral.value,
-            refractory=neuron.refractory,
-            **{name: None if value is None else value.natural for name, value in values.items()},
-        )
+        lateral = None if neuron.lateral is None else neuron.lateral.value
+        own = [neuron.own_values.get(name) for name in ("gamma", "rho", "kappa")]
+        gamma, rho, kappa = [None if value is None else value.natural for value in own]
+        return Extensions(lateral, gamma, rho, kappa, neuron.refractory)
 
 
 def _norm(trace):

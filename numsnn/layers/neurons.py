@@ -348,9 +348,10 @@ class LI(Layer):
         shape = x.shape[0], -1, x.shape[-1]
         u = self.buffer("u", x.shape)
         for value in self.constrained:
-            value.refresh()
+            if value.parameter is not None:
+                value.refresh()
         state, _, begins = initial.state(self, mode, u.reshape(shape).shape[1:], x.shape[0])
-        start = self.keep_start(state, mode)
+        start = self.keep_start(state, mode) if mode.store else None
         self.kernels.integrator_forward(x.reshape(shape), self.leak.natural, self.decay_input, u.reshape(shape), state)
         self.kept = _Integrated(x, u, start, begins) if mode.store else None
         if self.record:

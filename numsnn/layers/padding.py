@@ -83,7 +83,8 @@ class Padding:
 
 
 def padding_of(net, x, mode) -> Padding | None:
-    """Check `Mode.lengths` for an input that enters a network, and return which steps are real; None if all are.
+    """Check the given `Mode.lengths` for an input that enters a network, and return which steps are real; None if all
+    are.
 
     The same lengths hold for all of several inputs that have a time axis; an input without one is not padded.
 
@@ -92,8 +93,6 @@ def padding_of(net, x, mode) -> Padding | None:
             differ in their steps.
         ValueError: a length is out of range.
     """
-    if mode.lengths is None:
-        return None
     name, lengths = title(net), real_array(mode.lengths)
     if net.takes_pictures:
         raise ShapeError(

@@ -93,6 +93,10 @@ class Parameter(Portable):
         """Use these arrays without a check or a copy; only for arrays that the package itself has made."""
         self._value, self._grad = value, grad
 
+    def uses(self, value, grad) -> bool:
+        """Return whether the parameter uses these very arrays."""
+        return self._value is value and self._grad is grad
+
     def belong_to(self, layer):
         """Make this a parameter of a layer and convert it to the layer's dtype."""
         self._layer = layer

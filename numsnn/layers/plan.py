@@ -102,12 +102,17 @@ class Plan:
         with taken(self.net):
             return self._forward(x, mode)
 
-    def _forward(self, x, mode):
+    def forward_admitted(self, x, mode: Mode):
+        """Return the network's output for an input that `admit` returned, for a caller that has the network's turn."""
+        return self._forward(x, mode, admitted=True)
+
+    def _forward(self, x, mode, admitted=False):
         if mode.carried is not None and not self.declared:
             carry.need_declarations(self.net, "a pass that is carried on")
         self.enter()
-        x = borders.arriving(self.net, x)
-        self.padding = padding_of(self.net, x, mode)
+        if not admitted:
+            x = borders.arriving(self.net, x)
+        self.padding = None if mode.lengths is None else padding_of(self.net, x, mode)
         if self.padding is None and mode.lengths is not None:  # all sequences are whole
             mode = replace(mode, lengths=None)
         part = None if mode.carried is None else steps_of_part(self.net, x)

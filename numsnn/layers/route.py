@@ -63,9 +63,9 @@ class Routed(Layer):
         if self.bias:
             self.offset = self.add_parameter(Parameter("bias", self.kernels.zeros((outputs,), self.dtype), "bias"))
 
-    def keep(self, x, mode):
+    def keep(self, x):
         """Keep the input of a stored pass for the backward pass."""
-        self.kept = _Arrived(x) if mode.store else None
+        self.kept = _Arrived(x)
 
     def arrived(self):
         """Return the input of the last stored pass, on the layer's device; spikes may be uint8."""

@@ -60,7 +60,10 @@ def concatenate(kernels, parts, y) -> None:
 
 def pictures(x):
     """``[T, N, H, W, C]`` -> ``[T N, H, W, C]``; sequences ``[T, N, L, C]`` -> ``[T N, 1, L, C]``."""
-    return x.reshape(-1, *[1] * (5 - x.ndim), *x.shape[2:])
+    shape = x.shape
+    if len(shape) == 5:
+        return x.reshape(shape[0] * shape[1], *shape[2:])
+    return x.reshape(-1, *[1] * (5 - len(shape)), *shape[2:])
 
 
 def window_extent(layer, shape):

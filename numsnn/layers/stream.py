@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,13 +13,14 @@ from ..capacity import need_memory
 from ..errors import ShapeError
 from ..kernels.types import ROUTES
 from ..names import nearest
-from ..portable import Portable
+from ..portable import Portable, nothing
 from ..shown import shown
 from ..validate import flag, real_array, whole
 from . import carry
 from .inputs import by_name, each, repeated, samples_of, shape_of, steps_of_part, timed
 from .mode import INFERENCE, Mode
 from .names import title
+from .plan import plan_of
 from .turn import taken
 
 LITTLE_WORK = 20e6
@@ -54,13 +55,22 @@ class Stream(Portable):
         RuntimeError: warm is True and the network is not built.
     """
 
+    _measured: Any
+    """The shape of the input for whose work the context of passes was chosen, or None."""
+
+    _threads: AbstractContextManager
+    _mode: Mode | None
+
+    transient: ClassVar = {"_measured": nothing, "_threads": nullcontext, "_mode": nothing}
+
     def __init__(self, net, samples: int | None = None, warm: bool = False):
         self._title = f"{title(net)}.stream"
         carry.need_declarations(net, self._title)
         self.net = net
         self.samples = None if samples is None else whole(f"{self._title}: samples", samples)
         self._fixed = [(name, layer) for name, layer in carry.stepped(net) if getattr(layer, "fixed_steps", False)]
-        self._measured, self._little = None, False
+        self._plain = not net.input_names and not net.takes_pictures
+        self._measured, self._threads, self._mode = None, nullcontext(), None
         self.reset()
         if flag(f"{self._title}: warm", warm):
             self.warm()
@@ -71,7 +81,7 @@ class Stream(Portable):
     def reset(self) -> None:
         """Start from rest again. The next input may have another number of samples, unless ``samples`` is given."""
         self.steps = 0
-        self._shape: Any = None
+        self._shape = self._accepted = None
         self._carried: dict = {}
 
     def step(self, x) -> np.ndarray:
@@ -90,7 +100,8 @@ class Stream(Portable):
             ValueError: x holds NaN or inf, or a layer has parameters for a fixed number of steps (`BNTT`, `TEBN`).
         """
         try:
-            return self.advance(repeated(self.net, x))[0]
+            plain = self._plain and type(x) is np.ndarray and x.dtype.kind in "biuf"
+            return self.advance(x[None] if plain else repeated(self.net, x))[0]
         except ShapeError as error:
             raise self._explained(error, x, "step", False) from None
 
@@ -111,6 +122,25 @@ class Stream(Portable):
     def _advance(self, x, mode):
         x = self.net.admit(x)
         shape = shape_of(x)
+        step = self._shape if shape == self._accepted else self._step_of(x, shape)
+        with self._threads if shape == self._measured else nullcontext():
+            y = self.net.kernels.to_host(plan_of(self.net).forward_admitted(x, self._carrying(mode)))
+        if shape != self._measured:
+            self._measured, self._threads = shape, self._threads_for_work()
+        self._shape, self._accepted = step, None if self._fixed else shape
+        self.steps += len(y)
+        return y
+
+    def _carrying(self, mode):
+        """Return the settings of a pass that carries the states of this stream."""
+        if mode is not INFERENCE:
+            return replace(mode, carried=self._carried)
+        if self._mode is None or self._mode.carried is not self._carried:
+            self._mode = replace(INFERENCE, carried=self._carried)
+        return self._mode
+
+    def _step_of(self, x, shape):
+        """Return the shape of one step of an input of this shape, or refuse the input."""
         step = timed(self.net, shape, lambda one: one[1:])
         for part in step.values() if isinstance(step, Mapping) else (step,):
             if not part:
@@ -121,13 +151,7 @@ class Stream(Portable):
                 f"{title(self.net)}: the stream has {samples} samples; got {samples_of(step)}. Call reset()"
             )
         self._check_fixed(steps_of_part(self.net, x))
-        with self._threads(shape):
-            y = self.net.kernels.to_host(self.net.forward(x, replace(mode, carried=self._carried)))
-        if self._measured != shape:
-            self._measured, self._little = shape, _work(self.net) <= LITTLE_WORK
-        self._shape = step
-        self.steps += len(y)
-        return y
+        return step
 
     def warm(self, shape: tuple[int, ...] | Mapping[str, tuple[int, ...]] | None = None) -> None:
         """Compile or load the machine code of a step and allocate its memory, so that the first step takes no longer
@@ -158,7 +182,7 @@ class Stream(Portable):
         for x in inputs:
             own.reset()
             own.advance(self._all_steps(x))
-        self._measured, self._little = own._measured, own._little
+        self._measured, self._threads = own._measured, own._threads
 
     # --- taking a stream to another process ---
 
@@ -238,7 +262,7 @@ class Stream(Portable):
 
     def _follow(self, steps, shape, carried):
         layers = dict(self.net.named())
-        self.steps, self._shape = steps, shape
+        self.steps, self._shape, self._accepted = steps, shape, None
         self._carried = {name: {**memory, "layer": layers[name]} for name, memory in carried.items()}
 
     def _carried_for(self, shape, who) -> dict[str, np.ndarray]:
@@ -281,12 +305,13 @@ class Stream(Portable):
                     "BatchNorm has no such limit"
                 )
 
-    def _threads(self, shape) -> AbstractContextManager:
-        if self.net.device != "cpu" or self._measured != shape or not self._little:
+    def _threads_for_work(self) -> AbstractContextManager:
+        """Return the context for passes of as much work as the last one."""
+        if self.net.device != "cpu" or _work(self.net) > LITTLE_WORK:
             return nullcontext()
-        from ..kernels.cpu.run.launch import single_thread
+        from ..kernels.cpu.run.launch import SingleThread
 
-        return single_thread()
+        return SingleThread()
 
     def _explained(self, error, x, method, timed):
         """Return the error for an input of a method that does not fit; it says so if the input, which has a time axis

@@ -71,7 +71,8 @@ def taken(net) -> "_Held":
     Raises:
         RuntimeError: another thread uses the network, or one with which it has layers in common.
     """
-    return _Held(_lock_of(net.turn.last(), net))
+    turn = net.turn if net.turn.joined is None else net.turn.last()
+    return _Held(_lock_of(turn, net))
 
 
 def _lock_of(turn, net):

@@ -80,10 +80,16 @@ def _tuples(value):
 # --- the workloads ---------------------------------------------------------------------------------------------------
 
 
-def vgg(name="vgg", steps=10, samples=16, width=1.0, size=32, **options) -> Workload:
-    """64-128-P-256-256-P-512-512-P on events of two channels; widths are multiplied by `width`."""
+VGG = 64, 128, "P", 256, 256, "P", 512, 512, "P"
+NARROW = 24, "P", 32, "P", 32, 40, "P"
+"""Channels of the convolutions, and "P" for a pooling."""
+
+
+def vgg(name="vgg", steps=10, samples=16, width=1.0, size=32, widths=VGG, **options) -> Workload:
+    """Convolutions of `widths` on events of two channels; the widths are multiplied by `width`. There are three
+    poolings."""
     layers, before = [], 2
-    for channels in (64, 128, "P", 256, 256, "P", 512, 512, "P"):
+    for channels in widths:
         if channels == "P":
             layers.append(("pool", 2))
         else:
@@ -157,6 +163,7 @@ def workloads(quick: bool = False) -> dict[str, Workload]:
         vgg(**tiny),
         vgg("vgg-20%", rate=0.2, **tiny),
         vgg("vgg-one-sample", training=False, **one),
+        vgg("narrow-one-sample", widths=NARROW, **one),
         resnet(**tiny),
         resnet("resnet-every-step", once=0, **tiny),
         small(**tiny),

@@ -257,3 +257,61 @@ def test_what_a_target_lacks_is_told():
         for precision in PRECISIONS:
             missing = None if precision == "float32" else f"device '{k.name}' has precision 'float32' only"
             assert k.lacks(Way("dense", precision), dtype) == missing
+
+
+# --- a single row ---------------------------------------------------------------------------------------------------
+
+ROW_SHAPES = (1, 1), (9, 11), (64, 10), (131, 257), (40, 600)
+"""(inputs, outputs): fewer than a register holds, whole registers, and several tiles of columns."""
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("density", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("shape", ROW_SHAPES)
+def test_a_single_row_is_the_reference(threads, shape, density, real):
+    """Spikes and real numbers, with and without a bias; the bits are the same on any number of threads."""
+    rng = np.random.default_rng(5)
+    w, b, dy = (rng.normal(size=size).astype(real) for size in (shape, shape[1:], (1, shape[1])))
+    fired = rng.random((1, shape[0])) < density
+    for x in (fired.astype(np.uint8), np.where(fired, rng.normal(size=fired.shape), 0).astype(real)):
+        for bias in (b, None):
+            found = []
+            for count in (1, 3):
+                threads(count)
+                active, y = cpu.active_inputs(x, w.dtype), np.full_like(dy, np.nan)
+                assert active.density == np.count_nonzero(x) / x.size
+                assert cpu.linear_forward(x, w, bias, y, active) == "events"
+                found.append(y)
+            want, scale = np.empty_like(dy), np.empty(dy.shape)
+            reference.linear_forward(x, w, bias, want)
+            reference.linear_forward(
+                np.abs(x.astype(np.float64)), np.abs(w), None if bias is None else np.abs(b), scale
+            )
+            agree(found[0], want, shape[0] + 1, scale)
+            np.testing.assert_array_equal(found[0], found[1])
+        dw, want = np.full_like(w, np.nan), np.empty_like(w)
+        cpu.linear_backward_weight(x, dy, dw, active)
+        reference.linear_backward_weight(x, dy, want)
+        agree(dw, want, 1, np.abs(want))
+
+
+def test_the_list_of_a_row_is_used_again():
+    """It holds the inputs of the last pass; one of another kind of input is not used."""
+    rng, w = np.random.default_rng(6), np.ones((30, 4), np.float32)
+    one, other, many = ((rng.random((rows, 30)) < 0.3).astype(np.uint8) for rows in (1, 1, 5))
+    active = cpu.active_inputs(one, w.dtype)
+    assert cpu.active_inputs(other, w.dtype, active) is active
+    y = np.empty((1, 4), np.float32)
+    cpu.linear_forward(other, w, None, y, active)
+    assert (y == other.sum()).all()
+    listed = cpu.active_inputs(many, w.dtype, active)
+    assert listed is not active and listed.density == many.mean()
+    assert cpu.active_inputs(one, w.dtype, listed).density == one.mean()
+
+
+def test_a_row_takes_the_route_that_is_asked_for():
+    x, w, y = np.ones((1, 8), np.uint8), np.ones((8, 3), np.float32), np.empty((1, 3), np.float32)
+    for asked, taken in (("auto", "events"), ("events", "events"), ("dense", "dense"), ("winograd", "dense")):
+        active = cpu.active_inputs(x, w.dtype)
+        assert cpu.linear_forward(x, w, None, y, active, Way(asked)) == taken
+        assert (y == 8).all()

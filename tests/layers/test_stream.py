@@ -249,8 +249,8 @@ def test_after_warming_a_step_compiles_nothing():
 
 
 def threads_used(monkeypatch, work):
-    """The names of the threads that ran kernels during work()."""
-    names, forward = set(), launch.parallel_for
+    """The names of the threads that ran kernels during work(), as far as it was divided among threads."""
+    names, forward = set(), launch._divide
 
     def spy(body, tiles, *rest):
         def noted(lo, hi):
@@ -260,35 +260,31 @@ def threads_used(monkeypatch, work):
 
         return forward(noted, tiles, *rest)
 
-    monkeypatch.setattr(launch, "parallel_for", spy)
+    monkeypatch.setattr(launch, "_divide", spy)
     work()
-    monkeypatch.setattr(launch, "parallel_for", forward)
+    monkeypatch.setattr(launch, "_divide", forward)
     return names
 
 
-def test_little_work_runs_on_one_thread(monkeypatch):
-    before = snn.get_num_threads()
-    snn.set_num_threads(2)
-    try:
-        net = snn.Sequential(snn.LIF(), snn.Linear(64, 4)).build((3, 2, 64))
-        x = np.ones((3000, 64), np.float32)
-        stream = net.stream()
-        stream.step(x)  # the first step finds out how much work it is
-        assert threads_used(monkeypatch, lambda: stream.step(x)) == {"MainThread"}
-        assert len(threads_used(monkeypatch, lambda: net(x[None]))) == 2
-        monkeypatch.setattr(streams, "LITTLE_WORK", 3000 * 64 * 4 - 1)
-        stream = net.stream()
-        stream.step(x)
-        assert len(threads_used(monkeypatch, lambda: stream.step(x))) == 2
-        assert snn.get_num_threads() == 2
-    finally:
-        snn.set_num_threads(before)
+def test_little_work_runs_on_one_thread(threads, monkeypatch):
+    threads(2)
+    net = snn.Sequential(snn.LIF(), snn.Linear(64, 4)).build((3, 2, 64))
+    x = np.ones((3000, 64), np.float32)
+    stream = net.stream()
+    stream.step(x)  # the first step finds out how much work it is
+    assert threads_used(monkeypatch, lambda: stream.step(x)) == set()
+    assert len(threads_used(monkeypatch, lambda: net(x[None]))) == 2
+    monkeypatch.setattr(streams, "LITTLE_WORK", 3000 * 64 * 4 - 1)
+    stream = net.stream()
+    stream.step(x)
+    assert len(threads_used(monkeypatch, lambda: stream.step(x))) == 2
+    assert snn.get_num_threads() == 2
 
 
 def test_a_single_thread_is_asked_for_by_one_thread_only():
     seen = []
-    with launch.single_thread():
-        with launch.single_thread():
+    with launch.SingleThread():
+        with launch.SingleThread():
             pass
         assert launch._local.alone
         other = threading.Thread(target=lambda: seen.append(launch._local.alone))

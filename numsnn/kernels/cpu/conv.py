@@ -13,6 +13,7 @@ from ..types import AUTO
 from .route import choose, lacks, visible_limit
 from .ways import events, grouped, panels, product, winograd
 from .ways import visible as sparse_gradient
+from .ways.row import ActiveRow, active_row
 
 __all__ = [
     "active_inputs",
@@ -29,7 +30,9 @@ PREPARED = {"dense": (panels.PACKED, 0), "events": events.PACKED, "winograd": wi
 
 def active_inputs(x, dtype, memory=None):
     """See `reference.conv.active_inputs`."""
-    active = events.Active(dtype) if memory is None else memory
+    if x.ndim == 2 and len(x) == 1:
+        return active_row(x, dtype, memory)
+    active = events.Active(dtype) if memory is None or isinstance(memory, ActiveRow) else memory
     active.count(x if x.ndim == 4 else x.reshape(len(x), 1, 1, -1))
     return active
 

@@ -1,8 +1,13 @@
-"""The linear layer, computed as a convolution of single pixels. `reference.linear` documents it."""
+"""The linear layer, computed as a convolution of single pixels, or by `ways.row` for a single row.
+
+`reference.linear` documents it.
+"""
 
 from ..types import AUTO, Geometry
 from .conv import conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .run.reduce import column_sum
+from .ways import row
+from .ways.row import ActiveRow
 
 _GEOMETRY = Geometry()
 
@@ -14,11 +19,17 @@ def _pixels(x):
 
 def linear_forward(x, w, b, y, active=None, way=AUTO, kept=None):
     """See `reference.linear.linear_forward`."""
+    if isinstance(active, ActiveRow):
+        if way.route in ("auto", "events"):
+            row.forward(active, w, b, y)
+            return "events"
+        active = None
     return conv2d_forward(_pixels(x), w[None, None], b, _GEOMETRY, _pixels(y), active, way, kept)
 
 
 def linear_backward_weight(x, dy, dw, active=None, way=AUTO):
     """See `reference.linear.linear_backward_weight`."""
+    active = None if isinstance(active, ActiveRow) else active
     return conv2d_backward_weight(_pixels(x), _pixels(dy), _GEOMETRY, dw[None, None], active, way)
 
 

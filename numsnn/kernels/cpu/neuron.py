@@ -20,8 +20,8 @@ from .inline.potentials import finish, measure, see
 from .inline.prefetch import ahead
 from .inline.runs import clear_run, copy_run
 from .norm import merge_moments
-from .run.launch import count_tiles, launch, rows_per_tile
-from .run.tiles import SCRATCH_ELEMENTS, STATE_ELEMENTS, cut, same_memory
+from .run.launch import count_tiles, launch, rows_per_tile, scratch
+from .run.tiles import LEAST_JOINED, SCRATCH_ELEMENTS, STATE_ELEMENTS, cut, same_memory
 
 _NOWHERE = np.empty((1, 1, 1), np.uint8)
 _NO_ENDS = np.empty(1, np.int64)
@@ -149,7 +149,7 @@ def neuron_forward(
     store, _, _, measured, visibility = asked
     range_kernel = _forward_kernel(rule, real, cdf, kind, norm is not None, store or measured or visibility)
     steps, rows, channels = i.shape
-    plan = cut(rows, channels, STATE_ELEMENTS // (1 + len(rule.states)), tall=moments is not None)
+    plan = cut(rows, channels, STATE_ELEMENTS // (1 + len(rule.states)), moments is not None, i.size > LEAST_JOINED)
     shape = (2, plan.row_blocks, steps, channels * plan.joined) if moments is not None else (2, 1, 1, 1)
     tile_mean, tile_square = np.empty(shape, i.dtype)
     seen = np.empty(plan.count, np.int64)
@@ -332,8 +332,9 @@ def neuron_backward(
     flags = not reset.detached, norm is not None, learned, direct is not None, in_place, ends is not None
     range_kernel = _backward_kernel(rule, i.dtype.type, eq.DENSITY[firing.family], kind, *flags)
     steps, rows, channels = i.shape
-    plan = cut(rows, channels, SCRATCH_ELEMENTS // ((steps + 1) * (1 + len(rule.states))), join=ends is None)
-    sums = np.empty((len(totals) + 2, plan.row_blocks, channels * plan.joined), i.dtype)
+    join = ends is None and i.size > LEAST_JOINED
+    plan = cut(rows, channels, SCRATCH_ELEMENTS // ((steps + 1) * (1 + len(rule.states))), join=join)
+    sums = scratch.get("neuron sums", (len(totals) + 2, plan.row_blocks, channels * plan.joined), i.dtype)
     theta = firing.theta
     centre, factor, offset, values, theta, d, inverse_width, *pull = plan.repeated(
         *(norm or (theta, theta, theta)), values, theta, d, 1 / firing.alpha, *pull
@@ -347,9 +348,7 @@ def neuron_backward(
         *(_NO_ENDS if ends is None else ends, di, start, first, sums, carry, leave),
         *(plan.rows, plan.width, plan.blocks),
     )
-    for total, parts in zip((*totals, *((None, None) if dnorm is None else dnorm)), sums, strict=True):
-        if total is not None:
-            plan.add_up(parts, total)
+    plan.add_up(sums, (*totals, *((None, None) if dnorm is None else dnorm)))
 
 
 @cache

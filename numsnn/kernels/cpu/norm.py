@@ -14,7 +14,7 @@ from ..reference.norm import batchnorm_factor, batchnorm_fold, running_update
 from .inline.access import read, write
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
-from .run.tiles import same_memory
+from .run.tiles import rows_to_join, same_memory
 
 __all__ = [
     "batchnorm_backward",
@@ -64,14 +64,15 @@ def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
 def moments(x, mean, var):
     """See `reference.norm.moments`."""
     groups, total, channels = x.shape
-    rows = rows_per_tile(channels)
+    joined = rows_to_join(total, channels)
+    total, width = total // joined, channels * joined
+    rows = rows_per_tile(width)
     tiles = count_tiles(total, rows)
-    tile_mean = np.empty((groups * tiles, channels), x.dtype)
-    tile_square = np.empty_like(tile_mean)
-    launch(_moment_tiles, groups * tiles, x, tile_mean, tile_square, rows, tiles)
-    counts = np.full(tiles, rows, np.float64)
-    counts[-1] = total - (tiles - 1) * rows
-    shape = groups, tiles, channels
+    tile_mean, tile_square = np.empty((2, groups * tiles, width), x.dtype)
+    launch(_moment_tiles, groups * tiles, x.reshape(groups, total, width), tile_mean, tile_square, rows, tiles)
+    counts = np.full(tiles * joined, rows, np.float64)
+    counts[-joined:] = total - (tiles - 1) * rows
+    shape = groups, tiles * joined, channels
     merge_moments(tile_mean.reshape(shape), tile_square.reshape(shape), counts, mean, var)
 
 

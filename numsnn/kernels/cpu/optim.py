@@ -13,6 +13,9 @@ from .run.launch import TILE_ELEMENTS, count_tiles, launch
 
 __all__ = ["adam_update", "scale", "sgd_update", "sum_squares"]
 
+SUMS = 32
+"""Number of partial sums of `sum_squares` within a tile."""
+
 
 @register_jitable
 def _first_segment(ends, element):
@@ -118,11 +121,19 @@ def adam_update(value, grad, first, second, segments, factor, adam, corrections)
 
 @kernel
 def _square_tiles(x, parts, size, lo, hi):
+    # In float64, because clipping and the detection of divergence depend on this norm. With a single sum, every
+    # addition would wait for the one before it.
+    sums = np.empty(SUMS)
     for tile in range(lo, hi):
-        total = 0.0  # float64, because clipping and the detection of divergence depend on this norm
-        for k in range(tile * size, min(len(x), (tile + 1) * size)):
-            total += x[k] * np.float64(x[k])
-        parts[tile] = total
+        first, last = tile * size, min(len(x), (tile + 1) * size)
+        whole = first + (last - first) // SUMS * SUMS
+        sums[:] = 0.0
+        for k in range(first, whole, SUMS):
+            for j in range(SUMS):
+                sums[j] += np.float64(x[k + j]) * np.float64(x[k + j])
+        for k in range(whole, last):
+            sums[0] += np.float64(x[k]) * np.float64(x[k])
+        parts[tile] = sums.sum()
 
 
 def sum_squares(x):

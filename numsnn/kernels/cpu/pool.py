@@ -5,6 +5,8 @@ backward pass, where every position sums the gradients of the filter windows tha
 """
 
 from ..compile import kernel
+from .inline.access import read, write
+from .inline.runs import clear_run
 from .run.launch import count_tiles, launch, rows_per_tile
 
 
@@ -21,9 +23,8 @@ def _sum_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
     images, height, width, _ = y.shape
     for row in range(lo * rows, min(images * height, hi * rows)):
         image, oy = row // height, row % height
+        clear_run(y, (image, oy, 0, 0), width * channels)
         for ox in range(width):
-            for c in range(channels):
-                y[image, oy, ox, c] = type(inverse)(0)
             for ky in range(kernel_size[0]):
                 iy = oy * stride[0] - padding[0] + ky
                 if 0 <= iy < source_height:
@@ -31,9 +32,11 @@ def _sum_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
                         ix = ox * stride[1] - padding[1] + kx
                         if 0 <= ix < source_width:
                             for c in range(channels):
-                                y[image, oy, ox, c] += x[image, iy, ix, c]
+                                value = type(inverse)(read(x, "value", (image, iy, ix, c)))
+                                total = read(y, "output", (image, oy, ox, c)) + value
+                                write(y, "output", (image, oy, ox, c), total)
             for c in range(channels):
-                y[image, oy, ox, c] *= inverse
+                write(y, "output", (image, oy, ox, c), read(y, "output", (image, oy, ox, c)) * inverse)
 
 
 def sum_pool2d_forward(x, window, divisor, y):
@@ -43,22 +46,35 @@ def sum_pool2d_forward(x, window, divisor, y):
 
 @kernel
 def _sum_backward(dy, kernel_size, stride, padding, inverse, dx, rows, lo, hi):
+    # Output row oy reads input row iy through tap ky if the stride divides the distance. Where windows overlap, the
+    # outputs of a row go from right to left, so that every input sums its taps from left to right. Where they stand
+    # alone, an input has one tap at most and is written once; done counts the inputs of the row that have their number.
     _, height, width, channels = dy.shape
     images, source_height, source_width, _ = dx.shape
+    alone = kernel_size[0] <= stride[0] and kernel_size[1] <= stride[1]
     for row in range(lo * rows, min(images * source_height, hi * rows)):
-        image, iy = row // source_height, row % source_height
-        for ix in range(source_width):
-            # Output (oy, ox) reads this input through tap (ky, kx) if the stride divides the distance.
-            for c in range(channels):
-                dx[image, iy, ix, c] = type(inverse)(0)
-            for ky in range(kernel_size[0]):
-                oy = (iy + padding[0] - ky) // stride[0]
-                if oy * stride[0] == iy + padding[0] - ky and 0 <= oy < height:
-                    for kx in range(kernel_size[1]):
-                        ox = (ix + padding[1] - kx) // stride[1]
-                        if ox * stride[1] == ix + padding[1] - kx and 0 <= ox < width:
-                            for c in range(channels):
-                                dx[image, iy, ix, c] += dy[image, oy, ox, c] * inverse
+        image, iy, done = row // source_height, row % source_height, 0
+        if not alone:
+            clear_run(dx, (image, iy, 0, 0), source_width * channels)
+            done = source_width
+        for ky in range((iy + padding[0]) % stride[0], kernel_size[0], stride[0]):
+            oy = (iy + padding[0] - ky) // stride[0]
+            if 0 <= oy < height:
+                for k in range(width):
+                    ox = k if alone else width - 1 - k
+                    left = ox * stride[1] - padding[1]
+                    first, last = max(0, left), min(source_width, left + kernel_size[1])
+                    if done < first:
+                        clear_run(dx, (image, iy, done, 0), (first - done) * channels)
+                    done = max(done, last)
+                    for ix in range(first, last):
+                        for c in range(channels):
+                            share = read(dy, "gradient", (image, oy, ox, c)) * inverse
+                            if not alone:
+                                share += read(dx, "input gradient", (image, iy, ix, c))
+                            write(dx, "input gradient", (image, iy, ix, c), share)
+        if done < source_width:
+            clear_run(dx, (image, iy, done, 0), (source_width - done) * channels)
 
 
 def sum_pool2d_backward(dy, window, divisor, dx):
@@ -72,10 +88,8 @@ def _max_forward(x, kernel_size, stride, padding, y, index, rows, lo, hi):
     images, height, width, _ = y.shape
     for row in range(lo * rows, min(images * height, hi * rows)):
         image, oy = row // height, row % height
-        # index is -1 until a window's first position, so that no start value of y can win.
         for ox in range(width):
-            for c in range(channels):
-                index[image, oy, ox, c] = -1
+            found = False
             for ky in range(kernel_size[0]):
                 iy = oy * stride[0] - padding[0] + ky
                 if 0 <= iy < source_height:
@@ -84,10 +98,16 @@ def _max_forward(x, kernel_size, stride, padding, y, index, rows, lo, hi):
                         if 0 <= ix < source_width:
                             tap = ky * kernel_size[1] + kx
                             for c in range(channels):
-                                value = x[image, iy, ix, c]
-                                if index[image, oy, ox, c] < 0 or value > y[image, oy, ox, c]:
-                                    y[image, oy, ox, c] = value
-                                    index[image, oy, ox, c] = tap
+                                value, at = read(x, "value", (image, iy, ix, c)), index.dtype.type(tap)
+                                if found:  # otherwise this is the first position of the window
+                                    top, held = (
+                                        read(y, "output", (image, oy, ox, c)),
+                                        read(index, "tap", (image, oy, ox, c)),
+                                    )
+                                    value, at = (value, at) if value > top else (top, held)
+                                write(y, "output", (image, oy, ox, c), value)
+                                write(index, "tap", (image, oy, ox, c), at)
+                            found = True
 
 
 def max_pool2d_forward(x, window, y, index):
@@ -97,24 +117,36 @@ def max_pool2d_forward(x, window, y, index):
 
 @kernel
 def _max_backward(dy, index, kernel_size, stride, padding, dx, rows, lo, hi):
+    # The loops are those of `_sum_backward`.
     _, height, width, channels = dy.shape
     images, source_height, source_width, _ = dx.shape
+    alone = kernel_size[0] <= stride[0] and kernel_size[1] <= stride[1]
     for row in range(lo * rows, min(images * source_height, hi * rows)):
-        image, iy = row // source_height, row % source_height
-        for ix in range(source_width):
-            # Output (oy, ox) reads this input through tap (ky, kx) if the stride divides the distance.
-            for c in range(channels):
-                dx[image, iy, ix, c] = type(dy[0, 0, 0, 0])(0)
-            for ky in range(kernel_size[0]):
-                oy = (iy + padding[0] - ky) // stride[0]
-                if oy * stride[0] == iy + padding[0] - ky and 0 <= oy < height:
-                    for kx in range(kernel_size[1]):
-                        ox = (ix + padding[1] - kx) // stride[1]
-                        if ox * stride[1] == ix + padding[1] - kx and 0 <= ox < width:
-                            tap = ky * kernel_size[1] + kx
-                            for c in range(channels):
-                                if index[image, oy, ox, c] == tap:
-                                    dx[image, iy, ix, c] += dy[image, oy, ox, c]
+        image, iy, done = row // source_height, row % source_height, 0
+        if not alone:
+            clear_run(dx, (image, iy, 0, 0), source_width * channels)
+            done = source_width
+        for ky in range((iy + padding[0]) % stride[0], kernel_size[0], stride[0]):
+            oy = (iy + padding[0] - ky) // stride[0]
+            if 0 <= oy < height:
+                for k in range(width):
+                    ox = k if alone else width - 1 - k
+                    left = ox * stride[1] - padding[1]
+                    first, last = max(0, left), min(source_width, left + kernel_size[1])
+                    if done < first:
+                        clear_run(dx, (image, iy, done, 0), (first - done) * channels)
+                    done = max(done, last)
+                    for ix in range(first, last):
+                        tap = index.dtype.type(ky * kernel_size[1] + ix - left)
+                        for c in range(channels):
+                            share = read(dy, "gradient", (image, oy, ox, c))
+                            if read(index, "tap", (image, oy, ox, c)) != tap:
+                                share = type(share)(0)
+                            if not alone:
+                                share += read(dx, "input gradient", (image, iy, ix, c))
+                            write(dx, "input gradient", (image, iy, ix, c), share)
+        if done < source_width:
+            clear_run(dx, (image, iy, done, 0), (source_width - done) * channels)
 
 
 def max_pool2d_backward(dy, index, window, dx):

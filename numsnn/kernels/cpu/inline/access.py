@@ -36,6 +36,7 @@ ROLES = (
     "synapse",
     "adaptation",
     "rest",
+    "tap",
     *(f"state {n}" for n in range(MOST_STATES)),
     *(f"history {n}" for n in range(MOST_STATES)),
     *(f"dvalue {n}" for n in range(MOST_VALUES)),

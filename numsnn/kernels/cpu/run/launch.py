@@ -1,24 +1,27 @@
-"""Distributes tiles over threads. All threads of the CPU kernels are started here.
+"""Distributes tiles over threads. All launches of CPU kernels go through here.
 
 Every kernel divides its work into tiles whose borders depend on shapes alone, and no two tiles write the same elements.
 Sums over tiles are made afterwards, in order. Threads take tiles as they become free, and results do not depend on the
-number of threads. The range kernels release Python's interpreter lock, so the threads are ordinary Python threads. They
-start in microseconds, may be used from several threads at once, and survive a fork.
+number of threads. The range kernels release Python's interpreter lock, so the threads are ordinary Python threads
+(`workers`). They may be used from several threads at once, and survive a fork.
+
+To wake a thread takes longer than a small launch. How long a launch takes is known from the last one of its kind, so
+that only launches of enough work are divided.
 """
 
-import itertools
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from ctypes import addressof, c_char
 from math import prod
 from numbers import Integral
+from time import perf_counter
 
 import numpy as np
 
 from ....cores import MOST_THREADS, available_cores
 from ....shown import shown
 from . import roles
+from .workers import Job, Workers
 
 TILE_ELEMENTS = 32768
 """Elements per tile: 128 KiB of float32, so that the state of a tile stays in a core's second-level cache."""
@@ -26,6 +29,19 @@ TILE_ELEMENTS = 32768
 CHUNKS_PER_THREAD = 4
 """Average number of chunks of tiles per thread. With several chunks, the other threads do not wait long for a thread
 that was interrupted."""
+
+LEAST_SECONDS = 40e-6
+"""A thread joins a launch only if there is at least this much work for it, in seconds of one thread."""
+
+MOST_KINDS = 4096
+"""Number of kinds of launches whose seconds are remembered; then all are forgotten."""
+
+TOLD_APART = 6
+"""Number of arguments of a launch that are looked at. Launches of one kernel are of the same kind if they have the same
+number of tiles, and the arrays among these arguments the same number of elements."""
+
+SHORTEST = 1e-6
+"""Seconds that no launch is taken to be shorter than."""
 
 CHECK_ROLES = os.environ.get("NUMSNN_CHECK_ROLES") == "1"
 """Whether every launch checks that arrays of different roles do not overlap (`roles`). The tests set this."""
@@ -41,8 +57,10 @@ def _initial_threads():
 
 
 _threads = _initial_threads()
-_pool: ThreadPoolExecutor | None = None
+_pool: Workers | None = None
 _pool_lock = threading.Lock()
+_seconds: dict = {}
+"""Kind of a launch -> seconds that one thread takes for it."""
 
 
 def get_num_threads() -> int:
@@ -66,7 +84,9 @@ def set_num_threads(n: int) -> None:
     if n > MOST_THREADS:
         raise ValueError(f"set_num_threads: n must be at most {MOST_THREADS}; got {shown(n)}")
     with _pool_lock:
-        _threads, _pool = int(n), None
+        _threads, before, _pool = int(n), _pool, None
+        if before is not None:
+            before.end()
 
 
 class _Local(threading.local):
@@ -78,54 +98,39 @@ class _Local(threading.local):
 _local = _Local()
 
 
-@contextmanager
-def single_thread():
-    """Run what this thread launches within the block on this thread alone, which is faster for little work. Other
-    threads, and the number of threads, are not affected; results do not depend on it."""
-    before, _local.alone = _local.alone, True
-    try:
-        yield
-    finally:
-        _local.alone = before
+class SingleThread:
+    """Context: what this thread launches within the block runs on this thread alone, which is faster for little work.
+    Other threads, and the number of threads, are not affected; results do not depend on it."""
+
+    __slots__ = ("_before",)
+
+    def __enter__(self):
+        self._before, _local.alone = _local.alone, True
+
+    def __exit__(self, *exception):
+        _local.alone = self._before
 
 
 def _workers():
     global _pool
     with _pool_lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(max(1, _threads - 1), thread_name_prefix="numsnn")
+            _pool = Workers(max(1, _threads - 1))
         return _pool
 
 
 def parallel_for(body, tiles: int, chunks_per_thread: int = CHUNKS_PER_THREAD) -> None:
     """Call body(lo, hi) on all threads, for ranges that together cover 0..tiles-1, and wait until all have ended.
 
-    Use one chunk per thread if every range reads the same memory from one end to the other. If body raises an
-    exception, the first one is raised here.
+    Work of less than `LEAST_SECONDS` per thread is done by fewer threads. Use one chunk per thread if every range reads
+    the same memory from one end to the other. If body raises an exception, the first one is raised here.
     """
-    threads = 1 if _local.alone else min(_threads, tiles)
-    if threads <= 1:
+    if tiles <= 1 or _threads == 1 or _local.alone:
         if tiles:
             body(0, tiles)
-        return
-    size = max(1, tiles // (threads * chunks_per_thread))
-    if chunks_per_thread == 1:
-        size = -(-tiles // threads)
-    chunks = -(-tiles // size)
-    ticket = itertools.count()  # next() on it is atomic
-
-    def work():
-        while (chunk := next(ticket)) < chunks:
-            body(chunk * size, min(tiles, (chunk + 1) * size))
-
-    helpers = [_workers().submit(work) for _ in range(threads - 1)]
-    try:
-        work()
-    finally:
-        started = [helper for helper in helpers if not helper.cancel()]  # small work ends before the threads wake up
-        wait(started)  # also after an exception, so that no thread still writes when the caller continues
-    for helper in started:
-        helper.result()
+    else:
+        held = [cell.cell_contents for cell in body.__closure__ or ()]
+        _divide(body, tiles, chunks_per_thread, (body.__code__, tiles, _elements(held)))
 
 
 def launch(range_kernel, tiles: int, *arguments) -> None:
@@ -136,7 +141,37 @@ def launch(range_kernel, tiles: int, *arguments) -> None:
     """
     if CHECK_ROLES:
         roles.check(range_kernel, arguments)
-    parallel_for(lambda lo, hi: range_kernel(*arguments, lo, hi), tiles)
+    if tiles <= 1 or _threads == 1 or _local.alone:
+        if tiles:
+            range_kernel(*arguments, 0, tiles)
+    else:
+        kind = range_kernel, tiles, _elements(arguments[:TOLD_APART])
+        _divide(lambda lo, hi: range_kernel(*arguments, lo, hi), tiles, CHUNKS_PER_THREAD, kind)
+
+
+def _elements(values):
+    """The number of elements of all arrays among some values."""
+    return sum([value.size for value in values if type(value) is np.ndarray])
+
+
+def _divide(body, tiles, chunks_per_thread, kind):
+    """Do the work of `parallel_for` on as many threads as it is worth; kind says which launches take equally long."""
+    known = _seconds.get(kind)
+    threads = min(_threads, tiles)
+    if known is not None and LEAST_SECONDS:
+        threads = min(threads, int(known / LEAST_SECONDS))
+    if threads <= 1:
+        start = perf_counter()
+        body(0, tiles)
+        found = perf_counter() - start
+    else:
+        chunks = threads if chunks_per_thread == 1 else min(tiles, threads * chunks_per_thread)
+        size = -(-tiles // chunks) if chunks_per_thread == 1 else tiles // chunks
+        found = _workers().run(Job(body, tiles, size), threads - 1)
+    if known is None and len(_seconds) >= MOST_KINDS:
+        _seconds.clear()
+    # A thread that lost its core for a while seems to take very long, once.
+    _seconds[kind] = found if known is None else min(found, max(2 * known, SHORTEST))
 
 
 def rows_per_tile(row_elements: int) -> int:
@@ -167,9 +202,14 @@ time of sums of rows."""
 def aligned(size, dtype):
     """An uninitialised flat array of `size` elements whose address is a multiple of ALIGNMENT."""
     dtype = np.dtype(dtype)
-    memory = np.empty(size * dtype.itemsize + ALIGNMENT, np.uint8)
-    first = -memory.ctypes.data % ALIGNMENT
-    return memory[first : first + size * dtype.itemsize].view(dtype)
+    nbytes = size * dtype.itemsize
+    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    first = -addressof(c_char.from_buffer(memory)) % ALIGNMENT  # `memory.ctypes` takes eight times as long
+    return memory[first : first + nbytes].view(dtype)
+
+
+MOST_VIEWS = 64
+"""Number of shapes in which a thread remembers a work array for one purpose; then all are forgotten."""
 
 
 class _Scratch(threading.local):
@@ -180,13 +220,17 @@ class _Scratch(threading.local):
 
     def get(self, purpose, shape, dtype):
         """An uninitialised array. It is valid until this thread asks for an array for the same purpose again."""
-        size = 1
-        for extent in shape:
-            size *= extent
-        flat = self.arrays.get((purpose, dtype))
+        flat, views = self.arrays.get((purpose, dtype), (None, {}))
+        if shape in views:
+            return views[shape]
+        size = prod(shape)
         if flat is None or flat.size < size:
-            flat = self.arrays[purpose, dtype] = aligned(size, dtype)
-        return flat[:size].reshape(shape)
+            flat, views = aligned(size, dtype), {}
+        elif len(views) == MOST_VIEWS:
+            views = {}
+        views[shape] = flat[:size].reshape(shape)
+        self.arrays[purpose, dtype] = flat, views
+        return views[shape]
 
 
 def made_once(kept, key, shape, dtype, make):

@@ -12,6 +12,24 @@ def sum_tiles(parts, total):
 
 
 @kernel
+def sum_joined(parts, whole):
+    """Add partial sums ``[K, tiles, joined C]`` in order, in float64: those of the tiles, and then those of the joined
+    rows. whole, the output, is float64 ``[K, C]``."""
+    count, tiles, width = parts.shape
+    channels = whole.shape[1]
+    sums = np.empty(width)
+    for k in range(count):
+        sums[:] = 0.0
+        for tile in range(tiles):
+            for c in range(width):
+                sums[c] += parts[k, tile, c]
+        whole[k] = 0.0
+        for first in range(0, width, channels):
+            for c in range(channels):
+                whole[k, c] += sums[first + c]
+
+
+@kernel
 def _column_sum_tiles(x, parts, rows, lo, hi):
     total, channels = x.shape
     for tile in range(lo, hi):

@@ -4,15 +4,20 @@ A tile is a number of rows and columns with all time steps. It is so small that 
 over all steps, stays in a core's second-level cache. A cut depends on shapes alone.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from .launch import count_tiles
-from .reduce import sum_tiles
+from .reduce import sum_joined
 
 ROW_ELEMENTS = 512
 """Neighbouring rows are joined into one up to this length, because an inner loop over few channels is slow."""
+
+LEAST_JOINED = 32768
+"""Elements of an array, over all steps, above which its rows are joined. In a smaller one, to repeat the numbers per
+channel for the joined rows takes longer than it saves."""
 
 STATE_ELEMENTS = 32768
 """Elements per tile, if the kernel keeps one number per neuron of the tile."""
@@ -48,32 +53,57 @@ class Cut(NamedTuple):
 
     def wide(self, *arrays):
         """Views of arrays ``[..., M, C]`` with joined rows: ``[..., M / joined, C joined]``."""
-        return tuple(x.reshape(*x.shape[:-2], x.shape[-2] // self.joined, x.shape[-1] * self.joined) for x in arrays)
-
-    def repeated(self, *arrays):
-        """Arrays ``[..., C]`` repeated for each joined row: ``[..., C joined]``."""
         if self.joined == 1:
             return arrays
-        return tuple(np.concatenate([x] * self.joined, axis=-1) for x in arrays)
+        made = {id(x): x for x in arrays}  # the same array is often given in place of several that are not used
+        for key, x in made.items():
+            *before, rows, channels = x.shape
+            made[key] = x.reshape(*before, rows // self.joined, channels * self.joined)
+        return [made[id(x)] for x in arrays]
+
+    def repeated(self, *arrays):
+        """Arrays ``[C]`` or ``[K, C]`` repeated for each joined row: ``[C joined]`` or ``[K, C joined]``."""
+        if self.joined == 1:
+            return arrays
+        rows = np.concatenate([x if x.ndim == 2 else x[None] for x in arrays])
+        block = np.empty((len(rows), self.joined, rows.shape[1]), rows.dtype)
+        block[...] = rows[:, None]
+        block, copies, at = block.reshape(len(rows), -1), [], 0
+        for x in arrays:
+            copies.append(block[at] if x.ndim == 1 else block[at : at + len(x)])
+            at += 1 if x.ndim == 1 else len(x)
+        return copies
 
     @property
     def row_blocks(self):
         """The number of tiles on top of each other that cover the rows."""
         return self.count // self.blocks
 
-    def add_up(self, parts, total):
-        """Add partial sums ``[row_blocks, joined C]`` in order. total, the output, is ``[C]``."""
-        sum_tiles(parts.reshape(-1, len(total)), total)
+    def add_up(self, parts, totals):
+        """Add partial sums ``[K, row_blocks, joined C]`` in order, as `sum_joined` does. totals has K outputs ``[C]``;
+        None is left out."""
+        whole = np.empty((len(parts), parts.shape[-1] // self.joined))
+        sum_joined(parts, whole)
+        for total, sums in zip(totals, whole, strict=True):
+            if total is not None:
+                total[...] = sums
 
 
+@lru_cache(maxsize=1024)
+def rows_to_join(rows: int, channels: int) -> int:
+    """The number of neighbouring rows that are joined into one: a divisor of rows."""
+    most = max(1, ROW_ELEMENTS // channels)
+    return next(n for n in range(min(most, rows), 0, -1) if rows % n == 0)
+
+
+@lru_cache(maxsize=1024)
 def cut(rows: int, channels: int, elements: int, tall: bool = False, join: bool = True) -> Cut:
     """Cut rows and channels into tiles of at most about `elements` elements.
 
     Tall tiles have few columns and many rows. They are used for sums over rows. With join=False no rows are joined, for
     a kernel that treats rows differently.
     """
-    most = max(1, ROW_ELEMENTS // channels) if join else 1
-    joined = next(n for n in range(min(most, rows), 0, -1) if rows % n == 0)
+    joined = rows_to_join(rows, channels) if join else 1
     rows, channels = rows // joined, channels * joined
     elements = max(min(elements, rows * channels // LEAST_TILES), min(elements, LEAST_ELEMENTS), 1)
     width = -(-channels // -(-channels // elements))

@@ -7,7 +7,7 @@ from bounds import REALS, agree
 from convolutions import CASES, draw, magnitudes, run
 from targets import ALL, COMPILED, SIMULATED, TWIN, cpu, reference
 
-from numsnn.kernels.cpu.ways import grouped, product
+from numsnn.kernels.cpu.ways import grouped, positions
 from numsnn.kernels.types import Geometry
 
 
@@ -27,7 +27,7 @@ def test_reference_is_the_sum_over_taps(name, bias):
 @pytest.mark.parametrize("name", CASES)
 def test_tiles_of_some_rows_are_the_reference(small_tiles, monkeypatch, name, real):
     """The registry tests tiles of a single output row."""
-    monkeypatch.setattr(product, "INPUT_ELEMENTS", 400)
+    monkeypatch.setattr(positions, "INPUT_ELEMENTS", 400)
     x, w, b, dy, geometry = draw(name, real)
     got, want = (run(target, x, w, b, dy, geometry) for target in (cpu, reference))
     for array, oracle, (terms, scale) in zip(got, want, magnitudes(x, w, b, dy, geometry), strict=True):

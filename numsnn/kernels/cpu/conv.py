@@ -11,7 +11,7 @@ import numpy as np
 
 from ..types import AUTO
 from .route import choose, lacks, visible_limit
-from .ways import events, grouped, panels, product, winograd
+from .ways import events, few, grouped, panels, product, winograd
 from .ways import visible as sparse_gradient
 from .ways.row import ActiveRow, active_row
 
@@ -69,9 +69,13 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
         outputs = w.shape[3] // groups
         for g in range(groups):
             mine = slice(g * outputs, (g + 1) * outputs)
-            packed = panels.pack(w, mine.start, outputs, kept, g)
             taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
-            product.correlate(x, g * w.shape[2], taps, stride, packed, bias[mine], y, mine.start)
+            if few.worth_it(taps, w.shape[2], outputs):
+                rows = few.pack(w[..., mine].reshape(-1, w.shape[2], outputs), kept, g)
+                few.correlate(x, g * w.shape[2], taps, stride, rows, bias[mine], y, mine.start)
+            else:
+                packed = panels.pack(w, mine.start, outputs, kept, g)
+                product.correlate(x, g * w.shape[2], taps, stride, packed, bias[mine], y, mine.start)
     return route
 
 
@@ -93,7 +97,8 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
         for g in range(groups):
             mine = rows[:, g * outputs : (g + 1) * outputs]
             taps = _taps(dw.shape[:2], tuple(padding), tuple(dilation))
-            product.weight_gradient(x, g * inputs, taps, stride, dy, g * outputs, mine)
+            way_of = few if few.worth_it(taps, inputs, outputs, weight_gradient=True) else product
+            way_of.weight_gradient(x, g * inputs, taps, stride, dy, g * outputs, mine)
     return route
 
 
@@ -125,8 +130,13 @@ def _backward_input_class(dy, w, geometry, dx, origin):
     inputs, outputs = w.shape[2], w.shape[3] // groups
     nothing = np.zeros(inputs, dx.dtype)
     for g in range(groups):
-        packed = panels.pack_transposed(w, taps, g * outputs, outputs)
-        product.correlate(dy, g * outputs, offsets, (1, 1), packed, nothing, dx, g * inputs, origin, tuple(stride))
+        where = dx, g * inputs, origin, tuple(stride)
+        if few.worth_it(offsets, outputs, inputs):
+            turned = w.reshape(-1, inputs, w.shape[3])[list(taps), :, g * outputs : (g + 1) * outputs]
+            few.correlate(dy, g * outputs, offsets, (1, 1), few.pack(turned.transpose(0, 2, 1)), nothing, *where)
+        else:
+            packed = panels.pack_transposed(w, taps, g * outputs, outputs)
+            product.correlate(dy, g * outputs, offsets, (1, 1), packed, nothing, *where)
 
 
 @cache

@@ -16,6 +16,16 @@ from ..inline.vector import clear_row, copy_numbers
 from ..run.launch import count_tiles
 from .panels import padded_rows
 
+MOST_POSITIONS, LEAST_POSITIONS = 256, 32
+"""Bounds of the number of positions per tile. 256 rows of the output's gradient, of 32 columns each, are a panel of
+32 KiB, which stays in the first-level cache."""
+
+INPUT_ELEMENTS = 131072
+"""Elements of the copied inputs of a tile: 512 KiB of float32."""
+
+LEAST_TILES = 16
+"""There are at least this number of tiles for the threads, if there are enough positions."""
+
 
 class Tiling(NamedTuple):
     """How output positions are cut into tiles, and what a tile copies of the input.
@@ -62,16 +72,22 @@ class Tiling(NamedTuple):
         return self.block * self.tall * self.wide
 
 
-@lru_cache(256)
-def tile_positions(images, height, width, taps_y, taps_x, stride, channels, most, elements):
+def tile_positions(images, height, width, taps, stride, channels, tiles=LEAST_TILES):
     """Cut images of height x width positions, whose taps are at these offsets, into tiles.
 
-    A tile has at most about `most` positions, and copies `channels` channels, at most about `elements` numbers.
+    A tile copies `channels` channels. There are at least about `tiles` tiles, if there are enough positions.
 
     Returns:
         the `Tiling`; position, where the inputs of each position of a tile begin in its copy, filled up to whole
         register blocks; and tap ``[taps, channels]``, where the inputs of a position are, relative to that.
     """
+    most = min(MOST_POSITIONS, max(LEAST_POSITIONS, images * height * width // tiles))
+    return _tiled(images, height, width, *taps, tuple(stride), channels, most, INPUT_ELEMENTS)
+
+
+@lru_cache(256)
+def _tiled(images, height, width, taps_y, taps_x, stride, channels, most, elements):
+    """The result of `tile_positions`, for at most about `most` positions and `elements` numbers per tile."""
     spans = [max(taps) - min(taps) for taps in (taps_y, taps_x)]
     steps = [by if span == 0 else 1 for by, span in zip(stride, spans, strict=True)]
     inner = [by // step for by, step in zip(stride, steps, strict=True)]  # distance of positions in the copy
@@ -145,3 +161,17 @@ def copy_inputs(x, spikes, extent, first_channel, channels, pitch, tiling, place
                     start = begin + k * tiling.step_x * all_channels
                     copy_numbers(source, at + (before + k) * pitch, x, start, channels, spikes)
             clear_row(source, at + behind * pitch, (wide - behind) * pitch)
+
+
+def tile_offsets(tiling, step, shape):
+    """Offsets in y of the positions of a tile, relative to its first one.
+
+    step is the distance of positions in y, a pair, and shape ``[H, W, C]`` is that of an image of y.
+    """
+    return _offsets(tiling.block, tiling.rows, tiling.columns, tuple(step), tuple(shape))
+
+
+@lru_cache(256)
+def _offsets(block, rows, columns, step, shape):
+    image, i, j = (axis.reshape(-1) for axis in np.indices((block, rows, columns)))
+    return ((image * shape[0] + i * step[0]) * shape[1] + j * step[1]) * shape[2]

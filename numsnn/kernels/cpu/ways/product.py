@@ -10,8 +10,6 @@ small array that stays in the cache (`positions.copy_inputs`); the product then 
 The right factor is packed into `panels`.
 """
 
-from functools import lru_cache
-
 import numpy as np
 
 from ...compile import kernel
@@ -19,23 +17,13 @@ from ..inline.blocks import TILE_ROWS, multiply_rows, panel_columns
 from ..inline.vector import as_bytes, copy_row
 from ..run.launch import count_tiles, parallel_for, scratch
 from ..run.reduce import sum_tiles
+from . import positions
 from .panels import DEPTH, pack_gradients, padded_columns, padded_rows
-from .positions import copy_inputs, tile_place, tile_positions
-
-INPUT_ELEMENTS = 131072
-"""Elements of the copied inputs of a tile: 512 KiB of float32."""
-
-MOST_POSITIONS, LEAST_POSITIONS = 256, 32
-"""Bounds of the number of positions per tile. 256 rows of the output's gradient, of 32 columns each, are a panel of
-32 KiB, which stays in the first-level cache."""
-
-LEAST_TILES = 16
-"""There are at least this number of tiles for the threads, if the shapes allow it. For this, tiles have fewer
-positions, down to LEAST_POSITIONS, or fewer columns."""
+from .positions import copy_inputs, tile_offsets, tile_place, tile_positions
 
 FEW_WEIGHTS = 65536
-"""Up to this number of weights, which stay in the second-level cache, tiles get fewer positions, and above it fewer
-columns: every tile reads its weights anew."""
+"""Up to this number of weights, which stay in the second-level cache, there are enough tiles for the threads because
+tiles get fewer positions, and above it because they get fewer columns: every tile reads its weights anew."""
 
 OWNER_ROWS = 128
 """Rows of the weight gradient per owner, at least one channel with all its taps."""
@@ -142,14 +130,14 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
     height, width = (
         count_tiles(extent - first, by) for extent, first, by in zip(y.shape[1:3], origin, step, strict=True)
     )
-    positions, panel = len(x) * height * width, panel_columns(y.dtype)
-    blocks = 1
+    panel, blocks = panel_columns(y.dtype), 1
     if len(packed) > FEW_WEIGHTS:
-        blocks = min(count_tiles(outputs, panel), count_tiles(LEAST_TILES, count_tiles(positions, MOST_POSITIONS)))
+        most = count_tiles(len(x) * height * width, positions.MOST_POSITIONS)
+        blocks = min(count_tiles(outputs, panel), count_tiles(positions.LEAST_TILES, most))
     cut = count_tiles(outputs, panel * blocks) * panel
-    most = min(MOST_POSITIONS, max(LEAST_POSITIONS, positions * blocks // LEAST_TILES))
-    tiling, position, tap = tile_positions(len(x), height, width, *taps, tuple(stride), channels, most, INPUT_ELEMENTS)
-    in_y = _offsets(tiling.block, tiling.rows, tiling.columns, tuple(step), y.shape[1:])
+    tiles = max(1, positions.LEAST_TILES // blocks)
+    tiling, position, tap = tile_positions(len(x), height, width, taps, stride, channels, tiles)
+    in_y = tile_offsets(tiling, step, y.shape[1:])
     in_rest = np.arange(TILE_ROWS) * outputs
 
     def work(lo, hi):
@@ -180,13 +168,6 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
         )
 
     parallel_for(work, tiling.tiles * count_tiles(outputs, cut))
-
-
-@lru_cache(256)
-def _offsets(block, rows, columns, step, shape):
-    """Offsets in y of the positions of a tile, relative to its first one. shape is that of an image of y."""
-    image, i, j = (axis.reshape(-1) for axis in np.indices((block, rows, columns)))
-    return ((image * shape[0] + i * step[0]) * shape[1] + j * step[1]) * shape[2]
 
 
 @kernel
@@ -270,14 +251,13 @@ def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
     depth, outputs = dw.shape
     images, height, width, _ = dy.shape
     channels = depth // len(taps[0])
-    positions = images * height * width
     owners = count_tiles(count_tiles(depth, OWNER_ROWS), FEW_OWNERS) * FEW_OWNERS
     # If dw has few rows, as in the first layer of a network, threads share the positions instead of the rows.
-    shared = depth < FEW_OWNERS * OWNER_ROWS and positions >= PARTS * LEAST_POSITIONS
+    enough = images * height * width >= PARTS * positions.LEAST_POSITIONS
+    shared = depth < FEW_OWNERS * OWNER_ROWS and enough
     share = channels if shared else count_tiles(channels, owners)
     owners = count_tiles(channels, share)
-    most = min(MOST_POSITIONS, positions // PARTS if shared else positions)
-    tiling, position, tap = tile_positions(images, height, width, *taps, tuple(stride), share, most, INPUT_ELEMENTS)
+    tiling, position, tap = tile_positions(images, height, width, taps, stride, share, PARTS if shared else 1)
     rows, pitch = padded_rows(tap.size), padded_columns(outputs, dw.dtype)
     in_rows = np.zeros(rows, np.int32)
     in_rows[: tap.size] = tap.T.reshape(-1)

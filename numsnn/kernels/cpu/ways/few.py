@@ -1,0 +1,242 @@
+"""Dense convolutions with few output channels, which would fill only a part of a register block (`product`).
+
+Registers hold neighbouring inputs instead of neighbouring outputs. Taps that are neighbours in a row of the image read
+neighbouring numbers of a tile's copy of its inputs (`positions`), which form a run. The output of a position is a sum
+of dot products of runs and rows of weights (`blocks.dot_rows`). In the weight gradient, the weights of a run are a sum
+of runs, one for each position, scaled by the gradient of the output (`blocks.sum_rows`).
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from ...compile import kernel
+from ..inline.blocks import dot_rows, sum_rows
+from ..inline.vector import REGISTER_BYTES, as_bytes, clear_row
+from ..run.launch import count_tiles, made_once, parallel_for, scratch
+from .panels import PACKED
+from .positions import copy_inputs, tile_offsets, tile_place, tile_positions
+
+MOST_OUTPUTS = 8
+"""Largest number of output channels: half of a register of float32, on processors with the largest."""
+
+PARTS = 16
+"""Number of slices of the positions that the weight gradient sums over. Each has a sum of its own."""
+
+VECTOR, DOT, ENTRY = 0.15, 4.0, 0.3
+"""Nanoseconds of one core per vector of a run, per dot product, and per run that is added to a sum."""
+
+BLOCK_ROW = 16 / 92
+"""Nanoseconds of one core per row of a register block of one vector, with which `product` would compute."""
+
+
+def cost(runs, run, outputs, weight_gradient=False) -> float:
+    """Nanoseconds of one core per position, for this number of runs of `run` numbers."""
+    vectors = count_tiles(run, REGISTER_BYTES // 4)
+    if weight_gradient:
+        return outputs * runs * (vectors * VECTOR + ENTRY)
+    return outputs * (runs * vectors * VECTOR + DOT)
+
+
+def worth_it(taps, channels, outputs, weight_gradient=False) -> bool:
+    """Whether a layer with these taps, a pair of tuples as of `product.correlate`, is faster in this way."""
+    if outputs > MOST_OUTPUTS:
+        return False
+    runs, rows = _runs(taps), len(taps[0]) * channels
+    return cost(runs, rows // runs, outputs, weight_gradient) < rows * BLOCK_ROW
+
+
+@lru_cache(256)
+def _runs(taps):
+    """The number of runs: of groups of the same size of taps that are neighbours in a row."""
+    ends = [k for k, (y, x) in enumerate(zip(*taps, strict=True), 1) if (y, x + 1) != _tap(taps, k)]
+    sizes = np.diff([0, *ends])
+    return len(ends) if len(set(sizes.tolist())) == 1 else len(taps[0])
+
+
+def _tap(taps, k):
+    return (taps[0][k], taps[1][k]) if k < len(taps[0]) else None
+
+
+def pack(w, kept=None, group=0):
+    """Weights ``[taps, C, O]`` of any strides as rows ``[O, taps C]``.
+
+    The rows are in scratch memory, or with a dict `kept` in this dict, under the number of the group.
+    """
+    taps, channels, outputs = w.shape
+    key = PACKED if kept is None else (PACKED, group)
+
+    def fill(rows):
+        rows.reshape(outputs, taps, channels)[...] = w.transpose(2, 0, 1)
+
+    return made_once(kept, key, (outputs, taps * channels), w.dtype, fill)
+
+
+@kernel
+def _correlate_tiles(
+    x,
+    spikes,
+    extent,
+    first_channel,
+    channels,
+    tiling,
+    pixel,
+    start,
+    rows,
+    bias,
+    y,
+    first_output,
+    origin,
+    apart,
+    in_y,
+    source,
+    totals,
+    lo,
+    hi,
+):
+    """Compute tiles of `correlate`. x and spikes are `vector.as_bytes` of the images of shape extent.
+
+    pixel is where a position's inputs begin in the copy, in pixels; start is where the runs begin, relative to that;
+    in_y are the offsets of a tile's positions in y. totals ``[O, pixels of the copy]`` gets the dot products.
+    """
+    outputs, depth = rows.shape
+    runs = len(start)
+    run = depth // runs
+    flat, weights, sums = y.reshape(-1), rows.reshape(-1), totals.reshape(-1)
+    base = np.empty(runs, np.int64)
+    for tile in range(lo, hi):
+        place = tile_place(tiling, tile)
+        copy_inputs(x, spikes, extent, first_channel, channels, channels, tiling, place, source)
+        image, i, j, images, high, wide = place
+        at = (image * y.shape[1] + origin[0] + i * apart[0]) * y.shape[2] + origin[1] + j * apart[1]
+        at = at * y.shape[3] + first_output
+        positions = images * high * wide
+        for o in range(outputs):
+            for g in range(runs):
+                base[g] = o * depth + g * run
+            dot_rows(sums, o * totals.shape[1], pixel, 0, positions, weights, base, source, start, channels, run, runs)
+        for m in range(positions):
+            for o in range(outputs):
+                flat[at + in_y[m] + o] = totals[o, pixel[m]] + bias[o]
+
+
+def correlate(x, first_channel, taps, stride, rows, bias, y, first_output=0, origin=(0, 0), step=(1, 1)):
+    """See `product.correlate`; rows are the weights, as `pack` makes them."""
+    channels = rows.shape[1] // len(taps[0])
+    height, width = (
+        count_tiles(extent - first, by) for extent, first, by in zip(y.shape[1:3], origin, step, strict=True)
+    )
+    tiling, position, tap = tile_positions(len(x), height, width, taps, stride, channels)
+    pixel, start = position // channels, _starts(tap, taps)
+    in_y = tile_offsets(tiling, step, y.shape[1:])
+
+    def work(lo, hi):
+        source = scratch.get("inputs", (tiling.pixels * channels,), y.dtype)
+        totals = scratch.get("sums", (len(rows), tiling.pixels), y.dtype)
+        _correlate_tiles(
+            *as_bytes(x),
+            x.shape,
+            first_channel,
+            channels,
+            tiling,
+            pixel,
+            start,
+            rows,
+            bias,
+            y,
+            first_output,
+            origin,
+            step,
+            in_y,
+            source,
+            totals,
+            lo,
+            hi,
+        )
+
+    parallel_for(work, tiling.tiles)
+
+
+def _starts(tap, taps):
+    """Where the runs begin in a tile's copy, relative to a position."""
+    return tap[:: len(taps[0]) // _runs(taps), 0].astype(np.int64)
+
+
+@kernel
+def _weight_gradient_parts(
+    x,
+    spikes,
+    extent,
+    first_channel,
+    channels,
+    tiling,
+    position,
+    start,
+    dy,
+    first_output,
+    tiles,
+    size,
+    source,
+    value,
+    sums,
+    lo,
+    hi,
+):
+    """Compute parts of `weight_gradient`, each of `size` of the tiles. sums is ``[parts, O, taps C]``."""
+    _, outputs, depth = sums.shape
+    runs = len(start)
+    run, pitch = depth // runs, dy.shape[3]
+    slopes, flat = dy.reshape(-1), sums.reshape(-1)
+    base, first, last = np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64)
+    for part in range(lo, hi):
+        clear_row(flat, part * outputs * depth, outputs * depth)
+        for tile in range(part * size, min(tiles, (part + 1) * size)):
+            place = tile_place(tiling, tile)
+            image, row, column, images, high, wide = place
+            copy_inputs(x, spikes, extent, first_channel, channels, channels, tiling, place, source)
+            begin = (image * tiling.height + row) * tiling.width + column
+            last[0] = images * high * wide
+            for o in range(outputs):
+                for n in range(last[0]):
+                    value[n] = slopes[(begin + n) * pitch + first_output + o]
+                for g in range(runs):
+                    base[0] = start[g]
+                    at = (part * outputs + o) * depth + g * run
+                    sum_rows(flat, at, flat, at, source, 0, run, position, value, base, first, last, 1)
+
+
+def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
+    """See `product.weight_gradient`."""
+    depth, outputs = dw.shape
+    images, height, width, _ = dy.shape
+    channels = depth // len(taps[0])
+    tiling, position, tap = tile_positions(images, height, width, taps, stride, channels, PARTS)
+    start = _starts(tap, taps)
+    size = count_tiles(tiling.tiles, PARTS)
+    parts = count_tiles(tiling.tiles, size)
+    sums = scratch.get("gradient parts", (parts, outputs, depth), dw.dtype)
+
+    def work(lo, hi):
+        source = scratch.get("inputs", (tiling.pixels * channels,), dw.dtype)
+        value = scratch.get("values", (len(position),), dw.dtype)
+        _weight_gradient_parts(
+            *as_bytes(x),
+            x.shape,
+            first_channel,
+            channels,
+            tiling,
+            position,
+            start,
+            dy,
+            first_output,
+            tiling.tiles,
+            size,
+            source,
+            value,
+            sums,
+            lo,
+            hi,
+        )
+
+    parallel_for(work, parts)
+    dw[...] = np.add.reduce(sums, axis=0, dtype=np.float64).T

@@ -93,7 +93,8 @@ class Emitter:
 
     def first_lanes(self, count):
         """A mask that selects the first `count` lanes."""
-        lane = ir.Constant(ir.VectorType(self.index, self.lanes), list(range(self.lanes)))
+        lane = ir.Constant(ir.VectorType(SHORT, self.lanes), list(range(self.lanes)))
+        count = self.builder.trunc(count, SHORT)
         most = self.builder.insert_element(ir.Constant(lane.type, ir.Undefined), count, SHORT(0))
         zeros = ir.Constant(ir.VectorType(SHORT, self.lanes), None)
         return self.builder.icmp_signed("<", lane, self.builder.shuffle_vector(most, most, zeros))

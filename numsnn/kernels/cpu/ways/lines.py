@@ -1,0 +1,362 @@
+"""Convolution by active inputs, input pixel by input pixel: for few outputs, whose rows of weights are short.
+
+`events` sums a row of weights per active input and tap. Here one row of a table holds the weights of all taps of an
+input channel, so that an active input reads one long row instead of many short ones. Outputs that share an input row
+lie side by side in memory, in a line: for each position of an output row, the outputs of the kernel rows that read this
+input row. Then the outputs that a pixel adds to are contiguous: those of a kernel row's taps are neighbours, in
+reversed order.
+
+    forward            A pixel sums its rows of the table in registers and adds the sum to the line. An output row adds
+                       up the lines that it reads.
+    weight gradient    A line is a copy of the output's gradient. An active input adds a multiple of its pixel's part of
+                       the line to its row of a table, which is the weight gradient in another order.
+
+With a stride, an input pixel is read by the taps of its phase only: those with the remainder of its position. Each
+phase has a table of its own.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ...compile import kernel
+from ..inline.lines import add_pixel, blocks_of, sum_pieces, sum_pixel
+from ..inline.vector import REGISTER_BYTES, clear_row, lanes
+from ..run.launch import ALIGNMENT, count_tiles, launch, made_once, parallel_for, scratch
+
+PACKED = "rows of all taps"
+
+TILE_PIXELS = 512
+"""Output pixels per tile of small images, which share a tile."""
+
+TILES = 16
+"""Fewer images than this are cut into pieces, so that there are about this number of tiles."""
+
+PARTS, PART_ENTRIES = 16, 32
+"""Largest number of partial sums of the weight gradient, and least number of active inputs per channel for each."""
+
+
+class Taps(NamedTuple):
+    """Which taps read an input pixel. Its phase (a, b) is the remainder of its row and of its column by the stride.
+
+    Attributes:
+        phase, place: ``[H]``, the remainder a of an input row, and its place in the ring of lines.
+        slot: ``[kh]``, the place of a kernel row among those of its phase.
+        down: ``[sh]``, the number of kernel rows of each phase a.
+        across: ``[sw]``, the number of kernel columns of each phase b.
+        column: ``[sw]``, the first input column of each phase b.
+        position: ``[sw]``, the position in the line at which the part of this column begins.
+        left: the position in the line of the first output.
+        first: ``[sh, sw]``, where the phase's table begins.
+        blocks, vectors: ``[sh, sw]``, the number of blocks per row of the table, and of vectors per block.
+    """
+
+    phase: np.ndarray
+    place: np.ndarray
+    slot: np.ndarray
+    down: np.ndarray
+    across: np.ndarray
+    column: np.ndarray
+    position: np.ndarray
+    left: int
+    first: np.ndarray
+    blocks: np.ndarray
+    vectors: np.ndarray
+
+
+@lru_cache(256)
+def _layout(source, out_width, kernel_size, stride, padding, dilation, channels, outputs, dtype):
+    """The layout of tables and lines for an input of (height, width) source.
+
+    Returns:
+        The `Taps`, whose arrays are shared and must not be changed; the shape of the ring of lines; the numbers of all
+        tables.
+    """
+    (height, width), (kh, kw) = source, kernel_size
+    rows, columns = np.arange(height), np.arange(stride[1])
+    ring = (kh - 1) * dilation[0] + 1
+    slot, down = np.zeros(kh, np.int64), np.zeros(stride[0], np.int64)
+    for ky in range(kh):
+        a = ky * dilation[0] % stride[0]
+        slot[ky], down[a] = down[a], down[a] + 1
+    across = np.array([len(range(b, kw, stride[1])) for b in columns])
+    column = (columns - padding[1]) % stride[1]
+    left = int(across.max()) - 1
+    first, blocks, vectors = np.zeros((3, *stride), np.int64)
+    size = longest = 0
+    lanes_of_type = REGISTER_BYTES // dtype.itemsize
+    for a, b in np.ndindex(*stride):
+        if numbers := int(down[a] * across[b]) * outputs:
+            blocks[a, b], vectors[a, b] = blocks_of(numbers, dtype)
+            row = int(blocks[a, b] * vectors[a, b]) * lanes_of_type
+            first[a, b], size, longest = size, size + channels * row, max(longest, row)
+    positions = left + max(out_width, (width - 1 + padding[1]) // stride[1] + 1)
+    grain = ALIGNMENT // dtype.itemsize
+    # The last blocks of a line read beyond its end.
+    numbers = count_tiles(positions * int(down.max()) * outputs + longest, grain) * grain
+    position = (column + padding[1]) // stride[1] + left + 1 - across
+    phase, place = (rows + padding[0]) % stride[0], rows % ring
+    taps = Taps(phase, place, slot, down, across, column, position, left, first, blocks, vectors)
+    return taps, (ring, numbers), size
+
+
+@kernel
+def _pack(w, taps, stride, dilation, table, lo, hi):
+    """Copy w ``[kh, kw, C, O]`` to the table, for channels lo..hi-1."""
+    kh, kw, _, outputs = w.shape
+    width = lanes(table)
+    for a in range(len(taps.down)):
+        for b in range(stride):
+            row = taps.blocks[a, b] * taps.vectors[a, b] * width
+            for c in range(lo, hi if row > 0 else lo):
+                at = taps.first[a, b] + c * row
+                clear_row(table, at, row)
+                for ky in range(kh):
+                    if ky * dilation % len(taps.down) == a:
+                        for kx in range(b, kw, stride):
+                            position = taps.across[b] - 1 - kx // stride
+                            to = at + (position * taps.down[a] + taps.slot[ky]) * outputs
+                            for o in range(outputs):
+                                table[to + o] = w[ky, kx, c, o]
+
+
+@kernel
+def _forward_line(start, channel, value, pixel, width, taps, a, stride, outputs, table, lines, at):
+    """Add the sums of an input row's pixels to the line that begins at `at`. The row begins with `pixel` and has the
+    phase a."""
+    step, positions = lanes(table), taps.down[a] * outputs
+    for b in range(stride):
+        vectors = taps.vectors[a, b] * step
+        pitch, row = taps.blocks[a, b] * vectors, taps.first[a, b]
+        to, numbers = at + taps.position[b] * positions, taps.across[b] * positions
+        p, end = pixel + taps.column[b], pixel + width if pitch > 0 else 0
+        while p < end:
+            first, last = start[p], start[p + 1]
+            if last > first:
+                done = 0
+                while done < pitch:
+                    sum_pixel(
+                        lines,
+                        to + done,
+                        numbers - done,
+                        table,
+                        row + done,
+                        pitch,
+                        channel,
+                        value,
+                        first,
+                        last,
+                        taps.vectors[a, b],
+                    )
+                    done += vectors
+            p += stride
+            to += positions
+
+
+@kernel
+def _forward_tiles(
+    start, channel, value, shape, taps, stride, padding, dilation, table, bias, lines, y, images_a_tile, pieces, lo, hi
+):
+    """Compute y. A tile is a number of images, or one of `pieces` pieces of an image.
+
+    A line stays in its place of the ring until the output rows that read it are computed.
+    """
+    images, height, width, _ = shape
+    _, out_height, out_width, outputs = y.shape
+    size = lines.shape[1]
+    flat, memory = y.reshape(-1), lines.reshape(-1)
+    base, pitch = np.empty((2, len(taps.slot)), np.int64)
+    held, active = np.full(len(lines), -1), np.zeros(len(lines), np.bool_)
+    rows = images_a_tile * out_height if pieces == 1 else -(-out_height // pieces)
+    for tile in range(lo, hi):
+        first = tile * rows if pieces == 1 else tile // pieces * out_height + tile % pieces * rows
+        last = images * out_height if pieces == 1 else (tile // pieces + 1) * out_height
+        for row in range(first, min(last, first + rows)):
+            image, oy = row // out_height, row % out_height
+            n = 0
+            for ky in range(len(taps.slot)):
+                iy = oy * stride[0] - padding[0] + ky * dilation
+                if 0 <= iy < height:
+                    source, place, a = image * height + iy, taps.place[iy], taps.phase[iy]
+                    if held[place] != source:
+                        held[place], pixel = source, source * width
+                        active[place] = start[pixel + width] > start[pixel]
+                        if active[place]:
+                            at = place * size
+                            clear_row(memory, at, size)
+                            _forward_line(
+                                start, channel, value, pixel, width, taps, a, stride[1], outputs, table, memory, at
+                            )
+                    if active[place]:
+                        pitch[n] = taps.down[a] * outputs
+                        base[n] = place * size + taps.left * pitch[n] + taps.slot[ky] * outputs
+                        n += 1
+            sum_pieces(flat, row * out_width * outputs, outputs, bias, 0, memory, base, pitch, out_width, outputs, n)
+
+
+def forward(active, w, b, stride, padding, dilation, y, kept=None):
+    """See `reference.conv.conv2d_forward`, for one group and without a horizontal dilation."""
+    images, out_height, out_width, outputs = y.shape
+    _, height, width, channels = active.shape
+    stride, padding = tuple(stride), tuple(padding)
+    taps, ring, size = _layout(
+        (height, width), out_width, w.shape[:2], stride, padding, tuple(dilation), channels, outputs, w.dtype
+    )
+
+    def fill(table):
+        launch(_pack, channels, w, taps, stride[1], dilation[0], table)
+
+    table = made_once(kept, PACKED, (size,), w.dtype, fill)
+    bias = np.zeros(outputs, w.dtype) if b is None else b
+    images_a_tile = max(1, TILE_PIXELS // (out_height * out_width))
+    pieces = min(count_tiles(TILES, images), count_tiles(out_height, 4 * ring[0]))
+    count = images * pieces if pieces > 1 else count_tiles(images, images_a_tile)
+
+    def work(lo, hi):
+        _forward_tiles(
+            active.start,
+            active.channel,
+            active.value,
+            active.shape,
+            taps,
+            stride,
+            padding,
+            dilation[0],
+            table,
+            bias,
+            scratch.get("event lines", ring, w.dtype),
+            y,
+            images_a_tile,
+            pieces,
+            lo,
+            hi,
+        )
+
+    parallel_for(work, count)
+
+
+@kernel
+def _copy_to_line(dy, shape, image, iy, taps, stride, padding, dilation, nothing, base, pitch, line):
+    """Copy to the line of an input row the rows of dy that read it, and zeros beside them.
+
+    dy is flat and has the shape `shape`. base and pitch hold one number each.
+    """
+    _, out_height, out_width, outputs = shape
+    positions = taps.down[taps.phase[iy]] * outputs
+    clear_row(line, 0, len(line))
+    for ky in range(len(taps.slot)):
+        below = iy + padding - ky * dilation
+        oy = below // stride
+        if oy * stride == below and 0 <= oy < out_height:
+            base[0], pitch[0] = (image * out_height + oy) * out_width * outputs, outputs
+            to = taps.left * positions + taps.slot[ky] * outputs
+            sum_pieces(line, to, positions, nothing, 0, dy, base, pitch, out_width, outputs, 1)
+
+
+@kernel
+def _weight_gradient_parts(
+    start, channel, value, shape, taps, stride, padding, dilation, dy, nothing, line, parts, rows, lo, hi
+):
+    """Compute the partial sums lo..hi-1, each over `rows` input rows."""
+    images, height, width, _ = shape
+    flat, outputs = dy.reshape(-1), dy.shape[3]
+    table, step = parts.reshape(-1), lanes(line)
+    base, pitch_of_dy = np.empty((2, 1), np.int64)
+    for part in range(lo, hi):
+        own = part * parts.shape[1]
+        clear_row(table, own, parts.shape[1])
+        for source in range(part * rows, min(images * height, (part + 1) * rows)):
+            image, iy, pixel = source // height, source % height, source * width
+            a = taps.phase[iy]
+            if start[pixel + width] > start[pixel] and taps.down[a] > 0:
+                _copy_to_line(
+                    flat, dy.shape, image, iy, taps, stride[0], padding[0], dilation, nothing, base, pitch_of_dy, line
+                )
+                positions = taps.down[a] * outputs
+                for b in range(stride[1]):
+                    vectors = taps.vectors[a, b] * step
+                    pitch, row = taps.blocks[a, b] * vectors, own + taps.first[a, b]
+                    at = taps.position[b] * positions
+                    p, end = pixel + taps.column[b], pixel + width if pitch > 0 else 0
+                    while p < end:
+                        first, last = start[p], start[p + 1]
+                        if last > first:
+                            done = 0
+                            while done < pitch:
+                                add_pixel(
+                                    table,
+                                    row + done,
+                                    pitch,
+                                    line,
+                                    at + done,
+                                    channel,
+                                    value,
+                                    first,
+                                    last,
+                                    taps.vectors[a, b],
+                                )
+                                done += vectors
+                        p += stride[1]
+                        at += positions
+
+
+@kernel
+def _unpack(parts, taps, stride, dilation, dw, lo, hi):
+    """Set dw ``[kh, kw, C, O]`` to the sum of the parts, for channels lo..hi-1. The order is that of `_pack`."""
+    kh, kw, _, outputs = dw.shape
+    width = lanes(parts)
+    total = np.empty(outputs, np.float64)
+    for ky in range(kh):
+        a = ky * dilation % len(taps.down)
+        for kx in range(kw):
+            b = kx % stride
+            row = taps.blocks[a, b] * taps.vectors[a, b] * width
+            position = taps.across[b] - 1 - kx // stride
+            first = taps.first[a, b] + (position * taps.down[a] + taps.slot[ky]) * outputs
+            for c in range(lo, hi):
+                at = first + c * row
+                for o in range(outputs):
+                    total[o] = parts[0, at + o]
+                for part in range(1, len(parts)):
+                    for o in range(outputs):
+                        total[o] += parts[part, at + o]
+                for o in range(outputs):
+                    dw[ky, kx, c, o] = total[o]
+
+
+def backward_weight(active, dy, stride, padding, dilation, dw):
+    """See `reference.conv.conv2d_backward_weight`, for one group and without a horizontal dilation."""
+    images, height, width, channels = active.shape
+    _, _, out_width, outputs = dy.shape
+    stride, padding = tuple(stride), tuple(padding)
+    taps, ring, size = _layout(
+        (height, width), out_width, dw.shape[:2], stride, padding, tuple(dilation), channels, outputs, dw.dtype
+    )
+    # Each partial sum is as large as dw, and must be worth it.
+    count = max(1, min(PARTS, images * height, int(active.start[-1]) // (PART_ENTRIES * channels)))
+    rows = count_tiles(images * height, count)
+    parts = scratch.get("partial rows of all taps", (count_tiles(images * height, rows), size), dw.dtype)
+    nothing = np.zeros(outputs, dw.dtype)
+
+    def work(lo, hi):
+        _weight_gradient_parts(
+            active.start,
+            active.channel,
+            active.value,
+            active.shape,
+            taps,
+            stride,
+            padding,
+            dilation[0],
+            dy,
+            nothing,
+            scratch.get("event line", ring[1:], dw.dtype),
+            parts,
+            rows,
+            lo,
+            hi,
+        )
+
+    parallel_for(work, len(parts), chunks_per_thread=1)
+    launch(_unpack, channels, parts, taps, stride[1], dilation[0], dw)

@@ -194,6 +194,17 @@ def lowest_bit(typingctx, bits):
 
 
 @intrinsic
+def count_bits(typingctx, bits):
+    """The number of bits of a uint64 that are set, as an index."""
+    signature = types.intp(types.uint64)
+
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return signature, generate
+
+
+@intrinsic
 def copy_row(typingctx, target, at, source, source_at, count):
     """Set target[at + k] = source[source_at + k] for k < count.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import sum_rows
-from ..inline.vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits
+from ..inline.vector import REGISTER_BYTES, clear_row, count_bits, lanes, lowest_bit, nonzero_bits
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
 
 PACKED = "packed weights"
@@ -37,28 +37,45 @@ CHUNK_BYTES = 1 << 20
 
 
 @kernel
-def _count_tiles(x, start, pixels, lo, hi):
-    """Set start[p + 1] to the number of active inputs of pixel p, for x ``[P, C]``."""
+def _count_tiles(x, start, counts, pixels, lo, hi):
+    """Set start[p + 1] to the number of active inputs of a tile up to pixel p, for x ``[P, C]``, and counts[tile + 1] to
+    that of the whole tile."""
     total, channels = x.shape
-    zero = type(x[0, 0])(0)
-    for p in range(lo * pixels, min(total, hi * pixels)):
-        row = x[p]
-        n = np.int32(0)
-        for c in range(channels):
-            n += np.int32(row[c] != zero)
-        start[p + 1] = n
+    flat = x.reshape(-1)
+    width = lanes(flat)
+    whole = max(0, total - width // channels - 1)  # whose registers of inputs end within the array
+    for tile in range(lo, hi):
+        n = 0
+        first, last = tile * pixels, min(total, (tile + 1) * pixels)
+        for p in range(first, min(last, whole)):
+            at, left = p * channels, channels
+            while left >= width:
+                n += count_bits(nonzero_bits(flat, at))
+                at += width
+                left -= width
+            if left > 0:
+                n += count_bits(nonzero_bits(flat, at) & ((np.uint64(1) << np.uint64(left)) - np.uint64(1)))
+            start[p + 1] = n
+        for p in range(max(first, whole), last):
+            for k in range(p * channels, (p + 1) * channels):
+                n += flat[k] != 0
+            start[p + 1] = n
+        counts[tile + 1] = n
 
 
 @kernel
-def _list_tiles(x, start, channel, value, pixels, lo, hi):
-    """List the active inputs. One register of inputs is tested at a time, because most registers hold zeros only."""
+def _list_tiles(x, start, counts, channel, value, pixels, lo, hi):
+    """List the active inputs, and make start count from the first tile on. One register of inputs is tested at a time,
+    because most registers hold zeros only."""
     total, channels = x.shape
     flat = x.reshape(-1)
     real = type(value[0])
     width = lanes(flat)
     for tile in range(lo, hi):
         first, last = tile * pixels * channels, min(total, (tile + 1) * pixels) * channels
-        n = start[tile * pixels]
+        n = counts[tile]
+        for p in range(tile * pixels, min(total, (tile + 1) * pixels)):
+            start[p + 1] += n
         at = first
         while at + width <= last:
             bits = nonzero_bits(flat, at)
@@ -96,7 +113,7 @@ class Active:
     def __init__(self, dtype):
         self.dtype = np.dtype(dtype)
         self.shape, self.density = None, 0.0
-        self.start = np.zeros(1, np.int64)
+        self.start, self.counts = np.zeros(1, np.int64), np.zeros(1, np.int64)
         self.channel, self.value = np.empty(0, np.int32), np.empty(0, self.dtype)
         self.listed = False
 
@@ -107,22 +124,24 @@ class Active:
         if len(self.start) != len(rows) + 1:
             self.start = np.zeros(len(rows) + 1, np.int64)
         pixels = _pixels(x.shape[-1])
-        launch(_count_tiles, count_tiles(len(rows), pixels), rows, self.start, pixels)
-        self.start[0] = 0
-        np.cumsum(self.start, out=self.start)
-        self.density = int(self.start[-1]) / x.size
+        tiles = count_tiles(len(rows), pixels)
+        self.counts = np.zeros(tiles + 1, np.int64)
+        launch(_count_tiles, tiles, rows, self.start, self.counts, pixels)
+        np.cumsum(self.counts, out=self.counts)
+        self.density = int(self.counts[-1]) / x.size
 
     def list(self, x):
         """List the active inputs of x, which `count` has counted."""
         if self.listed:
             return
-        entries = int(self.start[-1])
+        entries = int(self.counts[-1])
         if len(self.channel) < entries:
             room = entries + entries // 8
             self.channel, self.value = np.empty(room, np.int32), np.empty(room, self.dtype)
         rows = x.reshape(-1, x.shape[-1])
         pixels = _pixels(x.shape[-1])
-        launch(_list_tiles, count_tiles(len(rows), pixels), rows, self.start, self.channel, self.value, pixels)
+        tiles = len(self.counts) - 1
+        launch(_list_tiles, tiles, rows, self.start, self.counts, self.channel, self.value, pixels)
         self.listed = True
 
 

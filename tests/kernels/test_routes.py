@@ -7,7 +7,8 @@ from convolutions import CASES, draw, magnitudes, run
 from targets import cpu, reference
 
 from numsnn.kernels.cpu import route
-from numsnn.kernels.cpu.ways import events, winograd
+from numsnn.kernels.cpu.ways import winograd
+from numsnn.kernels.cpu.ways.active import Active
 from numsnn.kernels.types import PRECISIONS, ROUTES, Geometry, Way
 
 PLAIN = [name for name, case in CASES.items() if case[4] == 1]
@@ -30,8 +31,9 @@ def by(asked, x, w, b, dy, geometry):
 @pytest.mark.parametrize("density", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("asked", ["events", "dense"])
 @pytest.mark.parametrize("name", PLAIN)
-def test_events_and_dense_are_the_reference(small_tiles, name, asked, density, real):
+def test_events_and_dense_are_the_reference(small_tiles, monkeypatch, name, asked, density, real):
     """Weighted inputs, some of them negative; all silent, and none."""
+    monkeypatch.setitem(cpu.conv2d_forward.__globals__, "by_input_pixel", lambda *a: False)
     x, w, b, dy, geometry = draw(name, real)
     x = np.where(np.random.default_rng(3).random(x.shape) < density, x, 0).astype(real)
     got, taken = by(asked, x, w, b, dy, geometry)
@@ -239,7 +241,7 @@ def test_more_numbers_than_32_bits_count(monkeypatch):
     x = np.zeros((1, 1, 1, 40), np.uint8)
     huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (1 << 20, 1, 1, 4096), (0, 0, 0, 0))
     density = cpu.conv2d_forward.__globals__["_density"]
-    active = events.Active(np.float32)
+    active = Active(np.float32)
     assert density(active, x, huge) is None and density(active, x, x) == 0.0
 
 

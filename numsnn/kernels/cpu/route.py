@@ -1,53 +1,60 @@
 """Chooses the route of every convolution and matrix product.
 
-    events     computes with active inputs only (`events`); for input gradients, computes visible elements only
-               (`visible`)
+    events     computes with active inputs only (`events`, or for few outputs `lines`); for input gradients, computes
+               visible elements only (`visible`)
     winograd   for 3x3 filters of stride 1 and dilation 1, with a quarter of the multiplications (`winograd`)
     dense      multiplies gathered patches with packed weights (`product`)
     grouped    for many small groups, such as in a depthwise convolution (`grouped`)
 
 If the user asks for a route that a layer cannot take (such as Winograd's for a 1x1 filter), another route takes its
-place. The cost of each route is estimated from the shapes and from the share of active inputs, with the constants of
-this module. They were measured in nanoseconds of one core of the machine on which the kernels were tuned. Only their
-ratios matter, and these follow from how many numbers a route reads and multiplies.
+place. The cost of each route is a sum of terms, which count what the route does per output pixel, times the constants
+`COSTS`, in nanoseconds of one core. `python -m benchmarks.speed.costs` measures these on a machine. They stand here as
+they were on the machine on which the kernels were tuned, so that the choice is the same on every processor whose
+registers have the same size. Only their ratios matter, and these follow from how many numbers a route reads and
+multiplies.
 """
 
 from functools import cache
-from math import ceil
+from math import ceil, exp
 
 import numpy as np
 
 from ..types import AUTO
+from .inline.vector import REGISTER_BYTES
 from .ways import grouped
 
 ROUTES = ("auto", "events", "winograd", "dense")
 """The routes of `types.ROUTES` that the CPU has."""
 
-DENSE_PRODUCT = 1 / 110
-"""Cost of one multiplication in a register block of a matrix product."""
-
-EVENT_PRODUCT = {"forward": 1 / 45, "weight": 1 / 40, "input": 1 / 42}
-"""Pass -> cost of one multiplication of an active (or visible) input. Reading rows from the second-level cache limits
-its speed."""
-
-EVENT_ROW = {"forward": 25, "weight": 1.5, "input": 1.2}
-"""Pass -> further cost of the route events: forward per output pixel and block of columns, for the weight gradient per
-active input and tap, for the input gradient per channel, visible or not."""
-
-PATCH_TAP, PATCH_NUMBER = 8, 0.1
-"""Cost of gathering the inputs of one tap, and further cost per number of them."""
-
-TRANSFORM_TILE = {"forward": 250, "weight": 1000, "input": 250}
-TRANSFORM_NUMBER = {"forward": 0.25, "weight": 0.45, "input": 0.25}
-"""Pass -> cost per Winograd tile, and per transformed number. A tile has 36 of these per channel."""
-
+LANES = REGISTER_BYTES // 4
+"""Numbers per vector in float32."""
 
 LEAST_CHANNELS = 8
 """Least number of input and output channels for which the route "auto" may choose Winograd's. Narrower layers gain
 little, and keep the rounding of the plain sum."""
 
-PREPARE = {"events": 0.1, "winograd": 1.2, "dense": 0.1}
-"""Route -> cost per weight of packing or transforming it before the first output. It matters for few outputs."""
+COSTS = {
+    "dense": {
+        "forward": (0.1, 8, 0.1, 1 / 110),
+        "weight": (0.0, 8, 0.1, 1 / 110),
+        "input": (0.1, 8, 0.1, 1 / 110),
+    },
+    "winograd": {
+        "forward": (1.2, 250, 0.25, 1 / 110),
+        "weight": (0.0, 1000, 0.45, 1 / 110),
+        "input": (1.2, 250, 0.25, 1 / 110),
+    },
+    "events": {
+        "forward": (0.1, 25, 0.0, 0.0, 1 / 45),
+        "weight": (0.0, 0.0, 1.5, 0.0, 1 / 40),
+        "input": (0.1, 1.2, 0.0, 0.0, 1 / 42),
+    },
+    "lines": {
+        "forward": (0.1, 1.0, 1.0, 10, 0.5, 1.0, 0.2),
+        "weight": (1.0, 1.0, 1.0, 10, 0.5, 1.0, 0.4),
+    },
+}
+"""Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
 
 
 def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilation=(1, 1)):
@@ -60,7 +67,7 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilatio
         w: weights ``[kh, kw, I/groups, O]``, or their gradient.
         stride, groups: stride and number of groups of the convolution.
         extent: (number of images, height, width) of the output.
-        ready: routes for which an earlier call has prepared the weights.
+        ready: routes, and "lines", for which an earlier call has prepared the weights.
         dilation: dilation of the convolution.
 
     Returns:
@@ -80,29 +87,70 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilatio
         return "dense"
     if asked == "events":
         possible.discard("events")
-    estimates = costs(passing, density, w.shape, extent, ready)
+    estimates = costs(passing, density, w.shape, extent, ready, stride, dilation)
+    if "lines" in estimates:
+        estimates["events"] = min(estimates["events"], estimates["lines"])
     return min(sorted(possible), key=estimates.get)
 
 
-def costs(passing, density, weights, extent, ready=()):
+def by_input_pixel(passing, density, w, stride, extent, ready=(), dilation=(1, 1)):
+    """Whether the route events goes through input pixels (`lines`) rather than outputs or weights (`events`)."""
+    estimates = costs(passing, density, w.shape, extent, ready, stride, dilation)
+    return "lines" in estimates and estimates["lines"] < estimates["events"]
+
+
+def costs(passing, density, weights, extent, ready=(), stride=(1, 1), dilation=(1, 1)):
     """The estimated cost per output pixel, by route. The arguments are those of `choose`; weights is the shape of w."""
-    kh, kw, inputs, outputs = weights
-    taps = kh * kw * inputs
-    images, height, width = extent
-    tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
-    transforms = TRANSFORM_TILE[passing] + 36 * (inputs + outputs) * TRANSFORM_NUMBER[passing]
-    found = {
-        "dense": taps * outputs * DENSE_PRODUCT + kh * kw * PATCH_TAP + taps * PATCH_NUMBER,
-        "winograd": tiles * (36 * inputs * outputs * DENSE_PRODUCT + transforms),
-    }
+    names = ["dense", "winograd"]
     if density is not None:
-        active = density * taps
-        rows = {"forward": 1, "weight": active, "input": inputs}[passing]
-        found["events"] = active * outputs * EVENT_PRODUCT[passing] + rows * EVENT_ROW[passing]
-    if passing != "weight":
-        share = taps * outputs / (images * height * width)
-        found = {name: cost + share * PREPARE[name] * (name not in ready) for name, cost in found.items()}
+        names.append("events")
+        if passing != "input" and dilation[1] == 1:
+            names.append("lines")
+    found = {}
+    for name in names:
+        call, prepare, *others = terms(name, passing, density, weights, extent, stride)
+        counts = (call, 0.0 if name in ready else prepare, *others)
+        found[name] = sum(cost * count for cost, count in zip(COSTS[name][passing], counts, strict=True))
     return found
+
+
+def terms(route, passing, density, weights, extent, stride):
+    """What a route, or "lines", does per output pixel. The first terms are a call and the weights it prepares."""
+    kh, kw, inputs, outputs = weights
+    images, height, width = extent
+    taps = kh * kw * inputs
+    vectors = ceil(outputs / LANES)
+    call = 1 / (images * height * width)
+    prepare = taps * outputs * call
+    if route == "dense":  # taps, gathered numbers, multiplications
+        return call, prepare, kh * kw, taps, taps * vectors * LANES
+    if route == "winograd":  # tiles, transformed numbers, multiplications
+        tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
+        return call, prepare, tiles, 36 * tiles * (inputs + outputs), 36 * tiles * inputs * vectors * LANES
+    pixels = stride[0] * stride[1]  # input pixels per output pixel
+    if route == "events":
+        active = density * taps
+        if passing == "forward":  # blocks of columns, kernel rows, rows of weights and their vectors
+            # Rows that are hardly read are not packed.
+            prepare = min(prepare, active * outputs)
+            return call, prepare, ceil(vectors / 16), kh, active, active * vectors
+        if passing == "weight":  # active inputs, rows of dy and their vectors, inputs that each tap has to test
+            tested = active * pixels if pixels > 1 else 0.0
+            return call, prepare, density * inputs * pixels, active, tested, active * vectors
+        return (
+            prepare,
+            inputs * pixels,
+            kh * kw,
+            active,
+            active * vectors,
+        )  # channels, taps, rows of weights and their vectors
+    # Vectors of the outputs and of the lines, input pixels, those with an active input and their vectors, active inputs
+    # and their vectors.
+    active = density * inputs
+    share = 1 - exp(-active)
+    long = ceil(kh * kw * outputs / (pixels * LANES))
+    numbers = pixels, pixels * share, pixels * share * long, pixels * active, pixels * active * long
+    return call, prepare, kh * vectors, *numbers
 
 
 def lacks(way, dtype):
@@ -126,6 +174,6 @@ def _visible_limit(shape, stride, groups, route, dilation):
     whole = 4096, 4, 4  # many outputs, which Winograd's tiles fit
     if route in ROUTES[1:] or choose(route, "input", 0.0, w, stride, groups, whole, (), dilation) != "events":
         return 0.0
-    none, all_ = (costs("input", density, shape, whole) for density in (0.0, 1.0))
+    none, all_ = (costs("input", density, shape, whole, (), stride, dilation) for density in (0.0, 1.0))
     other = none[choose(route, "input", None, w, stride, groups, whole, (), dilation)]
     return min(1.0, (other - none["events"]) / (all_["events"] - none["events"]))

@@ -2,7 +2,8 @@
 
     python -m benchmarks.speed.costs [--count N] [--seed S] [--json FILE] [--from FILE]
 
-Layers of random shape (those of `shapes`, with one group) are computed on one thread by every route that they can take.
+Layers of random shape (those of `shapes`, with one group), and the layers of `numsnn bench`, are computed on one thread
+by every route that they can take.
 The cost of a route is a sum of terms (`route.terms`) times constants that are not negative. The constants are those
 with the least squares of the relative errors, so that small and large layers count alike, and too little counts as much
 as too much. The table shows how far the estimates are from the measured times, and how much time the choice loses
@@ -14,6 +15,7 @@ against the fastest route.
 import argparse
 import json
 import time
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -23,7 +25,8 @@ from numsnn.kernels.cpu import conv, route
 from numsnn.kernels.cpu.run.launch import set_num_threads
 from numsnn.kernels.cpu.ways import events, lines
 from numsnn.kernels.types import Geometry, Way
-from numsnn.measure.passes import draw
+from numsnn.measure.passes import Case, draw
+from numsnn.measure.passes import cases as layers
 from numsnn.measure.table import table
 
 from ..common import need_positive, progress, write_json
@@ -38,8 +41,24 @@ SECONDS = 0.08
 ROUNDS = 20
 """Rounds of the fit."""
 
+NEAR = 2
+"""A route that takes longer than this many times the fastest one counts less, because it is not chosen anyway."""
+
+LEAST_PRODUCT = 1 / 130
+"""Least cost of a multiplication of a matrix product. In small layers it can hardly be told from other costs."""
+
 DENSITIES = 0.01, 0.6
 """Bounds of the share of visible elements; the inputs have the shares of `shapes`."""
+
+
+def usual() -> list[Case]:
+    """The layers of `numsnn.measure.passes`, which have many weights, with few images."""
+    found = []
+    for case in layers():
+        steps, images, *others = case.shape
+        shape = steps, max(1, images // 8), *others
+        found += [replace(case, shape=shape, density=density) for density in (0.02, 0.08, 0.3)]
+    return found
 
 
 def fastest(run) -> float:
@@ -80,10 +99,16 @@ def measure(case, rng) -> list[dict]:
         ("weight", "lines"): lambda: lines.backward_weight(active, dy, stride, padding, dilation, dw),
         ("input", "events"): lambda: conv.conv2d_backward_input(dy, w, geometry, dx, Way("events"), visible),
     }
+    kept = {name: {} for name in route.COSTS}  # prepared weights
+    again = {
+        "events": lambda: events.forward(active, w, None, stride, padding, dilation, y, kept["events"]),
+        "lines": lambda: lines.forward(active, w, None, stride, padding, dilation, y, kept["lines"]),
+    }
     names = ["dense", *["winograd"] * (w.shape[:2] == (3, 3) and stride == (1, 1))]
     for name in names:
         way = Way(name)
         runs["forward", name] = lambda way=way: conv.conv2d_forward(x, w, None, geometry, y, active, way)
+        again[name] = lambda way=way: conv.conv2d_forward(x, w, None, geometry, y, active, way, kept[way.route])
         runs["weight", name] = lambda way=way: conv.conv2d_backward_weight(x, dy, geometry, dw, active, way)
         runs["input", name] = lambda way=way: conv.conv2d_backward_input(dy, w, geometry, dx, way)
     found = []
@@ -101,29 +126,37 @@ def measure(case, rng) -> list[dict]:
                 "times": times,
             }
         )
+        if passing == "forward":
+            found[-1]["prepared"] = {name: fastest(run) / prod(dy.shape[:3]) for name, run in again.items()}
     return found
 
 
-def constants_of(matrix, times):
-    """The numbers, none of them negative, whose products with the columns of a matrix come closest to the times.
+def constants_of(matrix, times, least=0.0, weights=1.0):
+    """The numbers, none of them below `least`, whose products with the columns of a matrix come closest to the times.
 
-    Every row is weighted by the root of its time and of its estimate in the round before.
+    Every row counts by its weight, divided by the root of its time and of its estimate in the round before.
     """
-    scale = times
+    least = np.zeros(matrix.shape[1]) + least
+    rest, scale = times - matrix @ least, times / weights
     for _ in range(ROUNDS):
         kept = np.ones(matrix.shape[1], bool)
         while True:
             found = np.zeros(matrix.shape[1])
-            found[kept] = np.linalg.lstsq(matrix[:, kept] / scale[:, None], times / scale, rcond=None)[0]
+            found[kept] = np.linalg.lstsq(matrix[:, kept] / scale[:, None], rest / scale, rcond=None)[0]
             if (found >= 0).all():
                 break
             kept &= found >= 0
-        scale = np.sqrt(times * np.maximum(matrix @ found, times / 10))
+        found += least
+        scale = np.sqrt(times * np.maximum(matrix @ found, times / 10)) / weights
     return found
 
 
-def counts(name, one):
-    return route.terms(name, one["pass"], one["density"], one["weights"], one["extent"], one["stride"])
+def counts(name, one, prepared=False):
+    """The terms of a route; without those that prepare weights if these are prepared."""
+    call, prepare, *others = route.terms(
+        name, one["pass"], one["density"], one["weights"], one["extent"], one["stride"]
+    )
+    return call, prepare * (not prepared), *others
 
 
 def fit(measured: list[dict]) -> dict:
@@ -132,10 +165,20 @@ def fit(measured: list[dict]) -> dict:
     for name, passes in route.COSTS.items():
         found[name] = {}
         for passing in passes:
-            those = [one for one in measured if one["pass"] == passing and name in one["times"]]
-            times = np.array([one["times"][name] for one in those])
-            matrix = np.array([counts(name, one) for one in those], np.float64)
-            found[name][passing] = tuple(float(f"{constant:.2g}") for constant in constants_of(matrix, times))
+            rows, times, weights = [], [], []
+            for one in measured:
+                for key in ("times", "prepared"):
+                    if one["pass"] == passing and name in one.get(key, ()):
+                        rows.append(counts(name, one, key == "prepared"))
+                        times.append(one[key][name])
+                        weights.append(min(1.0, NEAR * min(one[key].values()) / times[-1]))
+            least = np.zeros(len(rows[0]))
+            if passing == "input":  # weights are prepared as for the forward pass, where this was measured by itself
+                least[1] = found[name]["forward"][1]
+            if name in ("dense", "winograd"):
+                least[-1] = LEAST_PRODUCT
+            constants = constants_of(np.array(rows, np.float64), np.array(times), least, np.array(weights))
+            found[name][passing] = tuple(float(f"{constant:.2g}") for constant in constants)
     return found
 
 
@@ -177,6 +220,7 @@ def main(arguments=None):
         rng = np.random.default_rng(chosen.seed)
         half = chosen.count // 2
         cases = shapes(half, chosen.seed, True, LARGEST) + shapes(chosen.count - half, chosen.seed + 1, False, LARGEST)
+        cases += usual()
         measured = []
         for number, case in enumerate(cases, 1):
             if case.kind == "linear" or (case.kind == "conv" and case.window[3] == 1):

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..types import AUTO
 from .inline.vector import REGISTER_BYTES
-from .ways import grouped
+from .ways import grouped, lines
 
 ROUTES = ("auto", "events", "winograd", "dense")
 """The routes of `types.ROUTES` that the CPU has."""
@@ -29,29 +29,32 @@ ROUTES = ("auto", "events", "winograd", "dense")
 LANES = REGISTER_BYTES // 4
 """Numbers per vector in float32."""
 
+CACHE_BYTES = 4 << 20
+"""Bytes of weights from which on their reads take as long as from memory far from the core."""
+
 LEAST_CHANNELS = 8
 """Least number of input and output channels for which the route "auto" may choose Winograd's. Narrower layers gain
 little, and keep the rounding of the plain sum."""
 
 COSTS = {
     "dense": {
-        "forward": (0.1, 8, 0.1, 1 / 110),
-        "weight": (0.0, 8, 0.1, 1 / 110),
-        "input": (0.1, 8, 0.1, 1 / 110),
+        "forward": (13000, 0.63, 67, 2.2, 0.062, 0.0088),
+        "weight": (11000, 0.13, 130, 8, 0.47, 0.0092),
+        "input": (15000, 0.63, 43, 3.8, 0.14, 0.0085),
     },
     "winograd": {
-        "forward": (1.2, 250, 0.25, 1 / 110),
-        "weight": (0.0, 1000, 0.45, 1 / 110),
-        "input": (1.2, 250, 0.25, 1 / 110),
+        "forward": (5200, 1.1, 260, 0.079, 0.0099),
+        "weight": (3200, 0.85, 520, 0.21, 0.008),
+        "input": (0, 2.3, 250, 0.11, 0.0077),
     },
     "events": {
-        "forward": (0.1, 25, 0.0, 0.0, 1 / 45),
-        "weight": (0.0, 0.0, 1.5, 0.0, 1 / 40),
-        "input": (0.1, 1.2, 0.0, 0.0, 1 / 42),
+        "forward": (4500, 0.044, 18, 3.1, 0.3, 0.28, 0.22),
+        "weight": (7500, 0.071, 2.8, 3.3, 1.3, 1, 0.46, 0),
+        "input": (1900, 0.12, 9.9, 0.3, 4.5, 0.61, 0.54, 0.071),
     },
     "lines": {
-        "forward": (0.1, 1.0, 1.0, 10, 0.5, 1.0, 0.2),
-        "weight": (1.0, 1.0, 1.0, 10, 0.5, 1.0, 0.4),
+        "forward": (6500, 0.46, 0.88, 1.2, 7.4, 0.63, 0, 0.36),
+        "weight": (7600, 0.43, 0.7, 2.3, 5.3, 0.79, 0, 0.45),
     },
 }
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
@@ -122,35 +125,46 @@ def terms(route, passing, density, weights, extent, stride):
     vectors = ceil(outputs / LANES)
     call = 1 / (images * height * width)
     prepare = taps * outputs * call
-    if route == "dense":  # taps, gathered numbers, multiplications
-        return call, prepare, kh * kw, taps, taps * vectors * LANES
+    pixels = stride[0] * stride[1]  # input pixels per output pixel
+    if route == "dense":  # positions, taps, gathered numbers, multiplications
+        depth, columns, positions = (outputs, inputs, pixels) if passing == "input" else (inputs, outputs, 1)
+        numbers = kh * kw * depth
+        return call, prepare, positions, kh * kw, numbers, numbers * ceil(columns / LANES) * LANES
     if route == "winograd":  # tiles, transformed numbers, multiplications
         tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
         return call, prepare, tiles, 36 * tiles * (inputs + outputs), 36 * tiles * inputs * vectors * LANES
-    pixels = stride[0] * stride[1]  # input pixels per output pixel
+    active = density * taps
     if route == "events":
-        active = density * taps
-        if passing == "forward":  # blocks of columns, kernel rows, rows of weights and their vectors
+        # The last term is the vectors of rows again, times the share of a large cache that the weights take.
+        rows, far = active * vectors, min(1.0, 4 * taps * outputs / CACHE_BYTES)
+        if passing == "forward":  # blocks of columns, sums of runs of inputs, rows of weights, their vectors
+            sweeps = _sweeps(outputs)
+            runs = kh * sweeps * (1 - exp(-active / kh))
             # Rows that are hardly read are not packed.
-            prepare = min(prepare, active * outputs)
-            return call, prepare, ceil(vectors / 16), kh, active, active * vectors
-        if passing == "weight":  # active inputs, rows of dy and their vectors, inputs that each tap has to test
+            return call, min(prepare, active * outputs), ceil(vectors / 16), runs, active * sweeps, rows, rows * far
+        if passing == "weight":  # input pixels, active inputs, those that each tap tests, rows of dy, their vectors
             tested = active * pixels if pixels > 1 else 0.0
-            return call, prepare, density * inputs * pixels, active, tested, active * vectors
-        return (
-            prepare,
-            inputs * pixels,
-            kh * kw,
-            active,
-            active * vectors,
-        )  # channels, taps, rows of weights and their vectors
-    # Vectors of the outputs and of the lines, input pixels, those with an active input and their vectors, active inputs
-    # and their vectors.
+            return call, prepare, pixels, density * inputs * pixels, tested, active, rows, rows * far
+        # Input pixels, channels, taps of pixels with visible channels, their vectors, vectors of rows of weights.
+        seen = kh * kw * (1 - exp(-density * inputs))
+        return call, prepare, pixels, inputs * pixels, seen, seen * vectors, rows, rows * far
+    # Vectors of the lines that an output reads, input pixels that are read, those with an active input and the vectors
+    # that they add, active inputs and the vectors that these add.
+    read = min(stride[0], kh) * min(stride[1], kw)
     active = density * inputs
     share = 1 - exp(-active)
-    long = ceil(kh * kw * outputs / (pixels * LANES))
-    numbers = pixels, pixels * share, pixels * share * long, pixels * active, pixels * active * long
+    long = ceil(kh * kw * outputs / (read * LANES))
+    prepare = taps * (outputs + 8) * call
+    if passing == "weight":
+        prepare *= lines.parts_for(density * images * height * width * pixels)
+    numbers = read, read * share, read * share * long, read * active, read * active * long
     return call, prepare, kh * vectors, *numbers
+
+
+def _sweeps(columns):
+    """How often `blocks.sum_rows` goes through the inputs of an output pixel."""
+    whole, rest = divmod(columns, LANES)
+    return whole // 16 + (whole % 16).bit_count() + (rest > 0)
 
 
 def lacks(way, dtype):

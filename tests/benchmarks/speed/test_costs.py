@@ -16,6 +16,10 @@ def test_constants_are_found_again():
     assert (costs.constants_of(matrix, rng.exponential(size=60)) >= 0).all()
 
 
+def test_usual_layers():
+    assert all(case.shape[1] >= 1 and case.operations < 2e9 for case in costs.usual())
+
+
 def test_tiny_layers(tmp_path, capsys, monkeypatch):
     layers = [
         Case("conv", "conv", (8, 9, (3, 3), (1, 1), (1, 1)), (1, 2, 6, 6, 8), 0.1),
@@ -24,6 +28,7 @@ def test_tiny_layers(tmp_path, capsys, monkeypatch):
         Case("linear", "linear", (20, 10), (1, 5, 20), 0.2),
     ]
     monkeypatch.setattr(costs, "shapes", lambda count, *others: layers[:2] if others[1] else layers[2:])
+    monkeypatch.setattr(costs, "usual", list)
     monkeypatch.setattr(costs, "SECONDS", 0)
     file = str(tmp_path / "measured.json")
     costs.main(["--count", "4", "--json", file])

@@ -33,7 +33,7 @@ TILE_PIXELS = 512
 TILES = 16
 """Fewer images than this are cut into pieces, so that there are about this number of tiles."""
 
-PARTS, PART_ENTRIES = 16, 32
+PARTS, PART_ENTRIES = 16, 64
 """Largest number of partial sums of the weight gradient, and least number of active inputs per channel for each."""
 
 
@@ -325,6 +325,12 @@ def _unpack(parts, taps, stride, dilation, dw, lo, hi):
                     dw[ky, kx, c, o] = total[o]
 
 
+def parts_for(entries):
+    """The number of partial sums of the weight gradient for a number of active inputs per channel. Each of them is as
+    large as the weights, and must be worth it."""
+    return int(max(1, min(PARTS, entries // PART_ENTRIES)))
+
+
 def backward_weight(active, dy, stride, padding, dilation, dw):
     """See `reference.conv.conv2d_backward_weight`, for one group and without a horizontal dilation."""
     images, height, width, channels = active.shape
@@ -333,8 +339,7 @@ def backward_weight(active, dy, stride, padding, dilation, dw):
     taps, ring, size = _layout(
         (height, width), out_width, dw.shape[:2], stride, padding, tuple(dilation), channels, outputs, dw.dtype
     )
-    # Each partial sum is as large as dw, and must be worth it.
-    count = max(1, min(PARTS, images * height, int(active.start[-1]) // (PART_ENTRIES * channels)))
+    count = min(images * height, parts_for(int(active.start[-1]) / channels))
     rows = count_tiles(images * height, count)
     parts = scratch.get("partial rows of all taps", (count_tiles(images * height, rows), size), dw.dtype)
     nothing = np.zeros(outputs, dw.dtype)

@@ -38,6 +38,8 @@ LARGEST = 0.15
 SECONDS = 0.08
 """Seconds of timing per layer, pass and route."""
 
+USUAL_DENSITIES = 0.01, 0.03, 0.08, 0.15, 0.3
+
 ROUNDS = 20
 """Rounds of the fit."""
 
@@ -52,13 +54,18 @@ DENSITIES = 0.01, 0.6
 
 
 def usual() -> list[Case]:
-    """The layers of `numsnn.measure.passes`, which have many weights, with few images."""
+    """The layers of `numsnn.measure.passes`, which have many weights, and some smaller ones, all with few images."""
     found = []
-    for case in layers():
+    for before, channels, kernel, images in ((32, 64, 3, 64), (64, 64, 3, 64), (64, 64, 5, 32), (128, 256, 1, 64)):
+        numbers = (before, channels, kernel, 1, kernel // 2)
+        found.append(Case(f"{kernel}x{kernel} {before}->{channels}", "conv", numbers, (1, images, 16, 16, before)))
+    found += layers()
+    cases = []
+    for case in found:
         steps, images, *others = case.shape
-        shape = steps, max(1, images // 8), *others
-        found += [replace(case, shape=shape, density=density) for density in (0.02, 0.08, 0.3)]
-    return found
+        shape = steps, max(1, images // 16), *others
+        cases += [replace(case, shape=shape, density=density) for density in USUAL_DENSITIES]
+    return cases
 
 
 def fastest(run) -> float:

@@ -39,6 +39,7 @@ _WRITTEN_FOR = {
         "cpu/inline/lines.py",
         "cpu/inline/prefetch.py",
         "cpu/inline/runs.py",
+        "cpu/inline/taps.py",
         "cpu/inline/vector.py",
     ),
     "cuda": ("compile.py", "cuda/run/compile.py", "cuda/inline/vector.py"),

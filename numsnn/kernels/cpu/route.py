@@ -38,23 +38,23 @@ little, and keep the rounding of the plain sum."""
 
 COSTS = {
     "dense": {
-        "forward": (13000, 0.63, 67, 2.2, 0.062, 0.0088),
-        "weight": (11000, 0.13, 130, 8, 0.47, 0.0092),
-        "input": (15000, 0.63, 43, 3.8, 0.14, 0.0085),
+        "forward": (13000, 0.66, 68, 2.3, 0.058, 0.0082),
+        "weight": (12000, 0.13, 140, 7.3, 0.46, 0.0086),
+        "input": (14000, 0.66, 44, 3.8, 0.12, 0.008),
     },
     "winograd": {
-        "forward": (5200, 1.1, 260, 0.079, 0.0099),
-        "weight": (3200, 0.85, 520, 0.21, 0.008),
-        "input": (0, 2.3, 250, 0.11, 0.0077),
+        "forward": (4900, 1.2, 260, 0.082, 0.0095),
+        "weight": (4200, 0.57, 500, 0.23, 0.0077),
+        "input": (0, 2.2, 250, 0.12, 0.0077),
     },
     "events": {
-        "forward": (4500, 0.044, 18, 3.1, 0.3, 0.28, 0.22),
-        "weight": (7500, 0.071, 2.8, 3.3, 1.3, 1, 0.46, 0),
-        "input": (1900, 0.12, 9.9, 0.3, 4.5, 0.61, 0.54, 0.071),
+        "forward": (4600, 0.047, 17, 3.1, 0.32, 0.25, 0.22),
+        "weight": (7600, 0.07, 2.8, 3.2, 1.3, 0.98, 0.43, 0),
+        "input": (1900, 0.12, 10, 0.27, 4.5, 0.52, 0.52, 0.098),
     },
     "lines": {
-        "forward": (6500, 0.46, 0.88, 1.2, 7.4, 0.63, 0, 0.36),
-        "weight": (7600, 0.43, 0.7, 2.3, 5.3, 0.79, 0, 0.45),
+        "forward": (6400, 0.45, 0.91, 1.1, 7.7, 0.53, 0, 0.36),
+        "weight": (7300, 0.45, 0.75, 2.2, 5.7, 0.69, 0, 0.43),
     },
 }
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
@@ -188,6 +188,10 @@ def _visible_limit(shape, stride, groups, route, dilation):
     whole = 4096, 4, 4  # many outputs, which Winograd's tiles fit
     if route in ROUTES[1:] or choose(route, "input", 0.0, w, stride, groups, whole, (), dilation) != "events":
         return 0.0
-    none, all_ = (costs("input", density, shape, whole, (), stride, dilation) for density in (0.0, 1.0))
-    other = none[choose(route, "input", None, w, stride, groups, whole, (), dilation)]
-    return min(1.0, (other - none["events"]) / (all_["events"] - none["events"]))
+    # The share at which the choice changes, by bisection.
+    below, above = 0.0, 1.0
+    for _ in range(30):
+        middle = (below + above) / 2
+        taken = choose(route, "input", middle, w, stride, groups, whole, (), dilation)
+        below, above = (middle, above) if taken == "events" else (below, middle)
+    return below if above < 1 else 1.0

@@ -38,7 +38,8 @@ LARGEST = 0.15
 SECONDS = 0.08
 """Seconds of timing per layer, pass and route."""
 
-USUAL_DENSITIES = 0.01, 0.03, 0.08, 0.15, 0.3
+USUAL_DENSITIES, USUAL_WEIGHT = (0.01, 0.03, 0.08, 0.15, 0.3), 2
+"""Shares of active inputs of the layers of `usual`, and how much each of them counts in the fit."""
 
 ROUNDS = 20
 """Rounds of the fit."""
@@ -82,8 +83,11 @@ def fastest(run) -> float:
     return min(times)
 
 
-def measure(case, rng) -> list[dict]:
-    """Time all passes of a layer on all routes: one entry per pass, with nanoseconds per output pixel."""
+def measure(case, rng, weight) -> list[dict]:
+    """Time all passes of a layer on all routes: one entry per pass, with nanoseconds per output pixel.
+
+    `weight` says how much the layer counts in the fit.
+    """
     arrays = draw(case)
     x, w, dy = arrays["x"], arrays["w"], arrays["dy"]
     geometry = Geometry()
@@ -125,6 +129,7 @@ def measure(case, rng) -> list[dict]:
         found.append(
             {
                 "name": case.name,
+                "weight": weight,
                 "pass": passing,
                 "density": density,
                 "weights": w.shape,
@@ -178,7 +183,7 @@ def fit(measured: list[dict]) -> dict:
                     if one["pass"] == passing and name in one.get(key, ()):
                         rows.append(counts(name, one, key == "prepared"))
                         times.append(one[key][name])
-                        weights.append(min(1.0, NEAR * min(one[key].values()) / times[-1]))
+                        weights.append(one["weight"] * min(1.0, NEAR * min(one[key].values()) / times[-1]))
             least = np.zeros(len(rows[0]))
             if passing == "input":  # weights are prepared as for the forward pass, where this was measured by itself
                 least[1] = found[name]["forward"][1]
@@ -227,12 +232,12 @@ def main(arguments=None):
         rng = np.random.default_rng(chosen.seed)
         half = chosen.count // 2
         cases = shapes(half, chosen.seed, True, LARGEST) + shapes(chosen.count - half, chosen.seed + 1, False, LARGEST)
-        cases += usual()
+        common = usual()
         measured = []
-        for number, case in enumerate(cases, 1):
+        for number, case in enumerate(cases + common, 1):
             if case.kind == "linear" or (case.kind == "conv" and case.window[3] == 1):
-                progress(f"{number}/{len(cases)} {case.name}")
-                measured += measure(case, rng)
+                progress(f"{number}/{len(cases + common)} {case.name}")
+                measured += measure(case, rng, USUAL_WEIGHT if number > len(cases) else 1)
         if chosen.json:
             write_json(chosen.json, measured)
     costs = fit(measured)

@@ -230,7 +230,7 @@ def test_dilated_filters_are_not_transformed(asked, density, dilation):
 def test_few_outputs_do_not_pay_for_transformed_weights():
     """Unless they are there already."""
     w = np.empty((3, 3, 256, 512), np.float32)
-    arguments = "auto", "forward", 0.15, w, (1, 1), 1
+    arguments = "auto", "forward", 0.13, w, (1, 1), 1
     assert route.choose(*arguments, (160, 8, 8)) == "winograd"
     assert route.choose(*arguments, (10, 8, 8)) == "events"
     assert route.choose(*arguments, (10, 8, 8), ("winograd",)) == "winograd"

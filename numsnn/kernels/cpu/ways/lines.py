@@ -122,39 +122,6 @@ def _pack(w, taps, stride, dilation, table, lo, hi):
 
 
 @kernel
-def _forward_line(start, channel, value, pixel, width, taps, a, stride, outputs, table, lines, at):
-    """Add the sums of an input row's pixels to the line that begins at `at`. The row begins with `pixel` and has the
-    phase a."""
-    step, positions = lanes(table), taps.down[a] * outputs
-    for b in range(stride):
-        vectors = taps.vectors[a, b] * step
-        pitch, row = taps.blocks[a, b] * vectors, taps.first[a, b]
-        to, numbers = at + taps.position[b] * positions, taps.across[b] * positions
-        p, end = pixel + taps.column[b], pixel + width if pitch > 0 else 0
-        while p < end:
-            first, last = start[p], start[p + 1]
-            if last > first:
-                done = 0
-                while done < pitch:
-                    sum_pixel(
-                        lines,
-                        to + done,
-                        numbers - done,
-                        table,
-                        row + done,
-                        pitch,
-                        channel,
-                        value,
-                        first,
-                        last,
-                        taps.vectors[a, b],
-                    )
-                    done += vectors
-            p += stride
-            to += positions
-
-
-@kernel
 def _forward_tiles(
     start, channel, value, shape, taps, stride, padding, dilation, table, bias, lines, y, images_a_tile, pieces, lo, hi
 ):
@@ -164,35 +131,51 @@ def _forward_tiles(
     """
     images, height, width, _ = shape
     _, out_height, out_width, outputs = y.shape
-    size = lines.shape[1]
+    size, step = lines.shape[1], lanes(table)
     flat, memory = y.reshape(-1), lines.reshape(-1)
-    base, pitch = np.empty((2, len(taps.slot)), np.int64)
+    base, pitch, missing = np.empty((3, len(taps.slot)), np.int64)
     held, active = np.full(len(lines), -1), np.zeros(len(lines), np.bool_)
     rows = images_a_tile * out_height if pieces == 1 else -(-out_height // pieces)
     for tile in range(lo, hi):
-        first = tile * rows if pieces == 1 else tile // pieces * out_height + tile % pieces * rows
-        last = images * out_height if pieces == 1 else (tile // pieces + 1) * out_height
-        for row in range(first, min(last, first + rows)):
-            image, oy = row // out_height, row % out_height
-            n = 0
+        begin = tile * rows if pieces == 1 else tile // pieces * out_height + tile % pieces * rows
+        end = images * out_height if pieces == 1 else (tile // pieces + 1) * out_height
+        for out in range(begin, min(end, begin + rows)):
+            image, oy = out // out_height, out % out_height
+            # The lines that this output row reads, and those of them that are not there yet.
+            n = missed = 0
             for ky in range(len(taps.slot)):
                 iy = oy * stride[0] - padding[0] + ky * dilation
                 if 0 <= iy < height:
-                    source, place, a = image * height + iy, taps.place[iy], taps.phase[iy]
+                    source, place = image * height + iy, taps.place[iy]
                     if held[place] != source:
-                        held[place], pixel = source, source * width
-                        active[place] = start[pixel + width] > start[pixel]
-                        if active[place]:
-                            at = place * size
-                            clear_row(memory, at, size)
-                            _forward_line(
-                                start, channel, value, pixel, width, taps, a, stride[1], outputs, table, memory, at
-                            )
+                        held[place] = source
+                        active[place] = start[(source + 1) * width] > start[source * width]
+                        missing[missed] = iy
+                        missed += active[place]
                     if active[place]:
-                        pitch[n] = taps.down[a] * outputs
+                        pitch[n] = taps.down[taps.phase[iy]] * outputs
                         base[n] = place * size + taps.left * pitch[n] + taps.slot[ky] * outputs
                         n += 1
-            sum_pieces(flat, row * out_width * outputs, outputs, bias, 0, memory, base, pitch, out_width, outputs, n)
+            for k in range(missed):
+                iy = missing[k]
+                a, line, pixel = taps.phase[iy], taps.place[iy] * size, (image * height + iy) * width
+                positions = taps.down[a] * outputs
+                clear_row(memory, line, size)
+                for b in range(stride[1]):
+                    vectors = taps.vectors[a, b]
+                    long, row = taps.blocks[a, b] * vectors * step, taps.first[a, b]
+                    to, numbers = line + taps.position[b] * positions, taps.across[b] * positions
+                    p, stop = pixel + taps.column[b], pixel + width if long > 0 else 0
+                    while p < stop:
+                        first, last = start[p], start[p + 1]
+                        done = 0 if last > first else long
+                        while done < long:
+                            at, left, rest = to + done, numbers - done, row + done
+                            sum_pixel(memory, at, left, table, rest, long, channel, value, first, last, vectors)
+                            done += vectors * step
+                        p += stride[1]
+                        to += positions
+            sum_pieces(flat, out * out_width * outputs, outputs, bias, 0, memory, base, pitch, out_width, outputs, n)
 
 
 def forward(active, w, b, stride, padding, dilation, y, kept=None):
@@ -237,68 +220,44 @@ def forward(active, w, b, stride, padding, dilation, y, kept=None):
 
 
 @kernel
-def _copy_to_line(dy, shape, image, iy, taps, stride, padding, dilation, nothing, base, pitch, line):
-    """Copy to the line of an input row the rows of dy that read it, and zeros beside them.
-
-    dy is flat and has the shape `shape`. base and pitch hold one number each.
-    """
-    _, out_height, out_width, outputs = shape
-    positions = taps.down[taps.phase[iy]] * outputs
-    clear_row(line, 0, len(line))
-    for ky in range(len(taps.slot)):
-        below = iy + padding - ky * dilation
-        oy = below // stride
-        if oy * stride == below and 0 <= oy < out_height:
-            base[0], pitch[0] = (image * out_height + oy) * out_width * outputs, outputs
-            to = taps.left * positions + taps.slot[ky] * outputs
-            sum_pieces(line, to, positions, nothing, 0, dy, base, pitch, out_width, outputs, 1)
-
-
-@kernel
 def _weight_gradient_parts(
     start, channel, value, shape, taps, stride, padding, dilation, dy, nothing, line, parts, rows, lo, hi
 ):
     """Compute the partial sums lo..hi-1, each over `rows` input rows."""
     images, height, width, _ = shape
-    flat, outputs = dy.reshape(-1), dy.shape[3]
-    table, step = parts.reshape(-1), lanes(line)
-    base, pitch_of_dy = np.empty((2, 1), np.int64)
+    _, out_height, out_width, outputs = dy.shape
+    slopes, table, step = dy.reshape(-1), parts.reshape(-1), lanes(line)
+    base, pitch = np.empty(1, np.int64), np.full(1, outputs)
     for part in range(lo, hi):
         own = part * parts.shape[1]
         clear_row(table, own, parts.shape[1])
         for source in range(part * rows, min(images * height, (part + 1) * rows)):
             image, iy, pixel = source // height, source % height, source * width
             a = taps.phase[iy]
-            if start[pixel + width] > start[pixel] and taps.down[a] > 0:
-                _copy_to_line(
-                    flat, dy.shape, image, iy, taps, stride[0], padding[0], dilation, nothing, base, pitch_of_dy, line
-                )
-                positions = taps.down[a] * outputs
-                for b in range(stride[1]):
-                    vectors = taps.vectors[a, b] * step
-                    pitch, row = taps.blocks[a, b] * vectors, own + taps.first[a, b]
-                    at = taps.position[b] * positions
-                    p, end = pixel + taps.column[b], pixel + width if pitch > 0 else 0
-                    while p < end:
-                        first, last = start[p], start[p + 1]
-                        if last > first:
-                            done = 0
-                            while done < pitch:
-                                add_pixel(
-                                    table,
-                                    row + done,
-                                    pitch,
-                                    line,
-                                    at + done,
-                                    channel,
-                                    value,
-                                    first,
-                                    last,
-                                    taps.vectors[a, b],
-                                )
-                                done += vectors
-                        p += stride[1]
-                        at += positions
+            positions = taps.down[a] * outputs
+            if positions == 0 or start[pixel + width] == start[pixel]:
+                continue
+            # The rows of dy that read this input row, and zeros beside them.
+            clear_row(line, 0, len(line))
+            for ky in range(len(taps.slot)):
+                below = iy + padding[0] - ky * dilation
+                oy = below // stride[0]
+                if oy * stride[0] == below and 0 <= oy < out_height:
+                    base[0] = (image * out_height + oy) * out_width * outputs
+                    to = taps.left * positions + taps.slot[ky] * outputs
+                    sum_pieces(line, to, positions, nothing, 0, slopes, base, pitch, out_width, outputs, 1)
+            for b in range(stride[1]):
+                vectors = taps.vectors[a, b]
+                long, row, at = taps.blocks[a, b] * vectors * step, own + taps.first[a, b], taps.position[b] * positions
+                p, stop = pixel + taps.column[b], pixel + width if long > 0 else 0
+                while p < stop:
+                    first, last = start[p], start[p + 1]
+                    done = 0 if last > first else long
+                    while done < long:
+                        add_pixel(table, row + done, long, line, at + done, channel, value, first, last, vectors)
+                        done += vectors * step
+                    p += stride[1]
+                    at += positions
 
 
 @kernel

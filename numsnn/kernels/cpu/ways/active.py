@@ -6,12 +6,12 @@ An active input is a spike, or any other number that is not zero, such as a pool
 import numpy as np
 
 from ...compile import kernel
-from ..inline.vector import count_bits, lanes, lowest_bit, nonzero_bits
+from ..inline.vector import COMPRESSES, count_bits, lanes, list_active, lowest_bit, nonzero_bits
 from ..run.launch import count_tiles, launch
 
 
 def pixels_per_tile(channels):
-    """The number of input pixels per tile. Tiles of several pixels have at most 2^15 numbers."""
+    """The number of input pixels per tile."""
     return max(1, 32768 // channels)
 
 
@@ -49,26 +49,33 @@ def _list_tiles(x, start, counts, channel, value, pixels, lo, hi):
     total, channels = x.shape
     flat = x.reshape(-1)
     real = type(value[0])
-    width = lanes(flat)
-    # A product with 2^32 / C, rounded up, divides the numbers of a tile by C exactly, in less time than a division.
-    reciprocal = np.uint64(0) if pixels == 1 else np.uint64(((1 << 32) + channels - 1) // channels)
-    divisor, half = np.uint64(channels), np.uint64(32)
+    width, part = lanes(flat), lanes(value)
+    reciprocal = 1 / channels
     for tile in range(lo, hi):
         first, last = tile * pixels * channels, min(total, (tile + 1) * pixels) * channels
         before = counts[tile]
         for p in range(tile * pixels, min(total, (tile + 1) * pixels)):
             start[p + 1] += before
         n = np.uint64(before)  # without a sign, an index needs no test
-        at = first
+        at, c = first, 0
         while at + width <= last:
-            bits = nonzero_bits(flat, at)
-            while bits != 0:
-                place = np.uint64(lowest_bit(bits))
-                number = np.uint64(at - first) + place
-                channel[n] = np.int32(number - ((number * reciprocal) >> half) * divisor)
-                value[n] = real(flat[np.uint64(at) + place])
-                n += np.uint64(1)
-                bits &= bits - np.uint64(1)
+            if COMPRESSES:
+                if part == width or nonzero_bits(flat, at) != 0:
+                    for k in range(at, at + width, part):
+                        n += np.uint64(list_active(channel, value, n, flat, k, c, channels, reciprocal))
+                        c += part % channels
+                        c -= channels if c >= channels else 0
+                else:
+                    c += width % channels
+                    c -= channels if c >= channels else 0
+            else:
+                bits = nonzero_bits(flat, at)
+                while bits != 0:
+                    k = np.uint64(at + lowest_bit(bits))
+                    channel[n] = np.uint32(k - np.uint64(first)) % np.uint32(channels)
+                    value[n] = real(flat[k])
+                    n += np.uint64(1)
+                    bits &= bits - np.uint64(1)
             at += width
         for k in range(at, last):
             if flat[k] != 0:

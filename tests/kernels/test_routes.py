@@ -128,7 +128,7 @@ def test_winograd_in_batches_of_few_tiles(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, *REALS])
-@pytest.mark.parametrize("channels", [1, 3, 64, 100])
+@pytest.mark.parametrize("channels", [1, 3, 17, 64, 100])
 def test_active_inputs(small_tiles, channels, dtype):
     """Active inputs come in order, with their values. An object may be used again for an input of another shape."""
     rng = np.random.default_rng(6)

@@ -50,7 +50,7 @@ def _list_tiles(x, start, counts, channel, value, pixels, lo, hi):
     flat = x.reshape(-1)
     real = type(value[0])
     width, part = lanes(flat), lanes(value)
-    reciprocal = 1 / channels
+    reciprocal, part_of_row, width_of_row = 1 / channels, part % channels, width % channels
     for tile in range(lo, hi):
         first, last = tile * pixels * channels, min(total, (tile + 1) * pixels) * channels
         before = counts[tile]
@@ -60,13 +60,16 @@ def _list_tiles(x, start, counts, channel, value, pixels, lo, hi):
         at, c = first, 0
         while at + width <= last:
             if COMPRESSES:
-                if part == width or nonzero_bits(flat, at) != 0:
-                    for k in range(at, at + width, part):
-                        n += np.uint64(list_active(channel, value, n, flat, k, c, channels, reciprocal))
-                        c += part % channels
-                        c -= channels if c >= channels else 0
-                else:
-                    c += width % channels
+                # c is the channel of flat[at], and a part of a register of inputs is listed at a time.
+                stop = at + width if part == width or nonzero_bits(flat, at) != 0 else at
+                if stop == at:
+                    at += width
+                    c += width_of_row
+                    c -= channels if c >= channels else 0
+                while at < stop:
+                    n += np.uint64(list_active(channel, value, n, flat, at, c, channels, reciprocal))
+                    at += part
+                    c += part_of_row
                     c -= channels if c >= channels else 0
             else:
                 bits = nonzero_bits(flat, at)
@@ -76,7 +79,7 @@ def _list_tiles(x, start, counts, channel, value, pixels, lo, hi):
                     value[n] = real(flat[k])
                     n += np.uint64(1)
                     bits &= bits - np.uint64(1)
-            at += width
+                at += width
         for k in range(at, last):
             if flat[k] != 0:
                 channel[n] = (k - first) % channels

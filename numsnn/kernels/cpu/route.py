@@ -38,23 +38,23 @@ little, and keep the rounding of the plain sum."""
 
 COSTS = {
     "dense": {
-        "forward": (13000, 0.86, 67, 2.4, 0.023, 0.0081),
-        "weight": (11000, 0.14, 180, 4.4, 0.43, 0.0082),
-        "input": (9100, 0.86, 46, 4, 0.062, 0.0077),
+        "forward": (12000, 0.93, 63, 2.4, 0, 0.0088),
+        "weight": (10000, 0.15, 270, 1.4, 0.36, 0.0086),
+        "input": (9700, 0.93, 42, 6.2, 0.015, 0.0077),
     },
     "winograd": {
-        "forward": (4200, 1.2, 270, 0.073, 0.0097),
-        "weight": (3700, 0.61, 530, 0.21, 0.0077),
-        "input": (0, 2.3, 250, 0.11, 0.0077),
+        "forward": (0, 1.3, 400, 0, 0.011),
+        "weight": (0, 0.82, 820, 0.11, 0.0077),
+        "input": (0, 2.5, 330, 0.096, 0.0077),
     },
     "events": {
-        "forward": (4700, 0.061, 17, 2.8, 0.3, 0.25, 0.21),
-        "weight": (7800, 0.072, 3, 3.1, 1.2, 0.91, 0.4, 0),
-        "input": (1900, 0.13, 11, 0.22, 4.5, 0.42, 0.47, 0.14),
+        "forward": (4200, 0.058, 13, 4.2, 0.17, 1.1, 0.2, 0.3),
+        "weight": (8800, 0.068, 4, 1.4, 0.89, 2.9, 0.34, 0.091),
+        "input": (1500, 0.16, 12, 0.099, 4.1, 0.63, 2.9, 0.31, 0.29),
     },
     "lines": {
-        "forward": (6200, 0.45, 0.99, 1, 7.8, 0.23, 0, 0.4),
-        "weight": (6200, 0.49, 0.85, 2.1, 6.2, 0.36, 0, 0.44),
+        "forward": (5800, 0.46, 1.3, 0.76, 6.3, 0, 0, 0.42),
+        "weight": (5300, 0.52, 1.4, 0.83, 5.3, 0, 0, 0.45),
     },
 }
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
@@ -135,19 +135,21 @@ def terms(route, passing, density, weights, extent, stride):
         return call, prepare, tiles, 36 * tiles * (inputs + outputs), 36 * tiles * inputs * vectors * LANES
     active = density * taps
     if route == "events":
-        # The last term is the vectors of rows again, times the share of a large cache that the weights take.
+        # The last terms are the active or visible inputs, the vectors of their rows, and these vectors again times the
+        # share of a large cache that the weights take.
         rows, far = active * vectors, min(1.0, 4 * taps * outputs / CACHE_BYTES)
-        if passing == "forward":  # blocks of columns, sums of runs of inputs, rows of weights, their vectors
+        ends = density * inputs * pixels, rows, rows * far
+        if passing == "forward":  # blocks of columns, sums of runs of inputs, rows of weights
             sweeps = _sweeps(outputs)
             runs = kh * sweeps * (1 - exp(-active / kh))
             # Rows that are hardly read are not packed.
-            return call, min(prepare, active * outputs), ceil(vectors / 16), runs, active * sweeps, rows, rows * far
-        if passing == "weight":  # input pixels, active inputs, those that each tap tests, rows of dy, their vectors
+            return call, min(prepare, active * outputs), ceil(vectors / 16), runs, active * sweeps, *ends
+        if passing == "weight":  # input pixels, inputs that each tap tests, rows of dy
             tested = active * pixels if pixels > 1 else 0.0
-            return call, prepare, pixels, density * inputs * pixels, tested, active, rows, rows * far
-        # Input pixels, channels, taps of pixels with visible channels, their vectors, vectors of rows of weights.
+            return call, prepare, pixels, tested, active, *ends
+        # Input pixels, channels, taps of pixels with visible channels, their vectors.
         seen = kh * kw * (1 - exp(-density * inputs))
-        return call, prepare, pixels, inputs * pixels, seen, seen * vectors, rows, rows * far
+        return call, prepare, pixels, inputs * pixels, seen, seen * vectors, *ends
     # Vectors of the lines that an output reads, input pixels that are read, those with an active input and the vectors
     # that they add, active inputs and the vectors that these add.
     read = min(stride[0], kh) * min(stride[1], kw)

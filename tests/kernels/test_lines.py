@@ -14,13 +14,15 @@ from numsnn.kernels.cpu.run.launch import get_num_threads, set_num_threads
 from numsnn.kernels.cpu.ways import events, lines
 from numsnn.kernels.types import Way
 
-LINES = {name: case for name, case in CASES.items() if case[4] == 1 and (len(case) == 5 or case[5][1] == 1)} | {
+LINES = {name: case for name, case in CASES.items() if len(case) == 5 or case[5][1] == 1} | {
     "two blocks per row": ((2, 6, 5, 3), (3, 3, 67), (1, 1), (1, 1), 1),
     "more kernel rows than input rows": ((3, 2, 9, 4), (5, 5, 19), (1, 1), (2, 2), 1),
     "a stride larger than the kernel": ((2, 9, 11, 5), (2, 1, 9), (3, 4), (1, 2), 1),
     "other strides and paddings down and across": ((2, 11, 12, 6), (7, 5, 13), (2, 3), (3, 1), 1),
     "dilated vertically": ((2, 9, 7, 3), (3, 3, 5), (2, 1), (2, 1), 1, (3, 1)),
     "single pixels": ((40, 1, 1, 30), (1, 1, 7), (1, 1), (0, 0), 1),
+    "groups, strided": ((2, 9, 8, 12), (3, 5, 20), (2, 1), (1, 2), 4),
+    "two groups of two blocks": ((1, 5, 6, 8), (3, 3, 260), (1, 1), (1, 1), 2),
     "images in pieces": ((2, 40, 3, 5), (3, 3, 4), (1, 1), (1, 1), 1),
 }
 """Name -> case without a horizontal dilation, as in `convolutions.CASES`."""
@@ -31,9 +33,9 @@ def compute(x, w, b, dy, geometry):
     y, dw = np.full_like(dy, np.nan), np.full_like(w, np.nan)
     active = cpu.active_inputs(x, w.dtype)
     active.list(x)
-    stride, padding, _, dilation = geometry
-    lines.forward(active, w, b, stride, padding, dilation, y)
-    lines.backward_weight(active, dy, stride, padding, dilation, dw)
+    stride, padding, groups, dilation = geometry
+    lines.forward(active, w, b, stride, padding, dilation, y, None, groups)
+    lines.backward_weight(active, dy, stride, padding, dilation, dw, groups)
     return y, dw
 
 
@@ -58,7 +60,7 @@ def test_sums_by_input_pixel_are_the_reference(small_tiles, monkeypatch, name, d
         assert (y == case[2]).all() and not dw.any()
 
 
-@pytest.mark.parametrize("name", ["3x3", "strided", "images in pieces"])
+@pytest.mark.parametrize("name", ["3x3", "strided", "images in pieces", "groups, strided"])
 def test_sums_by_input_pixel_do_not_depend_on_threads(small_tiles, monkeypatch, name):
     case = sparse(name, 0.4, False, np.float32, monkeypatch)
     found, before = [], get_num_threads()

@@ -61,8 +61,10 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
         grouped.forward(x, w, b, stride, padding, groups, dilation, y)
     elif route == "events":
         active.list(x)
-        by = lines if by_input_pixel("forward", share, w, stride, extent, ready, dilation) else events
-        by.forward(active, w, b, stride, padding, dilation, y, kept)
+        if groups > 1 or by_input_pixel("forward", share, w, stride, extent, ready, dilation):
+            lines.forward(active, w, b, stride, padding, dilation, y, kept, groups)
+        else:
+            events.forward(active, w, b, stride, padding, dilation, y, kept)
     elif route == "winograd":
         winograd.convolve(x, w, b, padding, y, kept)
     else:
@@ -86,8 +88,10 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
         grouped.backward_weight(x, dy, stride, padding, groups, dilation, dw)
     elif route == "events":
         active.list(x)
-        by = lines if by_input_pixel("weight", share, dw, stride, extent, (), dilation) else events
-        by.backward_weight(active, dy, stride, padding, dilation, dw)
+        if groups > 1 or by_input_pixel("weight", share, dw, stride, extent, (), dilation):
+            lines.backward_weight(active, dy, stride, padding, dilation, dw, groups)
+        else:
+            events.backward_weight(active, dy, stride, padding, dilation, dw)
     elif route == "winograd":
         winograd.weight_gradient(x, dy, padding, dw)
     else:

@@ -1,7 +1,7 @@
 """Chooses the route of every convolution and matrix product.
 
-    events     computes with active inputs only (`events`, or for few outputs `lines`); for input gradients, computes
-               visible elements only (`visible`)
+    events     computes with active inputs only (`events`, or for few outputs and for groups `lines`); for input
+               gradients, computes visible elements only (`visible`)
     winograd   for 3x3 filters of stride 1 and dilation 1, with a quarter of the multiplications (`winograd`)
     dense      multiplies gathered patches with packed weights (`product`)
     grouped    for many small groups, such as in a depthwise convolution (`grouped`)
@@ -15,7 +15,7 @@ multiplies.
 """
 
 from functools import cache
-from math import ceil, exp
+from math import ceil, exp, prod
 
 import numpy as np
 
@@ -28,6 +28,9 @@ ROUTES = ("auto", "events", "winograd", "dense")
 
 LANES = REGISTER_BYTES // 4
 """Numbers per vector in float32."""
+
+GROUPED_PRODUCT = 0.16
+"""Cost of a multiplication of the route grouped, for groups of several channels."""
 
 CACHE_BYTES = 4 << 20
 """Bytes of weights from which on their reads take as long as from memory far from the core."""
@@ -76,13 +79,17 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilatio
     Returns:
         "events", "winograd", "dense" or "grouped".
     """
+    parts = groups > 1 and density is not None and passing != "input" and dilation[1] == 1
     if grouped.worth_it(w, groups):
-        return "grouped"
-    possible = {"dense"}
+        if grouped.single(w, groups) or not parts or asked not in ("auto", "events"):
+            return "grouped"
+        possible = {"grouped"}
+    else:
+        possible = {"dense"}
     fits = w.shape[:2] == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
     if fits and (asked == "winograd" or min(w.shape[2:]) >= LEAST_CHANNELS):
         possible.add("winograd")
-    if groups == 1 and density is not None:
+    if parts or (groups == 1 and density is not None):
         possible.add("events")
     if asked in possible:
         return asked
@@ -90,8 +97,11 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilatio
         return "dense"
     if asked == "events":
         possible.discard("events")
-    estimates = costs(passing, density, w.shape, extent, ready, stride, dilation)
-    if "lines" in estimates:
+    shape = (*w.shape[:3], w.shape[3] // groups)  # all groups cost the same
+    estimates = costs(passing, density, shape, extent, ready, stride, dilation)
+    if parts:
+        estimates |= {"events": estimates["lines"], "grouped": prod(shape) * GROUPED_PRODUCT}
+    elif "lines" in estimates:
         estimates["events"] = min(estimates["events"], estimates["lines"])
     return min(sorted(possible), key=estimates.get)
 

@@ -24,7 +24,7 @@ def worth_it(w, groups):
     return groups >= 4 and inputs * (outputs // groups) <= 4 * groups
 
 
-def _single(w, groups):
+def single(w, groups):
     """Whether each group has one input and one output channel."""
     return w.shape[2] == 1 and w.shape[3] == groups
 
@@ -94,7 +94,7 @@ def _forward_rows(x, w, b, stride, padding, dilation, y, rows, lo, hi):
 
 def forward(x, w, b, stride, padding, groups, dilation, y):
     """See `reference.conv.conv2d_forward`."""
-    if _single(w, groups):
+    if single(w, groups):
         depthwise.forward(x, w, b, stride, padding, dilation, y)
         return
     images, height, width, outputs = y.shape
@@ -142,7 +142,7 @@ def _input_gradient_rows(dy, w, stride, padding, dilation, dx, rows, lo, hi):
 
 def backward_input(dy, w, stride, padding, groups, dilation, dx):
     """See `reference.conv.conv2d_backward_input`."""
-    if _single(w, groups):
+    if single(w, groups):
         depthwise.backward_input(dy, w, stride, padding, dilation, dx)
         return
     images, height, width, channels = dx.shape
@@ -188,7 +188,7 @@ def _weight_gradient_tiles(x, dy, stride, padding, dilation, parts, rows, lo, hi
 
 def backward_weight(x, dy, stride, padding, groups, dilation, dw):
     """See `reference.conv.conv2d_backward_weight`."""
-    if _single(dw, groups):
+    if single(dw, groups):
         depthwise.backward_weight(x, dy, stride, padding, dilation, dw)
         return
     images, height, width, channels = dy.shape

@@ -12,7 +12,8 @@ reversed order.
                        the line to its row of a table, which is the weight gradient in another order.
 
 With a stride, an input pixel is read by the taps of its phase only: those with the remainder of its position. Each
-phase has a table of its own.
+phase has a table of its own. With groups, each group has its lines, and the rows of its channels are as short as its
+outputs.
 """
 
 from functools import lru_cache
@@ -24,6 +25,7 @@ from ...compile import kernel
 from ..inline.lines import add_pixel, blocks_of, sum_pieces, sum_pixel
 from ..inline.vector import REGISTER_BYTES, clear_row, lanes
 from ..run.launch import ALIGNMENT, count_tiles, launch, made_once, parallel_for, scratch
+from .active import pixels_per_tile
 
 PACKED = "rows of all taps"
 
@@ -50,6 +52,7 @@ class Taps(NamedTuple):
         left: the position in the line of the first output.
         first: ``[sh, sw]``, where the phase's table begins.
         blocks, vectors: ``[sh, sw]``, the number of blocks per row of the table, and of vectors per block.
+        groups, inputs, outputs: the number of groups, and of channels per group.
     """
 
     phase: np.ndarray
@@ -63,10 +66,13 @@ class Taps(NamedTuple):
     first: np.ndarray
     blocks: np.ndarray
     vectors: np.ndarray
+    groups: int
+    inputs: int
+    outputs: int
 
 
 @lru_cache(256)
-def _layout(source, out_width, kernel_size, stride, padding, dilation, channels, outputs, dtype):
+def _layout(source, out_width, kernel_size, stride, padding, dilation, groups, channels, outputs, dtype):
     """The layout of tables and lines for an input of (height, width) source.
 
     Returns:
@@ -74,6 +80,7 @@ def _layout(source, out_width, kernel_size, stride, padding, dilation, channels,
         tables.
     """
     (height, width), (kh, kw) = source, kernel_size
+    outputs //= groups
     rows, columns = np.arange(height), np.arange(stride[1])
     ring = (kh - 1) * dilation[0] + 1
     slot, down = np.zeros(kh, np.int64), np.zeros(stride[0], np.int64)
@@ -97,15 +104,30 @@ def _layout(source, out_width, kernel_size, stride, padding, dilation, channels,
     numbers = count_tiles(positions * int(down.max()) * outputs + longest, grain) * grain
     position = (column + padding[1]) // stride[1] + left + 1 - across
     phase, place = (rows + padding[0]) % stride[0], rows % ring
-    taps = Taps(phase, place, slot, down, across, column, position, left, first, blocks, vectors)
+    taps = Taps(
+        phase,
+        place,
+        slot,
+        down,
+        across,
+        column,
+        position,
+        left,
+        first,
+        blocks,
+        vectors,
+        groups,
+        channels // groups,
+        outputs,
+    )
     return taps, (ring, numbers), size
 
 
 @kernel
 def _pack(w, taps, stride, dilation, table, lo, hi):
-    """Copy w ``[kh, kw, C, O]`` to the table, for channels lo..hi-1."""
-    kh, kw, _, outputs = w.shape
-    width = lanes(table)
+    """Copy w ``[kh, kw, C/groups, O]`` to the table, for channels lo..hi-1."""
+    kh, kw, inputs, _ = w.shape
+    width, outputs = lanes(table), taps.outputs
     for a in range(len(taps.down)):
         for b in range(stride):
             row = taps.blocks[a, b] * taps.vectors[a, b] * width
@@ -118,25 +140,61 @@ def _pack(w, taps, stride, dilation, table, lo, hi):
                             position = taps.across[b] - 1 - kx // stride
                             to = at + (position * taps.down[a] + taps.slot[ky]) * outputs
                             for o in range(outputs):
-                                table[to + o] = w[ky, kx, c, o]
+                                table[to + o] = w[ky, kx, c % inputs, c // inputs * outputs + o]
+
+
+@kernel
+def _split_tiles(start, channel, groups, inputs, parted, pixels, lo, hi):
+    """Set parted[p groups + g] to where the entries of group g of pixel p begin."""
+    total = len(start) - 1
+    for p in range(lo * pixels, min(total, hi * pixels)):
+        k = start[p]
+        for g in range(groups):
+            parted[p * groups + g] = k
+            while k < start[p + 1] and channel[k] < (g + 1) * inputs:
+                k += 1
+
+
+def _starts(active, groups):
+    """Where the entries of each pixel and group begin."""
+    if groups == 1:
+        return active.start
+    pixels, channels = len(active.start) - 1, active.shape[3]
+    parted = scratch.get("starts of groups", (pixels * groups + 1,), np.int64)
+    parted[-1] = active.start[-1]
+    share = pixels_per_tile(channels)
+    launch(
+        _split_tiles,
+        count_tiles(pixels, share),
+        active.start,
+        active.channel,
+        groups,
+        channels // groups,
+        parted,
+        share,
+    )
+    return parted
 
 
 @kernel
 def _forward_tiles(
     start, channel, value, shape, taps, stride, padding, dilation, table, bias, lines, y, images_a_tile, pieces, lo, hi
 ):
-    """Compute y. A tile is a number of images, or one of `pieces` pieces of an image.
+    """Compute y. A tile is a number of images, or one of `pieces` pieces of an image, for one group.
 
     A line stays in its place of the ring until the output rows that read it are computed.
     """
     images, height, width, _ = shape
-    _, out_height, out_width, outputs = y.shape
+    _, out_height, out_width, all_outputs = y.shape
+    groups, outputs = taps.groups, taps.outputs
     size, step = lines.shape[1], lanes(table)
     flat, memory = y.reshape(-1), lines.reshape(-1)
     base, pitch, missing = np.empty((3, len(taps.slot)), np.int64)
-    held, active = np.full(len(lines), -1), np.zeros(len(lines), np.bool_)
+    held, active = np.empty(len(lines), np.int64), np.zeros(len(lines), np.bool_)
     rows = images_a_tile * out_height if pieces == 1 else -(-out_height // pieces)
-    for tile in range(lo, hi):
+    for item in range(lo, hi):
+        tile, group = item // groups, item % groups
+        held[:] = -1
         begin = tile * rows if pieces == 1 else tile // pieces * out_height + tile % pieces * rows
         end = images * out_height if pieces == 1 else (tile // pieces + 1) * out_height
         for out in range(begin, min(end, begin + rows)):
@@ -149,7 +207,7 @@ def _forward_tiles(
                     source, place = image * height + iy, taps.place[iy]
                     if held[place] != source:
                         held[place] = source
-                        active[place] = start[(source + 1) * width] > start[source * width]
+                        active[place] = start[(source + 1) * width * groups] > start[source * width * groups]
                         missing[missed] = iy
                         missed += active[place]
                     if active[place]:
@@ -165,7 +223,8 @@ def _forward_tiles(
                     vectors = taps.vectors[a, b]
                     long, row = taps.blocks[a, b] * vectors * step, taps.first[a, b]
                     to, numbers = line + taps.position[b] * positions, taps.across[b] * positions
-                    p, stop = pixel + taps.column[b], pixel + width if long > 0 else 0
+                    p = (pixel + taps.column[b]) * groups + group
+                    stop = (pixel + width) * groups if long > 0 else 0
                     while p < stop:
                         first, last = start[p], start[p + 1]
                         done = 0 if last > first else long
@@ -173,18 +232,19 @@ def _forward_tiles(
                             at, left, rest = to + done, numbers - done, row + done
                             sum_pixel(memory, at, left, table, rest, long, channel, value, first, last, vectors)
                             done += vectors * step
-                        p += stride[1]
+                        p += stride[1] * groups
                         to += positions
-            sum_pieces(flat, out * out_width * outputs, outputs, bias, 0, memory, base, pitch, out_width, outputs, n)
+            to, own = out * out_width * all_outputs + group * outputs, group * outputs
+            sum_pieces(flat, to, all_outputs, bias, own, memory, base, pitch, out_width, outputs, n)
 
 
-def forward(active, w, b, stride, padding, dilation, y, kept=None):
-    """See `reference.conv.conv2d_forward`, for one group and without a horizontal dilation."""
+def forward(active, w, b, stride, padding, dilation, y, kept=None, groups=1):
+    """See `reference.conv.conv2d_forward`, without a horizontal dilation."""
     images, out_height, out_width, outputs = y.shape
     _, height, width, channels = active.shape
     stride, padding = tuple(stride), tuple(padding)
     taps, ring, size = _layout(
-        (height, width), out_width, w.shape[:2], stride, padding, tuple(dilation), channels, outputs, w.dtype
+        (height, width), out_width, w.shape[:2], stride, padding, tuple(dilation), groups, channels, outputs, w.dtype
     )
 
     def fill(table):
@@ -196,9 +256,11 @@ def forward(active, w, b, stride, padding, dilation, y, kept=None):
     pieces = min(count_tiles(TILES, images), count_tiles(out_height, 4 * ring[0]))
     count = images * pieces if pieces > 1 else count_tiles(images, images_a_tile)
 
+    starts = _starts(active, groups)
+
     def work(lo, hi):
         _forward_tiles(
-            active.start,
+            starts,
             active.channel,
             active.value,
             active.shape,
@@ -216,26 +278,31 @@ def forward(active, w, b, stride, padding, dilation, y, kept=None):
             hi,
         )
 
-    parallel_for(work, count)
+    parallel_for(work, count * groups)
 
 
 @kernel
 def _weight_gradient_parts(
     start, channel, value, shape, taps, stride, padding, dilation, dy, nothing, line, parts, rows, lo, hi
 ):
-    """Compute the partial sums lo..hi-1, each over `rows` input rows."""
+    """Compute partial sums over `rows` input rows each, for one group each."""
     images, height, width, _ = shape
-    _, out_height, out_width, outputs = dy.shape
+    _, out_height, out_width, all_outputs = dy.shape
+    groups, outputs = taps.groups, taps.outputs
     slopes, table, step = dy.reshape(-1), parts.reshape(-1), lanes(line)
-    base, pitch = np.empty(1, np.int64), np.full(1, outputs)
-    for part in range(lo, hi):
+    base, pitch = np.empty(1, np.int64), np.full(1, all_outputs)
+    for item in range(lo, hi):
+        part, group = item // groups, item % groups
         own = part * parts.shape[1]
-        clear_row(table, own, parts.shape[1])
+        for a in range(stride[0]):
+            for b in range(stride[1]):
+                numbers = taps.blocks[a, b] * taps.vectors[a, b] * step * taps.inputs
+                clear_row(table, own + taps.first[a, b] + group * numbers, numbers)
         for source in range(part * rows, min(images * height, (part + 1) * rows)):
             image, iy, pixel = source // height, source % height, source * width
             a = taps.phase[iy]
             positions = taps.down[a] * outputs
-            if positions == 0 or start[pixel + width] == start[pixel]:
+            if positions == 0 or start[(pixel + width) * groups] == start[pixel * groups]:
                 continue
             # The rows of dy that read this input row, and zeros beside them.
             clear_row(line, 0, len(line))
@@ -243,28 +310,29 @@ def _weight_gradient_parts(
                 below = iy + padding[0] - ky * dilation
                 oy = below // stride[0]
                 if oy * stride[0] == below and 0 <= oy < out_height:
-                    base[0] = (image * out_height + oy) * out_width * outputs
+                    base[0] = (image * out_height + oy) * out_width * all_outputs + group * outputs
                     to = taps.left * positions + taps.slot[ky] * outputs
                     sum_pieces(line, to, positions, nothing, 0, slopes, base, pitch, out_width, outputs, 1)
             for b in range(stride[1]):
                 vectors = taps.vectors[a, b]
                 long, row, at = taps.blocks[a, b] * vectors * step, own + taps.first[a, b], taps.position[b] * positions
-                p, stop = pixel + taps.column[b], pixel + width if long > 0 else 0
+                p = (pixel + taps.column[b]) * groups + group
+                stop = (pixel + width) * groups if long > 0 else 0
                 while p < stop:
                     first, last = start[p], start[p + 1]
                     done = 0 if last > first else long
                     while done < long:
                         add_pixel(table, row + done, long, line, at + done, channel, value, first, last, vectors)
                         done += vectors * step
-                    p += stride[1]
+                    p += stride[1] * groups
                     at += positions
 
 
 @kernel
 def _unpack(parts, taps, stride, dilation, dw, lo, hi):
-    """Set dw ``[kh, kw, C, O]`` to the sum of the parts, for channels lo..hi-1. The order is that of `_pack`."""
-    kh, kw, _, outputs = dw.shape
-    width = lanes(parts)
+    """Set dw ``[kh, kw, C/groups, O]`` to the sum of the parts, for channels lo..hi-1. The order is that of `_pack`."""
+    kh, kw, inputs, _ = dw.shape
+    width, outputs = lanes(parts), taps.outputs
     total = np.empty(outputs, np.float64)
     for ky in range(kh):
         a = ky * dilation % len(taps.down)
@@ -281,7 +349,7 @@ def _unpack(parts, taps, stride, dilation, dw, lo, hi):
                     for o in range(outputs):
                         total[o] += parts[part, at + o]
                 for o in range(outputs):
-                    dw[ky, kx, c, o] = total[o]
+                    dw[ky, kx, c % inputs, c // inputs * outputs + o] = total[o]
 
 
 def parts_for(entries):
@@ -290,22 +358,24 @@ def parts_for(entries):
     return int(max(1, min(PARTS, entries // PART_ENTRIES)))
 
 
-def backward_weight(active, dy, stride, padding, dilation, dw):
-    """See `reference.conv.conv2d_backward_weight`, for one group and without a horizontal dilation."""
+def backward_weight(active, dy, stride, padding, dilation, dw, groups=1):
+    """See `reference.conv.conv2d_backward_weight`, without a horizontal dilation."""
     images, height, width, channels = active.shape
     _, _, out_width, outputs = dy.shape
     stride, padding = tuple(stride), tuple(padding)
     taps, ring, size = _layout(
-        (height, width), out_width, dw.shape[:2], stride, padding, tuple(dilation), channels, outputs, dw.dtype
+        (height, width), out_width, dw.shape[:2], stride, padding, tuple(dilation), groups, channels, outputs, dw.dtype
     )
     count = min(images * height, parts_for(int(active.start[-1]) / channels))
     rows = count_tiles(images * height, count)
     parts = scratch.get("partial rows of all taps", (count_tiles(images * height, rows), size), dw.dtype)
     nothing = np.zeros(outputs, dw.dtype)
 
+    starts = _starts(active, groups)
+
     def work(lo, hi):
         _weight_gradient_parts(
-            active.start,
+            starts,
             active.channel,
             active.value,
             active.shape,
@@ -322,5 +392,5 @@ def backward_weight(active, dy, stride, padding, dilation, dw):
             hi,
         )
 
-    parallel_for(work, len(parts), chunks_per_thread=1)
+    parallel_for(work, len(parts) * groups, chunks_per_thread=1)
     launch(_unpack, channels, parts, taps, stride[1], dilation[0], dw)

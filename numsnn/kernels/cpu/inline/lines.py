@@ -14,7 +14,7 @@ from .vector import REGISTER_BYTES, REGISTERS, Emitter
 MOST_VECTORS = REGISTERS * 3 // 4
 """Largest number of vectors of a block. The other registers hold factors and addresses."""
 
-BLOCKS = tuple(n for n in (1, 2, 3, 4, 5, 7, 9, 12, 14, 18, 24) if n <= MOST_VECTORS)
+BLOCKS = tuple(n for n in (1, 2, 3, 4, 5, 7, 9, 12, 18, 24) if n <= MOST_VECTORS)
 """Numbers of vectors that blocks have."""
 
 

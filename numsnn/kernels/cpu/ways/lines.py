@@ -39,6 +39,10 @@ PARTS, PART_ENTRIES = 16, 64
 """Largest number of partial sums of the weight gradient, and least number of active inputs per channel for each."""
 
 
+SUM_NUMBERS = 8192
+"""Numbers per tile when partial sums are added."""
+
+
 class Taps(NamedTuple):
     """Which taps read an input pixel. Its phase (a, b) is the remainder of its row and of its column by the stride.
 
@@ -123,24 +127,29 @@ def _layout(source, out_width, kernel_size, stride, padding, dilation, groups, c
     return taps, (ring, numbers), size
 
 
-@kernel
-def _pack(w, taps, stride, dilation, table, lo, hi):
-    """Copy w ``[kh, kw, C/groups, O]`` to the table, for channels lo..hi-1."""
-    kh, kw, inputs, _ = w.shape
-    width, outputs = lanes(table), taps.outputs
-    for a in range(len(taps.down)):
-        for b in range(stride):
-            row = taps.blocks[a, b] * taps.vectors[a, b] * width
-            for c in range(lo, hi if row > 0 else lo):
-                at = taps.first[a, b] + c * row
-                clear_row(table, at, row)
-                for ky in range(kh):
-                    if ky * dilation % len(taps.down) == a:
-                        for kx in range(b, kw, stride):
-                            position = taps.across[b] - 1 - kx // stride
-                            to = at + (position * taps.down[a] + taps.slot[ky]) * outputs
-                            for o in range(outputs):
-                                table[to + o] = w[ky, kx, c % inputs, c // inputs * outputs + o]
+def _phase_rows(table, taps, stride, dilation, kh):
+    """Yield the rows of the table as views, one per kernel row ky and phase b of columns: (ky, b, view).
+
+    A view is ``[C/groups, kernel columns, groups, O/groups]``. Its kernel columns are b, b + stride, ..., reversed.
+    """
+    width = REGISTER_BYTES // table.itemsize
+    for ky, b in np.ndindex(kh, stride[1]):
+        a = ky * dilation[0] % stride[0]
+        if across := taps.across[b]:
+            row, down = taps.blocks[a, b] * taps.vectors[a, b] * width, taps.down[a]
+            first = taps.first[a, b]
+            rows = table[..., first : first + taps.groups * taps.inputs * row]
+            rows = rows.reshape(taps.groups, taps.inputs, row)[..., : across * down * taps.outputs]
+            rows = rows.reshape(taps.groups, taps.inputs, across, down, taps.outputs)[:, :, :, taps.slot[ky]]
+            yield ky, b, rows.transpose(1, 2, 0, 3)
+
+
+def _pack(w, taps, stride, dilation, table):
+    """Copy w ``[kh, kw, C/groups, O]`` to the table."""
+    table[:] = 0
+    apart = w.reshape(*w.shape[:3], taps.groups, taps.outputs)
+    for ky, b, rows in _phase_rows(table, taps, stride, dilation, len(w)):
+        rows[...] = apart[ky, b :: stride[1]][::-1].swapaxes(0, 1)
 
 
 @kernel
@@ -248,7 +257,7 @@ def forward(active, w, b, stride, padding, dilation, y, kept=None, groups=1):
     )
 
     def fill(table):
-        launch(_pack, channels, w, taps, stride[1], dilation[0], table)
+        _pack(w, taps, stride, dilation, table)
 
     table = made_once(kept, PACKED, (size,), w.dtype, fill)
     bias = np.zeros(outputs, w.dtype) if b is None else b
@@ -329,27 +338,13 @@ def _weight_gradient_parts(
 
 
 @kernel
-def _unpack(parts, taps, stride, dilation, dw, lo, hi):
-    """Set dw ``[kh, kw, C/groups, O]`` to the sum of the parts, for channels lo..hi-1. The order is that of `_pack`."""
-    kh, kw, inputs, _ = dw.shape
-    width, outputs = lanes(parts), taps.outputs
-    total = np.empty(outputs, np.float64)
-    for ky in range(kh):
-        a = ky * dilation % len(taps.down)
-        for kx in range(kw):
-            b = kx % stride
-            row = taps.blocks[a, b] * taps.vectors[a, b] * width
-            position = taps.across[b] - 1 - kx // stride
-            first = taps.first[a, b] + (position * taps.down[a] + taps.slot[ky]) * outputs
-            for c in range(lo, hi):
-                at = first + c * row
-                for o in range(outputs):
-                    total[o] = parts[0, at + o]
-                for part in range(1, len(parts)):
-                    for o in range(outputs):
-                        total[o] += parts[part, at + o]
-                for o in range(outputs):
-                    dw[ky, kx, c % inputs, c // inputs * outputs + o] = total[o]
+def _add_parts(parts, total, numbers, lo, hi):
+    """Add the partial sums in order, for tiles of `numbers` numbers of the tables."""
+    for k in range(lo * numbers, min(len(total), hi * numbers)):
+        number = np.float64(0)
+        for part in range(len(parts)):
+            number += parts[part, k]
+        total[k] = number
 
 
 def parts_for(entries):
@@ -393,4 +388,10 @@ def backward_weight(active, dy, stride, padding, dilation, dw, groups=1):
         )
 
     parallel_for(work, len(parts) * groups, chunks_per_thread=1)
-    launch(_unpack, channels, parts, taps, stride[1], dilation[0], dw)
+    total = parts[0]
+    if len(parts) > 1:
+        total = scratch.get("rows of all taps", (size,), dw.dtype)
+        launch(_add_parts, count_tiles(size, SUM_NUMBERS), parts, total, SUM_NUMBERS)
+    apart = dw.reshape(*dw.shape[:3], groups, -1)
+    for ky, b, rows in _phase_rows(total, taps, stride, dilation, len(dw)):
+        apart[ky, b :: stride[1]][::-1] = rows.swapaxes(0, 1)

@@ -32,8 +32,8 @@ LANES = REGISTER_BYTES // 4
 GROUPED_PRODUCT = 0.16
 """Cost of a multiplication of the route grouped, for groups of several channels."""
 
-CACHE_BYTES = 4 << 20
-"""Bytes of weights from which on their reads take as long as from memory far from the core."""
+CACHE_BYTES = 640 << 10
+"""Bytes of weights that stay in a core's second-level cache."""
 
 LEAST_CHANNELS = 8
 """Least number of input and output channels for which the route "auto" may choose Winograd's. Narrower layers gain
@@ -51,13 +51,13 @@ COSTS = {
         "input": (0, 2.5, 330, 0.096, 0.0077),
     },
     "events": {
-        "forward": (4200, 0.058, 13, 4.2, 0.17, 1.1, 0.2, 0.3),
-        "weight": (8800, 0.068, 4, 1.4, 0.89, 2.9, 0.34, 0.091),
-        "input": (1500, 0.16, 12, 0.099, 4.1, 0.63, 2.9, 0.31, 0.29),
+        "forward": (4100, 0.074, 12, 3.9, 0, 0.8, 0.35),
+        "weight": (8500, 0.072, 4.1, 1.3, 0.72, 2.7, 0.39),
+        "input": (970, 0.19, 13, 0.11, 4, 0.31, 2, 0.45),
     },
     "lines": {
-        "forward": (5800, 0.46, 1.3, 0.76, 6.3, 0, 0, 0.42),
-        "weight": (5300, 0.52, 1.4, 0.83, 5.3, 0, 0, 0.45),
+        "forward": (6100, 0.42, 1.5, 0.1, 8.4, 0.11, 0.071, 0.28, 0.37),
+        "weight": (6600, 0.45, 1.5, 0.33, 6.5, 0.13, 0.037, 0.37, 0.42),
     },
 }
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
@@ -145,10 +145,8 @@ def terms(route, passing, density, weights, extent, stride):
         return call, prepare, tiles, 36 * tiles * (inputs + outputs), 36 * tiles * inputs * vectors * LANES
     active = density * taps
     if route == "events":
-        # The last terms are the active or visible inputs, the vectors of their rows, and these vectors again times the
-        # share of a large cache that the weights take.
-        rows, far = active * vectors, min(1.0, 4 * taps * outputs / CACHE_BYTES)
-        ends = density * inputs * pixels, rows, rows * far
+        # The last terms are the active or visible inputs, and the vectors of their rows.
+        ends = density * inputs * pixels, active * vectors
         if passing == "forward":  # blocks of columns, sums of runs of inputs, rows of weights
             sweeps = _sweeps(outputs)
             runs = kh * sweeps * (1 - exp(-active / kh))
@@ -161,7 +159,7 @@ def terms(route, passing, density, weights, extent, stride):
         seen = kh * kw * (1 - exp(-density * inputs))
         return call, prepare, pixels, inputs * pixels, seen, seen * vectors, *ends
     # Vectors of the lines that an output reads, input pixels that are read, those with an active input and the vectors
-    # that they add, active inputs and the vectors that these add.
+    # that they add, active inputs, the vectors that these add, and the share of these that the cache does not hold.
     read = min(stride[0], kh) * min(stride[1], kw)
     active = density * inputs
     share = 1 - exp(-active)
@@ -169,7 +167,8 @@ def terms(route, passing, density, weights, extent, stride):
     prepare = taps * (outputs + 8) * call
     if passing == "weight":
         prepare *= lines.parts_for(density * images * height * width * pixels)
-    numbers = read, read * share, read * share * long, read * active, read * active * long
+    far = max(0.0, 1 - CACHE_BYTES / (4 * taps * outputs))
+    numbers = read, read * share, read * share * long, read * active, read * active * long, read * active * long * far
     return call, prepare, kh * vectors, *numbers
 
 

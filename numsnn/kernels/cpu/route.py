@@ -32,8 +32,8 @@ LANES = REGISTER_BYTES // 4
 GROUPED_PRODUCT = 0.16
 """Cost of a multiplication of the route grouped, for groups of several channels."""
 
-CACHE_BYTES = 640 << 10
-"""Bytes of weights that stay in a core's second-level cache."""
+CACHE_BYTES = 64 << 10
+"""Bytes of a table that is read as if it were in the first-level cache."""
 
 LEAST_CHANNELS = 8
 """Least number of input and output channels for which the route "auto" may choose Winograd's. Narrower layers gain
@@ -56,8 +56,8 @@ COSTS = {
         "input": (970, 0.19, 13, 0.11, 4, 0.31, 2, 0.45),
     },
     "lines": {
-        "forward": (6100, 0.42, 1.5, 0.1, 8.4, 0.11, 0.071, 0.28, 0.37),
-        "weight": (6600, 0.45, 1.5, 0.33, 6.5, 0.13, 0.037, 0.37, 0.42),
+        "forward": (6000, 0.43, 1.5, 0, 9.4, 0, 0.14, 0.15, 0.33),
+        "weight": (6300, 0.47, 1.6, 0.23, 7.3, 0, 0.057, 0.26, 0.28),
     },
 }
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
@@ -159,7 +159,7 @@ def terms(route, passing, density, weights, extent, stride):
         seen = kh * kw * (1 - exp(-density * inputs))
         return call, prepare, pixels, inputs * pixels, seen, seen * vectors, *ends
     # Vectors of the lines that an output reads, input pixels that are read, those with an active input and the vectors
-    # that they add, active inputs, the vectors that these add, and the share of these that the cache does not hold.
+    # that they add, active inputs, the vectors that these add, and the share of these that lie far away.
     read = min(stride[0], kh) * min(stride[1], kw)
     active = density * inputs
     share = 1 - exp(-active)

@@ -11,6 +11,7 @@ import quick_compile
 from targets import cpu, reference
 
 from numsnn.kernels.cpu.inline import vector
+from numsnn.kernels.cpu.ways import lines
 from numsnn.kernels.types import Geometry, Way
 
 quick_compile.settle()
@@ -30,4 +31,11 @@ for route in ("events", "winograd", "dense"):
         results.append((y, dw, dx))
     for got, want in zip(*results, strict=True):
         assert np.abs(got - want).max() < 1e-4 * np.abs(want).max(), route
+active = cpu.active_inputs(x, w.dtype)
+active.list(x)
+y, dw = np.empty_like(dy), np.empty_like(w)
+lines.forward(active, w, b, *geometry[:2], geometry.dilation, y)
+lines.backward_weight(active, dy, *geometry[:2], geometry.dilation, dw)
+for got, want in zip((y, dw), results[1], strict=False):
+    assert np.abs(got - want).max() < 1e-4 * np.abs(want).max(), "lines"
 print(vector.REGISTER_BYTES, vector.REGISTERS)

@@ -10,9 +10,10 @@ from itertools import product as product_of
 import numpy as np
 
 from ..types import AUTO
-from .route import choose, lacks, visible_limit
-from .ways import events, few, grouped, panels, product, winograd
+from .route import by_input_pixel, choose, lacks, visible_limit
+from .ways import events, few, grouped, lines, panels, product, winograd
 from .ways import visible as sparse_gradient
+from .ways.active import Active
 from .ways.row import ActiveRow, active_row
 
 __all__ = [
@@ -24,15 +25,20 @@ __all__ = [
     "visible_limit",
 ]
 
-PREPARED = {"dense": (panels.PACKED, 0), "events": events.PACKED, "winograd": winograd.PACKED}
-"""Route -> the key under which its prepared weights are kept."""
+PREPARED = {
+    "dense": (panels.PACKED, 0),
+    "events": events.PACKED,
+    "lines": lines.PACKED,
+    "winograd": winograd.PACKED,
+}
+"""Route, or "lines" -> the key under which its prepared weights are kept."""
 
 
 def active_inputs(x, dtype, memory=None):
     """See `reference.conv.active_inputs`."""
     if x.ndim == 2 and len(x) == 1:
         return active_row(x, dtype, memory)
-    active = events.Active(dtype) if memory is None or isinstance(memory, ActiveRow) else memory
+    active = Active(dtype) if memory is None or isinstance(memory, ActiveRow) else memory
     active.count(x if x.ndim == 4 else x.reshape(len(x), 1, 1, -1))
     return active
 
@@ -56,12 +62,16 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     stride, padding, groups, dilation = geometry
     active = active_inputs(x, w.dtype) if active is None else active
     ready = [name for name, key in PREPARED.items() if kept and key in kept]
-    route = choose(way.route, "forward", _density(active, x, y), w, stride, groups, y.shape[:3], ready, dilation)
+    share, extent = _density(active, x, y), y.shape[:3]
+    route = choose(way.route, "forward", share, w, stride, groups, extent, ready, dilation)
     if route == "grouped":
         grouped.forward(x, w, b, stride, padding, groups, dilation, y)
     elif route == "events":
         active.list(x)
-        events.forward(active, w, b, stride, padding, dilation, y, kept)
+        if groups > 1 or by_input_pixel("forward", share, w, stride, extent, ready, dilation):
+            lines.forward(active, w, b, stride, padding, dilation, y, kept, groups)
+        else:
+            events.forward(active, w, b, stride, padding, dilation, y, kept)
     elif route == "winograd":
         winograd.convolve(x, w, b, padding, y, kept)
     else:
@@ -83,12 +93,16 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
     """See `reference.conv.conv2d_backward_weight`."""
     stride, padding, groups, dilation = geometry
     active = active_inputs(x, dw.dtype) if active is None else active
-    route = choose(way.route, "weight", _density(active, x, dy), dw, stride, groups, dy.shape[:3], (), dilation)
+    share, extent = _density(active, x, dy), dy.shape[:3]
+    route = choose(way.route, "weight", share, dw, stride, groups, extent, (), dilation)
     if route == "grouped":
         grouped.backward_weight(x, dy, stride, padding, groups, dilation, dw)
     elif route == "events":
         active.list(x)
-        events.backward_weight(active, dy, stride, padding, dilation, dw)
+        if groups > 1 or by_input_pixel("weight", share, dw, stride, extent, (), dilation):
+            lines.backward_weight(active, dy, stride, padding, dilation, dw, groups)
+        else:
+            events.backward_weight(active, dy, stride, padding, dilation, dw)
     elif route == "winograd":
         winograd.weight_gradient(x, dy, padding, dw)
     else:

@@ -1,55 +1,67 @@
 """Chooses the route of every convolution and matrix product.
 
-    events     computes with active inputs only (`events`); for input gradients, computes visible elements only
-               (`visible`)
+    events     computes with active inputs only (`events`, or for few outputs and for groups `lines`); for input
+               gradients, computes visible elements only (`visible`)
     winograd   for 3x3 filters of stride 1 and dilation 1, with a quarter of the multiplications (`winograd`)
-    dense      multiplies patches, read through offsets, with packed weights (`product`)
+    dense      multiplies patches, read through offsets, with packed weights (`product`, or `few` for few outputs)
     grouped    for many small groups, such as in a depthwise convolution (`grouped`)
 
 If the user asks for a route that a layer cannot take (such as Winograd's for a 1x1 filter), another route takes its
-place. The cost of each route is estimated from the shapes and from the share of active inputs, with the constants of
-this module. They were measured in nanoseconds of one core of the machine on which the kernels were tuned. Only their
-ratios matter, and these follow from how many numbers a route reads and multiplies.
+place. The cost of each route is a sum of terms, which count what the route does per output pixel, times the constants
+`COSTS`, in nanoseconds of one core. `python -m benchmarks.speed.costs` measures these on a machine. They stand here as
+they were on the machine on which the kernels were tuned, so that the choice is the same on every processor whose
+registers have the same size. Only their ratios matter, and these follow from how many numbers a route reads and
+multiplies.
 """
 
 from functools import cache
-from math import ceil
+from math import ceil, exp, prod
 
 import numpy as np
 
 from ..types import AUTO
-from .inline.blocks import panel_columns
-from .ways import grouped
-from .ways.panels import padded_columns
+from .inline.blocks import TILE_VECTORS
+from .inline.vector import REGISTER_BYTES
+from .ways import few, grouped, lines
 
 ROUTES = ("auto", "events", "winograd", "dense")
 """The routes of `types.ROUTES` that the CPU has."""
 
-BLOCK_PRODUCT = 1 / 120, 1 / 92
-"""Cost of one multiplication in a register block of a matrix product, with two vectors per row, and with one."""
+LANES = REGISTER_BYTES // 4
+"""Numbers per vector in float32."""
 
-EVENT_PRODUCT = {"forward": 1 / 45, "weight": 1 / 40, "input": 1 / 42}
-"""Pass -> cost of one multiplication of an active (or visible) input. Reading rows from the second-level cache limits
-its speed."""
+GROUPED_PRODUCT = 0.16
+"""Cost of a multiplication of the route grouped, for groups of several channels."""
 
-EVENT_ROW = {"forward": 25, "weight": 1.5, "input": 1.2}
-"""Pass -> further cost of the route events: forward per output pixel and block of columns, for the weight gradient per
-active input and tap, for the input gradient per channel, visible or not."""
-
-DENSE_POSITION, DENSE_NUMBER = 4, 0.1
-"""Further cost of the route dense per position, and per input and output channel that is copied for it."""
-
-TRANSFORM_TILE = {"forward": 90, "weight": 150, "input": 90}
-TRANSFORM_NUMBER = {"forward": 0.14, "weight": 0.1, "input": 0.14}
-"""Pass -> cost per Winograd tile, and per transformed number. A tile has 36 of these per channel."""
-
+CACHE_BYTES = 64 << 10
+"""Bytes of a table that is read as if it were in the first-level cache."""
 
 LEAST_CHANNELS = 8
 """Least number of input and output channels for which the route "auto" may choose Winograd's. Narrower layers gain
 little, and keep the rounding of the plain sum."""
 
-PREPARE = {"events": 0.1, "winograd": 1.2, "dense": 0.1}
-"""Route -> cost per weight of packing or transforming it before the first output. It matters for few outputs."""
+COSTS = {
+    "dense": {
+        "forward": (12000, 0.1, 4, 0.1, 1, 0.011, 0.0083),
+        "weight": (10000, 0.1, 5, 0.15, 1, 0.011, 0.0083),
+        "input": (9700, 0.1, 4, 0.1, 1, 0.011, 0.0083),
+    },
+    "winograd": {
+        "forward": (0, 1.2, 90, 0.14, 0.011, 0.0083),
+        "weight": (0, 0.8, 150, 0.1, 0.011, 0.0083),
+        "input": (0, 1.2, 90, 0.14, 0.011, 0.0083),
+    },
+    "events": {
+        "forward": (4100, 0.074, 12, 3.9, 0, 0.8, 0.35),
+        "weight": (8500, 0.072, 4.1, 1.3, 0.72, 2.7, 0.39),
+        "input": (970, 0.19, 13, 0.11, 4, 0.31, 2, 0.45),
+    },
+    "lines": {
+        "forward": (6000, 0.43, 1.5, 0, 9.4, 0, 0.14, 0.15, 0.33),
+        "weight": (6300, 0.47, 1.6, 0.23, 7.3, 0, 0.057, 0.26, 0.28),
+    },
+}
+"""Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
 
 
 def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilation=(1, 1)):
@@ -62,19 +74,23 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilatio
         w: weights ``[kh, kw, I/groups, O]``, or their gradient.
         stride, groups: stride and number of groups of the convolution.
         extent: (number of images, height, width) of the output.
-        ready: routes for which an earlier call has prepared the weights.
+        ready: routes, and "lines", for which an earlier call has prepared the weights.
         dilation: dilation of the convolution.
 
     Returns:
         "events", "winograd", "dense" or "grouped".
     """
+    parts = groups > 1 and density is not None and passing != "input" and dilation[1] == 1
     if grouped.worth_it(w, groups):
-        return "grouped"
-    possible = {"dense"}
+        if grouped.single(w, groups) or not parts or asked not in ("auto", "events"):
+            return "grouped"
+        possible = {"grouped"}
+    else:
+        possible = {"dense"}
     fits = w.shape[:2] == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
     if fits and (asked == "winograd" or min(w.shape[2:]) >= LEAST_CHANNELS):
         possible.add("winograd")
-    if groups == 1 and density is not None:
+    if parts or (groups == 1 and density is not None):
         possible.add("events")
     if asked in possible:
         return asked
@@ -82,38 +98,100 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilatio
         return "dense"
     if asked == "events":
         possible.discard("events")
-    estimates = costs(passing, density, w.shape, extent, ready)
+    shape = (*w.shape[:3], w.shape[3] // groups)  # all groups cost the same
+    estimates = costs(passing, density, shape, extent, ready, stride, dilation)
+    if parts:
+        estimates |= {"events": estimates["lines"], "grouped": prod(shape) * GROUPED_PRODUCT}
+    elif "lines" in estimates:
+        estimates["events"] = min(estimates["events"], estimates["lines"])
     return min(sorted(possible), key=estimates.get)
 
 
-def costs(passing, density, weights, extent, ready=()):
+def by_input_pixel(passing, density, w, stride, extent, ready=(), dilation=(1, 1)):
+    """Whether the route events goes through input pixels (`lines`) rather than outputs or weights (`events`)."""
+    estimates = costs(passing, density, w.shape, extent, ready, stride, dilation)
+    return "lines" in estimates and estimates["lines"] < estimates["events"]
+
+
+def costs(passing, density, weights, extent, ready=(), stride=(1, 1), dilation=(1, 1)):
     """The estimated cost per output pixel, by route. The arguments are those of `choose`; weights is the shape of w."""
-    kh, kw, inputs, outputs = weights
-    taps = kh * kw * inputs
-    images, height, width = extent
-    # The input gradient sums over output channels, and its columns are input channels.
-    rows, columns = (kh * kw * outputs, inputs) if passing == "input" else (taps, outputs)
-    tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
-    transforms = TRANSFORM_TILE[passing] + 36 * (inputs + outputs) * TRANSFORM_NUMBER[passing]
-    found = {
-        "dense": _product(rows, columns) + DENSE_POSITION + (inputs + outputs) * DENSE_NUMBER,
-        "winograd": tiles * (36 * _product(rows // 9, columns) + transforms),
-    }
+    names = ["dense", "winograd"]
     if density is not None:
-        active = density * taps
-        number = {"forward": 1, "weight": active, "input": inputs}[passing]
-        found["events"] = active * outputs * EVENT_PRODUCT[passing] + number * EVENT_ROW[passing]
-    if passing != "weight":
-        share = taps * outputs / (images * height * width)
-        found = {name: cost + share * PREPARE[name] * (name not in ready) for name, cost in found.items()}
+        names.append("events")
+        if passing != "input" and dilation[1] == 1:
+            names.append("lines")
+    found = {}
+    for name in names:
+        call, prepare, *others = terms(name, passing, density, weights, extent, stride)
+        counts = (call, 0.0 if name in ready else prepare, *others)
+        found[name] = sum(cost * count for cost, count in zip(COSTS[name][passing], counts, strict=True))
     return found
 
 
-def _product(rows, columns):
-    """The cost of a row of a matrix product: `rows` multiplications for each of the columns, filled up to panels."""
-    padded = padded_columns(columns, np.float32)
-    last = padded % panel_columns(np.float32)
-    return rows * ((padded - last) * BLOCK_PRODUCT[0] + last * BLOCK_PRODUCT[1])
+def terms(route, passing, density, weights, extent, stride):
+    """What a route, or "lines", does per output pixel. The first terms are a call and the weights it prepares."""
+    kh, kw, inputs, outputs = weights
+    images, height, width = extent
+    taps = kh * kw * inputs
+    vectors = ceil(outputs / LANES)
+    call = 1 / (images * height * width)
+    prepare = taps * outputs * call
+    pixels = stride[0] * stride[1]  # input pixels per output pixel
+    # The input gradient sums over output channels, and its columns are input channels.
+    depth, columns = (outputs, inputs) if passing == "input" else (inputs, outputs)
+    wide, narrow = _columns(columns)
+    if route == "dense":  # positions, copied numbers, cost in the way of `few`, multiplications
+        positions = pixels if passing == "input" else 1
+        rows = kh * kw * depth
+        few_cost = few.cost(kh, kw * depth, columns, passing == "weight")
+        if columns <= few.MOST_OUTPUTS and few_cost < rows * few.BLOCK_ROW:
+            return call, prepare, positions, depth * pixels + outputs, few_cost, 0.0, 0.0
+        rows = ceil(rows / 8) * 8 if passing == "weight" else rows
+        return call, prepare, positions, depth * pixels + outputs, 0.0, rows * narrow, rows * wide
+    if route == "winograd":  # tiles, transformed numbers, multiplications
+        tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
+        rows = 36 * tiles * (ceil(depth / 16) * 16 if passing == "weight" else depth)
+        return call, prepare, tiles, 36 * tiles * (inputs + outputs), rows * narrow, rows * wide
+    active = density * taps
+    if route == "events":
+        # The last terms are the active or visible inputs, and the vectors of their rows.
+        ends = density * inputs * pixels, active * vectors
+        if passing == "forward":  # blocks of columns, sums of runs of inputs, rows of weights
+            sweeps = _sweeps(outputs)
+            runs = kh * sweeps * (1 - exp(-active / kh))
+            # Rows that are hardly read are not packed.
+            return call, min(prepare, active * outputs), ceil(vectors / 16), runs, active * sweeps, *ends
+        if passing == "weight":  # input pixels, inputs that each tap tests, rows of dy
+            tested = active * pixels if pixels > 1 else 0.0
+            return call, prepare, pixels, tested, active, *ends
+        # Input pixels, channels, taps of pixels with visible channels, their vectors.
+        seen = kh * kw * (1 - exp(-density * inputs))
+        return call, prepare, pixels, inputs * pixels, seen, seen * vectors, *ends
+    # Vectors of the lines that an output reads, input pixels that are read, those with an active input and the vectors
+    # that they add, active inputs, the vectors that these add, and the share of these that lie far away.
+    read = min(stride[0], kh) * min(stride[1], kw)
+    active = density * inputs
+    share = 1 - exp(-active)
+    long = ceil(kh * kw * outputs / (read * LANES))
+    prepare = taps * (outputs + 8) * call
+    if passing == "weight":
+        prepare *= lines.parts_for(density * images * height * width * pixels)
+    far = max(0.0, 1 - CACHE_BYTES / (4 * taps * outputs))
+    numbers = read, read * share, read * share * long, read * active, read * active * long, read * active * long * far
+    return call, prepare, kh * vectors, *numbers
+
+
+def _columns(columns):
+    """Columns of a matrix product in panels of two vectors, and in a panel of one, filled up."""
+    padded = ceil(columns / LANES) * LANES
+    narrow = padded % (TILE_VECTORS * LANES)
+    return padded - narrow, narrow
+
+
+def _sweeps(columns):
+    """How often `blocks.sum_rows` goes through the inputs of an output pixel."""
+    whole, rest = divmod(columns, LANES)
+    return whole // 16 + (whole % 16).bit_count() + (rest > 0)
 
 
 def lacks(way, dtype):
@@ -137,6 +215,10 @@ def _visible_limit(shape, stride, groups, route, dilation):
     whole = 4096, 4, 4  # many outputs, which Winograd's tiles fit
     if route in ROUTES[1:] or choose(route, "input", 0.0, w, stride, groups, whole, (), dilation) != "events":
         return 0.0
-    none, all_ = (costs("input", density, shape, whole) for density in (0.0, 1.0))
-    other = none[choose(route, "input", None, w, stride, groups, whole, (), dilation)]
-    return min(1.0, (other - none["events"]) / (all_["events"] - none["events"]))
+    # The share at which the choice changes, by bisection.
+    below, above = 0.0, 1.0
+    for _ in range(30):
+        middle = (below + above) / 2
+        taken = choose(route, "input", middle, w, stride, groups, whole, (), dilation)
+        below, above = (middle, above) if taken == "events" else (below, middle)
+    return below if above < 1 else 1.0

@@ -32,6 +32,9 @@ def _registers():
 
 REGISTER_BYTES, REGISTERS = _registers()
 
+COMPRESSES = REGISTER_BYTES == 64
+"""Whether the processor moves chosen lanes of a register together (AVX-512)."""
+
 
 @register_jitable
 def lanes(array):
@@ -94,7 +97,8 @@ class Emitter:
 
     def first_lanes(self, count):
         """A mask that selects the first `count` lanes."""
-        lane = ir.Constant(ir.VectorType(self.index, self.lanes), list(range(self.lanes)))
+        lane = ir.Constant(ir.VectorType(SHORT, self.lanes), list(range(self.lanes)))
+        count = self.builder.trunc(count, SHORT)
         most = self.builder.insert_element(ir.Constant(lane.type, ir.Undefined), count, SHORT(0))
         zeros = ir.Constant(ir.VectorType(SHORT, self.lanes), None)
         return self.builder.icmp_signed("<", lane, self.builder.shuffle_vector(most, most, zeros))
@@ -240,6 +244,85 @@ def copy_numbers(typingctx, target, at, memory, source_at, count, spikes):
             with real:
                 emit.copy(builder.gep(builder.bitcast(start, to.type), [source_at]), to, count)
         return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def count_bits(typingctx, bits):
+    """The number of bits of a uint64 that are set, as an index."""
+    signature = types.intp(types.uint64)
+
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return signature, generate
+
+
+@intrinsic
+def list_active(typingctx, channel, value, n, x, at, first, channels, reciprocal):
+    """List the active inputs among x[at] and the numbers behind it, as many as a register of values holds.
+
+    Their values go to value[n], value[n + 1], ..., and their channels to channel. x[at] has the channel `first`, and
+    the channels repeat after `channels`, whose reciprocal is a float64. All arrays are flat; channel is int32, and x is
+    uint8 or has the type of value. No branch depends on x, because the processor could not foresee it.
+
+    Returns:
+        The number of active inputs.
+    """
+    size = types.intp
+    signature = size(channel, value, size, x, size, size, size, types.float64)
+
+    def generate(context, builder, signature, arguments):
+        channel, value, n, x, at, first, channels, reciprocal = arguments
+        kinds = signature.args
+        emit = Emitter(context, builder, kinds[1].dtype)
+        origin = Emitter(context, builder, kinds[3].dtype)
+        lanes, whole = emit.lanes, ir.VectorType(SHORT, emit.lanes)
+        piece = ir.VectorType(origin.element, lanes)
+        place = builder.bitcast(emit.pointer(kinds[3], x, at), piece.as_pointer())
+        numbers = builder.load(place, align=origin.bytes)
+        zeros = ir.Constant(piece, None)
+        if isinstance(kinds[3].dtype, types.Float):
+            active = builder.fcmp_unordered("!=", numbers, zeros)
+        else:
+            active = builder.icmp_unsigned("!=", numbers, zeros)
+            numbers = builder.uitofp(numbers, emit.vector)
+
+        def everywhere(scalar):
+            one = builder.insert_element(ir.Constant(whole, ir.Undefined), builder.trunc(scalar, SHORT), SHORT(0))
+            return builder.shuffle_vector(one, one, ir.Constant(whole, None))
+
+        # The remainder of first + lane by the channels. These are small numbers, so that products in float32 suffice.
+        single = ir.VectorType(ir.FloatType(), lanes)
+        lane = builder.add(everywhere(first), ir.Constant(whole, list(range(lanes))))
+        share = builder.insert_element(
+            ir.Constant(single, ir.Undefined), builder.fptrunc(reciprocal, ir.FloatType()), SHORT(0)
+        )
+        share = builder.shuffle_vector(share, share, ir.Constant(whole, None))
+        middle = builder.fadd(builder.sitofp(lane, single), ir.Constant(single, [0.5] * lanes))
+        wraps = builder.fptosi(builder.fmul(middle, share), whole)
+        number = builder.sub(lane, builder.mul(wraps, everywhere(channels)))
+
+        bits = builder.zext(builder.bitcast(active, ir.IntType(lanes)), emit.index)
+        count = builder.ctpop(bits)
+        mask = emit.first_lanes(count)
+        for kind, array, vector in ((kinds[0], channel, number), (kinds[1], value, numbers)):
+            element = "i32" if vector.type == whole else f"f{8 * emit.bytes}"
+            pack = cgutils.get_or_insert_function(
+                builder.module,
+                ir.FunctionType(vector.type, [vector.type, mask.type, vector.type]),
+                f"llvm.experimental.vector.compress.v{lanes}{element}",
+            )
+            packed = builder.call(pack, [vector, active, ir.Constant(vector.type, ir.Undefined)])
+            to = builder.bitcast(emit.pointer(kind, array, n), vector.type.as_pointer())
+            store = cgutils.get_or_insert_function(
+                builder.module,
+                ir.FunctionType(ir.VoidType(), [vector.type, to.type, SHORT, mask.type]),
+                f"llvm.masked.store.v{lanes}{element}.p0",
+            )
+            builder.call(store, [packed, to, SHORT(kind.dtype.bitwidth // 8), mask])
+        return count
 
     return signature, generate
 

@@ -1,12 +1,9 @@
 """Convolution by active inputs. The work is proportional to their number.
 
-An active input is a spike, or any other number that is not zero, such as a pooled spike or a sum of spikes. It adds one
-scaled row of weights to every output that it reaches. In the weight gradient, it adds one scaled row of the output's
-gradient to every row of weights that it uses. Channels are the last axis, so that these rows are contiguous, and
-`blocks.sum_rows` sums them in registers. The table that the rows come from is cut so that it stays in the second-level
-cache.
-
-`Active` lists the active inputs, once for the forward pass and the weight gradient of all layers that read them.
+An active input (`active`) adds one scaled row of weights to every output that it reaches. In the weight gradient, it
+adds one scaled row of the output's gradient to every row of weights that it uses. Channels are the last axis, so that
+these rows are contiguous, and `blocks.sum_rows` sums them in registers. The table that the rows come from is cut so
+that it stays in the second-level cache. `lines` does the same in another order, for short rows.
 """
 
 from functools import lru_cache
@@ -15,8 +12,9 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import sum_rows
-from ..inline.vector import REGISTER_BYTES, clear_row, lanes, lowest_bit, nonzero_bits
+from ..inline.vector import REGISTER_BYTES, clear_row
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
+from .active import pixels_per_tile
 
 PACKED = "packed weights"
 
@@ -32,103 +30,16 @@ MOST_COLUMNS = MOST_VECTORS * 16
 TABLE_BYTES = 640 << 10
 """Bytes of the table of rows that is used at a time, so that it stays in the second-level cache."""
 
+FEW_READS = 1
+"""Rows of weights that are read less often than this, on average, stay where they are: packing them takes longer."""
+
 CHUNK_BYTES = 1 << 20
 """Bytes of the output's gradient that the weight gradient uses at a time."""
-
-
-@kernel
-def _count_tiles(x, start, pixels, lo, hi):
-    """Set start[p + 1] to the number of active inputs of pixel p, for x ``[P, C]``."""
-    total, channels = x.shape
-    zero = type(x[0, 0])(0)
-    for p in range(lo * pixels, min(total, hi * pixels)):
-        row = x[p]
-        n = np.int32(0)
-        for c in range(channels):
-            n += np.int32(row[c] != zero)
-        start[p + 1] = n
-
-
-@kernel
-def _list_tiles(x, start, channel, value, pixels, lo, hi):
-    """List the active inputs. One register of inputs is tested at a time, because most registers hold zeros only."""
-    total, channels = x.shape
-    flat = x.reshape(-1)
-    real = type(value[0])
-    width = lanes(flat)
-    for tile in range(lo, hi):
-        first, last = tile * pixels * channels, min(total, (tile + 1) * pixels) * channels
-        n = start[tile * pixels]
-        at = first
-        while at + width <= last:
-            bits = nonzero_bits(flat, at)
-            while bits != 0:
-                k = at + lowest_bit(bits)
-                channel[n] = np.uint32(k - first) % np.uint32(channels)
-                value[n] = real(flat[k])
-                n += 1
-                bits &= bits - np.uint64(1)
-            at += width
-        for k in range(at, last):
-            if flat[k] != 0:
-                channel[n] = (k - first) % channels
-                value[n] = real(flat[k])
-                n += 1
 
 
 def fits(x, y) -> bool:
     """Whether the 32-bit indices of the lists suffice for the arrays x and y of a convolution."""
     return max(x.size, y.size, MOST_COLUMNS * x[0, 0].size) < 1 << 31
-
-
-class Active:
-    """A list of the active inputs of an array ``[B, H, W, C]``, ordered by pixel.
-
-    Attributes:
-        shape: shape of the input.
-        start: ``[B H W + 1]`` int64. The entries of pixel p are start[p]..start[p + 1]-1.
-        channel, value: channel (int32) and value (the network's real type) of every entry. The arrays may be longer
-            than the list.
-        density: share of active inputs.
-        listed: whether channel and value are filled.
-    """
-
-    def __init__(self, dtype):
-        self.dtype = np.dtype(dtype)
-        self.shape, self.density = None, 0.0
-        self.start = np.zeros(1, np.int64)
-        self.channel, self.value = np.empty(0, np.int32), np.empty(0, self.dtype)
-        self.listed = False
-
-    def count(self, x):
-        """Count the active inputs of x. An earlier list becomes invalid."""
-        self.shape, self.listed = x.shape, False
-        rows = x.reshape(-1, x.shape[-1])
-        if len(self.start) != len(rows) + 1:
-            self.start = np.zeros(len(rows) + 1, np.int64)
-        pixels = _pixels(x.shape[-1])
-        launch(_count_tiles, count_tiles(len(rows), pixels), rows, self.start, pixels)
-        self.start[0] = 0
-        np.cumsum(self.start, out=self.start)
-        self.density = int(self.start[-1]) / x.size
-
-    def list(self, x):
-        """List the active inputs of x, which `count` has counted."""
-        if self.listed:
-            return
-        entries = int(self.start[-1])
-        if len(self.channel) < entries:
-            room = entries + entries // 8
-            self.channel, self.value = np.empty(room, np.int32), np.empty(room, self.dtype)
-        rows = x.reshape(-1, x.shape[-1])
-        pixels = _pixels(x.shape[-1])
-        launch(_list_tiles, count_tiles(len(rows), pixels), rows, self.start, self.channel, self.value, pixels)
-        self.listed = True
-
-
-def _pixels(channels):
-    """The number of input pixels per tile."""
-    return max(1, 32768 // channels)
 
 
 @kernel
@@ -202,17 +113,21 @@ def forward(active, w, b, stride, padding, dilation, y, kept=None):
     _, _, source_width, channels = active.shape
     kh, kw = w.shape[:2]
     taps = kh * kw * channels
-    columns = _columns(taps, outputs, w.dtype)
-    blocks = count_tiles(outputs, columns)
-    packed = made_once(
-        kept,
-        PACKED,
-        (blocks, taps, columns),
-        w.dtype,
-        lambda packed: launch(_pack_blocks, blocks, w.reshape(taps, outputs), packed),
-    )
+    reads = int(active.start[-1]) * kh * kw // (stride[0] * stride[1])
+    if kept is None and reads < FEW_READS * taps:
+        columns, packed = outputs, w.reshape(1, taps, outputs)
+    else:
+        columns = _columns(taps, outputs, w.dtype)
+        blocks = count_tiles(outputs, columns)
+        packed = made_once(
+            kept,
+            PACKED,
+            (blocks, taps, columns),
+            w.dtype,
+            lambda packed: launch(_pack_blocks, blocks, w.reshape(taps, outputs), packed),
+        )
     index = scratch.get("event rows", active.channel.shape, np.int32)
-    pixels = _pixels(channels)
+    pixels = pixels_per_tile(channels)
     launch(
         _row_index_tiles,
         count_tiles(len(active.start) - 1, pixels),

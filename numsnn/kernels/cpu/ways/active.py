@@ -1,0 +1,135 @@
+"""The list of active inputs, made once for the forward pass and the weight gradient of all layers that read them.
+
+An active input is a spike, or any other number that is not zero, such as a pooled spike or a sum of spikes.
+"""
+
+import numpy as np
+
+from ...compile import kernel
+from ..inline.vector import COMPRESSES, count_bits, lanes, list_active, lowest_bit, nonzero_bits
+from ..run.launch import count_tiles, launch
+
+
+def pixels_per_tile(channels):
+    """The number of input pixels per tile."""
+    return max(1, 32768 // channels)
+
+
+@kernel
+def _count_tiles(x, start, counts, pixels, lo, hi):
+    """Set start[p + 1] to the number of active inputs of a tile up to pixel p, and counts[tile + 1] to that of the
+    whole tile, for x ``[P, C]``."""
+    total, channels = x.shape
+    flat = x.reshape(-1)
+    width = lanes(flat)
+    whole = max(0, total - width // channels - 1)  # whose registers of inputs end within the array
+    for tile in range(lo, hi):
+        n = 0
+        first, last = tile * pixels, min(total, (tile + 1) * pixels)
+        for p in range(first, min(last, whole)):
+            at, left = p * channels, channels
+            while left >= width:
+                n += count_bits(nonzero_bits(flat, at))
+                at += width
+                left -= width
+            if left > 0:
+                n += count_bits(nonzero_bits(flat, at) & ((np.uint64(1) << np.uint64(left)) - np.uint64(1)))
+            start[p + 1] = n
+        for p in range(max(first, whole), last):
+            for k in range(p * channels, (p + 1) * channels):
+                n += flat[k] != 0
+            start[p + 1] = n
+        counts[tile + 1] = n
+
+
+@kernel
+def _list_tiles(x, start, counts, channel, value, pixels, lo, hi):
+    """List the active inputs, and make start count from the first tile on. One register of inputs is tested at a time,
+    because most registers hold zeros only."""
+    total, channels = x.shape
+    flat = x.reshape(-1)
+    real = type(value[0])
+    width, part = lanes(flat), lanes(value)
+    reciprocal, part_of_row, width_of_row = 1 / channels, part % channels, width % channels
+    for tile in range(lo, hi):
+        first, last = tile * pixels * channels, min(total, (tile + 1) * pixels) * channels
+        before = counts[tile]
+        for p in range(tile * pixels, min(total, (tile + 1) * pixels)):
+            start[p + 1] += before
+        n = np.uint64(before)  # without a sign, an index needs no test
+        at, c = first, 0
+        while at + width <= last:
+            if COMPRESSES:
+                # c is the channel of flat[at], and a part of a register of inputs is listed at a time.
+                stop = at + width if part == width or nonzero_bits(flat, at) != 0 else at
+                if stop == at:
+                    at += width
+                    c += width_of_row
+                    c -= channels if c >= channels else 0
+                while at < stop:
+                    n += np.uint64(list_active(channel, value, n, flat, at, c, channels, reciprocal))
+                    at += part
+                    c += part_of_row
+                    c -= channels if c >= channels else 0
+            else:
+                bits = nonzero_bits(flat, at)
+                while bits != 0:
+                    k = np.uint64(at + lowest_bit(bits))
+                    channel[n] = np.uint32(k - np.uint64(first)) % np.uint32(channels)
+                    value[n] = real(flat[k])
+                    n += np.uint64(1)
+                    bits &= bits - np.uint64(1)
+                at += width
+        for k in range(at, last):
+            if flat[k] != 0:
+                channel[n] = (k - first) % channels
+                value[n] = real(flat[k])
+                n += np.uint64(1)
+
+
+class Active:
+    """A list of the active inputs of an array ``[B, H, W, C]``, ordered by pixel.
+
+    Attributes:
+        shape: shape of the input.
+        counts: the number of entries before each tile of `count`, and of all.
+        start: ``[B H W + 1]`` int64. Once they are listed, the entries of pixel p are start[p]..start[p + 1]-1.
+        channel, value: channel (int32) and value (the network's real type) of every entry. The arrays may be longer
+            than the list.
+        density: share of active inputs.
+        listed: whether channel and value are filled.
+    """
+
+    def __init__(self, dtype):
+        self.dtype = np.dtype(dtype)
+        self.shape, self.density = None, 0.0
+        self.start, self.counts = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        self.channel, self.value = np.empty(0, np.int32), np.empty(0, self.dtype)
+        self.listed = False
+
+    def count(self, x):
+        """Count the active inputs of x. An earlier list becomes invalid."""
+        self.shape, self.listed = x.shape, False
+        rows = x.reshape(-1, x.shape[-1])
+        if len(self.start) != len(rows) + 1:
+            self.start = np.zeros(len(rows) + 1, np.int64)
+        pixels = pixels_per_tile(x.shape[-1])
+        tiles = count_tiles(len(rows), pixels)
+        self.counts = np.zeros(tiles + 1, np.int64)
+        launch(_count_tiles, tiles, rows, self.start, self.counts, pixels)
+        np.cumsum(self.counts, out=self.counts)
+        self.density = int(self.counts[-1]) / x.size
+
+    def list(self, x):
+        """List the active inputs of x, which `count` has counted."""
+        if self.listed:
+            return
+        entries = int(self.counts[-1])
+        if len(self.channel) < entries:
+            room = entries + entries // 8
+            self.channel, self.value = np.empty(room, np.int32), np.empty(room, self.dtype)
+        rows = x.reshape(-1, x.shape[-1])
+        pixels = pixels_per_tile(x.shape[-1])
+        tiles = len(self.counts) - 1
+        launch(_list_tiles, tiles, rows, self.start, self.counts, self.channel, self.value, pixels)
+        self.listed = True

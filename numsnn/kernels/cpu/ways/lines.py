@@ -1,0 +1,397 @@
+"""Convolution by active inputs, input pixel by input pixel: for few outputs, whose rows of weights are short.
+
+`events` sums a row of weights per active input and tap. Here one row of a table holds the weights of all taps of an
+input channel, so that an active input reads one long row instead of many short ones. Outputs that share an input row
+lie side by side in memory, in a line: for each position of an output row, the outputs of the kernel rows that read this
+input row. Then the outputs that a pixel adds to are contiguous: those of a kernel row's taps are neighbours, in
+reversed order.
+
+    forward            A pixel sums its rows of the table in registers and adds the sum to the line. An output row adds
+                       up the lines that it reads.
+    weight gradient    A line is a copy of the output's gradient. An active input adds a multiple of its pixel's part of
+                       the line to its row of a table, which is the weight gradient in another order.
+
+With a stride, an input pixel is read by the taps of its phase only: those with the remainder of its position. Each
+phase has a table of its own. With groups, each group has its lines, and the rows of its channels are as short as its
+outputs.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ...compile import kernel
+from ..inline.lines import add_pixel, blocks_of, sum_pieces, sum_pixel
+from ..inline.vector import REGISTER_BYTES, clear_row, lanes
+from ..run.launch import ALIGNMENT, count_tiles, launch, made_once, parallel_for, scratch
+from .active import pixels_per_tile
+
+PACKED = "rows of all taps"
+
+TILE_PIXELS = 512
+"""Output pixels per tile of small images, which share a tile."""
+
+TILES = 16
+"""Fewer images than this are cut into pieces, so that there are about this number of tiles."""
+
+PARTS, PART_ENTRIES = 16, 64
+"""Largest number of partial sums of the weight gradient, and least number of active inputs per channel for each."""
+
+
+SUM_NUMBERS = 8192
+"""Numbers per tile when partial sums are added."""
+
+
+class Taps(NamedTuple):
+    """Which taps read an input pixel. Its phase (a, b) is the remainder of its row and of its column by the stride.
+
+    Attributes:
+        phase, place: ``[H]``, the remainder a of an input row, and its place in the ring of lines.
+        slot: ``[kh]``, the place of a kernel row among those of its phase.
+        down: ``[sh]``, the number of kernel rows of each phase a.
+        across: ``[sw]``, the number of kernel columns of each phase b.
+        column: ``[sw]``, the first input column of each phase b.
+        position: ``[sw]``, the position in the line at which the part of this column begins.
+        left: the position in the line of the first output.
+        first: ``[sh, sw]``, where the phase's table begins.
+        blocks, vectors: ``[sh, sw]``, the number of blocks per row of the table, and of vectors per block.
+        groups, inputs, outputs: the number of groups, and of channels per group.
+    """
+
+    phase: np.ndarray
+    place: np.ndarray
+    slot: np.ndarray
+    down: np.ndarray
+    across: np.ndarray
+    column: np.ndarray
+    position: np.ndarray
+    left: int
+    first: np.ndarray
+    blocks: np.ndarray
+    vectors: np.ndarray
+    groups: int
+    inputs: int
+    outputs: int
+
+
+@lru_cache(256)
+def _layout(source, out_width, kernel_size, stride, padding, dilation, groups, channels, outputs, dtype):
+    """The layout of tables and lines for an input of (height, width) source.
+
+    Returns:
+        The `Taps`, whose arrays are shared and must not be changed; the shape of the ring of lines; the numbers of all
+        tables.
+    """
+    (height, width), (kh, kw) = source, kernel_size
+    outputs //= groups
+    rows, columns = np.arange(height), np.arange(stride[1])
+    ring = (kh - 1) * dilation[0] + 1
+    slot, down = np.zeros(kh, np.int64), np.zeros(stride[0], np.int64)
+    for ky in range(kh):
+        a = ky * dilation[0] % stride[0]
+        slot[ky], down[a] = down[a], down[a] + 1
+    across = np.array([len(range(b, kw, stride[1])) for b in columns])
+    column = (columns - padding[1]) % stride[1]
+    left = int(across.max()) - 1
+    first, blocks, vectors = np.zeros((3, *stride), np.int64)
+    size = longest = 0
+    lanes_of_type = REGISTER_BYTES // dtype.itemsize
+    for a, b in np.ndindex(*stride):
+        if numbers := int(down[a] * across[b]) * outputs:
+            blocks[a, b], vectors[a, b] = blocks_of(numbers, dtype)
+            row = int(blocks[a, b] * vectors[a, b]) * lanes_of_type
+            first[a, b], size, longest = size, size + channels * row, max(longest, row)
+    positions = left + max(out_width, (width - 1 + padding[1]) // stride[1] + 1)
+    grain = ALIGNMENT // dtype.itemsize
+    # The last blocks of a line read beyond its end.
+    numbers = count_tiles(positions * int(down.max()) * outputs + longest, grain) * grain
+    position = (column + padding[1]) // stride[1] + left + 1 - across
+    phase, place = (rows + padding[0]) % stride[0], rows % ring
+    taps = Taps(
+        phase,
+        place,
+        slot,
+        down,
+        across,
+        column,
+        position,
+        left,
+        first,
+        blocks,
+        vectors,
+        groups,
+        channels // groups,
+        outputs,
+    )
+    return taps, (ring, numbers), size
+
+
+def _phase_rows(table, taps, stride, dilation, kh):
+    """Yield the rows of the table as views, one per kernel row ky and phase b of columns: (ky, b, view).
+
+    A view is ``[C/groups, kernel columns, groups, O/groups]``. Its kernel columns are b, b + stride, ..., reversed.
+    """
+    width = REGISTER_BYTES // table.itemsize
+    for ky, b in np.ndindex(kh, stride[1]):
+        a = ky * dilation[0] % stride[0]
+        if across := taps.across[b]:
+            row, down = taps.blocks[a, b] * taps.vectors[a, b] * width, taps.down[a]
+            first = taps.first[a, b]
+            rows = table[..., first : first + taps.groups * taps.inputs * row]
+            rows = rows.reshape(taps.groups, taps.inputs, row)[..., : across * down * taps.outputs]
+            rows = rows.reshape(taps.groups, taps.inputs, across, down, taps.outputs)[:, :, :, taps.slot[ky]]
+            yield ky, b, rows.transpose(1, 2, 0, 3)
+
+
+def _pack(w, taps, stride, dilation, table):
+    """Copy w ``[kh, kw, C/groups, O]`` to the table."""
+    table[:] = 0
+    apart = w.reshape(*w.shape[:3], taps.groups, taps.outputs)
+    for ky, b, rows in _phase_rows(table, taps, stride, dilation, len(w)):
+        rows[...] = apart[ky, b :: stride[1]][::-1].swapaxes(0, 1)
+
+
+@kernel
+def _split_tiles(start, channel, groups, inputs, parted, pixels, lo, hi):
+    """Set parted[p groups + g] to where the entries of group g of pixel p begin."""
+    total = len(start) - 1
+    for p in range(lo * pixels, min(total, hi * pixels)):
+        k = start[p]
+        for g in range(groups):
+            parted[p * groups + g] = k
+            while k < start[p + 1] and channel[k] < (g + 1) * inputs:
+                k += 1
+
+
+def _starts(active, groups):
+    """Where the entries of each pixel and group begin."""
+    if groups == 1:
+        return active.start
+    pixels, channels = len(active.start) - 1, active.shape[3]
+    parted = scratch.get("starts of groups", (pixels * groups + 1,), np.int64)
+    parted[-1] = active.start[-1]
+    share = pixels_per_tile(channels)
+    launch(
+        _split_tiles,
+        count_tiles(pixels, share),
+        active.start,
+        active.channel,
+        groups,
+        channels // groups,
+        parted,
+        share,
+    )
+    return parted
+
+
+@kernel
+def _forward_tiles(
+    start, channel, value, shape, taps, stride, padding, dilation, table, bias, lines, y, images_a_tile, pieces, lo, hi
+):
+    """Compute y. A tile is a number of images, or one of `pieces` pieces of an image, for one group.
+
+    A line stays in its place of the ring until the output rows that read it are computed.
+    """
+    images, height, width, _ = shape
+    _, out_height, out_width, all_outputs = y.shape
+    groups, outputs = taps.groups, taps.outputs
+    size, step = lines.shape[1], lanes(table)
+    flat, memory = y.reshape(-1), lines.reshape(-1)
+    base, pitch, missing = np.empty((3, len(taps.slot)), np.int64)
+    held, active = np.empty(len(lines), np.int64), np.zeros(len(lines), np.bool_)
+    rows = images_a_tile * out_height if pieces == 1 else -(-out_height // pieces)
+    for item in range(lo, hi):
+        tile, group = item // groups, item % groups
+        held[:] = -1
+        begin = tile * rows if pieces == 1 else tile // pieces * out_height + tile % pieces * rows
+        end = images * out_height if pieces == 1 else (tile // pieces + 1) * out_height
+        for out in range(begin, min(end, begin + rows)):
+            image, oy = out // out_height, out % out_height
+            # The lines that this output row reads, and those of them that are not there yet.
+            n = missed = 0
+            for ky in range(len(taps.slot)):
+                iy = oy * stride[0] - padding[0] + ky * dilation
+                if 0 <= iy < height:
+                    source, place = image * height + iy, taps.place[iy]
+                    if held[place] != source:
+                        held[place] = source
+                        active[place] = start[(source + 1) * width * groups] > start[source * width * groups]
+                        missing[missed] = iy
+                        missed += active[place]
+                    if active[place]:
+                        pitch[n] = taps.down[taps.phase[iy]] * outputs
+                        base[n] = place * size + taps.left * pitch[n] + taps.slot[ky] * outputs
+                        n += 1
+            for k in range(missed):
+                iy = missing[k]
+                a, line, pixel = taps.phase[iy], taps.place[iy] * size, (image * height + iy) * width
+                positions = taps.down[a] * outputs
+                clear_row(memory, line, size)
+                for b in range(stride[1]):
+                    vectors = taps.vectors[a, b]
+                    long, row = taps.blocks[a, b] * vectors * step, taps.first[a, b]
+                    to, numbers = line + taps.position[b] * positions, taps.across[b] * positions
+                    p = (pixel + taps.column[b]) * groups + group
+                    stop = (pixel + width) * groups if long > 0 else 0
+                    while p < stop:
+                        first, last = start[p], start[p + 1]
+                        done = 0 if last > first else long
+                        while done < long:
+                            at, left, rest = to + done, numbers - done, row + done
+                            sum_pixel(memory, at, left, table, rest, long, channel, value, first, last, vectors)
+                            done += vectors * step
+                        p += stride[1] * groups
+                        to += positions
+            to, own = out * out_width * all_outputs + group * outputs, group * outputs
+            sum_pieces(flat, to, all_outputs, bias, own, memory, base, pitch, out_width, outputs, n)
+
+
+def forward(active, w, b, stride, padding, dilation, y, kept=None, groups=1):
+    """See `reference.conv.conv2d_forward`, without a horizontal dilation."""
+    images, out_height, out_width, outputs = y.shape
+    _, height, width, channels = active.shape
+    stride, padding = tuple(stride), tuple(padding)
+    taps, ring, size = _layout(
+        (height, width), out_width, w.shape[:2], stride, padding, tuple(dilation), groups, channels, outputs, w.dtype
+    )
+
+    def fill(table):
+        _pack(w, taps, stride, dilation, table)
+
+    table = made_once(kept, PACKED, (size,), w.dtype, fill)
+    bias = np.zeros(outputs, w.dtype) if b is None else b
+    images_a_tile = max(1, TILE_PIXELS // (out_height * out_width))
+    pieces = min(count_tiles(TILES, images), count_tiles(out_height, 4 * ring[0]))
+    count = images * pieces if pieces > 1 else count_tiles(images, images_a_tile)
+
+    starts = _starts(active, groups)
+
+    def work(lo, hi):
+        _forward_tiles(
+            starts,
+            active.channel,
+            active.value,
+            active.shape,
+            taps,
+            stride,
+            padding,
+            dilation[0],
+            table,
+            bias,
+            scratch.get("event lines", ring, w.dtype),
+            y,
+            images_a_tile,
+            pieces,
+            lo,
+            hi,
+        )
+
+    parallel_for(work, count * groups)
+
+
+@kernel
+def _weight_gradient_parts(
+    start, channel, value, shape, taps, stride, padding, dilation, dy, nothing, line, parts, rows, lo, hi
+):
+    """Compute partial sums over `rows` input rows each, for one group each."""
+    images, height, width, _ = shape
+    _, out_height, out_width, all_outputs = dy.shape
+    groups, outputs = taps.groups, taps.outputs
+    slopes, table, step = dy.reshape(-1), parts.reshape(-1), lanes(line)
+    base, pitch = np.empty(1, np.int64), np.full(1, all_outputs)
+    for item in range(lo, hi):
+        part, group = item // groups, item % groups
+        own = part * parts.shape[1]
+        for a in range(stride[0]):
+            for b in range(stride[1]):
+                numbers = taps.blocks[a, b] * taps.vectors[a, b] * step * taps.inputs
+                clear_row(table, own + taps.first[a, b] + group * numbers, numbers)
+        for source in range(part * rows, min(images * height, (part + 1) * rows)):
+            image, iy, pixel = source // height, source % height, source * width
+            a = taps.phase[iy]
+            positions = taps.down[a] * outputs
+            if positions == 0 or start[(pixel + width) * groups] == start[pixel * groups]:
+                continue
+            # The rows of dy that read this input row, and zeros beside them.
+            clear_row(line, 0, len(line))
+            for ky in range(len(taps.slot)):
+                below = iy + padding[0] - ky * dilation
+                oy = below // stride[0]
+                if oy * stride[0] == below and 0 <= oy < out_height:
+                    base[0] = (image * out_height + oy) * out_width * all_outputs + group * outputs
+                    to = taps.left * positions + taps.slot[ky] * outputs
+                    sum_pieces(line, to, positions, nothing, 0, slopes, base, pitch, out_width, outputs, 1)
+            for b in range(stride[1]):
+                vectors = taps.vectors[a, b]
+                long, row, at = taps.blocks[a, b] * vectors * step, own + taps.first[a, b], taps.position[b] * positions
+                p = (pixel + taps.column[b]) * groups + group
+                stop = (pixel + width) * groups if long > 0 else 0
+                while p < stop:
+                    first, last = start[p], start[p + 1]
+                    done = 0 if last > first else long
+                    while done < long:
+                        add_pixel(table, row + done, long, line, at + done, channel, value, first, last, vectors)
+                        done += vectors * step
+                    p += stride[1] * groups
+                    at += positions
+
+
+@kernel
+def _add_parts(parts, total, numbers, lo, hi):
+    """Add the partial sums in order, for tiles of `numbers` numbers of the tables."""
+    for k in range(lo * numbers, min(len(total), hi * numbers)):
+        number = np.float64(0)
+        for part in range(len(parts)):
+            number += parts[part, k]
+        total[k] = number
+
+
+def parts_for(entries):
+    """The number of partial sums of the weight gradient for a number of active inputs per channel. Each of them is as
+    large as the weights, and must be worth it."""
+    return int(max(1, min(PARTS, entries // PART_ENTRIES)))
+
+
+def backward_weight(active, dy, stride, padding, dilation, dw, groups=1):
+    """See `reference.conv.conv2d_backward_weight`, without a horizontal dilation."""
+    images, height, width, channels = active.shape
+    _, _, out_width, outputs = dy.shape
+    stride, padding = tuple(stride), tuple(padding)
+    taps, ring, size = _layout(
+        (height, width), out_width, dw.shape[:2], stride, padding, tuple(dilation), groups, channels, outputs, dw.dtype
+    )
+    count = min(images * height, parts_for(int(active.start[-1]) / channels))
+    rows = count_tiles(images * height, count)
+    parts = scratch.get("partial rows of all taps", (count_tiles(images * height, rows), size), dw.dtype)
+    nothing = np.zeros(outputs, dw.dtype)
+
+    starts = _starts(active, groups)
+
+    def work(lo, hi):
+        _weight_gradient_parts(
+            starts,
+            active.channel,
+            active.value,
+            active.shape,
+            taps,
+            stride,
+            padding,
+            dilation[0],
+            dy,
+            nothing,
+            scratch.get("event line", ring[1:], dw.dtype),
+            parts,
+            rows,
+            lo,
+            hi,
+        )
+
+    parallel_for(work, len(parts) * groups, chunks_per_thread=1)
+    total = parts[0]
+    if len(parts) > 1:
+        total = scratch.get("rows of all taps", (size,), dw.dtype)
+        launch(_add_parts, count_tiles(size, SUM_NUMBERS), parts, total, SUM_NUMBERS)
+    apart = dw.reshape(*dw.shape[:3], groups, -1)
+    for ky, b, rows in _phase_rows(total, taps, stride, dilation, len(dw)):
+        apart[ky, b :: stride[1]][::-1] = rows.swapaxes(0, 1)

@@ -76,17 +76,18 @@ def _pack_transposed_panels(w, packed, lo, hi):
                         packed[panel, base + k, j] = 0
 
 
-def pack(w, transposed=False, kept=None, group=0):
+def pack(w, transposed=False, kept=None, group=0, width=None):
     """Pack weights ``[ty, tx, K, N]`` of any strides into panels ``[panels, taps K, width]``.
 
     With transposed, the weights are ``[ty, tx, N, K]``. The last panel is filled up with columns of zeros.
 
-    The panels are in scratch memory, or with a dict `kept` in this dict, under the number of the group.
+    A panel has `width` columns, by default `blocks.panel_columns`. The panels are in scratch memory, or with a dict
+    `kept` in this dict, under the number of the group.
     """
     taps_y, taps_x, inner, columns = w.shape
     if transposed:
         inner, columns = columns, inner
-    width = panel_columns(w.dtype)
+    width = panel_columns(w.dtype) if width is None else width
     shape = count_tiles(columns, width), taps_y * taps_x * inner, width
     pack_panels = _pack_transposed_panels if transposed else _pack_panels
     key = PACKED if kept is None else (PACKED, group)  # groups share the scratch memory

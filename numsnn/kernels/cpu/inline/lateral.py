@@ -16,9 +16,9 @@ from .vector import REGISTER_BYTES, REGISTERS, Emitter, count_numbers, lanes, li
 BLOCK_ROWS = 4
 """Rows of a register block."""
 
-BLOCK_VECTORS = 4 if REGISTERS == 32 else 3
-"""Vectors per row of a register block. 16 of 32 registers, or 12 of 16, hold the sums."""
-
+BLOCK_VECTORS = 4 if REGISTERS == 32 else 3 if REGISTER_BYTES == 32 else 2
+"""Vectors per row of a register block. 16 of 32 registers hold the sums, or 12 of 16. Of 16 short ones, of processors
+that do not fuse products and sums, 8 do, because the products need registers, too."""
 
 LIST_ROOM = 64
 """Number of entries by which a list of numbers is longer than a row: one vector, of any type and on any processor."""

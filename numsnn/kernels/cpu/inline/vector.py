@@ -121,10 +121,8 @@ class Emitter:
             write(whole, self.first_lanes(self.builder.sub(count, whole)))
 
     def compress(self, vector, mask):
-        """The lanes of a vector that the mask selects, moved to the front. The lanes behind them are undefined.
-
-        Only processors with AVX-512 have an instruction for this; for others, LLVM writes a sequence without branches.
-        """
+        """The lanes of a vector that the mask selects, moved to the front. The lanes behind them are undefined. Only
+        processors with AVX-512 have an instruction for this."""
         element = vector.type.element
         kind = f"i{element.width}" if isinstance(element, ir.IntType) else f"f{8 * self.bytes}"
         name = f"llvm.experimental.vector.compress.v{self.lanes}{kind}"
@@ -262,27 +260,35 @@ def list_numbers(typingctx, x, at, count, step, index, value, n):
         x, at, count, step, index, value, n = arguments
         kinds = signature.args
         emit = Emitter(context, builder, kinds[0].dtype)
-        places = ir.VectorType(SHORT, emit.lanes)
         source = emit.pointer(kinds[0], x, at)
-        filled = cgutils.alloca_once_value(builder, n)
-        short = builder.trunc(step, SHORT)
-        lane = ir.Constant(places, list(range(emit.lanes)))
-        steps = builder.mul(lane, emit.spread_to(places, short))
+        filled, short = cgutils.alloca_once_value(builder, n), builder.trunc(step, SHORT)
+
+        def put(array, kind, found):
+            target = emit.pointer(kind, array, builder.load(filled))
+            builder.store(found, builder.bitcast(target, found.type.as_pointer()), align=4)
 
         def add(k, mask=None):
             numbers = emit.load(builder.gep(source, [k]), 0, mask)
             differ = builder.fcmp_unordered("!=", numbers, emit.nothing)
-            first = builder.mul(builder.trunc(k, SHORT), short)
-            entry = builder.load(filled)
-            for array, kind, vector in (
-                (index, kinds[4], builder.add(steps, emit.spread_to(places, first))),
-                (value, kinds[5], numbers),
-            ):
-                target = builder.bitcast(emit.pointer(kind, array, entry), vector.type.as_pointer())
-                builder.store(emit.compress(vector, differ), target, align=4)
-            builder.store(builder.add(entry, emit.count(differ)), filled)
+            places = ir.VectorType(SHORT, emit.lanes)
+            first, lane = builder.trunc(k, SHORT), ir.Constant(places, list(range(emit.lanes)))
+            place = builder.mul(builder.add(emit.spread_to(places, first), lane), emit.spread_to(places, short))
+            put(index, kinds[4], emit.compress(place, differ))
+            put(value, kinds[5], emit.compress(numbers, differ))
+            builder.store(builder.add(builder.load(filled), emit.count(differ)), filled)
 
-        emit.vectors(count, add)
+        if REGISTER_BYTES == 64:
+            emit.vectors(count, add)
+        else:  # the place of every number is put on the list, and the next one takes its entry if the number is zero
+            with emit.steps(emit.number(0), count) as (k, _):
+                put(index, kinds[4], builder.trunc(k, SHORT))
+                number = builder.load(builder.gep(source, [k]))
+                differs = builder.fcmp_unordered("!=", number, ir.Constant(emit.element, 0.0))
+                builder.store(builder.add(builder.load(filled), builder.zext(differs, emit.index)), filled)
+            with emit.steps(n, builder.load(filled)) as (entry, _):
+                place, listed = emit.read_index(kinds[4], index, entry), emit.pointer(kinds[4], index, entry)
+                builder.store(builder.load(builder.gep(source, [place])), emit.pointer(kinds[5], value, entry))
+                builder.store(builder.trunc(builder.mul(place, step), SHORT), listed)
         return builder.load(filled)
 
     return signature, generate

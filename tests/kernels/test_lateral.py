@@ -36,7 +36,7 @@ def test_product(real, columns):
     """One row to three blocks of rows; silent rows, few numbers and many; weights as they are, and in panels."""
     for count, density in ((1, 1.0), (3, 0.05), (4, 1.0), (4, 0.0), (11, 0.4), (9, 1.0)):
         x, w, start = draw(real, columns, count, density)
-        packed = pack(np.ascontiguousarray(w.T)[None, None], transposed=True, width=lateral.block_columns(real))
+        packed = pack(np.ascontiguousarray(w.T)[None, None], transposed=True, width=lateral.sum_columns(real))
         want = start.astype(np.float64) + x.astype(np.float64) @ w
         bound = (columns + 1) * EPS[real] * (np.abs(start) + np.abs(x) @ np.abs(w))
         for table, width in ((w, columns), (packed, packed.shape[2])):

@@ -18,7 +18,7 @@ from ..compile import kernel
 from ..extended import extended_step, extended_step_back
 from ..steps import after_reset, reset_kind
 from .inline.access import add_all, read, write
-from .inline.lateral import BLOCK_ROWS, add_lateral, block_columns, work_arrays
+from .inline.lateral import BLOCK_ROWS, add_lateral, sum_columns, work_arrays
 from .inline.runs import clear_run, copy_run
 from .linear import linear_backward_weight
 from .run.launch import count_tiles, launch, rows_per_tile
@@ -349,7 +349,7 @@ def recurrent_backward(
     rows = _rows(total, channels, lateral)
     tiles = count_tiles(total, rows)
     sums = np.empty((6, tiles, channels), u.dtype)
-    back = pack(w[None, None], transposed=True, width=block_columns(w.dtype)) if lateral else None
+    back = pack(w[None, None], transposed=True, width=sum_columns(w.dtype)) if lateral else None
     back, gamma, rho, kappa, j, a, held = _stand_ins(u, back, gamma, rho, kappa, j, a, held)
     launch(
         range_kernel,
@@ -373,7 +373,7 @@ def recurrent_backward(
             *pull,
         ),
         *(_NO_ENDS if ends is None else ends, di, sums, u if start is None else start),
-        *(u[0] if dstart is None else dstart, block_columns(u.dtype), rows),
+        *(u[0] if dstart is None else dstart, sum_columns(u.dtype), rows),
     )
     for whole, parts in zip(totals, sums, strict=True):
         if whole is not None:

@@ -17,9 +17,12 @@ from .vector import REGISTER_BYTES, REGISTERS, Emitter, count_numbers, lanes, li
 BLOCK_ROWS = 4
 """Rows of a register block."""
 
-BLOCK_VECTORS = 4 if REGISTERS == 32 else 3 if REGISTER_BYTES == 32 else 2
-"""Vectors per row of a register block. 16 of 32 registers hold the sums, or 12 of 16. Of 16 short ones, of processors
-that do not fuse products and sums, 8 do, because the products need registers, too."""
+BLOCK_VECTORS = 4 if REGISTERS == 32 else 2
+"""Vectors per row of a register block: 16 of 32 registers hold the sums, or 8 of 16."""
+
+SUM_VECTORS = 4 if REGISTER_BYTES == 64 else 8
+"""Vectors of a single row that are summed at a time, a multiple of BLOCK_VECTORS. For shorter registers there are more
+of them, because the list is read once per time."""
 
 LIST_ROOM = 64
 """Number of entries by which a list of numbers is longer than a row: one vector, of any type and on any processor."""
@@ -28,9 +31,9 @@ DEPTH = 128
 """Rows of a panel of weights that are multiplied at a time: 32 KiB of float32, which stay in the first-level cache."""
 
 
-def block_columns(dtype):
-    """Columns of a register block."""
-    return BLOCK_VECTORS * REGISTER_BYTES // np.dtype(dtype).itemsize
+def sum_columns(dtype):
+    """Columns that are summed at a time, and therefore of a panel of packed weights."""
+    return SUM_VECTORS * REGISTER_BYTES // np.dtype(dtype).itemsize
 
 
 @intrinsic
@@ -38,7 +41,7 @@ def _multiply_rows(typingctx, out, at, pitch, rows, factors, factors_at, table, 
     """Add one register block of a product.
 
     out[at + r pitch + c] += sum over k < depth of factors[factors_at + r pitch + k] table[table_at + k width + c], for
-    r < rows <= BLOCK_ROWS and c < columns <= `block_columns`.
+    r < rows <= BLOCK_ROWS and c < columns. The columns are at most BLOCK_VECTORS vectors.
 
     All arrays are flat and have the same real type.
     """
@@ -74,7 +77,7 @@ def _multiply_rows(typingctx, out, at, pitch, rows, factors, factors_at, table, 
                 for j, mask in enumerate(masks):
                     emit.store(builder.load(row[j]), builder.gep(target, [offset]), j, mask)
 
-        _whole_or_cut(emit, columns, block)
+        _whole_or_cut(emit, columns, BLOCK_VECTORS, block)
         return context.get_dummy_value()
 
     return signature, generate
@@ -83,7 +86,7 @@ def _multiply_rows(typingctx, out, at, pitch, rows, factors, factors_at, table, 
 @intrinsic
 def _sum_row(typingctx, out, at, initial, initial_at, table, table_at, index, value, count, columns):
     """Compute one block of a row from a list: out[at + c] = initial[initial_at + c] + sum over n < count of value[n]
-    table[table_at + index[n] + c], for c < columns <= `block_columns`. Numbers are added one after the other, as
+    table[table_at + index[n] + c], for c < columns <= `sum_columns`. Numbers are added one after the other, as
     `_multiply_rows` adds them. All arrays are flat; those but index have the same real type."""
     size = types.intp
     signature = types.void(out, size, initial, size, table, size, index, value, size, size)
@@ -107,22 +110,20 @@ def _sum_row(typingctx, out, at, initial, initial_at, table, table_at, index, va
             for j, mask in enumerate(masks):
                 emit.store(builder.load(total[j]), target, j, mask)
 
-        _whole_or_cut(emit, columns, block)
+        _whole_or_cut(emit, columns, SUM_VECTORS, block)
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def _whole_or_cut(emit, columns, block):
-    """Write code for a block of columns: block(masks), with one mask per vector, or None for whole vectors."""
-    whole = emit.builder.icmp_signed("==", columns, emit.number(BLOCK_VECTORS * emit.lanes))
+def _whole_or_cut(emit, columns, vectors, block):
+    """Write code for at most this number of vectors: block(masks), with one mask per vector, or None for whole ones."""
+    whole = emit.builder.icmp_signed("==", columns, emit.number(vectors * emit.lanes))
     with emit.builder.if_else(whole) as (full, cut):
         with full:
-            block([None] * BLOCK_VECTORS)
+            block([None] * vectors)
         with cut:
-            block(
-                [emit.first_lanes(emit.builder.sub(columns, emit.number(j * emit.lanes))) for j in range(BLOCK_VECTORS)]
-            )
+            block([emit.first_lanes(emit.builder.sub(columns, emit.number(j * emit.lanes))) for j in range(vectors)])
 
 
 @register_jitable(inline="always")
@@ -143,17 +144,17 @@ def add_lateral(x, table, start, y, places, width, columns, count, work):
             the output. The rows of y overlap with none of the others.
         table: flat ``[panels, columns, width]``, the weights w in panels of columns.
         places: where the first row of x, start and y begins.
-        width: columns per panel: all of them, or a multiple of `block_columns`.
+        width: columns per panel: all of them, or `sum_columns`.
         columns, count: numbers per row, and number of rows.
         work: what `work_arrays` returns.
     """
     x_at, start_at, y_at = places
     index, value = work
-    step = BLOCK_VECTORS * lanes(x)
     # Rows with few numbers that are not zero add the rows of weights of these. Otherwise blocks are multiplied.
     active = 0 if count == 1 else count_numbers(x, x_at, count * columns)
     if active * BLOCK_ROWS > count * columns:
         copy_run(y, y_at, start, start_at, count * columns)
+        step = BLOCK_VECTORS * lanes(x)
         for column in range(0, columns, step):
             size, panel = min(step, columns - column), column // width * width
             for k in range(0, columns, DEPTH):
@@ -163,6 +164,7 @@ def add_lateral(x, table, start, y, places, width, columns, count, work):
                     out, factors = y_at + at + column, x_at + at + k
                     _multiply_rows(y, out, columns, rows, x, factors, table, weights, width, depth, size)
     else:
+        step = SUM_VECTORS * lanes(x)
         for r in range(count):
             entries = list_numbers(x, x_at + r * columns, columns, width, index, value, 0)
             for column in range(0, columns, step):

@@ -6,6 +6,7 @@ COLOURS = {
     OWN: "#0b5394",
     "spikingjelly": "#e69138",
     "jax": "#6aa84f",
+    "jax_unrolled": "#a2c48f",
     "snntorch": "#a64d79",
     "norse": "#999999",
 }

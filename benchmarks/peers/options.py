@@ -4,7 +4,8 @@ import sys
 
 from ..common import OWN
 
-PEERS = ("spikingjelly", "snntorch", "norse", "jax")
+JAX = ("jax", "jax_unrolled")
+PEERS = ("spikingjelly", "snntorch", "norse", *JAX)
 
 
 def add_torch_python(parser) -> None:
@@ -21,5 +22,5 @@ def add_peers(parser) -> None:
 
 def interpreters(chosen) -> dict[str, str]:
     """The interpreter of numsnn and of every peer that was chosen."""
-    theirs = {peer: chosen.jax_python if peer == "jax" else chosen.peers_python for peer in chosen.peers}
+    theirs = {peer: chosen.jax_python if peer in JAX else chosen.peers_python for peer in chosen.peers}
     return {OWN: sys.executable} | theirs

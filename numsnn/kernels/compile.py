@@ -36,6 +36,7 @@ _WRITTEN_FOR = {
         "compile.py",
         "cpu/inline/access.py",
         "cpu/inline/blocks.py",
+        "cpu/inline/lateral.py",
         "cpu/inline/lines.py",
         "cpu/inline/prefetch.py",
         "cpu/inline/runs.py",

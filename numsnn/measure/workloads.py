@@ -171,6 +171,7 @@ def workloads(quick: bool = False) -> dict[str, Workload]:
         fc(**dense),
         fc("fc-attached", detach=False, **dense),
         recurrent(**sequences),
+        recurrent("recurrent-wide", **sequences if quick else {"steps": 250, "samples": 32, "units": 512}),
     )
     return {workload.name: workload for workload in every}
 

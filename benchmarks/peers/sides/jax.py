@@ -1,5 +1,5 @@
 """Plain JAX, which is what Spyx compiles to: convolutions over all steps at once, neurons by `lax.scan`, everything in
-one compiled function."""
+one compiled function. `jax_unrolled` is the same with eight time steps per turn of the loop."""
 
 import gc
 import sys
@@ -68,6 +68,9 @@ def spiking(density):
 
 
 class Side:
+    unroll = 1
+    """Number of time steps that XLA compiles into one turn of the loop over time."""
+
     @staticmethod
     def cannot(workload, what):
         return None
@@ -138,7 +141,7 @@ class Side:
             return (u * (1 - reset), s if lateral is not None else before), s
 
         nothing = jnp.zeros_like(x[0]) if lateral is not None else jnp.zeros(())
-        s = jax.lax.scan(step, (jnp.zeros_like(x[0]), nothing), x)[1]
+        s = jax.lax.scan(step, (jnp.zeros_like(x[0]), nothing), x, unroll=self.unroll)[1]
         spikes.append(s)
         return s
 

@@ -1,12 +1,12 @@
 """Neurons with memory beyond the potential, compiled. `reference.recurrent` documents them.
 
-A tile is a block of rows (samples, or samples and positions). The kernel takes one row through all time steps, while
-the state of the row stays in the cache. Lateral weights are only read for neurons that contribute: forward for neurons
-that fired, backward for neurons with a gradient. Their rows of weights are added four at a time. The gradient of the
-lateral weights is one matrix product after the kernel.
+A tile is a block of rows (samples, or samples and positions). The kernel takes its rows together through all time
+steps, while their state stays in the cache. In each step, the rows use one read of the lateral weights where many of
+their numbers are not zero, as in the backward pass, and otherwise read only the rows of weights of neurons that fired
+(`inline.lateral`). The gradient of the lateral weights is one matrix product after the kernel.
 
-The backward kernel goes over the channels in several short loops. A single loop with `extended.extended_step_back` was
-measured to take up to five times as long.
+The work arrays of a tile are flat, and no loop makes views of rows: each view would count references to its array,
+which takes as long as the step of 50 neurons.
 """
 
 from functools import cache
@@ -14,47 +14,29 @@ from functools import cache
 import numpy as np
 
 from .. import equations as eq
-from ..compile import kernel, register_jitable
-from ..extended import extended_fire_back, extended_step
+from ..compile import kernel
+from ..extended import extended_step, extended_step_back
 from ..steps import after_reset, reset_kind
-from .inline.access import read, write
+from .inline.access import add_all, read, write
+from .inline.lateral import BLOCK_ROWS, add_lateral, sum_columns, work_arrays
 from .inline.runs import clear_run, copy_run
 from .linear import linear_backward_weight
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
+from .ways.panels import pack_transposed
 
 _NO_ENDS = np.empty(1, np.int64)
 
-ROW_TILES = 16
-"""Number of tiles with lateral weights, where a single row is already enough work for a thread."""
+LATERAL_TILES, MOST_BLOCKS = 8, 4
+"""With lateral weights: number of tiles that there should be at least, and most register blocks of rows per tile. A
+tile is not made smaller than one block."""
 
 
 def _rows(total, channels, lateral):
     """The number of rows per tile."""
-    limit = max(1, total // ROW_TILES) if lateral else rows_per_tile(channels)
-    return min(total, limit)
-
-
-@register_jitable
-def _add_rows(factors, w, active, y):
-    """y += factors w, with the rows of w whose factor is not zero. active is a work array for the indices of these."""
-    # Active rows are listed first, so that the sums below have no branch in their inner loop. Every row is put on the
-    # list, and the next one takes its place if it is not active: the processor would often guess a branch wrong.
-    count = 0
-    for k in range(len(factors)):
-        active[count] = k
-        count += factors[k] != type(factors[k])(0)
-    # Four rows per pass over y: y is read and written a quarter as often.
-    for first in range(0, count - 3, 4):
-        k0, k1, k2, k3 = active[first], active[first + 1], active[first + 2], active[first + 3]
-        f0, f1, f2, f3 = factors[k0], factors[k1], factors[k2], factors[k3]
-        w0, w1, w2, w3 = w[k0], w[k1], w[k2], w[k3]
-        for c in range(len(y)):
-            y[c] += (f0 * w0[c] + f1 * w1[c]) + (f2 * w2[c] + f3 * w3[c])
-    for last in range(count - count % 4, count):
-        factor, row = factors[active[last]], w[active[last]]
-        for c in range(len(y)):
-            y[c] += factor * row[c]
+    if not lateral:
+        return min(total, rows_per_tile(channels))
+    return min(total, BLOCK_ROWS * min(MOST_BLOCKS, max(1, total // (BLOCK_ROWS * LATERAL_TILES))))
 
 
 @cache
@@ -95,57 +77,64 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
         lo,
         hi,
     ):
-        steps, total, channels = i.shape
-        # The state of one row: potential, synaptic current, adaptation, spikes of the step before and remaining
-        # refractory steps. arriving is the input of the step, lateral input included.
-        state = np.empty((5, channels), i.dtype)
-        v, current, adapted, fired, rest = state[0], state[1], state[2], state[3], state[4]
-        arriving = np.empty(channels, i.dtype)
-        active = np.empty(channels, np.uint32)
-        for m in range(lo * rows, min(total, hi * rows)):
-            clear_run(state, (0, 0), state.size)
+        steps, total, channels = u.shape
+        size = rows * channels
+        # The state of the tile's rows, one after the other: potential, synaptic current, adaptation, spikes of the step
+        # before, remaining refractory steps; and the input of the step, lateral input included.
+        state = np.empty(6 * size, i.dtype)
+        current, adapted, fired, rest, arriving = size, 2 * size, 3 * size, 4 * size, 5 * size
+        work = work_arrays(channels, i.dtype)
+        for tile in range(lo, hi):
+            m = tile * rows
+            count = min(total, m + rows) - m
+            clear_run(state, 0, 5 * size)
             if carry:
-                for k in range(len(state)):
-                    copy_run(state, (k, 0), carried, (k, m, 0), channels)
+                for k in range(5):
+                    copy_run(state, k * size, carried, (k, m, 0), count * channels)
             for t in range(steps):
-                copy_run(arriving, 0, i, (t, m, 0), channels)
                 if lateral:  # all channels need the spikes of the step before, hence a loop of its own
-                    _add_rows(fired, w, active, arriving)
-                for c in range(channels):
-                    values = (
-                        read(beta, "value", c),
-                        read(gamma, "value", c),
-                        read(rho, "value", c),
-                        read(kappa, "value", c),
-                        read(theta, "value", c),
-                        read(alpha, "value", c),
-                    )
-                    before = (
-                        read(v, "state 0", c),
-                        read(current, "state 1", c),
-                        read(adapted, "state 2", c),
-                        read(rest, "state 3", c),
-                    )
-                    arrived, d_t = read(arriving, "current", c), read(d, "value", (t, c))
-                    u_t, s_t, resting, after = extended_step(
-                        fires, arrived, before, d_t, values, v_reset, steps_held, flags
-                    )
-                    write(v, "state 0", c, after[0])
-                    write(current, "state 1", c, after[1])
-                    if synapse:
-                        write(j, "synapse", (t, m, c), after[1])
-                    if adaptive:
-                        write(adapted, "state 2", c, after[2])
-                        write(a, "adaptation", (t, m, c), after[2])
-                    if refractory:
-                        write(rest, "state 3", c, after[3])
-                        write(held, "rest", (t, m, c), resting)
-                    write(u, "potential", (t, m, c), u_t)
-                    write(s, "spike", (t, m, c), s_t)
-                    write(fired, "output", c, s_t)
+                    places = fired, (t * total + m) * channels, arriving
+                    add_lateral(state, w, i, state, places, channels, channels, count, work)
+                else:
+                    copy_run(state, arriving, i, (t * total + m) * channels, count * channels)
+                for r in range(count):
+                    for c in range(channels):
+                        n = r * channels + c
+                        values = (
+                            read(beta, "value", c),
+                            read(gamma, "value", c),
+                            read(rho, "value", c),
+                            read(kappa, "value", c),
+                            read(theta, "value", c),
+                            read(alpha, "value", c),
+                        )
+                        before = (
+                            read(state, "state 0", n),
+                            read(state, "state 1", current + n),
+                            read(state, "state 2", adapted + n),
+                            read(state, "state 3", rest + n),
+                        )
+                        arrived, d_t = read(state, "current", arriving + n), read(d, "value", (t, c))
+                        u_t, s_t, resting, after = extended_step(
+                            fires, arrived, before, d_t, values, v_reset, steps_held, flags
+                        )
+                        write(state, "state 0", n, after[0])
+                        if synapse or carry:
+                            write(state, "state 1", current + n, after[1])
+                        if synapse:
+                            write(j, "synapse", (t, m + r, c), after[1])
+                        if adaptive:
+                            write(state, "state 2", adapted + n, after[2])
+                            write(a, "adaptation", (t, m + r, c), after[2])
+                        if refractory:
+                            write(state, "state 3", rest + n, after[3])
+                            write(held, "rest", (t, m + r, c), resting)
+                        write(u, "potential", (t, m + r, c), u_t)
+                        write(s, "spike", (t, m + r, c), s_t)
+                        write(state, "output", fired + n, s_t)
             if carry:
-                for k in range(len(state)):
-                    copy_run(carried, (k, m, 0), state, (k, 0), channels)
+                for k in range(5):
+                    copy_run(carried, (k, m, 0), state, k * size, count * channels)
 
     return recurrent_forward_tiles
 
@@ -164,7 +153,7 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
     launch(
         range_kernel,
         count_tiles(i.shape[1], rows),
-        *(i, w, beta, gamma, rho, kappa, theta, d, v_reset, steps_held, alpha),
+        *(i.reshape(-1), w.reshape(-1), beta, gamma, rho, kappa, theta, d, v_reset, steps_held, alpha),
         *(u, s, j, a, held, i if carried is None else carried, rows),
     )
 
@@ -174,24 +163,7 @@ def _stand_ins(like, w, gamma, rho, kappa, j, a, held):
     vector = like[0, 0]
     real = (like if x is None else x for x in (j, a))
     held = np.empty((1, 1, 1), np.uint8) if held is None else held
-    return (like[0] if w is None else w, *(vector if x is None else x for x in (gamma, rho, kappa)), *real, held)
-
-
-@register_jitable
-def _leak_gradient(delta, u, u_before, s_before, a_earlier, first, beta, theta, kappa, d, v_reset, kind, dbeta):
-    """N10: add one row's term of dL/dbeta at one step to dbeta.
-
-    kind says whether the input is scaled, the reset is soft, this is a delayed one, the reset is hard, and the
-    threshold is adaptive. At the first step, u_before is already a potential after the reset and is not reset again.
-    """
-    decay_input, soft, delayed, hard, adaptive = kind
-    real = type(v_reset)
-    for c in range(len(delta)):
-        fired = real(0) if first else real(s_before[c])
-        fall = eq.adapted_threshold(theta[c], kappa[c], a_earlier[c]) if adaptive else theta[c]
-        fall = eq.before_leak(fall, beta[c]) if delayed else fall
-        v = after_reset(u_before[c], fired, fall, v_reset, soft, hard)
-        dbeta[c] += eq.leak_gradient(delta[c], u[c], v, beta[c], d[c], decay_input)
+    return (like if w is None else w, *(vector if x is None else x for x in (gamma, rho, kappa)), *real, held)
 
 
 @cache
@@ -224,8 +196,9 @@ def _backward_kernel(
         learned: six booleans: whether the gradients of beta, gamma, rho, kappa, theta and alpha are needed.
     """
     soft, delayed, hard = reset in ("soft", "delayed"), reset == "delayed", reset == "hard"
-    learn_beta, learn_gamma, learn_rho, learn_kappa, learn_theta, learn_alpha = learned
-    kind, flags = (decay_input, soft, delayed, hard, adaptive), (soft, delayed, hard, not detach_reset, direct)
+    learn_beta = learned[0]
+    wanted = "".join(str(int(one)) for one in learned)
+    flags = soft, delayed, hard, not detach_reset, decay_input, synapse, adaptive, direct
 
     @kernel
     def recurrent_backward_tiles(
@@ -252,6 +225,7 @@ def _backward_kernel(
         sums,
         start,
         dstart,
+        width,
         rows,
         lo,
         hi,
@@ -259,87 +233,100 @@ def _backward_kernel(
         steps, total, channels = u.shape
         real = type(v_reset)
         zero = real(0)
-        # Gradients of one row, all from the step after: e = dL/dv, f = dL/da, h = gamma dL/dj, through = dL/dj. Of
-        # the present step: q = dL/ds, delta = dL/du, dtheta = dL/dtheta[t].
-        later, now = np.empty((4, channels), u.dtype), np.empty((3, channels), u.dtype)
-        before = np.zeros((3, channels), u.dtype)
-        e, f, h, through = later[0], later[1], later[2], later[3]
-        q, delta, dtheta = now[0], now[1], now[2]
-        v_start, j_start, a_start = before[0], before[1], before[2]
-        active = np.empty(channels, np.uint32)
+        size = rows * channels
+        # Gradients of the tile's rows, one after the other, from the step after: e = dL/dv, f = dL/da, h = gamma dL/dj,
+        # through = dL/dj; and q = dL/ds of the present step. initial is the state before the first step: v, j and a.
+        later, initial = np.empty(5 * size, u.dtype), np.zeros(3 * size, u.dtype)
+        f, h, through, q = size, 2 * size, 3 * size, 4 * size
+        work = work_arrays(channels, u.dtype)
         for tile in range(lo, hi):
             for k in range(len(sums)):
                 clear_run(sums, (k, tile, 0), channels)
-            for m in range(tile * rows, min(total, (tile + 1) * rows)):
-                clear_run(later, (0, 0), later.size)
-                if carry:
-                    for k in range(len(before)):
-                        copy_run(before, (k, 0), start, (k, m, 0), channels)
-                for t in range(steps - 1, -1, -1):
-                    u_t, s_t, active_t = u[t, m], s[t, m], held[t, m] if refractory else held[0, 0]
-                    a_t = a[t - 1, m] if adaptive and t > 0 else a_start
-                    # All paths to the spike: the next layer, the lateral weights and the adaptation.
-                    copy_run(q, 0, ds, (t, m, 0), channels)
-                    if lateral:  # through still holds dL/dj of the step after, which is zero after the last step
-                        _add_rows(through, w, active, q)
-                    if adaptive:
-                        for c in range(channels):
-                            q[c] = eq.spike_gradient_adaptation(q[c], f[c], rho[c])
-                    acts = not ended or t < ends[m]
-                    # Through the spike and the reset to the potential; a refractory neuron passes e on unchanged.
+            first = tile * rows
+            count = min(total, first + rows) - first
+            clear_run(later, 0, 4 * size)
+            if carry:
+                for k in range(3):
+                    copy_run(initial, k * size, start, (k, first, 0), count * channels)
+            for t in range(steps - 1, -1, -1):
+                # All paths to the spike except for the adaptation: the next layer and the lateral weights. through
+                # still holds dL/dj of the step after, which is zero after the last step.
+                if lateral:
+                    places = through, (t * total + first) * channels, q
+                    add_lateral(later, w, ds, later, places, width, channels, count, work)
+                else:
+                    copy_run(later, q, ds, (t * total + first) * channels, count * channels)
+                before_t, earlier_t = max(t - 1, 0), max(t - 2, 0)
+                for r in range(count):
+                    m = first + r
+                    acts = direct and (not ended or t < ends[m])
                     for c in range(channels):
-                        threshold = eq.adapted_threshold(theta[c], kappa[c], a_t[c]) if adaptive else theta[c]
-                        awake = not (refractory and active_t[c] > 0)
-                        pull = (p_centre[c], p_offset[c], p_slope[c]) if acts else (zero, zero, zero)
-                        fired = real(s_t[c])
-                        if delayed and learn_beta:
-                            late = eq.before_leak(e[c], beta[c]), fired, eq.before_leak(threshold, beta[c])
-                            sums[0, tile, c] += eq.delay_gradient(*late)
-                        where, gradients = (density, threshold, inverse_width[c]), (q[c], e[c])
-                        delta[c], dtheta[c], e[c], dalpha = extended_fire_back(
-                            where, gradients, u_t[c], fired, awake, beta[c], pull, v_reset, flags
+                        n = r * channels + c
+                        beta_c, theta_c, kappa_c = (
+                            read(beta, "value", c),
+                            read(theta, "value", c),
+                            read(kappa, "value", c),
                         )
-                        if learn_alpha:
-                            sums[5, tile, c] += dalpha
-                        if learn_theta:
-                            sums[4, tile, c] += dtheta[c]
-                    # The adaptation, whose f changes to this step's value only after its old value was used.
-                    if adaptive:
-                        for c in range(channels):
-                            if learn_kappa:
-                                sums[3, tile, c] += dtheta[c] * a_t[c]
-                            if learn_rho:
-                                sums[2, tile, c] += eq.adaptation_decay_gradient(f[c], a_t[c], real(s_t[c]))
-                            f[c] = eq.adaptation_gradient(f[c], dtheta[c], rho[c], kappa[c])
-                    # The current: through the charge, and through the synapse of the step after.
-                    for c in range(channels):
-                        gain = eq.input_gain(beta[c], decay_input)
-                        through[c] = eq.current_gradient(delta[c], h[c] if synapse else zero, gain)
-                        di[t, m, c] = through[c]
-                    if synapse:
-                        j_t = j[t - 1, m] if t > 0 else j_start
-                        for c in range(channels):
-                            if learn_gamma:
-                                sums[1, tile, c] += through[c] * j_t[c]
-                            h[c] = gamma[c] * through[c]
-                    if learn_beta:
-                        _leak_gradient(
-                            delta,
-                            u_t,
-                            u[t - 1, m] if t > 0 else v_start,
-                            s[max(t - 1, 0), m],
-                            a[t - 2, m] if adaptive and t > 1 else a_start,
-                            t == 0,
-                            beta,
-                            theta,
-                            kappa,
-                            d[t],
+                        # The state before the step: potential after the reset, synaptic current and adaptation. Both
+                        # possible sources are read, because a branch here would keep the loop from being vectorised.
+                        v_c, j_c, a_c = zero, zero, zero
+                        if adaptive:
+                            a_c, a_start = (
+                                read(a, "adaptation", (before_t, m, c)),
+                                read(initial, "history 2", 2 * size + n),
+                            )
+                            a_c = a_c if t > 0 else a_start
+                        if synapse:
+                            j_c, j_start = read(j, "synapse", (before_t, m, c)), read(initial, "history 1", size + n)
+                            j_c = j_c if t > 0 else j_start
+                        if learn_beta:
+                            fall = theta_c
+                            if adaptive:
+                                a_earlier = read(a, "adaptation", (earlier_t, m, c))
+                                fall = eq.adapted_threshold(theta_c, kappa_c, a_earlier if t > 1 else a_start)
+                            fall = eq.before_leak(fall, beta_c) if delayed else fall
+                            u_c, s_c = read(u, "potential", (before_t, m, c)), real(read(s, "spike", (before_t, m, c)))
+                            v_c, v_start = (
+                                after_reset(u_c, s_c, fall, v_reset, soft, hard),
+                                read(initial, "history 0", n),
+                            )
+                            v_c = v_c if t > 0 else v_start
+                        values = (
+                            beta_c,
+                            read(gamma, "value", c),
+                            read(rho, "value", c),
+                            kappa_c,
+                            theta_c,
+                            read(inverse_width, "value", c),
+                            read(d, "value", (t, c)),
+                            read(p_centre, "value", c) if acts else zero,
+                            read(p_offset, "value", c) if acts else zero,
+                            read(p_slope, "value", c) if acts else zero,
+                        )
+                        awake = not (refractory and read(held, "rest", (t, m, c)) > 0)
+                        now = read(u, "potential", (t, m, c)), real(read(s, "spike", (t, m, c))), awake
+                        slopes = read(later, "state 0", n), read(later, "state 1", f + n), read(later, "state 2", h + n)
+                        di_t, slopes, changes = extended_step_back(
+                            density,
+                            read(later, "gradient", q + n),
+                            slopes,
+                            now,
+                            (v_c, j_c, a_c),
+                            values,
                             v_reset,
-                            kind,
-                            sums[0, tile],
+                            flags,
                         )
-                if leave:
-                    copy_run(dstart, (m, 0), e, 0, channels)
+                        write(di, "input gradient", (t, m, c), di_t)
+                        if lateral:
+                            write(later, "output", through + n, di_t)
+                        write(later, "state 0", n, slopes[0])
+                        if adaptive:
+                            write(later, "state 1", f + n, slopes[1])
+                        if synapse:
+                            write(later, "state 2", h + n, slopes[2])
+                        add_all(sums, "dvalue", (tile, c), changes, wanted)
+            if leave:
+                copy_run(dstart, (first, 0), later, 0, count * channels)
 
     return recurrent_backward_tiles
 
@@ -362,14 +349,31 @@ def recurrent_backward(
     rows = _rows(total, channels, lateral)
     tiles = count_tiles(total, rows)
     sums = np.empty((6, tiles, channels), u.dtype)
-    back = np.ascontiguousarray(w.T) if lateral else None
+    back = pack_transposed(w[None, None], (0,), 0, w.shape[1], sum_columns(w.dtype)) if lateral else None
     back, gamma, rho, kappa, j, a, held = _stand_ins(u, back, gamma, rho, kappa, j, a, held)
     launch(
         range_kernel,
         tiles,
-        *(ds, u, s, j, a, held, back, beta, gamma, rho, kappa, theta, d, v_reset, 1 / alpha, *pull),
+        *(
+            ds.reshape(-1),
+            u,
+            s,
+            j,
+            a,
+            held,
+            back.reshape(-1),
+            beta,
+            gamma,
+            rho,
+            kappa,
+            theta,
+            d,
+            v_reset,
+            1 / alpha,
+            *pull,
+        ),
         *(_NO_ENDS if ends is None else ends, di, sums, u if start is None else start),
-        *(u[0] if dstart is None else dstart, rows),
+        *(u[0] if dstart is None else dstart, sum_columns(u.dtype), rows),
     )
     for whole, parts in zip(totals, sums, strict=True):
         if whole is not None:

@@ -105,8 +105,35 @@ class Emitter:
 
     def spread(self, scalar):
         """A vector that holds the scalar in every lane."""
-        first = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), scalar, SHORT(0))
+        return self.spread_to(self.vector, scalar)
+
+    def spread_to(self, vector, scalar):
+        """The same for another type of vectors with `lanes` lanes."""
+        first = self.builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, SHORT(0))
         return self.builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(SHORT, self.lanes), None))
+
+    def count(self, mask):
+        """How many lanes a mask selects, as an index."""
+        return self.builder.ctpop(self.builder.zext(self.builder.bitcast(mask, ir.IntType(self.lanes)), self.index))
+
+    def vectors(self, count, write):
+        """Write code that goes through `count` numbers: write(k) for the vector from number k on, and
+        write(k, mask) for the last numbers."""
+        whole = self.builder.sub(count, self.builder.srem(count, self.number(self.lanes)))
+        with self.steps(self.number(0), whole, self.lanes) as (k, _):
+            write(k)
+        with self.builder.if_then(self.builder.icmp_signed("<", whole, count)):
+            write(whole, self.first_lanes(self.builder.sub(count, whole)))
+
+    def compress(self, vector, mask):
+        """The lanes of a vector that the mask selects, moved to the front. The lanes behind them are undefined. Only
+        processors with AVX-512 have an instruction for this."""
+        element = vector.type.element
+        kind = f"i{element.width}" if isinstance(element, ir.IntType) else f"f{8 * self.bytes}"
+        name = f"llvm.experimental.vector.compress.v{self.lanes}{kind}"
+        arguments = [vector.type, mask.type, vector.type]
+        compress = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(vector.type, arguments), name)
+        return self.builder.call(compress, [vector, mask, ir.Constant(vector.type, ir.Undefined)])
 
     def accumulate(self, total, a, b=None):
         """Add a, or the product a b with a single rounding, to total, a variable that LLVM keeps in a register."""
@@ -323,6 +350,81 @@ def list_active(typingctx, channel, value, n, x, at, first, channels, reciprocal
             )
             builder.call(store, [packed, to, SHORT(kind.dtype.bitwidth // 8), mask])
         return count
+
+    return signature, generate
+
+
+@intrinsic
+def count_numbers(typingctx, x, at, count):
+    """How many of the numbers x[at + k], k < count, are not zero. x is a flat array of a real type."""
+    size = types.intp
+    signature = types.intp(x, size, size)
+
+    def generate(context, builder, signature, arguments):
+        x, at, count = arguments
+        emit = Emitter(context, builder, signature.args[0].dtype)
+        source = emit.pointer(signature.args[0], x, at)
+        found = cgutils.alloca_once_value(builder, emit.number(0))
+
+        def add(k, mask=None):
+            differ = builder.fcmp_unordered("!=", emit.load(builder.gep(source, [k]), 0, mask), emit.nothing)
+            builder.store(builder.add(builder.load(found), emit.count(differ)), found)
+
+        emit.vectors(count, add)
+        return builder.load(found)
+
+    return signature, generate
+
+
+@intrinsic
+def list_numbers(typingctx, x, at, count, step, index, value, n):
+    """List the numbers among x[at + k] that are not zero, for k < count, from entry n on: index gets k step, and value
+    the number.
+
+    All arrays are flat. x and value have the same real type, index has elements of 32 bits. Up to one vector of entries
+    behind the last one is overwritten. There is no branch that depends on the numbers, because the processor would
+    often guess it wrong.
+
+    Returns:
+        n plus the number of new entries.
+    """
+    size = types.intp
+    signature = types.intp(x, size, size, size, index, value, size)
+
+    def generate(context, builder, signature, arguments):
+        x, at, count, step, index, value, n = arguments
+        kinds = signature.args
+        emit = Emitter(context, builder, kinds[0].dtype)
+        source = emit.pointer(kinds[0], x, at)
+        filled, short = cgutils.alloca_once_value(builder, n), builder.trunc(step, SHORT)
+
+        def put(array, kind, found):
+            target = emit.pointer(kind, array, builder.load(filled))
+            builder.store(found, builder.bitcast(target, found.type.as_pointer()), align=4)
+
+        def add(k, mask=None):
+            numbers = emit.load(builder.gep(source, [k]), 0, mask)
+            differ = builder.fcmp_unordered("!=", numbers, emit.nothing)
+            places = ir.VectorType(SHORT, emit.lanes)
+            first, lane = builder.trunc(k, SHORT), ir.Constant(places, list(range(emit.lanes)))
+            place = builder.mul(builder.add(emit.spread_to(places, first), lane), emit.spread_to(places, short))
+            put(index, kinds[4], emit.compress(place, differ))
+            put(value, kinds[5], emit.compress(numbers, differ))
+            builder.store(builder.add(builder.load(filled), emit.count(differ)), filled)
+
+        if REGISTER_BYTES == 64:
+            emit.vectors(count, add)
+        else:  # the place of every number is put on the list, and the next one takes its entry if the number is zero
+            with emit.steps(emit.number(0), count) as (k, _):
+                put(index, kinds[4], builder.trunc(k, SHORT))
+                number = builder.load(builder.gep(source, [k]))
+                differs = builder.fcmp_unordered("!=", number, ir.Constant(emit.element, 0.0))
+                builder.store(builder.add(builder.load(filled), builder.zext(differs, emit.index)), filled)
+            with emit.steps(n, builder.load(filled)) as (entry, _):
+                place, listed = emit.read_index(kinds[4], index, entry), emit.pointer(kinds[4], index, entry)
+                builder.store(builder.load(builder.gep(source, [place])), emit.pointer(kinds[5], value, entry))
+                builder.store(builder.trunc(builder.mul(place, step), SHORT), listed)
+        return builder.load(filled)
 
     return signature, generate
 

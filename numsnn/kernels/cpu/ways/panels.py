@@ -90,13 +90,16 @@ def pack(w, first_column=0, columns=None, kept=None, group=0):
     return made_once(kept, key, shape, w.dtype, fill)
 
 
-def pack_transposed(w, taps, first_column, inner):
+def pack_transposed(w, taps, first_column, inner, width=None):
     """Like `pack`, for some taps of weights ``[kh, kw, N, K']``, and `inner` of their last axis from first_column on.
 
-    The rows of the panels are ordered by tap and then by the last axis. They are in scratch memory.
+    The rows of the panels are ordered by tap and then by the last axis. They are in scratch memory. With `width`, all
+    panels have this number of columns, the last one, too.
     """
-    columns, width = w.shape[2], panel_columns(w.dtype)
-    packed = scratch.get(PACKED, (len(taps) * inner * padded_columns(columns, w.dtype),), w.dtype)
+    columns = w.shape[2]
+    padded = padded_columns(columns, w.dtype) if width is None else count_tiles(columns, width) * width
+    width = width or panel_columns(w.dtype)
+    packed = scratch.get(PACKED, (len(taps) * inner * padded,), w.dtype)
     launch(_pack_transposed_panels, count_tiles(columns, width), w, np.array(taps), first_column, inner, packed, width)
     return packed
 

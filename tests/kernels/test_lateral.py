@@ -7,7 +7,7 @@ from bounds import REALS, within
 from numsnn.kernels.compile import kernel
 from numsnn.kernels.cpu.inline import lateral
 from numsnn.kernels.cpu.inline.vector import count_numbers, list_numbers
-from numsnn.kernels.cpu.ways.product import pack
+from numsnn.kernels.cpu.ways.panels import pack_transposed
 
 EPS = {real: np.finfo(real).eps for real in REALS}
 
@@ -36,10 +36,11 @@ def test_product(real, columns):
     """One row to three blocks of rows; silent rows, few numbers and many; weights as they are, and in panels."""
     for count, density in ((1, 1.0), (3, 0.05), (4, 1.0), (4, 0.0), (11, 0.4), (9, 1.0)):
         x, w, start = draw(real, columns, count, density)
-        packed = pack(np.ascontiguousarray(w.T)[None, None], transposed=True, width=lateral.sum_columns(real))
+        step, turned = lateral.sum_columns(real), np.ascontiguousarray(w.T)
+        packed = pack_transposed(turned[None, None], (0,), 0, columns, step)
         want = start.astype(np.float64) + x.astype(np.float64) @ w
         bound = (columns + 1) * EPS[real] * (np.abs(start) + np.abs(x) @ np.abs(w))
-        for table, width in ((w, columns), (packed, packed.shape[2])):
+        for table, width in ((w, columns), (packed, step)):
             flat = np.concatenate([np.full(3, np.nan, real), x.ravel(), np.full(x.size + 2, np.nan, real)])
             before = np.concatenate([np.full(7, np.nan, real), start.ravel()])
             product(flat, table.reshape(-1), before, flat, (3, 7, 3 + x.size), width, columns, count)

@@ -14,8 +14,8 @@ registers have the same size. Only their ratios matter, and these follow from ho
 multiplies.
 """
 
-from functools import cache
-from math import ceil, exp, prod
+from functools import cache, lru_cache
+from math import ceil, exp, log2, prod
 
 import numpy as np
 
@@ -35,6 +35,9 @@ GROUPED_PRODUCT = 0.16
 
 CACHE_BYTES = 64 << 10
 """Bytes of a table that is read as if it were in the first-level cache."""
+
+LEVELS = 32
+"""Steps of the share of active inputs per factor of two."""
 
 LEAST_CHANNELS = 8
 """Least number of input and output channels for which the route "auto" may choose Winograd's. Narrower layers gain
@@ -80,6 +83,39 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilatio
     Returns:
         "events", "winograd", "dense" or "grouped".
     """
+    where = tuple(stride), groups, tuple(extent), tuple(ready), tuple(dilation)
+    return _choice(asked, passing, _level(density), w.shape, *where)
+
+
+def by_input_pixel(passing, density, w, stride, extent, ready=(), dilation=(1, 1)):
+    """Whether the route events goes through input pixels (`lines`) rather than outputs or weights (`events`)."""
+    return _by_input_pixel(
+        passing, _level(density), w.shape, tuple(extent), tuple(ready), tuple(stride), tuple(dilation)
+    )
+
+
+def _level(density):
+    """A share of active inputs as a whole number of steps of about 2 %, so that choices can be remembered."""
+    if density is None:
+        return None
+    return round(LEVELS * log2(max(density, 1e-12)))
+
+
+def _share(level):
+    """The share of a level."""
+    return None if level is None else 2 ** (level / LEVELS)
+
+
+@lru_cache(4096)
+def _by_input_pixel(passing, level, weights, extent, ready, stride, dilation):
+    estimates = costs(passing, _share(level), weights, extent, ready, stride, dilation)
+    return "lines" in estimates and estimates["lines"] < estimates["events"]
+
+
+@lru_cache(4096)
+def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilation):
+    """The choice for weights of a shape."""
+    w, density = np.broadcast_to(0.0, weights), _share(level)
     parts = groups > 1 and density is not None and passing != "input" and dilation[1] == 1
     if grouped.worth_it(w, groups):
         if grouped.single(w, groups) or not parts or asked not in ("auto", "events"):
@@ -107,12 +143,6 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilatio
     return min(sorted(possible), key=estimates.get)
 
 
-def by_input_pixel(passing, density, w, stride, extent, ready=(), dilation=(1, 1)):
-    """Whether the route events goes through input pixels (`lines`) rather than outputs or weights (`events`)."""
-    estimates = costs(passing, density, w.shape, extent, ready, stride, dilation)
-    return "lines" in estimates and estimates["lines"] < estimates["events"]
-
-
 def costs(passing, density, weights, extent, ready=(), stride=(1, 1), dilation=(1, 1)):
     """The estimated cost per output pixel, by route. The arguments are those of `choose`; weights is the shape of w."""
     names = ["dense", "winograd"]
@@ -124,7 +154,7 @@ def costs(passing, density, weights, extent, ready=(), stride=(1, 1), dilation=(
     for name in names:
         call, prepare, *others = terms(name, passing, density, weights, extent, stride)
         counts = (call, 0.0 if name in ready else prepare, *others)
-        found[name] = sum(cost * count for cost, count in zip(COSTS[name][passing], counts, strict=True))
+        found[name] = float(np.dot(COSTS[name][passing], counts))
     return found
 
 

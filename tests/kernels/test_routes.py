@@ -173,7 +173,7 @@ def test_active_inputs(small_tiles, channels, dtype):
         ("events", "input", 1.0, (3, 3, 64, 64), 1, 1, "events"),
         ("auto", "input", 0.03, (3, 3, 64, 64), 1, 1, "events"),
         ("auto", "input", 0.2, (3, 3, 64, 64), 1, 1, "winograd"),
-        ("auto", "input", 0.2, (3, 3, 64, 64), 2, 1, "events"),
+        ("auto", "input", 0.1, (3, 3, 64, 64), 2, 1, "events"),
         ("winograd", "input", 0.01, (3, 3, 64, 64), 1, 1, "winograd"),
         ("winograd", "forward", 0.01, (3, 3, 1, 2), 1, 1, "winograd"),
         ("winograd", "forward", 0.01, (1, 1, 64, 64), 1, 1, "dense"),

@@ -9,14 +9,21 @@ Numba lists the files of a kernel in an index. Two processes that compile at onc
 and then one finds the code of the other under its own key. Here, every key has a file of its own name, which holds the
 key and a checksum, so that code is loaded only if it is whole and the code of this key.
 
+Numba names a compiled function by its qualified name, its types and a number that counts the functions of a process.
+Functions that a factory makes, such as the same step for another reset, have the same qualified name. Two processes
+could give two of them the same name, each within a kernel of its own; a third process that loaded both kernels then ran
+the function of the first one in both. So every process counts from a random number on (`_count_anew`).
+
 If no folder can be written, or the disk is full, machine code is kept in memory only, and a warning says so once. If a
 file of the cache is damaged, the kernel is compiled again.
 """
 
 import atexit
 import hashlib
+import itertools
 import os
 import pickle
+import secrets
 import shutil
 import tempfile
 import types
@@ -30,7 +37,11 @@ from pathlib import Path
 import numba
 import numpy as np
 from numba.core import caching
+from numba.core.bytecode import FunctionIdentity
 from numba.core.serialize import dumps
+
+FORM = 2
+"""Number of the form of the files. Those of another form are not loaded."""
 
 KERNELS = []
 """Numba's dispatchers of all kernels of the package, in the order in which `keep` registered them."""
@@ -39,6 +50,16 @@ NUMBERS = bool | int | float | complex | np.generic
 
 MOST_DEPTH = 40
 """The depth to which a digest follows functions into the functions they call. The package itself needs about ten."""
+
+
+def _count_anew():
+    """Let Numba count the functions that this process compiles from a random number on."""
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(60))
+
+
+_count_anew()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_anew)
 
 
 def keep(dispatcher, cache_class=caching.FunctionCache, sources=()):
@@ -127,7 +148,7 @@ class _Files:
 
     def _place(self, key):
         """The key as text, and the path of its file."""
-        text = f"numba {numba.__version__}: {key!r}"
+        text = f"form {FORM}, numba {numba.__version__}: {key!r}"
         return text, self._folder / f"{self._name}.{self._stamp}.{hashlib.sha256(text.encode()).hexdigest()[:24]}.nbc"
 
     def load(self, key):

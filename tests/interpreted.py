@@ -60,7 +60,41 @@ def _ask(array, t, m, c, count):
     pass
 
 
-TWINS = {f.__name__: f for f in (read, write, read_all, write_all, add_all, copy_run, clear_run, _ask)}
+def count_numbers(x, at, count):
+    return np.count_nonzero(x[at : at + count])
+
+
+def list_numbers(x, at, count, step, index, value, n):
+    (found,) = np.nonzero(x[at : at + count])
+    index[n : n + len(found)], value[n : n + len(found)] = found * step, x[at + found]
+    return n + len(found)
+
+
+def _multiply_rows(out, at, pitch, rows, factors, factors_at, table, table_at, width, depth, columns):
+    weights = table[table_at + np.arange(depth)[:, None] * width + np.arange(columns)]
+    for r in range(rows):
+        first = factors_at + r * pitch
+        out[at + r * pitch : at + r * pitch + columns] += factors[first : first + depth] @ weights
+
+
+def _sum_row(out, at, initial, initial_at, table, table_at, index, value, count, columns):
+    weights = table[table_at + index[:count, None].astype(np.int64) + np.arange(columns)]
+    out[at : at + columns] = initial[initial_at : initial_at + columns] + value[:count] @ weights
+
+
+def pack_transposed(w, taps, first_column, inner, width):
+    """The twin of `panels.pack_transposed`, for one tap and all columns."""
+    (columns,) = w.shape[2:3]
+    panels = np.zeros((-(-columns // width), inner, width), w.dtype)
+    for panel, array in enumerate(panels):
+        part = w[0, 0, panel * width : (panel + 1) * width].T
+        array[:, : part.shape[1]] = part
+    return panels.reshape(-1)
+
+
+FOR_RUNS = read, write, read_all, write_all, add_all, copy_run, clear_run, _ask
+FOR_ROWS = count_numbers, list_numbers, _multiply_rows, _sum_row
+TWINS = {function.__name__: function for function in (*FOR_RUNS, *FOR_ROWS)}
 
 
 def _intrinsic(*functions, **options):
@@ -89,6 +123,7 @@ def main(file):
 
     own.need_single_precision = lambda what, function, count: None  # it compiles the function
     recurrent.linear_backward_weight = linear_backward_weight  # products use vectors, and have tests of their own
+    recurrent.pack_transposed = pack_transposed
     rows = ast.literal_eval(Path(file).read_text())
     with known_family():
         print([float(difference(row, "cpu")) for row in rows])

@@ -125,6 +125,41 @@ def test_the_key_follows_closures_and_functions_that_are_called():
     assert len({machine_code.digest(make(a, b)) for a in (1, 2) for b in (2.0, 3.0, np.float32(2))}) == 6
 
 
+NAMES = """
+import os
+import re
+from numsnn.kernels.compile import kernel
+
+def number(value):
+    @kernel
+    def plus(x):
+        return x + value
+    plus(1)
+    (compiled,) = plus.overloads.values()
+    print(re.search(r"plusB[0-9]+v([0-9]+)", compiled.fndesc.mangled_name)[1], flush=True)
+
+number(1)
+if not hasattr(os, "fork"):
+    number(2)
+elif os.fork():
+    os.wait()
+else:
+    number(2)
+"""
+
+
+def test_processes_do_not_give_two_functions_the_same_name(tmp_path):
+    """Numba's names of what a factory makes differ by a number only. A process that loads two functions of one name
+    from disk would run one of them in place of the other. Forked processes are processes, too."""
+    found = []
+    for _ in range(2):
+        environment = os.environ | {"PYTHONPATH": str(ROOT.parent), "NUMBA_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, "-c", NAMES]
+        found += map(int, subprocess.run(command, env=environment, capture_output=True, text=True).stdout.split())
+    assert len(found) == 4
+    assert min(np.diff(sorted(found))) > (1_000_000 if hasattr(os, "fork") else 0)
+
+
 def test_a_damaged_cache_is_compiled_anew(copied):
     first, _ = run(copied)
     for path in (copied / "cache").rglob("*.nbc"):

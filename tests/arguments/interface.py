@@ -66,7 +66,7 @@ FOR_AUTHORS = {
     "Callback": "after_evaluation before_evaluation load_state on_batch on_epoch on_start",
     "Neuron": "decay scale",
     "Described": "from_description",
-    "Parameter": "belong_to move place",
+    "Parameter": "belong_to move place uses",
     "Value": "check",
     "Mode": "seed_of",
     "Surrogate": "bounds_at",

@@ -39,6 +39,8 @@ _WRITTEN_FOR = {
         "cpu/inline/lateral.py",
         "cpu/inline/lines.py",
         "cpu/inline/prefetch.py",
+        "cpu/inline/nonzero.py",
+        "cpu/inline/rows.py",
         "cpu/inline/runs.py",
         "cpu/inline/taps.py",
         "cpu/inline/vector.py",

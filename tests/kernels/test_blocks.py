@@ -11,7 +11,7 @@ import pytest
 from bounds import REALS, agree
 
 from numsnn.kernels.compile import kernel
-from numsnn.kernels.cpu.inline import blocks, vector
+from numsnn.kernels.cpu.inline import blocks, nonzero, rows, vector
 from numsnn.kernels.cpu.run.launch import ALIGNMENT, aligned, scratch
 from numsnn.kernels.cpu.ways.winograd import INPUT, PRODUCTS, WEIGHTS
 
@@ -111,7 +111,7 @@ def test_multiply_rows(depth, missing, fresh, real):
 
 @kernel
 def transpose(target, target_row, source, source_row):
-    vector.transpose_square(target, 2, target_row, source, 1, source_row)
+    rows.transpose_square(target, 2, target_row, source, 1, source_row)
 
 
 @pytest.mark.parametrize("real", REALS)
@@ -148,10 +148,10 @@ def test_square_transform(matrix, columns, real):
 
 @kernel
 def find(x, at, found):
-    bits = vector.nonzero_bits(x, at)
+    bits = nonzero.nonzero_bits(x, at)
     n = 0
     while bits != 0:
-        found[n] = vector.lowest_bit(bits)
+        found[n] = nonzero.lowest_bit(bits)
         n += 1
         bits &= bits - np.uint64(1)
     return n

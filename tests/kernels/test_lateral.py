@@ -6,7 +6,7 @@ from bounds import REALS, within
 
 from numsnn.kernels.compile import kernel
 from numsnn.kernels.cpu.inline import lateral
-from numsnn.kernels.cpu.inline.vector import count_numbers, list_numbers
+from numsnn.kernels.cpu.inline.nonzero import count_numbers, list_numbers
 from numsnn.kernels.cpu.ways.panels import pack_transposed
 
 EPS = {real: np.finfo(real).eps for real in REALS}

@@ -11,8 +11,9 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
+from .nonzero import count_numbers, list_numbers
 from .runs import copy_run
-from .vector import REGISTER_BYTES, REGISTERS, Emitter, count_numbers, lanes, list_numbers
+from .vector import REGISTER_BYTES, REGISTERS, Emitter, lanes
 
 BLOCK_ROWS = 4
 """Rows of a register block."""

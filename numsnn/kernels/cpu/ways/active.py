@@ -6,7 +6,8 @@ An active input is a spike, or any other number that is not zero, such as a pool
 import numpy as np
 
 from ...compile import kernel
-from ..inline.vector import COMPRESSES, count_bits, lanes, list_active, lowest_bit, nonzero_bits
+from ..inline.nonzero import count_bits, list_active, lowest_bit, nonzero_bits
+from ..inline.vector import COMPRESSES, lanes
 from ..run.launch import count_tiles, launch
 
 

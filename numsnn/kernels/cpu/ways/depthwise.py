@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compile import kernel
+from ..inline.rows import clear_row
 from ..inline.taps import add_taps, copy_vectors, sum_taps
-from ..inline.vector import REGISTER_BYTES, clear_row, lanes
+from ..inline.vector import REGISTER_BYTES, lanes
 from ..run.launch import count_tiles, parallel_for, rows_per_tile, scratch
 from ..run.reduce import sum_tiles
 

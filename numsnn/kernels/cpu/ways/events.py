@@ -12,7 +12,8 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import sum_rows
-from ..inline.vector import REGISTER_BYTES, clear_row
+from ..inline.rows import clear_row
+from ..inline.vector import REGISTER_BYTES
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
 from .active import pixels_per_tile
 

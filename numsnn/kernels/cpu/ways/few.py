@@ -12,7 +12,8 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import dot_rows, sum_rows
-from ..inline.vector import REGISTER_BYTES, as_bytes, clear_row
+from ..inline.rows import as_bytes, clear_row
+from ..inline.vector import REGISTER_BYTES
 from ..run.launch import count_tiles, made_once, parallel_for, scratch
 from .panels import PACKED
 from .positions import copy_inputs, tile_offsets, tile_place, tile_positions
@@ -94,7 +95,7 @@ def _correlate_tiles(
     lo,
     hi,
 ):
-    """Compute tiles of `correlate`. x and spikes are `vector.as_bytes` of the images of shape extent.
+    """Compute tiles of `correlate`. x and spikes are `rows.as_bytes` of the images of shape extent.
 
     pixel is where a position's inputs begin in the copy, in pixels; start is where the runs begin, relative to that;
     in_y are the offsets of a tile's positions in y. totals ``[O, pixels of the copy]`` gets the dot products.

@@ -23,7 +23,8 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.lines import add_pixel, blocks_of, sum_pieces, sum_pixel
-from ..inline.vector import REGISTER_BYTES, clear_row, lanes
+from ..inline.rows import clear_row
+from ..inline.vector import REGISTER_BYTES, lanes
 from ..run.launch import ALIGNMENT, count_tiles, launch, made_once, parallel_for, scratch
 from .active import pixels_per_tile
 

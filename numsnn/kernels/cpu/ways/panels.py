@@ -11,7 +11,8 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import TILE_ROWS, panel_columns
-from ..inline.vector import REGISTER_BYTES, clear_row, copy_row, lanes, transpose_square
+from ..inline.rows import clear_row, copy_row, transpose_square
+from ..inline.vector import REGISTER_BYTES, lanes
 from ..run.launch import count_tiles, launch, made_once, scratch
 
 PACKED = "panels"

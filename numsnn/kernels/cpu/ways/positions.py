@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compile import kernel
-from ..inline.vector import clear_row, copy_numbers
+from ..inline.rows import clear_row, copy_numbers
 from ..run.launch import count_tiles
 from .panels import padded_rows
 
@@ -135,7 +135,7 @@ def tile_place(tiling, tile):
 def copy_inputs(x, spikes, extent, first_channel, channels, pitch, tiling, place, source):
     """Copy the inputs of a tile, with `pitch` numbers per pixel, to source. Inputs outside of the image are 0.
 
-    x and spikes are `vector.as_bytes` of the input, and extent is its shape.
+    x and spikes are `rows.as_bytes` of the input, and extent is its shape.
     """
     _, height, width, all_channels = extent
     image, row, column, images, rows, _ = place

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import TILE_ROWS, multiply_rows, panel_columns
-from ..inline.vector import as_bytes, copy_row
+from ..inline.rows import as_bytes, copy_row
 from ..run.launch import count_tiles, parallel_for, scratch
 from ..run.reduce import sum_tiles
 from . import positions
@@ -58,7 +58,7 @@ def _correlate_tiles(
     lo,
     hi,
 ):
-    """Compute tiles of `correlate`, each for `cut` columns. x and spikes are `vector.as_bytes` of the images of shape
+    """Compute tiles of `correlate`, each for `cut` columns. x and spikes are `rows.as_bytes` of the images of shape
     extent. The blocks of columns of the same positions are neighbours.
 
     in_y are the offsets of a tile's positions in y. rest, with the offsets in_rest, gets the last register block of a
@@ -195,7 +195,7 @@ def _weight_gradient_owners(
     lo,
     hi,
 ):
-    """Compute owners of `weight_gradient`. x and spikes are `vector.as_bytes` of the images of shape extent.
+    """Compute owners of `weight_gradient`. x and spikes are `rows.as_bytes` of the images of shape extent.
 
     An owner has the rows of dw ``[taps C, O]`` of `share` channels.
 

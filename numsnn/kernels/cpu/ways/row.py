@@ -8,7 +8,8 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import sum_rows
-from ..inline.vector import lanes, lowest_bit, nonzero_bits
+from ..inline.nonzero import lowest_bit, nonzero_bits
+from ..inline.vector import lanes
 from ..run.launch import count_tiles, launch
 
 COLUMNS = 256

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import dot_rows
-from ..inline.vector import lanes, lowest_bit, nonzero_bits
+from ..inline.nonzero import lowest_bit, nonzero_bits
+from ..inline.vector import lanes
 from ..run.launch import count_tiles, launch, scratch
 
 TABLE_BYTES = 640 << 10

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import TILE_ROWS, multiply_rows, panel_columns, square_transform
-from ..inline.vector import as_bytes, clear_row, copy_numbers, copy_row
+from ..inline.rows import as_bytes, clear_row, copy_numbers, copy_row
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
 from .panels import DEPTH, padded_columns, padded_rows
 from .winograd_matrices import INPUT, PRODUCTS, REACH, TILE, WEIGHTS
@@ -72,7 +72,7 @@ def _flip(w, flipped, lo, hi):
 def _cut_out(x, spikes, extent, image, top, left, size, tile):
     """Copy size x size pixels of an image from (top, left) on to tile ``[size, size, C]``, which is flat.
 
-    x and spikes are `vector.as_bytes` of the images, and extent is their shape. Pixels outside of the image are 0.
+    x and spikes are `rows.as_bytes` of the images, and extent is their shape. Pixels outside of the image are 0.
     """
     _, height, width, channels = extent
     for i in range(size):
@@ -108,7 +108,7 @@ def _batches(
 ):
     """Compute batches lo..hi-1 of Winograd tiles.
 
-    x and spikes are `vector.as_bytes` of the images, and extent is their shape.
+    x and spikes are `rows.as_bytes` of the images, and extent is their shape.
     The work arrays are tile ``[36 max(I, O)]``, for the pixels of one Winograd tile, and inputs and products
     ``[36, batch, channels]``, for the transformed inputs and the products of a batch. in_inputs and in_products are
     where each of their rows begins, channel is 0, 1, ..., and nothing is a row of zeros.
@@ -239,7 +239,7 @@ def convolve_backward_input(dy, w, padding, dx):
 def _transform_tiles(x, spikes, extent, dy, of_dy, padding, tile, inputs, gradients, panel, first, count, lo, hi):
     """Transform Winograd tiles first + lo..first + hi-1 of x and dy to the places lo..hi-1 of the batch.
 
-    x, spikes and dy are `vector.as_bytes` of arrays of the shapes extent and of_dy.
+    x, spikes and dy are `rows.as_bytes` of arrays of the shapes extent and of_dy.
     inputs is ``[36, blocks, batch, size]``, and gradients is ``[36, batch pitch]``, panels of that width.
     """
     _, height, width, outputs = of_dy

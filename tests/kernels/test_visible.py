@@ -77,8 +77,8 @@ def test_channels_beyond_a_register_and_a_block(inputs, outputs, real):
 def test_few_are_computed_by_themselves_and_many_with_all_others():
     """ "auto" goes by the share of visible elements."""
     rng = np.random.default_rng(5)
-    w, dy = (rng.normal(size=size).astype(np.float32) for size in ((3, 3, 64, 64), (1, 3, 3, 64)))
-    shape, geometry = (1, 6, 6, 64), Geometry((2, 2), (1, 1))
+    w, dy = (rng.normal(size=size).astype(np.float32) for size in ((3, 3, 64, 64), (8, 6, 6, 64)))
+    shape, geometry = (8, 12, 12, 64), Geometry((2, 2), (1, 1))
     everywhere, _ = gradient(cpu, dy, w, geometry, shape)
     for density, route in ((0.05, "events"), (0.9, "dense")):
         visible = (np.random.default_rng(1).random(shape) < density).astype(np.uint8)

@@ -15,8 +15,8 @@ from numsnn.kernels.cpu.run import launch
 
 
 def calls(step):
-    """The number of Python functions that one step calls, after a few steps."""
-    for _ in range(3):
+    """The number of Python functions that one step calls, after steps in which choices of routes become known."""
+    for _ in range(12):
         step()
     count = 0
 

@@ -7,7 +7,8 @@ from convolutions import CASES, draw, magnitudes, run
 from targets import cpu, reference
 
 from numsnn.kernels.cpu import route
-from numsnn.kernels.cpu.ways import winograd
+from numsnn.kernels.cpu.run.launch import SingleThread
+from numsnn.kernels.cpu.ways import panels, product, winograd
 from numsnn.kernels.cpu.ways.active import Active
 from numsnn.kernels.types import PRECISIONS, ROUTES, Geometry, Way
 
@@ -43,6 +44,21 @@ def test_events_and_dense_are_the_reference(small_tiles, monkeypatch, name, aske
         agree(array, oracle, terms, scale)
     if density == 0:
         assert (got[0] == b).all() and not got[1].any()
+
+
+def test_pixels_that_are_kept_apart_in_the_cache(monkeypatch):
+    """With a multiple of 256 channels there are numbers between the pixels of a tile's copy, which nothing reads."""
+    monkeypatch.setattr(product.scratch, "get", lambda purpose, shape, dtype: np.full(shape, np.nan, dtype))
+    rng = np.random.default_rng(6)
+    x, b = rng.normal(size=(2, 3, 4, 256)).astype(np.float32), rng.normal(size=11).astype(np.float32)
+    w, y = rng.normal(size=(3, 3, 256, 11)).astype(np.float32), np.empty((2, 3, 4, 11), np.float32)
+    packed = panels.pack(w, kept={})
+    taps = np.repeat([-1, 0, 1], 3), np.tile([-1, 0, 1], 3)
+    with SingleThread():
+        product.correlate(x, 0, tuple(tuple(axis.tolist()) for axis in taps), (1, 1), packed, b, y)
+    want = np.empty_like(y)
+    reference.conv2d_forward(x, w, b, Geometry((1, 1), (1, 1)), want)
+    np.testing.assert_allclose(y, want, rtol=1e-3, atol=1e-3)
 
 
 # (B, H, W, I), outputs, padding: tiles cut short each way, fewer channels than a register holds, more than a panel

@@ -25,6 +25,9 @@ FEW_WEIGHTS = 65536
 """Up to this number of weights, which stay in the second-level cache, there are enough tiles for the threads because
 tiles get fewer positions, and above it because they get fewer columns: every tile reads its weights anew."""
 
+COLLIDING, PAD = 256, 16
+"""Pixels with a multiple of COLLIDING channels would lie in the same sets of the cache; PAD numbers keep them apart."""
+
 OWNER_ROWS = 128
 """Rows of the weight gradient per owner, at least one channel with all its taps."""
 
@@ -40,6 +43,7 @@ def _correlate_tiles(
     extent,
     first_channel,
     channels,
+    pitch,
     tiling,
     position,
     tap,
@@ -72,7 +76,7 @@ def _correlate_tiles(
         tile, begin = item // blocks, item % blocks * cut
         place = tile_place(tiling, tile)
         if tile != copied:
-            copy_inputs(x, spikes, extent, first_channel, channels, channels, tiling, place, source)
+            copy_inputs(x, spikes, extent, first_channel, channels, pitch, tiling, place, source)
             copied = tile
         image, i, j, images, rows, columns = place
         at = (image * y.shape[1] + origin[0] + i * apart[0]) * y.shape[2] + origin[1] + j * apart[1]
@@ -136,21 +140,24 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
         blocks = min(count_tiles(outputs, panel), count_tiles(positions.LEAST_TILES, most))
     cut = count_tiles(outputs, panel * blocks) * panel
     tiles = max(1, positions.LEAST_TILES // blocks)
-    tiling, position, tap = tile_positions(len(x), height, width, taps, stride, channels, tiles)
+    pitch = channels if channels % COLLIDING else channels + PAD
+    tiling, position, tap = tile_positions(len(x), height, width, taps, stride, pitch, tiles)
+    tap = np.ascontiguousarray(tap[:, :channels]).reshape(-1)
     in_y = tile_offsets(tiling, step, y.shape[1:])
     in_rest = np.arange(TILE_ROWS) * outputs
 
     def work(lo, hi):
-        source = scratch.get("inputs", (tiling.pixels * channels,), y.dtype)
+        source = scratch.get("inputs", (tiling.pixels * pitch,), y.dtype)
         rest = scratch.get("rest", (TILE_ROWS * outputs,), y.dtype)
         _correlate_tiles(
             *as_bytes(x),
             x.shape,
             first_channel,
             channels,
+            pitch,
             tiling,
             position,
-            tap.reshape(-1),
+            tap,
             packed,
             panel,
             bias,

@@ -16,7 +16,7 @@ from ..inline.rows import as_bytes, clear_row
 from ..inline.vector import REGISTER_BYTES
 from ..run.launch import count_tiles, made_once, parallel_for, scratch
 from .panels import PACKED
-from .positions import copy_inputs, tile_offsets, tile_place, tile_positions
+from .positions import copy_inputs, first_offset, positions_of, tile_offsets, tile_place, tile_positions
 
 MOST_OUTPUTS = 8
 """Largest number of output channels: half of a register of float32, on processors with the largest."""
@@ -108,9 +108,8 @@ def _correlate_tiles(
     for tile in range(lo, hi):
         place = tile_place(tiling, tile)
         copy_inputs(x, spikes, extent, first_channel, channels, channels, tiling, place, source)
-        image, i, j, images, high, wide = place
-        at = (image * y.shape[1] + origin[0] + i * apart[0]) * y.shape[2] + origin[1] + j * apart[1]
-        at = at * y.shape[3] + first_output
+        _, _, _, images, high, wide = place
+        at = first_offset(place, y.shape, origin, apart, first_output)
         positions = images * high * wide
         for o in range(outputs):
             for g in range(runs):
@@ -124,9 +123,7 @@ def _correlate_tiles(
 def correlate(x, first_channel, taps, stride, rows, bias, y, first_output=0, origin=(0, 0), step=(1, 1)):
     """See `product.correlate`; rows are the weights, as `pack` makes them."""
     channels = rows.shape[1] // len(taps[0])
-    height, width = (
-        count_tiles(extent - first, by) for extent, first, by in zip(y.shape[1:3], origin, step, strict=True)
-    )
+    height, width = positions_of(y, origin, step)
     tiling, position, tap = tile_positions(len(x), height, width, taps, stride, channels)
     pixel, start = position // channels, _starts(tap, taps)
     in_y = tile_offsets(tiling, step, y.shape[1:])

@@ -163,6 +163,20 @@ def copy_inputs(x, spikes, extent, first_channel, channels, pitch, tiling, place
             clear_row(source, at + behind * pitch, (wide - behind) * pitch)
 
 
+def positions_of(y, origin, step):
+    """How many pixels origin + step (i, j) the images of y have, vertically and horizontally."""
+    extents = zip(y.shape[1:3], origin, step, strict=True)
+    return tuple(count_tiles(extent - first, by) for extent, first, by in extents)
+
+
+@kernel
+def first_offset(place, shape, origin, step, first_output):
+    """Where the first position of a tile lies in y of this shape, from channel first_output on."""
+    image, row, column, _, _, _ = place
+    pixel = (image * shape[1] + origin[0] + row * step[0]) * shape[2] + origin[1] + column * step[1]
+    return pixel * shape[3] + first_output
+
+
 def tile_offsets(tiling, step, shape):
     """Offsets in y of the positions of a tile, relative to its first one.
 

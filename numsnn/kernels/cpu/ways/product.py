@@ -19,7 +19,7 @@ from ..run.launch import count_tiles, parallel_for, scratch
 from ..run.reduce import sum_tiles
 from . import positions
 from .panels import DEPTH, pack_gradients, padded_columns, padded_rows
-from .positions import copy_inputs, tile_offsets, tile_place, tile_positions
+from .positions import copy_inputs, first_offset, positions_of, tile_offsets, tile_place, tile_positions
 
 FEW_WEIGHTS = 65536
 """Up to this number of weights, which stay in the second-level cache, there are enough tiles for the threads because
@@ -78,9 +78,8 @@ def _correlate_tiles(
         if tile != copied:
             copy_inputs(x, spikes, extent, first_channel, channels, pitch, tiling, place, source)
             copied = tile
-        image, i, j, images, rows, columns = place
-        at = (image * y.shape[1] + origin[0] + i * apart[0]) * y.shape[2] + origin[1] + j * apart[1]
-        at = at * y.shape[3] + first_output
+        _, _, _, images, rows, columns = place
+        at = first_offset(place, y.shape, origin, apart, first_output)
         positions = images * rows * columns
         whole = positions // TILE_ROWS * TILE_ROWS
         # A slice of a panel stays in the first-level cache while it is multiplied with all positions.
@@ -131,9 +130,7 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
     """
     outputs = len(bias)
     channels = len(packed) // padded_columns(outputs, y.dtype) // len(taps[0])
-    height, width = (
-        count_tiles(extent - first, by) for extent, first, by in zip(y.shape[1:3], origin, step, strict=True)
-    )
+    height, width = positions_of(y, origin, step)
     panel, blocks = panel_columns(y.dtype), 1
     if len(packed) > FEW_WEIGHTS:
         most = count_tiles(len(x) * height * width, positions.MOST_POSITIONS)

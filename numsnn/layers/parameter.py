@@ -151,6 +151,7 @@ class ConstrainedValue(Portable):
 
     def __init__(self, name, group, value, kind, learn, channels, kernels, dtype, lr=None, bounds=None):
         self.kind, self.kernels, self.parameter = kind, kernels, None
+        self._forward, self._backward = f"{kind}_forward", f"{kind}_backward"
         value = np.broadcast_to(np.asarray(value, np.float64), (channels,))
         self.natural = kernels.from_host(value, dtype)
         self.gradient = kernels.zeros((channels,), dtype)
@@ -168,13 +169,13 @@ class ConstrainedValue(Portable):
     def refresh(self):
         """Derive the natural values ``[C]`` from the parameter again, and return them."""
         if self.parameter is not None:
-            getattr(self.kernels, f"{self.kind}_forward")(self.parameter.value, self.natural)
+            getattr(self.kernels, self._forward)(self.parameter.value, self.natural)
         return self.natural
 
     def collect(self):
         """Convert ``gradient``, the gradient of the natural values, into the gradient of the parameter."""
         if self.parameter is not None:
-            getattr(self.kernels, f"{self.kind}_backward")(self.gradient, self.natural, self.parameter.grad)
+            getattr(self.kernels, self._backward)(self.gradient, self.natural, self.parameter.grad)
 
     def move(self, kernels, old_kernels, dtype):
         """Move the natural values to another device or dtype; the layer moves the parameter."""

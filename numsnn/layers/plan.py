@@ -70,6 +70,11 @@ class Plan:
         return {layer: stages(layer.parts()) for _, layer in self.named if layer.joins == "chain"}
 
     @cached_property
+    def timed(self) -> bool:
+        """Whether the input is one array with a time axis."""
+        return not self.net.input_names and not self.net.takes_pictures
+
+    @cached_property
     def stepped(self) -> list[tuple]:
         """Pairs (full name, layer) of the layers that go through the steps of a sequence: see `carry.stepped`."""
         return carry.stepped(self.net)
@@ -100,22 +105,28 @@ class Plan:
     def forward(self, x, mode: Mode):
         """Return the network's output for x."""
         with taken(self.net):
-            return self._forward(x, mode)
+            return self.forward_admitted(x, mode, admitted=False)
 
-    def forward_admitted(self, x, mode: Mode):
-        """Return the network's output for an input that `admit` returned, for a caller that has the network's turn."""
-        return self._forward(x, mode, admitted=True)
+    def forward_admitted(self, x, mode: Mode, admitted: bool = True):
+        """Return the network's output for x, for a caller that has the network's turn.
 
-    def _forward(self, x, mode, admitted=False):
+        Args:
+            x: an input that `admit` returned or, if admitted is false, any one.
+            mode: the mode of the pass.
+            admitted: see x. Default True.
+        """
         if mode.carried is not None and not self.declared:
             carry.need_declarations(self.net, "a pass that is carried on")
-        self.enter()
+        self.entered = True
+        self.adopt()
         if not admitted:
             x = borders.arriving(self.net, x)
         self.padding = None if mode.lengths is None else padding_of(self.net, x, mode)
         if self.padding is None and mode.lengths is not None:  # all sequences are whole
             mode = replace(mode, lengths=None)
-        part = None if mode.carried is None else steps_of_part(self.net, x)
+        part = None
+        if mode.carried is not None:
+            part = len(x) if self.timed else steps_of_part(self.net, x)
         try:
             self.inspected, self.running, self.part = mode.inspect, get_ident(), part
             self.stored_by = self.running

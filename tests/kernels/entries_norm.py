@@ -31,11 +31,16 @@ def of_numbers(a, want):
     cases={f"{name}, groups: {groups}": (groups, *shape) for name, shape in SHAPES.items() for groups in (1, 3)},
     large=((2, 6000, 17),),
     writes=("mean", "var"),
-    bound=of_numbers,
+    updates="running",
+    bound=of_moments,
 )
 def moments(rng, real, groups, rows, channels):
     mean, var = (unset(real, groups, channels) for _ in range(2))
-    return {"x": numbers(rng, real, groups, rows, channels), "mean": mean, "var": var}
+    running = None
+    if groups == 3:
+        running = Moments(normal(rng, real, groups, channels), rng.uniform(0.2, 2, (groups, channels)).astype(real))
+    x = numbers(rng, real, groups, rows, channels)
+    return {"x": x, "mean": mean, "var": var, "running": running, "momentum": 0.25}
 
 
 @entry(

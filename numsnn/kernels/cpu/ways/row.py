@@ -17,9 +17,9 @@ COLUMNS = 256
 
 
 @kernel
-def _list_row(x, channel, value):
-    """List the active inputs of x ``[C]``, and return their number."""
-    real = type(value[0])
+def _list_row(row, channel, value):
+    """List the active inputs of row ``[1, C]``, and return their number."""
+    real, x = type(value[0]), row.reshape(-1)
     n, at, width = 0, 0, lanes(x)
     while at + width <= len(x):
         bits = nonzero_bits(x, at)
@@ -40,14 +40,14 @@ def _list_row(x, channel, value):
 
 @kernel
 def _forward_tiles(channel, value, count, w, b, y, lo, hi):
-    outputs = len(y)
+    outputs = y.shape[1]
     table = w.reshape(-1)
     index = np.empty(count, np.int64)
     for k in range(count):
         index[k] = np.int64(channel[k]) * outputs
     base, first, last = np.zeros(1, np.int64), np.zeros(1, np.int64), np.full(1, count, np.int64)
     begin, end = lo * COLUMNS, min(outputs, hi * COLUMNS)
-    sum_rows(y, begin, b, begin, table, begin, end - begin, index, value, base, first, last, 1)
+    sum_rows(y.reshape(-1), begin, b, begin, table, begin, end - begin, index, value, base, first, last, 1)
 
 
 class ActiveRow:
@@ -70,16 +70,12 @@ class ActiveRow:
         """The share of active inputs."""
         return self.count / len(self.channel)
 
-    def list(self, x):
-        """List the active inputs of x ``[1, C]``. An earlier list becomes invalid."""
-        self.count = int(_list_row(x[0], self.channel, self.value))
-
 
 def active_row(x, dtype, memory=None) -> ActiveRow:
     """See `reference.conv.active_inputs`, for x ``[1, C]``."""
     fits = isinstance(memory, ActiveRow) and len(memory.channel) == x.shape[1]
     active = memory if fits else ActiveRow(x.shape[1], dtype)
-    active.list(x)
+    active.count = _list_row(x, active.channel, active.value)
     return active
 
 
@@ -87,4 +83,4 @@ def forward(active, w, b, y):
     """See `reference.linear.linear_forward`, for y ``[1, O]``."""
     outputs = w.shape[1]
     bias = np.zeros(outputs, w.dtype) if b is None else b
-    launch(_forward_tiles, count_tiles(outputs, COLUMNS), active.channel, active.value, active.count, w, bias, y[0])
+    launch(_forward_tiles, count_tiles(outputs, COLUMNS), active.channel, active.value, active.count, w, bias, y)

@@ -27,6 +27,15 @@ def of_numbers(a, want):
     return {"mean": (rows, np.abs(a["x"]).mean(1)), "var": (2 * rows, np.square(a["x"]).mean(1))}
 
 
+def of_moments(a, want):
+    """The running moments take in a part of the rounding of the moments, and add their own."""
+    bounds, before = of_numbers(a, want), a["running"]
+    if before is None:
+        return bounds
+    pairs = {f"running.{name}": (*bounds[name], np.abs(getattr(before, name))) for name in ("mean", "var")}
+    return bounds | {name: (ops + 3, scale + size) for name, (ops, scale, size) in pairs.items()}
+
+
 @entry(
     cases={f"{name}, groups: {groups}": (groups, *shape) for name, shape in SHAPES.items() for groups in (1, 3)},
     large=((2, 6000, 17),),

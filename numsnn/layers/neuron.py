@@ -357,8 +357,11 @@ class Neuron(Layer):
     def expected_share(self) -> float:
         """Return the share of the potentials that the surrogate is expected to see, estimated from its width alone. The
         estimate exceeds 1 if the surrogate reaches beyond the spread of the potentials."""
-        widths = self.kernels.to_host(self.width.natural) / self.kernels.to_host(self.threshold.natural)
-        return VISIBLE_DENSITY * 2 * self.surrogate.reach * float(widths.mean(dtype=np.float64))
+        values, uniform = (self.width, self.threshold), self.width.uniform and self.threshold.uniform
+        width, threshold = [self.kernels.to_host(x.natural[:1] if uniform else x.natural) for x in values]
+        widths = width / threshold
+        mean = float(widths[0]) if uniform else float(widths.mean(dtype=np.float64))
+        return VISIBLE_DENSITY * 2 * self.surrogate.reach * mean
 
     def visible(self):
         """Return the visible mask of the last stored pass: uint8 of the output's shape, 1 where the surrogate saw the

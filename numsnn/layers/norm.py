@@ -196,7 +196,7 @@ class BatchNorm(AffineNorm, Tracked):
         factor, sums = self.buffer("factor", (self.channels,)), self.buffer("sums", (2, self.channels))
         self.kernels.batchnorm_factor(self.own_affine(), var, factor)
         if mode.store:
-            self.kept = self.kept._replace(sums=sums)
+            self.kept = _Normalised(x, mean, var, not mode.training, None, sums)
         return x, Normalisation(mean, factor, self.beta.value, var if mode.training else None, sums)
 
     def _statistics(self, x, mode):

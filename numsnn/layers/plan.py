@@ -30,6 +30,7 @@ from .mode import Mode
 from .names import names_of
 from .padding import Padding, padding_of
 from .shapes import concatenate, pictures
+from .sharing import owners
 from .turn import join, taken
 
 
@@ -73,6 +74,16 @@ class Plan:
     def timed(self) -> bool:
         """Whether the input is one array with a time axis."""
         return not self.net.input_names and not self.net.takes_pictures
+
+    @cached_property
+    def owners(self) -> list[tuple]:
+        """Pairs (full name, layer) of the layers to which parameters and statistics belong: see `sharing.owners`."""
+        return owners(self.named)
+
+    @cached_property
+    def draws(self) -> bool:
+        """Whether a layer may draw random numbers from the seed of a pass."""
+        return any(layer.draws or layer.foreign for _, layer in self.named)
 
     @cached_property
     def stepped(self) -> list[tuple]:

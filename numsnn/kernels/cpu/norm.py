@@ -10,7 +10,7 @@ import numpy as np
 from .. import equations as eq
 from .. import steps
 from ..compile import kernel
-from ..reference.norm import batchnorm_factor, batchnorm_fold, running_update
+from ..reference.norm import batchnorm_fold, running_update
 from .inline.access import read, write
 from .run.launch import count_tiles, launch, rows_per_tile, scratch
 from .run.reduce import sum_tiles
@@ -142,6 +142,14 @@ def _affine_tiles(x, centre, factor, offset, y, rows, lo, hi):
         for c in range(channels):
             ce, fa, off = read(centre, "value", c), read(factor, "value", c), read(offset, "value", c)
             write(y, "output", (m, c), eq.normalise(read(x, "value", (m, c)), ce, fa, off))
+
+
+def batchnorm_factor(affine, var, factor):
+    """See `reference.norm.batchnorm_factor`."""
+    gamma, _, eps, scale = affine
+    real = factor.dtype.type
+    np.sqrt(np.add(var, real(eps), out=factor), out=factor)
+    np.divide(gamma if scale == 1 else real(scale) * gamma, factor, out=factor)
 
 
 def batchnorm_forward(x, affine, moments, y):

@@ -65,14 +65,13 @@ class Cut(NamedTuple):
         """Arrays ``[C]`` or ``[K, C]`` repeated for each joined row: ``[C joined]`` or ``[K, C joined]``."""
         if self.joined == 1:
             return arrays
-        rows = np.concatenate([x if x.ndim == 2 else x[None] for x in arrays])
-        block = np.empty((len(rows), self.joined, rows.shape[1]), rows.dtype)
-        block[...] = rows[:, None]
-        block, copies, at = block.reshape(len(rows), -1), [], 0
-        for x in arrays:
-            copies.append(block[at] if x.ndim == 1 else block[at : at + len(x)])
+        made = {id(x): x for x in arrays}  # the same array is often given in place of several that are not used
+        rows = np.concatenate([x if x.ndim == 2 else x[None] for x in made.values()])
+        block, at = rows[:, None].repeat(self.joined, 1).reshape(len(rows), -1), 0
+        for key, x in made.items():
+            made[key] = block[at] if x.ndim == 1 else block[at : at + len(x)]
             at += 1 if x.ndim == 1 else len(x)
-        return copies
+        return [made[id(x)] for x in arrays]
 
     @property
     def row_blocks(self):

@@ -35,19 +35,14 @@ class Pool:
             empty: function of the device that allocates an array.
         """
         size = prod(shape)
-        loan = largest = None
-        for one in self._free:
-            if one.flat.dtype != dtype:
-                continue
-            if one.flat.size >= size and (loan is None or one.order < loan.order):
-                loan = one
-            if largest is None or one.order > largest.order:
-                largest = one
-        if loan is not None:
+        alike = sorted((loan for loan in self._free if loan.flat.dtype == dtype), key=lambda loan: loan.order)
+        fitting = [loan for loan in alike if loan.flat.size >= size]
+        if fitting:
+            loan = fitting[0]
             self._free.remove(loan)
         else:
-            if largest is not None:  # release the largest array that is too small before allocating a larger one
-                self._free.remove(largest)
+            if alike:  # release the largest array that is too small before allocating a larger one
+                self._free.remove(alike[-1])
             loan = _Loan(empty((size,), dtype), self.made)
             self.made += 1
         loan.holders = 1
@@ -91,8 +86,8 @@ class Pool:
 
 def _owner(array):
     """Return the object that owns the memory of a view; an array that begins at a cache line is itself a view."""
-    while (base := getattr(array, "base", None)) is not None:
-        array = base
+    while getattr(array, "base", None) is not None:
+        array = array.base
     return array
 
 

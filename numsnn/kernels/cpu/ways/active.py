@@ -118,8 +118,7 @@ class Active:
         tiles = count_tiles(len(rows), pixels)
         self.counts = np.zeros(tiles + 1, np.int64)
         launch(_count_tiles, tiles, rows, self.start, self.counts, pixels)
-        if tiles > 1:
-            self.counts.cumsum(out=self.counts)
+        np.cumsum(self.counts, out=self.counts)
         self.density = int(self.counts[-1]) / x.size
 
     def list(self, x):

@@ -45,9 +45,9 @@ class Linear(Routed):
     def compute(self, x, mode):
         y, weight = self.buffer("y", self.output_shape), self.weight.value
         bias = None if self.offset is None else self.offset.value
-        inputs, outputs = x.reshape(-1, self.in_features), y.reshape(-1, self.out_features)
+        inputs = rows(x)
         active, kept = self.sense(inputs), self.kept_weights(mode, weight)
-        self.routes["forward"] = self.kernels.linear_forward(inputs, weight, bias, outputs, active, self.way, kept)
+        self.routes["forward"] = self.kernels.linear_forward(inputs, weight, bias, rows(y), active, self.way, kept)
         if mode.store:
             self.keep(x)
         return y

@@ -22,7 +22,7 @@ from threading import get_ident
 
 import numpy as np
 
-from . import borders, carry
+from . import borders, carry, sharing
 from .fused import Pair, stages
 from .inputs import steps_of_part
 from .memory import Pool
@@ -30,7 +30,6 @@ from .mode import Mode
 from .names import names_of
 from .padding import Padding, padding_of
 from .shapes import concatenate, pictures
-from .sharing import owners
 from .turn import join, taken
 
 
@@ -71,21 +70,6 @@ class Plan:
         return {layer: stages(layer.parts()) for _, layer in self.named if layer.joins == "chain"}
 
     @cached_property
-    def timed(self) -> bool:
-        """Whether the input is one array with a time axis."""
-        return not self.net.input_names and not self.net.takes_pictures
-
-    @cached_property
-    def owners(self) -> list[tuple]:
-        """Pairs (full name, layer) of the layers to which parameters and statistics belong: see `sharing.owners`."""
-        return owners(self.named)
-
-    @cached_property
-    def draws(self) -> bool:
-        """Whether a layer may draw random numbers from the seed of a pass."""
-        return any(layer.draws or layer.foreign for _, layer in self.named)
-
-    @cached_property
     def stepped(self) -> list[tuple]:
         """Pairs (full name, layer) of the layers that go through the steps of a sequence: see `carry.stepped`."""
         return carry.stepped(self.net)
@@ -94,6 +78,16 @@ class Plan:
     def declared(self) -> bool:
         """Whether all layers declare whether they carry a state from step to step."""
         return not carry.undeclared(self.net)
+
+    @cached_property
+    def owners(self) -> list[tuple]:
+        """Pairs (full name, layer) of the layers to which parameters and statistics belong: see `sharing.owners`."""
+        return sharing.owners(self.named)
+
+    @cached_property
+    def draws(self) -> bool:
+        """Whether a layer may draw random numbers from the seed of a pass."""
+        return any(layer.draws or layer.foreign for _, layer in self.named)
 
     @cached_property
     def readers(self) -> list[tuple]:
@@ -135,9 +129,7 @@ class Plan:
         self.padding = None if mode.lengths is None else padding_of(self.net, x, mode)
         if self.padding is None and mode.lengths is not None:  # all sequences are whole
             mode = replace(mode, lengths=None)
-        part = None
-        if mode.carried is not None:
-            part = len(x) if self.timed else steps_of_part(self.net, x)
+        part = None if mode.carried is None else steps_of_part(self.net, x)
         try:
             self.inspected, self.running, self.part = mode.inspect, get_ident(), part
             self.stored_by = self.running

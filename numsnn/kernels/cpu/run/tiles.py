@@ -55,11 +55,9 @@ class Cut(NamedTuple):
         """Views of arrays ``[..., M, C]`` with joined rows: ``[..., M / joined, C joined]``."""
         if self.joined == 1:
             return arrays
-        made = {id(x): x for x in arrays}  # the same array is often given in place of several that are not used
-        for key, x in made.items():
-            *before, rows, channels = x.shape
-            made[key] = x.reshape(*before, rows // self.joined, channels * self.joined)
-        return [made[id(x)] for x in arrays]
+        rows, channels = arrays[0].shape[-2:]
+        end = rows // self.joined, channels * self.joined
+        return [x.reshape(x.shape[:-2] + end) for x in arrays]
 
     def repeated(self, *arrays):
         """Arrays ``[C]`` or ``[K, C]`` repeated for each joined row: ``[C joined]`` or ``[K, C joined]``."""

@@ -36,7 +36,7 @@ LEAST_SECONDS = 40e-6
 MOST_KINDS = 4096
 """Number of kinds of launches whose seconds are remembered; then all are forgotten."""
 
-UNTIMED = 15
+UNTIMED = 7
 """A launch that took less than `LEAST_SECONDS` is not timed for so many times, because that takes as long as the rest
 of what a launch costs."""
 
@@ -218,7 +218,7 @@ def _divide(body, tiles, chunks_per_thread, key):
         _remember(_kinds, key, kind)
     # A thread that lost its core for a while seems to take very long, once.
     kind.seconds = found if known is None else min(found, max(2 * known, SHORTEST))
-    kind.untimed = UNTIMED if kind.seconds < LEAST_SECONDS else 0
+    kind.untimed = UNTIMED if found < LEAST_SECONDS else 0
 
 
 def rows_per_tile(row_elements: int) -> int:

@@ -109,12 +109,13 @@ def _merge_groups(tile_mean, tile_square, counts, mean, var, running_mean, runni
             mean[group, c] = merged[c]
             var[group, c] = spread[c] / total
         if tracked:
-            # The products are exact in float64, and rounded before they are added, as NumPy does.
-            share = np.float64(momentum)
+            # Products and sums in loops of their own are not fused, so that running statistics have NumPy's bits.
             for c in range(channels):
-                shift, spreading = mean[group, c] - running_mean[group, c], var[group, c] - running_var[group, c]
-                running_mean[group, c] += real(share * np.float64(shift))
-                running_var[group, c] += real(share * np.float64(spreading))
+                merged[c] = momentum * (mean[group, c] - running_mean[group, c])
+                spread[c] = momentum * (var[group, c] - running_var[group, c])
+            for c in range(channels):
+                running_mean[group, c] += real(merged[c])
+                running_var[group, c] += real(spread[c])
 
 
 def merge_moments(tile_mean, tile_square, counts, mean, var, running=None, momentum=1.0):

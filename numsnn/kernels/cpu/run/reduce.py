@@ -3,36 +3,15 @@
 import numpy as np
 
 from ...compile import kernel
-from .launch import count_tiles, launch, rows_per_tile
-
-SUM_NUMBERS = 1024
-"""Numbers of the result that a tile of `sum_tiles` adds up; their sums in float64 stay in the first-level cache."""
-
-
-@kernel
-def _add_parts(parts, total, numbers, lo, hi):
-    """Add the partial sums ``[P, K]`` in order, for tiles of `numbers` numbers of the total ``[K]``."""
-    sums = np.empty(numbers)
-    for tile in range(lo, hi):
-        first = tile * numbers
-        count = min(numbers, len(total) - first)
-        sums[:] = 0.0
-        for part in range(len(parts)):
-            for k in range(count):
-                sums[k] += parts[part, first + k]
-        for k in range(count):
-            total[first + k] = sums[k]
-
+from .launch import count_tiles, launch, rows_per_tile, scratch
 
 def sum_tiles(parts, total):
     """Add the tiles' partial sums in order, in float64. parts is ``[tiles, ...]``, and total, the output, has the shape
     of one of them."""
-    if not total.flags.c_contiguous:
-        total[...] = np.add.reduce(parts, axis=0, dtype=np.float64)
-        return
     size = total.size
-    tiles = count_tiles(size, SUM_NUMBERS)
-    launch(_add_parts, tiles, parts.reshape(-1, size), total.reshape(-1), SUM_NUMBERS)
+    whole = scratch.get("sums of tiles", (1, size), np.float64)
+    sum_joined(parts.reshape(1, -1, size), whole)
+    total[...] = whole.reshape(total.shape)
 
 
 @kernel

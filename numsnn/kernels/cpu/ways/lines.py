@@ -26,7 +26,6 @@ from ..inline.lines import add_pixel, blocks_of, sum_pieces, sum_pixel
 from ..inline.rows import clear_row
 from ..inline.vector import REGISTER_BYTES, lanes
 from ..run.launch import ALIGNMENT, count_tiles, launch, made_once, parallel_for, scratch
-from ..run.reduce import sum_tiles
 from .active import pixels_per_tile
 
 PACKED = "rows of all taps"
@@ -39,6 +38,10 @@ TILES = 16
 
 PARTS, PART_ENTRIES = 16, 64
 """Largest number of partial sums of the weight gradient, and least number of active inputs per channel for each."""
+
+
+SUM_NUMBERS = 8192
+"""Numbers per tile when partial sums are added."""
 
 
 class Taps(NamedTuple):
@@ -335,6 +338,16 @@ def _weight_gradient_parts(
                     at += positions
 
 
+@kernel
+def _add_parts(parts, total, numbers, lo, hi):
+    """Add the partial sums in order, for tiles of `numbers` numbers of the tables."""
+    for k in range(lo * numbers, min(len(total), hi * numbers)):
+        number = np.float64(0)
+        for part in range(len(parts)):
+            number += parts[part, k]
+        total[k] = number
+
+
 def parts_for(entries):
     """The number of partial sums of the weight gradient for a number of active inputs per channel. Each of them is as
     large as the weights, and must be worth it."""
@@ -379,7 +392,7 @@ def backward_weight(active, dy, stride, padding, dilation, dw, groups=1):
     total = parts[0]
     if len(parts) > 1:
         total = scratch.get("rows of all taps", (size,), dw.dtype)
-        sum_tiles(parts, total)
+        launch(_add_parts, count_tiles(size, SUM_NUMBERS), parts, total, SUM_NUMBERS)
     apart = dw.reshape(*dw.shape[:3], groups, -1)
     for ky, b, rows in _phase_rows(total, taps, stride, dilation, len(dw)):
         apart[ky, b :: stride[1]][::-1] = rows.swapaxes(0, 1)

@@ -5,6 +5,7 @@ import numpy as np
 from ...compile import kernel
 from .launch import count_tiles, launch, rows_per_tile, scratch
 
+
 def sum_tiles(parts, total):
     """Add the tiles' partial sums in order, in float64. parts is ``[tiles, ...]``, and total, the output, has the shape
     of one of them."""

@@ -17,9 +17,9 @@ COLUMNS = 256
 
 
 @kernel
-def _list_row(row, channel, value):
-    """List the active inputs of row ``[1, C]``, and return their number."""
-    real, x = type(value[0]), row.reshape(-1)
+def _list_row(x, channel, value):
+    """List the active inputs of x ``[C]``, and return their number."""
+    real = type(value[0])
     n, at, width = 0, 0, lanes(x)
     while at + width <= len(x):
         bits = nonzero_bits(x, at)
@@ -53,7 +53,7 @@ def _forward_tiles(channel, value, count, w, b, y, lo, hi):
 @kernel
 def _product(x, channel, value, w, b, y):
     """List the active inputs of x, compute y, which has a single tile of columns, and return the number of inputs."""
-    count = _list_row(x, channel, value)
+    count = _list_row(x.reshape(-1), channel, value)
     _forward_tiles(channel, value, count, w, b, y, 0, 1)
     return count
 
@@ -85,7 +85,7 @@ class ActiveRow:
     def list(self):
         """List the active inputs of the row, unless that has been done."""
         if self.row is not None:
-            self.count, self.row = _list_row(self.row, self.channel, self.value), None
+            self.count, self.row = _list_row(self.row[0], self.channel, self.value), None
 
     def multiply(self, w, b, y):
         """List the inputs and compute y, of at most COLUMNS columns, in one kernel."""

@@ -22,7 +22,13 @@ CPU = {
     "neuron": {"STATE_ELEMENTS": 24, "SCRATCH_ELEMENTS": 100, "LEAST_JOINED": 0},
 }
 
-REMEMBERED = ("run.tiles", "rows_to_join"), ("norm", "rows_to_join"), ("neuron", "cut")
+REMEMBERED = (
+    ("run.tiles", "rows_to_join"),
+    ("norm", "rows_to_join"),
+    ("norm", "_moment_cut"),
+    ("recurrent", "_rows"),
+    ("neuron", "cut"),
+)
 """(module, function whose results are remembered by shape): with small tiles it must compute them anew."""
 
 CUDA = {

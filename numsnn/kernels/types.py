@@ -108,7 +108,7 @@ class Stored(NamedTuple):
     """Arrays ``[T, M, C]`` that a forward pass of neurons with extensions fills and its backward pass reads.
 
     Attributes:
-        u, s: potentials after charging, and spikes.
+        u, s: potentials after charging, and spikes. u is None, with all arrays below, if a pass stores spikes only.
         j: synaptic current, or None without a synapse.
         a: adaptation, or None without an adaptive threshold.
         held: uint8, 1 where the neuron is refractory, or None without a refractory time.

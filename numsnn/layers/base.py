@@ -75,6 +75,9 @@ class Layer(Described, Network):
     _frozen = False
     growing_statistics: tuple[str, ...] = ()
     carries: bool | None = None
+    draws = False
+    """Whether a layer of the package draws random numbers from `Mode.seed`; any other layer may."""
+
     passes: str | None = None
     reads_spikes: Any = False
     fires = container = False

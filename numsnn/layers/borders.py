@@ -15,8 +15,13 @@ from .names import title
 SPIKES = np.dtype(np.uint8)
 
 
-def admit(net, x):
+def admit(net, x, memory=None):
     """Check an input from outside and copy it to the network's device.
+
+    Args:
+        net, x: the network and its input.
+        memory: what an earlier call has returned and nobody needs any more. An array in it is overwritten and returned
+            if it has the shape and the dtype of the input. Default None.
 
     Raises:
         ShapeError: x is not a NumPy array, is empty, or is neither uint8 nor of the network's dtype; or an input of
@@ -24,12 +29,14 @@ def admit(net, x):
         ValueError: x holds NaN or inf.
     """
     if net.input_names:
-        return {name: _admitted(net, part, f" {name!r}") for name, part in by_name(net, x).items()}
-    one_array(net, x)
-    return _admitted(net, x)
+        old = memory or {}
+        return {name: _admitted(net, part, f" {name!r}", old.get(name)) for name, part in by_name(net, x).items()}
+    if type(x) is not np.ndarray:
+        one_array(net, x)
+    return _admitted(net, x, "", memory)
 
 
-def _admitted(net, x, which=""):
+def _admitted(net, x, which, memory):
     """Check one array and copy it to the network's device; which names it in messages."""
     if not isinstance(x, np.ndarray):
         raise ShapeError(f"{title(net)}: the input{which} must be a NumPy array; got {type(x).__name__}")
@@ -43,7 +50,10 @@ def _admitted(net, x, which=""):
     if x.dtype != SPIKES and not np.isfinite(x).all():
         bad = tuple(int(k) for k in np.argwhere(~np.isfinite(x))[0])
         raise ValueError(f"{title(net)}: the input{which} holds {x[bad]} at index {bad}; every number must be finite")
-    return net.kernels.from_host(x, x.dtype)
+    if memory is None or memory.shape != x.shape or memory.dtype != x.dtype:
+        return net.kernels.from_host(x, x.dtype)
+    net.kernels.put(x, memory)
+    return memory
 
 
 def arriving(net, x):

@@ -38,7 +38,7 @@ class Poisson(Layer):
     """
 
     takes_pictures = True
-    carries = True
+    carries = draws = True
 
     def __init__(self, steps: int, seed: int = 0, name: str | None = None):
         super().__init__(name)

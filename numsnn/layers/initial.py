@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .carry import carried_state
 from .neuron_arguments import granularity, numbers
 from .parameter import ConstrainedValue
 
@@ -26,7 +27,7 @@ def state(layer, mode, shape, steps):
     N21: where a sequence begins, the potentials are v_init. They are the first numbers of the state, whose shape
     is ``[..., M, C]``.
     """
-    carried, first = layer.carried_state(mode, shape, steps)
+    carried, first = carried_state(layer, mode, shape, steps)
     begins = layer.initial is not None and first == 0
     if begins:
         if carried is None:

@@ -127,7 +127,7 @@ def first_timed(net, x):
 
 def steps_of_part(net, x) -> int:
     """Return the number of steps of a pass that is one of several: one, if no input has a time axis."""
-    sequence = first_timed(net, x)
+    sequence = x if type(x) is np.ndarray and not net.takes_pictures else first_timed(net, x)
     return 1 if sequence is None else len(sequence)
 
 

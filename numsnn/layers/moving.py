@@ -4,7 +4,7 @@ from ..kernels import for_device
 from ..validate import float_dtype
 from .names import title
 from .plan import plan_of
-from .sharing import hand_out, owners, uses
+from .sharing import hand_out, uses
 
 
 def to(net, device: str | None = None, dtype=None) -> None:
@@ -12,7 +12,7 @@ def to(net, device: str | None = None, dtype=None) -> None:
     device = net.device if device is None else device
     dtype = net.dtype if dtype is None else float_dtype(f"{title(net)}.to: dtype", dtype)
     kernels = for_device(device)
-    for _, layer in owners(plan_of(net).named):
+    for _, layer in plan_of(net).owners:
         layer.move(kernels, dtype)
         layer.device, layer.dtype = device, dtype
         hand_out(layer)

@@ -73,8 +73,9 @@ class Neuron(Layer):
             is combined with a refractory time or with beta = 0.
     """
 
-    transient = Layer.transient | {"recorded": Recorded, "_objective": nothing}
+    transient = Layer.transient | {"recorded": Recorded, "_objective": nothing, "_run": nothing}
     _objective: Any = None
+    _run: Any = None
     carries = fires = True
     adaptive = recurrent = False
     lateral = None
@@ -159,7 +160,9 @@ class Neuron(Layer):
     def run(self) -> ByRule | Extended:
         """The object that calls the kernels for this neuron."""
         rule = self.rule()
-        return Extended(self) if rule is None else ByRule(self, rule)
+        if self._run is None or self._run.rule != rule:
+            self._run = Extended(self) if rule is None else ByRule(self, rule)
+        return self._run
 
     def recordable(self) -> tuple[str, ...]:
         """Return the names of the states beside the potential that can be recorded."""
@@ -242,11 +245,11 @@ class Neuron(Layer):
         s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
         padding = self.plan.padding
         measured = self.tracker is not None and self.tracker.wants_potentials(mode)
-        need_u = mode.inspect or not {"u", "v"}.isdisjoint(self.record) or run.stores_potentials
-        need_u = need_u or (measured and padding is not None)
+        need_u = run.needs_potentials(mode, measured) or (measured and padding is not None)
         u = self.buffer("u", current.shape) if need_u else None
         visible = self.buffer("visible", s.shape, np.uint8) if mode.store and self._sees() else None
-        resets, parts = None if mode.resets is None else self._resets(mode), run.parts(current.shape)
+        resets = None if mode.resets is None else self._resets(mode)
+        parts = run.parts(current.shape, need_u)
         trace = Trace(current, norm, u, s, d, mode.relaxed, start, begins, visible, resets, parts)
         moments = self.buffer("moments", (2, steps, channels)) if measured and padding is None else None
         self.visible_share = run.forward(trace, state, moments)
@@ -354,8 +357,11 @@ class Neuron(Layer):
     def expected_share(self) -> float:
         """Return the share of the potentials that the surrogate is expected to see, estimated from its width alone. The
         estimate exceeds 1 if the surrogate reaches beyond the spread of the potentials."""
-        widths = self.kernels.to_host(self.width.natural) / self.kernels.to_host(self.threshold.natural)
-        return VISIBLE_DENSITY * 2 * self.surrogate.reach * float(widths.mean(dtype=np.float64))
+        values, uniform = (self.width, self.threshold), self.width.uniform and self.threshold.uniform
+        width, threshold = [self.kernels.to_host(x.natural[:1] if uniform else x.natural) for x in values]
+        widths = width / threshold
+        mean = float(widths[0]) if uniform else float(widths.mean(dtype=np.float64))
+        return VISIBLE_DENSITY * 2 * self.surrogate.reach * mean
 
     def visible(self):
         """Return the visible mask of the last stored pass: uint8 of the output's shape, 1 where the surrogate saw the

@@ -50,14 +50,23 @@ class ByRule:
 
     stores_potentials = False
 
+    def needs_potentials(self, mode, measured: bool) -> bool:
+        """Return whether a pass must store the potentials; measured says whether PDA needs their moments."""
+        return mode.inspect or not {"u", "v"}.isdisjoint(self.neuron.record)
+
     def state_shape(self, rows: tuple[int, int]) -> tuple[int, ...]:
         """Return the shape of the carried state for an array of rows ``[M, C]``."""
         return (1 + len(self.rule.states), *rows)
 
-    def parts(self, shape) -> dict:
-        """Return arrays for the states if any state is recorded. The kernels store either all states or none."""
+    def parts(self, shape, stored: bool) -> dict:
+        """Return arrays for the states if any state is recorded. The kernels store either all states or none.
+
+        Args:
+            shape: ``[T, M, C]``.
+            stored: whether the pass stores the potentials, on which the states do not depend.
+        """
         names = self.rule.states
-        if set(names).isdisjoint(self.neuron.record):
+        if not names or set(names).isdisjoint(self.neuron.record):
             return {}
         return dict(zip(names, self.neuron.buffer("states", (len(names), *shape)), strict=True))
 
@@ -117,20 +126,30 @@ class ByRule:
 
 class Extended:
     """The passes of a neuron with lateral weights, an adapting threshold or a refractory time. Potentials and states
-    are stored."""
+    are stored for the backward pass."""
+
+    rule = None
 
     def __init__(self, neuron):
         self.neuron = neuron
 
     stores_potentials = True
 
+    def needs_potentials(self, mode, measured: bool) -> bool:
+        """Return whether a pass must store the potentials; measured says whether PDA needs their moments."""
+        return mode.store or mode.inspect or measured or bool(self.neuron.record)
+
     def state_shape(self, rows: tuple[int, int]) -> tuple[int, ...]:
         """Return the shape of the carried state for an array of rows ``[M, C]``."""
         return (5, *rows)
 
-    def parts(self, shape) -> dict:
-        """Return arrays for the synaptic current, the adaptation and the refractory state, if the neuron has them."""
-        neuron, found = self.neuron, {}
+    def parts(self, shape, stored: bool) -> dict:
+        """Return arrays for the synaptic current, the adaptation and the refractory state, if the neuron has them and
+        the pass stores the potentials."""
+        neuron = self.neuron
+        found: dict = {}
+        if not stored:
+            return found
         if "gamma" in neuron.own_values:
             found["j"] = neuron.buffer("j", shape)
         if neuron.adaptive:
@@ -184,9 +203,8 @@ class Extended:
 
     def _extensions(self):
         neuron = self.neuron
-        lateral = None if neuron.lateral is None else neuron.lateral.value
-        own = [neuron.own_values.get(name) for name in ("gamma", "rho", "kappa")]
-        gamma, rho, kappa = [None if value is None else value.natural for value in own]
+        lateral, own = None if neuron.lateral is None else neuron.lateral.value, neuron.own_values
+        gamma, rho, kappa = [own[name].natural if name in own else None for name in ("gamma", "rho", "kappa")]
         return Extensions(lateral, gamma, rho, kappa, neuron.refractory)
 
 

@@ -62,18 +62,15 @@ class Tracked(Layer):
     def moments_of(self, x, mode):
         """Return the mean and the variance that a pass uses: those of the batch in training, otherwise the running
         ones. A pass that tracks updates the running ones."""
-        running = self.running
+        tracked = self.running["mean"], self.running["var"]
         if not mode.training:
-            return running["mean"], running["var"]
-        *steps, channels = size = running["mean"].shape
-        rows = x.reshape(prod(steps), -1, channels)
-        mean, var = self.buffer("mean", (len(rows), channels)), self.buffer("var", (len(rows), channels))
-        self.kernels.moments(rows, mean, var)
-        mean, var = mean.reshape(size), var.reshape(size)
-        if mode.track:
-            self.kernels.running_update(running["mean"], mean, self.momentum)
-            self.kernels.running_update(running["var"], var, self.momentum)
-        return mean, var
+            return tracked
+        size = tracked[0].shape
+        groups = prod(size[:-1]), size[-1]
+        mean, var = self.buffer("mean", groups), self.buffer("var", groups)
+        running = Moments(*[x.reshape(groups) for x in tracked]) if mode.track else None
+        self.kernels.moments(x.reshape(groups[0], -1, groups[1]), mean, var, running, self.momentum)
+        return mean.reshape(size), var.reshape(size)
 
     def padding_in(self, mode):
         """Return which steps are real, for a pass that computes statistics and has padding; otherwise None."""
@@ -199,7 +196,7 @@ class BatchNorm(AffineNorm, Tracked):
         factor, sums = self.buffer("factor", (self.channels,)), self.buffer("sums", (2, self.channels))
         self.kernels.batchnorm_factor(self.own_affine(), var, factor)
         if mode.store:
-            self.kept = self.kept._replace(sums=sums)
+            self.kept = _Normalised(x, mean, var, not mode.training, None, sums)
         return x, Normalisation(mean, factor, self.beta.value, var if mode.training else None, sums)
 
     def _statistics(self, x, mode):

@@ -129,10 +129,9 @@ class BNTT(Tracked):
         and their running statistics do not change."""
         mean, var = (self.buffer(name, (self.steps, self.channels)) for name in ("mean", "var"))
         for t, one in enumerate(rows):
-            self.kernels.moments(one[None], mean[t : t + 1], var[t : t + 1])
-            if mode.track:
-                self.kernels.running_update(self.running["mean"][t], mean[t], self.momentum)
-                self.kernels.running_update(self.running["var"][t], var[t], self.momentum)
+            step = slice(t, t + 1)
+            running = Moments(self.running["mean"][step], self.running["var"][step]) if mode.track else None
+            self.kernels.moments(one[None], mean[step], var[step], running, self.momentum)
         return mean, var
 
     def propagate(self, dy, need_dx):

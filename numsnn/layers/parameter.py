@@ -147,11 +147,18 @@ class ConstrainedValue(Portable):
         kernels, dtype: kernels of the device, and float dtype.
         lr: learning rate of the parameter. Default None: the optimiser's.
         bounds: bounds of the natural value, not of the trained one. Default None: no bounds.
+
+    Attributes:
+        natural, gradient: the numbers ``[C]``, and their gradient.
+        uniform: whether all channels have the same number, now and after every update.
+        parameter: the `Parameter`, or None if the value is not learned.
     """
 
     def __init__(self, name, group, value, kind, learn, channels, kernels, dtype, lr=None, bounds=None):
         self.kind, self.kernels, self.parameter = kind, kernels, None
+        self._forward, self._backward = f"{kind}_forward", f"{kind}_backward"
         value = np.broadcast_to(np.asarray(value, np.float64), (channels,))
+        self.uniform = learn != "channel" and bool((value == value[0]).all())
         self.natural = kernels.from_host(value, dtype)
         self.gradient = kernels.zeros((channels,), dtype)
         if learn:
@@ -168,13 +175,13 @@ class ConstrainedValue(Portable):
     def refresh(self):
         """Derive the natural values ``[C]`` from the parameter again, and return them."""
         if self.parameter is not None:
-            getattr(self.kernels, f"{self.kind}_forward")(self.parameter.value, self.natural)
+            getattr(self.kernels, self._forward)(self.parameter.value, self.natural)
         return self.natural
 
     def collect(self):
         """Convert ``gradient``, the gradient of the natural values, into the gradient of the parameter."""
         if self.parameter is not None:
-            getattr(self.kernels, f"{self.kind}_backward")(self.gradient, self.natural, self.parameter.grad)
+            getattr(self.kernels, self._backward)(self.gradient, self.natural, self.parameter.grad)
 
     def move(self, kernels, old_kernels, dtype):
         """Move the natural values to another device or dtype; the layer moves the parameter."""

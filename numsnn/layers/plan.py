@@ -22,7 +22,7 @@ from threading import get_ident
 
 import numpy as np
 
-from . import borders, carry
+from . import borders, carry, sharing
 from .fused import Pair, stages
 from .inputs import steps_of_part
 from .memory import Pool
@@ -80,6 +80,16 @@ class Plan:
         return not carry.undeclared(self.net)
 
     @cached_property
+    def owners(self) -> list[tuple]:
+        """Pairs (full name, layer) of the layers to which parameters and statistics belong: see `sharing.owners`."""
+        return sharing.owners(self.named)
+
+    @cached_property
+    def draws(self) -> bool:
+        """Whether a layer may draw random numbers from the seed of a pass."""
+        return any(layer.draws or layer.foreign for _, layer in self.named)
+
+    @cached_property
     def readers(self) -> list[tuple]:
         """Pairs (layer that reads spikes, `_Source` of the mask for its input)."""
         found: list[tuple] = []
@@ -100,16 +110,20 @@ class Plan:
     def forward(self, x, mode: Mode):
         """Return the network's output for x."""
         with taken(self.net):
-            return self._forward(x, mode)
+            return self.forward_admitted(x, mode, admitted=False)
 
-    def forward_admitted(self, x, mode: Mode):
-        """Return the network's output for an input that `admit` returned, for a caller that has the network's turn."""
-        return self._forward(x, mode, admitted=True)
+    def forward_admitted(self, x, mode: Mode, admitted: bool = True):
+        """Return the network's output for x, for a caller that has the network's turn.
 
-    def _forward(self, x, mode, admitted=False):
+        Args:
+            x: an input that `admit` returned or, if admitted is false, any one.
+            mode: the mode of the pass.
+            admitted: see x. Default True.
+        """
         if mode.carried is not None and not self.declared:
             carry.need_declarations(self.net, "a pass that is carried on")
-        self.enter()
+        self.entered = True
+        self.adopt()
         if not admitted:
             x = borders.arriving(self.net, x)
         self.padding = None if mode.lengths is None else padding_of(self.net, x, mode)

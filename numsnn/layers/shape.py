@@ -66,6 +66,7 @@ class Dropout(Layer):
     """
 
     carries = False
+    draws = True
     passes = "same"
 
     def __init__(self, p: float = 0.5, name: str | None = None):

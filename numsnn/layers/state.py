@@ -9,17 +9,18 @@ from ..errors import ShapeError
 from ..shown import shown
 from ..validate import flag, real_array
 from .names import title
-from .sharing import hand_out, owners
+from .plan import plan_of
+from .sharing import hand_out
 
 
 def parameters(net) -> list[tuple]:
     """See `Layer.parameters`."""
-    return [(f"{name}.{p.name}", p) for name, layer in owners(net.named()) for p in layer.own_parameters()]
+    return [(f"{name}.{p.name}", p) for name, layer in plan_of(net).owners for p in layer.own_parameters()]
 
 
 def trainable(net) -> list[tuple]:
     """See `Layer.trainable`."""
-    learning = [(name, layer) for name, layer in owners(net.named()) if not layer._frozen]
+    learning = [(name, layer) for name, layer in plan_of(net).owners if not layer._frozen]
     return [(f"{name}.{p.name}", p) for name, layer in learning for p in layer.own_parameters()]
 
 
@@ -27,7 +28,7 @@ def statistics(net) -> dict:
     """See `Layer.statistics`."""
     return {
         f"{name}.{key}": layer.kernels.to_host(value)
-        for name, layer in owners(net.named())
+        for name, layer in plan_of(net).owners
         for key, value in layer.own_statistics().items()
     }
 
@@ -89,7 +90,7 @@ def load_state(net, given, strict: bool = True) -> LoadReport:
     for name, p in parameters(net):
         if name in taken:
             p.place(net.kernels.from_host(given[name], net.dtype), p.grad)
-    for name, layer in owners(net.named()):
+    for name, layer in plan_of(net).owners:
         for key in layer.own_statistics():
             if f"{name}.{key}" in taken:
                 layer.set_statistic(key, given[f"{name}.{key}"])

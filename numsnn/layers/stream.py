@@ -17,6 +17,7 @@ from ..portable import Portable, nothing
 from ..shown import shown
 from ..validate import flag, real_array, whole
 from . import carry
+from .borders import admit
 from .inputs import by_name, each, repeated, samples_of, shape_of, steps_of_part, timed
 from .mode import INFERENCE, Mode
 from .names import title
@@ -26,6 +27,10 @@ from .turn import taken
 LITTLE_WORK = 20e6
 """Multiplications per pass, if every input is active, up to which one thread computes the pass. Starting more threads
 takes longer than they save: about 0.03 ms per layer."""
+
+
+def _no_input():
+    return None, None
 
 
 class Stream(Portable):
@@ -61,7 +66,11 @@ class Stream(Portable):
     _threads: AbstractContextManager
     _mode: Mode | None
 
-    transient: ClassVar = {"_measured": nothing, "_threads": nullcontext, "_mode": nothing}
+    _input: Any
+    """The kernels of the device of the last step at inference, and its input, whose memory the next input takes; or
+    (None, None)."""
+
+    transient: ClassVar = {"_measured": nothing, "_threads": nullcontext, "_mode": nothing, "_input": _no_input}
 
     def __init__(self, net, samples: int | None = None, warm: bool = False):
         self._title = f"{title(net)}.stream"
@@ -70,7 +79,7 @@ class Stream(Portable):
         self.samples = None if samples is None else whole(f"{self._title}: samples", samples)
         self._fixed = [(name, layer) for name, layer in carry.stepped(net) if getattr(layer, "fixed_steps", False)]
         self._plain = not net.input_names and not net.takes_pictures
-        self._measured, self._threads, self._mode = None, nullcontext(), None
+        self._measured, self._threads, self._mode, self._input = None, nullcontext(), None, _no_input()
         self.reset()
         if flag(f"{self._title}: warm", warm):
             self.warm()
@@ -116,20 +125,20 @@ class Stream(Portable):
 
     def advance(self, x, mode: Mode = INFERENCE) -> np.ndarray:
         """Return the output of the steps in x, as `feed`, in a pass with other settings."""
-        with taken(self.net):
-            return self._advance(x, mode)
-
-    def _advance(self, x, mode):
-        x = self.net.admit(x)
-        shape = shape_of(x)
-        step = self._shape if shape == self._accepted else self._step_of(x, shape)
-        with self._threads if shape == self._measured else nullcontext():
-            y = self.net.kernels.to_host(plan_of(self.net).forward_admitted(x, self._carrying(mode)))
-        if shape != self._measured:
-            self._measured, self._threads = shape, self._threads_for_work()
-        self._shape, self._accepted = step, None if self._fixed else shape
-        self.steps += len(y)
-        return y
+        net = self.net
+        with taken(net):
+            kernels = net.kernels
+            x = admit(net, x, self._input[1] if self._input[0] is kernels else None)
+            self._input = (kernels, x) if mode is INFERENCE else _no_input()  # a stored pass needs its input longer
+            shape = shape_of(x)
+            step = self._shape if shape == self._accepted else self._step_of(x, shape)
+            with self._threads if shape == self._measured else nullcontext():
+                y = kernels.to_host(plan_of(net).forward_admitted(x, self._carrying(mode)))
+            if shape != self._measured:
+                self._measured, self._threads = shape, self._threads_for_work()
+            self._shape, self._accepted = step, None if self._fixed else shape
+            self.steps += len(y)
+            return y
 
     def _carrying(self, mode):
         """Return the settings of a pass that carries the states of this stream."""

@@ -24,11 +24,12 @@ class Turn:
     Attributes:
         number: turns are numbered as they are made.
         joined: the turn that this one has become a part of, or None.
+        lock: what the thread holds whose turn it is; see `take`.
     """
 
     def __init__(self):
         self.number, self.joined = next(_numbers), None
-        self._lock, self._fork = RLock(), _forks
+        self.lock, self._fork = RLock(), _forks
 
     def last(self):
         """Return the turn that this one has become a part of in the end; the turn itself, if there is none."""
@@ -39,11 +40,11 @@ class Turn:
 
     def take(self):
         """Return the lock after taking it, or None if another thread holds it. The same thread may take it again."""
-        if self._lock.acquire(blocking=False):
-            return self._lock
+        if self.lock.acquire(blocking=False):
+            return self.lock
         if self._fork == _forks:
             return None
-        self._lock, self._fork = RLock(), _forks  # the thread that held the old one does not exist in this process
+        self.lock, self._fork = RLock(), _forks  # the thread that held the old one does not exist in this process
         return self.take()
 
 
@@ -72,7 +73,7 @@ def taken(net) -> "_Held":
         RuntimeError: another thread uses the network, or one with which it has layers in common.
     """
     turn = net.turn if net.turn.joined is None else net.turn.last()
-    return _Held(_lock_of(turn, net))
+    return _Held(turn.lock if turn.lock.acquire(blocking=False) else _lock_of(turn, net))
 
 
 def _lock_of(turn, net):

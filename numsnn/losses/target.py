@@ -55,8 +55,8 @@ def classes_of(what: str, y, shape) -> np.ndarray:
             f"{what}: labels must be {samples} whole numbers, one per sample; got {y.dtype} of shape {y.shape}"
             + (hint if y.shape == (steps,) and steps != samples else "")
         )
-    bad = np.flatnonzero((y < 0) | (y >= classes))
-    if bad.size:
+    if y.min() < 0 or y.max() >= classes:
+        bad = np.flatnonzero((y < 0) | (y >= classes))
         raise ShapeError(
             f"{what}: labels must lie in 0..{classes - 1} for a readout of {classes}; got {y[bad[0]]} at index {bad[0]}"
         )

@@ -13,6 +13,7 @@ from ..errors import CheckpointError, DivergenceError, ShapeError
 from ..layers import TRAINING, Layer, Mode
 from ..layers.flat import FlatParameters
 from ..layers.inputs import shape_of
+from ..layers.plan import plan_of
 from ..layers.turn import taken
 from ..optim import Adam, Optimizer, clip_global_norm
 from ..plain_json import parsed
@@ -95,7 +96,7 @@ class Loop(Portable):
             x = self.net.admit(x)
             if not self.net.built:
                 self.net.build(shape_of(x), self.seed)
-            seed = step_seed(self.seed, self.passes)
+            seed = pass_seed(self.net, self.seed, self.passes)
             z = self.run(x, Mode(training=True, store=True, track=True, seed=seed, lengths=lengths))
             copy = self.net.kernels.empty(z.shape, z.dtype)
             self.net.kernels.copy(z, copy)
@@ -269,6 +270,11 @@ class Loop(Portable):
         self.seed, self.passes = position["seed"], position["passes"]
         self.reset()
         return position["more"]
+
+
+def pass_seed(net: Layer, seed: int, *place: int) -> int:
+    """Return the seed of a training step of a network, as `step_seed` does; 0 if no layer draws random numbers."""
+    return step_seed(seed, *place) if plan_of(net).draws else 0
 
 
 def step_seed(seed: int, *place: int) -> int:

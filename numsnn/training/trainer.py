@@ -44,7 +44,7 @@ from .evaluation import Evaluation, Tally, fed
 from .examiner import Examiner
 from .history import History, MetricsLog
 from .interrupt import DelayedInterrupt
-from .loop import Loop, step_seed
+from .loop import Loop, pass_seed
 from .progress import bar_of, say, summary
 from .room import advice
 from .run_state import LAST, METRICS
@@ -302,7 +302,7 @@ class Trainer(Examiner):
         factor = self.schedule.factor(self.epoch - self.first + self.batch / batches, self.epochs)
         at_least(f"{type(self.schedule).__name__}: factor", factor, 0)
         update = self.batch + 1 == batches or not (self.batch + 1) % self.accumulate
-        seed = step_seed(self.seed, self.epoch, self.batch)
+        seed = pass_seed(self.net, self.seed, self.epoch, self.batch)
         step, kind = BatchStep(self.loop, self.loss, self.truncate, self._place), self.source.kind
         try:
             readout, loss = step.run(batch, kind, seed, factor, update)

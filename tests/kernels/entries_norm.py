@@ -27,15 +27,29 @@ def of_numbers(a, want):
     return {"mean": (rows, np.abs(a["x"]).mean(1)), "var": (2 * rows, np.square(a["x"]).mean(1))}
 
 
+def of_moments(a, want):
+    """The running moments take in a part of the rounding of the moments, and add their own."""
+    bounds, before = of_numbers(a, want), a["running"]
+    if before is None:
+        return bounds
+    pairs = {f"running.{name}": (*bounds[name], np.abs(getattr(before, name))) for name in ("mean", "var")}
+    return bounds | {name: (ops + 3, scale + size) for name, (ops, scale, size) in pairs.items()}
+
+
 @entry(
     cases={f"{name}, groups: {groups}": (groups, *shape) for name, shape in SHAPES.items() for groups in (1, 3)},
     large=((2, 6000, 17),),
     writes=("mean", "var"),
-    bound=of_numbers,
+    updates="running",
+    bound=of_moments,
 )
 def moments(rng, real, groups, rows, channels):
     mean, var = (unset(real, groups, channels) for _ in range(2))
-    return {"x": numbers(rng, real, groups, rows, channels), "mean": mean, "var": var}
+    running = None
+    if groups == 3:
+        running = Moments(normal(rng, real, groups, channels), rng.uniform(0.2, 2, (groups, channels)).astype(real))
+    x = numbers(rng, real, groups, rows, channels)
+    return {"x": x, "mean": mean, "var": var, "running": running, "momentum": 0.25}
 
 
 @entry(

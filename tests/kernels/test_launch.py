@@ -225,7 +225,27 @@ def test_the_kinds_that_are_remembered_are_bounded(threads, monkeypatch):
     monkeypatch.setattr(launch, "MOST_KINDS", 3)
     for tiles in range(2, 20):
         launch.parallel_for(lambda lo, hi: None, tiles)
-        assert len(launch._seconds) <= 3
+        assert len(launch._kinds) <= 3 and len(launch._places) <= 3
+
+
+def test_little_work_is_timed_now_and_then(threads, monkeypatch):
+    """The launches between are run without a look at the clock; work that has become more is noticed after them."""
+    threads(2)
+    monkeypatch.setattr(launch, "LEAST_SECONDS", 0.01)
+    looks, seconds = [], 0.0
+    monkeypatch.setattr(launch, "perf_counter", lambda: looks.append(1) or time.perf_counter())
+
+    def body(lo, hi):
+        time.sleep(seconds)
+
+    launch.parallel_for(body, 8)
+    looks.clear()
+    for _ in range(launch.UNTIMED):
+        launch.parallel_for(body, 8)
+    assert not looks
+    seconds = 0.2
+    launch.parallel_for(body, 8)
+    assert len(looks) == 2
 
 
 # --- the number of threads ----------------------------------------------------------------------------------

@@ -7,6 +7,10 @@ import pytest
 from bounds import agree
 from targets import ALL, reference
 
+from numsnn.kernels import for_device
+from numsnn.kernels.cpu.ways import row
+from numsnn.kernels.types import AUTO
+
 SHAPES = [(1, 1, 1), (5, 7, 3), (13, 1, 2), (1, 9, 11), (10, 8, 1)]
 """(M, I, O); in small tiles of three most have several, the last one cut short."""
 
@@ -63,3 +67,23 @@ def test_spikes(small_tiles, k):
     spikes = (x > 0.5).astype(np.uint8)
     assert 0.05 < spikes.mean() < 0.6
     assert all(map(np.array_equal, run(k, spikes, w, b, dy), run(k, spikes.astype(np.float32), w, b, dy)))
+
+
+@pytest.mark.parametrize("route", ["auto", "events", "dense"])
+@pytest.mark.parametrize("outputs", [5, row.COLUMNS, row.COLUMNS + 3])
+def test_a_single_row(outputs, route):
+    """Its active inputs are known after the product, also if the row has been overwritten and the next is another."""
+    k, active = for_device("cpu"), None
+    for seed, density in ((0, 0.3), (1, 0.8), (2, 0.0)):
+        rng = np.random.default_rng(seed)
+        x = (rng.random((1, 40)) < density) * rng.normal(size=(1, 40)).astype(np.float32)
+        w, b = (rng.normal(size=shape).astype(np.float32) for shape in ((40, outputs), (outputs,)))
+        y, given, found = np.full((1, outputs), np.nan, np.float32), x.copy(), np.count_nonzero(x) / 40
+        active = k.active_inputs(given, np.float32, active)
+        if seed == 1:
+            assert active.density == found
+        taken = k.linear_forward(given, w, b, y, active, AUTO._replace(route=route))
+        given[:] = 1
+        assert active.density == found
+        assert (taken == "events") == (route != "dense")
+        np.testing.assert_allclose(y, x.astype(np.float64) @ w + b, rtol=0, atol=1e-4)

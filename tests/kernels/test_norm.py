@@ -5,7 +5,7 @@ import statistics
 import numpy as np
 import pytest
 from bounds import REALS, agree, is_gradient, within
-from targets import ALL, COMPILED, fewer, reference
+from targets import ALL, COMPILED, cpu, fewer, reference
 
 from numsnn.kernels.types import Affine, Moments
 
@@ -21,6 +21,19 @@ def moments(k, x):
     mean, var = np.full((2, len(x), x.shape[2]), np.nan, x.dtype)
     k.moments(x, mean, var)
     return mean, var
+
+
+def test_running_moments_of_the_cpu_are_rounded_as_those_of_the_reference():
+    """Bit for bit: the products are not fused with the sums."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(0.4, 1.5, (3, 50, 41)).astype(np.float32)
+    before = Moments(*rng.uniform(0.5, 2, (2, 3, 41)).astype(np.float32))
+    running = Moments(before.mean.copy(), before.var.copy())
+    mean, var = np.empty((2, 3, 41), np.float32)
+    cpu.moments(x, mean, var, running, 0.1)
+    for found, start, value in zip(running, before, (mean, var), strict=True):
+        reference.running_update(start, value, 0.1)
+        np.testing.assert_array_equal(found, start)
 
 
 def draw(shape, real):

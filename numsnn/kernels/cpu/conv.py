@@ -128,7 +128,7 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
     elif route == "winograd":
         winograd.convolve_backward_input(dy, w, padding, dx)
     else:
-        for origin in np.ndindex(*stride):
+        for origin in product_of(*map(range, stride)):
             _backward_input_class(dy, w, geometry, dx, origin)
     return route
 

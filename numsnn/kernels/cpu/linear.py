@@ -23,6 +23,7 @@ def linear_forward(x, w, b, y, active=None, way=AUTO, kept=None):
         if way.route in ("auto", "events"):
             row.forward(active, w, b, y)
             return "events"
+        active.list()  # for its density; other routes count in another form
         active = None
     return conv2d_forward(_pixels(x), w[None, None], b, _GEOMETRY, _pixels(y), active, way, kept)
 

@@ -3,16 +3,16 @@
 `reference.norm` documents the functions.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
 from .. import equations as eq
 from .. import steps
 from ..compile import kernel
-from ..reference.norm import batchnorm_factor, batchnorm_fold, running_update
+from ..reference.norm import batchnorm_fold, running_update
 from .inline.access import read, write
-from .run.launch import count_tiles, launch, rows_per_tile
+from .run.launch import count_tiles, launch, rows_per_tile, scratch
 from .run.reduce import sum_tiles
 from .run.tiles import rows_to_join, same_memory
 
@@ -61,23 +61,33 @@ def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
             mean[c], square[c] = steps.settle_moments(mean[c], drift[c], square[c], inverse)
 
 
-def moments(x, mean, var):
-    """See `reference.norm.moments`."""
-    groups, total, channels = x.shape
+@lru_cache(1024)
+def _moment_cut(total, channels):
+    """How rows are cut for `moments`: number of rows that are joined, joined rows per tile, tiles, and the number of
+    rows of each part of a tile, which are as many as the joined rows. The array is shared and must not be changed."""
     joined = rows_to_join(total, channels)
-    total, width = total // joined, channels * joined
-    rows = rows_per_tile(width)
+    total //= joined
+    rows = rows_per_tile(channels * joined)
     tiles = count_tiles(total, rows)
-    tile_mean, tile_square = np.empty((2, groups * tiles, width), x.dtype)
-    launch(_moment_tiles, groups * tiles, x.reshape(groups, total, width), tile_mean, tile_square, rows, tiles)
     counts = np.full(tiles * joined, rows, np.float64)
     counts[-joined:] = total - (tiles - 1) * rows
+    return joined, rows, tiles, counts
+
+
+def moments(x, mean, var, running=None, momentum=1.0):
+    """See `reference.norm.moments`."""
+    groups, total, channels = x.shape
+    joined, rows, tiles, counts = _moment_cut(total, channels)
+    tile_mean, tile_square = scratch.get("moments", (2, groups * tiles, channels * joined), x.dtype)
+    wide = x.reshape(groups, total // joined, channels * joined)
+    launch(_moment_tiles, groups * tiles, wide, tile_mean, tile_square, rows, tiles)
     shape = groups, tiles * joined, channels
-    merge_moments(tile_mean.reshape(shape), tile_square.reshape(shape), counts, mean, var)
+    merge_moments(tile_mean.reshape(shape), tile_square.reshape(shape), counts, mean, var, running, momentum)
 
 
 @kernel
-def _merge_groups(tile_mean, tile_square, counts, mean, var, lo, hi):
+def _merge_groups(tile_mean, tile_square, counts, mean, var, running_mean, running_var, momentum, tracked, lo, hi):
+    real = type(momentum)
     tiles, channels = tile_mean.shape[1:]
     merged, spread = np.empty((2, channels))
     for group in range(lo, hi):
@@ -98,9 +108,17 @@ def _merge_groups(tile_mean, tile_square, counts, mean, var, lo, hi):
         for c in range(channels):
             mean[group, c] = merged[c]
             var[group, c] = spread[c] / total
+        if tracked:
+            # Products and sums in loops of their own are not fused, so that running statistics have NumPy's bits.
+            for c in range(channels):
+                merged[c] = momentum * (mean[group, c] - running_mean[group, c])
+                spread[c] = momentum * (var[group, c] - running_var[group, c])
+            for c in range(channels):
+                running_mean[group, c] += real(merged[c])
+                running_var[group, c] += real(spread[c])
 
 
-def merge_moments(tile_mean, tile_square, counts, mean, var):
+def merge_moments(tile_mean, tile_square, counts, mean, var, running=None, momentum=1.0):
     """Merge the moments of tiles into the moments of groups.
 
     The sums are made in float64 by the pairwise formula of Chan, Golub and LeVeque (1979; docs/method.md, M2), so that
@@ -110,8 +128,11 @@ def merge_moments(tile_mean, tile_square, counts, mean, var):
         tile_mean, tile_square: ``[G, tiles, C]``, means and sums of squared distances from them.
         counts: ``[tiles]``, number of rows of each tile.
         mean, var: ``[G, C]``, output.
+        running, momentum: as for `moments`.
     """
-    launch(_merge_groups, len(mean), tile_mean, tile_square, counts, mean, var)
+    tracked, share = running is not None, mean.dtype.type(momentum)
+    means, variances = running if tracked else (mean, var)
+    launch(_merge_groups, len(mean), tile_mean, tile_square, counts, mean, var, means, variances, share, tracked)
 
 
 @kernel
@@ -122,6 +143,14 @@ def _affine_tiles(x, centre, factor, offset, y, rows, lo, hi):
         for c in range(channels):
             ce, fa, off = read(centre, "value", c), read(factor, "value", c), read(offset, "value", c)
             write(y, "output", (m, c), eq.normalise(read(x, "value", (m, c)), ce, fa, off))
+
+
+def batchnorm_factor(affine, var, factor):
+    """See `reference.norm.batchnorm_factor`."""
+    gamma, _, eps, scale = affine
+    real = factor.dtype.type
+    np.sqrt(np.add(var, real(eps), out=factor), out=factor)
+    np.divide(gamma if scale == 1 else real(scale) * gamma, factor, out=factor)
 
 
 def batchnorm_forward(x, affine, moments, y):
@@ -175,25 +204,39 @@ def _input_gradient_kernel(in_place):
     return input_gradient_tiles
 
 
+@kernel
+def _coefficients(sums, gamma, var, eps, scale, share, dgamma, dbeta, coefficient):
+    """Compute dgamma and dbeta, and the coefficients factor, slope and offset ``[3, C]`` of `_input_gradient_kernel`.
+
+    share is 1 / M, or 0 if the moments are constants.
+    """
+    for c in range(len(gamma)):
+        inverse = type(eps)(1) / np.sqrt(var[c] + eps)
+        dbeta[c] = sums[0, c]
+        dgamma[c] = scale * (sums[1, c] * inverse)
+        factor = scale * gamma[c] * inverse
+        coefficient[0, c] = factor
+        coefficient[1, c] = -share * factor * inverse * inverse * sums[1, c]
+        coefficient[2, c] = -share * factor * sums[0, c]
+
+
 def batchnorm_backward(dy, x, affine, moments, frozen, dx, dgamma, dbeta, sums=None):
     """See `reference.norm.batchnorm_backward`."""
     (gamma, _, eps, scale), (mean, var) = affine, moments
-    real = x.dtype.type
-    inverse = real(1) / np.sqrt(var + real(eps))
-    rows = rows_per_tile(x.shape[1])
-    tiles = count_tiles(len(x), rows)
+    real, (total, channels) = x.dtype.type, x.shape
+    rows = rows_per_tile(channels)
+    tiles = count_tiles(total, rows)
     if sums is None:
-        parts, sums = np.empty((2, tiles, x.shape[1]), x.dtype), np.empty((2, x.shape[1]), x.dtype)
+        parts, sums = np.empty((2, tiles, channels), x.dtype), np.empty((2, channels), x.dtype)
         launch(_projection_tiles, tiles, dy, x, mean, *parts, rows)
-        for total, part in zip(sums, parts, strict=True):
-            sum_tiles(part, total)
-    dbeta[...] = sums[0]
-    dgamma[...] = real(scale) * (sums[1] * inverse)
+        for whole, part in zip(sums, parts, strict=True):
+            sum_tiles(part, whole)
+    coefficient = scratch.get("coefficients", (3, channels), x.dtype)
+    share = real(0 if frozen else 1 / total)
+    _coefficients(sums, gamma, var, real(eps), real(scale), share, dgamma, dbeta, coefficient)
     if dx is None:
         return
-    factor = real(scale) * gamma * inverse
-    share = real(0 if frozen else 1 / len(x))
-    slope, offset = -share * factor * inverse * inverse * sums[1], -share * factor * sums[0]
+    factor, slope, offset = coefficient
     in_place = same_memory(dx, dy)
     launch(_input_gradient_kernel(in_place), tiles, dy, x, mean, factor, slope, offset, dx, rows)
 

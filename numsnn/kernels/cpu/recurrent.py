@@ -9,7 +9,7 @@ The work arrays of a tile are flat, and no loop makes views of rows: each view w
 which takes as long as the step of 50 neurons.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -21,17 +21,18 @@ from .inline.access import add_all, read, write
 from .inline.lateral import BLOCK_ROWS, add_lateral, sum_columns, work_arrays
 from .inline.runs import clear_run, copy_run
 from .linear import linear_backward_weight
-from .run.launch import count_tiles, launch, rows_per_tile
+from .run.launch import count_tiles, launch, rows_per_tile, scratch
 from .run.reduce import sum_tiles
 from .ways.panels import pack_transposed
 
-_NO_ENDS = np.empty(1, np.int64)
+_NO_ENDS, _NOT_HELD = np.empty(1, np.int64), np.empty((1, 1, 1), np.uint8)
 
 LATERAL_TILES, MOST_BLOCKS = 8, 4
 """With lateral weights: number of tiles that there should be at least, and most register blocks of rows per tile. A
 tile is not made smaller than one block."""
 
 
+@lru_cache(1024)
 def _rows(total, channels, lateral):
     """The number of rows per tile."""
     if not lateral:
@@ -72,13 +73,15 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
         j,
         a,
         held,
+        each,
         carried,
         rows,
         lo,
         hi,
     ):
-        steps, total, channels = u.shape
+        steps, total, channels = s.shape
         size = rows * channels
+        # each is 1 if u, j, a and held have all steps, and 0 if they have one, which nobody reads afterwards.
         # The state of the tile's rows, one after the other: potential, synaptic current, adaptation, spikes of the step
         # before, remaining refractory steps; and the input of the step, lateral input included.
         state = np.empty(6 * size, i.dtype)
@@ -122,14 +125,14 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
                         if synapse or carry:
                             write(state, "state 1", current + n, after[1])
                         if synapse:
-                            write(j, "synapse", (t, m + r, c), after[1])
+                            write(j, "synapse", (t * each, m + r, c), after[1])
                         if adaptive:
                             write(state, "state 2", adapted + n, after[2])
-                            write(a, "adaptation", (t, m + r, c), after[2])
+                            write(a, "adaptation", (t * each, m + r, c), after[2])
                         if refractory:
                             write(state, "state 3", rest + n, after[3])
-                            write(held, "rest", (t, m + r, c), resting)
-                        write(u, "potential", (t, m + r, c), u_t)
+                            write(held, "rest", (t * each, m + r, c), resting)
+                        write(u, "potential", (t * each, m + r, c), u_t)
                         write(s, "spike", (t, m + r, c), s_t)
                         write(state, "output", fired + n, s_t)
             if carry:
@@ -143,6 +146,9 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
     """See `reference.recurrent.recurrent_forward`."""
     w, gamma, rho, kappa, refractory = extensions
     u, s, j, a, held = stored
+    each = 0 if u is None else 1
+    if u is None:
+        u, j, a, held = _unread((1, *i.shape[1:]), i.dtype, gamma, kappa, refractory)
     theta, alpha, cdf = firing.theta, firing.alpha, eq.CDF[firing.family] if relaxed else None
     parts = w is not None, gamma is not None, kappa is not None, refractory > 0, carried is not None
     kind, v_reset = reset_kind(reset.value, i.dtype)
@@ -154,16 +160,31 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
         range_kernel,
         count_tiles(i.shape[1], rows),
         *(i.reshape(-1), w.reshape(-1), beta, gamma, rho, kappa, theta, d, v_reset, steps_held, alpha),
-        *(u, s, j, a, held, i if carried is None else carried, rows),
+        *(u, s, j, a, held, each, i if carried is None else carried, rows),
     )
+
+
+def _unread(shape, dtype, gamma, kappa, refractory):
+    """Arrays of one step for potentials, synaptic currents, adaptation and rest that nobody reads; None for those that
+    the neuron does not have."""
+    u = scratch.get("unread potentials", shape, dtype)
+    j = None if gamma is None else scratch.get("unread currents", shape, dtype)
+    a = None if kappa is None else scratch.get("unread adaptation", shape, dtype)
+    return u, j, a, scratch.get("unread rest", shape, np.uint8) if refractory else None
 
 
 def _stand_ins(like, w, gamma, rho, kappa, j, a, held):
     """The same arrays, where each None is replaced by some array of the right type, which the kernel does not touch."""
     vector = like[0, 0]
-    real = (like if x is None else x for x in (j, a))
-    held = np.empty((1, 1, 1), np.uint8) if held is None else held
-    return (like if w is None else w, *(vector if x is None else x for x in (gamma, rho, kappa)), *real, held)
+    return (
+        like if w is None else w,
+        vector if gamma is None else gamma,
+        vector if rho is None else rho,
+        vector if kappa is None else kappa,
+        like if j is None else j,
+        like if a is None else a,
+        _NOT_HELD if held is None else held,
+    )
 
 
 @cache

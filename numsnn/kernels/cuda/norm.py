@@ -15,9 +15,12 @@ from .run.launch import ceil_div, launch, launch_flat, scratch
 from .run.reduce import sum_parts
 
 
-def moments(x, mean, var):
+def moments(x, mean, var, running=None, momentum=1.0):
     """See `reference.norm.moments`."""
     measure(x, 1, mean, var)
+    if running is not None:
+        running_update(running.mean, mean, momentum)
+        running_update(running.var, var, momentum)
 
 
 @kernel

@@ -7,6 +7,8 @@ product after the kernel.
 
 from functools import cache
 
+import numpy as np
+
 from .. import equations as eq
 from ..extended import extended_step, extended_step_back
 from ..steps import reset_kind
@@ -95,6 +97,9 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
     """See `reference.recurrent.recurrent_forward`."""
     w, gamma, rho, kappa, refractory = extensions
     u, s, j, a, held = stored
+    if u is None:
+        u = j = a = scratch.get("unread potentials", i.shape, i.dtype)
+        held = scratch.get("unread rest", i.shape, np.uint8) if refractory else None
     theta, alpha, cdf = firing.theta, firing.alpha, eq.CDF[firing.family] if relaxed else None
     _, rows, channels = i.shape
     real = i.dtype.type

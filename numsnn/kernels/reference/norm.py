@@ -7,13 +7,17 @@ M counts the rows that moments are taken over: steps, samples and positions. aff
 import numpy as np
 
 
-def moments(x, mean, var):
-    """B1: the mean and biased variance over rows, per group and channel.
+def moments(x, mean, var, running=None, momentum=1.0):
+    """B1, B2: the mean and biased variance over rows, per group and channel.
 
-    x is ``[G, M, C]``, and the outputs mean and var are ``[G, C]``. Both are summed in float64.
+    x is ``[G, M, C]``, and the outputs mean and var are ``[G, C]``. Both are summed in float64. If running is not None,
+    a `types.Moments` of shape ``[G, C]``, it is updated by them in place, as `running_update` does.
     """
     mean[...] = x.mean(1, dtype=np.float64)
     var[...] = x.var(1, dtype=np.float64)
+    if running is not None:
+        running_update(running.mean, mean, momentum)
+        running_update(running.var, var, momentum)
 
 
 def running_update(running, value, momentum):

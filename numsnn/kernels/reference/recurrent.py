@@ -29,7 +29,7 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
         d: PDA correction, ``[T, C]``.
         decay_input: whether the current is scaled by 1 - beta.
         relaxed: whether the neuron fires the surrogate's distribution function instead of H(u - theta[t]).
-        stored: output, a `kernels.types.Stored`.
+        stored: output, a `kernels.types.Stored`; only the spikes, if all other arrays are None.
         carried: ``[5, M, C]``, the potential, synaptic current, adaptation, spikes and remaining refractory steps
             before the first step, replaced by those after the last step. With None, all start from 0.
     """
@@ -52,11 +52,15 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
         v = charged - taken * fall(charged, threshold, v_reset, (beta,))  # N3, N4, N13, N18
         rest = np.where(resting, rest - 1, refractory * (x >= 0))  # X14
 
-        u[t], s[t] = charged, fired
+        s[t] = fired
+        if kappa is not None:
+            adapted = rho * adapted + (1 - rho) * fired  # X8
+        if u is None:
+            continue
+        u[t] = charged
         if gamma is not None:
             j[t] = current
         if kappa is not None:
-            adapted = rho * adapted + (1 - rho) * fired  # X8
             a[t] = adapted
         if refractory:
             held[t] = resting

@@ -36,6 +36,10 @@ LEAST_SECONDS = 40e-6
 MOST_KINDS = 4096
 """Number of kinds of launches whose seconds are remembered; then all are forgotten."""
 
+UNTIMED = 7
+"""A launch that took less than `LEAST_SECONDS` is not timed for so many times, because that takes as long as the rest
+of what a launch costs."""
+
 TOLD_APART = 6
 """Number of arguments of a launch that are looked at. Launches of one kernel are of the same kind if they have the same
 number of tiles, and the arrays among these arguments the same number of elements."""
@@ -59,8 +63,22 @@ def _initial_threads():
 _threads = _initial_threads()
 _pool: Workers | None = None
 _pool_lock = threading.Lock()
-_seconds: dict = {}
-"""Kind of a launch -> seconds that one thread takes for it."""
+
+
+class _Kind:
+    """What is known of the launches of one kind.
+
+    Attributes:
+        seconds: how long one thread takes for one.
+        untimed: how many of the next ones are run on the caller's thread without being timed.
+    """
+
+    __slots__ = ("seconds", "untimed")
+
+
+_kinds: dict[tuple, _Kind] = {}
+_places: dict = {}
+"""Code of a body -> which of the variables that it holds were arrays when it was first called."""
 
 
 def get_num_threads() -> int:
@@ -128,9 +146,19 @@ def parallel_for(body, tiles: int, chunks_per_thread: int = CHUNKS_PER_THREAD) -
     if tiles <= 1 or _threads == 1 or _local.alone:
         if tiles:
             body(0, tiles)
+        return
+    code, held = body.__code__, body.__closure__ or ()
+    places = _places.get(code)
+    if places is None:
+        places = [k for k, cell in enumerate(held) if type(cell.cell_contents) is np.ndarray]
+        _remember(_places, code, places)
+    key = code, tiles, _elements([held[k].cell_contents for k in places])
+    kind = _kinds.get(key)
+    if kind is not None and kind.untimed > 0:
+        kind.untimed -= 1
+        body(0, tiles)
     else:
-        held = [cell.cell_contents for cell in body.__closure__ or ()]
-        _divide(body, tiles, chunks_per_thread, (body.__code__, tiles, _elements(held)))
+        _divide(body, tiles, chunks_per_thread, key)
 
 
 def launch(range_kernel, tiles: int, *arguments) -> None:
@@ -144,19 +172,36 @@ def launch(range_kernel, tiles: int, *arguments) -> None:
     if tiles <= 1 or _threads == 1 or _local.alone:
         if tiles:
             range_kernel(*arguments, 0, tiles)
+        return
+    key = range_kernel, tiles, _elements(arguments[:TOLD_APART])
+    kind = _kinds.get(key)
+    if kind is not None and kind.untimed > 0:
+        kind.untimed -= 1
+        range_kernel(*arguments, 0, tiles)
     else:
-        kind = range_kernel, tiles, _elements(arguments[:TOLD_APART])
-        _divide(lambda lo, hi: range_kernel(*arguments, lo, hi), tiles, CHUNKS_PER_THREAD, kind)
+        _divide(lambda lo, hi: range_kernel(*arguments, lo, hi), tiles, CHUNKS_PER_THREAD, key)
 
 
 def _elements(values):
     """The number of elements of all arrays among some values."""
-    return sum([value.size for value in values if type(value) is np.ndarray])
+    elements = 0
+    for value in values:
+        if type(value) is np.ndarray:
+            elements += value.size
+    return elements
 
 
-def _divide(body, tiles, chunks_per_thread, kind):
-    """Do the work of `parallel_for` on as many threads as it is worth; kind says which launches take equally long."""
-    known = _seconds.get(kind)
+def _remember(table, key, value):
+    """Store a value in a table, from which everything is dropped when it is full."""
+    if len(table) >= MOST_KINDS:
+        table.clear()
+    table[key] = value
+
+
+def _divide(body, tiles, chunks_per_thread, key):
+    """Do the work of `parallel_for` on as many threads as it is worth; key says which launches are of one kind."""
+    kind = _kinds.get(key)
+    known = None if kind is None else kind.seconds
     threads = min(_threads, tiles)
     if known is not None and LEAST_SECONDS:
         threads = min(threads, int(known / LEAST_SECONDS))
@@ -168,10 +213,12 @@ def _divide(body, tiles, chunks_per_thread, kind):
         chunks = threads if chunks_per_thread == 1 else min(tiles, threads * chunks_per_thread)
         size = -(-tiles // chunks) if chunks_per_thread == 1 else tiles // chunks
         found = _workers().run(Job(body, tiles, size), threads - 1)
-    if known is None and len(_seconds) >= MOST_KINDS:
-        _seconds.clear()
+    if kind is None:
+        kind = _Kind()
+        _remember(_kinds, key, kind)
     # A thread that lost its core for a while seems to take very long, once.
-    _seconds[kind] = found if known is None else min(found, max(2 * known, SHORTEST))
+    kind.seconds = found if known is None else min(found, max(2 * known, SHORTEST))
+    kind.untimed = UNTIMED if found < LEAST_SECONDS else 0
 
 
 def rows_per_tile(row_elements: int) -> int:

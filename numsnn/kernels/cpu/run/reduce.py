@@ -3,12 +3,16 @@
 import numpy as np
 
 from ...compile import kernel
-from .launch import count_tiles, launch, rows_per_tile
+from .launch import count_tiles, launch, rows_per_tile, scratch
 
 
 def sum_tiles(parts, total):
-    """Add the tiles' partial sums in order, in float64. parts is ``[tiles, C]``, and total, the output, is ``[C]``."""
-    total[...] = np.add.reduce(parts, axis=0, dtype=np.float64)
+    """Add the tiles' partial sums in order, in float64. parts is ``[tiles, ...]``, and total, the output, has the shape
+    of one of them."""
+    size = total.size
+    whole = scratch.get("sums of tiles", (1, size), np.float64)
+    sum_joined(parts.reshape(1, -1, size), whole)
+    total[...] = whole.reshape(total.shape)
 
 
 @kernel

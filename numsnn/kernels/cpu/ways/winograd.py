@@ -6,6 +6,8 @@ are multiplied by 36 matrix products over channels, and the products are transfo
 1e-6 by norm, five times the rounding of the plain sum.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from ...compile import kernel
@@ -182,11 +184,24 @@ def _batches(
                             target[c] += bias[c]
 
 
+@lru_cache(256)
+def _cut(images, height, width, channels, outputs, dtype, batch_bytes):
+    """How `convolve` is cut into batches of Winograd tiles: tiles per batch, number of batches, and the arrays of
+    `_batches` that depend on shapes alone (in_inputs, channel, in_products, nothing), which must not be changed."""
+    pitch = padded_columns(outputs, dtype)
+    tiles = images * count_tiles(height, TILE) * count_tiles(width, TILE)
+    room = batch_bytes // (REACH * REACH * (channels + pitch) * dtype.itemsize)
+    batch = padded_rows(min(tiles, max(32, room)))
+    positions, channel, nothing = np.arange(batch), np.arange(channels), np.zeros(panel_columns(dtype), dtype)
+    return batch, count_tiles(tiles, batch), (positions * channels, channel, positions * pitch, nothing)
+
+
 def convolve(x, w, b, padding, y, kept=None):
     """Compute y, the convolution of x with w ``[3, 3, I, O]`` at stride 1, plus b if it is not None. x may be uint8."""
     images, out_height, out_width, outputs = y.shape
     channels = x.shape[3]
     width, pitch = panel_columns(w.dtype), padded_columns(outputs, w.dtype)
+    batch, batches, offsets = _cut(images, out_height, out_width, channels, outputs, w.dtype, BATCH_BYTES)
     packed = made_once(
         kept,
         PACKED,
@@ -194,18 +209,12 @@ def convolve(x, w, b, padding, y, kept=None):
         w.dtype,
         lambda packed: launch(_weight_panels, count_tiles(outputs, width) * channels, w, packed, width),
     )
-    tiles = images * count_tiles(out_height, TILE) * count_tiles(out_width, TILE)
-    room = BATCH_BYTES // (REACH * REACH * (channels + pitch) * w.dtype.itemsize)
-    batch = padded_rows(min(tiles, max(32, room)))
     bias = np.zeros(outputs, w.dtype) if b is None else b
-    in_inputs, in_products = np.arange(batch) * channels, np.arange(batch) * pitch
-    channel, nothing = np.arange(channels), np.zeros(width, w.dtype)
 
     def work(lo, hi):
         tile = scratch.get("winograd tile", (REACH * REACH * max(channels, outputs),), w.dtype)
         inputs = scratch.get("winograd inputs", (REACH * REACH, batch, channels), w.dtype)
         products = scratch.get("winograd products", (REACH * REACH, batch, pitch), w.dtype)
-        offsets = in_inputs, channel, in_products
         _batches(
             *as_bytes(x),
             x.shape,
@@ -219,12 +228,11 @@ def convolve(x, w, b, padding, y, kept=None):
             inputs,
             products,
             *offsets,
-            nothing,
             lo,
             hi,
         )
 
-    parallel_for(work, count_tiles(tiles, batch))
+    parallel_for(work, batches)
 
 
 def convolve_backward_input(dy, w, padding, dx):

@@ -10,7 +10,7 @@ from itertools import product as product_of
 import numpy as np
 
 from ..types import AUTO
-from .route import by_input_pixel, choose, lacks, visible_limit
+from .route import by_input_pixel, choose, choose_transposed, lacks, visible_limit
 from .ways import events, few, grouped, lines, panels, product, winograd
 from .ways import visible as sparse_gradient
 from .ways.active import Active
@@ -89,12 +89,20 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     return route
 
 
-def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
+def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy=None):
     """See `reference.conv.conv2d_backward_weight`."""
     stride, padding, groups, dilation = geometry
     active = active_inputs(x, dw.dtype) if active is None else active
     share, extent = _density(active, x, dy), dy.shape[:3]
-    route = choose(way.route, "weight", share, dw, stride, groups, extent, (), dilation)
+    if active_dy is None:
+        route = choose(way.route, "weight", share, dw, stride, groups, extent, (), dilation)
+    else:
+        other, mine = ("weight", share), _density(active_dy, dy, x)
+        route = choose_transposed(way.route, "weight", mine, other, dw, stride, groups, extent, dilation)
+    if route == "lines":
+        active_dy.list(dy)
+        lines.backward_weight(active_dy, x, stride, padding, dilation, dw, groups, transposed=True)
+        return "events"
     if route == "grouped":
         grouped.backward_weight(x, dy, stride, padding, groups, dilation, dw)
     elif route == "events":
@@ -116,11 +124,19 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
     return route
 
 
-def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
+def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None, active=None):
     """See `reference.conv.conv2d_backward_input`."""
     stride, padding, groups, dilation = geometry
     share = None if visible is None or dy.dtype != w.dtype else sparse_gradient.share(visible)
-    route = choose(way.route, "input", share, w, stride, groups, dy.shape[:3], (), dilation)
+    if active is None:
+        route = choose(way.route, "input", share, w, stride, groups, dy.shape[:3], (), dilation)
+    else:
+        other, mine = ("input", share), _density(active, dy, dx)
+        route = choose_transposed(way.route, "forward", mine, other, w, stride, groups, dy.shape[:3], dilation)
+    if route == "lines":
+        active.list(dy)
+        lines.forward(active, w, None, stride, padding, dilation, dx, None, groups, transposed=True)
+        return "events"
     if route == "grouped":
         grouped.backward_input(dy, w, stride, padding, groups, dilation, dx)
     elif route == "events":

@@ -197,18 +197,64 @@ def terms(route, passing, density, weights, extent, stride):
         # Input pixels, channels, taps of pixels with visible channels, their vectors.
         seen = kh * kw * (1 - exp(-density * inputs))
         return call, prepare, pixels, inputs * pixels, seen, seen * vectors, *ends
-    # Vectors of the lines that an output reads, input pixels that are read, those with an active input and the vectors
-    # that they add, active inputs, the vectors that these add, and the share of these that lie far away.
     read = min(stride[0], kh) * min(stride[1], kw)
-    active = density * inputs
-    share = 1 - exp(-active)
-    long = ceil(kh * kw * outputs / (read * LANES))
-    prepare = taps * (outputs + 8) * call
+    long, entries = ceil(kh * kw * outputs / (read * LANES)), density * images * height * width * pixels
+    return call, *_line_terms(passing, weights, call, kh * vectors, read, density * inputs, long, entries)
+
+
+def _line_terms(passing, weights, call, pieces, read, active, long, entries):
+    """The terms of "lines" but for the call: preparing weights, vectors of the lines that are added up, input pixels
+    that are read, those with an active input and the vectors that they add, active inputs, the vectors that these add,
+    and the share of these that lie far away.
+
+    pieces and read are those vectors and pixels; active is the number of active inputs per pixel, and long that of
+    vectors per row of the table; entries is the number of active inputs per channel.
+    """
+    taps, outputs = prod(weights[:3]), weights[3]
+    share, prepare = 1 - exp(-active), taps * (outputs + 8) * call
     if passing == "weight":
-        prepare *= lines.parts_for(density * images * height * width * pixels)
+        prepare *= lines.parts_for(entries)
     far = max(0.0, 1 - CACHE_BYTES / (4 * taps * outputs))
     numbers = read, read * share, read * share * long, read * active, read * active * long, read * active * long * far
-    return call, prepare, kh * vectors, *numbers
+    return prepare, pieces, *numbers
+
+
+def choose_transposed(asked, passing, density, others, w, stride, groups, extent, dilation=(1, 1)):
+    """Choose between the active elements of the output's gradient, the input of a transposed convolution, and another
+    route.
+
+    Args:
+        asked, w, stride, groups, dilation: as of `choose`.
+        passing: "forward" or "weight", the pass of the transposed convolution.
+        density: share of active elements of the output's gradient; None if they were not counted.
+        others: (pass, density) with which `choose` chooses the other route.
+        extent: (number of images, height, width) of the output's gradient.
+
+    Returns:
+        "lines" if active elements are listed, or else the result of `choose`.
+    """
+    level, other = _level(density), (others[0], _level(others[1]))
+    return _transposed(asked, passing, level, other, w.shape, tuple(stride), groups, tuple(extent), tuple(dilation))
+
+
+@lru_cache(4096)
+def _transposed(asked, passing, level, other, weights, stride, groups, extent, dilation):
+    route = _choice(asked, *other, weights, stride, groups, extent, (), dilation)
+    depthwise = grouped.single(np.broadcast_to(0.0, weights), groups)
+    if level is None or dilation[1] != 1 or asked not in ("auto", "events") or depthwise:
+        return route
+    if asked == "events" != route:
+        return "lines"
+    kh, kw, outputs, inputs = *weights[:3], weights[3] // groups
+    density, positions, row = _share(level), prod(extent), kh * kw * outputs
+    pieces = stride[1] * kh * ceil(outputs / LANES)
+    read = 1, density * inputs, ceil(row / LANES), density * positions
+    counts = 1 / positions, *_line_terms(passing, (kh, kw, inputs, outputs), 1 / positions, pieces, *read)
+    estimates = costs(other[0], _share(other[1]), (kh, kw, outputs, inputs), extent, (), stride, dilation)
+    estimates["grouped"] = row * inputs * GROUPED_PRODUCT
+    if route == "events" and "lines" in estimates:
+        estimates["events"] = min(estimates["lines"], estimates["events"] if groups == 1 else np.inf)
+    return "lines" if np.dot(COSTS["lines"][passing], counts) < estimates[route] else route
 
 
 def _columns(columns):

@@ -10,7 +10,7 @@ from itertools import product as product_of
 import numpy as np
 
 from ..types import AUTO
-from .route import by_input_pixel, choose, choose_transposed, lacks, visible_limit
+from .route import by_input_pixel, choose, choose_transposed, lacks, narrow_way, visible_limit
 from .ways import events, few, grouped, lines, panels, product, winograd
 from .ways import visible as sparse_gradient
 from .ways.active import Active
@@ -80,9 +80,11 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
         for g in range(groups):
             mine = slice(g * outputs, (g + 1) * outputs)
             taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
-            if few.worth_it(taps, w.shape[2], outputs):
-                rows = few.pack(w[..., mine].reshape(-1, w.shape[2], outputs), kept, g)
-                few.correlate(x, g * w.shape[2], taps, stride, rows, bias[mine], y, mine.start)
+            narrow = narrow_way(taps, w.shape[2], outputs, tuple(stride), extent[1:])
+            if narrow:
+                factors = w[..., mine].reshape(-1, w.shape[2], outputs)
+                factors = few.pack(factors, kept, g) if narrow is few else factors
+                narrow.correlate(x, g * w.shape[2], taps, stride, factors, bias[mine], y, mine.start)
             else:
                 packed = panels.pack(w, mine.start, outputs, kept, g)
                 product.correlate(x, g * w.shape[2], taps, stride, packed, bias[mine], y, mine.start)
@@ -119,7 +121,7 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy
         for g in range(groups):
             mine = rows[:, g * outputs : (g + 1) * outputs]
             taps = _taps(dw.shape[:2], tuple(padding), tuple(dilation))
-            way_of = few if few.worth_it(taps, inputs, outputs, weight_gradient=True) else product
+            way_of = narrow_way(taps, inputs, outputs, tuple(stride), extent[1:], True) or product
             way_of.weight_gradient(x, g * inputs, taps, stride, dy, g * outputs, mine)
     return route
 
@@ -161,9 +163,12 @@ def _backward_input_class(dy, w, geometry, dx, origin):
     nothing = np.zeros(inputs, dx.dtype)
     for g in range(groups):
         where = dx, g * inputs, origin, tuple(stride)
-        if few.worth_it(offsets, outputs, inputs):
+        narrow = narrow_way(offsets, outputs, inputs, (1, 1), dy.shape[1:3])
+        if narrow:
             turned = w.reshape(-1, inputs, w.shape[3])[list(taps), :, g * outputs : (g + 1) * outputs]
-            few.correlate(dy, g * outputs, offsets, (1, 1), few.pack(turned.transpose(0, 2, 1)), nothing, *where)
+            factors = turned.transpose(0, 2, 1)
+            factors = few.pack(factors) if narrow is few else factors
+            narrow.correlate(dy, g * outputs, offsets, (1, 1), factors, nothing, *where)
         else:
             packed = panels.pack_transposed(w, taps, g * outputs, outputs)
             product.correlate(dy, g * outputs, offsets, (1, 1), packed, nothing, *where)

@@ -3,7 +3,8 @@
     events     computes with active inputs only (`events`, or for few outputs and for groups `lines`); for input
                gradients, computes visible elements only (`visible`)
     winograd   for 3x3 filters of stride 1 and dilation 1, with a quarter of the multiplications (`winograd`)
-    dense      multiplies patches, read through offsets, with packed weights (`product`, or `few` for few outputs)
+    dense      multiplies patches, read through offsets, with packed weights (`product`, or for few outputs `planes` and
+               `few`)
     grouped    for many small groups, such as in a depthwise convolution (`grouped`)
 
 If the user asks for a route that a layer cannot take (such as Winograd's for a 1x1 filter), another route takes its
@@ -22,7 +23,7 @@ import numpy as np
 from ..types import AUTO
 from .inline.blocks import TILE_VECTORS
 from .inline.vector import REGISTER_BYTES
-from .ways import few, grouped, lines
+from .ways import few, grouped, lines, planes
 
 ROUTES = ("auto", "events", "winograd", "dense")
 """The routes of `types.ROUTES` that the CPU has."""
@@ -92,6 +93,31 @@ def by_input_pixel(passing, density, w, stride, extent, ready=(), dilation=(1, 1
     return _by_input_pixel(
         passing, _level(density), w.shape, tuple(extent), tuple(ready), tuple(stride), tuple(dilation)
     )
+
+
+@lru_cache(4096)
+def narrow_way(taps, channels, outputs, stride, extent, weight_gradient=False):
+    """The way of the route dense for few outputs, `planes` or `few`, or None if a matrix product is faster.
+
+    Args:
+        taps: offsets of the taps, a pair of tuples as of `product.correlate`.
+        channels, outputs: numbers of input and output channels.
+        stride: pair (vertical, horizontal).
+        extent: (height, width) of the output.
+        weight_gradient: whether the gradient of the weights is computed, or else a convolution.
+    """
+    if outputs > few.MOST_OUTPUTS:
+        return None
+    rows, kernel_size = len(taps[0]) * channels, tuple(len(set(offsets)) for offsets in taps)
+    found = {
+        few: few.cost(few.runs_of(taps), rows // few.runs_of(taps), outputs, weight_gradient),
+        planes: planes.cost(kernel_size, channels, outputs, stride, extent),
+    }
+    if weight_gradient:
+        found = {few: 1.5 * found[few], planes: 1.1 * found[planes], None: ceil(rows / 8) * 8 * few.BLOCK_ROW + 4.5}
+    else:
+        found[None] = rows * few.BLOCK_ROW + 2.5
+    return min(found, key=found.get)
 
 
 def _level(density):
@@ -173,9 +199,16 @@ def terms(route, passing, density, weights, extent, stride):
     if route == "dense":  # positions, copied numbers, cost in the way of `few`, multiplications
         positions = pixels if passing == "input" else 1
         rows = kh * kw * depth
-        few_cost = few.cost(kh, kw * depth, columns, passing == "weight")
-        if columns <= few.MOST_OUTPUTS and few_cost < rows * few.BLOCK_ROW:
-            return call, prepare, positions, depth * pixels + outputs, few_cost, 0.0, 0.0
+        if columns <= few.MOST_OUTPUTS:
+            size, step = (kh, kw), stride
+            if passing == "input":  # the taps of one class of pixels
+                size, step = (ceil(kh / stride[0]), ceil(kw / stride[1])), (1, 1)
+            found = min(
+                few.cost(kh, kw * depth, columns, passing == "weight"),
+                planes.cost(size, depth, columns, step, (height, width)) * positions,
+            )
+            if found < rows * few.BLOCK_ROW:
+                return call, prepare, positions, depth * pixels + outputs, found, 0.0, 0.0
         rows = ceil(rows / 8) * 8 if passing == "weight" else rows
         return call, prepare, positions, depth * pixels + outputs, 0.0, rows * narrow, rows * wide
     if route == "winograd":  # tiles, transformed numbers, multiplications

@@ -63,7 +63,7 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     active = active_inputs(x, w.dtype) if active is None else active
     ready = [name for name, key in PREPARED.items() if kept and key in kept]
     share, extent = _density(active, x, y), y.shape[:3]
-    route = choose(way.route, "forward", share, w, stride, groups, extent, ready, dilation)
+    route = choose(way.route, "forward", share, w, stride, groups, extent, ready, dilation, active.listed)
     if route == "grouped":
         grouped.forward(x, w, b, stride, padding, groups, dilation, y)
     elif route == "events":
@@ -97,10 +97,11 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy
     active = active_inputs(x, dw.dtype) if active is None else active
     share, extent = _density(active, x, dy), dy.shape[:3]
     if active_dy is None:
-        route = choose(way.route, "weight", share, dw, stride, groups, extent, (), dilation)
+        route = choose(way.route, "weight", share, dw, stride, groups, extent, (), dilation, active.listed)
     else:
         other, mine = ("weight", share), _density(active_dy, dy, x)
-        route = choose_transposed(way.route, "weight", mine, other, dw, stride, groups, extent, dilation)
+        where = stride, groups, extent, dilation, active_dy.listed
+        route = choose_transposed(way.route, "weight", mine, other, dw, *where)
     if route == "lines":
         active_dy.list(dy)
         lines.backward_weight(active_dy, x, stride, padding, dilation, dw, groups, transposed=True)
@@ -134,7 +135,8 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None, active=No
         route = choose(way.route, "input", share, w, stride, groups, dy.shape[:3], (), dilation)
     else:
         other, mine = ("input", share), _density(active, dy, dx)
-        route = choose_transposed(way.route, "forward", mine, other, w, stride, groups, dy.shape[:3], dilation)
+        where = stride, groups, dy.shape[:3], dilation, active.listed
+        route = choose_transposed(way.route, "forward", mine, other, w, *where)
     if route == "lines":
         active.list(dy)
         lines.forward(active, w, None, stride, padding, dilation, dx, None, groups, transposed=True)

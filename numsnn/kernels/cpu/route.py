@@ -34,6 +34,10 @@ LANES = REGISTER_BYTES // 4
 GROUPED_PRODUCT = 0.16
 """Cost of a multiplication of the route grouped, for groups of several channels."""
 
+LISTING = 0.55, 0.045
+"""Half of the cost of a list of active inputs, per input pixel and per input. The forward pass and the weight gradient
+share a list."""
+
 CACHE_BYTES = 64 << 10
 """Bytes of a table that is read as if it were in the first-level cache."""
 
@@ -68,7 +72,7 @@ COSTS = {
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
 
 
-def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilation=(1, 1)):
+def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilation=(1, 1), listed=True):
     """Choose the route of one call.
 
     Args:
@@ -80,11 +84,12 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilatio
         extent: (number of images, height, width) of the output.
         ready: routes, and "lines", for which an earlier call has prepared the weights.
         dilation: dilation of the convolution.
+        listed: whether the active inputs are listed already.
 
     Returns:
         "events", "winograd", "dense" or "grouped".
     """
-    where = tuple(stride), groups, tuple(extent), tuple(ready), tuple(dilation)
+    where = tuple(stride), groups, tuple(extent), tuple(ready), tuple(dilation), listed
     return _choice(asked, passing, _level(density), w.shape, *where)
 
 
@@ -139,7 +144,7 @@ def _by_input_pixel(passing, level, weights, extent, ready, stride, dilation):
 
 
 @lru_cache(4096)
-def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilation):
+def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilation, listed):
     """The choice for weights of a shape."""
     w, density = np.broadcast_to(0.0, weights), _share(level)
     parts = groups > 1 and density is not None and passing != "input" and dilation[1] == 1
@@ -166,7 +171,15 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
         estimates |= {"events": estimates["lines"], "grouped": prod(shape) * GROUPED_PRODUCT}
     elif "lines" in estimates:
         estimates["events"] = min(estimates["events"], estimates["lines"])
+    if not listed and "events" in possible:
+        estimates["events"] += _listing(w.shape[2], groups, prod(stride))
     return min(sorted(possible), key=estimates.get)
+
+
+def _listing(inputs, groups, pixels):
+    """What a list of active inputs costs a pass, per output pixel and group, for this number of inputs per group and of
+    input pixels per output pixel."""
+    return pixels * (LISTING[0] + LISTING[1] * inputs * groups) / groups
 
 
 def costs(passing, density, weights, extent, ready=(), stride=(1, 1), dilation=(1, 1)):
@@ -252,12 +265,12 @@ def _line_terms(passing, weights, call, pieces, read, active, long, entries):
     return prepare, pieces, *numbers
 
 
-def choose_transposed(asked, passing, density, others, w, stride, groups, extent, dilation=(1, 1)):
+def choose_transposed(asked, passing, density, others, w, stride, groups, extent, dilation=(1, 1), listed=True):
     """Choose between the active elements of the output's gradient, the input of a transposed convolution, and another
     route.
 
     Args:
-        asked, w, stride, groups, dilation: as of `choose`.
+        asked, w, stride, groups, dilation, listed: as of `choose`.
         passing: "forward" or "weight", the pass of the transposed convolution.
         density: share of active elements of the output's gradient; None if they were not counted.
         others: (pass, density) with which `choose` chooses the other route.
@@ -267,12 +280,13 @@ def choose_transposed(asked, passing, density, others, w, stride, groups, extent
         "lines" if active elements are listed, or else the result of `choose`.
     """
     level, other = _level(density), (others[0], _level(others[1]))
-    return _transposed(asked, passing, level, other, w.shape, tuple(stride), groups, tuple(extent), tuple(dilation))
+    where = tuple(stride), groups, tuple(extent), tuple(dilation)
+    return _transposed(asked, passing, level, other, w.shape, *where, listed)
 
 
 @lru_cache(4096)
-def _transposed(asked, passing, level, other, weights, stride, groups, extent, dilation):
-    route = _choice(asked, *other, weights, stride, groups, extent, (), dilation)
+def _transposed(asked, passing, level, other, weights, stride, groups, extent, dilation, listed):
+    route = _choice(asked, *other, weights, stride, groups, extent, (), dilation, False)
     depthwise = grouped.single(np.broadcast_to(0.0, weights), groups)
     if level is None or dilation[1] != 1 or asked not in ("auto", "events") or depthwise:
         return route
@@ -287,7 +301,9 @@ def _transposed(asked, passing, level, other, weights, stride, groups, extent, d
     estimates["grouped"] = row * inputs * GROUPED_PRODUCT
     if route == "events" and "lines" in estimates:
         estimates["events"] = min(estimates["lines"], estimates["events"] if groups == 1 else np.inf)
-    return "lines" if np.dot(COSTS["lines"][passing], counts) < estimates[route] else route
+    estimate = np.dot(COSTS["lines"][passing], counts)
+    estimate += 0.0 if listed else _listing(inputs, groups, 1)
+    return "lines" if estimate < estimates[route] else route
 
 
 def _columns(columns):

@@ -24,6 +24,7 @@ from ..types import AUTO
 from .inline.blocks import TILE_VECTORS
 from .inline.vector import REGISTER_BYTES
 from .ways import few, grouped, lines, planes
+from .ways.panels import padded_rows
 
 ROUTES = ("auto", "events", "winograd", "dense")
 """The routes of `types.ROUTES` that the CPU has."""
@@ -119,7 +120,7 @@ def narrow_way(taps, channels, outputs, stride, extent, weight_gradient=False):
         planes: planes.cost(kernel_size, channels, outputs, stride, extent),
     }
     if weight_gradient:
-        found = {few: 1.5 * found[few], planes: 1.1 * found[planes], None: ceil(rows / 8) * 8 * few.BLOCK_ROW + 4.5}
+        found = {few: 1.5 * found[few], planes: 1.1 * found[planes], None: padded_rows(rows) * few.BLOCK_ROW + 4.5}
     else:
         found[None] = rows * few.BLOCK_ROW + 2.5
     return min(found, key=found.get)
@@ -222,11 +223,11 @@ def terms(route, passing, density, weights, extent, stride):
             )
             if found < rows * few.BLOCK_ROW:
                 return call, prepare, positions, depth * pixels + outputs, found, 0.0, 0.0
-        rows = ceil(rows / 8) * 8 if passing == "weight" else rows
+        rows = padded_rows(rows) if passing == "weight" else rows
         return call, prepare, positions, depth * pixels + outputs, 0.0, rows * narrow, rows * wide
     if route == "winograd":  # tiles, transformed numbers, multiplications
         tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
-        rows = 36 * tiles * (ceil(depth / 16) * 16 if passing == "weight" else depth)
+        rows = 36 * tiles * (2 * padded_rows(ceil(depth / 2)) if passing == "weight" else depth)
         return call, prepare, tiles, 36 * tiles * (inputs + outputs), rows * narrow, rows * wide
     active = density * taps
     if route == "events":

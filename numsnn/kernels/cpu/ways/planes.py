@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...compile import kernel
+from ...compile import kernel, register_jitable
 from ..inline.planes import DEPTH, VECTORS, correlate_planes, multiply_planes
 from ..inline.rows import as_bytes, clear_row, copy_apart, copy_numbers
 from ..inline.vector import REGISTER_BYTES, lanes
@@ -122,7 +122,7 @@ def _plan(images, height, width, taps_y, taps_x, stride, channels):
     return Plan(images, height, width, block, rows, tall, wide, start_y, start_x, *stride, offset)
 
 
-@kernel
+@register_jitable
 def _place(plan, tile):
     """The first image and row of a tile, how many images and rows it has, and how many positions."""
     down = -(-plan.height // plan.rows)
@@ -131,7 +131,7 @@ def _place(plan, tile):
     return image, row, images, rows, ((images - 1) * plan.tall + rows - 1) * plan.wide + plan.width
 
 
-@kernel
+@register_jitable
 def _fill(x, spikes, extent, first_channel, channels, plan, place, line, planes):
     """Copy the inputs of a tile to its planes. x and spikes are `rows.as_bytes` of the images of shape extent."""
     _, height, width, all_channels = extent

@@ -138,8 +138,8 @@ def correlate(x, first_channel, taps, stride, packed, bias, y, first_output=0, o
     cut = count_tiles(outputs, panel * blocks) * panel
     tiles = max(1, positions.LEAST_TILES // blocks)
     pitch = channels if channels % COLLIDING else channels + PAD
-    tiling, position, tap = tile_positions(len(x), height, width, taps, stride, pitch, tiles)
-    tap = np.ascontiguousarray(tap[:, :channels]).reshape(-1)
+    tiling, position, tap = tile_positions(len(x), height, width, taps, stride, channels, tiles, pitch)
+    tap = tap.reshape(-1)
     in_y = tile_offsets(tiling, step, y.shape[1:])
     in_rest = np.arange(TILE_ROWS) * outputs
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..kernels.types import Geometry, Window
 from ..names import choice
+from ..portable import nothing
 from ..validate import flag, pair, whole
 from .route import Routed
 from .shapes import need_channels, pictures, rows, window_extent
@@ -257,9 +258,9 @@ class ConvTranspose2d(_Convolution):
     reads_spikes = False
     """The gradient of the input is itself a convolution, which is computed everywhere."""
 
-    density = None
-    """The share of active inputs is not counted. The backward pass counts the active elements of dL/dy instead, because
-    dL/dy is the input of the convolution that is transposed."""
+    transient = _Convolution.transient | {"_active_dy": nothing}
+    _active_dy = None
+    """The list of active elements of dL/dy, which is the input of the convolution that is transposed."""
 
     def __init__(
         self,
@@ -303,9 +304,9 @@ class ConvTranspose2d(_Convolution):
         self.create_weight(weight_shape, fan_in, self.out_channels, rng)
 
     def compute(self, x, mode):
-        y = self.buffer("y", self.output_shape)
+        y, inputs = self.buffer("y", self.output_shape), pictures(x)
         self.routes["forward"] = self.kernels.conv2d_backward_input(
-            pictures(x), self.weight.value, self.geometry, pictures(y), self.way
+            inputs, self.weight.value, self.geometry, pictures(y), self.way, None, self.sense(inputs)
         )
         if self.offset is not None:
             self.kernels.add_row(rows(y), self.offset.value, rows(y))
@@ -314,11 +315,11 @@ class ConvTranspose2d(_Convolution):
         return y
 
     def propagate(self, dy, need_dx):
-        kernels = self.kernels
-        active = self.sense(pictures(dy))
+        kernels, x = self.kernels, pictures(self.kept.x)
+        active = self._active_dy = kernels.active_inputs(pictures(dy), self.dtype, self._active_dy)
         if not self.frozen:
             self.routes["weight"] = kernels.conv2d_backward_weight(
-                pictures(dy), pictures(self.kept.x), self.geometry, self.weight.grad, active, self.way
+                pictures(dy), x, self.geometry, self.weight.grad, active, self.way, self._active
             )
         if self.offset is not None and not self.frozen:
             kernels.bias_backward(rows(dy), self.offset.grad)
@@ -329,3 +330,7 @@ class ConvTranspose2d(_Convolution):
             pictures(dy), self.weight.value, None, self.geometry, pictures(dx), active, self.way
         )
         return dx
+
+    def move(self, kernels, dtype):
+        self._active_dy = None
+        super().move(kernels, dtype)

@@ -9,7 +9,7 @@ from targets import cpu, reference
 from numsnn.kernels.cpu.run.launch import get_num_threads, set_num_threads
 from numsnn.kernels.cpu.ways import depthwise, grouped
 
-# (B, H, W, C), kernel size, stride, padding, dilation
+# (B, H, W, C), kernel size, stride, padding, dilation, and outputs per channel if they are not 1
 LAYERS = {
     "3x3": ((2, 7, 9, 5), (3, 3), (1, 1), (1, 1), (1, 1)),
     "several blocks of channels": ((1, 5, 6, 150), (3, 3), (1, 1), (1, 1), (1, 1)),
@@ -19,14 +19,17 @@ LAYERS = {
     "dilated": ((1, 9, 9, 20), (3, 3), (1, 1), (2, 2), (2, 2)),
     "dilated and strided": ((1, 10, 9, 3), (3, 3), (3, 2), (2, 3), (3, 2)),
     "one pixel": ((3, 1, 1, 9), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "several outputs each": ((2, 6, 7, 5), (3, 3), (1, 1), (1, 1), (1, 1), 3),
+    "several outputs each, strided": ((1, 9, 8, 30), (5, 4), (2, 3), (2, 1), (1, 1), 7),
+    "several outputs each, without borders": ((2, 6, 9, 3), (3, 2), (1, 1), (0, 0), (2, 1), 8),
     "images in pieces": ((1, 40, 4, 6), (3, 3), (1, 1), (1, 1), (1, 1)),
 }
 
 
 def arrays(name, spikes, real, monkeypatch):
-    shape, kernel, stride, padding, dilation = LAYERS[name]
-    channels = shape[3]
-    monkeypatch.setitem(CASES, name, (shape, (*kernel, channels), stride, padding, channels, dilation))
+    shape, kernel, stride, padding, dilation, *outputs = LAYERS[name]
+    outputs = shape[3] * outputs[0] if outputs else shape[3]
+    monkeypatch.setitem(CASES, name, (shape, (*kernel, outputs), stride, padding, shape[3], dilation))
     x, w, b, dy, geometry = draw(name, real)
     return (x > 0).astype(np.uint8) if spikes else x, w, b, dy, geometry
 
@@ -69,11 +72,13 @@ def test_depthwise_does_not_depend_on_threads(small_tiles, monkeypatch, name):
         assert np.array_equal(one, three)
 
 
-def test_channels_do_not_meet(monkeypatch):
+@pytest.mark.parametrize("name", ["3x3", "several outputs each"])
+def test_channels_do_not_meet(monkeypatch, name):
     """An input that is not finite changes outputs of its own channel only, though vectors hold neighbours."""
-    x, w, b, dy, geometry = arrays("3x3", False, np.float32, monkeypatch)
-    x[..., 2] = np.inf
+    x, w, b, dy, geometry = arrays(name, False, np.float32, monkeypatch)
+    x[..., 4] = np.inf
     w[...] = 1
     y = np.empty_like(dy)
     cpu.conv2d_forward(x, w, b, geometry, y)
-    assert np.isposinf(y[..., 2]).all() and np.isfinite(np.delete(y, 2, 3)).all()
+    y = y.reshape(-1, x.shape[3], y.shape[3] // x.shape[3])
+    assert np.isposinf(y[:, 4]).all() and np.isfinite(y[:, :4]).all()

@@ -10,8 +10,8 @@ from numsnn.kernels.cpu import conv
 from numsnn.kernels.cpu.ways import few
 from numsnn.kernels.types import Way
 
-DENSE = [name for name, case in CASES.items() if case[4] <= 2]
-"""Cases that the route dense can take; those of many groups have a route of their own."""
+DENSE = [name for name, case in CASES.items() if case[4] == 1 or case[4] == 2 < case[0][3]]
+"""Cases that the route dense can take; those of many groups, or with groups of one input, have a route of their own."""
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def always(monkeypatch):
     for name in ("correlate", "weight_gradient"):
         function = getattr(few, name)
         monkeypatch.setattr(few, name, lambda *a, function=function: calls.append(1) or function(*a))
-    monkeypatch.setattr(few, "worth_it", lambda *a, **named: True)
+    monkeypatch.setattr(conv, "narrow_way", lambda *a: few)
     return calls
 
 
@@ -57,10 +57,7 @@ def test_spikes_and_several_images_per_tile(always):
     assert list(kept) == [conv.PREPARED["dense"]] and len(always) == 4
 
 
-def test_when_it_is_chosen():
-    """For few outputs and long runs; a 16th output costs as much as the other 15 in the other way."""
-    taps = conv._taps((3, 3), (1, 1), (1, 1))
-    assert few.worth_it(taps, 64, 1) and few.worth_it(taps, 64, 8) and few.worth_it(taps, 16, 4, weight_gradient=True)
-    assert not few.worth_it(taps, 4, 8) and not few.worth_it(taps, 512, 9)
+def test_runs():
+    """The taps of a row of the filter are a run if they are neighbours."""
     for kernel, dilation, runs in (((3, 3), (1, 1), 3), ((1, 1), (1, 1), 1), ((2, 4), (3, 1), 2), ((2, 3), (1, 2), 6)):
-        assert few._runs(conv._taps(kernel, (0, 0), dilation)) == runs
+        assert few.runs_of(conv._taps(kernel, (0, 0), dilation)) == runs

@@ -60,6 +60,25 @@ def test_sums_by_input_pixel_are_the_reference(small_tiles, monkeypatch, name, d
         assert (y == case[2]).all() and not dw.any()
 
 
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("density", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("name", LINES)
+def test_transposed_convolutions_are_the_reference(small_tiles, monkeypatch, name, density, real):
+    """Active elements of dy, the input of a transposed convolution, give its output dx, and dw."""
+    monkeypatch.setitem(CASES, name, LINES[name])
+    x, w, b, dy, geometry = draw(name, real)
+    stride, padding, groups, dilation = geometry
+    dy = np.where(np.random.default_rng(3).random(dy.shape) < density, dy, 0).astype(real)
+    dx, dw = np.full_like(x, np.nan), np.full_like(w, np.nan)
+    active = cpu.active_inputs(dy, real)
+    active.list(dy)
+    lines.forward(active, w, None, stride, padding, dilation, dx, None, groups, transposed=True)
+    lines.backward_weight(active, x, stride, padding, dilation, dw, groups, transposed=True)
+    case = x, w, b, dy, geometry
+    for got, want, (terms, scale) in zip((dx, dw), run(reference, *case)[:0:-1], magnitudes(*case)[:0:-1], strict=True):
+        agree(got, want, terms, scale)
+
+
 @pytest.mark.parametrize("name", ["3x3", "strided", "images in pieces", "groups, strided"])
 def test_sums_by_input_pixel_do_not_depend_on_threads(small_tiles, monkeypatch, name):
     case = sparse(name, 0.4, False, np.float32, monkeypatch)

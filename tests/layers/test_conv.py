@@ -204,9 +204,27 @@ def test_a_network_on_sequences(device):
     assert pooled.dtype == np.uint8 and pooled.shape == (4, 2, 6, 8) and 0 < pooled.mean() < 1
 
 
-def test_a_transposed_convolution_counts_no_active_inputs():
-    """What its backward pass counts is dL/dy, and not its input."""
+def test_a_transposed_convolution_counts_its_active_inputs():
+    """The share is that of its input, also after the backward pass, which counts dL/dy for itself."""
     layer = snn.ConvTranspose2d(2, 3, 2).to("cpu")
-    y = layer.forward(np.zeros((1, 2, 3, 3, 2), np.float32), TRAINING)
+    x = np.zeros((1, 2, 3, 3, 2), np.float32)
+    x[0, 1, 2] = 1
+    y = layer.forward(x, TRAINING)
     layer.backward(np.ones_like(y))
-    assert layer.density is None
+    assert layer.density == 6 / 36
+
+
+def test_a_transposed_convolution_of_few_spikes_goes_by_events():
+    """Its forward pass and its weight gradient list its spikes, and are those of the route dense."""
+    x = (np.random.default_rng(0).random((1, 16, 12, 12, 16)) < 0.02).astype(np.uint8)
+    found = []
+    for route in ("auto", "dense"):
+        layer = snn.set_route(snn.ConvTranspose2d(16, 24, 4, stride=2, padding=1).to("cpu").build(x.shape), route)
+        layer.weight.value[...] = np.random.default_rng(1).normal(size=layer.weight.value.shape)
+        y = layer.forward(x, TRAINING)
+        dx = layer.backward(np.random.default_rng(2).normal(size=y.shape).astype(np.float32))
+        found.append((y.copy(), layer.weight.grad.copy(), dx.copy(), dict(layer.routes)))
+    *events, routes = found[0]
+    assert routes["forward"] == routes["weight"] == "events" and found[1][3]["forward"] == "dense"
+    for got, want in zip(events, found[1], strict=False):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4 * np.abs(want).max())

@@ -10,7 +10,7 @@ from itertools import product as product_of
 import numpy as np
 
 from ..types import AUTO
-from .route import by_input_pixel, choose, lacks, visible_limit
+from .route import by_input_pixel, choose, choose_transposed, lacks, narrow_way, visible_limit
 from .ways import events, few, grouped, lines, panels, product, winograd
 from .ways import visible as sparse_gradient
 from .ways.active import Active
@@ -63,7 +63,7 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     active = active_inputs(x, w.dtype) if active is None else active
     ready = [name for name, key in PREPARED.items() if kept and key in kept]
     share, extent = _density(active, x, y), y.shape[:3]
-    route = choose(way.route, "forward", share, w, stride, groups, extent, ready, dilation)
+    route = choose(way.route, "forward", share, w, stride, groups, extent, ready, dilation, active.listed)
     if route == "grouped":
         grouped.forward(x, w, b, stride, padding, groups, dilation, y)
     elif route == "events":
@@ -80,21 +80,32 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
         for g in range(groups):
             mine = slice(g * outputs, (g + 1) * outputs)
             taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
-            if few.worth_it(taps, w.shape[2], outputs):
-                rows = few.pack(w[..., mine].reshape(-1, w.shape[2], outputs), kept, g)
-                few.correlate(x, g * w.shape[2], taps, stride, rows, bias[mine], y, mine.start)
+            narrow = narrow_way(taps, w.shape[2], outputs, tuple(stride), extent[1:])
+            if narrow:
+                factors = w[..., mine].reshape(-1, w.shape[2], outputs)
+                factors = few.pack(factors, kept, g) if narrow is few else factors
+                narrow.correlate(x, g * w.shape[2], taps, stride, factors, bias[mine], y, mine.start)
             else:
                 packed = panels.pack(w, mine.start, outputs, kept, g)
                 product.correlate(x, g * w.shape[2], taps, stride, packed, bias[mine], y, mine.start)
     return route
 
 
-def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
+def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy=None):
     """See `reference.conv.conv2d_backward_weight`."""
     stride, padding, groups, dilation = geometry
     active = active_inputs(x, dw.dtype) if active is None else active
     share, extent = _density(active, x, dy), dy.shape[:3]
-    route = choose(way.route, "weight", share, dw, stride, groups, extent, (), dilation)
+    if active_dy is None:
+        route = choose(way.route, "weight", share, dw, stride, groups, extent, (), dilation, active.listed)
+    else:
+        other, mine = ("weight", share), _density(active_dy, dy, x)
+        where = stride, groups, extent, dilation, active_dy.listed
+        route = choose_transposed(way.route, "weight", mine, other, dw, *where)
+    if route == "lines":
+        active_dy.list(dy)
+        lines.backward_weight(active_dy, x, stride, padding, dilation, dw, groups, transposed=True)
+        return "events"
     if route == "grouped":
         grouped.backward_weight(x, dy, stride, padding, groups, dilation, dw)
     elif route == "events":
@@ -111,16 +122,25 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
         for g in range(groups):
             mine = rows[:, g * outputs : (g + 1) * outputs]
             taps = _taps(dw.shape[:2], tuple(padding), tuple(dilation))
-            way_of = few if few.worth_it(taps, inputs, outputs, weight_gradient=True) else product
+            way_of = narrow_way(taps, inputs, outputs, tuple(stride), extent[1:], True) or product
             way_of.weight_gradient(x, g * inputs, taps, stride, dy, g * outputs, mine)
     return route
 
 
-def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
+def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None, active=None):
     """See `reference.conv.conv2d_backward_input`."""
     stride, padding, groups, dilation = geometry
     share = None if visible is None or dy.dtype != w.dtype else sparse_gradient.share(visible)
-    route = choose(way.route, "input", share, w, stride, groups, dy.shape[:3], (), dilation)
+    if active is None:
+        route = choose(way.route, "input", share, w, stride, groups, dy.shape[:3], (), dilation)
+    else:
+        other, mine = ("input", share), _density(active, dy, dx)
+        where = stride, groups, dy.shape[:3], dilation, active.listed
+        route = choose_transposed(way.route, "forward", mine, other, w, *where)
+    if route == "lines":
+        active.list(dy)
+        lines.forward(active, w, None, stride, padding, dilation, dx, None, groups, transposed=True)
+        return "events"
     if route == "grouped":
         grouped.backward_input(dy, w, stride, padding, groups, dilation, dx)
     elif route == "events":
@@ -145,9 +165,12 @@ def _backward_input_class(dy, w, geometry, dx, origin):
     nothing = np.zeros(inputs, dx.dtype)
     for g in range(groups):
         where = dx, g * inputs, origin, tuple(stride)
-        if few.worth_it(offsets, outputs, inputs):
+        narrow = narrow_way(offsets, outputs, inputs, (1, 1), dy.shape[1:3])
+        if narrow:
             turned = w.reshape(-1, inputs, w.shape[3])[list(taps), :, g * outputs : (g + 1) * outputs]
-            few.correlate(dy, g * outputs, offsets, (1, 1), few.pack(turned.transpose(0, 2, 1)), nothing, *where)
+            factors = turned.transpose(0, 2, 1)
+            factors = few.pack(factors) if narrow is few else factors
+            narrow.correlate(dy, g * outputs, offsets, (1, 1), factors, nothing, *where)
         else:
             packed = panels.pack_transposed(w, taps, g * outputs, outputs)
             product.correlate(dy, g * outputs, offsets, (1, 1), packed, nothing, *where)

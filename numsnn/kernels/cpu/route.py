@@ -3,7 +3,8 @@
     events     computes with active inputs only (`events`, or for few outputs and for groups `lines`); for input
                gradients, computes visible elements only (`visible`)
     winograd   for 3x3 filters of stride 1 and dilation 1, with a quarter of the multiplications (`winograd`)
-    dense      multiplies patches, read through offsets, with packed weights (`product`, or `few` for few outputs)
+    dense      multiplies patches, read through offsets, with packed weights (`product`, or for few outputs `planes` and
+               `few`)
     grouped    for many small groups, such as in a depthwise convolution (`grouped`)
 
 If the user asks for a route that a layer cannot take (such as Winograd's for a 1x1 filter), another route takes its
@@ -22,7 +23,8 @@ import numpy as np
 from ..types import AUTO
 from .inline.blocks import TILE_VECTORS
 from .inline.vector import REGISTER_BYTES
-from .ways import few, grouped, lines
+from .ways import few, grouped, lines, planes
+from .ways.panels import padded_rows
 
 ROUTES = ("auto", "events", "winograd", "dense")
 """The routes of `types.ROUTES` that the CPU has."""
@@ -32,6 +34,10 @@ LANES = REGISTER_BYTES // 4
 
 GROUPED_PRODUCT = 0.16
 """Cost of a multiplication of the route grouped, for groups of several channels."""
+
+LISTING = 0.55, 0.045
+"""Half of the cost of a list of active inputs, per input pixel and per input. The forward pass and the weight gradient
+share a list."""
 
 CACHE_BYTES = 64 << 10
 """Bytes of a table that is read as if it were in the first-level cache."""
@@ -67,7 +73,7 @@ COSTS = {
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
 
 
-def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilation=(1, 1)):
+def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilation=(1, 1), listed=True):
     """Choose the route of one call.
 
     Args:
@@ -79,11 +85,12 @@ def choose(asked, passing, density, w, stride, groups, extent, ready=(), dilatio
         extent: (number of images, height, width) of the output.
         ready: routes, and "lines", for which an earlier call has prepared the weights.
         dilation: dilation of the convolution.
+        listed: whether the active inputs are listed already.
 
     Returns:
         "events", "winograd", "dense" or "grouped".
     """
-    where = tuple(stride), groups, tuple(extent), tuple(ready), tuple(dilation)
+    where = tuple(stride), groups, tuple(extent), tuple(ready), tuple(dilation), listed
     return _choice(asked, passing, _level(density), w.shape, *where)
 
 
@@ -92,6 +99,31 @@ def by_input_pixel(passing, density, w, stride, extent, ready=(), dilation=(1, 1
     return _by_input_pixel(
         passing, _level(density), w.shape, tuple(extent), tuple(ready), tuple(stride), tuple(dilation)
     )
+
+
+@lru_cache(4096)
+def narrow_way(taps, channels, outputs, stride, extent, weight_gradient=False):
+    """The way of the route dense for few outputs, `planes` or `few`, or None if a matrix product is faster.
+
+    Args:
+        taps: offsets of the taps, a pair of tuples as of `product.correlate`.
+        channels, outputs: numbers of input and output channels.
+        stride: pair (vertical, horizontal).
+        extent: (height, width) of the output.
+        weight_gradient: whether the gradient of the weights is computed, or else a convolution.
+    """
+    if outputs > few.MOST_OUTPUTS:
+        return None
+    rows, kernel_size = len(taps[0]) * channels, tuple(len(set(offsets)) for offsets in taps)
+    found = {
+        few: few.cost(few.runs_of(taps), rows // few.runs_of(taps), outputs, weight_gradient),
+        planes: planes.cost(kernel_size, channels, outputs, stride, extent),
+    }
+    if weight_gradient:
+        found = {few: 1.5 * found[few], planes: 1.1 * found[planes], None: padded_rows(rows) * few.BLOCK_ROW + 4.5}
+    else:
+        found[None] = rows * few.BLOCK_ROW + 2.5
+    return min(found, key=found.get)
 
 
 def _level(density):
@@ -113,7 +145,7 @@ def _by_input_pixel(passing, level, weights, extent, ready, stride, dilation):
 
 
 @lru_cache(4096)
-def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilation):
+def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilation, listed):
     """The choice for weights of a shape."""
     w, density = np.broadcast_to(0.0, weights), _share(level)
     parts = groups > 1 and density is not None and passing != "input" and dilation[1] == 1
@@ -140,7 +172,15 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
         estimates |= {"events": estimates["lines"], "grouped": prod(shape) * GROUPED_PRODUCT}
     elif "lines" in estimates:
         estimates["events"] = min(estimates["events"], estimates["lines"])
+    if not listed and "events" in possible:
+        estimates["events"] += _listing(w.shape[2], groups, prod(stride))
     return min(sorted(possible), key=estimates.get)
+
+
+def _listing(inputs, groups, pixels):
+    """What a list of active inputs costs a pass, per output pixel and group, for this number of inputs per group and of
+    input pixels per output pixel."""
+    return pixels * (LISTING[0] + LISTING[1] * inputs * groups) / groups
 
 
 def costs(passing, density, weights, extent, ready=(), stride=(1, 1), dilation=(1, 1)):
@@ -173,14 +213,21 @@ def terms(route, passing, density, weights, extent, stride):
     if route == "dense":  # positions, copied numbers, cost in the way of `few`, multiplications
         positions = pixels if passing == "input" else 1
         rows = kh * kw * depth
-        few_cost = few.cost(kh, kw * depth, columns, passing == "weight")
-        if columns <= few.MOST_OUTPUTS and few_cost < rows * few.BLOCK_ROW:
-            return call, prepare, positions, depth * pixels + outputs, few_cost, 0.0, 0.0
-        rows = ceil(rows / 8) * 8 if passing == "weight" else rows
+        if columns <= few.MOST_OUTPUTS:
+            size, step = (kh, kw), stride
+            if passing == "input":  # the taps of one class of pixels
+                size, step = (ceil(kh / stride[0]), ceil(kw / stride[1])), (1, 1)
+            found = min(
+                few.cost(kh, kw * depth, columns, passing == "weight"),
+                planes.cost(size, depth, columns, step, (height, width)) * positions,
+            )
+            if found < rows * few.BLOCK_ROW:
+                return call, prepare, positions, depth * pixels + outputs, found, 0.0, 0.0
+        rows = padded_rows(rows) if passing == "weight" else rows
         return call, prepare, positions, depth * pixels + outputs, 0.0, rows * narrow, rows * wide
     if route == "winograd":  # tiles, transformed numbers, multiplications
         tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
-        rows = 36 * tiles * (ceil(depth / 16) * 16 if passing == "weight" else depth)
+        rows = 36 * tiles * (2 * padded_rows(ceil(depth / 2)) if passing == "weight" else depth)
         return call, prepare, tiles, 36 * tiles * (inputs + outputs), rows * narrow, rows * wide
     active = density * taps
     if route == "events":
@@ -197,18 +244,67 @@ def terms(route, passing, density, weights, extent, stride):
         # Input pixels, channels, taps of pixels with visible channels, their vectors.
         seen = kh * kw * (1 - exp(-density * inputs))
         return call, prepare, pixels, inputs * pixels, seen, seen * vectors, *ends
-    # Vectors of the lines that an output reads, input pixels that are read, those with an active input and the vectors
-    # that they add, active inputs, the vectors that these add, and the share of these that lie far away.
     read = min(stride[0], kh) * min(stride[1], kw)
-    active = density * inputs
-    share = 1 - exp(-active)
-    long = ceil(kh * kw * outputs / (read * LANES))
-    prepare = taps * (outputs + 8) * call
+    long, entries = ceil(kh * kw * outputs / (read * LANES)), density * images * height * width * pixels
+    return call, *_line_terms(passing, weights, call, kh * vectors, read, density * inputs, long, entries)
+
+
+def _line_terms(passing, weights, call, pieces, read, active, long, entries):
+    """The terms of "lines" but for the call: preparing weights, vectors of the lines that are added up, input pixels
+    that are read, those with an active input and the vectors that they add, active inputs, the vectors that these add,
+    and the share of these that lie far away.
+
+    pieces and read are those vectors and pixels; active is the number of active inputs per pixel, and long that of
+    vectors per row of the table; entries is the number of active inputs per channel.
+    """
+    taps, outputs = prod(weights[:3]), weights[3]
+    share, prepare = 1 - exp(-active), taps * (outputs + 8) * call
     if passing == "weight":
-        prepare *= lines.parts_for(density * images * height * width * pixels)
+        prepare *= lines.parts_for(entries)
     far = max(0.0, 1 - CACHE_BYTES / (4 * taps * outputs))
     numbers = read, read * share, read * share * long, read * active, read * active * long, read * active * long * far
-    return call, prepare, kh * vectors, *numbers
+    return prepare, pieces, *numbers
+
+
+def choose_transposed(asked, passing, density, others, w, stride, groups, extent, dilation=(1, 1), listed=True):
+    """Choose between the active elements of the output's gradient, the input of a transposed convolution, and another
+    route.
+
+    Args:
+        asked, w, stride, groups, dilation, listed: as of `choose`.
+        passing: "forward" or "weight", the pass of the transposed convolution.
+        density: share of active elements of the output's gradient; None if they were not counted.
+        others: (pass, density) with which `choose` chooses the other route.
+        extent: (number of images, height, width) of the output's gradient.
+
+    Returns:
+        "lines" if active elements are listed, or else the result of `choose`.
+    """
+    level, other = _level(density), (others[0], _level(others[1]))
+    where = tuple(stride), groups, tuple(extent), tuple(dilation)
+    return _transposed(asked, passing, level, other, w.shape, *where, listed)
+
+
+@lru_cache(4096)
+def _transposed(asked, passing, level, other, weights, stride, groups, extent, dilation, listed):
+    route = _choice(asked, *other, weights, stride, groups, extent, (), dilation, False)
+    depthwise = grouped.single(np.broadcast_to(0.0, weights), groups)
+    if level is None or dilation[1] != 1 or asked not in ("auto", "events") or depthwise:
+        return route
+    if asked == "events" != route:
+        return "lines"
+    kh, kw, outputs, inputs = *weights[:3], weights[3] // groups
+    density, positions, row = _share(level), prod(extent), kh * kw * outputs
+    pieces = stride[1] * kh * ceil(outputs / LANES)
+    read = 1, density * inputs, ceil(row / LANES), density * positions
+    counts = 1 / positions, *_line_terms(passing, (kh, kw, inputs, outputs), 1 / positions, pieces, *read)
+    estimates = costs(other[0], _share(other[1]), (kh, kw, outputs, inputs), extent, (), stride, dilation)
+    estimates["grouped"] = row * inputs * GROUPED_PRODUCT
+    if route == "events" and "lines" in estimates:
+        estimates["events"] = min(estimates["lines"], estimates["events"] if groups == 1 else np.inf)
+    estimate = np.dot(COSTS["lines"][passing], counts)
+    estimate += 0.0 if listed else _listing(inputs, groups, 1)
+    return "lines" if estimate < estimates[route] else route
 
 
 def _columns(columns):

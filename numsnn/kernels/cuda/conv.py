@@ -31,7 +31,7 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     return name_of(route, way)
 
 
-def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
+def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy=None):
     """See `reference.conv.conv2d_backward_weight`."""
     stride, padding, groups, dilation = geometry
     route = choose(way, dw, groups)
@@ -44,7 +44,7 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
     return name_of(route, way)
 
 
-def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
+def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None, active=None):
     """See `reference.conv.conv2d_backward_input`."""
     stride, padding, groups, dilation = geometry
     route = choose(way, w, groups)

@@ -80,8 +80,12 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     return "reference"
 
 
-def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO):
-    """W5: dw[ky, kx] = sum over positions of view^T dy, the output. view is what tap (ky, kx) reads of x."""
+def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy=None):
+    """W5: dw[ky, kx] = sum over positions of view^T dy, the output. view is what tap (ky, kx) reads of x.
+
+    active_dy is the result of `active_inputs` for dy, if this is the gradient of a transposed convolution, whose input
+    is dy; or None.
+    """
     stride, _, groups, (down, across) = geometry
     padded = _padded(x, dy.shape[1:3], dw.shape[:2], geometry, dy.dtype)
     for ky, kx in np.ndindex(dw.shape[:2]):
@@ -104,7 +108,7 @@ def visible_limit(w, geometry, way=AUTO):
     return 1.0
 
 
-def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
+def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None, active=None):
     """W6: each tap adds dy w[ky, kx]^T to the positions of dx that it has read.
 
     This is also the forward pass of the transposed convolution, for which dy may be uint8 spikes.
@@ -115,6 +119,7 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None):
         dx: output, gradient of the input.
         visible: uint8, shape of dx, 1 for the elements of dx that are needed, or None if all are. The other elements
             become either 0 or their true value, because a device skips them only if this makes it faster.
+        active: the result of `active_inputs` for dy, or None.
 
     Returns:
         the name of the route.

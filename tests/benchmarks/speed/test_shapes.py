@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from benchmarks.speed import shapes
+from benchmarks.peers import agreement
+from benchmarks.speed import layers, shapes
 from numsnn.measure.passes import Case
 
 
@@ -29,6 +31,16 @@ def test_everything_occurs():
 def test_sparse_layers():
     for case in shapes.draw(50, seed=0, sparse=True):
         assert case.density <= 0.1 and min(case.numbers[:2]) >= 8
+
+
+def test_long_sums_may_differ_by_their_rounding():
+    """A sum of many random terms, one after the other, is farther from float64 than a short one may be."""
+    terms = np.random.default_rng(0).normal(size=(600_000, 8)).astype(np.float32)
+    sums = np.cumsum(terms, axis=0)[-1]
+    difference = agreement.relative(sums, terms.sum(0, dtype=np.float64))
+    long = Case("long", "linear", (8, 8), (1, len(terms), 8))
+    assert layers.TOLERANCE < difference < layers.allowed(long, 64)
+    assert layers.allowed(Case("short", "linear", (8, 8), (1, 10_000, 8)), 64) == layers.TOLERANCE
 
 
 def test_without_a_peer(tmp_path, capsys, monkeypatch):

@@ -1,11 +1,13 @@
 """Which numbers of an array are not zero: bits, counts and lists, one register at a time (`vector`)."""
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .vector import REGISTER_BYTES, SHORT, Emitter
+from ...compile import register_jitable
+from .vector import REGISTER_BYTES, SHORT, Emitter, lanes
 
 
 @intrinsic
@@ -48,6 +50,25 @@ def count_bits(typingctx, bits):
         return builder.ctpop(arguments[0])
 
     return signature, generate
+
+
+@register_jitable
+def list_places(x, first, last, place):
+    """Write the distances from `first` of the numbers among x[first..last-1] that are not zero to place, and return
+    how many there are. One register is tested at a time, because most numbers are zero. x is a flat array."""
+    n, at, width = 0, first, lanes(x)
+    while at + width <= last:
+        bits = nonzero_bits(x, at)
+        while bits != 0:
+            place[n] = at - first + lowest_bit(bits)
+            n += 1
+            bits &= bits - np.uint64(1)
+        at += width
+    for k in range(at, last):
+        if x[k] != 0:
+            place[n] = k - first
+            n += 1
+    return n
 
 
 @intrinsic

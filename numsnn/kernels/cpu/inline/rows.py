@@ -61,6 +61,33 @@ def copy_row(typingctx, target, at, source, source_at, count):
 
 
 @intrinsic
+def copy_apart(typingctx, target, at, step, source, source_at, source_step, count):
+    """Set target[at + k step] = source[source_at + k source_step] for k < count.
+
+    Both arrays are flat and have the same real type. Numba would test whether each index counts from the end.
+    """
+    size = types.intp
+    signature = types.void(target, size, size, source, size, size, size)
+    at_once = 8
+
+    def generate(context, builder, signature, arguments):
+        target, at, step, source, source_at, source_step, count = arguments
+        emit = Emitter(context, builder, signature.args[0].dtype)
+        to = emit.pointer(signature.args[0], target, at)
+        start = emit.pointer(signature.args[3], source, source_at)
+        whole = builder.sub(count, builder.srem(count, emit.number(at_once)))
+        for first, last, number in ((emit.number(0), whole, at_once), (whole, count, 1)):
+            with emit.steps(first, last, number) as (k, _):
+                here = [builder.add(k, emit.number(i)) for i in range(number)]
+                numbers = [builder.load(builder.gep(start, [builder.mul(i, source_step)])) for i in here]
+                for i, one in zip(here, numbers, strict=True):
+                    builder.store(one, builder.gep(to, [builder.mul(i, step)]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
 def clear_row(typingctx, target, at, count):
     """Set target[at + k] = 0 for k < count, in a flat array of a real type."""
     signature = types.void(target, types.intp, types.intp)

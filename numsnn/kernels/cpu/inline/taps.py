@@ -7,13 +7,24 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .vector import Emitter
+from ...compile import register_jitable
+from .vector import Emitter, lanes
 
 PIXELS = (8, 4, 2, 1)
 """Numbers of output pixels that `sum_taps` computes at a time."""
 
 MOST_TAPS = 8
 """Largest number of taps that `add_taps` sums at a time."""
+
+MOST_COPIES = 8
+"""Largest number of copies of each number that `repeat_numbers` makes. They fit into the smallest block of channels, of
+float64 in registers of 16 bytes."""
+
+
+@register_jitable
+def beyond(numbers):
+    """How many numbers `repeat_numbers` may write behind the last copy, in an array of this type."""
+    return max(MOST_COPIES, lanes(numbers))
 
 
 @intrinsic
@@ -39,6 +50,34 @@ def copy_vectors(typingctx, target, at, step, source, source_at, source_step, pi
             if kinds[3].dtype == types.uint8:
                 value = builder.uitofp(value, emit.vector)
             emit.store(value, builder.gep(to, [builder.add(builder.mul(i, step), column)]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def repeat_numbers(typingctx, target, at, step, copies, source, source_at, source_step, pieces, count):
+    """Set target[at + i step + k copies + j] = source[source_at + i source_step + k] for i < pieces, k < count and
+    j < copies <= MOST_COPIES.
+
+    target has a real type, and source the same type or uint8. Whole vectors are written in ascending order, so that up
+    to `beyond` numbers behind those of a piece are overwritten.
+    """
+    size = types.intp
+    signature = types.void(target, size, size, size, source, size, size, size, size)
+
+    def generate(context, builder, signature, arguments):
+        target, at, step, copies, source, source_at, source_step, pieces, count = arguments
+        kinds = signature.args
+        emit = Emitter(context, builder, kinds[0].dtype)
+        to, start = emit.pointer(kinds[0], target, at), emit.pointer(kinds[4], source, source_at)
+        with emit.steps(emit.number(0), pieces) as (i, _), emit.steps(emit.number(0), count) as (k, _):
+            value = builder.load(builder.gep(start, [builder.add(builder.mul(i, source_step), k)]))
+            if kinds[4].dtype == types.uint8:
+                value = builder.uitofp(value, emit.element)
+            place = builder.gep(to, [builder.add(builder.mul(i, step), builder.mul(k, copies))])
+            for vector in range(-(-MOST_COPIES // emit.lanes)):
+                emit.store(emit.spread(value), place, vector)
         return context.get_dummy_value()
 
     return signature, generate

@@ -17,7 +17,21 @@ def pixels_per_tile(channels):
 
 
 @kernel
-def _count_tiles(x, start, counts, pixels, lo, hi):
+def _count_tiles(x, counts, size, lo, hi):
+    """Set counts[tile + 1] to the number of active inputs of a tile of `size` inputs, for flat x."""
+    width = lanes(x)
+    for tile in range(lo, hi):
+        n, at, last = 0, tile * size, min(len(x), (tile + 1) * size)
+        while at + width <= last:
+            n += count_bits(nonzero_bits(x, at))
+            at += width
+        for k in range(at, last):
+            n += x[k] != 0
+        counts[tile + 1] = n
+
+
+@kernel
+def _count_pixels(x, start, counts, pixels, lo, hi):
     """Set start[p + 1] to the number of active inputs of a tile up to pixel p, and counts[tile + 1] to that of the
     whole tile, for x ``[P, C]``."""
     total, channels = x.shape
@@ -107,7 +121,8 @@ class Active:
         channel, value: channel (int32) and value (the network's real type) of every entry. The arrays may be longer
             than the list.
         density: share of active inputs.
-        listed: whether channel and value are filled.
+        counted: whether the pixels of each tile are counted in start.
+        listed: whether start, channel and value are filled.
     """
 
     def __init__(self, dtype):
@@ -115,25 +130,40 @@ class Active:
         self.shape, self.density = None, 0.0
         self.start, self.counts = np.zeros(1, np.int64), np.zeros(1, np.int64)
         self.channel, self.value = np.empty(0, np.int32), np.empty(0, self.dtype)
-        self.listed = False
+        self.counted = self.listed = False
 
     def count(self, x):
-        """Count the active inputs of x. An earlier list becomes invalid."""
-        self.shape, self.listed = x.shape, False
+        """Count the active inputs of x. An earlier list becomes invalid.
+
+        Each pixel is counted only if the earlier input was listed, because this one will probably be listed, too. To
+        count pixels of few channels takes many times as long.
+        """
+        again, self.shape = self.listed, x.shape
+        self.counted = self.listed = False
+        size = pixels_per_tile(x.shape[-1]) * x.shape[-1]
+        self.counts = np.zeros(count_tiles(x.size, size) + 1, np.int64)
+        if again:
+            self._count_pixels(x)
+        else:
+            launch(_count_tiles, len(self.counts) - 1, x.reshape(-1), self.counts, size)
+        np.cumsum(self.counts, out=self.counts)
+        self.density = int(self.counts[-1]) / x.size
+
+    def _count_pixels(self, x):
+        """Fill start and counts, each within its tile."""
         rows = x.reshape(-1, x.shape[-1])
         if len(self.start) != len(rows) + 1:
             self.start = np.zeros(len(rows) + 1, np.int64)
-        pixels = pixels_per_tile(x.shape[-1])
-        tiles = count_tiles(len(rows), pixels)
-        self.counts = np.zeros(tiles + 1, np.int64)
-        launch(_count_tiles, tiles, rows, self.start, self.counts, pixels)
-        np.cumsum(self.counts, out=self.counts)
-        self.density = int(self.counts[-1]) / x.size
+        launch(_count_pixels, len(self.counts) - 1, rows, self.start, self.counts, pixels_per_tile(x.shape[-1]))
+        self.counted = True
 
     def list(self, x):
         """List the active inputs of x, which `count` has counted."""
         if self.listed:
             return
+        if not self.counted:
+            self._count_pixels(x)
+            np.cumsum(self.counts, out=self.counts)
         entries = int(self.counts[-1])
         if len(self.channel) < entries:
             room = entries + entries // 8

@@ -24,7 +24,7 @@ MOST_OUTPUTS = 8
 PARTS = 16
 """Number of slices of the positions that the weight gradient sums over. Each has a sum of its own."""
 
-VECTOR, DOT, ENTRY = 0.15, 4.0, 0.3
+VECTOR, DOT, ENTRY = 0.2, 4.0, 0.3
 """Nanoseconds of one core per vector of a run, per dot product, and per run that is added to a sum."""
 
 BLOCK_ROW = 16 / 92
@@ -39,16 +39,8 @@ def cost(runs, run, outputs, weight_gradient=False) -> float:
     return outputs * (runs * vectors * VECTOR + DOT)
 
 
-def worth_it(taps, channels, outputs, weight_gradient=False) -> bool:
-    """Whether a layer with these taps, a pair of tuples as of `product.correlate`, is faster in this way."""
-    if outputs > MOST_OUTPUTS:
-        return False
-    runs, rows = _runs(taps), len(taps[0]) * channels
-    return cost(runs, rows // runs, outputs, weight_gradient) < rows * BLOCK_ROW
-
-
 @lru_cache(256)
-def _runs(taps):
+def runs_of(taps):
     """The number of runs: of groups of the same size of taps that are neighbours in a row."""
     ends = [k for k, (y, x) in enumerate(zip(*taps, strict=True), 1) if (y, x + 1) != _tap(taps, k)]
     sizes = np.diff([0, *ends])
@@ -157,7 +149,7 @@ def correlate(x, first_channel, taps, stride, rows, bias, y, first_output=0, ori
 
 def _starts(tap, taps):
     """Where the runs begin in a tile's copy, relative to a position."""
-    return tap[:: len(taps[0]) // _runs(taps), 0].astype(np.int64)
+    return tap[:: len(taps[0]) // runs_of(taps), 0].astype(np.int64)
 
 
 @kernel

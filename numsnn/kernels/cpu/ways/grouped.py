@@ -2,7 +2,7 @@
 
 The matrix product of a small group is too narrow for registers, but all groups compute the same. Channels are therefore
 rearranged so that groups are the last axis, ``[..., groups]``. A tap is then a few multiply-adds of vectors of groups.
-Groups of one channel are computed by `depthwise`.
+Groups of one input channel and few outputs are computed by `depthwise`.
 A tile is a number of rows of the array that is written. The weight gradient is summed over each tile, and then the
 tiles' partial sums are added in order.
 """
@@ -10,6 +10,7 @@ tiles' partial sums are added in order.
 import numpy as np
 
 from ...compile import kernel
+from ..inline.taps import MOST_COPIES
 from ..run.launch import count_tiles, launch, rows_per_tile
 from ..run.reduce import sum_tiles
 from . import depthwise
@@ -21,12 +22,12 @@ WEIGHT_TILES = 64
 def worth_it(w, groups):
     """Whether this route is faster than products of single groups, as measured with 128 channels in 4 to 128 groups."""
     _, _, inputs, outputs = w.shape
-    return groups >= 4 and inputs * (outputs // groups) <= 4 * groups
+    return single(w, groups) or (groups >= 4 and inputs * (outputs // groups) <= 4 * groups)
 
 
 def single(w, groups):
-    """Whether each group has one input and one output channel."""
-    return w.shape[2] == 1 and w.shape[3] == groups
+    """Whether each group has one input channel and as few output channels as `depthwise` takes."""
+    return groups > 1 and w.shape[2] == 1 and w.shape[3] <= MOST_COPIES * groups
 
 
 def _apart(w, groups):

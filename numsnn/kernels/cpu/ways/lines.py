@@ -13,20 +13,19 @@ reversed order.
 
 With a stride, an input pixel is read by the taps of its phase only: those with the remainder of its position. Each
 phase has a table of its own. With groups, each group has its lines, and the rows of its channels are as short as its
-outputs.
+outputs. A transposed convolution is computed in the same way from its own input: the gradient of the output of the
+convolution that is transposed. `line_layout` says where all numbers are.
 """
-
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from ...compile import kernel
-from ..inline.lines import add_pixel, blocks_of, sum_pieces, sum_pixel
+from ..inline.lines import add_pixel, sum_pieces, sum_pixel
 from ..inline.rows import clear_row
-from ..inline.vector import REGISTER_BYTES, lanes
-from ..run.launch import ALIGNMENT, count_tiles, launch, made_once, parallel_for, scratch
+from ..inline.vector import lanes
+from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
 from .active import pixels_per_tile
+from .line_layout import layout, parts_of
 
 PACKED = "rows of all taps"
 
@@ -42,115 +41,6 @@ PARTS, PART_ENTRIES = 16, 64
 
 SUM_NUMBERS = 8192
 """Numbers per tile when partial sums are added."""
-
-
-class Taps(NamedTuple):
-    """Which taps read an input pixel. Its phase (a, b) is the remainder of its row and of its column by the stride.
-
-    Attributes:
-        phase, place: ``[H]``, the remainder a of an input row, and its place in the ring of lines.
-        slot: ``[kh]``, the place of a kernel row among those of its phase.
-        down: ``[sh]``, the number of kernel rows of each phase a.
-        across: ``[sw]``, the number of kernel columns of each phase b.
-        column: ``[sw]``, the first input column of each phase b.
-        position: ``[sw]``, the position in the line at which the part of this column begins.
-        left: the position in the line of the first output.
-        first: ``[sh, sw]``, where the phase's table begins.
-        blocks, vectors: ``[sh, sw]``, the number of blocks per row of the table, and of vectors per block.
-        groups, inputs, outputs: the number of groups, and of channels per group.
-    """
-
-    phase: np.ndarray
-    place: np.ndarray
-    slot: np.ndarray
-    down: np.ndarray
-    across: np.ndarray
-    column: np.ndarray
-    position: np.ndarray
-    left: int
-    first: np.ndarray
-    blocks: np.ndarray
-    vectors: np.ndarray
-    groups: int
-    inputs: int
-    outputs: int
-
-
-@lru_cache(256)
-def _layout(source, out_width, kernel_size, stride, padding, dilation, groups, channels, outputs, dtype):
-    """The layout of tables and lines for an input of (height, width) source.
-
-    Returns:
-        The `Taps`, whose arrays are shared and must not be changed; the shape of the ring of lines; the numbers of all
-        tables.
-    """
-    (height, width), (kh, kw) = source, kernel_size
-    outputs //= groups
-    rows, columns = np.arange(height), np.arange(stride[1])
-    ring = (kh - 1) * dilation[0] + 1
-    slot, down = np.zeros(kh, np.int64), np.zeros(stride[0], np.int64)
-    for ky in range(kh):
-        a = ky * dilation[0] % stride[0]
-        slot[ky], down[a] = down[a], down[a] + 1
-    across = np.array([len(range(b, kw, stride[1])) for b in columns])
-    column = (columns - padding[1]) % stride[1]
-    left = int(across.max()) - 1
-    first, blocks, vectors = np.zeros((3, *stride), np.int64)
-    size = longest = 0
-    lanes_of_type = REGISTER_BYTES // dtype.itemsize
-    for a, b in np.ndindex(*stride):
-        if numbers := int(down[a] * across[b]) * outputs:
-            blocks[a, b], vectors[a, b] = blocks_of(numbers, dtype)
-            row = int(blocks[a, b] * vectors[a, b]) * lanes_of_type
-            first[a, b], size, longest = size, size + channels * row, max(longest, row)
-    positions = left + max(out_width, (width - 1 + padding[1]) // stride[1] + 1)
-    grain = ALIGNMENT // dtype.itemsize
-    # The last blocks of a line read beyond its end.
-    numbers = count_tiles(positions * int(down.max()) * outputs + longest, grain) * grain
-    position = (column + padding[1]) // stride[1] + left + 1 - across
-    phase, place = (rows + padding[0]) % stride[0], rows % ring
-    taps = Taps(
-        phase,
-        place,
-        slot,
-        down,
-        across,
-        column,
-        position,
-        left,
-        first,
-        blocks,
-        vectors,
-        groups,
-        channels // groups,
-        outputs,
-    )
-    return taps, (ring, numbers), size
-
-
-def _phase_rows(table, taps, stride, dilation, kh):
-    """Yield the rows of the table as views, one per kernel row ky and phase b of columns: (ky, b, view).
-
-    A view is ``[C/groups, kernel columns, groups, O/groups]``. Its kernel columns are b, b + stride, ..., reversed.
-    """
-    width = REGISTER_BYTES // table.itemsize
-    for ky, b in np.ndindex(kh, stride[1]):
-        a = ky * dilation[0] % stride[0]
-        if across := taps.across[b]:
-            row, down = taps.blocks[a, b] * taps.vectors[a, b] * width, taps.down[a]
-            first = taps.first[a, b]
-            rows = table[..., first : first + taps.groups * taps.inputs * row]
-            rows = rows.reshape(taps.groups, taps.inputs, row)[..., : across * down * taps.outputs]
-            rows = rows.reshape(taps.groups, taps.inputs, across, down, taps.outputs)[:, :, :, taps.slot[ky]]
-            yield ky, b, rows.transpose(1, 2, 0, 3)
-
-
-def _pack(w, taps, stride, dilation, table):
-    """Copy w ``[kh, kw, C/groups, O]`` to the table."""
-    table[:] = 0
-    apart = w.reshape(*w.shape[:3], taps.groups, taps.outputs)
-    for ky, b, rows in _phase_rows(table, taps, stride, dilation, len(w)):
-        rows[...] = apart[ky, b :: stride[1]][::-1].swapaxes(0, 1)
 
 
 @kernel
@@ -187,9 +77,7 @@ def _starts(active, groups):
 
 
 @kernel
-def _forward_tiles(
-    start, channel, value, shape, taps, stride, padding, dilation, table, bias, lines, y, images_a_tile, pieces, lo, hi
-):
+def _forward_tiles(start, channel, value, shape, taps, table, bias, lines, y, images_a_tile, pieces, lo, hi):
     """Compute y. A tile is a number of images, or one of `pieces` pieces of an image, for one group.
 
     A line stays in its place of the ring until the output rows that read it are computed.
@@ -212,9 +100,9 @@ def _forward_tiles(
             # The lines that this output row reads, and those of them that are not there yet.
             n = missed = 0
             for ky in range(len(taps.slot)):
-                iy = oy * stride[0] - padding[0] + ky * dilation
-                if 0 <= iy < height:
-                    source, place = image * height + iy, taps.place[iy]
+                iy = taps.source[oy, ky]
+                if iy >= 0:
+                    source, place = image * height + iy, iy % len(lines)
                     if held[place] != source:
                         held[place] = source
                         active[place] = start[(source + 1) * width * groups] > start[source * width * groups]
@@ -226,10 +114,10 @@ def _forward_tiles(
                         n += 1
             for k in range(missed):
                 iy = missing[k]
-                a, line, pixel = taps.phase[iy], taps.place[iy] * size, (image * height + iy) * width
+                a, line, pixel = taps.phase[iy], iy % len(lines) * size, (image * height + iy) * width
                 positions = taps.down[a] * outputs
                 clear_row(memory, line, size)
-                for b in range(stride[1]):
+                for b in range(len(taps.column)):
                     vectors = taps.vectors[a, b]
                     long, row = taps.blocks[a, b] * vectors * step, taps.first[a, b]
                     to, numbers = line + taps.position[b] * positions, taps.across[b] * positions
@@ -242,23 +130,32 @@ def _forward_tiles(
                             at, left, rest = to + done, numbers - done, row + done
                             sum_pixel(memory, at, left, table, rest, long, channel, value, first, last, vectors)
                             done += vectors * step
-                        p += stride[1] * groups
-                        to += positions
+                        p += len(taps.column) * groups
+                        to += taps.apart * positions
             to, own = out * out_width * all_outputs + group * outputs, group * outputs
             sum_pieces(flat, to, all_outputs, bias, own, memory, base, pitch, out_width, outputs, n)
 
 
-def forward(active, w, b, stride, padding, dilation, y, kept=None, groups=1):
-    """See `reference.conv.conv2d_forward`, without a horizontal dilation."""
+def _layout(active, target, w, geometry, groups, transposed):
+    """See `line_layout.layout`, for an output array and w, or its gradient."""
+    geometry = map(tuple, geometry)
+    channels, outputs = active.shape[3], target.shape[3]
+    source, target = active.shape[1:3], target.shape[1:3]
+    return layout(source, target, w.shape[:2], *geometry, groups, channels, outputs, w.dtype, transposed)
+
+
+def forward(active, w, b, stride, padding, dilation, y, kept=None, groups=1, transposed=False):
+    """See `reference.conv.conv2d_forward`, without a horizontal dilation.
+
+    If it is transposed, see `reference.conv.conv2d_backward_input` instead, with y in the place of dx.
+    """
     images, out_height, out_width, outputs = y.shape
-    _, height, width, channels = active.shape
-    stride, padding = tuple(stride), tuple(padding)
-    taps, ring, size = _layout(
-        (height, width), out_width, w.shape[:2], stride, padding, tuple(dilation), groups, channels, outputs, w.dtype
-    )
+    taps, ring, size = _layout(active, y, w, (stride, padding, dilation), groups, transposed)
 
     def fill(table):
-        _pack(w, taps, stride, dilation, table)
+        table[:] = 0
+        for own, rows in parts_of(w, table, taps):
+            rows[...] = own
 
     table = made_once(kept, PACKED, (size,), w.dtype, fill)
     bias = np.zeros(outputs, w.dtype) if b is None else b
@@ -275,9 +172,6 @@ def forward(active, w, b, stride, padding, dilation, y, kept=None, groups=1):
             active.value,
             active.shape,
             taps,
-            stride,
-            padding,
-            dilation[0],
             table,
             bias,
             scratch.get("event lines", ring, w.dtype),
@@ -292,9 +186,7 @@ def forward(active, w, b, stride, padding, dilation, y, kept=None, groups=1):
 
 
 @kernel
-def _weight_gradient_parts(
-    start, channel, value, shape, taps, stride, padding, dilation, dy, nothing, line, parts, rows, lo, hi
-):
+def _weight_gradient_parts(start, channel, value, shape, taps, dy, nothing, line, parts, rows, lo, hi):
     """Compute partial sums over `rows` input rows each, for one group each."""
     images, height, width, _ = shape
     _, out_height, out_width, all_outputs = dy.shape
@@ -304,8 +196,8 @@ def _weight_gradient_parts(
     for item in range(lo, hi):
         part, group = item // groups, item % groups
         own = part * parts.shape[1]
-        for a in range(stride[0]):
-            for b in range(stride[1]):
+        for a in range(len(taps.down)):
+            for b in range(len(taps.column)):
                 numbers = taps.blocks[a, b] * taps.vectors[a, b] * step * taps.inputs
                 clear_row(table, own + taps.first[a, b] + group * numbers, numbers)
         for source in range(part * rows, min(images * height, (part + 1) * rows)):
@@ -317,13 +209,12 @@ def _weight_gradient_parts(
             # The rows of dy that read this input row, and zeros beside them.
             clear_row(line, 0, len(line))
             for ky in range(len(taps.slot)):
-                below = iy + padding[0] - ky * dilation
-                oy = below // stride[0]
-                if oy * stride[0] == below and 0 <= oy < out_height:
+                oy = taps.target[iy, ky]
+                if oy >= 0:
                     base[0] = (image * out_height + oy) * out_width * all_outputs + group * outputs
                     to = taps.left * positions + taps.slot[ky] * outputs
                     sum_pieces(line, to, positions, nothing, 0, slopes, base, pitch, out_width, outputs, 1)
-            for b in range(stride[1]):
+            for b in range(len(taps.column)):
                 vectors = taps.vectors[a, b]
                 long, row, at = taps.blocks[a, b] * vectors * step, own + taps.first[a, b], taps.position[b] * positions
                 p = (pixel + taps.column[b]) * groups + group
@@ -334,8 +225,8 @@ def _weight_gradient_parts(
                     while done < long:
                         add_pixel(table, row + done, long, line, at + done, channel, value, first, last, vectors)
                         done += vectors * step
-                    p += stride[1] * groups
-                    at += positions
+                    p += len(taps.column) * groups
+                    at += taps.apart * positions
 
 
 @kernel
@@ -354,18 +245,17 @@ def parts_for(entries):
     return int(max(1, min(PARTS, entries // PART_ENTRIES)))
 
 
-def backward_weight(active, dy, stride, padding, dilation, dw, groups=1):
-    """See `reference.conv.conv2d_backward_weight`, without a horizontal dilation."""
-    images, height, width, channels = active.shape
-    _, _, out_width, outputs = dy.shape
-    stride, padding = tuple(stride), tuple(padding)
-    taps, ring, size = _layout(
-        (height, width), out_width, dw.shape[:2], stride, padding, tuple(dilation), groups, channels, outputs, dw.dtype
-    )
+def backward_weight(active, dy, stride, padding, dilation, dw, groups=1, transposed=False):
+    """See `reference.conv.conv2d_backward_weight`, without a horizontal dilation.
+
+    If it is transposed, the list is that of the output's gradient, and dy is the input.
+    """
+    images, height, _, channels = active.shape
+    taps, ring, size = _layout(active, dy, dw, (stride, padding, dilation), groups, transposed)
     count = min(images * height, parts_for(int(active.start[-1]) / channels))
     rows = count_tiles(images * height, count)
     parts = scratch.get("partial rows of all taps", (count_tiles(images * height, rows), size), dw.dtype)
-    nothing = np.zeros(outputs, dw.dtype)
+    nothing = np.zeros(dy.shape[3], dw.dtype)
 
     starts = _starts(active, groups)
 
@@ -376,9 +266,6 @@ def backward_weight(active, dy, stride, padding, dilation, dw, groups=1):
             active.value,
             active.shape,
             taps,
-            stride,
-            padding,
-            dilation[0],
             dy,
             nothing,
             scratch.get("event line", ring[1:], dw.dtype),
@@ -393,6 +280,5 @@ def backward_weight(active, dy, stride, padding, dilation, dw, groups=1):
     if len(parts) > 1:
         total = scratch.get("rows of all taps", (size,), dw.dtype)
         launch(_add_parts, count_tiles(size, SUM_NUMBERS), parts, total, SUM_NUMBERS)
-    apart = dw.reshape(*dw.shape[:3], groups, -1)
-    for ky, b, rows in _phase_rows(total, taps, stride, dilation, len(dw)):
-        apart[ky, b :: stride[1]][::-1] = rows.swapaxes(0, 1)
+    for own, rows in parts_of(dw, total, taps):
+        own[...] = rows

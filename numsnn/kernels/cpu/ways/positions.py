@@ -72,21 +72,22 @@ class Tiling(NamedTuple):
         return self.block * self.tall * self.wide
 
 
-def tile_positions(images, height, width, taps, stride, channels, tiles=LEAST_TILES):
+def tile_positions(images, height, width, taps, stride, channels, tiles=LEAST_TILES, pitch=None):
     """Cut images of height x width positions, whose taps are at these offsets, into tiles.
 
-    A tile copies `channels` channels. There are at least about `tiles` tiles, if there are enough positions.
+    A tile copies `channels` channels, with `pitch` numbers per pixel, or as many as channels. There are at least about
+    `tiles` tiles, if there are enough positions.
 
     Returns:
         the `Tiling`; position, where the inputs of each position of a tile begin in its copy, filled up to whole
         register blocks; and tap ``[taps, channels]``, where the inputs of a position are, relative to that.
     """
     most = min(MOST_POSITIONS, max(LEAST_POSITIONS, images * height * width // tiles))
-    return _tiled(images, height, width, *taps, tuple(stride), channels, most, INPUT_ELEMENTS)
+    return _tiled(images, height, width, *taps, tuple(stride), channels, pitch or channels, most, INPUT_ELEMENTS)
 
 
 @lru_cache(256)
-def _tiled(images, height, width, taps_y, taps_x, stride, channels, most, elements):
+def _tiled(images, height, width, taps_y, taps_x, stride, channels, pitch, most, elements):
     """The result of `tile_positions`, for at most about `most` positions and `elements` numbers per tile."""
     spans = [max(taps) - min(taps) for taps in (taps_y, taps_x)]
     steps = [by if span == 0 else 1 for by, span in zip(stride, spans, strict=True)]
@@ -96,7 +97,7 @@ def _tiled(images, height, width, taps_y, taps_x, stride, channels, most, elemen
         return (rows - 1) * inner[0] + spans[0] + 1, (columns - 1) * inner[1] + spans[1] + 1
 
     def fits(block, rows, columns):
-        return block * rows * columns <= most and block * channels * prod(copied(rows, columns)) <= elements
+        return block * rows * columns <= most and block * pitch * prod(copied(rows, columns)) <= elements
 
     def grown(most, fits):
         """The largest number up to `most` that fits, made smaller so that all tiles get about the same."""
@@ -110,8 +111,8 @@ def _tiled(images, height, width, taps_y, taps_x, stride, channels, most, elemen
     top, left = min(taps_y), min(taps_x)
     image, i, j = (axis.reshape(-1) for axis in np.indices((block, rows, columns)))
     position = np.zeros(padded_rows(len(image)), np.int32)
-    position[: len(image)] = ((image * tall + i * inner[0]) * wide + j * inner[1]) * channels
-    tap = (np.subtract(taps_y, top) * wide + np.subtract(taps_x, left))[:, None] * channels + np.arange(channels)
+    position[: len(image)] = ((image * tall + i * inner[0]) * wide + j * inner[1]) * pitch
+    tap = (np.subtract(taps_y, top) * wide + np.subtract(taps_x, left))[:, None] * pitch + np.arange(channels)
     tiling = Tiling(
         *(images, height, width, block, rows, columns),
         *(count_tiles(height, rows), count_tiles(width, columns), tall, wide, top, left),

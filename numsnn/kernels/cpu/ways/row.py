@@ -8,8 +8,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import sum_rows
-from ..inline.nonzero import lowest_bit, nonzero_bits
-from ..inline.vector import lanes
+from ..inline.nonzero import list_places
 from ..run.launch import count_tiles, launch
 
 COLUMNS = 256
@@ -20,21 +19,9 @@ COLUMNS = 256
 def _list_row(x, channel, value):
     """List the active inputs of x ``[C]``, and return their number."""
     real = type(value[0])
-    n, at, width = 0, 0, lanes(x)
-    while at + width <= len(x):
-        bits = nonzero_bits(x, at)
-        while bits != 0:
-            k = at + lowest_bit(bits)
-            channel[n] = k
-            value[n] = real(x[k])
-            n += 1
-            bits &= bits - np.uint64(1)
-        at += width
-    for k in range(at, len(x)):
-        if x[k] != 0:
-            channel[n] = k
-            value[n] = real(x[k])
-            n += 1
+    n = list_places(x, 0, len(x), channel)
+    for k in range(n):
+        value[k] = real(x[channel[k]])
     return n
 
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import dot_rows
-from ..inline.nonzero import lowest_bit, nonzero_bits
-from ..inline.vector import lanes
+from ..inline.nonzero import list_places
 from ..run.launch import count_tiles, launch, scratch
 
 TABLE_BYTES = 640 << 10
@@ -26,28 +25,6 @@ MOST_PIXELS = 256
 def share(visible) -> float:
     """The share of visible elements."""
     return np.count_nonzero(visible.view(np.bool_)) / visible.size
-
-
-@kernel
-def _list(visible, first, last, index):
-    """Write the offsets from `first` of the visible elements among first..last-1 to index, and return their number.
-
-    One register of marks is tested at a time, because most elements are not visible.
-    """
-    n, at = 0, first
-    width = lanes(visible)
-    while at + width <= last:
-        bits = nonzero_bits(visible, at)
-        while bits != 0:
-            index[n] = at - first + lowest_bit(bits)
-            n += 1
-            bits &= bits - np.uint64(1)
-        at += width
-    for k in range(at, last):
-        if visible[k] != 0:
-            index[n] = k - first
-            n += 1
-    return n
 
 
 @kernel
@@ -80,7 +57,7 @@ def _tiles(visible, dy, packed, kernel_size, stride, padding, dilation, dx, bloc
         for channel in range(0, channels, block):
             for p in range(first, last):
                 at = p * channels + channel
-                count = _list(seen, at, at + min(block, channels - channel), index)
+                count = list_places(seen, at, at + min(block, channels - channel), index)
                 if count == 0:
                     continue
                 # Of each tap that reads this pixel: where its row of dy and its weights begin.

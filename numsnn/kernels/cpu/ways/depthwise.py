@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...compile import kernel
+from ...compile import kernel, register_jitable
+from ..inline.local import local
 from ..inline.rows import clear_row
 from ..inline.taps import add_taps, copy_vectors, sum_taps
 from ..inline.vector import REGISTER_BYTES, lanes
@@ -91,7 +92,7 @@ def _pack(w, blocks, width):
     return np.ascontiguousarray(packed.reshape(len(packed), blocks, width).swapaxes(0, 1))
 
 
-@kernel
+@register_jitable
 def _fill(source, first, step, pixels, width, line, at):
     """Copy `width` channels of the pixels of a row to a line. The last pixels of the array must not be read beyond."""
     vectors = width // lanes(line)
@@ -111,7 +112,7 @@ def _target_tiles(source, shape, plan, packed, bias, lines, target, pieces, lo, 
     kh, (phases, kw) = plan.rows.shape[1], plan.columns.shape
     size = plan.positions * block_width
     flat, weights = target.reshape(-1), packed.reshape(-1)
-    held, base, row = np.empty(plan.ring, np.int64), np.empty(taps, np.int64), np.empty(taps, np.int64)
+    held, base, row = local(plan.ring, np.int64), local(taps, np.int64), local(taps, np.int64)
     rows = -(-height // pieces)
     clear_row(lines, 0, len(lines))
     for item in range(lo, hi):
@@ -191,7 +192,7 @@ def _weight_gradient_tiles(x, shape, plan, dy, lines, parts, rows, lo, hi):
     kh, kw = plan.rows.shape[1], plan.columns.shape[1]
     size = plan.positions * block_width
     flat, sums = dy.reshape(-1), parts.reshape(-1)
-    held, base, row = np.empty(plan.ring, np.int64), np.empty(taps, np.int64), np.empty(taps, np.int64)
+    held, base, row = local(plan.ring, np.int64), local(taps, np.int64), local(taps, np.int64)
     clear_row(lines, 0, len(lines))
     for item in range(lo, hi):
         tile, block = item // blocks, item % blocks

@@ -7,8 +7,9 @@ dy, which all elements of a pixel share, and a row of weights (`blocks.dot_rows`
 
 import numpy as np
 
-from ...compile import kernel
+from ...compile import kernel, register_jitable
 from ..inline.blocks import dot_rows
+from ..inline.local import local
 from ..inline.nonzero import lowest_bit, nonzero_bits
 from ..inline.vector import lanes
 from ..run.launch import count_tiles, launch, scratch
@@ -28,7 +29,7 @@ def share(visible) -> float:
     return np.count_nonzero(visible.view(np.bool_)) / visible.size
 
 
-@kernel
+@register_jitable
 def _list(visible, first, last, index):
     """Write the offsets from `first` of the visible elements among first..last-1 to index, and return their number.
 
@@ -72,8 +73,8 @@ def _tiles(visible, dy, packed, kernel_size, stride, padding, dilation, dx, bloc
     kh, kw = kernel_size
     size = kh * kw * outputs
     seen, slopes, weights, gradient = visible.reshape(-1), dy.reshape(-1), packed.reshape(-1), dx.reshape(-1)
-    index = np.empty(block, np.int64)
-    slope_at, weight_at = np.empty((2, kh * kw), np.int64)
+    index = local(block, np.int64)
+    slope_at, weight_at = local(kh * kw, np.int64), local(kh * kw, np.int64)
     for tile in range(lo, hi):
         first, last = tile * pixels, min(images * height * width, (tile + 1) * pixels)
         gradient[first * channels : last * channels] = type(gradient[0])(0)

@@ -125,7 +125,9 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
                         for j in range(count):
                             copy_run(states, (j, t, m, left), x, (j, m - first, 0), n)
                     if looked_at and visibility:
-                        in_reach += see(u_m, theta, inverse_width, reach, visible, t, m, left, n)
+                        in_reach += see(
+                            u_m, theta[left:right], inverse_width[left:right], reach, visible[t, m, left:right]
+                        )
                     if looked_at and measured:
                         measure(u_m, shift, drift, tile_square, block, t, left, n, m == first)
                 if looked_at and measured:

@@ -8,18 +8,16 @@ from .runs import clear_run, copy_run
 
 
 @register_jitable
-def see(u, theta, inverse_width, reach, visible, t, m, left, n):
-    """D7: set visible[t, m, left : left + n] to 1 for each potential u[:n] within the surrogate's reach and to 0 for
-    others, and return the count.
+def see(u, theta, inverse_width, reach, visible):
+    """D7: set visible to 1 for each potential within the surrogate's reach and to 0 for others, and return the count.
 
     The two loops are separate, because each of them is then vectorised.
     """
     count = 0
-    for c in range(n):
-        distance = read(u, "potential", c) - read(theta, "value", left + c)
-        write(visible, "output", (t, m, left + c), eq.visible(distance, read(inverse_width, "value", left + c), reach))
-    for c in range(n):
-        count += read(visible, "output", (t, m, left + c))
+    for c in range(len(visible)):
+        visible[c] = eq.visible(u[c] - theta[c], inverse_width[c], reach)
+    for c in range(len(visible)):
+        count += visible[c]
     return count
 
 

@@ -60,6 +60,10 @@ def _ask(array, t, m, c, count):
     pass
 
 
+def local(shape, dtype):
+    return np.empty(shape, dtype)
+
+
 def count_numbers(x, at, count):
     return np.count_nonzero(x[at : at + count])
 
@@ -92,7 +96,7 @@ def pack_transposed(w, taps, first_column, inner, width):
     return panels.reshape(-1)
 
 
-FOR_RUNS = read, write, read_all, write_all, add_all, copy_run, clear_run, _ask
+FOR_RUNS = read, write, read_all, write_all, add_all, copy_run, clear_run, local, _ask
 FOR_ROWS = count_numbers, list_numbers, _multiply_rows, _sum_row
 TWINS = {function.__name__: function for function in (*FOR_RUNS, *FOR_ROWS)}
 

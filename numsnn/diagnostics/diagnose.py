@@ -211,7 +211,7 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
         if y is not None:
             losses, gradient = loss(readout, y, copy.kernels, dtype=copy.dtype)
             mean_loss = _number(copy.kernels.to_host(losses).mean(dtype=np.float64) + copy.total_penalty())
-            copy.backward(gradient)
+            copy.backward(gradient, need_dx=not _begins_with_a_product(copy))
         measured = [_measure(name, layer) for name, layer in neurons]
         learned = dict(copy.trainable() if y is not None else ())
         parameters = tuple(_parameter_row(name, p, copy.kernels, name in learned) for name, p in copy.parameters())
@@ -227,6 +227,14 @@ def diagnose(net: Layer, x, y=None, loss: Loss | None = None, training: bool = F
 
 
 # --- measuring -------------------------------------------------------------------------------------------------
+
+
+def _begins_with_a_product(net):
+    """Whether a chain begins with a convolution or linear layer. The gradient of its input is not computed, as in
+    training; the rows need those of neurons."""
+    while net.joins == "chain" and net.parts():
+        net = net.parts()[0]
+    return isinstance(net, Routed)
 
 
 def _measure(name, layer):

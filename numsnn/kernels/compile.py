@@ -1,5 +1,7 @@
 """How kernels are compiled, and which files belong to the cache key of their machine code."""
 
+import functools
+import gc
 import os
 from pathlib import Path
 
@@ -38,6 +40,7 @@ _WRITTEN_FOR = {
         "cpu/inline/blocks.py",
         "cpu/inline/lateral.py",
         "cpu/inline/lines.py",
+        "cpu/inline/local.py",
         "cpu/inline/prefetch.py",
         "cpu/inline/nonzero.py",
         "cpu/inline/rows.py",
@@ -61,9 +64,31 @@ def kernel(function):
     ``error_model="numpy"`` omits the test for a zero divisor, because this test costs a vectorised loop most of its
     speed.
     """
-    return keep(
-        njit(nogil=True, no_cfunc_wrapper=True, error_model="numpy", fastmath=FASTMATH)(function), sources=_CPU_SOURCES
-    )
+    options = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "fastmath": FASTMATH}
+    dispatcher = njit(**options)(function)
+    if hasattr(dispatcher, "_compiler"):  # with NUMBA_DISABLE_JIT=1 the dispatcher is the Python function itself
+        dispatcher._compiler.compile = _without_collections(dispatcher._compiler.compile)
+    return keep(dispatcher, sources=_CPU_SOURCES)
+
+
+def _without_collections(compile):
+    """Compile without Python's search for cyclic garbage, which took a sixth of the time.
+
+    Numba makes many objects while it compiles and keeps most of them, and each search goes through all of them again.
+    Numba calls `compile` under the lock of its compiler, so that no two threads are here at once.
+    """
+
+    @functools.wraps(compile)
+    def compile_at_once(*arguments):
+        if not gc.isenabled():  # a kernel that is compiled as a part of another one, or the user has switched it off
+            return compile(*arguments)
+        gc.disable()
+        try:
+            return compile(*arguments)
+        finally:
+            gc.enable()
+
+    return compile_at_once
 
 
 # Numba's compiler has a lock. A process that was forked while another thread compiled would wait for it for ever, so a

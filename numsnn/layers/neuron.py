@@ -306,6 +306,9 @@ class Neuron(Layer):
         shape = trace.s.shape
         direct = None if self._objective is None else self._objective.direct
         dx = self.gradient(dy.shape) if run.stores_potentials else self.overwrite(dy)
+        if self.plan.inspected and not run.stores_potentials:  # with a copy, the kernel of a training step is used here
+            self.kernels.copy(dy, dx)
+            dy = dx
         dstart = initial.gradient_array(self, trace.begins, shape[1:])
         run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape), dstart)
         initial.sum_gradient(self, dstart)

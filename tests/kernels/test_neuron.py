@@ -18,7 +18,11 @@ from neurons import (
 )
 from targets import ALL, COMPILED, reference
 
+from numsnn.kernels import for_device
+from numsnn.kernels.cpu import neuron as cpu_neuron
 from numsnn.kernels.types import Reset
+
+cpu = for_device("cpu")
 
 FIRING = (None, *FAMILIES)
 """None fires spikes, a family's name its distribution function."""
@@ -120,3 +124,24 @@ def test_nan_is_carried_to_the_potentials_behind_it(k):
     assert np.isnan(u[1:, 4, 2]).all() and not s[1:, 4, 2].any()
     u[1:, 4, 2] = want[1:, 4, 2]
     assert np.array_equal(u, want)
+
+
+@pytest.mark.parametrize("normed", [False, True])
+def test_the_kernel_for_many_elements_gives_the_same_bits(monkeypatch, normed):
+    """Large passes in which nobody looks at the potentials have a kernel of their own."""
+    case = draw(np.random.default_rng(5), (6, 20, 5), np.float32, False)
+    norm = (case.theta, case.alpha, case.beta) if normed else None
+    chosen, choose = [], cpu_neuron._forward_kernel
+    monkeypatch.setattr(cpu_neuron, "_forward_kernel", lambda *kind: chosen.append(kind[-1]) or choose(*kind))
+    results = []
+    for many in (case.i.size, case.i.size + 1):
+        monkeypatch.setattr(cpu_neuron, "MANY", many)
+        s, carried = np.empty_like(case.i), np.zeros((1, *case.i.shape[1:]), np.float32)
+        leaky_forward(
+            cpu, case.i, case.beta, case.theta, case.d, 0.0, False, None, case.alpha, None, s, carried[0], norm
+        )
+        results.append((s, carried))
+    assert chosen == [False, True]
+    assert 0 < results[0][0].mean() < 1
+    for one, other in zip(*results, strict=True):
+        assert np.array_equal(one, other)

@@ -9,6 +9,7 @@ import numpy as np
 from .. import equations as eq
 from .. import steps
 from ..compile import kernel
+from .inline.local import local
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
 
@@ -33,8 +34,8 @@ def _moment_tiles(x, tile_mean, tile_square, together, rows, lo, hi):
     size = channels // groups
     real = type(tile_mean[0, 0, 0])
     # One number per channel: the group's mean, a sum over positions, and the sum of distances from the mean.
-    centre = np.empty(channels, tile_mean.dtype)
-    total, drift = np.empty_like(centre), np.empty_like(centre)
+    centre = local(channels, tile_mean.dtype)
+    total, drift = local(channels, centre.dtype), local(channels, centre.dtype)
     for tile in range(lo, hi):
         block = tile % blocks
         first, last = block * rows, min(positions, (block + 1) * rows)
@@ -64,7 +65,7 @@ def _affine_tiles(x, mean, inverse, gamma, beta, y, together, rows, blocks, lo, 
     samples, positions, channels = x.shape
     size = channels // mean.shape[1]
     # The numbers of each group, repeated for its channels, so that the loop over channels is vectorised.
-    centre, factor = np.empty_like(gamma), np.empty_like(gamma)
+    centre, factor = local(gamma.shape, gamma.dtype), local(gamma.shape, gamma.dtype)
     for tile in range(lo, hi):
         block = tile % blocks
         for b in range(tile // blocks * together, min(samples, (tile // blocks + 1) * together)):
@@ -105,9 +106,9 @@ def _projection_tiles(dy, x, gamma, mean, inverse, slopes, projections, dgamma, 
     blocks, _, groups = slopes.shape
     size = channels // groups
     real = type(gamma[0])
-    centre, factor = np.empty_like(gamma), np.empty_like(gamma)
+    centre, factor = local(gamma.shape, gamma.dtype), local(gamma.shape, gamma.dtype)
     # One sum over positions per channel, from which the sums of groups and of parameters are made.
-    total, projection = np.empty_like(gamma), np.empty_like(gamma)
+    total, projection = local(gamma.shape, gamma.dtype), local(gamma.shape, gamma.dtype)
     for tile in range(lo, hi):
         block = tile % blocks
         dgamma[tile] = real(0)
@@ -137,9 +138,9 @@ def _projection_tiles(dy, x, gamma, mean, inverse, slopes, projections, dgamma, 
 def _input_gradient_tiles(dy, x, gamma, mean, inverse, slope, projection, dx, together, rows, blocks, lo, hi):
     samples, positions, channels = x.shape
     size = channels // mean.shape[1]
-    centre, factor = np.empty_like(gamma), np.empty_like(gamma)
+    centre, factor = local(gamma.shape, gamma.dtype), local(gamma.shape, gamma.dtype)
     # The numbers of each group are repeated for its channels, as in `_affine_tiles`.
-    mean_slope, mean_projection = np.empty_like(gamma), np.empty_like(gamma)
+    mean_slope, mean_projection = local(gamma.shape, gamma.dtype), local(gamma.shape, gamma.dtype)
     for tile in range(lo, hi):
         block = tile % blocks
         for b in range(tile // blocks * together, min(samples, (tile // blocks + 1) * together)):

@@ -5,6 +5,7 @@ import numpy as np
 from .. import equations as eq
 from ..compile import kernel
 from ..steps import integrator_step_back
+from .inline.local import local
 from .inline.runs import copy_run
 from .run.launch import count_tiles, launch, rows_per_tile
 from .run.reduce import sum_tiles
@@ -34,7 +35,7 @@ def _backward_tiles(du, i, u, beta, decay_input, di, dbeta, start, dstart, carry
     steps, total, channels = u.shape
     real = type(beta[0])
     # e holds the tile's delta of the step after; dL/dv is beta times it.
-    e = np.empty((rows, channels), u.dtype)
+    e = local((rows, channels), u.dtype)
     for tile in range(lo, hi):
         first = tile * rows
         last = min(total, first + rows)

@@ -10,12 +10,13 @@ from functools import cache
 import numpy as np
 
 from .. import steps
-from ..compile import kernel
+from ..compile import kernel, register_jitable
 from ..own import in_precision
+from .inline.local import local
 from .run.launch import launch
 
 
-@kernel
+@register_jitable
 def _cross_entropy_row(logits, label, smoothing, factor, dlogits):
     """L1: return the cross-entropy of one row against its smoothed label, and add factor times its gradient to dlogits.
 
@@ -43,8 +44,8 @@ def _rate_samples(z, labels, smoothing, shares, weights, loss, dz, lo, hi):
     length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
     # Of one sample: the mean output over time, and the gradient of its loss by this mean.
-    mean = np.empty(classes, dz.dtype)
-    gradient = np.empty(classes, dz.dtype)
+    mean = local(classes, dz.dtype)
+    gradient = local(classes, dz.dtype)
     for n in range(lo, hi):
         mean[:] = real(0)
         gradient[:] = real(0)
@@ -70,7 +71,7 @@ def _temporal_samples(z, labels, smoothing, keep, pull, target, shares, weights,
     real = type(dz[0, 0, 0])
     # row holds the outputs of one step as real numbers. dz gets the squared distance's gradient first, and then the
     # cross-entropy's is added.
-    row = np.empty(classes, dz.dtype)
+    row = local(classes, dz.dtype)
     for n in range(lo, hi):
         total = real(0)
         for t in range(length):
@@ -128,9 +129,9 @@ def _max_membrane_samples(z, labels, smoothing, shares, weights, loss, dz, lo, h
     length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
     # Of one sample and per class: the largest potential, its gradient, and the step at which it occurs.
-    top = np.empty(classes, dz.dtype)
-    gradient = np.empty(classes, dz.dtype)
-    winner = np.empty(classes, np.int64)
+    top = local(classes, dz.dtype)
+    gradient = local(classes, dz.dtype)
+    winner = local(classes, np.int64)
     for n in range(lo, hi):
         top[:] = gradient[:] = real(0)
         winner[:] = -1
@@ -178,8 +179,8 @@ def membrane_mse(z, target, shares, loss, dz):
 def _first_spike_samples(z, labels, smoothing, temperature, shares, weights, loss, dz, lo, hi):
     length, samples, classes = z.shape
     real = type(dz[0, 0, 0])
-    logits = np.empty(classes, dz.dtype)
-    gradient = np.empty(classes, dz.dtype)
+    logits = local(classes, dz.dtype)
+    gradient = local(classes, dz.dtype)
     for n in range(lo, hi):
         gradient[:] = real(0)
         # Upwards in time the expected time to the first spike; downwards dz keeps the expected wait from each step on.

@@ -12,6 +12,7 @@ from .. import steps
 from ..compile import kernel
 from ..reference.norm import batchnorm_fold, running_update
 from .inline.access import read, write
+from .inline.local import local
 from .run.launch import count_tiles, launch, rows_per_tile, scratch
 from .run.reduce import sum_tiles
 from .run.tiles import rows_to_join, same_memory
@@ -34,7 +35,7 @@ def _moment_tiles(x, tile_mean, tile_square, rows, tiles, lo, hi):
     """Compute the mean and the sum of squared distances from it, per tile and channel."""
     _, total, channels = x.shape
     real = type(x[0, 0, 0])
-    drift = np.empty(channels, x.dtype)
+    drift = local(channels, x.dtype)
     for item in range(lo, hi):
         group = item // tiles
         first = (item % tiles) * rows
@@ -89,7 +90,7 @@ def moments(x, mean, var, running=None, momentum=1.0):
 def _merge_groups(tile_mean, tile_square, counts, mean, var, running_mean, running_var, momentum, tracked, lo, hi):
     real = type(momentum)
     tiles, channels = tile_mean.shape[1:]
-    merged, spread = np.empty((2, channels))
+    merged, spread = local(channels, np.float64), local(channels, np.float64)
     for group in range(lo, hi):
         # The mean of the group first, then the tiles' squared distances moved to it, both in float64.
         merged[:] = spread[:] = 0.0
@@ -263,7 +264,7 @@ def _scale_steps_backward_tiles(dy, x, p, dx, parts, rows, lo, hi):
     products holds one partial sum per channel, so that the sum over rows is vectorised.
     """
     steps, total, channels = x.shape
-    products = np.empty(channels, x.dtype)
+    products = local(channels, x.dtype)
     for tile in range(lo, hi):
         for t in range(steps):
             products[:] = type(p[0])(0)

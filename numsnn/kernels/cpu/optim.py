@@ -9,6 +9,7 @@ import numpy as np
 from .. import steps
 from ..compile import kernel, register_jitable
 from ..reference.optim import scale
+from .inline.local import local
 from .run.launch import TILE_ELEMENTS, count_tiles, launch
 
 __all__ = ["adam_update", "scale", "sgd_update", "sum_squares"]
@@ -123,7 +124,7 @@ def adam_update(value, grad, first, second, segments, factor, adam, corrections)
 def _square_tiles(x, parts, size, lo, hi):
     # In float64, because clipping and the detection of divergence depend on this norm. With a single sum, every
     # addition would wait for the one before it.
-    sums = np.empty(SUMS)
+    sums = local(SUMS, np.float64)
     for tile in range(lo, hi):
         first, last = tile * size, min(len(x), (tile + 1) * size)
         whole = first + (last - first) // SUMS * SUMS

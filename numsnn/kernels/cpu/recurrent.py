@@ -19,6 +19,7 @@ from ..extended import extended_step, extended_step_back
 from ..steps import after_reset, reset_kind
 from .inline.access import add_all, read, write
 from .inline.lateral import BLOCK_ROWS, add_lateral, sum_columns, work_arrays
+from .inline.local import local
 from .inline.runs import clear_run, copy_run
 from .linear import linear_backward_weight
 from .run.launch import count_tiles, launch, rows_per_tile, scratch
@@ -84,7 +85,7 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
         # each is 1 if u, j, a and held have all steps, and 0 if they have one, which nobody reads afterwards.
         # The state of the tile's rows, one after the other: potential, synaptic current, adaptation, spikes of the step
         # before, remaining refractory steps; and the input of the step, lateral input included.
-        state = np.empty(6 * size, i.dtype)
+        state = local(6 * size, i.dtype)
         current, adapted, fired, rest, arriving = size, 2 * size, 3 * size, 4 * size, 5 * size
         work = work_arrays(channels, i.dtype)
         for tile in range(lo, hi):
@@ -257,7 +258,8 @@ def _backward_kernel(
         size = rows * channels
         # Gradients of the tile's rows, one after the other, from the step after: e = dL/dv, f = dL/da, h = gamma dL/dj,
         # through = dL/dj; and q = dL/ds of the present step. initial is the state before the first step: v, j and a.
-        later, initial = np.empty(5 * size, u.dtype), np.zeros(3 * size, u.dtype)
+        later, initial = local(5 * size, u.dtype), local(3 * size, u.dtype)
+        clear_run(initial, 0, 3 * size)
         f, h, through, q = size, 2 * size, 3 * size, 4 * size
         work = work_arrays(channels, u.dtype)
         for tile in range(lo, hi):

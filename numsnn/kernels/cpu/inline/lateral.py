@@ -11,6 +11,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
+from .local import local
 from .nonzero import count_numbers, list_numbers
 from .runs import copy_run
 from .vector import REGISTER_BYTES, REGISTERS, Emitter, lanes
@@ -130,7 +131,7 @@ def _whole_or_cut(emit, columns, vectors, block):
 @register_jitable(inline="always")
 def work_arrays(columns, real):
     """The work arrays of `add_lateral`: indices and values of a list."""
-    return np.empty(columns + LIST_ROOM, np.uint32), np.empty(columns + LIST_ROOM, real)
+    return local(columns + LIST_ROOM, np.uint32), local(columns + LIST_ROOM, real)
 
 
 @register_jitable(inline="always")

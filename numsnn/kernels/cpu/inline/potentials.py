@@ -3,6 +3,8 @@
 from ... import equations as eq
 from ...compile import register_jitable
 from ...steps import settle_moments
+from .access import read, write
+from .runs import clear_run, copy_run
 
 
 @register_jitable
@@ -20,26 +22,31 @@ def see(u, theta, inverse_width, reach, visible):
 
 
 @register_jitable
-def measure(u, shift, drift, square, opening):
-    """Add one row's distances from the tile's first row to drift, and their squares to square.
+def measure(u, shift, drift, square, block, t, left, n, opening):
+    """Add the distances of a row u[:n] from the tile's first row to drift, and their squares to
+    square[block, t, left : left + n].
 
     opening is true for the first row itself, which is stored in shift. Distances from a number near the mean keep a
     large mean from swallowing a small variance.
     """
     if opening:
-        for c in range(len(square)):
-            shift[c] = u[c]
-        square[:] = drift[:] = type(u[0])(0)
+        copy_run(shift, 0, u, 0, n)
+        clear_run(drift, 0, n)
+        clear_run(square, (block, t, left), n)
         return
-    for c in range(len(square)):
-        distance = u[c] - shift[c]
-        drift[c] += distance
-        square[c] += distance * distance
+    for c in range(n):
+        distance = read(u, "potential", c) - read(shift, "value", c)
+        write(drift, "drift", c, read(drift, "drift", c) + distance)
+        total = read(square, "square", (block, t, left + c)) + distance * distance
+        write(square, "square", (block, t, left + c), total)
 
 
 @register_jitable
-def finish(shift, drift, rows, mean, square):
+def finish(shift, drift, rows, mean, square, block, t, left, n):
     """M4: turn the sums of `measure` into the mean and the sum of squared distances from it, per channel."""
-    for c in range(len(mean)):
-        inverse = type(shift[c])(1) / type(shift[c])(rows)
-        mean[c], square[c] = settle_moments(shift[c], drift[c], square[c], inverse)
+    inverse = type(shift[0])(1) / type(shift[0])(rows)
+    for c in range(n):
+        at = block, t, left + c
+        found = settle_moments(read(shift, "value", c), read(drift, "drift", c), read(square, "square", at), inverse)
+        write(mean, "mean", at, found[0])
+        write(square, "square", at, found[1])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ...compile import kernel
+from ..inline.local import local
 from .launch import count_tiles, launch, rows_per_tile, scratch
 
 
@@ -21,7 +22,7 @@ def sum_joined(parts, whole):
     rows. whole, the output, is float64 ``[K, C]``."""
     count, tiles, width = parts.shape
     channels = whole.shape[1]
-    sums = np.empty(width)
+    sums = local(width, np.float64)
     for k in range(count):
         sums[:] = 0.0
         for tile in range(tiles):

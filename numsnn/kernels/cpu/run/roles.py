@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..inline import access
+from ..inline.local import local
 
 WRITES = {
     access.read: False,
@@ -27,8 +28,8 @@ WRITES = {
 }
 """Functions that take a role -> whether they write to the array."""
 
-ALLOCATES = (np.empty, np.empty_like, np.zeros, np.zeros_like)
-"""Functions by which kernels make local arrays. A local array overlaps with no argument."""
+ALLOCATES = (local, np.empty, np.empty_like, np.zeros, np.zeros_like)
+"""Functions by which kernels make arrays of their own. Such an array overlaps with no argument."""
 
 PACKAGE = __package__.partition(".")[0]
 

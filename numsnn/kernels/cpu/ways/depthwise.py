@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...compile import kernel
+from ...compile import kernel, register_jitable
+from ..inline.local import local
 from ..inline.rows import clear_row
 from ..inline.taps import add_taps, beyond, copy_vectors, repeat_numbers, sum_taps
 from ..inline.vector import REGISTER_BYTES, lanes
@@ -98,7 +99,7 @@ def _pack(w, count, columns, width):
     return packed
 
 
-@kernel
+@register_jitable
 def _fill(source, first, step, pixels, copies, columns, width, line, at):
     """Copy channels of the pixels of a row to a line, `copies` times each, for so many columns. With one copy, whole
     vectors are copied, but the array must not be read beyond its last pixel."""
@@ -127,7 +128,7 @@ def _target_tiles(source, shape, plan, copies, columns, packed, bias, lines, sum
     kh, (phases, kw) = plan.rows.shape[1], plan.columns.shape
     size = len(lines) // plan.ring
     flat, weights = target.reshape(-1), packed.reshape(-1)
-    held, base, row = np.empty(plan.ring, np.int64), np.empty(taps, np.int64), np.empty(taps, np.int64)
+    held, base, row = local(plan.ring, np.int64), local(taps, np.int64), local(taps, np.int64)
     rows = -(-height // pieces)
     clear_row(lines, 0, len(lines))
     for item in range(lo, hi):
@@ -208,7 +209,7 @@ def _weight_gradient_tiles(x, shape, plan, copies, columns, dy, lines, parts, ro
     kh, kw = plan.rows.shape[1], plan.columns.shape[1]
     size = len(lines) // plan.ring
     flat, sums = dy.reshape(-1), parts.reshape(-1)
-    held, base, row = np.empty(plan.ring, np.int64), np.empty(taps, np.int64), np.empty(taps, np.int64)
+    held, base, row = local(plan.ring, np.int64), local(taps, np.int64), local(taps, np.int64)
     clear_row(lines, 0, len(lines))
     for item in range(lo, hi):
         tile, block = item // blocks, item % blocks

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import sum_rows
+from ..inline.local import local
 from ..inline.rows import clear_row
 from ..inline.vector import REGISTER_BYTES
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
@@ -83,7 +84,7 @@ def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride
     _, taps, columns = packed.shape
     flat, table = y.reshape(-1), packed.reshape(-1)
     run = kw if dilation[1] == 1 else 1
-    base, first, last = np.empty((3, kh * kw), np.int64)
+    base, first, last = local(kh * kw, np.int64), local(kh * kw, np.int64), local(kh * kw, np.int64)
     tiles = -(-images * out_height // rows)
     for item in range(lo, hi):
         block, tile = item // tiles, item % tiles
@@ -183,7 +184,7 @@ def _sort_chunks(
     groups = first.shape[1] - 1
     positions = len(inside)
     images = (len(start) - 1) // positions
-    fill = np.empty(groups, np.int64)
+    fill = local(groups, np.int64)
     for chunk in range(lo, hi):
         begin, end = chunk * images_a_chunk, min(images, (chunk + 1) * images_a_chunk)
         # A counting sort: the size of each group, the sums of sizes as starts, and then the entries one by one.
@@ -220,7 +221,7 @@ def _weight_gradient_channels(dy, at, shift, first, position, origin, factor, dw
     chunks, channels = first.shape[0], first.shape[1] // 2
     outputs = dy.shape[1]
     table, weights = dy.reshape(-1), dw.reshape(-1)
-    base, begin, end = np.zeros((3, 1), np.int64)
+    base, begin, end = local(1, np.int64), local(1, np.int64), local(1, np.int64)
     for chunk in range(chunks):
         for c in range(lo, hi):
             inside, outside, stop = first[chunk, 2 * c], first[chunk, 2 * c + 1], first[chunk, 2 * c + 2]

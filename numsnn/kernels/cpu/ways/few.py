@@ -12,6 +12,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import dot_rows, sum_rows
+from ..inline.local import local
 from ..inline.rows import as_bytes, clear_row
 from ..inline.vector import REGISTER_BYTES
 from ..run.launch import count_tiles, made_once, parallel_for, scratch
@@ -96,7 +97,7 @@ def _correlate_tiles(
     runs = len(start)
     run = depth // runs
     flat, weights, sums = y.reshape(-1), rows.reshape(-1), totals.reshape(-1)
-    base = np.empty(runs, np.int64)
+    base = local(runs, np.int64)
     for tile in range(lo, hi):
         place = tile_place(tiling, tile)
         copy_inputs(x, spikes, extent, first_channel, channels, channels, tiling, place, source)
@@ -177,7 +178,8 @@ def _weight_gradient_parts(
     runs = len(start)
     run, pitch = depth // runs, dy.shape[3]
     slopes, flat = dy.reshape(-1), sums.reshape(-1)
-    base, first, last = np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64)
+    base, first, last = local(1, np.int64), local(1, np.int64), local(1, np.int64)
+    first[0] = 0
     for part in range(lo, hi):
         clear_row(flat, part * outputs * depth, outputs * depth)
         for tile in range(part * size, min(tiles, (part + 1) * size)):

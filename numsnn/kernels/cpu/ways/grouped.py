@@ -9,7 +9,8 @@ tiles' partial sums are added in order.
 
 import numpy as np
 
-from ...compile import kernel
+from ...compile import kernel, register_jitable
+from ..inline.local import local
 from ..inline.taps import MOST_COPIES
 from ..run.launch import count_tiles, launch, rows_per_tile
 from ..run.reduce import sum_tiles
@@ -36,7 +37,7 @@ def _apart(w, groups):
     return np.ascontiguousarray(w.reshape(kh, kw, inputs, groups, outputs // groups).swapaxes(3, 4))
 
 
-@kernel
+@register_jitable
 def _take_apart(row, apart):
     """Copy a row of pixels ``[W, groups I]`` to an array with groups as the last axis, ``[W, I, groups]``."""
     width, members, groups = apart.shape
@@ -46,7 +47,7 @@ def _take_apart(row, apart):
                 apart[x, i, g] = row[x, g * members + i]
 
 
-@kernel
+@register_jitable
 def _put_together(apart, row):
     """Copy a row of pixels back: the inverse of `_take_apart`."""
     width, members, groups = apart.shape
@@ -64,8 +65,8 @@ def _forward_rows(x, w, b, stride, padding, dilation, y, rows, lo, hi):
     real = type(w[0, 0, 0, 0, 0])
     # One row of the input and one row of outputs, both with groups as the last axis. With one channel per group, the
     # arrays x and y already have this order, and are used themselves.
-    source = np.empty((source_width, inputs, groups), x.dtype)
-    total = np.empty((width, outputs, groups), w.dtype)
+    source = local((source_width, inputs, groups), x.dtype)
+    total = local((width, outputs, groups), w.dtype)
     for row in range(lo * rows, min(images * height, hi * rows)):
         image, oy = row // height, row % height
         if outputs == 1:
@@ -113,8 +114,8 @@ def _input_gradient_rows(dy, w, stride, padding, dilation, dx, rows, lo, hi):
     kh, kw, inputs, outputs, groups = w.shape
     real = type(w[0, 0, 0, 0, 0])
     # One row of dy and one row of dx, both with groups as the last axis; see `_forward_rows`.
-    gradient = np.empty((width, outputs, groups), dy.dtype)
-    total = np.empty((source_width, inputs, groups), dx.dtype)
+    gradient = local((width, outputs, groups), dy.dtype)
+    total = local((source_width, inputs, groups), dx.dtype)
     for row in range(lo * rows, min(images * source_height, hi * rows)):
         image, iy = row // source_height, row % source_height
         if inputs == 1:
@@ -159,8 +160,8 @@ def _weight_gradient_tiles(x, dy, stride, padding, dilation, parts, rows, lo, hi
     _, kh, kw, inputs, outputs, groups = parts.shape
     real = type(parts[0, 0, 0, 0, 0, 0])
     # One row of the input and one row of dy, both with groups as the last axis; total is the tile's partial sum.
-    source = np.empty((source_width, inputs, groups), x.dtype)
-    gradient = np.empty((width, outputs, groups), dy.dtype)
+    source = local((source_width, inputs, groups), x.dtype)
+    gradient = local((width, outputs, groups), dy.dtype)
     for tile in range(lo, hi):
         total = parts[tile]
         total[:] = real(0)

@@ -21,6 +21,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.lines import add_pixel, sum_pieces, sum_pixel
+from ..inline.local import local
 from ..inline.rows import clear_row
 from ..inline.vector import lanes
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
@@ -87,8 +88,9 @@ def _forward_tiles(start, channel, value, shape, taps, table, bias, lines, y, im
     groups, outputs = taps.groups, taps.outputs
     size, step = lines.shape[1], lanes(table)
     flat, memory = y.reshape(-1), lines.reshape(-1)
-    base, pitch, missing = np.empty((3, len(taps.slot)), np.int64)
-    held, active = np.empty(len(lines), np.int64), np.zeros(len(lines), np.bool_)
+    kh = len(taps.slot)
+    base, pitch, missing = local(kh, np.int64), local(kh, np.int64), local(kh, np.int64)
+    held, active = local(len(lines), np.int64), local(len(lines), np.bool_)
     rows = images_a_tile * out_height if pieces == 1 else -(-out_height // pieces)
     for item in range(lo, hi):
         tile, group = item // groups, item % groups
@@ -192,7 +194,8 @@ def _weight_gradient_parts(start, channel, value, shape, taps, dy, nothing, line
     _, out_height, out_width, all_outputs = dy.shape
     groups, outputs = taps.groups, taps.outputs
     slopes, table, step = dy.reshape(-1), parts.reshape(-1), lanes(line)
-    base, pitch = np.empty(1, np.int64), np.full(1, all_outputs)
+    base, pitch = local(1, np.int64), local(1, np.int64)
+    pitch[0] = all_outputs
     for item in range(lo, hi):
         part, group = item // groups, item % groups
         own = part * parts.shape[1]

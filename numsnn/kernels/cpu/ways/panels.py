@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from ...compile import kernel
+from ...compile import kernel, register_jitable
 from ..inline.blocks import TILE_ROWS, panel_columns
 from ..inline.rows import clear_row, copy_row, transpose_square
 from ..inline.vector import REGISTER_BYTES, lanes
@@ -105,7 +105,7 @@ def pack_transposed(w, taps, first_column, inner, width=None):
     return packed
 
 
-@kernel
+@register_jitable
 def pack_gradients(dy, first_output, outputs, first, positions, width, panels):
     """Copy rows first..first + positions - 1 of dy to panels of that many rows, filled up with columns of zeros."""
     flat, pitch = dy.reshape(-1), dy.shape[3]

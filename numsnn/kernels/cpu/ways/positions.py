@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...compile import kernel
+from ...compile import register_jitable
 from ..inline.rows import clear_row, copy_numbers
 from ..run.launch import count_tiles
 from .panels import padded_rows
@@ -122,7 +122,7 @@ def _tiled(images, height, width, taps_y, taps_x, stride, channels, pitch, most,
     return tiling, position, tap.astype(np.int32)
 
 
-@kernel
+@register_jitable
 def tile_place(tiling, tile):
     """The first image, row and column of positions of a tile, and how many images, rows and columns it has."""
     inside = tile % (tiling.down * tiling.across)
@@ -132,7 +132,7 @@ def tile_place(tiling, tile):
     return image, row, column, images, rows, min(tiling.columns, tiling.width - column)
 
 
-@kernel
+@register_jitable
 def copy_inputs(x, spikes, extent, first_channel, channels, pitch, tiling, place, source):
     """Copy the inputs of a tile, with `pitch` numbers per pixel, to source. Inputs outside of the image are 0.
 
@@ -170,7 +170,7 @@ def positions_of(y, origin, step):
     return tuple(count_tiles(extent - first, by) for extent, first, by in extents)
 
 
-@kernel
+@register_jitable
 def first_offset(place, shape, origin, step, first_output):
     """Where the first position of a tile lies in y of this shape, from channel first_output on."""
     image, row, column, _, _, _ = place

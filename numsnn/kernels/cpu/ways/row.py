@@ -8,6 +8,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import sum_rows
+from ..inline.local import local
 from ..inline.nonzero import list_places
 from ..run.launch import count_tiles, launch
 
@@ -29,10 +30,11 @@ def _list_row(x, channel, value):
 def _forward_tiles(channel, value, count, w, b, y, lo, hi):
     outputs = y.shape[1]
     table = w.reshape(-1)
-    index = np.empty(count, np.int64)
+    index = local(count, np.int64)
     for k in range(count):
         index[k] = np.int64(channel[k]) * outputs
-    base, first, last = np.zeros(1, np.int64), np.zeros(1, np.int64), np.full(1, count, np.int64)
+    base, first, last = local(1, np.int64), local(1, np.int64), local(1, np.int64)
+    base[0], first[0], last[0] = 0, 0, count
     begin, end = lo * COLUMNS, min(outputs, hi * COLUMNS)
     sum_rows(y.reshape(-1), begin, b, begin, table, begin, end - begin, index, value, base, first, last, 1)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...compile import kernel
 from ..inline.blocks import dot_rows
+from ..inline.local import local
 from ..inline.nonzero import list_places
 from ..run.launch import count_tiles, launch, scratch
 
@@ -49,8 +50,8 @@ def _tiles(visible, dy, packed, kernel_size, stride, padding, dilation, dx, bloc
     kh, kw = kernel_size
     size = kh * kw * outputs
     seen, slopes, weights, gradient = visible.reshape(-1), dy.reshape(-1), packed.reshape(-1), dx.reshape(-1)
-    index = np.empty(block, np.int64)
-    slope_at, weight_at = np.empty((2, kh * kw), np.int64)
+    index = local(block, np.int64)
+    slope_at, weight_at = local(kh * kw, np.int64), local(kh * kw, np.int64)
     for tile in range(lo, hi):
         first, last = tile * pixels, min(images * height * width, (tile + 1) * pixels)
         gradient[first * channels : last * channels] = type(gradient[0])(0)

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ...compile import kernel
+from ...compile import kernel, register_jitable
 from ..inline.blocks import TILE_ROWS, multiply_rows, panel_columns, square_transform
 from ..inline.rows import as_bytes, clear_row, copy_numbers, copy_row
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
@@ -70,7 +70,7 @@ def _flip(w, flipped, lo, hi):
                 flipped[kh - 1 - ky, kw - 1 - kx, o, i] = w[ky, kx, i, o]
 
 
-@kernel
+@register_jitable
 def _cut_out(x, spikes, extent, image, top, left, size, tile):
     """Copy size x size pixels of an image from (top, left) on to tile ``[size, size, C]``, which is flat.
 
@@ -165,14 +165,12 @@ def _batches(
             top, left = position // across * TILE, position % across * TILE
             tall, wide = min(TILE, out_height - top), min(TILE, out_width - left)
             at = ((image * out_height + top) * out_width + left) * outputs
-            if tall == TILE and wide == TILE:
-                _transform_products(
-                    flat_y, at, out_width * outputs, outputs, flat_m, k * pitch, REACH * entry_m, entry_m, outputs
-                )
-            else:
-                _transform_products(
-                    tile, 0, TILE * outputs, outputs, flat_m, k * pitch, REACH * entry_m, entry_m, outputs
-                )
+            inside = tall == TILE and wide == TILE
+            result, start, row = (flat_y, at, out_width) if inside else (tile, 0, TILE)
+            _transform_products(
+                result, start, row * outputs, outputs, flat_m, k * pitch, REACH * entry_m, entry_m, outputs
+            )
+            if not inside:
                 for i in range(tall):
                     for j in range(wide):
                         copy_row(flat_y, at + (i * out_width + j) * outputs, tile, (i * TILE + j) * outputs, outputs)

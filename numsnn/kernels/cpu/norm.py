@@ -12,7 +12,7 @@ from .. import steps
 from ..compile import kernel
 from ..reference.norm import batchnorm_factor, batchnorm_fold, running_update
 from .inline.access import read, write
-from .run.launch import count_tiles, launch, rows_per_tile
+from .run.launch import count_tiles, launch, rows_per_tile, scratch
 from .run.reduce import sum_tiles
 from .run.tiles import rows_to_join, same_memory
 
@@ -68,7 +68,7 @@ def moments(x, mean, var):
     total, width = total // joined, channels * joined
     rows = rows_per_tile(width)
     tiles = count_tiles(total, rows)
-    tile_mean, tile_square = np.empty((2, groups * tiles, width), x.dtype)
+    tile_mean, tile_square = scratch.get("moments of rows", (2, groups * tiles, width), x.dtype)
     launch(_moment_tiles, groups * tiles, x.reshape(groups, total, width), tile_mean, tile_square, rows, tiles)
     counts = np.full(tiles * joined, rows, np.float64)
     counts[-joined:] = total - (tiles - 1) * rows

@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed.memory [WORKLOAD ...] [--layers] [--turns N] [--threads N] [--quick]
 
-The table gives, per workload, the bytes that the layers hold from the forward to the backward pass (kept) and the bytes
+The table gives, per workload, the bytes that the layers keep from the forward to the backward pass (kept) and the bytes
 that the network lends for gradients and for outputs that are dropped (lent), for `Mode(recompute=False)` and
 `Mode(recompute=True)`. Parameters, their gradients and work arrays of the kernels are the same for both. The time is
 that of the second kind divided by that of the first, the median of steps in turns. `--layers` lists the largest arrays.
@@ -32,8 +32,8 @@ LIST = "start", "channel", "value"
 """The arrays of a list of active inputs."""
 
 
-def held(net):
-    """Return (bytes, layer, array) for all arrays that the layers of a network hold, the largest first."""
+def kept_arrays(net):
+    """Return (bytes, layer, array) for all arrays that the layers of a network keep, the largest first."""
     found, lists = [], {}
     for name, layer in net.named():
         found += [(array.nbytes, name, key) for (key, _), array in layer._buffers.items()]
@@ -47,7 +47,7 @@ def held(net):
 
 
 def measure(workload, turns):
-    """Return for both kinds of passes the held arrays and the bytes that are lent, and the ratio of the times."""
+    """Return for both kinds of passes the kept arrays and the bytes that are lent, and the ratio of the times."""
     workload, arrays = prepare(workload)
     networks = [Network(workload, arrays) for _ in range(2)]
     steps = []
@@ -57,7 +57,7 @@ def measure(workload, turns):
     for step in steps:
         seconds(step, 2)
     pairs = [[seconds(step, 1)[0] for step in steps] for _ in range(turns)]
-    memory = [(held(network.net), network.net.plan.pool.nbytes) for network in networks]
+    memory = [(kept_arrays(network.net), network.net.plan.pool.nbytes) for network in networks]
     return memory, median(lean / plain for plain, lean in pairs)
 
 

@@ -1,4 +1,4 @@
-"""The memory of a training step: the command runs, and counts what the layers hold."""
+"""The memory of a training step: the command runs, and counts what the layers keep."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_what_is_counted():
     """The current of a neuron takes four bytes per spike; the list of active inputs is there once per layer."""
     network = Network(*prepare(workloads(quick=True)["vgg"]))
     network.train()
-    arrays = {(name, key): nbytes for nbytes, name, key in memory.held(network.net)}
+    arrays = {(name, key): nbytes for nbytes, name, key in memory.kept_arrays(network.net)}
     assert arrays["conv2d1", "y"] == 4 * arrays["lif1", "s"] == 4 * network.net["lif1"].output.size
     assert ("linear1", "list of active inputs: start") in arrays
 

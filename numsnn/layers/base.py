@@ -179,9 +179,8 @@ class Layer(Described, Network):
         return False
 
     def drop(self, y, mode: Mode) -> None:
-        """Give back the output y of a pass, which the next layer has read."""
+        """Forget the output y of a pass, which the next layer has read."""
         self.output = None
-        self.plan.pool.give(y)
 
     # --- passes ---
 

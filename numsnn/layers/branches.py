@@ -81,7 +81,9 @@ class Residual(Container):
         forward[self.join](main, side, y)
         paths = self.dropped_paths() if self.plan.lean else []
         for path in paths:
-            path.drop(main if path is self._main else side, mode)
+            output = main if path is self._main else side
+            path.drop(output, mode)
+            self.plan.pool.give(output)
         if mode.store:
             self.kept = _Paths(None if self._main in paths else main, None if self.shortcut in paths else side)
         return y

@@ -169,14 +169,18 @@ class Sequential(Container):
         single = mode.inspect or (mode.training and self.plan.padding is not None)
         passed = self.layers if single else self.plan.stages[self]
         dropped = self.plan.dropped.behind[self] if self.plan.lean else ()
+        kept = Chain(self.plan.pool, passed, dropped) if mode.store else None
         for k, stage in enumerate(passed):
             y = stage.forward(x, mode)
             if k - 1 in dropped:
-                if mode.store:
-                    stage.receive(None)
                 passed[k - 1].drop(x, mode)
+                if kept is None:
+                    self.plan.pool.give(x)
+                else:
+                    stage.receive(None)
+                    kept.lay_by(k - 1, x)
             x = y
-        self.kept = Chain(self.plan.pool, passed, dropped) if mode.store else None
+        self.kept = kept
         return x
 
     def propagate(self, dy, need_dx):

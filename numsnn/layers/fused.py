@@ -57,7 +57,7 @@ class Pair:
         self.second.recall(s)
 
     def drop(self, y, mode):
-        """Give back the output, which the next layer has read."""
+        """Forget the output, which the next layer has read."""
         self.second.drop(y, mode)
 
     def forward(self, x, mode):

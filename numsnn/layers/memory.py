@@ -1,8 +1,6 @@
-"""Memory for gradients, and for outputs that a pass drops, lent by a network to its layers."""
+"""Memory for gradients, lent by a network to its layers."""
 
 from math import prod
-
-import numpy as np
 
 
 class Pool:
@@ -10,7 +8,7 @@ class Pool:
 
     During a backward pass only the gradients between two layers are in use, and those that wait for another branch.
     A few arrays of the largest size are therefore enough for a network of any depth. If a pass has the same shapes as
-    the pass before, nothing is allocated. Numbers of any type are lent in the same arrays of bytes.
+    the pass before, nothing is allocated.
 
     Attributes:
         made: number of arrays that have been allocated so far.
@@ -36,20 +34,20 @@ class Pool:
             shape, dtype: shape and dtype of the array.
             empty: function of the device that allocates an array.
         """
-        size = prod(shape) * np.dtype(dtype).itemsize
-        free = sorted(self._free, key=lambda loan: loan.order)
-        fitting = [loan for loan in free if loan.flat.size >= size]
+        size = prod(shape)
+        alike = sorted((loan for loan in self._free if loan.flat.dtype == dtype), key=lambda loan: loan.order)
+        fitting = [loan for loan in alike if loan.flat.size >= size]
         if fitting:
             loan = fitting[0]
             self._free.remove(loan)
         else:
-            if free:  # release the largest array that is too small before allocating a larger one
-                self._free.remove(free[-1])
-            loan = _Loan(empty((size,), np.uint8), self.made)
+            if alike:  # release the largest array that is too small before allocating a larger one
+                self._free.remove(alike[-1])
+            loan = _Loan(empty((size,), dtype), self.made)
             self.made += 1
         loan.holders = 1
         self._lent[id(loan.owner)] = loan
-        return loan.flat[:size].view(dtype).reshape(shape)
+        return loan.flat[:size].reshape(shape)
 
     def _loan(self, array):
         """Return the loan whose memory this array uses, or None."""

@@ -23,6 +23,7 @@ from threading import get_ident
 import numpy as np
 
 from . import borders, carry
+from .arena import Arena
 from .fused import Pair, stages
 from .inputs import steps_of_part
 from .memory import Pool
@@ -127,6 +128,7 @@ class Plan:
             mode = replace(mode, lengths=None)
         part = None if mode.carried is None else steps_of_part(self.net, x)
         self.lean = mode.recompute and self._may_drop(mode)
+        self._choose_memory(mode)
         try:
             self.inspected, self.running, self.part = mode.inspect, get_ident(), part
             self.stored_by = self.running
@@ -140,6 +142,13 @@ class Plan:
         if mode.carried is not None:
             carry.need_states(self.stepped, mode.carried)
         return y
+
+    def _choose_memory(self, mode):
+        """Make the memory of another kind if the pass needs it."""
+        if isinstance(self.pool, Arena) != self.lean and (self.lean or mode.store):
+            self.pool = Arena() if self.lean else Pool()
+        if isinstance(self.pool, Arena):
+            self.pool.begin()
 
     def _may_drop(self, mode) -> bool:
         """Return whether a pass may drop outputs: not if somebody wants to see them, or if spikes are no bits. With

@@ -12,7 +12,8 @@ Everything that depends on a state stays as it is: statistics are measured once,
 and dropout and random spikes are not drawn again. This is activation checkpointing (Chen, Xu, Zhang and Guestrin 2016,
 arXiv:1604.06174), selective: what is cheap to compute again is dropped, and spikes take one bit each.
 
-The dropped outputs lie in memory that the network lends, like gradients (see `memory`). A class from outside the
+The dropped outputs lie in the memory that the network lends for gradients. As long as this memory is not needed they
+stay there, and are not computed again (see `arena`). A class from outside the
 package takes part only if it declares ``recomputes`` and ``receives`` itself, because it may have changed an inherited
 pass.
 """
@@ -70,12 +71,22 @@ class Chain:
     def __init__(self, pool, passed: Sequence[Any], dropped=frozenset()):
         self.passed, self.dropped, self.repeated = passed, dropped, None
         self._pool = pool
+        self._laid_by: dict = {}  # number of a layer -> its output, and what the memory knows it by
         self.forget()
 
     def forget(self) -> None:
         """Forget what was restored."""
         self._back: dict = {}  # number of a layer -> its input
         self._spikes = None  # of the layer whose backward pass is next
+
+    def lay_by(self, k, x) -> None:
+        """Give back the output x of a layer; it may stay in its place until `_restore` wants it."""
+        self._laid_by[k] = x, self._pool.lay_by(x)
+
+    def _taken_back(self, k):
+        """Return the output of a layer if it is still in its place, otherwise None."""
+        x, known_by = self._laid_by.pop(k, (None, None))
+        return x if self._pool.take_back(known_by) else None
 
     def again(self):
         """Return the output of the last layer once more."""
@@ -86,14 +97,15 @@ class Chain:
         if stage.from_input:
             self._restore(k)
         y = stage.again()
-        if not stage.reads_input:  # nobody needs the input before the layer in front, which restores it anew
-            self._pool.give(self._removed(k))
+        if not stage.reads_input and (x := self._removed(k)) is not None:
+            self.lay_by(k - 1, x)
         return y
 
     def _restore(self, k):
         """Put the input of a layer in its place again if it was dropped."""
         if k - 1 in self.dropped and k not in self._back:
-            x = self._back[k] = self._again(k - 1)
+            x = self._taken_back(k - 1)
+            self._back[k] = x = self._again(k - 1) if x is None else x
             self.passed[k].receive(x)
 
     def prepare(self, k) -> None:
@@ -102,7 +114,10 @@ class Chain:
         if stage.reads_input:
             self._restore(k)
         if stage.lacks_output():
-            self._spikes = stage.again() if self._spikes is None else self._spikes
+            if self._spikes is None:
+                self._spikes = self._taken_back(k)
+            if self._spikes is None:
+                self._spikes = stage.again()
             stage.recall(self._spikes)
 
     def settle(self, k, first) -> None:

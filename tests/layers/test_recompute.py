@@ -9,6 +9,7 @@ from own_neurons import QIF
 
 import numsnn as snn
 from numsnn.layers import INFERENCE, TRAINING, Mode
+from numsnn.layers.arena import Arena
 from numsnn.layers.plan import plan_of
 
 LEAN = replace(TRAINING, recompute=True)
@@ -117,6 +118,14 @@ def kept(net):
 # --- the same bits ----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=["kept while there is room", "forgotten at once"])
+def forgetting(request, monkeypatch):
+    """What is dropped stays as long as nothing else needs its memory; without that, all of it is computed again."""
+    if request.param == "forgotten at once":
+        monkeypatch.setattr(Arena, "lay_by", Arena.give)
+
+
+@pytest.mark.usefixtures("forgetting")
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 def test_the_same_bits(name, device):
@@ -130,7 +139,7 @@ def test_the_same_bits(name, device):
     np.testing.assert_array_equal(got, plain.forward(x, INFERENCE))
 
 
-@pytest.mark.usefixtures("quick_simulator")
+@pytest.mark.usefixtures("quick_simulator", "forgetting")
 def test_the_same_bits_on_cuda():
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
@@ -148,6 +157,7 @@ def test_the_same_bits_on_cuda():
     assert plan_of(nets[1]).lean and nets[1][0].output is None
 
 
+@pytest.mark.usefixtures("forgetting")
 def test_a_second_backward_pass():
     """The same stored pass can be used again."""
     plain, lean = pair(residual)
@@ -158,6 +168,7 @@ def test_a_second_backward_pass():
         np.testing.assert_array_equal(lean.backward(dz), want["dx"])
 
 
+@pytest.mark.usefixtures("forgetting")
 def test_frozen_parts():
     """A backward pass that ends early, and a frozen part in the middle."""
     for frozen in (slice(0, 5), slice(4, 8)):
@@ -173,6 +184,7 @@ def test_frozen_parts():
         same(got, want)
 
 
+@pytest.mark.usefixtures("forgetting")
 def test_parts_of_a_sequence():
     """In truncated BPTT each part starts from the state that the part before has left."""
     plain, lean = pair(chain)

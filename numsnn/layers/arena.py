@@ -47,11 +47,12 @@ class Arena(Pool):
         return loan.block.flat[first : first + size].view(dtype).reshape(shape)
 
     def _find(self, room, empty):
-        """Return a place for an array, in the smallest gap that is large enough."""
+        """Return a place for an array, in the largest gap. (In the smallest that is large enough, or in the first one,
+        the workloads of `numsnn.measure` needed up to 1.45 times the memory, because of gaps that were too small.)"""
         while True:
             gaps = [gap for block in self._blocks for gap in self._gaps(block) if gap.end - gap.first >= room]
             if gaps:
-                best = min(gaps, key=lambda gap: gap.end - gap.first)
+                best = max(gaps, key=lambda gap: gap.end - gap.first)
                 loan = _Place(best.block, best.first, best.first + room)
                 self._loans.append(loan)
                 return loan

@@ -119,6 +119,7 @@ class TrainingConfig:
         optimizer: "adam", "adamw" or "sgd".
         lr, momentum, nesterov, weight_decay: see `numsnn.optim`.
         clip_norm: largest global norm of the gradients; 0 does not clip.
+        recompute: whether passes keep less for the backward pass, which computes it again, see `numsnn.Trainer`.
         schedule: "cosine", "step", "plateau" or "constant".
         warmup, step_every, step_gamma: see `numsnn.schedules`.
         plateau: epochs without an improvement of the validation loss after which the schedule "plateau" multiplies the
@@ -151,6 +152,7 @@ class TrainingConfig:
     early_stopping: int = 0
     average: float = 0.0
     clip_norm: float = 0.0
+    recompute: bool = False
     seed: int = 0
     device: str = "cpu"
     threads: int = 0

@@ -256,6 +256,7 @@ def build_trainer(config: Config, net: Layer, out=None, train=None) -> Trainer:
         out=out,
         accumulate=training.accumulate,
         callbacks=callbacks,
+        recompute=training.recompute,
     )
 
 

@@ -33,8 +33,8 @@ NOT_IN_KERNELS = {
 }
 """What is computed outside the kernels, and where."""
 
-NO_EQUATION = {"active_inputs", "lacks", "visible_limit"}
-"""Functions of `kernels/reference`, beside those of `array.py`, that say how something is computed and not what."""
+NO_EQUATION = {"active_inputs", "lacks", "pack_bits", "unpack_bits", "visible_limit"}
+"""Functions of `kernels/reference`, beside those of `array.py`, that say how something is computed or kept."""
 
 FUNCTION = ast.FunctionDef, ast.AsyncFunctionDef
 WITH_DOCSTRING = ast.Module, ast.ClassDef, *FUNCTION

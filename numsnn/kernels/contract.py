@@ -16,6 +16,7 @@ DEVICES = ("reference", "cpu", "cuda")
 ROOMS = {
     "activity": ("add_affine", "add_row", "rate_band", "rate_power"),
     "array": ("copy", "empty", "feed", "fill", "from_host", "put", "to_host", "zeros"),
+    "bits": ("pack_bits", "unpack_bits"),
     "conv": (
         "active_inputs",
         "conv2d_backward_input",

@@ -43,14 +43,15 @@ class Layer(Described, Network):
       `self.carried_state`. False: every step is computed independently of the others. None (default): unknown, and
       `Stream` and truncated BPTT refuse the layer;
     - ``passes``, ``reads_spikes`` (optional): see `layers.plan`. By default every gradient is computed everywhere.
+    - ``recomputes``, ``receives`` (optional): see `layers.recompute`. By default input and output are kept.
 
     A subclass may use
 
     - ``kernels``, ``device``, ``dtype``, ``input_shape``, ``output_shape``, and ``path``, which is the layer's name in
       the network of the last pass (before the first pass: in the first network that it was put into);
-    - `buffer` for arrays that the next pass reuses, and `fixed_array` for arrays whose numbers never change; `gradient`
-      and `overwrite` for the gradient that it returns; `as_real`; `add_parameter`; `carried_state` and `keep_start`;
-      `refuse`; ``frozen``, to omit gradients of parameters that are not needed.
+    - `buffer` for arrays that the next pass reuses, `result` for the output, and `fixed_array` for arrays whose numbers
+      never change; `gradient` and `overwrite` for the gradient that it returns; `as_real`; `add_parameter`;
+      `carried_state` and `keep_start`; `refuse`; ``frozen``, to omit gradients of parameters that are not needed.
 
     What `compute` and `propagate` return is converted to the layer's dtype and to C order if necessary. `__call__`
     returns a copy, and ``output`` holds what the last pass returned. ``input_gradient`` holds what the last `backward`
@@ -81,6 +82,10 @@ class Layer(Described, Network):
     passes: str | None = None
     reads_spikes: Any = False
     fires = container = False
+    recomputes: Any = False
+    receives: Any = False
+    reads_input: Any = True
+    from_input: Any = True
     kept: Any
     output: Any
     input_gradient: Any
@@ -157,6 +162,28 @@ class Layer(Described, Network):
         """Return the arrays that the last pass made, to be searched for numbers that are not finite. An entry is None
         if its array was not stored."""
         return [self.output]
+
+    # --- recomputing: see `layers.recompute` ---
+
+    def writer(self):
+        """Return the layer to whose pass the memory of the output belongs."""
+        return self
+
+    def again(self):
+        """Return the output of the last stored pass once more, in an array of `result`."""
+        raise TypeError(f"{type(self).__name__} has no again()")
+
+    def receive(self, x) -> None:
+        """Put the input of the last stored pass in its place again; None forgets it."""
+        raise TypeError(f"{type(self).__name__} has no receive(x)")
+
+    def lacks_output(self) -> bool:
+        """Return whether the backward pass reads the output of the layer, and this was dropped."""
+        return False
+
+    def drop(self, y, mode: Mode) -> None:
+        """Forget the output y of a pass, which the next layer has read."""
+        self.output = None
 
     # --- passes ---
 
@@ -252,11 +279,31 @@ class Layer(Described, Network):
             return view
         size, flat = prod(shape), self._buffers.get((name, dtype))
         if flat is None or flat.size < size:
-            if self.device != "cuda":  # whose own memory raises a DeviceMemoryError
-                need_memory(f"{self.path}: the array {name!r} of shape {shape}", dtype.itemsize * size, ShapeError)
+            self._need_memory(name, shape, dtype)
             flat = self._buffers[name, dtype] = self.kernels.empty((size,), dtype)
         view = self._views[name, dtype] = flat[:size].reshape(shape)
         return view
+
+    def _need_memory(self, name, shape, dtype):
+        """Refuse to allocate an array that does not fit into the memory of the computer."""
+        if self.device != "cuda":  # whose own memory raises a DeviceMemoryError
+            need_memory(f"{self.path}: the array {name!r} of shape {shape}", dtype.itemsize * prod(shape), ShapeError)
+
+    def result(self, name: str, shape: tuple[int, ...], dtype=None):
+        """Return an uninitialised array for the output of a pass: a `buffer` or, if the pass drops this output (see
+        `layers.recompute`), memory that the network lends until the next layer has read it."""
+        plan = self.plan
+        if not plan.lean or self not in plan.dropped.writers:
+            return self.buffer(name, shape, dtype)
+        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        for arrays in (self._buffers, self._views):  # of an earlier pass that kept the output
+            arrays.pop((name, dtype), None)
+
+        def make(extents, kind):
+            self._need_memory(name, shape, dtype)
+            return self.kernels.empty(extents, kind)
+
+        return plan.pool.take(shape, dtype, make)
 
     def fixed_array(self, name: str, key, make):
         """Return the array that `make` returns, whose numbers never change. It is kept for the next passes, until the

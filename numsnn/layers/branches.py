@@ -6,11 +6,12 @@ from ..errors import ShapeError
 from ..names import choice
 from .base import Layer
 from .container import Container, Sequential, name_children
+from .recompute import allows
 from .shapes import concatenate
 
 
 class _Paths(NamedTuple):
-    """What a `Residual` keeps for its backward pass: the outputs of both paths."""
+    """What a `Residual` keeps for its backward pass: the outputs of both paths, or None for one that was dropped."""
 
     main: object
     side: object
@@ -75,12 +76,49 @@ class Residual(Container):
         main = self._main.forward(x, mode)
         side = x if self.shortcut is None else self.shortcut.forward(x, mode)
         spikes = self.join != "add" and main.dtype == side.dtype
-        y = self.buffer("y", self.output_shape, main.dtype if spikes else self.dtype)
+        y = self.result("y", self.output_shape, main.dtype if spikes else self.dtype)
         forward = {"add": self.kernels.add, "and": self.kernels.and_forward, "iand": self.kernels.iand_forward}
         forward[self.join](main, side, y)
+        paths = self.dropped_paths() if self.plan.lean else []
+        for path in paths:
+            output = main if path is self._main else side
+            path.drop(output, mode)
+            self.plan.pool.give(output)
         if mode.store:
-            self.kept = _Paths(main, side)
+            self.kept = _Paths(None if self._main in paths else main, None if self.shortcut in paths else side)
         return y
+
+    # --- recomputing: see `layers.recompute` ---
+
+    def dropped_paths(self) -> list:
+        """Return the paths whose outputs a pass may drop. The backward pass of a sum does not read them."""
+        if self.join != "add":
+            return []
+        return [path for path in (self._main, self.shortcut) if path is not None and allows(path, "recomputes")]
+
+    @property
+    def recomputes(self):
+        return len(self.dropped_paths()) == len(self.children())
+
+    @property
+    def receives(self):
+        return self.join == "add" and all(allows(path, "receives") for _, path in self.children())
+
+    def again(self):
+        pool, main = self.plan.pool, self._main.again()
+        side = self.kept.side if self.shortcut is None else self.shortcut.again()
+        y = self.result("y", self.output_shape)
+        self.kernels.add(main, side, y)
+        pool.give(main)
+        if self.shortcut is not None:
+            pool.give(side)
+        return y
+
+    def receive(self, x):
+        for _, path in self.children():
+            path.receive(x)
+        if self.shortcut is None:
+            self.kept = self.kept._replace(side=x)
 
     def propagate(self, dy, need_dx):
         pool = self.plan.pool

@@ -1,10 +1,9 @@
 """Containers: layers that are made of other layers, here one after the other. In a backward pass they call their layers
 in reverse order."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from ..shown import shown
 from ..validate import instance, whole
@@ -12,6 +11,7 @@ from . import borders
 from .base import Layer
 from .names import children_names, title
 from .plan import settle_in
+from .recompute import Chain, allows, from_input
 
 
 def name_children(what, layers):
@@ -76,12 +76,6 @@ def _written(key):
     """Return a slice as it is written between brackets."""
     ends = ["" if end is None else str(end) for end in (key.start, key.stop, key.step)]
     return "[" + ":".join(ends if ends[2] else ends[:2]) + "]"
-
-
-class _Stages(NamedTuple):
-    """What a chain keeps for its backward pass: its layers, with a `Pair` in place of two fused ones."""
-
-    passed: Sequence[Any]
 
 
 class Sequential(Container):
@@ -174,17 +168,59 @@ class Sequential(Container):
         # A batch normalisation computes its statistics over the real steps only, which fused layers cannot.
         single = mode.inspect or (mode.training and self.plan.padding is not None)
         passed = self.layers if single else self.plan.stages[self]
-        for stage in passed:
-            x = stage.forward(x, mode)
-        self.kept = _Stages(passed) if mode.store else None
+        dropped = self.plan.dropped.behind[self] if self.plan.lean else ()
+        kept = Chain(self.plan.pool, passed, dropped) if mode.store else None
+        for k, stage in enumerate(passed):
+            y = stage.forward(x, mode)
+            if k - 1 in dropped:
+                passed[k - 1].drop(x, mode)
+                if kept is None:
+                    self.plan.pool.give(x)
+                else:
+                    stage.receive(None)
+                    kept.lay_by(k - 1, x)
+            x = y
+        self.kept = kept
         return x
 
     def propagate(self, dy, need_dx):
-        passed = self.kept.passed
+        kept, lean = self.kept, self.plan.lean
+        passed = kept.passed
         first = self.plan.first_needed(passed, need_dx)
         for k in range(len(passed) - 1, first - 1, -1):
+            if lean:
+                kept.prepare(k)
             dy = passed[k].backward(dy, need_dx or k > first)
+            if lean:
+                kept.settle(k, first)
         return dy
+
+    # --- recomputing: see `layers.recompute` ---
+
+    @property
+    def recomputes(self):
+        return allows(self.plan.stages[self][-1], "recomputes")
+
+    @property
+    def receives(self):
+        return allows(self.plan.stages[self][0], "receives")
+
+    @property
+    def from_input(self):
+        return from_input(self.plan.stages[self], self.plan.dropped.behind[self])
+
+    def writer(self):
+        return self.plan.stages[self][-1].writer()
+
+    def again(self):
+        return self.kept.again()
+
+    def receive(self, x):
+        self.kept.passed[0].receive(x)
+
+    def drop(self, y, mode):
+        self.output = None
+        self.plan.stages[self][-1].drop(y, mode)
 
 
 class Repeat(Sequential):
@@ -233,11 +269,30 @@ class Repeat(Sequential):
         finally:
             self.plan.padding = padding
         steps = self.steps if mode.carried is None else self.plan.part  # a stream gives one part after the other
-        if steps == 1 and mode.carried is not None:
+        if mode.store:
+            self.kept.repeated = once, steps
+        return self._repeated(once, steps)
+
+    def _repeated(self, once, steps):
+        if steps == 1:
             return once
-        y = self.buffer("y", (steps, *once.shape[1:]), once.dtype)
+        y = self.result("y", (steps, *once.shape[1:]), once.dtype)
         self.kernels.repeat(once.reshape(-1), y.reshape(steps, -1))
         return y
+
+    # --- recomputing: see `layers.recompute` ---
+
+    recomputes = True
+    receives = from_input = False
+
+    def writer(self):
+        return self
+
+    def again(self):
+        return self._repeated(*self.kept.repeated)
+
+    def drop(self, y, mode):
+        Layer.drop(self, y, mode)
 
     def propagate(self, dy, need_dx):
         once = self.gradient((1, *dy.shape[1:]), "dy")

@@ -84,21 +84,28 @@ class _Direct(_Convolution):
         self.create_weight(weight_shape, prod(weight_shape[:-1]), self.out_channels, rng)
 
     def compute(self, x, mode):
-        y, weight, inputs = self.buffer("y", self.output_shape), self.weight.value, pictures(x)
-        bias = None if self.offset is None else self.offset.value
-        active, kept = self.sense(inputs), self.kept_weights(mode, weight)
-        self.routes["forward"] = self.kernels.conv2d_forward(
-            inputs, self.taps(weight), bias, self.geometry, pictures(y), active, self.way, kept
-        )
         if mode.store:
             self.keep(x)
+        return self._convolved(x, self.kept_weights(mode, self.weight.value))
+
+    def _convolved(self, x, kept=None):
+        """Return the output for x; kept holds what the device keeps of weights that do not change, if anything."""
+        y, inputs = self.result("y", self.output_shape), pictures(x)
+        bias, active = None if self.offset is None else self.offset.value, self.sense(inputs)
+        self.routes["forward"] = self.kernels.conv2d_forward(
+            inputs, self.taps(self.weight.value), bias, self.geometry, pictures(y), active, self.way, kept
+        )
         return y
+
+    def again(self):
+        return self._convolved(self.kept.x)
 
     def propagate(self, dy, need_dx):
         kernels = self.kernels
         if not self.frozen:
+            inputs = pictures(self.kept.x)
             self.routes["weight"] = kernels.conv2d_backward_weight(
-                pictures(self.kept.x), pictures(dy), self.geometry, self.taps(self.weight.grad), self._active, self.way
+                inputs, pictures(dy), self.geometry, self.taps(self.weight.grad), self.sensed(inputs), self.way
             )
         if self.offset is not None and not self.frozen:
             kernels.bias_backward(rows(dy), self.offset.grad)
@@ -304,22 +311,31 @@ class ConvTranspose2d(_Convolution):
         self.create_weight(weight_shape, fan_in, self.out_channels, rng)
 
     def compute(self, x, mode):
-        y, inputs = self.buffer("y", self.output_shape), pictures(x)
+        if mode.store:
+            self.receive(x)
+        return self._convolved(x)
+
+    def _convolved(self, x):
+        y, inputs = self.result("y", self.output_shape), pictures(x)
         self.routes["forward"] = self.kernels.conv2d_backward_input(
             inputs, self.weight.value, self.geometry, pictures(y), self.way, None, self.sense(inputs)
         )
         if self.offset is not None:
             self.kernels.add_row(rows(y), self.offset.value, rows(y))
-        if mode.store:
-            self.keep(self.as_real(x))  # takes the place of a gradient, which is never uint8
         return y
+
+    def again(self):
+        return self._convolved(self.kept.x)
+
+    def receive(self, x):
+        self.keep(None if x is None else self.as_real(x))  # takes the place of a gradient, which is never uint8
 
     def propagate(self, dy, need_dx):
         kernels, x = self.kernels, pictures(self.kept.x)
         active = self._active_dy = kernels.active_inputs(pictures(dy), self.dtype, self._active_dy)
         if not self.frozen:
             self.routes["weight"] = kernels.conv2d_backward_weight(
-                pictures(dy), x, self.geometry, self.weight.grad, active, self.way, self._active
+                pictures(dy), x, self.geometry, self.weight.grad, active, self.way, self.sensed(x)
             )
         if self.offset is not None and not self.frozen:
             kernels.bias_backward(rows(dy), self.offset.grad)

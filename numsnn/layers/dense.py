@@ -43,20 +43,28 @@ class Linear(Routed):
         self.create_weight((self.in_features, self.out_features), self.in_features, self.out_features, rng)
 
     def compute(self, x, mode):
-        y, weight = self.buffer("y", self.output_shape), self.weight.value
-        bias = None if self.offset is None else self.offset.value
-        inputs = rows(x)
-        active, kept = self.sense(inputs), self.kept_weights(mode, weight)
-        self.routes["forward"] = self.kernels.linear_forward(inputs, weight, bias, rows(y), active, self.way, kept)
         if mode.store:
             self.keep(x)
+        return self._multiplied(x, self.kept_weights(mode, self.weight.value))
+
+    def _multiplied(self, x, kept=None):
+        """Return the output for x; kept holds what the device keeps of weights that do not change, if anything."""
+        y, inputs = self.result("y", self.output_shape), rows(x)
+        bias, active = None if self.offset is None else self.offset.value, self.sense(inputs)
+        self.routes["forward"] = self.kernels.linear_forward(
+            inputs, self.weight.value, bias, rows(y), active, self.way, kept
+        )
         return y
+
+    def again(self):
+        return self._multiplied(self.kept.x)
 
     def propagate(self, dy, need_dx):
         kernels = self.kernels
         if not self.frozen:
+            inputs = rows(self.kept.x)
             self.routes["weight"] = kernels.linear_backward_weight(
-                rows(self.kept.x), rows(dy), self.weight.grad, self._active, self.way
+                inputs, rows(dy), self.weight.grad, self.sensed(inputs), self.way
             )
         if self.offset is not None and not self.frozen:
             kernels.bias_backward(rows(dy), self.offset.grad)

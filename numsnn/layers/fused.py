@@ -1,5 +1,7 @@
 """Fusing two neighbouring layers: a batch normalisation and the neuron behind it run as one kernel."""
 
+from .recompute import allows
+
 
 class Pair:
     """Two layers that are fused: the kernels of the second layer also do the arithmetic of the first one, so that the
@@ -19,6 +21,44 @@ class Pair:
         second one. The class of the first one must define ``hands_over`` itself and not inherit it."""
         handed = vars(type(first)).get("hands_over")
         return handed is not None and handed == second.takes_over
+
+    foreign = from_input = False
+    reads_input = True
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether the second layer returns its output once more: see `recompute`."""
+        return allows(self.second, "recomputes")
+
+    @property
+    def receives(self) -> bool:
+        """Whether both layers take an input that was dropped: see `recompute`."""
+        return allows(self.first, "receives") and allows(self.second, "receives")
+
+    def writer(self):
+        """Return the second layer."""
+        return self.second
+
+    def again(self):
+        """Return the output of the second layer once more."""
+        return self.second.again()
+
+    def receive(self, x):
+        """Put the input in its place in both layers; None forgets it."""
+        self.first.receive(x)
+        self.second.receive(x)
+
+    def lacks_output(self):
+        """Return whether the output of the second layer was dropped."""
+        return self.second.lacks_output()
+
+    def recall(self, s):
+        """Give the second layer its spikes again; None forgets them."""
+        self.second.recall(s)
+
+    def drop(self, y, mode):
+        """Forget the output, which the next layer has read."""
+        self.second.drop(y, mode)
 
     def forward(self, x, mode):
         """Return the output of the second layer for x."""

@@ -31,6 +31,11 @@ class Mode(Portable):
         resets: dictionary of spikes ``[T, M, C]`` by full name: what the reset of a neuron with ``detach_reset`` takes
             in the place of its own spikes (docs/method.md, R4). `check_gradients` uses it, on the reference target
             only. Default None: every reset takes the neuron's own spikes.
+        recompute: keep one bit per spike for the backward pass, which computes most other outputs inside the network
+            again (see `layers.recompute`). It takes less memory and more time; the gradients are the same, bit for bit.
+            A pass without store keeps no output longer than the next layer needs it. The attribute ``output`` of a
+            layer whose output was dropped is None. A pass with relaxed or inspect drops nothing, and neither does one
+            with training in which sequences differ in length. Default False.
 
     Raises:
         ValueError: a setting is not True or False, or the seed is not a whole number of at least 0.
@@ -46,9 +51,10 @@ class Mode(Portable):
     lengths: np.ndarray | None = None
     carried: dict | None = None
     resets: dict | None = None
+    recompute: bool = False
 
     def __post_init__(self):
-        for name in ("training", "store", "track", "relaxed", "inspect"):
+        for name in ("training", "store", "track", "relaxed", "inspect", "recompute"):
             flag(f"Mode: {name}", getattr(self, name))
         whole("Mode: seed", self.seed, 0, 2**64 - 1)
         for name in ("carried", "resets"):

@@ -20,6 +20,7 @@ from . import initial, observe
 from .allowance import claim
 from .base import Layer
 from .neuron_arguments import Learned, Numbers, Resets, check_delayed, check_reset, granularity, resets_hard
+from .neuron_bits import KeptAsBits
 from .neuron_docs import complete
 from .neuron_run import ByRule, Extended, Trace
 from .norm import Normalisation
@@ -38,7 +39,7 @@ MARGIN = 1e-3
 """A learned threshold stays above 0 and above v_reset by at least this number, and below the inverse of this number."""
 
 
-class Neuron(Layer):
+class Neuron(KeptAsBits):
     """Base of the spiking neurons: threshold, reset, surrogate and PDA. Use `LIF` and the other derived classes.
 
     Args:
@@ -242,7 +243,7 @@ class Neuron(Layer):
         else:
             shape = steps, channels
             d = self.fixed_array("no correction", shape, lambda: self.kernels.zeros(shape, self.dtype))
-        s = self.buffer("s", current.shape, self.dtype if mode.relaxed else np.uint8)
+        s = self.result("s", current.shape, self.dtype if mode.relaxed else np.uint8)
         padding = self.plan.padding
         measured = self.tracker is not None and self.tracker.wants_potentials(mode)
         need_u = run.needs_potentials(mode, measured) or (measured and padding is not None)
@@ -284,6 +285,7 @@ class Neuron(Layer):
         again unless the pass kept them."""
         trace = self.kept
         if trace.u is None:
+            self.need_kept(trace.current)
             start = None
             if trace.start is not None:
                 start = self.kernels.empty(trace.start.shape, self.dtype)
@@ -298,6 +300,14 @@ class Neuron(Layer):
             arrays["v"] = self.buffer("v", trace.u.shape)
             self.kernels.neuron_reset(trace.u, trace.s, self.threshold.natural, Reset(self.v_reset), arrays["v"])
         self.recorded = Recorded({key: self.kernels.to_host(arrays[key]).reshape(shape) for key in self.record})
+
+    # --- recomputing: see `layers.recompute` ---
+
+    @property
+    def recomputes(self):
+        return type(self).compute is Neuron.compute and type(self).propagate is Neuron.propagate
+
+    receives = recomputes
 
     # --- backward ---
 
@@ -337,12 +347,12 @@ class Neuron(Layer):
 
     def spikes(self) -> np.ndarray:
         """Return the spikes of the last stored pass, ``[T, M, C]``, on the host."""
-        return self.kernels.to_host(self.kept.s)
+        return self.kernels.to_host(self.need_kept(self.kept.s))
 
     def currents(self) -> np.ndarray:
         """Return the input currents of the last stored pass, ``[T, M, C]``, on the host. If the neuron was fused with
         a normalisation, they are the normalised currents."""
-        current, norm = self.kernels.to_host(self.kept.current), self.kept.norm
+        current, norm = self.kernels.to_host(self.need_kept(self.kept.current)), self.kept.norm
         if norm is None:
             return current
         centre, factor, offset = map(self.kernels.to_host, norm[:3])
@@ -351,7 +361,9 @@ class Neuron(Layer):
     def signals(self):
         if self.kept is None:
             return [self.output]
-        return [self.output, self.potentials(), *vars(self.kept).values(), *self.kept.parts.values()]
+        kept = self.kept
+        potentials = None if kept.u is None and kept.current is None else self.potentials()
+        return [self.output, potentials, *vars(kept).values(), *kept.parts.values()]
 
     def _sees(self):
         """Return whether this pass computes the visible mask."""

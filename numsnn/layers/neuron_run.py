@@ -1,6 +1,7 @@
 """Calls of the neuron kernels: for neurons that follow a rule, and for neurons with extensions."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +15,11 @@ class Trace:
     """What a stored pass keeps for the backward pass and for diagnosis. Arrays are ``[T, M, C]``.
 
     Attributes:
-        current: input current or, if norm is given, the input of the normalisation.
+        current: input current or, if norm is given, the input of the normalisation; None while it is dropped (see
+            `recompute`).
         norm: the `Normalisation` that is fused with the neuron, or None.
         u: potentials after charging, or None if they were not stored: see `Neuron.potentials`.
-        s: spikes.
+        s: spikes; None while they are dropped.
         d: PDA correction, ``[T, C]``.
         relaxed: whether the spikes are those of the relaxed mode.
         start: the state that the pass started from; None for a start from rest.
@@ -28,10 +30,10 @@ class Trace:
             adaptation "a" and the refractory state "held".
     """
 
-    current: np.ndarray
+    current: Any
     norm: Normalisation | None
     u: np.ndarray | None
-    s: np.ndarray
+    s: Any
     d: np.ndarray
     relaxed: bool
     start: np.ndarray | None

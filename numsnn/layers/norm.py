@@ -142,6 +142,7 @@ class BatchNorm(AffineNorm, Tracked):
     """
 
     hands_over = "normalisation"
+    recomputes = receives = True
 
     def __init__(
         self,
@@ -170,23 +171,31 @@ class BatchNorm(AffineNorm, Tracked):
 
     def compute(self, x, mode):
         x, padding = self.as_real(x), self.padding_in(mode)
-        y = self.buffer("y", x.shape)
+        y = self.result("y", x.shape)
         if padding is None:
-            self._normalise(x, mode, y)
+            self._normalise(x, self._statistics(x, mode), y)
             return y
         real = padding.gather(self, x)
         normalised = self.buffer("normalised rows", real.shape)
-        self._normalise(real, mode, normalised)
+        self._normalise(real, self._statistics(real, mode), normalised)
         padding.scatter(normalised, y)
         if mode.store:
             self.kept = self.kept._replace(padding=padding)
         return y
 
-    def _normalise(self, x, mode, y):
-        """Fill y with x, normalised."""
-        mean, var = self._statistics(x, mode)
+    def _normalise(self, x, statistics, y):
+        """Fill y with x, normalised by a mean and a variance."""
         rows = (-1, self.channels)
-        self.kernels.batchnorm_forward(x.reshape(rows), self.own_affine(), Moments(mean, var), y.reshape(rows))
+        self.kernels.batchnorm_forward(x.reshape(rows), self.own_affine(), Moments(*statistics), y.reshape(rows))
+
+    def again(self):
+        x, mean, var, *_ = self.kept
+        y = self.result("y", x.shape)
+        self._normalise(x, (mean, var), y)
+        return y
+
+    def receive(self, x):
+        self.kept = self.kept._replace(x=None if x is None else self.as_real(x))
 
     def hand_over(self, x, mode):
         """Prepare a forward pass that the neuron behind computes: return the array that the neuron reads, and its

@@ -195,6 +195,7 @@ class TEBN(BatchNorm):
 
     carries = True  # carries the number of the step
     fixed_steps = True
+    recomputes = receives = False
 
     def __init__(self, channels: int, steps: int, eps: float = 1e-5, momentum: float = 0.1, name: str | None = None):
         super().__init__(channels, eps=eps, momentum=momentum, name=name)

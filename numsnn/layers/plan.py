@@ -23,12 +23,14 @@ from threading import get_ident
 import numpy as np
 
 from . import borders, carry, sharing
+from .arena import Arena
 from .fused import Pair, stages
 from .inputs import steps_of_part
 from .memory import Pool
 from .mode import Mode
 from .names import names_of
 from .padding import Padding, padding_of
+from .recompute import Chain, Dropped, dropped
 from .shapes import concatenate, pictures
 from .turn import join, taken
 
@@ -49,17 +51,21 @@ class Plan:
             compute in them besides the gradient of their input. After a pass that kept the results of every layer, this
             is every layer.
         padding: which steps of the last pass are real, if there is padding (`Mode.lengths`); otherwise None.
+        lean: whether the last pass dropped outputs inside the network (`Mode.recompute`).
+        active, active_of: the list of active inputs that all layers share in such a pass, and the layer whose inputs
+            were listed last.
     """
 
     def __init__(self, net):
         self.net, self.named, self.pool = net, names_of(net), Pool()
         join([layer for _, layer in self.named])
-        self.entered = self.inspected = False
+        self.entered = self.inspected = self.lean = False
         self.running: int | None = None
         self.stored_by: int | None = None
         self.part: int | None = None
         self.learning: set = set()
         self.padding: Padding | None = None
+        self.active = self.active_of = None
         self._learning_for: tuple | None = None
         self._behind_learning: set = set()
         self._form = None
@@ -68,6 +74,11 @@ class Plan:
     def stages(self) -> dict:
         """For every container whose layers follow one another: its layers, with a `Pair` for two fused ones."""
         return {layer: stages(layer.parts()) for _, layer in self.named if layer.joins == "chain"}
+
+    @cached_property
+    def dropped(self) -> Dropped:
+        """What a pass with `Mode.recompute` drops."""
+        return dropped(self)
 
     @cached_property
     def stepped(self) -> list[tuple]:
@@ -130,15 +141,33 @@ class Plan:
         if self.padding is None and mode.lengths is not None:  # all sequences are whole
             mode = replace(mode, lengths=None)
         part = None if mode.carried is None else steps_of_part(self.net, x)
+        self.lean = mode.recompute and self._may_drop(mode)
+        self._choose_memory(mode)
         try:
             self.inspected, self.running, self.part = mode.inspect, get_ident(), part
             self.stored_by = self.running
             y = self.net.forward(x, mode)
+        except BaseException:
+            if self.lean:  # outputs that no layer has given back
+                self.pool.recall()
+            raise
         finally:
             self.running = self.part = None
         if mode.carried is not None:
             carry.need_states(self.stepped, mode.carried)
         return y
+
+    def _choose_memory(self, mode):
+        """Make the memory of another kind if the pass needs it."""
+        if isinstance(self.pool, Arena) != self.lean and (self.lean or mode.store):
+            self.pool = Arena() if self.lean else Pool()
+        if isinstance(self.pool, Arena):
+            self.pool.begin()
+
+    def _may_drop(self, mode) -> bool:
+        """Return whether a pass may drop outputs: not if somebody wants to see them, or if spikes are no bits. With
+        padding, normalisations keep copies of the real steps of their input in any case."""
+        return not (mode.inspect or mode.relaxed or (mode.training and self.padding is not None))
 
     def backward(self, dy, need_dx: bool):
         """Return dL/dx for dL/dy of the network's last stored pass."""
@@ -159,6 +188,10 @@ class Plan:
             )
         dy = borders.handed_back(net, dy, "dL/dy", net.output_shape)
         self.pool.recall()
+        if self.lean:
+            for container in self.stages:
+                if isinstance(container.kept, Chain):
+                    container.kept.forget()
         self._find_learning()
         masks: dict = {}
         for layer, source in self.readers:
@@ -167,6 +200,10 @@ class Plan:
         self.running = get_ident()
         try:
             net.input_gradient = net.backward(dy, need_dx)
+        except BaseException:
+            if self.lean:  # what was restored may lie in memory that is used for something else
+                net.kept = None
+            raise
         finally:
             self.running = None
         return net.input_gradient
@@ -220,6 +257,7 @@ class Plan:
         if form != self._form:
             self._form = form
             self.pool.clear()
+            self.active = self.active_of = None
         for name, layer in self.named:
             layer.path, layer.plan, layer.needed, layer.kept = name, self, None, None
 

@@ -1,5 +1,6 @@
 """Pooling over positions, step by step."""
 
+from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
@@ -10,23 +11,40 @@ from .shapes import pictures, window_extent
 
 
 class _Summed(NamedTuple):
-    """What a pass keeps: the shape of its input."""
+    """What a pass keeps: the shape of its input, and its input, from which the output may be computed again."""
 
     shape: tuple
+    x: object
 
 
 class _Winners(NamedTuple):
-    """What a pass keeps: the shape of its input, and the index of the largest element of every window."""
+    """The same, and the index of the largest element of every window."""
 
     shape: tuple
+    x: object
     winners: object
 
 
-class _Window(Layer):
+class _Pooling(Layer):
+    """Base of the poolings: their backward pass does not read their input. A subclass keeps ``shape`` and ``x``, and
+    writes ``pool(x)``, which returns the output for x."""
+
+    carries = False
+    recomputes = receives = True
+    reads_input = False
+    pool: Callable[..., Any]
+
+    def again(self):
+        return self.pool(self.kept.x)
+
+    def receive(self, x):
+        self.kept = self.kept._replace(x=x)
+
+
+class _Window(_Pooling):
     """A filter window that slides over pictures (sequences are pictures of height 1). A subclass sets ``window``, a
     `kernels.types.Window`."""
 
-    carries = False
     passes = "window"
     kernel_size: Any
     stride: Any
@@ -80,9 +98,12 @@ class _Sum(_Window):
         return 1
 
     def compute(self, x, mode):
-        y = self.buffer("y", self.output_shape)
+        self.kept = _Summed(x.shape, x) if mode.store else None
+        return self.pool(x)
+
+    def pool(self, x):
+        y = self.result("y", self.output_shape)
         self.kernels.sum_pool2d_forward(pictures(x), self.window, self.divisor, pictures(y))
-        self.kept = _Summed(x.shape) if mode.store else None
         return y
 
     def propagate(self, dy, need_dx):
@@ -105,16 +126,21 @@ class _Maximum(_Window):
     """The passes of max pooling."""
 
     def compute(self, x, mode):
-        y = self.buffer("y", self.output_shape, x.dtype)
-        index = self.buffer("index", self.output_shape, self.window.index_dtype())
-        self.kernels.max_pool2d_forward(pictures(x), self.window, pictures(y), pictures(index))
-        self.kept = _Winners(x.shape, index) if mode.store else None
+        self.kept = _Winners(x.shape, x, self._index()) if mode.store else None
+        return self.pool(x)
+
+    def pool(self, x):
+        y = self.result("y", self.output_shape, x.dtype)
+        self.kernels.max_pool2d_forward(pictures(x), self.window, pictures(y), pictures(self._index()))
         return y
+
+    def _index(self):
+        return self.buffer("index", self.output_shape, self.window.index_dtype())
 
     def propagate(self, dy, need_dx):
         if not need_dx:
             return None
-        shape, index = self.kept
+        shape, _, index = self.kept
         dx = self.gradient(shape)
         self.kernels.max_pool2d_backward(pictures(dy), pictures(index), self.window, pictures(dx))
         return dx
@@ -233,7 +259,7 @@ def _whole(shape):
     return Window(shape[2:4], shape[2:4])
 
 
-class GlobalAvgPool2d(Layer):
+class GlobalAvgPool2d(_Pooling):
     """Mean over all positions of a picture, at every step. ``[T, N, H, W, C]`` -> ``[T, N, C]``.
 
     Args:
@@ -243,18 +269,19 @@ class GlobalAvgPool2d(Layer):
         ShapeError: on building, the input has another rank.
     """
 
-    carries = False
-
     def infer(self, shape):
         if len(shape) != 5:
             self.refuse(shape, "[T, N, H, W, C]")
         return (*shape[:2], shape[4])
 
     def compute(self, x, mode):
-        y = self.buffer("y", self.output_shape)
+        self.kept = _Summed(x.shape, x) if mode.store else None
+        return self.pool(x)
+
+    def pool(self, x):
+        y = self.result("y", self.output_shape)
         means = y.reshape(-1, 1, 1, y.shape[-1])
         self.kernels.sum_pool2d_forward(pictures(x), _whole(x.shape), prod(x.shape[2:4]), means)
-        self.kept = _Summed(x.shape) if mode.store else None
         return y
 
     def propagate(self, dy, need_dx):

@@ -37,9 +37,10 @@ class Routed(Layer):
             them.
     """
 
-    transient = Layer.transient | {"_active": nothing, "_kept_of": nothing}
+    transient = Layer.transient | dict.fromkeys(("_active", "_density", "_kept_of"), nothing)
     way = AUTO
     carries = False
+    recomputes = receives = True
     weight: Parameter
     offset: Parameter | None
     bias: bool
@@ -50,7 +51,7 @@ class Routed(Layer):
     def __init__(self, name):
         super().__init__(name)
         self.routes = {}
-        self._active = self._kept = self._kept_of = None
+        self._active = self._kept = self._kept_of = self._density = None
 
     def create_weight(self, shape, fan_in, outputs, rng):
         """Make the weight of this shape, uniform with variance 2 / fan_in (He et al. 2015, arXiv:1502.01852). If the
@@ -65,6 +66,13 @@ class Routed(Layer):
 
     def keep(self, x):
         """Keep the input of a stored pass for the backward pass."""
+        self.kept = _Arrived(x)
+
+    @property
+    def reads_input(self):
+        return not self._frozen
+
+    def receive(self, x):
         self.kept = _Arrived(x)
 
     def arrived(self):
@@ -83,12 +91,27 @@ class Routed(Layer):
 
     @property
     def density(self) -> float | None:
-        return None if self._active is None else self._active.density
+        return self._density
 
     def sense(self, x):
-        """Return the list of active inputs of this pass, in the form that the device needs."""
-        self._active = self.kernels.active_inputs(x, self.dtype, self._active)
-        return self._active
+        """Return the list of active inputs of this pass, in the form that the device needs. In a pass that drops
+        outputs (see `recompute`), all layers use the same list, one after the other."""
+        plan = self.plan
+        active = self.kernels.active_inputs(x, self.dtype, plan.active if plan.lean else self._active)
+        if plan.lean:
+            plan.active, plan.active_of, self._active = active, self, None
+        else:
+            self._active = active
+        self._density = None if active is None else active.density
+        return active
+
+    def sensed(self, x):
+        """Return the list of the active inputs x of the last stored pass; it is made again if another layer has used
+        it."""
+        plan = self.plan
+        if not plan.lean:
+            return self._active
+        return plan.active if plan.active_of is self else self.sense(x)
 
     def prepare_once(self):
         """Declare that the weights will not change. What the kernels prepare from them is then kept from pass to pass,

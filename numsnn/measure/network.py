@@ -111,9 +111,9 @@ class Network:
         """A copy on the host of one of the network's arrays."""
         return np.array(self.kernels.to_host(x), dtype)
 
-    def train(self) -> None:
+    def train(self, mode: Mode = TRAINING) -> None:
         """A forward and a backward pass, which compute all gradients; parameters do not change."""
-        z = self.net.forward(self.x, TRAINING)
+        z = self.net.forward(self.x, mode)
         dz = self.ones if self.ones is not None else self.loss(z, self.y, self.net.kernels)[1]
         self.net.backward(dz, need_dx=False)
 

@@ -50,7 +50,7 @@ class BatchStep:
         Raises:
             DivergenceError: a loss or gradient is not finite; the message names step, layer and last good checkpoint.
         """
-        mode = replace(TRAINING, seed=seed)
+        mode = replace(TRAINING, recompute=self.loop.recompute, seed=seed)
         if self.truncate is None:
             now = replace(mode, lengths=batch.lengths)
             readout, losses, penalty = self._pass(batch, now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..data import Batch, Loader
-from ..layers import INFERENCE, Layer
+from ..layers import INFERENCE, Layer, Mode
 from ..layers.turn import taken
 from ..losses import Loss
 from ..metrics import Metric, Readout
@@ -103,15 +103,15 @@ def fed(net: Layer, batches: Iterable) -> Iterator[Batch]:
         yield Batch(x, batch.y, batch.lengths, batch.weights)
 
 
-def passes(net: Layer, data, batch_size: int) -> Iterator[tuple[Batch, np.ndarray]]:
+def passes(net: Layer, data, batch_size: int, mode: Mode = INFERENCE) -> Iterator[tuple[Batch, np.ndarray]]:
     """Yield every batch, with its samples on the device, and its readout, which the next pass overwrites. The network
-    is at inference.
+    is at inference, with the other settings of mode.
 
     Raises:
         ValueError: a batch holds NaN or inf, of which a network may make a finite loss.
     """
     for batch in fed(net, map(_finite, Loader(data, batch_size, workers=1).epoch())):
-        yield batch, net.forward(batch.x, INFERENCE)
+        yield batch, net.forward(batch.x, mode)
 
 
 def _finite(batch):
@@ -123,7 +123,15 @@ def _finite(batch):
     return batch
 
 
-def evaluate(net: Layer, loss: Loss, metrics: tuple[Metric, ...], data, batch_size: int, kind: Kind) -> Evaluation:
+def evaluate(
+    net: Layer,
+    loss: Loss,
+    metrics: tuple[Metric, ...],
+    data,
+    batch_size: int,
+    kind: Kind,
+    mode: Mode = INFERENCE,
+) -> Evaluation:
     """Return loss, metrics and confusion counts on a dataset.
 
     Args:
@@ -131,11 +139,12 @@ def evaluate(net: Layer, loss: Loss, metrics: tuple[Metric, ...], data, batch_si
         data: a source of batches.
         batch_size: samples per pass.
         kind: target and per_step of the data.
+        mode: settings of the passes. Default: those of inference.
     """
     started = time.perf_counter()
     tally, total, samples, confusion = Tally(metrics), 0.0, 0, None
     with taken(net):
-        for batch, z in passes(net, data, batch_size):
+        for batch, z in passes(net, data, batch_size, mode):
             losses, _ = loss(z, batch.y, net.kernels, batch.lengths, weights=batch.weights, dtype=net.dtype)
             total += float(net.kernels.to_host(losses).sum(dtype=np.float64))
             samples += len(losses)
@@ -149,13 +158,13 @@ def evaluate(net: Layer, loss: Loss, metrics: tuple[Metric, ...], data, batch_si
     return Evaluation(total / samples, tally.values(), confusion, time.perf_counter() - started, samples)
 
 
-def predict(net: Layer, loss: Loss, data, batch_size: int, kind: Kind) -> np.ndarray:
+def predict(net: Layer, loss: Loss, data, batch_size: int, kind: Kind, mode: Mode = INFERENCE) -> np.ndarray:
     """Return the predictions for all samples, samples first; per step, what lies beyond the length of a sequence is 0,
     or -1 for classes."""
     target, per_step = kind
     found = []
     with taken(net):
-        for batch, z in passes(net, data, batch_size):
+        for batch, z in passes(net, data, batch_size, mode):
             readout = Readout(loss, net.kernels.to_host(z), np.empty(0), target, per_step, batch.lengths)
             answers = readout.predictions
             if per_step:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data import Batch
 from ..diagnostics import diagnose, record_spikes, write_report
-from ..layers import Layer
+from ..layers import Layer, Mode
 from ..layers.inputs import first_samples
 from ..losses import Loss
 from ..names import choice
@@ -20,6 +20,7 @@ from .callbacks import Callback
 from .checks import checked_metrics
 from .evaluation import Evaluation, evaluate, predict
 from .history import History
+from .loop import Loop
 from .run_state import BEST
 from .source import Kind, as_source, samples_of
 from .widths import widths_of
@@ -30,6 +31,7 @@ class Examiner:
 
     net: Layer
     loss: Loss
+    loop: Loop
     metrics: Any
     batch_size: int
     source: Any
@@ -62,7 +64,8 @@ class Examiner:
 
     def _measure(self, source):
         metrics = checked_metrics(self.metrics, self.loss, source.kind)
-        return evaluate(self.net, self.loss, metrics, source.data, self.batch_size, source.kind)
+        mode = Mode(recompute=self.loop.recompute)
+        return evaluate(self.net, self.loss, metrics, source.data, self.batch_size, source.kind, mode)
 
     def predict(self, x, target: str | None = None, per_step: bool | None = None) -> np.ndarray:
         """Return what the network says about every sample, samples first.
@@ -87,7 +90,8 @@ class Examiner:
         steps = known.per_step if per_step is None else flag("Trainer.predict: per_step", per_step)
         kind = Kind(known.target if target is None else target, steps)
         choice("Trainer.predict: target", kind.target, self.loss.targets)
-        return predict(self.net, self.loss, samples_of(self.net, x, self.source), self.batch_size, kind)
+        mode = Mode(recompute=self.loop.recompute)
+        return predict(self.net, self.loss, samples_of(self.net, x, self.source), self.batch_size, kind, mode)
 
     def report(self, path, data=None, title: str = "Training run", samples: int = 256) -> Path:
         """Write the report of the run as one HTML page: learning curves, and with data also potentials, spikes, a

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..optim import Adam, Optimizer, clip_global_norm
 from ..plain_json import parsed
 from ..portable import Portable, nothing, on_device
 from ..shown import shown
-from ..validate import at_least, path_of, positive, real_array, whole
+from ..validate import at_least, flag, path_of, positive, real_array, whole
 from . import checkpoint
 from .checks import difference, first_bad, need_unfrozen, part
 from .training_state import checked_loop
@@ -47,6 +48,8 @@ class Loop(Portable):
         optimizer: default ``Adam(2e-3)``.
         seed: determines the initial weights, if the network is not built, and the seeds of all passes. Default 0.
         clip_norm: largest global norm of the gradients. Default None: gradients are not clipped.
+        recompute: whether passes keep less for the backward pass, which computes it again: less memory, more time, the
+            same bits (see `numsnn.Mode`). Default False.
 
     Attributes:
         passes: number of forward passes so far.
@@ -59,12 +62,18 @@ class Loop(Portable):
     transient: ClassVar = {"_shape": nothing}  # a copy of the network has not kept the pass
 
     def __init__(
-        self, net: Layer, optimizer: Optimizer | None = None, seed: int = 0, clip_norm: float | None = None
+        self,
+        net: Layer,
+        optimizer: Optimizer | None = None,
+        seed: int = 0,
+        clip_norm: float | None = None,
+        recompute: bool = False,
     ) -> None:
         self.net = part("Loop", "net", net, Layer)
         self.optimizer = part("Loop", "optimizer", optimizer, Optimizer, lambda: Adam(2e-3))
         self.seed = whole("Loop: seed", seed, 0)
         self.clip_norm = None if clip_norm is None else positive("Loop: clip_norm", clip_norm)
+        self.recompute = flag("Loop: recompute", recompute)
         self.passes = 0
         self._shape: tuple[int, ...] | None = None
         self._names: list[str] = []
@@ -97,7 +106,7 @@ class Loop(Portable):
             if not self.net.built:
                 self.net.build(shape_of(x), self.seed)
             seed = pass_seed(self.net, self.seed, self.passes)
-            z = self.run(x, Mode(training=True, store=True, track=True, seed=seed, lengths=lengths))
+            z = self.run(x, replace(TRAINING, recompute=self.recompute, seed=seed, lengths=lengths))
             copy = self.net.kernels.empty(z.shape, z.dtype)
             self.net.kernels.copy(z, copy)
         return copy

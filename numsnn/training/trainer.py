@@ -77,6 +77,8 @@ class Trainer(Examiner):
         accumulate: number of batches whose gradients are added for one update. Default 1.
         metrics: list of `numsnn.metrics`; the first one chooses the best epoch. Default None: those of the loss.
         callbacks: list of `numsnn.training.Callback`, such as `EarlyStopping` and `WeightAverage`. Default none.
+        recompute: whether passes keep less for the backward pass, which computes it again: less memory, more time, the
+            same bits (see `numsnn.Mode`). A run may be resumed with the other value. Default False.
 
     Attributes:
         epoch, batch: number of epochs that are complete, and of batches of the current one.
@@ -112,13 +114,14 @@ class Trainer(Examiner):
         accumulate: int = 1,
         metrics: Sequence[Metric] | None = None,
         callbacks: Sequence[Callback] = (),
+        recompute: bool = False,
     ):
         self.net = part("Trainer", "net", net, Layer).to(choice("Trainer: device", device, DEVICES))
         self.loss = part("Trainer", "loss", loss, Loss, RateCrossEntropy)
         self.schedule = part("Trainer", "schedule", schedule, Schedule, Cosine)
         self.seed = whole("Trainer: seed", seed, 0)
         optimizer = part("Trainer", "optimizer", optimizer, Optimizer, lambda: Adam(2e-3))
-        self.loop = Loop(self.net, optimizer, self.seed)
+        self.loop = Loop(self.net, optimizer, self.seed, recompute=flag("Trainer: recompute", recompute))
         self.clip_norm = clip_norm
         self.batch_size = whole("Trainer: batch_size", batch_size)
         self.accumulate = whole("Trainer: accumulate", accumulate)
@@ -233,7 +236,8 @@ class Trainer(Examiner):
                 except DeviceMemoryError as error:
                     full = str(error)
                 if full:  # outside the except block, where the error does not keep arrays in memory
-                    hint = advice(self.net, self.loss, len(self.optimizer.slots), self.batch_size, train.data)
+                    given = self.loss, len(self.optimizer.slots), self.batch_size, train.data, self.loop.recompute
+                    hint = advice(self.net, *given)
                     raise DeviceMemoryError(f"{full}. The batch has {self.batch_size} samples; {hint}")
                 self._finish_epoch(valid, len(loader))
                 if interrupt.terminated or (interrupt.requested and (test is not None or not self.finished)):

@@ -140,7 +140,7 @@ VALID = {
     ),
     "schedules.Step": plain(snn.schedules.Step, every=2, gamma=0.1, warmup=0.0),
     # --- training ---
-    "Loop": of(snn.Loop, net=network, optimizer=snn.optim.SGD, seed=0, clip_norm=1.0),
+    "Loop": of(snn.Loop, net=network, optimizer=snn.optim.SGD, seed=0, clip_norm=1.0, recompute=True),
     "Loop.backward": on(loop, "backward", dz=lambda: np.ones((2, 2, 2), np.float32)),
     "Loop.forward": on(loop, "forward", x=x, lengths=lambda: [1, 2]),
     "Loop.restore": on(loop, "restore", path=loop_file),
@@ -164,6 +164,7 @@ VALID = {
         accumulate=1,
         metrics=None,
         callbacks=(),
+        recompute=True,
     ),
     "Examiner.evaluate": on(trainer, "evaluate", data=sequences),
     "Examiner.predict": on(trainer, "predict", x=lambda: sequences()[0], target="class", per_step=False),

@@ -51,6 +51,7 @@ VALID = {
         seed=0,
         lengths=None,
         carried=None,
+        recompute=False,
     ),
     "PDA": plain(snn.PDA, momentum=0.1, correct=True, target=None, divergence=0.0, eps=1e-3),
     "PSG": plain(snn.PSG, family="triangle", width=1.0, per="layer", lr=0.1, bounds=(0.1, 2.0)),

@@ -1,7 +1,7 @@
 """Entries of memory, of rows of padded batches, and of questions about routes."""
 
 import numpy as np
-from registry import drawn, entry, like, normal, unset
+from registry import drawn, entry, like, normal, spikes, unset
 
 from numsnn.kernels.types import Geometry, Way
 
@@ -100,6 +100,23 @@ def feed(rng, real, several):
     if several:
         batches = [{"a": x, "b": x[0] + 1} for x in batches]
     return {"batches": list(zip(batches, range(5), strict=True)), "dtype": real}
+
+
+# --- spikes as bits ---------------------------------------------------------------------------------------------------
+
+COUNTS = {"a byte": (8,), "fewer": (3,), "one more": (65,), "many": (1003,)}
+TILES = ((8 * 32768 * 2 + 5,),)
+
+
+@entry(cases=COUNTS, large=TILES, writes="bits")
+def pack_bits(rng, real, count):
+    return {"s": spikes(rng, count), "bits": unset(np.uint8, -(-count // 8))}
+
+
+@entry(cases=COUNTS, large=TILES, writes="s")
+def unpack_bits(rng, real, count):
+    bits = np.packbits(spikes(rng, count), bitorder="little")
+    return {"bits": bits, "s": unset(np.uint8, count)}
 
 
 # --- rows of padded batches -------------------------------------------------------------------------------------------

@@ -5,15 +5,17 @@ import io
 import pickle
 import sys
 import tempfile
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from random_networks.networks import Case, as_float64, built, inputs, targets
 
 import numsnn as snn
 from numsnn.layers import INFERENCE, TRAINING, Mode
+from numsnn.layers.arena import Arena
 from numsnn.layers.carry import stepped
 from numsnn.layers.inputs import each, first_timed, timed
 
@@ -50,18 +52,20 @@ def _mode(case, mode):
     return replace(mode, lengths=None if case.lengths is None else np.array(case.lengths), seed=case.seed)
 
 
-def passes(case: Case, net, relaxed: bool = True, inspect: bool = False) -> dict:
+def passes(case: Case, net, relaxed: bool = True, inspect: bool = False, recompute: bool = False) -> dict:
     """Return what two tracked steps of training give, and a step in relaxed mode and an inference, by name.
 
     Args:
         case, net: the case and its network, built, on any device, in float64.
         relaxed: whether to include relaxed mode and inference, which need kernels of their own. Default True.
         inspect: whether to run the layers one by one. Default False.
+        recompute: whether passes drop outputs and compute them again. Default False.
     """
     found: dict = {}
     for k in range(2):
         x = each(as_float64(inputs(case, k)), lambda part: net.kernels.from_host(part, part.dtype))
-        found |= _step(case, net, x, replace(_mode(case, TRAINING), inspect=inspect), f"step {k}")
+        mode = replace(_mode(case, TRAINING), inspect=inspect, recompute=recompute)
+        found |= _step(case, net, x, mode, f"step {k}")
     if relaxed:
         found |= _step(
             case, net, x, Mode(**{**vars(_mode(case, TRAINING)), "track": False, "relaxed": True}), "relaxed"
@@ -148,6 +152,31 @@ def one_by_one(case: Case) -> str | None:
     """Layers that run one by one give what fused layers and masked gradients give."""
     net = built(case).to(dtype="float64")
     return differing(passes(case, net.copy(), inspect=True), passes(case, net))
+
+
+def recomputed(case: Case, device: str = "reference") -> str | None:
+    """What is dropped and computed again gives the same bits: whole sequences, two parts of them, and an inference. A
+    network is compared twice, because most of what is dropped stays as long as nothing else needs its memory."""
+    net = built(case).to(device, "float64")
+    found = []
+    for one, recompute, at_once in ((net.copy(), False, False), (net.copy(), True, False), (net, True, True)):
+        with mock.patch.object(Arena, "lay_by", Arena.give) if at_once else nullcontext():
+            found.append(_steps(case, one, recompute))
+    return differing(found[1], found[0], promise=0.0) or differing(found[2], found[0], promise=0.0)
+
+
+def _steps(case, one, recompute):
+    """Return what `recomputed` compares."""
+    arrays = passes(case, one, relaxed=False, recompute=recompute)
+    x, mode = as_float64(inputs(case)), replace(_mode(case, TRAINING), recompute=recompute)
+    steps = len(one.output)
+    fixed = any(getattr(layer, "fixed_steps", False) for _, layer in stepped(one))
+    if steps > 1 and not (case.lengths or fixed or one.picture_inputs) and first_timed(one, x) is not None:
+        mode = replace(mode, carried={})
+        for name, part in (("first", slice(0, steps // 2)), ("second", slice(steps // 2, None))):
+            arrays |= _step(case, one, timed(one, x, lambda array, part=part: array[part]), mode, name)
+    arrays["inference"] = one.forward(x, replace(_mode(case, INFERENCE), recompute=recompute)).copy()
+    return arrays
 
 
 def targets_agree(case: Case, device: str = "cpu", relaxed: bool = True) -> str | None:
@@ -267,6 +296,7 @@ ON_REFERENCE = {
     "printed": printed,
     "gradients": gradients,
     "one by one": one_by_one,
+    "recomputed": recomputed,
     "stream": stream,
     "copies": copies,
     "folded": folded,
@@ -275,6 +305,7 @@ ON_REFERENCE = {
 
 COMPILED = {
     "targets": targets_agree,
+    "recomputed": lambda case: recomputed(case, "cpu"),
     "stream": lambda case: stream(case, "cpu"),
     "same bits": lambda case: same_bits(case, "cpu"),
 }

@@ -156,7 +156,7 @@ def neuron_forward(
     steps, rows, channels = i.shape
     plan = cut(rows, channels, STATE_ELEMENTS // (1 + len(rule.states)), moments is not None, i.size > LEAST_JOINED)
     shape = (2, plan.row_blocks, steps, channels * plan.joined) if moments is not None else (2, 1, 1, 1)
-    tile_mean, tile_square = np.empty(shape, i.dtype)
+    tile_mean, tile_square = of_tiles = scratch.get("moments of tiles", shape, i.dtype)
     seen = np.empty(plan.count, np.int64)
     # An argument that is None is replaced by some array of the right type, which the kernel does not touch.
     arrays = i, i if u is None else u, s, i[None] if states is None else states, i if carried is None else carried
@@ -177,9 +177,9 @@ def neuron_forward(
         counts = np.full(plan.row_blocks, plan.rows, np.float64)
         counts[-1] = rows // plan.joined - (plan.row_blocks - 1) * plan.rows
         counts = np.repeat(counts, plan.joined)
-        shape = plan.row_blocks, steps, plan.joined, channels
-        parts = (np.moveaxis(x.reshape(shape), 0, 1) for x in (tile_mean, tile_square))
-        merge_moments(*(x.reshape(steps, -1, channels) for x in parts), counts, *moments)
+        of_steps = scratch.get("moments of steps", (2, steps, plan.row_blocks, plan.joined, channels), i.dtype)
+        of_steps[...] = np.moveaxis(of_tiles.reshape(2, plan.row_blocks, steps, plan.joined, channels), 1, 2)
+        merge_moments(*of_steps.reshape(2, steps, -1, channels), counts, *moments)
     return None if visible is None else int(seen.sum()) / i.size
 
 

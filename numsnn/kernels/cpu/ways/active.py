@@ -128,7 +128,8 @@ class Active:
     def __init__(self, dtype):
         self.dtype = np.dtype(dtype)
         self.shape, self.density = None, 0.0
-        self.start, self.counts = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        self.start = self._starts = np.zeros(1, np.int64)
+        self.counts = np.zeros(1, np.int64)
         self.channel, self.value = np.empty(0, np.int32), np.empty(0, self.dtype)
         self.counted = self.listed = False
 
@@ -152,8 +153,10 @@ class Active:
     def _count_pixels(self, x):
         """Fill start and counts, each within its tile."""
         rows = x.reshape(-1, x.shape[-1])
-        if len(self.start) != len(rows) + 1:
-            self.start = np.zeros(len(rows) + 1, np.int64)
+        if len(self.start) != len(rows) + 1:  # as often as layers of several sizes use one list
+            if len(self._starts) <= len(rows):
+                self._starts = np.zeros(len(rows) + 1, np.int64)
+            self.start = self._starts[: len(rows) + 1]
         launch(_count_pixels, len(self.counts) - 1, rows, self.start, self.counts, pixels_per_tile(x.shape[-1]))
         self.counted = True
 

@@ -159,6 +159,14 @@ class DeviceArray:
             raise ValueError(f"an array of shape {self.shape} cannot be reshaped to {shape}")
         return DeviceArray(self.base, self.first, tuple(int(extent) for extent in shape), self.dtype)
 
+    def view(self, dtype) -> "DeviceArray":
+        """The memory of an array with one axis as numbers of another type."""
+        dtype = np.dtype(dtype)
+        count, rest = divmod(self.nbytes, dtype.itemsize)
+        if self.ndim != 1 or rest:
+            raise ValueError(f"an array {self.dtype} of shape {self.shape} cannot be viewed as {dtype}")
+        return DeviceArray(self.base, self.first, (count,), dtype)
+
     def __getitem__(self, key) -> "DeviceArray":
         """A view of one element or a slice (of step 1) along the first axis. None adds a new first axis."""
         if key is None:

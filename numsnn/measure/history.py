@@ -170,7 +170,7 @@ def _is_text(value):
 
 
 def _is_ratio(value):
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and 1e-100 < value < 1e100
 
 
 def _is_count(value):

@@ -60,7 +60,9 @@ def test_spikes_and_several_images_per_tile(always):
 def test_when_it_is_chosen():
     """For few outputs and long runs; a 16th output costs as much as the other 15 in the other way."""
     taps = conv._taps((3, 3), (1, 1), (1, 1))
-    assert few.worth_it(taps, 64, 1) and few.worth_it(taps, 64, 8) and few.worth_it(taps, 16, 4, weight_gradient=True)
+    assert few.worth_it(taps, 64, 1)
+    if few.REGISTER_BYTES == 64:  # fewer outputs fill a shorter register
+        assert few.worth_it(taps, 64, 8) and few.worth_it(taps, 16, 4, weight_gradient=True)
     assert not few.worth_it(taps, 4, 8) and not few.worth_it(taps, 512, 9)
     for kernel, dilation, runs in (((3, 3), (1, 1), 3), ((1, 1), (1, 1), 1), ((2, 4), (3, 1), 2), ((2, 3), (1, 2), 6)):
         assert few._runs(conv._taps(kernel, (0, 0), dilation)) == runs

@@ -13,7 +13,7 @@ def report(results) -> str:
     """Everything that was measured, in Markdown."""
     parts = [heading(results)]
     if results["workloads"]:
-        parts += [times(results["workloads"]), pictures(results["workloads"]), memory(results["workloads"])]
+        parts += [times(results["workloads"]), memory(results["workloads"])]
     if results["layers"]:
         parts.append(layers(results["layers"]))
     if results["neurons"]:
@@ -65,23 +65,6 @@ def times(workloads):
             rows.append([title(workload, what), *cells, ratio, spread])
     header = ["workload", *sides, "fastest peer / numsnn", "numsnn from, to"]
     return "## Time (medians)\n\n" + table(header, rows)
-
-
-def pictures(workloads):
-    """What numsnn gains because the first layers see a still picture once, apart from what it gains otherwise; "" if
-    no workload was measured both ways."""
-    found = {(workload["name"], workload["surrogate"]): workload for workload in workloads}
-    rows = []
-    for (name, surrogate), workload in found.items():
-        other = found.get((f"{name}-every-step", surrogate))
-        for what, once in {} if other is None else workload["passes"].items():
-            once, every = once[OWN], other["passes"][what][OWN]
-            cells = [text for own in (once, every) for text in (time_text(own["median"]), ratio_text(own.get("ratio")))]
-            rows.append([title(workload, what), *cells, ratio_text(every["median"] / once["median"])])
-    if not rows:
-        return ""
-    header = ["workload", "once", "peer / numsnn", "at every step", "peer / numsnn", "gain of Repeat"]
-    return "## Still pictures: the first layers once (Repeat), or at every step\n\n" + table(header, rows)
 
 
 def memory(workloads):

@@ -24,21 +24,6 @@ def test_every_number_has_its_place():
     assert "TINY" not in text
 
 
-def test_pictures_once_and_at_every_step():
-    """The peers compute the same in both; the gain is numsnn's own time without `Repeat` divided by that with it."""
-    results = made_up()
-    (workload,) = results["workloads"]
-    slower = {side: dict(times) for side, times in workload["passes"]["train"].items()}
-    slower["numsnn"] |= {"median": 3.0, "ratio": 5 / 3}
-    every = workload | {"name": "vgg-every-step", "passes": {"train": slower, "infer": slower}}
-    text = report(results | {"workloads": [workload, every]})
-    rows = [line.split("|")[1:-1] for line in text.partition("## Still pictures")[2].splitlines() if "(arctan)" in line]
-    train, infer = ([cell.strip() for cell in row] for row in rows[:2])
-    assert train == ["vgg (arctan) training step", "2.00 s", "2.50x", "3.00 s", "1.67x", "1.50x"]
-    assert infer == ["vgg (arctan) inference", "2.00 s", "", "3.00 s", "1.67x", "1.50x"]
-    assert "Still pictures" not in report(results)
-
-
 def test_what_was_not_measured_is_not_there():
     results = made_up() | {"workloads": [], "layers": [], "neurons": {}, "scaling": {}, "missing": {}, "quick": True}
     text = report(results)

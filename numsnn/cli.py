@@ -124,6 +124,9 @@ def _parser():
     )
     bench.add_argument("--threads", type=whole_number(1, MOST_THREADS), help="threads to use (default: every core)")
     bench.add_argument("--json", metavar="FILE", help="write the results to this file")
+    bench.add_argument("--history", metavar="FILE", help="add a line to this file: ratios to a copy and a product")
+    bench.add_argument("--plot", metavar="FILE.png", help="draw the history; its ending says the format")
+    bench.add_argument("--no-run", action="store_true", help="measure nothing: show the history that there is")
     bench.set_defaults(command=_bench)
 
     warm = commands.add_parser("warmup", help="compile in advance the kernels that a typical run needs")
@@ -307,9 +310,8 @@ def _bench(options):
 
     if options.threads is not None:
         set_num_threads(options.threads)
-    results = command.run(options.quick, options.only, options.surrogate)
-    if options.json:
-        command.write(results, options.json)
+    measured = options.quick, options.only, options.surrogate
+    command.bench(None if options.no_run else measured, options.json, options.history, options.plot)
 
 
 def _warmup(options):

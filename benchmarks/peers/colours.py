@@ -7,6 +7,7 @@ COLOURS = {
     "spikingjelly": "#e69138",
     "jax": "#6aa84f",
     "jax_unrolled": "#a2c48f",
+    "jaxpike": "#274e13",
     "snntorch": "#a64d79",
     "norse": "#999999",
 }

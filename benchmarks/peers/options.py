@@ -4,7 +4,7 @@ import sys
 
 from ..common import OWN
 
-JAX = ("jax", "jax_unrolled")
+JAX = ("jax", "jax_unrolled", "jaxpike")
 PEERS = ("spikingjelly", "snntorch", "norse", *JAX)
 
 

@@ -1,6 +1,6 @@
 """numsnn against its peers on the same numbers, in one run: see README.md.
 
-python -m benchmarks.speed.compare [--quick] [--only WORKLOAD ...] [--out FOLDER]
+python -m benchmarks.speed.compare [--quick] [--only WORKLOAD ...] [--attached] [--out FOLDER]
                                    [--peers-python PYTHON] [--jax-python PYTHON]
 """
 
@@ -39,6 +39,9 @@ def options(arguments=None):
     parser.add_argument("--quick", action="store_true", help="tiny shapes: whether everything works, no measurement")
     add_peers(parser)
     parser.add_argument("--surrogate", nargs="+", choices=list(SURROGATES), default=["arctan"], help="default: arctan")
+    parser.add_argument(
+        "--attached", action="store_true", help="gradients pass through the resets of all workloads, as in fc-attached"
+    )
     parser.add_argument("--threads", type=int, default=2, help="of every side (default: 2)")
     parser.add_argument("--budget", type=float, default=60.0, help="seconds of timing per pass (default: 60)")
     parser.add_argument("--seed", type=int, default=0, help="of all numbers")
@@ -48,6 +51,14 @@ def options(arguments=None):
     need_positive(parser, chosen, "threads")
     chosen.parts = chosen.parts or (["workloads"] if chosen.only else list(PARTS))
     return chosen
+
+
+def selected(every, chosen) -> list:
+    """The workloads that were asked for, each once."""
+    found = [workload for name, workload in every.items() if chosen.only is None or name in chosen.only]
+    if chosen.attached:
+        found = [replace(w, name=f"{w.name}-attached", detach=False) if w.detach else w for w in found]
+    return list({workload.name: workload for workload in found}.values())
 
 
 def measure(chosen, say, save=lambda results: None) -> dict:
@@ -73,11 +84,10 @@ def measure(chosen, say, save=lambda results: None) -> dict:
         every = workloads(chosen.quick)
         if "workloads" in chosen.parts:
             for surrogate in chosen.surrogate:
-                for name, workload in every.items():
-                    if chosen.only is None or name in chosen.only:
-                        found = comparison.run(replace(workload, surrogate=surrogate), seed=chosen.seed)
-                        results["workloads"].append(found)
-                        save(results)
+                for workload in selected(every, chosen):
+                    found = comparison.run(replace(workload, surrogate=surrogate), seed=chosen.seed)
+                    results["workloads"].append(found)
+                    save(results)
         if "layers" in chosen.parts and "spikingjelly" in comparison.checkers:
             results["layers"] = layers.sweep(comparison, chosen.quick, budget / 30)
             save(results)

@@ -109,6 +109,12 @@ def new_figure(path, width, height):
             write_file(path, _drawn(figure, form))
 
 
+def check_path(path) -> None:
+    """Raise the error that `new_figure` raises for this path, or without matplotlib, before there is work to lose."""
+    with new_figure(None, 1, 1) as figure:
+        _form(path_of("plots: path", path), figure)
+
+
 def finished(figure, path):
     """Return the figure if there is no path, otherwise the path to which it was written."""
     return figure if path is None else Path(path)

@@ -1,4 +1,4 @@
-"""`numsnn bench`: times and memory of all workloads, of single layers and of the neuron kernel."""
+"""`numsnn bench`: times and memory of all workloads, of single layers and of the neuron kernel, and their history."""
 
 import json
 from dataclasses import replace
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ..names import choice
 from ..version import __version__
-from . import host, network, neurons, passes
+from . import history, host, network, neurons, passes
 from .table import bytes_text, table, time_text
-from .workloads import workloads
+from .workloads import operations, workloads
 
 PARTS = ("layers", "neurons")
 """What can be named beside the workloads."""
@@ -37,16 +37,56 @@ def run(quick: bool = False, only=None, surrogate: str = "arctan", budget: float
     results["machine"] = host.machine()
     turns = 0.0 if quick else budget
     chosen = [workload for name, workload in every.items() if only is None or name in only]
-    results["workloads"] = [_workload(replace(w, surrogate=surrogate), turns) for w in chosen]
+    size = 64 if quick else 1536
+    results["workloads"] = [_workload(replace(w, surrogate=surrogate), turns, size) for w in chosen]
     if chosen:
         say(_workload_table(results["workloads"]))
-    results["layers"] = _layers(quick, turns / 20) if only is None or "layers" in only else []
+    results["layers"] = _layers(quick, turns / 20, size) if only is None or "layers" in only else []
     if results["layers"]:
         say(_layer_table(results["layers"]))
     results["neurons"] = neurons.bandwidths(quick) if only is None or "neurons" in only else {}
     if results["neurons"]:
         say(neuron_table(results["neurons"]))
     return results
+
+
+def bench(measured: tuple | None, json_file=None, history_file=None, plot_file=None, say=print) -> None:
+    """Measure, write what was asked for, and show a history.
+
+    What is wrong with a file is said before anything is measured, as far as it can be known.
+
+    Args:
+        measured: arguments of `run`; None to measure nothing and show the history that there is.
+        json_file: where to write the results. Default None: nowhere.
+        history_file: the history to which they are added. Default None: none.
+        plot_file: where to draw this history. Default None: nowhere.
+        say: called with every piece of text. Default `print`.
+
+    Raises:
+        ValueError: an unknown name, or a history that is damaged, missing or empty.
+        OSError: a file cannot be read or written.
+        PlotsUnavailable: the history cannot be drawn, because matplotlib is missing.
+    """
+    if history_file is None and (plot_file is not None or measured is None):
+        raise ValueError(f"{'--no-run' if plot_file is None else '--plot'} needs --history FILE, which it shows")
+    if plot_file is not None:
+        from . import history_plot
+
+        history_plot.check(plot_file)
+    entries = [] if history_file is None else history.read(history_file)
+    if measured is not None:
+        results = run(*measured, say=say)
+        if json_file is not None:
+            write(results, json_file)
+        if history_file is not None:
+            entries = history.append(history_file, history.entry(results))
+    if history_file is not None:
+        if not entries:
+            raise ValueError(f"{history_file} has no entries; numsnn bench --history {history_file} adds one")
+        say(f"{history_file}, entry {len(entries)}:\n{history.beside(entries)}")
+    if plot_file is not None:
+        history_plot.draw(entries, plot_file)
+        say(str(plot_file))
 
 
 def write(results: dict, path) -> None:
@@ -60,12 +100,15 @@ def _timed(step, budget):
     return host.summary(host.seconds(step, host.repetitions(first, budget, 3, 100)))
 
 
-def _workload(workload, budget):
+def _workload(workload, budget, size):
+    """Times of a workload. Whatever else slows the machine down meanwhile also slows the product down beside it."""
     workload, arrays = network.prepare(workload)
+    rate = host.product_rate(size)
     before = host.resident()
     host.forget_peak()
     subject = network.Network(workload, arrays)
     found = {"name": workload.name, "shape": list(workload.shape), "passes": {}, "memory": {"before": before}}
+    found |= {"operations": operations(workload), "product": rate}
     for what in ("train", "infer") if workload.training else ("infer",):
         found["passes"][what] = _timed(getattr(subject, what), budget)
         found["memory"].setdefault("peak", host.peak())
@@ -84,13 +127,15 @@ def _workload_table(results):
     return table(["workload", "input", "training step", "inference", "peak memory", "spikes"], rows)
 
 
-def _layers(quick, budget):
+def _layers(quick, budget, size):
     found = []
     for case in passes.cases(quick):
+        rate = host.product_rate(size)
         for one in passes.densities(case, quick):
             subject = passes.Passes(one, passes.draw(one))
             times = {what: _timed(getattr(subject, what), budget) for what in passes.PASSES}
-            found.append({"name": one.name, "density": one.density, "passes": times})
+            beside = {"operations": one.operations, "product": rate}
+            found.append({"name": one.name, "density": one.density, "passes": times} | beside)
     return found
 
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -41,7 +42,11 @@ def summary(times) -> dict[str, float]:
 
 
 def product_rate(size: int = 1536) -> float:
-    """Operations per second of NumPy's product of two large float32 matrices, with all threads of its library."""
+    """Operations per second of NumPy's product of two float32 matrices, with all threads of its library.
+
+    Args:
+        size: rows and columns of the matrices. Default 1536, which is large enough for the full rate.
+    """
     a = np.ones((size, size), np.float32)
     np.matmul(a, a)
     return 2 * size**3 / min(seconds(lambda: np.matmul(a, a), 7))
@@ -106,6 +111,31 @@ def registers() -> str:
 def load() -> list[float] | None:
     """Number of processes that could run, on average over 1, 5 and 15 minutes; None if the system does not tell."""
     return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
+
+
+def commit(folder: Path = Path(__file__).parent) -> str | None:
+    """Return the commit of the Git checkout that a folder with source files belongs to.
+
+    Args:
+        folder: the folder. Default: that of this file, and hence numsnn's own checkout.
+
+    Returns:
+        the first 12 digits, with "-dirty" behind them if files differ from the commit; None without Git, and for a
+        folder that Git does not track, such as an installed package within another checkout.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # of a Git hook
+
+    def git(*arguments):
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, cwd=folder, env=environment, timeout=60
+        )
+        return done.stdout.strip()
+
+    try:
+        tracked = git("ls-files", "*.py")
+        return git("describe", "--always", "--dirty", "--exclude", "*", "--abbrev=12") if tracked else None
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def machine() -> dict:

@@ -232,6 +232,32 @@ def leaves(layers):
             yield layer
 
 
+def operations(workload: Workload) -> int:
+    """Multiplications and additions of a forward pass in which every input counts, at every step."""
+
+    def chain(layers, size):
+        """Operations per step and sample, and the size (height and width) of the output, for this size of the input."""
+        total = 0
+        for kind, *numbers in layers:
+            if kind == "conv":
+                before, channels, kernel, stride, padding = numbers
+                size = (size + 2 * padding - kernel) // stride + 1
+                total += 2 * before * channels * (kernel * size) ** 2
+            elif kind == "linear":
+                total += 2 * numbers[0] * numbers[1]
+            elif kind == "recurrent":
+                total += 2 * numbers[0] ** 2
+            elif kind == "residual":
+                branch, after = chain(numbers[0], size)
+                total, size = total + branch + chain(numbers[1], size)[0], after
+            elif kind in ("pool", "global_pool"):
+                size = size // numbers[0] if numbers else 1
+        return total, size
+
+    steps, samples, *sample = workload.shape
+    return steps * samples * chain(workload.layers, sample[0])[0]
+
+
 def with_thresholds(workload: Workload, thresholds) -> Workload:
     """The same workload with these thresholds, one per layer of neurons."""
     rest = iter(thresholds)

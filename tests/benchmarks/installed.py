@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-JAX = {"jax": "JAX", "jax_unrolled": "JAX"}
+JAX = {"jax": "JAX", "jax_unrolled": "JAX", "jaxpike": "jaxpike"}
 SIDES = {"spikingjelly": "SpikingJelly", "snntorch": "snnTorch", "norse": "Norse"} | JAX
 
 

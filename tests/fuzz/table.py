@@ -22,6 +22,7 @@ from numsnn import apart, config
 from numsnn.data import formats
 from numsnn.data.formats import FormatError
 from numsnn.errors import ConfigError
+from numsnn.measure import history
 
 _MEMORY = Path("/dev/shm")
 _FOLDER = tempfile.TemporaryDirectory(prefix="numsnn-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None)
@@ -93,6 +94,14 @@ def config_held(found):
     assert repr(config.parse(text)) == repr(found)
 
 
+def history_held(entries):
+    """What shows a history takes it."""
+    assert not entries or history.beside(entries).startswith("| ratio")
+    for one in entries:
+        assert history.label(one).isprintable() and set(history.ratios(one)) == set(history.PARTS)
+        hash(history.setting(one))
+
+
 def spikes_held(recordings):
     for events in recordings:
         events_held(events)
@@ -139,6 +148,26 @@ TOML = [
     config.Config().to_toml().encode(),
     b"[model]\nsteps = 4 # T\nnorm = 'none'\n[method]\nwidth_bounds = [0.1, 8]\npda_target = 1\n[training]\nlr = 1e-3",
     b'data.name = "digits"\ndata.steps = 1_0\nmodel = {tau = 2, neuron = "lif"}\n',
+]
+
+ENTRY = {
+    "form": history.FORM,
+    "date": "2030-01-31T23:59:59+00:00",
+    "version": "1.0",
+    "commit": "0123456789ab-dirty",
+    "machine": {"processor": "X", "cores": 2},
+    "threads": 2,
+    "surrogate": "arctan",
+    "quick": False,
+    "product": 1e11,
+    "copy": 5e10,
+    "workloads": {"vgg": {"train": 1.5, "infer": 2.0}},
+    "layers": {"conv 5%": {"forward": 2.0, "weight_gradient": 1.5}},
+    "neurons": {"LIF forward": 0.8},
+}
+HISTORY = [
+    b"".join(json.dumps(ENTRY | change).encode() + b"\n" for change in changes)
+    for changes in ([{}, {"commit": None, "product": None, "workloads": {}, "layers": {}}], [{"threads": 1}])
 ]
 
 
@@ -318,6 +347,7 @@ def table() -> dict[str, Format]:
         Format(
             "hdf5", HDF5, from_file(formats.read_events), grammar=grammars.plain, share=0.003, seconds=150.0, **_EVENTS
         ),
+        Format("history", HISTORY, from_file(history.read), history_held, digest, grammars.text, (ValueError, OSError)),
         Format("config", TOML, from_file(config.read), config_held, digest, grammars.text, (ConfigError,)),
         Format(
             "shd",

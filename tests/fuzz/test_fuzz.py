@@ -14,7 +14,19 @@ import pytest
 HERE = Path(__file__).parent
 FORMATS = (
     *("idx", "idx.gz", "cifar10", "cifar100", "atis", "aedat2", "aedat3", "dat", "gestures", "npz", "npy", "text"),
-    *("spikes", "events", "hdf5", "config", "shd", "checkpoint", "resume", "store", "old-checkpoint", "old-store"),
+    *(
+        "spikes",
+        "events",
+        "hdf5",
+        "history",
+        "config",
+        "shd",
+        "checkpoint",
+        "resume",
+        "store",
+        "old-checkpoint",
+        "old-store",
+    ),
 )
 COUNT = 300
 

@@ -66,6 +66,16 @@ def test_parts_that_follow_from_workloads():
     assert compare.options(["--only", "vgg"]).parts == ["workloads"]
 
 
+def test_the_reset_of_all_workloads_is_attached():
+    """Each workload once, under a name that says so; the gradients of those that were detached differ from before."""
+    every = workloads(quick=True)
+    chosen = compare.options(["--only", "small", "fc", "fc-attached", "--attached"])
+    found = compare.selected(every, chosen)
+    assert [workload.name for workload in found] == ["small-attached", "fc-attached"]
+    assert not any(workload.detach for workload in found) and found[1] == every["fc-attached"]
+    assert compare.selected(every, compare.options(["--only", "small"])) == [every["small"]]
+
+
 def test_the_fastest_peer():
     found = with_ratios({"numsnn": {"median": 2.0}, "a": {"median": 6.0}, "b": {"median": 5.0}})
     assert found["numsnn"] == {"median": 2.0, "fastest_peer": "b", "ratio": 2.5}

@@ -8,7 +8,7 @@ neither assembly nor a build step.
 On import, this module asks Numba's code generator for the size and the number of the registers.
 """
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
@@ -19,13 +19,16 @@ SHORT = ir.IntType(32)
 
 
 def _registers():
-    """The bytes per vector register and the number of registers of the processor that Numba compiles for."""
+    """The bytes per vector register and the number of registers of the processor that Numba compiles for.
+
+    Every 64-bit ARM processor has NEON; LLVM does not list it among the features everywhere.
+    """
     features = cpu_target.target_context.codegen()._tm_features.split(",")
     if "+avx512f" in features:
         return 64, 32
     if "+avx" in features:
         return 32, 16
-    return 16, 32 if "+neon" in features else 16
+    return 16, 32 if binding.get_process_triple().startswith(("aarch64", "arm64")) else 16
 
 
 REGISTER_BYTES, REGISTERS = _registers()

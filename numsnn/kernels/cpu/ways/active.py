@@ -5,7 +5,7 @@ An active input is a spike, or any other number that is not zero, such as a pool
 
 import numpy as np
 
-from ...compile import kernel
+from ...compile import kernel, register_jitable
 from ..inline.nonzero import count_bits, list_active, lowest_bit, nonzero_bits
 from ..inline.vector import COMPRESSES, lanes
 from ..run.launch import count_tiles, launch
@@ -16,15 +16,31 @@ def pixels_per_tile(channels):
     return max(1, 32768 // channels)
 
 
+@register_jitable
+def _count_registers(x, at, last):
+    """Count the numbers of whole registers among x[at]..x[last - 1] that are not zero. Four registers are read at a
+    time, which is twice as fast as one by one where x comes from memory.
+
+    Returns:
+        their number, and where the rest begins.
+    """
+    n, width = 0, lanes(x)
+    while at + 4 * width <= last:
+        n += count_bits(nonzero_bits(x, at)) + count_bits(nonzero_bits(x, at + width))
+        n += count_bits(nonzero_bits(x, at + 2 * width)) + count_bits(nonzero_bits(x, at + 3 * width))
+        at += 4 * width
+    while at + width <= last:
+        n += count_bits(nonzero_bits(x, at))
+        at += width
+    return n, at
+
+
 @kernel
 def _count_tiles(x, counts, size, lo, hi):
     """Set counts[tile + 1] to the number of active inputs of a tile of `size` inputs, for flat x."""
-    width = lanes(x)
     for tile in range(lo, hi):
-        n, at, last = 0, tile * size, min(len(x), (tile + 1) * size)
-        while at + width <= last:
-            n += count_bits(nonzero_bits(x, at))
-            at += width
+        last = min(len(x), (tile + 1) * size)
+        n, at = _count_registers(x, tile * size, last)
         for k in range(at, last):
             n += x[k] != 0
         counts[tile + 1] = n
@@ -42,20 +58,8 @@ def _count_pixels(x, start, counts, pixels, lo, hi):
         n = 0
         first, last = tile * pixels, min(total, (tile + 1) * pixels)
         for p in range(first, min(last, whole)):
-            at, left = p * channels, channels
-            while left >= 4 * width:  # at a time: twice as fast as one by one, which reads too little ahead
-                n += (
-                    count_bits(nonzero_bits(flat, at))
-                    + count_bits(nonzero_bits(flat, at + width))
-                    + count_bits(nonzero_bits(flat, at + 2 * width))
-                    + count_bits(nonzero_bits(flat, at + 3 * width))
-                )
-                at += 4 * width
-                left -= 4 * width
-            while left >= width:
-                n += count_bits(nonzero_bits(flat, at))
-                at += width
-                left -= width
+            counted, at = _count_registers(flat, p * channels, (p + 1) * channels)
+            n, left = n + counted, (p + 1) * channels - at
             if left > 0:
                 n += count_bits(nonzero_bits(flat, at) & ((np.uint64(1) << np.uint64(left)) - np.uint64(1)))
             start[p + 1] = n

@@ -4,6 +4,7 @@ import ast
 import re
 import tokenize
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ IDS = rf"{ID}(?:, {ID})*"
 BEGINNING = re.compile(rf"({IDS}): ")
 IN_BRACKETS = re.compile(rf"docs/method\.md, ({IDS})\b")
 COMMENT = re.compile(rf"# ({IDS})$")
+COMMENT_IN_TEXT = re.compile(COMMENT.pattern, re.MULTILINE)
 
 NOT_IN_KERNELS = {
     "P3": "psg.py",
@@ -59,14 +61,18 @@ def cited_in(path):
             beginning = BEGINNING.match(text)
             found += [beginning[1]] if beginning else []
             found += IN_BRACKETS.findall(text)
-    with tokenize.open(path) as source:
-        comments = [t.string for t in tokenize.generate_tokens(source.readline) if t.type == tokenize.COMMENT]
-    found += [match[1] for comment in comments if (match := COMMENT.match(comment))]
+    if COMMENT_IN_TEXT.search(path.read_text("utf-8")):
+        with tokenize.open(path) as source:
+            comments = [t.string for t in tokenize.generate_tokens(source.readline) if t.type == tokenize.COMMENT]
+        found += [match[1] for comment in comments if (match := COMMENT.match(comment))]
     return {one for ids in found for one in ids.split(", ")}
 
 
-CITED = {path: cited_in(path) for path in SOURCES}
-CITED_IN_KERNELS = set().union(*(ids for path, ids in CITED.items() if KERNELS in path.parents))
+@cache
+def cited():
+    """The ids that each file of the package cites. They are looked for when a test asks: every process of the suite
+    imports this module, and one runs its tests."""
+    return {path: cited_in(path) for path in SOURCES}
 
 
 def public_functions(path):
@@ -78,7 +84,7 @@ def public_functions(path):
 def dangling(text):
     """Citations of ids that this text of the page does not define, by file."""
     known = set(defined(text))
-    missing = {path.relative_to(ROOT).as_posix(): ids - known for path, ids in CITED.items()}
+    missing = {path.relative_to(ROOT).as_posix(): ids - known for path, ids in cited().items()}
     return {name: ids for name, ids in missing.items() if ids}
 
 
@@ -132,9 +138,10 @@ def test_a_renamed_id_is_found(one):
 
 
 def test_every_id_is_cited_where_it_is_computed():
-    elsewhere = {one: one in CITED[ROOT / "numsnn" / name] for one, name in NOT_IN_KERNELS.items()}
+    elsewhere = {one: one in cited()[ROOT / "numsnn" / name] for one, name in NOT_IN_KERNELS.items()}
     assert [one for one, found in elsewhere.items() if not found] == []
-    assert set(defined(METHOD)) - CITED_IN_KERNELS == set(NOT_IN_KERNELS)
+    in_kernels = set().union(*(ids for path, ids in cited().items() if KERNELS in path.parents))
+    assert set(defined(METHOD)) - in_kernels == set(NOT_IN_KERNELS)
 
 
 @pytest.mark.parametrize(

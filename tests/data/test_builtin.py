@@ -116,10 +116,13 @@ def test_digits_dvs():
         np.testing.assert_array_equal(train.batch([k])[0][:, 0], numsnn.data.to_frames(events, 10))
 
 
-def test_digits_dvs_is_the_same_every_time():
+def test_digits_dvs_is_the_same_every_time(monkeypatch):
+    """Of a tenth of the digits; the test above sees all."""
+    few = tuple(part.select(range(0, len(part), 10)) for part in load("digits"))
+    monkeypatch.setattr(numsnn.data.builtin, "_digits", lambda: few)
     parts = [load("digits-dvs", steps=4, by="events", pool=2)[1] for _ in range(2)]
     assert parts[0].sample_shape == (4, 10, 10, 2)
-    np.testing.assert_array_equal(parts[0].batch(range(360))[0], parts[1].batch(range(360))[0])
+    np.testing.assert_array_equal(parts[0].batch(range(36))[0], parts[1].batch(range(36))[0])
 
 
 def test_unknown_recordings():

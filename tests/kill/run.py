@@ -10,6 +10,7 @@ they are killed at random moments.
 
 import argparse
 import errno
+import gc
 import itertools
 import os
 import random
@@ -53,6 +54,8 @@ class Harness:
     def __init__(self, folder, seed, command=False):
         self.trials, self.rng = trials.Trials(folder, command), random.Random(seed)
         self.counts = Counter()
+        gc.freeze()  # a collection in a forked process would copy the memory of everything that it goes through
+        gc.disable()
         self.traced = tracing.available()
         self.calls, self.seconds = [], 0.0
         if self.traced:

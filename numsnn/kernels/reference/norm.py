@@ -13,8 +13,8 @@ def moments(x, mean, var, running=None, momentum=1.0):
     x is ``[G, M, C]``, and the outputs mean and var are ``[G, C]``. Both are summed in float64. If running is not None,
     a `types.Moments` of shape ``[G, C]``, it is updated by them in place, as `running_update` does.
     """
-    mean[...] = x.mean(1, dtype=np.float64)
-    var[...] = x.var(1, dtype=np.float64)
+    mean[...] = x.mean(1, dtype=np.float64)  # B1
+    var[...] = x.var(1, dtype=np.float64)  # B1
     if running is not None:
         running_update(running.mean, mean, momentum)
         running_update(running.var, var, momentum)

@@ -342,8 +342,8 @@ def test_a_row_takes_the_route_that_is_asked_for():
 
 
 def test_a_list_has_a_cost():
-    """A 1x1 layer of few channels takes the route events if its active inputs are listed already. A transposed one lists
-    its spikes if they are few."""
+    """A 1x1 layer of few channels takes the route events if its active inputs are listed already. A transposed layer
+    lists its spikes if they are few."""
     w = np.broadcast_to(0.0, (1, 1, 21, 17))
     for listed, expected in ((True, "events"), (False, "dense")):
         assert route.choose("auto", "forward", 0.039, w, (1, 1), 1, (10, 44, 60), listed=listed) == expected

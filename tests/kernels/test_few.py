@@ -8,7 +8,7 @@ from targets import cpu, reference
 
 from numsnn.kernels.cpu import conv
 from numsnn.kernels.cpu.ways import few
-from numsnn.kernels.types import Way
+from numsnn.kernels.types import Geometry, Way
 
 DENSE = [name for name, case in CASES.items() if case[4] == 1 or case[4] == 2 < case[0][3]]
 """Cases that the route dense can take; those of many groups, or with groups of one input, have a route of their own."""
@@ -55,6 +55,22 @@ def test_spikes_and_several_images_per_tile(always):
         for array, oracle, (terms, scale) in zip((y, dw), want, scales, strict=False):
             agree(array, oracle, terms, scale)
     assert list(kept) == [conv.PREPARED["dense"]] and len(always) == 4
+
+
+@pytest.mark.parametrize("spikes", [True, False])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_single_taps_read_the_pixels_themselves(always, groups, spikes):
+    """Several tiles, rows that end within a register, at the end of the array, too, and channels of another group."""
+    rng = np.random.default_rng(0)
+    x = (rng.random((9, 11, 7, 74)) < 0.3) * rng.normal(size=74)
+    x = (x != 0).astype(np.uint8) if spikes else x.astype(np.float32)
+    w, b = rng.normal(size=(1, 1, 74 // groups, 6)).astype(np.float32), rng.normal(size=6).astype(np.float32)
+    case = x, w, b, rng.normal(size=(9, 11, 7, 6)).astype(np.float32), Geometry(groups=groups)
+    y = np.full_like(case[3], np.nan)
+    cpu.conv2d_forward(x, w, b, case[4], y, None, Way("dense"))
+    terms, scale = magnitudes(*case)[0]
+    agree(y, run(reference, *case)[0], terms, scale)
+    assert len(always) == groups
 
 
 def test_runs():

@@ -339,3 +339,17 @@ def test_a_row_takes_the_route_that_is_asked_for():
         active = cpu.active_inputs(x, w.dtype)
         assert cpu.linear_forward(x, w, None, y, active, Way(asked)) == taken
         assert (y == 8).all()
+
+
+def test_a_list_has_a_cost():
+    """A 1x1 layer of few channels takes the route events if its active inputs are listed already. A transposed layer
+    lists its spikes if they are few."""
+    w = np.broadcast_to(0.0, (1, 1, 21, 17))
+    for listed, expected in ((True, "events"), (False, "dense")):
+        assert route.choose("auto", "forward", 0.039, w, (1, 1), 1, (10, 44, 60), listed=listed) == expected
+    w = np.broadcast_to(0.0, (4, 4, 32, 64))
+    for density, expected in ((0.02, "lines"), (0.9, "dense"), (None, "dense")):
+        for passing, other in (("forward", ("input", None)), ("weight", ("weight", 1.0))):
+            found = route.choose_transposed("auto", passing, density, other, w, (2, 2), 1, (32, 16, 16), listed=False)
+            assert found == expected
+    assert route.choose_transposed("events", "forward", 0.9, ("input", None), w, (2, 2), 1, (32, 16, 16)) == "lines"

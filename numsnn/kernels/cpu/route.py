@@ -119,10 +119,11 @@ def narrow_way(taps, channels, outputs, stride, extent, weight_gradient=False):
         few: few.cost(few.runs_of(taps), rows // few.runs_of(taps), outputs, weight_gradient),
         planes: planes.cost(kernel_size, channels, outputs, stride, extent),
     }
+    row = ceil(outputs / LANES) * few.BLOCK_ROW
     if weight_gradient:
-        found = {few: 1.5 * found[few], planes: 1.1 * found[planes], None: padded_rows(rows) * few.BLOCK_ROW + 4.5}
+        found = {few: 1.5 * found[few], planes: 1.1 * found[planes], None: padded_rows(rows) * row + 4.5}
     else:
-        found[None] = rows * few.BLOCK_ROW + 2.5
+        found[None] = rows * row + 2.5
     return min(found, key=found.get)
 
 
@@ -221,7 +222,7 @@ def terms(route, passing, density, weights, extent, stride):
                 few.cost(kh, kw * depth, columns, passing == "weight"),
                 planes.cost(size, depth, columns, step, (height, width)) * positions,
             )
-            if found < rows * few.BLOCK_ROW:
+            if found < rows * ceil(columns / LANES) * few.BLOCK_ROW:
                 return call, prepare, positions, depth * pixels + outputs, found, 0.0, 0.0
         rows = padded_rows(rows) if passing == "weight" else rows
         return call, prepare, positions, depth * pixels + outputs, 0.0, rows * narrow, rows * wide

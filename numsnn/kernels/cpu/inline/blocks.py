@@ -112,9 +112,9 @@ def dot_rows(typingctx, out, at, index, first, last, a, a_base, b, b_base, b_row
     out[at + index[k]] = sum of a[a_base[g] + c] b[b_base[g] + index[k] b_row + c] over c < columns and the segments
     g = 0..segments-1, for the entries k = first..last-1.
 
-    All arrays are flat. out, a and b have the same real type. Eight rows of b share one read of a, then four, two and
-    one. The products of a row are added lane by lane, and the lanes at the end, so that the order of a row's sum does
-    not depend on the number of rows.
+    All arrays are flat. out and a have the same real type, and b has this type or uint8. Eight rows of b share one read
+    of a, then four, two and one. The products of a row are added lane by lane, and the lanes at the end, so that the
+    order of a row's sum does not depend on the number of rows.
     """
     size = types.intp
     signature = types.void(out, size, index, size, size, a, a_base, b, b_base, size, size, size)
@@ -149,7 +149,7 @@ def _dot_block(emit, kinds, arguments, k, ways):
     def add(left, rows, column, mask=None):
         shared = emit.load(builder.gep(left, [column]), 0, mask)
         for row, total in zip(rows, totals, strict=True):
-            emit.accumulate(total, shared, emit.load(builder.gep(row, [column]), 0, mask))
+            emit.accumulate(total, shared, emit.load_numbers(builder.gep(row, [column]), mask))
 
     with emit.steps(emit.number(0), segments) as (segment, _):
         left = emit.pointer(kinds[5], a, emit.read_index(kinds[6], a_base, segment))

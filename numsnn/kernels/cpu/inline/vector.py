@@ -78,6 +78,20 @@ class Emitter:
         load = self._masked("load", self.vector, at.type, SHORT, mask.type, self.vector)
         return self.builder.call(load, [at, SHORT(self.bytes), mask, self.nothing])
 
+    def load_numbers(self, pointer, mask=None):
+        """Load a vector from a pointer to real numbers, or to bytes, which become real. Lanes outside of the mask
+        are 0."""
+        element = pointer.type.pointee
+        if element == self.element:
+            return self.load(pointer, 0, mask)
+        piece = ir.VectorType(element, self.lanes)
+        at = self.builder.bitcast(pointer, piece.as_pointer())
+        if mask is None:
+            return self.builder.uitofp(self.builder.load(at, align=1), self.vector)
+        kind = ir.FunctionType(piece, [at.type, SHORT, mask.type, piece])
+        load = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.load.v{self.lanes}i8.p0")
+        return self.builder.uitofp(self.builder.call(load, [at, SHORT(1), mask, ir.Constant(piece, None)]), self.vector)
+
     def store(self, value, pointer, vectors=0, mask=None):
         """Store a vector at the pointer plus `vectors` whole vectors. Lanes outside of the mask are not written."""
         at = self._at(pointer, vectors)

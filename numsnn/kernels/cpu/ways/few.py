@@ -3,7 +3,8 @@
 Registers hold neighbouring inputs instead of neighbouring outputs. Taps that are neighbours in a row of the image read
 neighbouring numbers of a tile's copy of its inputs (`positions`), which form a run. The output of a position is a sum
 of dot products of runs and rows of weights (`blocks.dot_rows`). In the weight gradient, the weights of a run are a sum
-of runs, one for each position, scaled by the gradient of the output (`blocks.sum_rows`).
+of runs, one for each position, scaled by the gradient of the output (`blocks.sum_rows`). A single tap that reads the
+pixel of its output needs no copy.
 """
 
 from functools import lru_cache
@@ -17,7 +18,17 @@ from ..inline.rows import as_bytes, clear_row
 from ..inline.vector import REGISTER_BYTES
 from ..run.launch import count_tiles, made_once, parallel_for, scratch
 from .panels import PACKED
-from .positions import copy_inputs, first_offset, positions_of, tile_offsets, tile_place, tile_positions
+from .positions import (
+    LEAST_POSITIONS,
+    LEAST_TILES,
+    MOST_POSITIONS,
+    copy_inputs,
+    first_offset,
+    positions_of,
+    tile_offsets,
+    tile_place,
+    tile_positions,
+)
 
 MOST_OUTPUTS = 8
 """Largest number of output channels: half of a register of float32, on processors with the largest."""
@@ -64,6 +75,27 @@ def pack(w, kept=None, group=0):
         rows.reshape(outputs, taps, channels)[...] = w.transpose(2, 0, 1)
 
     return made_once(kept, key, (outputs, taps * channels), w.dtype, fill)
+
+
+@kernel
+def _pixel_tiles(x, pitch, first_channel, rows, bias, y, first_output, index, totals, lo, hi):
+    """Compute tiles of `correlate` for a single tap, which reads the pixel of its output. x is flat, with `pitch`
+    numbers per pixel, and nothing is copied. index counts the pixels of a tile, and totals is as of
+    `_correlate_tiles`."""
+    outputs, depth = rows.shape
+    weights, sums, flat, most = rows.reshape(-1), totals.reshape(-1), y.reshape(-1), len(index)
+    step, pixels = y.shape[3], len(x) // pitch
+    base, start = np.empty(1, np.int64), np.empty(1, np.int64)
+    for tile in range(lo, hi):
+        first = tile * most
+        count = min(most, pixels - first)
+        start[0] = first * pitch + first_channel
+        for o in range(outputs):
+            base[0] = o * depth
+            dot_rows(sums, o * most, index, 0, count, weights, base, x, start, pitch, depth, 1)
+        for m in range(count):
+            for o in range(outputs):
+                flat[(first + m) * step + first_output + o] = totals[o, m] + bias[o]
 
 
 @kernel
@@ -117,6 +149,16 @@ def correlate(x, first_channel, taps, stride, rows, bias, y, first_output=0, ori
     """See `product.correlate`; rows are the weights, as `pack` makes them."""
     channels = rows.shape[1] // len(taps[0])
     height, width = positions_of(y, origin, step)
+    if taps == ((0,), (0,)) and x.shape[1:3] == y.shape[1:3] == (height, width):
+        pixels = len(x) * height * width
+        index = np.arange(min(MOST_POSITIONS, max(LEAST_POSITIONS, pixels // LEAST_TILES)))
+
+        def work_on_pixels(lo, hi):
+            totals = scratch.get("sums", (len(rows), len(index)), y.dtype)
+            _pixel_tiles(x.reshape(-1), x.shape[3], first_channel, rows, bias, y, first_output, index, totals, lo, hi)
+
+        parallel_for(work_on_pixels, count_tiles(pixels, len(index)))
+        return
     tiling, position, tap = tile_positions(len(x), height, width, taps, stride, channels)
     pixel, start = position // channels, _starts(tap, taps)
     in_y = tile_offsets(tiling, step, y.shape[1:])

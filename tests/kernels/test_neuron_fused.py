@@ -165,7 +165,6 @@ def test_potentials_computed_again_are_the_same_to_the_bit(small_tiles, k, v_res
             s[:steps],
             ds,
             v_reset=v_reset,
-            family="rectangle",
             direct=direct,
             norm=norm,
             dnorm=sums,

@@ -312,15 +312,16 @@ def test_parts_are_those_of_the_layers(device, training):
 
 
 @pytest.mark.parametrize("v_reset", [0.0, None, "none"])
-@pytest.mark.parametrize("family", ["triangle", "logistic"])
-def test_gradients_of_a_pair(v_reset, family):
-    """Every parameter and the input are compared with finite differences."""
+@pytest.mark.parametrize(("family", "scaled"), [("rectangle", False), ("logistic", True)])
+def test_gradients_of_a_pair(v_reset, family, scaled):
+    """Every parameter and the input are compared with finite differences. (The kernels of neurons with a rectangle are
+    those that `test_visible` compiles.)"""
     neuron = snn.LIF(
         learn_tau="channel",
         learn_threshold="channel",
         surrogate=snn.PSG(family, per="channel"),
         v_reset=v_reset,
-        decay_input=True,
+        decay_input=scaled,
     )
     net = snn.Sequential(snn.Linear(3, 4), snn.BatchNorm(4), neuron, snn.Linear(4, 3))
     x = np.random.default_rng(4).normal(0, 2, (4, 6, 3)).astype(np.float32)

@@ -301,10 +301,8 @@ class Neuron(KeptAsBits):
             self.kernels.neuron_reset(trace.u, trace.s, self.threshold.natural, Reset(self.v_reset), arrays["v"])
         self.recorded = Recorded({key: self.kernels.to_host(arrays[key]).reshape(shape) for key in self.record})
 
-    # --- recomputing: see `layers.recompute` ---
-
     @property
-    def recomputes(self):
+    def recomputes(self):  # see `layers.recompute`
         return type(self).compute is Neuron.compute and type(self).propagate is Neuron.propagate
 
     receives = recomputes

@@ -30,7 +30,7 @@ from .memory import Pool
 from .mode import Mode
 from .names import names_of
 from .padding import Padding, padding_of
-from .recompute import Chain, Dropped, dropped
+from .recompute import Chain, Dropped, dropped, drops, memory_for
 from .shapes import concatenate, pictures
 from .turn import join, taken
 
@@ -141,8 +141,8 @@ class Plan:
         if self.padding is None and mode.lengths is not None:  # all sequences are whole
             mode = replace(mode, lengths=None)
         part = None if mode.carried is None else steps_of_part(self.net, x)
-        self.lean = mode.recompute and self._may_drop(mode)
-        self._choose_memory(mode)
+        self.lean = drops(mode, self.padding)
+        self.pool = memory_for(self.pool, mode, self.lean)
         try:
             self.inspected, self.running, self.part = mode.inspect, get_ident(), part
             self.stored_by = self.running
@@ -156,18 +156,6 @@ class Plan:
         if mode.carried is not None:
             carry.need_states(self.stepped, mode.carried)
         return y
-
-    def _choose_memory(self, mode):
-        """Make the memory of another kind if the pass needs it."""
-        if isinstance(self.pool, Arena) != self.lean and (self.lean or mode.store):
-            self.pool = Arena() if self.lean else Pool()
-        if isinstance(self.pool, Arena):
-            self.pool.begin()
-
-    def _may_drop(self, mode) -> bool:
-        """Return whether a pass may drop outputs: not if somebody wants to see them, or if spikes are no bits. With
-        padding, normalisations keep copies of the real steps of their input in any case."""
-        return not (mode.inspect or mode.relaxed or (mode.training and self.padding is not None))
 
     def backward(self, dy, need_dx: bool):
         """Return dL/dx for dL/dy of the network's last stored pass."""

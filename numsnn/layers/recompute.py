@@ -22,6 +22,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from .arena import Arena
+from .memory import Pool
+
 
 class Dropped(NamedTuple):
     """What the passes of a network with `Mode.recompute` drop.
@@ -54,6 +57,27 @@ def dropped(plan) -> Dropped:
         if layer.joins == "sum" and not layer.foreign:
             writers.update(path.writer() for path in layer.dropped_paths())
     return Dropped(behind, writers)
+
+
+def drops(mode, padding) -> bool:
+    """Return whether a pass drops outputs: not if somebody wants to see them, or if spikes are no bits. With padding,
+    normalisations in training keep copies of the real steps of their input in any case."""
+    return mode.recompute and not (mode.inspect or mode.relaxed or (mode.training and padding is not None))
+
+
+def memory_for(pool: Pool, mode, lean: bool) -> Pool:
+    """Return the memory for a pass that begins: that of the pass before if it is of the kind that is needed.
+
+    Args:
+        pool: the memory of the pass before.
+        mode: the settings of the pass.
+        lean: whether it drops outputs.
+    """
+    if isinstance(pool, Arena) != lean and (lean or mode.store):
+        pool = Arena() if lean else Pool()
+    if isinstance(pool, Arena):
+        pool.begin()
+    return pool
 
 
 class Chain:

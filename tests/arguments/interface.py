@@ -56,7 +56,8 @@ BASES |= {"data.augment_events.EventChange", "data.augment_events.Change"}
 FOR_AUTHORS = {
     "Layer": "add_parameter as_real buffer carried_state compute construct create enter fixed_array gradient "
     "gradient_of infer keep_start move overwrite own_mode propagate refuse set_statistic forward backward rebuild "
-    "create_running moments_of padding_in hand_over create_weight keep kept_weights sense taps joined measure",
+    "create_running moments_of padding_in hand_over create_weight keep kept_weights sense sensed taps joined measure "
+    "result receive recall drop need_kept pool",
     "Network": "construct forward",
     "Container": "construct contain",
     "Loss": "evaluate form metrics need pieces predict read scores decide slope value weights_of",

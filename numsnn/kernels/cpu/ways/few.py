@@ -44,7 +44,8 @@ def worth_it(taps, channels, outputs, weight_gradient=False) -> bool:
     if outputs > MOST_OUTPUTS:
         return False
     runs, rows = _runs(taps), len(taps[0]) * channels
-    return cost(runs, rows // runs, outputs, weight_gradient) < rows * BLOCK_ROW
+    blocks = count_tiles(outputs, REGISTER_BYTES // 4)
+    return cost(runs, rows // runs, outputs, weight_gradient) < rows * blocks * BLOCK_ROW
 
 
 @lru_cache(256)

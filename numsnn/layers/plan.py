@@ -23,7 +23,6 @@ from threading import get_ident
 import numpy as np
 
 from . import borders, carry, sharing
-from .arena import Arena
 from .fused import Pair, stages
 from .inputs import steps_of_part
 from .memory import Pool

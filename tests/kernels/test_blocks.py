@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -176,6 +177,25 @@ def test_memory_begins_at_a_cache_line():
     for size in (1, 7, 1000):
         assert aligned(size, np.float32).ctypes.data % ALIGNMENT == 0
         assert scratch.get("test", (size, 3), np.float64).ctypes.data % ALIGNMENT == 0
+
+
+@pytest.mark.parametrize(
+    ("triple", "features", "registers"),
+    [
+        ("x86_64-unknown-linux-gnu", "+avx,+avx2,+avx512f", (64, 32)),
+        ("x86_64-unknown-linux-gnu", "+avx,+avx2,+fma", (32, 16)),
+        ("x86_64-unknown-linux-gnu", "+sse2", (16, 16)),
+        ("aarch64-unknown-linux-gnu", "+neon,+fp-armv8", (16, 32)),
+        ("arm64-apple-darwin23.1.0", "", (16, 32)),
+        ("armv7l-unknown-linux-gnueabihf", "+neon", (16, 16)),
+    ],
+)
+def test_registers(monkeypatch, triple, features, registers):
+    """A 64-bit ARM processor has 32 of them, whether or not LLVM lists NEON; a 32-bit one has 16."""
+    context = SimpleNamespace(codegen=lambda: SimpleNamespace(_tm_features=features))
+    monkeypatch.setattr(vector, "cpu_target", SimpleNamespace(target_context=context))
+    monkeypatch.setattr(vector.binding, "get_process_triple", lambda: triple)
+    assert vector._registers() == registers
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names registers of x86-64 processors")

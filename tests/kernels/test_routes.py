@@ -201,6 +201,21 @@ def test_choice(asked, passing, density, weights, stride, groups, expected):
     assert route.choose(asked, passing, density, w, (stride, stride), groups, (64, 16, 16)) == expected
 
 
+@pytest.mark.parametrize("lanes", [4, 8])
+@pytest.mark.parametrize("passing", ["forward", "weight", "input"])
+@pytest.mark.parametrize("weights", [(3, 3, 64, 64), (1, 1, 128, 256)])
+def test_shorter_registers_slow_all_routes_alike(monkeypatch, weights, passing, lanes):
+    """A row of weights and a block of a product are both that many more instructions."""
+    found = []
+    for size in (16, lanes):
+        monkeypatch.setattr(route, "LANES", size)
+        monkeypatch.setattr(route, "SHORTER", 16 / size)
+        estimates = route.costs(passing, 0.1, weights, (64, 16, 16))
+        found.append([estimates["events"] / estimates["dense"], estimates["winograd"] / estimates["dense"]])
+    (events, winograd), others = found
+    assert 0.4 < others[0] / events < 1.5 and 0.5 < others[1] / winograd < 1.5
+
+
 @pytest.mark.parametrize("passing", ["forward", "weight", "input"])
 @pytest.mark.parametrize("weights", [(3, 3, 32, 64), (3, 3, 256, 256), (1, 1, 128, 256), (1, 1, 1024, 1024)])
 def test_events_up_to_a_density(passing, weights):

@@ -32,6 +32,9 @@ ROUTES = ("auto", "events", "winograd", "dense")
 LANES = REGISTER_BYTES // 4
 """Numbers per vector in float32."""
 
+SHORTER = 16 / LANES
+"""How many times as many instructions products and transforms take as with the registers `COSTS` were measured with."""
+
 GROUPED_PRODUCT = 0.16
 """Cost of a multiplication of the route grouped, for groups of several channels."""
 
@@ -229,7 +232,8 @@ def terms(route, passing, density, weights, extent, stride):
     if route == "winograd":  # tiles, transformed numbers, multiplications
         tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
         rows = 36 * tiles * (2 * padded_rows(ceil(depth / 2)) if passing == "weight" else depth)
-        return call, prepare, tiles, 36 * tiles * (inputs + outputs), rows * narrow, rows * wide
+        numbers = 36 * tiles * (inputs + outputs) * SHORTER
+        return call, prepare, tiles * SHORTER, numbers, rows * narrow, rows * wide
     active = density * taps
     if route == "events":
         # The last terms are the active or visible inputs, and the vectors of their rows.
@@ -309,10 +313,11 @@ def _transposed(asked, passing, level, other, weights, stride, groups, extent, d
 
 
 def _columns(columns):
-    """Columns of a matrix product in panels of two vectors, and in a panel of one, filled up."""
+    """Columns of a matrix product in panels of two vectors, and in a panel of one, filled up. Where registers are
+    shorter, a column counts as often as it takes more instructions."""
     padded = ceil(columns / LANES) * LANES
     narrow = padded % (TILE_VECTORS * LANES)
-    return padded - narrow, narrow
+    return (padded - narrow) * SHORTER, narrow * SHORTER
 
 
 def _sweeps(columns):

@@ -42,7 +42,7 @@ class Layer(Described, Network):
     - ``carries``: whether the layer carries a state from one time step to the next. True: `compute` uses
       `self.carried_state`. False: every step is computed independently of the others. None (default): unknown, and
       `Stream` and truncated BPTT refuse the layer;
-    - ``passes``, ``reads_spikes`` (optional): see `layers.plan`. By default every gradient is computed everywhere.
+    - ``passes``, ``reads_spikes`` (optional): see `layers.needed`. By default every gradient is computed everywhere.
     - ``recomputes``, ``receives`` (optional): see `layers.recompute`. By default input and output are kept.
 
     A subclass may use

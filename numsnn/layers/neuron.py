@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from . import initial, observe
 from .allowance import claim
 from .base import Layer
 from .neuron_arguments import Learned, Numbers, Resets, check_delayed, check_reset, granularity, resets_hard
-from .neuron_bits import KeptAsBits
 from .neuron_docs import complete
+from .neuron_kept import KeptTrace
 from .neuron_run import ByRule, Extended, Trace
 from .norm import Normalisation
 from .parameter import ConstrainedValue, Parameter
@@ -39,7 +38,7 @@ MARGIN = 1e-3
 """A learned threshold stays above 0 and above v_reset by at least this number, and below the inverse of this number."""
 
 
-class Neuron(KeptAsBits):
+class Neuron(KeptTrace):
     """Base of the spiking neurons: threshold, reset, surrogate and PDA. Use `LIF` and the other derived classes.
 
     Args:
@@ -280,20 +279,6 @@ class Neuron(KeptAsBits):
         """Return threshold, width and surrogate in the form that the kernels take."""
         return Firing(self.threshold.natural, self.width.natural, self.surrogate.family, self.surrogate.reach)
 
-    def potentials(self) -> np.ndarray:
-        """Return the potentials after charging of the last stored pass, ``[T, M, C]``, on the host. They are computed
-        again unless the pass kept them."""
-        trace = self.kept
-        if trace.u is None:
-            self.need_kept(trace.current)
-            start = None
-            if trace.start is not None:
-                start = self.kernels.empty(trace.start.shape, self.dtype)
-                self.kernels.copy(trace.start, start)
-            trace = replace(trace, u=self.kernels.empty(trace.current.shape, self.dtype), visible=None)
-            self.run.forward(trace, start)
-        return self.kernels.to_host(trace.u)
-
     def _record(self, trace, shape):
         arrays = {"u": trace.u, "s": trace.s, **trace.parts}
         if "v" in self.record:
@@ -334,35 +319,6 @@ class Neuron(KeptAsBits):
             return 0.0
         return float(self.kernels.to_host(self._objective.shares).sum(dtype=np.float64))
 
-    def thresholds(self) -> np.ndarray:
-        """Return the threshold in the last stored pass, on the host: ``[C]``, or ``[T, M, C]`` if it adapts."""
-        theta = self.kernels.to_host(self.threshold.natural)
-        if not self.adaptive:
-            return theta
-        a = self.kernels.to_host(self.kept.parts["a"])
-        start = np.zeros_like(a[:1]) if self.kept.start is None else self.kernels.to_host(self.kept.start)[2][None]
-        return theta + self.kernels.to_host(self.own_values["kappa"].natural) * np.concatenate([start, a[:-1]])
-
-    def spikes(self) -> np.ndarray:
-        """Return the spikes of the last stored pass, ``[T, M, C]``, on the host."""
-        return self.kernels.to_host(self.need_kept(self.kept.s))
-
-    def currents(self) -> np.ndarray:
-        """Return the input currents of the last stored pass, ``[T, M, C]``, on the host. If the neuron was fused with
-        a normalisation, they are the normalised currents."""
-        current, norm = self.kernels.to_host(self.need_kept(self.kept.current)), self.kept.norm
-        if norm is None:
-            return current
-        centre, factor, offset = map(self.kernels.to_host, norm[:3])
-        return (current - centre) * factor + offset
-
-    def signals(self):
-        if self.kept is None:
-            return [self.output]
-        kept = self.kept
-        potentials = None if kept.u is None and kept.current is None else self.potentials()
-        return [self.output, potentials, *vars(kept).values(), *kept.parts.values()]
-
     def _sees(self):
         """Return whether this pass computes the visible mask."""
         return self.rule() is not None and FAMILIES[self.surrogate.family].compact and self.plan.asks(self)
@@ -375,19 +331,6 @@ class Neuron(KeptAsBits):
         widths = width / threshold
         mean = float(widths[0]) if uniform else float(widths.mean(dtype=np.float64))
         return VISIBLE_DENSITY * 2 * self.surrogate.reach * mean
-
-    def visible(self):
-        """Return the visible mask of the last stored pass: uint8 of the output's shape, 1 where the surrogate saw the
-        potential and dL/ds matters. The result is None if the pass did not compute the mask."""
-        return None if self.kept.visible is None else self.kept.visible.reshape(self.output_shape)
-
-    def pieces(self):
-        breaks = FAMILIES[self.surrogate.family].breaks
-        x = self.potentials() - self.thresholds()
-        pieces = np.searchsorted(breaks, x / self.kernels.to_host(self.width.natural))
-        if self.refractory:  # crossing the threshold changes what is held later; a held potential does not depend on x
-            pieces = np.where(self.kernels.to_host(self.kept.parts["held"]), -1, 2 * pieces + (x >= 0))
-        return pieces
 
     def own_statistics(self):
         if self.tracker is None:

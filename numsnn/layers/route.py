@@ -91,17 +91,17 @@ class Routed(Layer):
 
     @property
     def density(self) -> float | None:
-        return self._density
+        return self._density if self._active is None else self._active.density
 
     def sense(self, x):
         """Return the list of active inputs of this pass, in the form that the device needs. In a pass that drops
         outputs (see `recompute`), all layers use the same list, one after the other."""
         plan = self.plan
         active = self.kernels.active_inputs(x, self.dtype, plan.active if plan.lean else self._active)
-        if plan.lean:
-            plan.active, plan.active_of, self._active = active, self, None
-        else:
+        if not plan.lean:
             self._active = active
+            return active
+        plan.active, plan.active_of, self._active = active, self, None
         self._density = None if active is None else active.density
         return active
 

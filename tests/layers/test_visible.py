@@ -7,7 +7,8 @@ import pytest
 
 import numsnn as snn
 from numsnn.layers import TRAINING
-from numsnn.layers.plan import _Source, behind, plan_of
+from numsnn.layers.needed import Source, behind
+from numsnn.layers.plan import plan_of
 from numsnn.layers.route import Routed
 
 SHAPE = (3, 4, 8, 8, 2)
@@ -159,7 +160,7 @@ def test_against_finite_differences(monkeypatch, name):
 # --- what is handed down -----------------------------------------------------------------------------------------
 
 
-class Given(_Source):
+class Given(Source):
     """A mask from nowhere."""
 
     def __init__(self, mask):

@@ -374,30 +374,10 @@ def recurrent_backward(
     sums = np.empty((6, tiles, channels), u.dtype)
     back = pack_transposed(w[None, None], (0,), 0, w.shape[1], sum_columns(w.dtype)) if lateral else None
     back, gamma, rho, kappa, j, a, held = _stand_ins(u, back, gamma, rho, kappa, j, a, held)
-    launch(
-        range_kernel,
-        tiles,
-        *(
-            ds.reshape(-1),
-            u,
-            s,
-            j,
-            a,
-            held,
-            back.reshape(-1),
-            beta,
-            gamma,
-            rho,
-            kappa,
-            theta,
-            d,
-            v_reset,
-            1 / alpha,
-            *pull,
-        ),
-        *(_NO_ENDS if ends is None else ends, di, sums, u if start is None else start),
-        *(u[0] if dstart is None else dstart, sum_columns(u.dtype), rows),
-    )
+    arrays = ds.reshape(-1), u, s, j, a, held, back.reshape(-1)
+    values = beta, gamma, rho, kappa, theta, d, v_reset, 1 / alpha, *pull, _NO_ENDS if ends is None else ends
+    states = u if start is None else start, u[0] if dstart is None else dstart
+    launch(range_kernel, tiles, *arrays, *values, di, sums, *states, sum_columns(u.dtype), rows)
     for whole, parts in zip(totals, sums, strict=True):
         if whole is not None:
             sum_tiles(parts, whole)

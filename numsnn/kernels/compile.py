@@ -44,6 +44,7 @@ _WRITTEN_FOR = {
         "cpu/inline/local.py",
         "cpu/inline/prefetch.py",
         "cpu/inline/nonzero.py",
+        "cpu/inline/planes.py",
         "cpu/inline/rows.py",
         "cpu/inline/runs.py",
         "cpu/inline/taps.py",

@@ -43,6 +43,7 @@ SETTINGS = {
     "track": "a check tracks nothing",
     "relaxed": "differences need it",
     "resets": "the check of a detached reset needs it",
+    "recompute": "relaxed passes drop nothing; test_recompute and the random networks compare the others bit for bit",
     "seed": "no part draws random numbers",
 }
 """Settings of a pass that are no options -> why."""

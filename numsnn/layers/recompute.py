@@ -13,9 +13,8 @@ and dropout and random spikes are not drawn again. This is activation checkpoint
 arXiv:1604.06174), selective: what is cheap to compute again is dropped, and spikes take one bit each.
 
 The dropped outputs lie in the memory that the network lends for gradients. As long as this memory is not needed they
-stay there, and are not computed again (see `arena`). A class from outside the
-package takes part only if it declares ``recomputes`` and ``receives`` itself, because it may have changed an inherited
-pass.
+stay there, and are not computed again (see `arena`). A class from outside the package takes part only if it declares
+``recomputes`` and ``receives`` itself, because it may have changed an inherited pass.
 """
 
 from collections.abc import Sequence

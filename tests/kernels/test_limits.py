@@ -12,7 +12,7 @@ import numsnn as snn
 from numsnn.errors import DeviceError
 from numsnn.kernels.rules import MOST_STATES, MOST_VALUES, Rule
 from numsnn.kernels.types import Firing, Geometry, Norm, Reset, Wanted, Window
-from numsnn.layers import plan
+from numsnn.layers import needed
 
 # --- a rule with as many states and values as a rule may have -------------------------------------------------------
 
@@ -120,7 +120,7 @@ def test_visible_neurons_are_seen_through_a_large_window():
     layer = snn.AvgPool2d(SIDE).build((1, 1, SIDE, SIDE, 1))
     mask = np.zeros((1, 1, SIDE, SIDE, 1), np.uint8)
     mask[..., -1, -2, :] = 1
-    assert plan._Through(layer, SimpleNamespace(mask=lambda known: mask)).evaluate({}).item() == 1
+    assert needed._Through(layer, SimpleNamespace(mask=lambda known: mask)).evaluate({}).item() == 1
 
 
 # --- pixels per launch ------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..types import AUTO
 from .route import by_input_pixel, choose, choose_transposed, lacks, narrow_way, visible_limit
-from .ways import events, few, grouped, lines, panels, product, winograd
+from .ways import events, grouped, lines, panels, product, winograd
 from .ways import visible as sparse_gradient
 from .ways.active import Active
 from .ways.row import ActiveRow, active_row
@@ -82,8 +82,7 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
             taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
             narrow = narrow_way(taps, w.shape[2], outputs, tuple(stride), extent[1:])
             if narrow:
-                factors = w[..., mine].reshape(-1, w.shape[2], outputs)
-                factors = few.pack(factors, kept, g) if narrow is few else factors
+                factors = narrow.pack(w[..., mine].reshape(-1, w.shape[2], outputs), kept, g)
                 narrow.correlate(x, g * w.shape[2], taps, stride, factors, bias[mine], y, mine.start)
             else:
                 packed = panels.pack(w, mine.start, outputs, kept, g)
@@ -168,8 +167,7 @@ def _backward_input_class(dy, w, geometry, dx, origin):
         narrow = narrow_way(offsets, outputs, inputs, (1, 1), dy.shape[1:3])
         if narrow:
             turned = w.reshape(-1, inputs, w.shape[3])[list(taps), :, g * outputs : (g + 1) * outputs]
-            factors = turned.transpose(0, 2, 1)
-            factors = few.pack(factors) if narrow is few else factors
+            factors = narrow.pack(turned.transpose(0, 2, 1))
             narrow.correlate(dy, g * outputs, offsets, (1, 1), factors, nothing, *where)
         else:
             packed = panels.pack_transposed(w, taps, g * outputs, outputs)

@@ -85,7 +85,7 @@ def _pixel_tiles(x, pitch, first_channel, rows, bias, y, first_output, index, to
     outputs, depth = rows.shape
     weights, sums, flat, most = rows.reshape(-1), totals.reshape(-1), y.reshape(-1), len(index)
     step, pixels = y.shape[3], len(x) // pitch
-    base, start = np.empty(1, np.int64), np.empty(1, np.int64)
+    base, start = local(1, np.int64), local(1, np.int64)
     for tile in range(lo, hi):
         first = tile * most
         count = min(most, pixels - first)

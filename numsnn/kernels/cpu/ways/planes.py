@@ -208,11 +208,16 @@ def _correlate_tiles(
                     copy_apart(flat, at, step, sums, source, 1, plan.width)
 
 
+def pack(w, kept=None, group=0):
+    """See `few.pack`. Weights ``[taps, C, O]`` are used as they are, and nothing is kept."""
+    return np.ascontiguousarray(w)
+
+
 def correlate(x, first_channel, taps, stride, weights, bias, y, first_output=0, origin=(0, 0), step=(1, 1)):
-    """See `product.correlate`; weights is ``[taps, C, O]``."""
+    """See `product.correlate`; weights are as `pack` makes them."""
     channels, outputs = weights.shape[1:]
     plan = _plan(len(x), *positions_of(y, origin, step), *taps, tuple(stride), channels)
-    factors = np.ascontiguousarray(weights).reshape(-1)
+    factors = weights.reshape(-1)
     grain = VECTORS * (REGISTER_BYTES // y.itemsize)
     pitch = count_tiles(plan.span, grain) * grain
 

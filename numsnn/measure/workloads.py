@@ -7,6 +7,7 @@ A network is a tuple of layers, each a tuple of a name and its numbers:
     ("lif", tau, threshold)                        input scaled by 1/tau, hard reset to 0
     ("recurrent", channels, tau, threshold)        the same with dense lateral weights
     ("pool", size)                                 average pooling
+    ("max_pool", size)                             maximum pooling; of equal inputs the first one gets the gradient
     ("global_pool",)
     ("flatten", pixels)                            this number of pixels, with all channels, becomes the features
     ("linear", in, out, gain, bias)                weights of deviation gain / sqrt(3 in); bias: True or False
@@ -33,7 +34,7 @@ class Workload:
         layers: the network, see above.
         shape: of the input, ``[T, N, ...]``.
         encoding: "spikes" (drawn again at every step), "picture" (the same numbers at every step), "currents" (normal).
-        density: share of spikes in the input; 1 for the other encodings.
+        density: share of spikes in the input, or of a picture's pixels that are not 0; 1 for currents.
         once: number of layers at the front that numsnn computes once for all steps of a picture (`Repeat`).
         detach: the backward pass treats the reset's spikes as constants.
         loss: "rate" (cross-entropy of the mean over time) or "sum" (the sum of all outputs).
@@ -149,6 +150,37 @@ def recurrent(name="recurrent", steps=100, samples=64, features=700, units=256) 
     return Workload(name, layers, (steps, samples, features), density=0.03)
 
 
+def tutorial_fc(name="tutorial-fc", steps=25, samples=128, features=784, units=1000) -> Workload:
+    """784-1000-10, the fully connected network of snnTorch's fifth tutorial, on still pictures of which a fifth of the
+    pixels is not 0, as in MNIST. A factor of 0.95 per step is tau = 20. A tenth of the neurons fires."""
+    layers = (
+        ("linear", features, units, 1.0, True),
+        ("lif", 20.0, 1.0),
+        ("linear", units, 10, 1.0, True),
+        ("lif", 20.0, 1.0),
+    )
+    return Workload(name, layers, (steps, samples, features), "picture", density=0.2, once=1, rate=0.1)
+
+
+def tutorial_conv(name="tutorial-conv", steps=50, samples=128, width=1.0, size=28) -> Workload:
+    """12c5-P2-64c5-P2-10, the convolutional network of snnTorch's sixth tutorial: maximum pooling in front of the
+    neurons, and a factor of 0.5 per step, which is tau = 2. A tenth of the neurons fires."""
+    first, second = (int(channels * width) for channels in (12, 64))
+    side = ((size - 4) // 2 - 4) // 2
+    layers = (
+        ("conv", 1, first, 5, 1, 0),
+        ("max_pool", 2),
+        ("lif", 2.0, 1.0),
+        ("conv", first, second, 5, 1, 0),
+        ("max_pool", 2),
+        ("lif", 2.0, 1.0),
+        ("flatten", side**2),
+        ("linear", second * side**2, 10, 1.0, True),
+        ("lif", 2.0, 1.0),
+    )
+    return Workload(name, layers, (steps, samples, size, size, 1), "picture", once=2, rate=0.1)
+
+
 def workloads(quick: bool = False) -> dict[str, Workload]:
     """All workloads by name.
 
@@ -172,6 +204,8 @@ def workloads(quick: bool = False) -> dict[str, Workload]:
         fc("fc-attached", detach=False, **dense),
         recurrent(**sequences),
         recurrent("recurrent-wide", **sequences if quick else {"steps": 250, "samples": 32, "units": 512}),
+        tutorial_fc(**{"steps": 10, "samples": 2, "features": 49, "units": 32} if quick else {}),
+        tutorial_conv(**{"steps": 4, "samples": 2, "width": 1 / 2, "size": 16} if quick else {}),
     )
     return {workload.name: workload for workload in every}
 
@@ -250,7 +284,7 @@ def operations(workload: Workload) -> int:
             elif kind == "residual":
                 branch, after = chain(numbers[0], size)
                 total, size = total + branch + chain(numbers[1], size)[0], after
-            elif kind in ("pool", "global_pool"):
+            elif kind in ("pool", "max_pool", "global_pool"):
                 size = size // numbers[0] if numbers else 1
         return total, size
 
@@ -299,7 +333,10 @@ def _input(workload, rng):
     if workload.encoding == "spikes":
         return (rng.random(workload.shape, np.float32) < workload.density).astype(np.uint8)
     if workload.encoding == "picture":
-        return rng.random(workload.shape[1:], np.float32)
+        picture = rng.random(workload.shape[1:], np.float32)
+        if workload.density == 1:
+            return picture
+        return picture * (rng.random(picture.shape, np.float32) < workload.density)
     return rng.standard_normal(workload.shape, np.float32)
 
 

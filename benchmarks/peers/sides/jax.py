@@ -125,6 +125,15 @@ class Side:
         t, n, h, w, c = x.shape
         return x.reshape(t, n, h // size, size, w // size, size, c).mean((3, 5))
 
+    def _max_pool(self, x, chain, values, running, spikes, size):
+        t, n, h, w, c = x.shape
+        windows = x.reshape(t, n, h // size, size, w // size, size, c)
+        best = windows[:, :, :, 0, :, 0]
+        for k in range(1, size * size):
+            other = windows[:, :, :, k // size, :, k % size]
+            best = jnp.where(other > best, other, best)  # the first of equal ones, as all sides have it
+        return best
+
     def _global_pool(self, x, chain, values, running, spikes):
         return x.mean((2, 3), keepdims=True)
 

@@ -97,6 +97,9 @@ class Side:
     def _pool(self, values, running, size):
         return jaxpike.Pool2d(size)
 
+    def _max_pool(self, values, running, size):
+        return jaxpike.Pool2d(size, mode="max")
+
     def _flatten(self, values, running, pixels):
         return jaxpike.Flatten()
 

@@ -161,6 +161,9 @@ class TorchSide:
     def _pool(self, size):
         return self.stateless("AvgPool2d", size)[0]
 
+    def _max_pool(self, size):
+        return self.stateless("MaxPool2d", size)[0]
+
     def _global_pool(self):
         return self.stateless("AdaptiveAvgPool2d", 1)[0]
 

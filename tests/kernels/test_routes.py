@@ -9,7 +9,7 @@ from targets import cpu, reference
 from numsnn.kernels.cpu import route
 from numsnn.kernels.cpu.run.launch import SingleThread
 from numsnn.kernels.cpu.ways import panels, product, winograd
-from numsnn.kernels.cpu.ways.active import Active
+from numsnn.kernels.cpu.ways.active import Active, sampled_share
 from numsnn.kernels.types import PRECISIONS, ROUTES, Geometry, Way
 
 PLAIN = [name for name, case in CASES.items() if case[4] == 1]
@@ -368,3 +368,29 @@ def test_a_list_has_a_cost():
             found = route.choose_transposed("auto", passing, density, other, w, (2, 2), 1, (32, 16, 16), listed=False)
             assert found == expected
     assert route.choose_transposed("events", "forward", 0.9, ("input", None), w, (2, 2), 1, (32, 16, 16)) == "lines"
+
+
+def test_a_gradient_with_few_active_elements(monkeypatch):
+    """It is listed where the sample says that this is faster. A dense one, one too small for the list to gain anything,
+    and one for which a route is asked, are not."""
+    rng = np.random.default_rng(4)
+    dy, w = rng.normal(size=(200, 9, 9, 32)).astype(np.float32), rng.normal(size=(5, 5, 32, 32)).astype(np.float32)
+    geometry, dx = Geometry((1, 1), (2, 2)), np.empty((200, 9, 9, 32), np.float32)
+    sparse = np.where(rng.random(dy.shape) < 0.1, dy, 0)
+    assert cpu.conv2d_backward_input(sparse, w, geometry, dx) == "events"
+    want = np.empty_like(dx)
+    reference.conv2d_backward_input(sparse, w, geometry, want)
+    np.testing.assert_allclose(dx, want, rtol=1e-4, atol=1e-4)
+    assert cpu.conv2d_backward_input(dy, w, geometry, dx) == "dense"
+    assert cpu.conv2d_backward_input(sparse, w, geometry, dx, Way("dense")) == "dense"
+    assert cpu.conv2d_backward_input(sparse[:1], w, geometry, dx[:1]) == "dense"
+
+
+def test_the_share_of_a_sample():
+    """A small array is counted as a whole, but for a rest; of a large one, blocks from its beginning to its end."""
+    x = np.zeros((4, 5, 5, 8), np.float32)
+    x[..., :2] = -1
+    assert sampled_share(x) == 0.25
+    x = np.zeros((64, 32, 32, 16), np.float32)
+    x[32:] = 1
+    assert sampled_share(x) == 0.5

@@ -10,10 +10,10 @@ from itertools import product as product_of
 import numpy as np
 
 from ..types import AUTO
-from .route import by_input_pixel, choose, choose_transposed, lacks, narrow_way, visible_limit
+from .route import by_input_pixel, choose, choose_transposed, lacks, narrow_way, visible_limit, worth_sampling
 from .ways import events, grouped, lines, panels, product, winograd
 from .ways import visible as sparse_gradient
-from .ways.active import Active
+from .ways.active import Active, lent, sampled_share
 from .ways.row import ActiveRow, active_row
 
 __all__ = [
@@ -130,6 +130,7 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None, active=No
     """See `reference.conv.conv2d_backward_input`."""
     stride, padding, groups, dilation = geometry
     share = None if visible is None or dy.dtype != w.dtype else sparse_gradient.share(visible)
+    active = _active_gradient(dy, w, geometry, share, way) if active is None else active
     if active is None:
         route = choose(way.route, "input", share, w, stride, groups, dy.shape[:3], (), dilation)
     else:
@@ -150,6 +151,19 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None, active=No
         for origin in product_of(*map(range, stride)):
             _backward_input_class(dy, w, geometry, dx, origin)
     return route
+
+
+def _active_gradient(dy, w, geometry, share, way):
+    """The counted active elements of dy, if so few are active in a sample that a list of them makes the input gradient
+    faster. Maximum pooling passes the gradient on to one of its inputs only, and many surrogates have a limited reach.
+    Otherwise None."""
+    stride, _, groups, dilation = geometry
+    other, where = ("input", share), (w, stride, groups, dy.shape[:3], dilation)
+    if way.route != "auto" or dy.dtype != w.dtype or not worth_sampling(other, *where):
+        return None
+    if choose_transposed("auto", "forward", sampled_share(dy), other, *where[:-1], dilation, False) != "lines":
+        return None
+    return active_inputs(dy, dy.dtype, lent.get(dy.dtype))
 
 
 def _backward_input_class(dy, w, geometry, dx, origin):

@@ -45,6 +45,10 @@ share a list."""
 CACHE_BYTES = 64 << 10
 """Bytes of a table that is read as if it were in the first-level cache."""
 
+FEW_ACTIVE, WORTH_SAMPLING = 0.02, 500_000
+"""A share of active elements of an output's gradient that is small, and the time in nanoseconds of one core that a list
+of them must save an input gradient, so that the share is estimated."""
+
 LEVELS = 32
 """Steps of the share of active inputs per factor of two."""
 
@@ -290,14 +294,37 @@ def choose_transposed(asked, passing, density, others, w, stride, groups, extent
     return _transposed(asked, passing, level, other, w.shape, *where, listed)
 
 
+def worth_sampling(other, w, stride, groups, extent, dilation=(1, 1)):
+    """Whether a list of active elements of the output's gradient would make the input gradient faster if they were few,
+    and by so much that it is worth a look at how many there are. The arguments are those of `choose_transposed`."""
+    other, where = (other[0], _level(other[1])), (tuple(stride), groups, tuple(extent), tuple(dilation))
+    return _worth_sampling(other, w.shape, *where)
+
+
+@lru_cache(4096)
+def _worth_sampling(other, weights, stride, groups, extent, dilation):
+    _, cost, sparse = _transposed_costs(
+        "auto", "forward", _level(FEW_ACTIVE), other, weights, stride, groups, extent, dilation
+    )
+    return (cost - sparse) * prod(extent) > WORTH_SAMPLING
+
+
 @lru_cache(4096)
 def _transposed(asked, passing, level, other, weights, stride, groups, extent, dilation, listed):
+    route, cost, sparse = _transposed_costs(asked, passing, level, other, weights, stride, groups, extent, dilation)
+    if asked == "events" != route and sparse < np.inf:
+        return "lines"
+    sparse += 0.0 if listed else _listing(weights[3] // groups, groups, 1)
+    return "lines" if sparse < cost else route
+
+
+def _transposed_costs(asked, passing, level, other, weights, stride, groups, extent, dilation):
+    """The other route, its cost per position of the output's gradient, and that of a list's active elements, which is
+    infinite where they cannot be used."""
     route = _choice(asked, *other, weights, stride, groups, extent, (), dilation, False)
     depthwise = grouped.single(np.broadcast_to(0.0, weights), groups)
     if level is None or dilation[1] != 1 or asked not in ("auto", "events") or depthwise:
-        return route
-    if asked == "events" != route:
-        return "lines"
+        return route, 0.0, np.inf
     kh, kw, outputs, inputs = *weights[:3], weights[3] // groups
     density, positions, row = _share(level), prod(extent), kh * kw * outputs
     pieces = stride[1] * kh * ceil(outputs / LANES)
@@ -307,9 +334,7 @@ def _transposed(asked, passing, level, other, weights, stride, groups, extent, d
     estimates["grouped"] = row * inputs * GROUPED_PRODUCT
     if route == "events" and "lines" in estimates:
         estimates["events"] = min(estimates["lines"], estimates["events"] if groups == 1 else np.inf)
-    estimate = np.dot(COSTS["lines"][passing], counts)
-    estimate += 0.0 if listed else _listing(inputs, groups, 1)
-    return "lines" if estimate < estimates[route] else route
+    return route, estimates[route], float(np.dot(COSTS["lines"][passing], counts))
 
 
 def _columns(columns):

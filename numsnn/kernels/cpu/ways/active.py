@@ -3,12 +3,17 @@
 An active input is a spike, or any other number that is not zero, such as a pooled spike or a sum of spikes.
 """
 
+import threading
+
 import numpy as np
 
 from ...compile import kernel, register_jitable
 from ..inline.nonzero import count_bits, list_active, lowest_bit, nonzero_bits
 from ..inline.vector import COMPRESSES, lanes
 from ..run.launch import count_tiles, launch
+
+BLOCKS, BLOCK = 32, 512
+"""Number of blocks that `sampled_share` looks at, and numbers in each."""
 
 
 def pixels_per_tile(channels):
@@ -180,3 +185,24 @@ class Active:
         tiles = len(self.counts) - 1
         launch(_list_tiles, tiles, rows, self.start, self.counts, self.channel, self.value, pixels)
         self.listed = True
+
+
+def sampled_share(x):
+    """The share of active numbers of x, estimated from blocks that lie equally far apart."""
+    apart = x.size // BLOCKS
+    sample = x.reshape(-1)[: BLOCKS * apart].reshape(BLOCKS, apart)[:, :BLOCK]
+    return np.count_nonzero(sample) / sample.size
+
+
+class _Lent(threading.local):
+    """A list per type of number that a thread lends to one call after the other."""
+
+    def __init__(self):
+        self.lists = {}
+
+    def get(self, dtype):
+        """The list for networks of this type. It is valid until this thread asks for it again."""
+        return self.lists.setdefault(np.dtype(dtype), Active(dtype))
+
+
+lent = _Lent()

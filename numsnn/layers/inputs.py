@@ -76,18 +76,20 @@ def checked_shape(net, shape):
     """
     if net.input_names:
         shapes = by_name(net, shape, "shape")
-        return {name: _extents(f"{net.path}.build: {name}", part) for name, part in shapes.items()}
+        return {name: extents(f"{net.path}.build: {name}", part) for name, part in shapes.items()}
     if isinstance(shape, Mapping):
         raise ShapeError(f"{net.path}.build: {_one_input(shape)}")
-    return _extents(f"{net.path}.build", shape)
+    return extents(f"{net.path}.build", shape)
 
 
-def _extents(who, shape):
-    if not isinstance(shape, tuple | list) and not (isinstance(shape, np.ndarray) and shape.ndim == 1):
+def extents(who, shape) -> tuple[int, ...]:
+    """Check for the shape of an input: a sequence of whole numbers of at least 1, for which there is memory."""
+    sequence = isinstance(shape, tuple | list) or (isinstance(shape, np.ndarray) and shape.ndim == 1)
+    if not sequence or not len(shape):
         raise ShapeError(f"{who}: a shape must be a sequence of whole numbers; got {shown(shape)}")
-    extents = tuple(whole(f"{who}: every extent of shape {shown(tuple(shape))}", extent) for extent in tuple(shape))
-    need_memory(f"{who}: an input of shape {shown(shape)}", FLOAT_BYTES * prod(extents), ShapeError)
-    return extents
+    found = tuple(whole(f"{who}: every extent of shape {shown(tuple(shape))}", extent) for extent in tuple(shape))
+    need_memory(f"{who}: an input of shape {shown(shape)}", FLOAT_BYTES * prod(found), ShapeError)
+    return found
 
 
 def one_array(net, x):

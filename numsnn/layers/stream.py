@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..capacity import need_memory
 from ..errors import ShapeError
 from ..kernels.types import ROUTES
 from ..names import nearest
@@ -18,7 +17,7 @@ from ..shown import shown
 from ..validate import flag, real_array, whole
 from . import carry
 from .borders import admit
-from .inputs import by_name, each, repeated, samples_of, shape_of, steps_of_part, timed
+from .inputs import by_name, each, extents, repeated, samples_of, shape_of, steps_of_part, timed
 from .mode import INFERENCE, Mode
 from .names import title
 from .plan import plan_of
@@ -234,7 +233,7 @@ class Stream(Portable):
         if not given:
             self.reset()
             return
-        shapes = {name: _extents(f"{who}: {key!r}", given.pop(key).tolist()) for name, key in keys.items()}
+        shapes = {name: extents(f"{who}: {key!r}", given.pop(key).tolist()) for name, key in keys.items()}
         shape, samples = shapes if self.net.input_names else shapes[""], samples_of(shapes)
         if self.samples not in (None, samples):
             raise ShapeError(f"{who}: the stream has {self.samples} samples; the state has {samples}")
@@ -294,8 +293,8 @@ class Stream(Portable):
     def _checked(self, what, shape):
         """Check the shape of the input of a step, or the shapes by name."""
         if not self.net.input_names:
-            return _extents(what, shape)
-        return {name: _extents(f"{what} of {name!r}", one) for name, one in by_name(self.net, shape, "shape").items()}
+            return extents(what, shape)
+        return {name: extents(f"{what} of {name!r}", one) for name, one in by_name(self.net, shape, "shape").items()}
 
     def _input_keys(self) -> dict[str, str]:
         """Return the name of every input, "" for a single one, with the key of its shape in a state."""
@@ -335,15 +334,6 @@ class Stream(Portable):
         if timed:
             form, missing = "[T, N, ...]", "no axis for time steps. Call step(x), or add the axis: x[None]"
         return ShapeError(f"{title(net)}: {method} takes {form}; got shape {np.shape(x)}, which has {missing}")
-
-
-def _extents(what, shape) -> tuple[int, ...]:
-    """Check for a shape: a sequence of whole numbers of at least 1."""
-    if not isinstance(shape, tuple | list) or not shape:
-        raise ValueError(f"{what} must be a shape such as (1, 20); got {shown(shape)}")
-    extents = tuple(whole(f"{what}: every extent of {shown(tuple(shape))}", extent) for extent in shape)
-    need_memory(f"{what}: an input of shape {shown(shape)}", 4 * prod(extents), ShapeError)
-    return extents
 
 
 def _work(net) -> float:

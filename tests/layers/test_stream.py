@@ -208,9 +208,11 @@ def test_states_that_are_refused():
     with pytest.raises(ValueError, match="'steps' must be a whole number of at least 0; got -1"):
         stream.load_state(state | {"steps": -1})
     with pytest.raises(
-        ValueError, match=r"'input': every extent of \(3, 0\) must be a whole number of at least 1; got 0"
+        ValueError, match=r"'input': every extent of shape \(3, 0\) must be a whole number of at least 1; got 0"
     ):
         stream.load_state(state | {"input": [3, 0]})
+    with pytest.raises(ValueError, match=r"'input': a shape must be a sequence of whole numbers; got \[\]"):
+        stream.load_state(state | {"input": np.zeros(0, np.int64)})
     with pytest.raises(ValueError, match=r"load_state: state must be arrays by name; got list"):
         stream.load_state([1])
     with pytest.raises(ValueError, match=r"stream\.warm: shape must be a shape such as \(1, 20\); got 3"):

@@ -175,7 +175,7 @@ class Stream(Portable):
             ShapeError: the shape does not fit the network.
             ValueError: an extent is not a whole number of at least 1.
         """
-        shape = self._step_shape() if shape is None else self._checked(f"{self._title}.warm: shape", shape)
+        shape = self._step_shape() if shape is None else self._checked(f"{self._title}.warm", shape)
         rng, twin = np.random.default_rng(0), deepcopy(self.net)
         chosen = [layer for layer in twin.walk() if hasattr(layer, "way") and layer.way.route == "auto"]
         spikes = each(shape, lambda one: np.asarray(rng.random(one) < 0.3).astype(np.uint8))

@@ -215,7 +215,7 @@ def test_states_that_are_refused():
         stream.load_state(state | {"input": np.zeros(0, np.int64)})
     with pytest.raises(ValueError, match=r"load_state: state must be arrays by name; got list"):
         stream.load_state([1])
-    with pytest.raises(ValueError, match=r"stream\.warm: shape must be a shape such as \(1, 20\); got 3"):
+    with pytest.raises(ValueError, match=r"stream\.warm: a shape must be a sequence of whole numbers; got 3"):
         stream.warm(3)
 
 

@@ -294,7 +294,7 @@ class Stream(Portable):
         """Check the shape of the input of a step, or the shapes by name."""
         if not self.net.input_names:
             return extents(what, shape)
-        return {name: extents(f"{what} of {name!r}", one) for name, one in by_name(self.net, shape, "shape").items()}
+        return {name: extents(f"{what}: {name}", one) for name, one in by_name(self.net, shape, "shape").items()}
 
     def _input_keys(self) -> dict[str, str]:
         """Return the name of every input, "" for a single one, with the key of its shape in a state."""

@@ -129,7 +129,7 @@ def test_winograd_is_the_reference(small_tiles, name, kind, real):
 
 def test_winograd_in_batches_of_few_tiles(monkeypatch):
     """More tiles than a batch takes, in every pass."""
-    for name, size in (("BATCH_BYTES", 1), ("GRADIENT_BATCH_BYTES", (1, 1))):
+    for name, size in (("BATCH_BYTES", (1, 1)), ("GRADIENT_BATCH_BYTES", (1, 1))):
         monkeypatch.setattr(winograd, name, size)
     rng = np.random.default_rng(5)
     x, w = rng.normal(size=(11, 12, 12, 6)), rng.normal(size=(3, 3, 6, 5))

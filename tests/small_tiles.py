@@ -28,6 +28,8 @@ REMEMBERED = (
     ("norm", "_moment_cut"),
     ("recurrent", "_rows"),
     ("neuron", "cut"),
+    ("ways.product", "_correlate_plan"),
+    ("ways.product", "_gradient_plan"),
 )
 """(module, function whose results are remembered by shape): with small tiles it must compute them anew."""
 

@@ -187,8 +187,12 @@ def _batches(
 
 @lru_cache(256)
 def _cut(images, height, width, channels, outputs, dtype, batch_bytes):
-    """How `convolve` is cut into batches of Winograd tiles: tiles per batch, number of batches, and the arrays of
-    `_batches` that depend on shapes alone (in_inputs, channel, in_products, nothing), which must not be changed."""
+    """How `convolve` is cut into batches of Winograd tiles.
+
+    Returns:
+        The number of batches; the shapes of the packed weights, and of the tile, inputs and products of `_batches`; and
+        its arrays that depend on shapes alone (in_inputs, channel, in_products, nothing), which must not be changed.
+    """
     pitch = padded_columns(outputs, dtype)
     tiles = images * count_tiles(height, TILE) * count_tiles(width, TILE)
     least, most = batch_bytes
@@ -196,7 +200,10 @@ def _cut(images, height, width, channels, outputs, dtype, batch_bytes):
     room = min(most, max(least, 2 * per_channel * channels * pitch)) // (per_channel * (channels + pitch))
     batch = padded_rows(min(tiles, max(32, room)))
     positions, channel, nothing = np.arange(batch), np.arange(channels), np.zeros(panel_columns(dtype), dtype)
-    return batch, count_tiles(tiles, batch), (positions * channels, channel, positions * pitch, nothing)
+    sizes = channels * pitch, batch * channels, batch * pitch
+    packed, inputs, products = ((REACH * REACH, _apart(size, dtype)) for size in sizes)
+    shapes = packed, (REACH * REACH * max(channels, outputs),), inputs, products
+    return count_tiles(tiles, batch), shapes, (positions * channels, channel, positions * pitch, nothing)
 
 
 def convolve(x, w, b, padding, y, kept=None, turned=False):
@@ -206,22 +213,21 @@ def convolve(x, w, b, padding, y, kept=None, turned=False):
     """
     images, out_height, out_width, outputs = y.shape
     channels, dtype = x.shape[3], w.dtype
-    width, pitch, entries = panel_columns(dtype), padded_columns(outputs, dtype), REACH * REACH
-    batch, batches, offsets = _cut(images, out_height, out_width, channels, outputs, dtype, BATCH_BYTES)
+    width, pitch = panel_columns(dtype), padded_columns(outputs, dtype)
+    batches, shapes, offsets = _cut(images, out_height, out_width, channels, outputs, dtype, BATCH_BYTES)
     items = count_tiles(outputs, width) * count_tiles(channels, width // TILE_VECTORS)
-    packed = made_once(
-        kept,
-        PACKED,
-        (entries, _apart(channels * pitch, dtype)),
-        dtype,
-        lambda packed: launch(_weight_panels, items, w, packed, pitch, width, turned),
-    )
+    of_weights, of_tile, of_inputs, of_products = shapes
+
+    def fill(packed):
+        launch(_weight_panels, items, w, packed, pitch, width, turned)
+
+    packed = made_once(kept, PACKED, of_weights, dtype, fill)
     bias = np.zeros(outputs, dtype) if b is None else b
 
     def work(lo, hi):
-        tile = scratch.get("winograd tile", (entries * max(channels, outputs),), dtype)
-        inputs = scratch.get("winograd inputs", (entries, _apart(batch * channels, dtype)), dtype)
-        products = scratch.get("winograd products", (entries, _apart(batch * pitch, dtype)), dtype)
+        tile = scratch.get("winograd tile", of_tile, dtype)
+        inputs = scratch.get("winograd inputs", of_inputs, dtype)
+        products = scratch.get("winograd products", of_products, dtype)
         _batches(
             *as_bytes(x),
             x.shape,

@@ -86,11 +86,13 @@ class Cut(NamedTuple):
     def add_up(self, parts, totals):
         """Add partial sums ``[K, row_blocks, joined C]`` in order, as `sum_joined` does. totals has K outputs ``[C]``;
         None is left out."""
-        whole = np.empty((len(parts), parts.shape[-1] // self.joined))
-        sum_joined(parts, whole)
-        for total, sums in zip(totals, whole, strict=True):
-            if total is not None:
-                total[...] = sums
+        wanted = [k for k, total in enumerate(totals) if total is not None]
+        if wanted:
+            first, last = wanted[0], wanted[-1] + 1
+            whole = np.empty((last - first, parts.shape[-1] // self.joined))
+            sum_joined(parts[first:last], whole)
+            for k in wanted:
+                totals[k][...] = whole[k - first]
 
 
 @lru_cache(maxsize=1024)

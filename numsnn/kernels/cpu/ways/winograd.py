@@ -79,14 +79,15 @@ def _cut_out(x, spikes, extent, image, top, left, size, tile):
     x and spikes are `rows.as_bytes` of the images, and extent is their shape. Pixels outside of the image are 0.
     """
     _, height, width, channels = extent
+    before, behind = max(0, -left), max(0, min(size, width - left))  # columns before..behind-1 lie in the image
     for i in range(size):
-        row = ((image * height + top + i) * width + left) * channels
-        for j in range(size):
-            at = (i * size + j) * channels
-            if 0 <= top + i < height and 0 <= left + j < width:
-                copy_numbers(tile, at, x, row + j * channels, channels, spikes)
-            else:
-                clear_row(tile, at, channels)
+        at, row = i * size * channels, ((image * height + top + i) * width + left) * channels
+        if not 0 <= top + i < height or before >= behind:
+            clear_row(tile, at, size * channels)
+            continue
+        clear_row(tile, at, before * channels)
+        copy_numbers(tile, at + before * channels, x, row + before * channels, (behind - before) * channels, spikes)
+        clear_row(tile, at + behind * channels, (size - behind) * channels)
 
 
 @kernel

@@ -307,7 +307,7 @@ def _transform_tiles(
 
 @kernel
 def _multiply_tiles(
-    inputs, gradients, pitch, width, blocks, count, sums, channel, in_batch, in_sums, nothing, fresh, lo, hi
+    inputs, gradients, pitch, width, blocks, channels, count, sums, channel, in_batch, in_sums, nothing, fresh, lo, hi
 ):
     """Add inputs^T gradients of a batch to sums ``[36, ...]``, with ``[blocks size, pitch]`` per entry. An item is an
     entry and a block of channels.
@@ -324,7 +324,7 @@ def _multiply_tiles(
             depth = min(DEPTH, count - start)
             for first in range(0, pitch, width):
                 wide = min(width, pitch - first)
-                for m in range(0, size, TILE_ROWS):
+                for m in range(0, min(size, channels - block * size), TILE_ROWS):
                     multiply_rows(
                         mine,
                         channel,
@@ -380,7 +380,7 @@ def weight_gradient(x, dy, padding, dw):
     inputs = scratch.get("winograd inputs", (entries, _apart(blocks * batch * size, dw.dtype)), dw.dtype)
     gradients = scratch.get("winograd gradients", (entries, _apart(batch * pitch, dw.dtype)), dw.dtype)
     sums = scratch.get("winograd sums", (entries, _apart(blocks * size * pitch, dw.dtype)), dw.dtype)
-    if blocks * size > channels:
+    if channels % TILE_ROWS:  # otherwise no register block reads beyond the last channel
         inputs[:, (blocks - 1) * batch * size :] = 0
     if pitch > outputs:
         gradients[:, (outputs - 1) // panel * panel * batch :] = 0  # the last panel
@@ -395,6 +395,6 @@ def weight_gradient(x, dy, padding, dw):
             _transform_tiles(*pictures, padding, tile, inputs, gradients, batch, size, pitch, panel, first, lo, hi)
 
         parallel_for(transform, count)
-        shapes, offsets = (pitch, panel, blocks, count), (channel, in_batch, in_sums, nothing)
+        shapes, offsets = (pitch, panel, blocks, channels, count), (channel, in_batch, in_sums, nothing)
         launch(_multiply_tiles, entries * blocks, inputs, gradients, *shapes, sums, *offsets, first == 0)
     launch(_collect, channels, sums, pitch, dw)

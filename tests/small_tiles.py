@@ -6,6 +6,7 @@ import numpy as np
 
 CPU = {
     "run.launch": {"TILE_ELEMENTS": 24},
+    "run.reduce": {"SUM_NUMBERS": 100},
     "activity": {"UNIT_BLOCK": 3},
     "dropout": {"TILE_ELEMENTS": 24},
     "elementwise": {"TILE_ELEMENTS": 24},
@@ -13,8 +14,8 @@ CPU = {
     "ways.positions": {"INPUT_ELEMENTS": 60, "MOST_POSITIONS": 12, "LEAST_POSITIONS": 3},
     "ways.product": {"FEW_WEIGHTS": 100, "OWNER_ROWS": 16},
     "ways.events": {"PIXELS": 6, "CHUNK_BYTES": 200, "TABLE_BYTES": 2000},
-    "ways.lines": {"SUM_NUMBERS": 100, "TILE_PIXELS": 40, "TILES": 5, "PART_ENTRIES": 1},
-    "ways.winograd": {"BATCH_BYTES": 1, "GRADIENT_BATCH_BYTES": (1, 1)},
+    "ways.lines": {"TILE_PIXELS": 40, "TILES": 5, "PART_ENTRIES": 1},
+    "ways.winograd": {"BATCH_BYTES": (1, 1), "GRADIENT_BATCH_BYTES": (1, 1)},
     "ways.visible": {"TABLE_BYTES": 600, "TILE_BYTES": 100},
     "ways.grouped": {"WEIGHT_TILES": 3},
     "ways.depthwise": {"MOST_VECTORS": 2, "TILES": 5, "WEIGHT_TILES": 3},
@@ -28,6 +29,8 @@ REMEMBERED = (
     ("norm", "_moment_cut"),
     ("recurrent", "_rows"),
     ("neuron", "cut"),
+    ("ways.product", "_correlate_plan"),
+    ("ways.product", "_gradient_plan"),
 )
 """(module, function whose results are remembered by shape): with small tiles it must compute them anew."""
 

@@ -101,11 +101,11 @@ class _Direct(_Convolution):
         return self._convolved(self.kept.x)
 
     def propagate(self, dy, need_dx):
-        kernels = self.kernels
+        kernels, slopes = self.kernels, pictures(dy)
         if not self.frozen:
             inputs = pictures(self.kept.x)
             self.routes["weight"] = kernels.conv2d_backward_weight(
-                inputs, pictures(dy), self.geometry, self.taps(self.weight.grad), self.sensed(inputs), self.way
+                inputs, slopes, self.geometry, self.taps(self.weight.grad), self.sensed(inputs), self.way
             )
         if self.offset is not None and not self.frozen:
             kernels.bias_backward(rows(dy), self.offset.grad)
@@ -113,7 +113,7 @@ class _Direct(_Convolution):
             return None
         dx = self.gradient(self.input_shape)
         self.routes["input"] = kernels.conv2d_backward_input(
-            pictures(dy),
+            slopes,
             self.taps(self.weight.value),
             self.geometry,
             pictures(dx),

@@ -48,6 +48,17 @@ def _density(active, x, y):
     return active.density if events.fits(x, y) else None
 
 
+def _choose_transposed(way, passing, other, active, x, y, w, geometry):
+    """Choose the route of a transposed convolution from x to y, or from y to x for its weight gradient.
+
+    passing and other are as of `choose_transposed`, and active lists x.
+    """
+    stride, _, groups, dilation = geometry
+    share = _density(active, x, y)
+    where = stride, groups, x.shape[:3], dilation, active.listed
+    return choose_transposed(way.route, passing, share, other, w, *where)
+
+
 @cache
 def _taps(kernel_size, padding, dilation):
     """The offsets of the taps from the pixel at which an output position starts, as tuples (vertical, horizontal)."""
@@ -61,7 +72,7 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     """See `reference.conv.conv2d_forward`."""
     stride, padding, groups, dilation = geometry
     active = active_inputs(x, w.dtype) if active is None else active
-    ready = [name for name, key in PREPARED.items() if kept and key in kept]
+    ready = [name for name, key in PREPARED.items() if key in kept] if kept else ()
     share, extent = _density(active, x, y), y.shape[:3]
     route = choose(way.route, "forward", share, w, stride, groups, extent, ready, dilation, active.listed)
     if route == "grouped":
@@ -76,17 +87,16 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
         winograd.convolve(x, w, b, padding, y, kept)
     else:
         bias = np.zeros(w.shape[3], w.dtype) if b is None else b
-        outputs = w.shape[3] // groups
+        inputs, outputs = w.shape[2], w.shape[3] // groups
+        taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
+        narrow = narrow_way(taps, inputs, outputs, tuple(stride), extent[1:])
         for g in range(groups):
-            mine = slice(g * outputs, (g + 1) * outputs)
-            taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
-            narrow = narrow_way(taps, w.shape[2], outputs, tuple(stride), extent[1:])
+            first, last = g * outputs, (g + 1) * outputs
             if narrow:
-                factors = narrow.pack(w[..., mine].reshape(-1, w.shape[2], outputs), kept, g)
-                narrow.correlate(x, g * w.shape[2], taps, stride, factors, bias[mine], y, mine.start)
+                factors = narrow.pack(w[..., first:last].reshape(-1, inputs, outputs), kept, g)
             else:
-                packed = panels.pack(w, mine.start, outputs, kept, g)
-                product.correlate(x, g * w.shape[2], taps, stride, packed, bias[mine], y, mine.start)
+                factors = panels.pack(w, first, outputs, kept, g)
+            (narrow or product).correlate(x, g * inputs, taps, stride, factors, bias[first:last], y, first)
     return route
 
 
@@ -98,9 +108,7 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy
     if active_dy is None:
         route = choose(way.route, "weight", share, dw, stride, groups, extent, (), dilation, active.listed)
     else:
-        other, mine = ("weight", share), _density(active_dy, dy, x)
-        where = stride, groups, extent, dilation, active_dy.listed
-        route = choose_transposed(way.route, "weight", mine, other, dw, *where)
+        route = _choose_transposed(way, "weight", ("weight", share), active_dy, dy, x, dw, geometry)
     if route == "lines":
         active_dy.list(dy)
         lines.backward_weight(active_dy, x, stride, padding, dilation, dw, groups, transposed=True)
@@ -118,10 +126,10 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy
     else:
         inputs, outputs = dw.shape[2], dw.shape[3] // groups
         rows = dw.reshape(-1, dw.shape[3])
+        taps = _taps(dw.shape[:2], tuple(padding), tuple(dilation))
+        way_of = narrow_way(taps, inputs, outputs, tuple(stride), extent[1:], True) or product
         for g in range(groups):
             mine = rows[:, g * outputs : (g + 1) * outputs]
-            taps = _taps(dw.shape[:2], tuple(padding), tuple(dilation))
-            way_of = narrow_way(taps, inputs, outputs, tuple(stride), extent[1:], True) or product
             way_of.weight_gradient(x, g * inputs, taps, stride, dy, g * outputs, mine)
     return route
 
@@ -134,9 +142,7 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None, active=No
     if active is None:
         route = choose(way.route, "input", share, w, stride, groups, dy.shape[:3], (), dilation)
     else:
-        other, mine = ("input", share), _density(active, dy, dx)
-        where = stride, groups, dy.shape[:3], dilation, active.listed
-        route = choose_transposed(way.route, "forward", mine, other, w, *where)
+        route = _choose_transposed(way, "forward", ("input", share), active, dy, dx, w, geometry)
     if route == "lines":
         active.list(dy)
         lines.forward(active, w, None, stride, padding, dilation, dx, None, groups, transposed=True)

@@ -159,8 +159,10 @@ def neuron_forward(
     tile_mean, tile_square = of_tiles = scratch.get("moments of tiles", shape, i.dtype)
     seen = np.empty(plan.count, np.int64)
     # An argument that is None is replaced by some array of the right type, which the kernel does not touch.
-    arrays = i, i if u is None else u, s, i[None] if states is None else states, i if carried is None else carried
-    i, u, s, states, carried = plan.wide(*arrays)
+    i, s = plan.wide(i, s)
+    u = i if u is None else plan.wide(u)[0]
+    states = i[None] if states is None else plan.wide(states)[0]
+    carried = i if carried is None else plan.wide(carried)[0]
     marks = _NOWHERE if visible is None else plan.wide(visible)[0]
     theta, alpha = firing.theta, firing.alpha
     centre, factor, offset, values, theta, d, inverse_width = plan.repeated(

@@ -5,7 +5,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .vector import Emitter
+from ...compile import register_jitable
+from .vector import Emitter, lanes
 
 
 def as_bytes(x):
@@ -135,3 +136,23 @@ def transpose_square(typingctx, target, at, target_row, source, source_at, sourc
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@register_jitable
+def transpose_block(target, at, target_row, source, source_at, source_row, rows, columns):
+    """Set target[at + k target_row + j] = source[source_at + j source_row + k] for j < rows and k < columns.
+
+    Both arrays are flat and have the same real type. Whole squares of `lanes` numbers each way are transposed in
+    registers.
+    """
+    square = lanes(target)
+    for j in range(0, rows, square):
+        last, done = min(rows, j + square), 0
+        if j + square <= rows:
+            done = columns - columns % square
+            for k in range(0, done, square):
+                to, start = at + k * target_row + j, source_at + j * source_row + k
+                transpose_square(target, to, target_row, source, start, source_row)
+        for k in range(done, columns):
+            for i in range(j, last):
+                target[at + k * target_row + i] = source[source_at + i * source_row + k]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .launch import count_tiles
+from .launch import count_tiles, scratch
 from .reduce import sum_joined
 
 ROW_ELEMENTS = 512
@@ -58,18 +58,24 @@ class Cut(NamedTuple):
             return arrays
         rows, channels = arrays[0].shape[-2:]
         end = rows // self.joined, channels * self.joined
-        return [x.reshape(x.shape[:-2] + end) for x in arrays]
+        return [x.reshape(*x.shape[:-2], *end) for x in arrays]
 
     def repeated(self, *arrays):
-        """Arrays ``[C]`` or ``[K, C]`` repeated for each joined row: ``[C joined]`` or ``[K, C joined]``."""
+        """Arrays ``[C]`` or ``[K, C]`` repeated for each joined row: ``[C joined]`` or ``[K, C joined]``. They are in
+        scratch memory."""
         if self.joined == 1:
             return arrays
         made = {id(x): x for x in arrays}  # the same array is often given in place of several that are not used
-        rows = np.concatenate([x if x.ndim == 2 else x[None] for x in made.values()])
-        block, at = rows[:, None].repeat(self.joined, 1).reshape(len(rows), -1), 0
+        channels, kind = arrays[0].shape[-1], arrays[0].dtype
+        rows = np.concatenate([x.reshape(-1) for x in made.values()]).reshape(-1, 1, channels)
+        repeated = scratch.get("repeated rows", (len(rows), self.joined, channels), kind)
+        repeated[...] = rows
+        block, at = repeated.reshape(len(rows), -1), 0
         for key, x in made.items():
-            made[key] = block[at] if x.ndim == 1 else block[at : at + len(x)]
-            at += 1 if x.ndim == 1 else len(x)
+            if x.ndim == 1:
+                made[key], at = block[at], at + 1
+            else:
+                made[key], at = block[at : at + len(x)], at + len(x)
         return [made[id(x)] for x in arrays]
 
     @property
@@ -80,11 +86,13 @@ class Cut(NamedTuple):
     def add_up(self, parts, totals):
         """Add partial sums ``[K, row_blocks, joined C]`` in order, as `sum_joined` does. totals has K outputs ``[C]``;
         None is left out."""
-        whole = np.empty((len(parts), parts.shape[-1] // self.joined))
-        sum_joined(parts, whole)
-        for total, sums in zip(totals, whole, strict=True):
-            if total is not None:
-                total[...] = sums
+        wanted = [k for k, total in enumerate(totals) if total is not None]
+        if wanted:
+            first, last = wanted[0], wanted[-1] + 1
+            whole = np.empty((last - first, parts.shape[-1] // self.joined))
+            sum_joined(parts[first:last], whole)
+            for k in wanted:
+                totals[k][...] = whole[k - first]
 
 
 @lru_cache(maxsize=1024)
@@ -115,7 +123,7 @@ def cut(rows: int, channels: int, elements: int, tall: bool = False, join: bool 
 
 def same_memory(a, b) -> bool:
     """Whether two arrays of the same shape begin at the same address."""
-    return np.may_share_memory(a, b) and _address(a) == _address(b)
+    return a is b or (np.may_share_memory(a, b) and _address(a) == _address(b))
 
 
 def _address(x):

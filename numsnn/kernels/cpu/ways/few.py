@@ -148,7 +148,7 @@ def _correlate_tiles(
 def correlate(x, first_channel, taps, stride, rows, bias, y, first_output=0, origin=(0, 0), step=(1, 1)):
     """See `product.correlate`; rows are the weights, as `pack` makes them."""
     channels = rows.shape[1] // len(taps[0])
-    height, width = positions_of(y, origin, step)
+    height, width = positions_of(y.shape, origin, step)
     if taps == ((0,), (0,)) and x.shape[1:3] == y.shape[1:3] == (height, width):
         pixels = len(x) * height * width
         index = np.arange(min(MOST_POSITIONS, max(LEAST_POSITIONS, pixels // LEAST_TILES)))

@@ -6,6 +6,7 @@ is one phase; the parts of neighbouring pixels in a line begin the stride apart.
 """
 
 from functools import lru_cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -112,21 +113,21 @@ def layout(source, target, kernel_size, stride, padding, dilation, groups, chann
 
 
 def parts_of(w, table, places):
-    """Yield the parts of the weights and of the table that hold the same numbers, as views ``[C/groups, kernel columns,
-    groups, O/groups]``, one per kernel row and phase of columns.
+    """Yield the parts of the weights and of the table that hold the same numbers, as views ``[groups, C/groups, kernel
+    columns, kernel rows, O/groups]``, one per phase.
 
     w is ``[kh, kw, C/groups, O]``, or ``[kh, kw, O/groups, C]`` if the convolution is transposed. In a table the
     kernel columns of a phase are in reversed order, unless the convolution is transposed.
     """
-    width, groups = REGISTER_BYTES // table.itemsize, places.groups
+    width, groups, turn = REGISTER_BYTES // table.itemsize, places.groups, places.turn.tolist()
     apart = w.reshape(*w.shape[:3], groups, -1)
-    for ky, b in np.ndindex(len(w), len(places.across)):
-        if across := places.across[b]:
-            a = places.turn[ky]
-            row, down, first = places.blocks[a, b] * places.vectors[a, b] * width, places.down[a], places.first[a, b]
+    for a, b in product(range(len(places.down)), range(len(places.across))):
+        taps = [ky for ky, phase in enumerate(turn) if phase == a]  # they are the same distance apart
+        down, across = len(taps), int(places.across[b])
+        if down and across:
+            row, first = int(places.blocks[a, b] * places.vectors[a, b]) * width, int(places.first[a, b])
             rows = table[first : first + groups * places.inputs * row].reshape(groups, places.inputs, row)
             rows = rows[..., : across * down * places.outputs]
-            rows = rows.reshape(groups, places.inputs, across, down, places.outputs)[:, :, :, places.slot[ky]]
-            columns = apart[ky, b :: len(places.across)]
-            own = columns.transpose(3, 0, 2, 1) if places.transposed else columns[::-1].swapaxes(0, 1)
-            yield own, rows.transpose(1, 2, 0, 3)
+            own = apart[taps[0] :: taps[1] - taps[0] if down > 1 else len(w), b :: len(places.across)]
+            own = own.transpose(3, 4, 1, 0, 2) if places.transposed else own[:, ::-1].transpose(3, 2, 1, 0, 4)
+            yield own, rows.reshape(own.shape)

@@ -25,6 +25,7 @@ from ..inline.local import local
 from ..inline.rows import clear_row
 from ..inline.vector import lanes
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
+from ..run.reduce import sum_parts
 from .active import pixels_per_tile
 from .line_layout import layout, parts_of
 
@@ -38,10 +39,6 @@ TILES = 16
 
 PARTS, PART_ENTRIES = 16, 64
 """Largest number of partial sums of the weight gradient, and least number of active inputs per channel for each."""
-
-
-SUM_NUMBERS = 8192
-"""Numbers per tile when partial sums are added."""
 
 
 @kernel
@@ -232,16 +229,6 @@ def _weight_gradient_parts(start, channel, value, shape, taps, dy, nothing, line
                     at += taps.apart * positions
 
 
-@kernel
-def _add_parts(parts, total, numbers, lo, hi):
-    """Add the partial sums in order, for tiles of `numbers` numbers of the tables."""
-    for k in range(lo * numbers, min(len(total), hi * numbers)):
-        number = np.float64(0)
-        for part in range(len(parts)):
-            number += parts[part, k]
-        total[k] = number
-
-
 def parts_for(entries):
     """The number of partial sums of the weight gradient for a number of active inputs per channel. Each of them is as
     large as the weights, and must be worth it."""
@@ -282,6 +269,6 @@ def backward_weight(active, dy, stride, padding, dilation, dw, groups=1, transpo
     total = parts[0]
     if len(parts) > 1:
         total = scratch.get("rows of all taps", (size,), dw.dtype)
-        launch(_add_parts, count_tiles(size, SUM_NUMBERS), parts, total, SUM_NUMBERS)
+        sum_parts(parts, total)
     for own, rows in parts_of(dw, total, taps):
         own[...] = rows

@@ -11,8 +11,8 @@ import numpy as np
 
 from ...compile import kernel, register_jitable
 from ..inline.blocks import TILE_ROWS, panel_columns
-from ..inline.rows import clear_row, copy_row, transpose_square
-from ..inline.vector import REGISTER_BYTES, lanes
+from ..inline.rows import clear_row, copy_row, transpose_block
+from ..inline.vector import REGISTER_BYTES
 from ..run.launch import count_tiles, launch, made_once, scratch
 
 PACKED = "panels"
@@ -52,26 +52,19 @@ def _pack_rows(w, first_column, columns, packed, width, lo, hi):
 
 @kernel
 def _pack_transposed_panels(w, taps, first_column, inner, packed, width, lo, hi):
-    """Pack panels of `pack_transposed`, in squares of lanes x lanes numbers that are transposed in registers."""
+    """Pack panels of `pack_transposed`."""
     columns, pitch = w.shape[2], w.shape[3]
     flat = w.reshape(-1)
     padded = len(packed) // (len(taps) * inner)
-    square = lanes(flat)
     for panel in range(lo, hi):
         first = panel * width
         wide, size = min(width, padded - first), min(width, columns - first)
         for n in range(len(taps)):
             source = (taps[n] * columns + first) * pitch + first_column
             target = (first * len(taps) + n * wide) * inner
-            for j in range(0, wide, square):
-                done = 0
-                if j + square <= size:
-                    done = inner - inner % square
-                    for k in range(0, done, square):
-                        transpose_square(packed, target + k * wide + j, wide, flat, source + j * pitch + k, pitch)
-                for k in range(done, inner):
-                    for i in range(j, min(j + square, wide)):
-                        packed[target + k * wide + i] = flat[source + i * pitch + k] if i < size else 0
+            if size < wide:
+                clear_row(packed, target, inner * wide)
+            transpose_block(packed, target, wide, flat, source, pitch, size, inner)
 
 
 def pack(w, first_column=0, columns=None, kept=None, group=0):

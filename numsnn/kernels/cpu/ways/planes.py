@@ -216,7 +216,7 @@ def pack(w, kept=None, group=0):
 def correlate(x, first_channel, taps, stride, weights, bias, y, first_output=0, origin=(0, 0), step=(1, 1)):
     """See `product.correlate`; weights are as `pack` makes them."""
     channels, outputs = weights.shape[1:]
-    plan = _plan(len(x), *positions_of(y, origin, step), *taps, tuple(stride), channels)
+    plan = _plan(len(x), *positions_of(y.shape, origin, step), *taps, tuple(stride), channels)
     factors = weights.reshape(-1)
     grain = VECTORS * (REGISTER_BYTES // y.itemsize)
     pitch = count_tiles(plan.span, grain) * grain

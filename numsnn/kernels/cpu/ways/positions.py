@@ -164,9 +164,9 @@ def copy_inputs(x, spikes, extent, first_channel, channels, pitch, tiling, place
             clear_row(source, at + behind * pitch, (wide - behind) * pitch)
 
 
-def positions_of(y, origin, step):
-    """How many pixels origin + step (i, j) the images of y have, vertically and horizontally."""
-    extents = zip(y.shape[1:3], origin, step, strict=True)
+def positions_of(shape, origin, step):
+    """How many pixels origin + step (i, j) the images of an array of this shape have, vertically and horizontally."""
+    extents = zip(shape[1:3], origin, step, strict=True)
     return tuple(count_tiles(extent - first, by) for extent, first, by in extents)
 
 

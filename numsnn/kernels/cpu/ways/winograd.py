@@ -11,16 +11,19 @@ from functools import lru_cache
 import numpy as np
 
 from ...compile import kernel, register_jitable
-from ..inline.blocks import TILE_ROWS, multiply_rows, panel_columns, square_transform
-from ..inline.rows import as_bytes, clear_row, copy_numbers, copy_row
-from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
+from ..inline.blocks import TILE_ROWS, TILE_VECTORS, multiply_rows, panel_columns, square_transform
+from ..inline.local import local
+from ..inline.rows import as_bytes, clear_row, copy_numbers, copy_row, transpose_block
+from ..inline.vector import lanes
+from ..run.launch import ALIGNMENT, count_tiles, launch, made_once, parallel_for, scratch
 from .panels import DEPTH, padded_columns, padded_rows
 from .winograd_matrices import INPUT, PRODUCTS, REACH, TILE, WEIGHTS
 
 PACKED = "transformed weights"
 
-BATCH_BYTES = 2 << 20
-"""Bytes of transformed inputs and products that are used at a time."""
+BATCH_BYTES = 256 << 10, 2 << 20
+"""Bounds of the bytes of transformed inputs and products that are used at a time. Within these bounds they are twice as
+large as the transformed weights, which are read anew for each batch."""
 
 GRADIENT_BATCH_BYTES = 3 << 20, 24 << 20
 """Bounds of the bytes of transformed inputs and gradients that the weight gradient uses at a time. Within these bounds
@@ -30,44 +33,43 @@ _transform_input, _transform_weights, _transform_products = map(square_transform
 _transform_gradient, _transform_sums = (square_transform(tuple(zip(*m, strict=True))) for m in (PRODUCTS, WEIGHTS))
 
 
-@kernel
-def _weight_panels(w, packed, width, lo, hi):
-    """Transform w ``[3, 3, K, N]`` to packed ``[36, N K]``, panels as of `panels.pack`. An item is a panel and a k."""
-    depth, outputs = w.shape[2:]
-    entry = packed.shape[1]
-    padded = entry // depth
-    flat, source = packed.reshape(-1), w.reshape(-1)
-    for item in range(lo, hi):
-        panel, k = item // depth, item % depth
-        first = panel * width
-        wide, size = min(width, padded - first), min(width, outputs - first)
-        at = first * depth + k * wide
-        if size < wide:
-            for e in range(REACH * REACH):
-                flat[e * entry + at : e * entry + at + wide] = 0
-        _transform_weights(
-            flat,
-            at,
-            REACH * entry,
-            entry,
-            source,
-            k * outputs + first,
-            3 * depth * outputs,
-            depth * outputs,
-            size,
-        )
+def _apart(numbers, dtype):
+    """The distance of two entries of `numbers` numbers each: an odd number of cache lines.
+
+    With a power of two, the 36 entries of a transform would lie in the same few sets of the cache.
+    """
+    line = ALIGNMENT // np.dtype(dtype).itemsize
+    return (count_tiles(numbers, line) | 1) * line
 
 
 @kernel
-def _flip(w, flipped, lo, hi):
-    """Copy w ``[3, 3, I, O]`` to flipped ``[3, 3, O, I]``, rotated by 180 degrees and transposed, eight O at a time."""
-    kh, kw, inputs, outputs = w.shape
+def _weight_panels(w, packed, padded, width, turned, lo, hi):
+    """Transform w ``[3, 3, K, N]`` to packed ``[36, ...]``, panels as of `panels.pack` with `padded` columns together.
+
+    If turned is true, w is ``[3, 3, N, K]``, and it is rotated by 180 degrees. An item is a panel for as many k as a
+    register has lanes.
+    """
+    flat, source, entry = packed.reshape(-1), w.reshape(-1), packed.shape[1]
+    depth, outputs = (w.shape[3], w.shape[2]) if turned else (w.shape[2], w.shape[3])
+    square, taps = lanes(source), 9
+    parts = -(-depth // square)
+    part = local(taps * square * width, source.dtype)  # what an item reads of w, [3, 3, k, n], if it has to be turned
     for item in range(lo, hi):
-        tap, block = item // (-(-outputs // 8)), item % (-(-outputs // 8))
-        ky, kx = tap // kw, tap % kw
-        for i in range(inputs):
-            for o in range(block * 8, min(outputs, block * 8 + 8)):
-                flipped[kh - 1 - ky, kw - 1 - kx, o, i] = w[ky, kx, i, o]
+        first, begin = item // parts * width, item % parts * square
+        wide, size, count = min(width, padded - first), min(width, outputs - first), min(square, depth - begin)
+        if turned:
+            for tap in range(taps):
+                at = ((taps - 1 - tap) * outputs + first) * depth + begin
+                transpose_block(part, tap * square * width, width, source, at, depth, size, count)
+        for k in range(count):
+            at = first * depth + (begin + k) * wide
+            if size < wide:
+                for e in range(REACH * REACH):
+                    clear_row(flat, e * entry + at, wide)
+            read, start, step = source, (begin + k) * outputs + first, depth * outputs
+            if turned:
+                read, start, step = part, k * width, square * width
+            _transform_weights(flat, at, REACH * entry, entry, read, start, 3 * step, step, size)
 
 
 @register_jitable
@@ -77,14 +79,15 @@ def _cut_out(x, spikes, extent, image, top, left, size, tile):
     x and spikes are `rows.as_bytes` of the images, and extent is their shape. Pixels outside of the image are 0.
     """
     _, height, width, channels = extent
+    before, behind = max(0, -left), max(0, min(size, width - left))  # columns before..behind-1 lie in the image
     for i in range(size):
-        row = ((image * height + top + i) * width + left) * channels
-        for j in range(size):
-            at = (i * size + j) * channels
-            if 0 <= top + i < height and 0 <= left + j < width:
-                copy_numbers(tile, at, x, row + j * channels, channels, spikes)
-            else:
-                clear_row(tile, at, channels)
+        at, row = i * size * channels, ((image * height + top + i) * width + left) * channels
+        if not 0 <= top + i < height or before >= behind:
+            clear_row(tile, at, size * channels)
+            continue
+        clear_row(tile, at, before * channels)
+        copy_numbers(tile, at + before * channels, x, row + before * channels, (behind - before) * channels, spikes)
+        clear_row(tile, at + behind * channels, (size - behind) * channels)
 
 
 @kernel
@@ -98,6 +101,7 @@ def _batches(
     has_bias,
     padding,
     y,
+    pitch,
     tile,
     inputs,
     products,
@@ -112,15 +116,15 @@ def _batches(
 
     x and spikes are `rows.as_bytes` of the images, and extent is their shape.
     The work arrays are tile ``[36 max(I, O)]``, for the pixels of one Winograd tile, and inputs and products
-    ``[36, batch, channels]``, for the transformed inputs and the products of a batch. in_inputs and in_products are
-    where each of their rows begins, channel is 0, 1, ..., and nothing is a row of zeros.
+    ``[36, ...]``, for the transformed inputs ``[batch, channels]`` and the products ``[batch, pitch]`` of a batch.
+    in_inputs and in_products are where each of their rows begins, channel is 0, 1, ..., and nothing is a row of zeros.
     """
     images, _, _, channels = extent
     _, out_height, out_width, outputs = y.shape
     down, across = -(-out_height // TILE), -(-out_width // TILE)
-    _, batch, pitch = products.shape
+    batch = len(in_inputs)
     flat_v, flat_u, flat_m, flat_y = inputs.reshape(-1), packed.reshape(-1), products.reshape(-1), y.reshape(-1)
-    entry_v, entry_m = batch * channels, batch * pitch
+    entry_v, entry_u, entry_m = inputs.shape[1], packed.shape[1], products.shape[1]
     for number in range(lo, hi):
         first = number * batch
         count = min(batch, images * down * across - first)
@@ -139,7 +143,7 @@ def _batches(
                 block = min(DEPTH, channels - start)
                 for column in range(0, pitch, width):
                     wide = min(width, pitch - column)
-                    right = (e * pitch + column) * channels + start * wide
+                    right = e * entry_u + column * channels + start * wide
                     for m in range(0, count, TILE_ROWS):
                         multiply_rows(
                             left,
@@ -184,35 +188,47 @@ def _batches(
 
 @lru_cache(256)
 def _cut(images, height, width, channels, outputs, dtype, batch_bytes):
-    """How `convolve` is cut into batches of Winograd tiles: tiles per batch, number of batches, and the arrays of
-    `_batches` that depend on shapes alone (in_inputs, channel, in_products, nothing), which must not be changed."""
+    """How `convolve` is cut into batches of Winograd tiles.
+
+    Returns:
+        The number of batches; the shapes of the packed weights, and of the tile, inputs and products of `_batches`; and
+        its arrays that depend on shapes alone (in_inputs, channel, in_products, nothing), which must not be changed.
+    """
     pitch = padded_columns(outputs, dtype)
     tiles = images * count_tiles(height, TILE) * count_tiles(width, TILE)
-    room = batch_bytes // (REACH * REACH * (channels + pitch) * dtype.itemsize)
+    least, most = batch_bytes
+    per_channel = REACH * REACH * dtype.itemsize
+    room = min(most, max(least, 2 * per_channel * channels * pitch)) // (per_channel * (channels + pitch))
     batch = padded_rows(min(tiles, max(32, room)))
     positions, channel, nothing = np.arange(batch), np.arange(channels), np.zeros(panel_columns(dtype), dtype)
-    return batch, count_tiles(tiles, batch), (positions * channels, channel, positions * pitch, nothing)
+    sizes = channels * pitch, batch * channels, batch * pitch
+    packed, inputs, products = ((REACH * REACH, _apart(size, dtype)) for size in sizes)
+    shapes = packed, (REACH * REACH * max(channels, outputs),), inputs, products
+    return count_tiles(tiles, batch), shapes, (positions * channels, channel, positions * pitch, nothing)
 
 
-def convolve(x, w, b, padding, y, kept=None):
-    """Compute y, the convolution of x with w ``[3, 3, I, O]`` at stride 1, plus b if it is not None. x may be uint8."""
+def convolve(x, w, b, padding, y, kept=None, turned=False):
+    """Compute y, the convolution of x with w ``[3, 3, I, O]`` at stride 1, plus b if it is not None. x may be uint8.
+
+    If turned is true, w is ``[3, 3, O, I]``, and it is rotated by 180 degrees.
+    """
     images, out_height, out_width, outputs = y.shape
-    channels = x.shape[3]
-    width, pitch = panel_columns(w.dtype), padded_columns(outputs, w.dtype)
-    batch, batches, offsets = _cut(images, out_height, out_width, channels, outputs, w.dtype, BATCH_BYTES)
-    packed = made_once(
-        kept,
-        PACKED,
-        (REACH * REACH, channels * pitch),
-        w.dtype,
-        lambda packed: launch(_weight_panels, count_tiles(outputs, width) * channels, w, packed, width),
-    )
-    bias = np.zeros(outputs, w.dtype) if b is None else b
+    channels, dtype = x.shape[3], w.dtype
+    width, pitch = panel_columns(dtype), padded_columns(outputs, dtype)
+    batches, shapes, offsets = _cut(images, out_height, out_width, channels, outputs, dtype, BATCH_BYTES)
+    items = count_tiles(outputs, width) * count_tiles(channels, width // TILE_VECTORS)
+    of_weights, of_tile, of_inputs, of_products = shapes
+
+    def fill(packed):
+        launch(_weight_panels, items, w, packed, pitch, width, turned)
+
+    packed = made_once(kept, PACKED, of_weights, dtype, fill)
+    bias = np.zeros(outputs, dtype) if b is None else b
 
     def work(lo, hi):
-        tile = scratch.get("winograd tile", (REACH * REACH * max(channels, outputs),), w.dtype)
-        inputs = scratch.get("winograd inputs", (REACH * REACH, batch, channels), w.dtype)
-        products = scratch.get("winograd products", (REACH * REACH, batch, pitch), w.dtype)
+        tile = scratch.get("winograd tile", of_tile, dtype)
+        inputs = scratch.get("winograd inputs", of_inputs, dtype)
+        products = scratch.get("winograd products", of_products, dtype)
         _batches(
             *as_bytes(x),
             x.shape,
@@ -222,6 +238,7 @@ def convolve(x, w, b, padding, y, kept=None):
             b is not None,
             padding,
             y,
+            pitch,
             tile,
             inputs,
             products,
@@ -235,26 +252,26 @@ def convolve(x, w, b, padding, y, kept=None):
 
 def convolve_backward_input(dy, w, padding, dx):
     """Compute dx of `convolve`, the convolution of dy with the rotated and transposed weights."""
-    kh, kw, inputs, outputs = w.shape
-    flipped = scratch.get("flipped weights", (kh, kw, outputs, inputs), w.dtype)
-    launch(_flip, kh * kw * count_tiles(outputs, 8), w, flipped)
-    convolve(dy, flipped, None, (kh - 1 - padding[0], kw - 1 - padding[1]), dx)
+    kh, kw = w.shape[:2]
+    convolve(dy, w, None, (kh - 1 - padding[0], kw - 1 - padding[1]), dx, turned=True)
 
 
 @kernel
-def _transform_tiles(x, spikes, extent, dy, of_dy, padding, tile, inputs, gradients, panel, first, count, lo, hi):
+def _transform_tiles(
+    x, spikes, extent, dy, of_dy, padding, tile, inputs, gradients, batch, size, pitch, panel, first, lo, hi
+):
     """Transform Winograd tiles first + lo..first + hi-1 of x and dy to the places lo..hi-1 of the batch.
 
     x, spikes and dy are `rows.as_bytes` of arrays of the shapes extent and of_dy.
-    inputs is ``[36, blocks, batch, size]``, and gradients is ``[36, batch pitch]``, panels of that width.
+    inputs is ``[36, ...]``, with ``[blocks, batch, size]`` per entry, and gradients is ``[36, ...]``, with panels of
+    `pitch` columns together.
     """
     _, height, width, outputs = of_dy
     channels = extent[3]
     down, across = -(-height // TILE), -(-width // TILE)
-    _, blocks, batch, size = inputs.shape
+    blocks = -(-channels // size)
     flat_v, flat_g = inputs.reshape(-1), gradients.reshape(-1)
-    entry_v, entry_g = blocks * batch * size, gradients.shape[1]
-    pitch = entry_g // batch
+    entry_v, entry_g = inputs.shape[1], gradients.shape[1]
     for k in range(lo, hi):
         image, position = (first + k) // (down * across), (first + k) % (down * across)
         top, left = position // across * TILE, position % across * TILE
@@ -289,22 +306,25 @@ def _transform_tiles(x, spikes, extent, dy, of_dy, padding, tile, inputs, gradie
 
 
 @kernel
-def _multiply_tiles(inputs, gradients, width, count, sums, channel, in_batch, in_sums, nothing, fresh, lo, hi):
-    """Add inputs^T gradients of a batch to sums ``[36, blocks size, pitch]``. An item is an entry and channel block.
+def _multiply_tiles(
+    inputs, gradients, pitch, width, blocks, channels, count, sums, channel, in_batch, in_sums, nothing, fresh, lo, hi
+):
+    """Add inputs^T gradients of a batch to sums ``[36, ...]``, with ``[blocks size, pitch]`` per entry. An item is an
+    entry and a block of channels.
 
     channel is 0, 1, ...; in_batch and in_sums are where rows of inputs and sums begin; nothing is a row of zeros.
     """
-    _, blocks, batch, size = inputs.shape
-    pitch = sums.shape[2]
+    batch, size = len(in_batch), len(channel)
     left, right, total = inputs.reshape(-1), gradients.reshape(-1), sums.reshape(-1)
+    entry_v, entry_g, entry_s = inputs.shape[1], gradients.shape[1], sums.shape[1]
     for item in range(lo, hi):
-        e = item // blocks
-        mine = left[item * batch * size : (item + 1) * batch * size]
+        e, block = item // blocks, item % blocks
+        mine = left[e * entry_v + block * batch * size : e * entry_v + (block + 1) * batch * size]
         for start in range(0, count, DEPTH):
             depth = min(DEPTH, count - start)
             for first in range(0, pitch, width):
                 wide = min(width, pitch - first)
-                for m in range(0, size, TILE_ROWS):
+                for m in range(0, min(size, channels - block * size), TILE_ROWS):
                     multiply_rows(
                         mine,
                         channel,
@@ -313,12 +333,12 @@ def _multiply_tiles(inputs, gradients, width, count, sums, channel, in_batch, in
                         start,
                         depth,
                         right,
-                        (e * pitch + first) * batch + start * wide,
+                        e * entry_g + first * batch + start * wide,
                         wide,
                         nothing,
                         0,
                         total,
-                        item * size * pitch + first,
+                        e * entry_s + block * size * pitch + first,
                         in_sums,
                         m,
                         fresh and start == 0,
@@ -326,9 +346,9 @@ def _multiply_tiles(inputs, gradients, width, count, sums, channel, in_batch, in
 
 
 @kernel
-def _collect(sums, dw, lo, hi):
+def _collect(sums, pitch, dw, lo, hi):
     """Transform the sums back into dw, for input channels lo..hi-1."""
-    _, rows, pitch = sums.shape
+    entry = sums.shape[1]
     _, _, channels, outputs = dw.shape
     flat, total = dw.reshape(-1), sums.reshape(-1)
     for c in range(lo, hi):
@@ -339,8 +359,8 @@ def _collect(sums, dw, lo, hi):
             channels * outputs,
             total,
             c * pitch,
-            REACH * rows * pitch,
-            rows * pitch,
+            REACH * entry,
+            entry,
             outputs,
         )
 
@@ -357,11 +377,11 @@ def weight_gradient(x, dy, padding, dw):
     least, most = GRADIENT_BATCH_BYTES
     room = min(most, max(least, per_channel * blocks * size * pitch)) // (per_channel * (blocks * size + pitch))
     batch = min(tiles, max(32, room))
-    inputs = scratch.get("winograd inputs", (entries, blocks, batch, size), dw.dtype)
-    gradients = scratch.get("winograd gradients", (entries, batch * pitch), dw.dtype)
-    sums = scratch.get("winograd sums", (entries, blocks * size, pitch), dw.dtype)
-    if blocks * size > channels:
-        inputs[:, -1] = 0
+    inputs = scratch.get("winograd inputs", (entries, _apart(blocks * batch * size, dw.dtype)), dw.dtype)
+    gradients = scratch.get("winograd gradients", (entries, _apart(batch * pitch, dw.dtype)), dw.dtype)
+    sums = scratch.get("winograd sums", (entries, _apart(blocks * size * pitch, dw.dtype)), dw.dtype)
+    if channels % TILE_ROWS:  # otherwise no register block reads beyond the last channel
+        inputs[:, (blocks - 1) * batch * size :] = 0
     if pitch > outputs:
         gradients[:, (outputs - 1) // panel * panel * batch :] = 0  # the last panel
     channel, in_batch, in_sums = np.arange(size), np.arange(batch) * size, np.arange(size) * pitch
@@ -370,11 +390,11 @@ def weight_gradient(x, dy, padding, dw):
     for first in range(0, tiles, batch):
         count = min(batch, tiles - first)
 
-        def transform(lo, hi, first=first, count=count):
+        def transform(lo, hi, first=first):
             tile = scratch.get("winograd tile", (entries * max(channels, outputs),), dw.dtype)
-            _transform_tiles(*pictures, padding, tile, inputs, gradients, panel, first, count, lo, hi)
+            _transform_tiles(*pictures, padding, tile, inputs, gradients, batch, size, pitch, panel, first, lo, hi)
 
         parallel_for(transform, count)
-        offsets = channel, in_batch, in_sums
-        launch(_multiply_tiles, entries * blocks, inputs, gradients, panel, count, sums, *offsets, nothing, first == 0)
-    launch(_collect, channels, sums, dw)
+        shapes, offsets = (pitch, panel, blocks, channels, count), (channel, in_batch, in_sums, nothing)
+        launch(_multiply_tiles, entries * blocks, inputs, gradients, *shapes, sums, *offsets, first == 0)
+    launch(_collect, channels, sums, pitch, dw)

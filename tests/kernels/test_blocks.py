@@ -126,6 +126,37 @@ def test_transpose_square(real):
     assert (rows[:, size:] == 7).all() and (target[:2] == 7).all()
 
 
+@kernel
+def take(target, pitch, source, step, columns, count):
+    rows.take_columns(target, 2, pitch, source, 1, step, columns, count)
+
+
+@kernel
+def put(target, step, source, pitch, columns, count):
+    rows.put_columns(target, 2, step, source, 1, pitch, columns, count)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("count", [1, 5, 16, 37])
+@pytest.mark.parametrize(("columns", "step"), [(1, 2), (2, 2), (1, 3), (3, 5), (4, 4), (6, 11)])
+def test_columns_are_taken_apart_and_put_together(columns, step, count, real):
+    """Whole vectors and remainders; nothing beside the numbers that count is touched."""
+    size = vector.REGISTER_BYTES // np.dtype(real).itemsize
+    pixels = np.random.default_rng(0).normal(size=(count + size, step)).astype(real)
+    source = np.concatenate([np.zeros(1, real), pixels.reshape(-1), np.zeros(rows.COLUMNS, real)])
+    pitch = count + size + 3
+    planes = np.full((columns + rows.COLUMNS + 1) * pitch, 7, real)
+    take(planes, pitch, source, step, columns, count)
+    taken = planes[2 : 2 + columns * pitch].reshape(columns, pitch)
+    assert np.array_equal(taken[:, :count], pixels[:count, :columns].T)
+    assert (taken[:, count:] == 7).all() and (planes[:2] == 7).all() and (planes[2 + columns * pitch :] == 7).all()
+    whole = np.full(2 + count * step + 9, 7, real)
+    put(whole, step, planes[1:], pitch, columns, count)
+    written = whole[2 : 2 + count * step].reshape(count, step)
+    assert np.array_equal(written[:, :columns], pixels[:count, :columns])
+    assert (written[:, columns:] == 7).all() and (whole[:2] == 7).all() and (whole[2 + count * step :] == 7).all()
+
+
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("columns", [1, 16, 37])
 @pytest.mark.parametrize("matrix", [INPUT, WEIGHTS, PRODUCTS, ((-1, 0), (2, -1), (0, 0.5))])

@@ -78,10 +78,11 @@ def test_sums_of_positions_do_not_depend_on_threads(always):
 
 
 def test_when_it_is_chosen():
-    """For few channels on both sides; with many inputs, dot products of their runs are faster, and with more outputs a
-    matrix product."""
+    """For few channels on both sides; with many inputs, dot products of their runs are faster, and with more outputs or
+    in small pictures a matrix product."""
     taps = conv._taps((3, 3), (1, 1), (1, 1))
-    chosen = [narrow_way(taps, *numbers, (1, 1), (64, 64)) for numbers in ((2, 2), (512, 2), (16, 9))]
-    assert chosen == [planes, few, None]
+    chosen = [narrow_way(taps, *numbers, (1, 1), (64, 64)) for numbers in ((2, 2), (512, 2), (16, 9), (16, 17))]
+    assert chosen == [planes, few, planes, None]
+    assert narrow_way(taps, 16, 9, (1, 1), (6, 6)) is None
     assert narrow_way(taps, 3, 2, (1, 1), (64, 64), True) is planes and narrow_way(taps, 3, 16, (1, 1), (9, 9)) is None
     assert narrow_way(((0,), (0,)), 64, 8, (1, 1), (1, 1)) is None

@@ -22,8 +22,9 @@ import numpy as np
 
 from ..types import AUTO
 from .inline.blocks import TILE_VECTORS
+from .inline.lines import blocks_of
 from .inline.vector import REGISTER_BYTES
-from .ways import few, grouped, lines, planes
+from .ways import few, grouped, lines, planes, product
 from .ways.panels import padded_rows
 
 ROUTES = ("auto", "events", "winograd", "dense")
@@ -32,15 +33,21 @@ ROUTES = ("auto", "events", "winograd", "dense")
 LANES = REGISTER_BYTES // 4
 """Numbers per vector in float32."""
 
+FLOAT = np.dtype(np.float32)
+"""The type of numbers that costs are estimated for."""
+
 SHORTER = 16 / LANES
 """How many times as many instructions products and transforms take as with the registers `COSTS` were measured with."""
 
 GROUPED_PRODUCT = 0.16
 """Cost of a multiplication of the route grouped, for groups of several channels."""
 
-LISTING = 0.55, 0.045
-"""Half of the cost of a list of active inputs, per input pixel and per input. The forward pass and the weight gradient
-share a list."""
+LISTING = 2.3, 0.12
+"""Cost of a list of active inputs, per input pixel and per input. The pass that makes it bears it."""
+
+SPLITTING = 1.0, 7.5, 0.25
+"""Cost of dividing a list among groups, per input pixel and group, per one of them with an active input (where the
+processor guesses the next jump wrong), and per active input."""
 
 CACHE_BYTES = 64 << 10
 """Bytes of a table that is read as if it were in the first-level cache."""
@@ -58,9 +65,9 @@ little, and keep the rounding of the plain sum."""
 
 COSTS = {
     "dense": {
-        "forward": (13000, 0.32, 1.1, 0.056, 1.2, 0.0096, 0.0078),
-        "weight": (13000, 0.13, 3.8, 0.052, 1.7, 0.014, 0.0086),
-        "input": (23000, 0.32, 4.2, 0, 1.2, 0.0099, 0.0078),
+        "forward": (13000, 0.32, 1.1, 0.056, 1, 0.0096, 0.0078),
+        "weight": (13000, 0.13, 3.8, 0.052, 1.1, 0.014, 0.0086),
+        "input": (23000, 0.32, 4.2, 0, 1.1, 0.0099, 0.0078),
     },
     "winograd": {
         "forward": (1900, 0.53, 58, 0.047, 0.017, 0.009),
@@ -73,8 +80,8 @@ COSTS = {
         "input": (510, 0.16, 12, 0.11, 3.7, 0.35, 0.94, 0.46),
     },
     "lines": {
-        "forward": (5300, 0.24, 1.4, 0.1, 8.6, 0.11, 0.15, 0.18, 0.31),
-        "weight": (9600, 0.17, 1.2, 2, 5.3, 0, 0.22, 0.41, 0.19),
+        "forward": (5300, 0.27, 0.93, 21, 0.1, 4.7, 0.11, 0.19, 0.18, 0.28),
+        "weight": (8200, 0.23, 0.66, 14, 0.1, 5.1, 0, 0.21, 0.43, 0.12),
     },
 }
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
@@ -108,7 +115,6 @@ def by_input_pixel(passing, density, w, stride, extent, ready=(), dilation=(1, 1
     )
 
 
-@lru_cache(4096)
 def narrow_way(taps, channels, outputs, stride, extent, weight_gradient=False):
     """The way of the route dense for few outputs, `planes` or `few`, or None if a matrix product is faster.
 
@@ -119,19 +125,21 @@ def narrow_way(taps, channels, outputs, stride, extent, weight_gradient=False):
         extent: (height, width) of the output.
         weight_gradient: whether the gradient of the weights is computed, or else a convolution.
     """
-    if outputs > few.MOST_OUTPUTS:
+    if outputs > planes.MOST_OUTPUTS:
         return None
-    rows, kernel_size = len(taps[0]) * channels, tuple(len(set(offsets)) for offsets in taps)
-    found = {
-        few: few.cost(few.runs_of(taps), rows // few.runs_of(taps), outputs, weight_gradient),
-        planes: planes.cost(kernel_size, channels, outputs, stride, extent),
-    }
-    row = ceil(outputs / LANES) * few.BLOCK_ROW
-    if weight_gradient:
-        found = {few: 1.5 * found[few], planes: 1.1 * found[planes], None: padded_rows(rows) * row + 4.5}
-    else:
-        found[None] = rows * row + 2.5
-    return min(found, key=found.get)
+    taps_of = tuple(len(set(offsets)) for offsets in taps)
+    return _narrow(taps_of, few.runs_of(taps), channels, outputs, tuple(stride), tuple(extent), weight_gradient)[0]
+
+
+@lru_cache(4096)
+def _narrow(taps, runs, channels, outputs, stride, extent, weight_gradient):
+    """The way as of `narrow_way` for numbers of taps (vertical, horizontal) that form so many runs, and its cost."""
+    sizes = channels, outputs, stride, extent, weight_gradient
+    found = {planes: planes.cost(taps, *sizes), None: product.narrow_cost(taps, *sizes)}
+    if outputs <= few.MOST_OUTPUTS:
+        found[few] = few.cost(taps, runs, *sizes)
+    way = min(found, key=found.get)
+    return way, found[way]
 
 
 def _level(density):
@@ -177,7 +185,8 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
     shape = (*w.shape[:3], w.shape[3] // groups)  # all groups cost the same
     estimates = costs(passing, density, shape, extent, ready, stride, dilation)
     if parts:
-        estimates |= {"events": estimates["lines"], "grouped": prod(shape) * GROUPED_PRODUCT}
+        divided = prod(stride) * _splitting(density * w.shape[2])
+        estimates |= {"events": estimates["lines"] + divided, "grouped": prod(shape) * GROUPED_PRODUCT}
     elif "lines" in estimates:
         estimates["events"] = min(estimates["events"], estimates["lines"])
     if not listed and "events" in possible:
@@ -189,6 +198,11 @@ def _listing(inputs, groups, pixels):
     """What a list of active inputs costs a pass, per output pixel and group, for this number of inputs per group and of
     input pixels per output pixel."""
     return pixels * (LISTING[0] + LISTING[1] * inputs * groups) / groups
+
+
+def _splitting(active):
+    """What dividing a list among groups costs a pass, per input pixel and group, for this number of active inputs."""
+    return float(np.dot(SPLITTING, (1, 1 - exp(-active), active)))
 
 
 def costs(passing, density, weights, extent, ready=(), stride=(1, 1), dilation=(1, 1)):
@@ -221,16 +235,13 @@ def terms(route, passing, density, weights, extent, stride):
     if route == "dense":  # positions, copied numbers, cost in the way of `few`, multiplications
         positions = pixels if passing == "input" else 1
         rows = kh * kw * depth
-        if columns <= few.MOST_OUTPUTS:
-            size, step = (kh, kw), stride
+        if columns <= planes.MOST_OUTPUTS:
+            size, step = (kh, kw), tuple(stride)
             if passing == "input":  # the taps of one class of pixels
                 size, step = (ceil(kh / stride[0]), ceil(kw / stride[1])), (1, 1)
-            found = min(
-                few.cost(kh, kw * depth, columns, passing == "weight"),
-                planes.cost(size, depth, columns, step, (height, width)) * positions,
-            )
-            if found < rows * ceil(columns / LANES) * few.BLOCK_ROW:
-                return call, prepare, positions, depth * pixels + outputs, found, 0.0, 0.0
+            way, found = _narrow(size, size[0], depth, columns, step, (height, width), passing == "weight")
+            if way is not None:
+                return call, prepare, 0, 0, found * positions, 0.0, 0.0
         rows = padded_rows(rows) if passing == "weight" else rows
         return call, prepare, positions, depth * pixels + outputs, 0.0, rows * narrow, rows * wide
     if route == "winograd":  # tiles, transformed numbers, multiplications
@@ -253,26 +264,32 @@ def terms(route, passing, density, weights, extent, stride):
         # Input pixels, channels, taps of pixels with visible channels, their vectors.
         seen = kh * kw * (1 - exp(-density * inputs))
         return call, prepare, pixels, inputs * pixels, seen, seen * vectors, *ends
-    read = min(stride[0], kh) * min(stride[1], kw)
-    long, entries = ceil(kh * kw * outputs / (read * LANES)), density * images * height * width * pixels
-    return call, *_line_terms(passing, weights, call, kh * vectors, read, density * inputs, long, entries)
+    rows, entries = (1, min(stride[0], kh)), density * images * height * width * pixels
+    return call, *_line_terms(passing, weights, call, rows, (width, stride[1], 1), min(stride[1], kw), density, entries)
 
 
-def _line_terms(passing, weights, call, pieces, read, active, long, entries):
-    """The terms of "lines" but for the call: preparing weights, vectors of the lines that are added up, input pixels
-    that are read, those with an active input and the vectors that they add, active inputs, the vectors that these add,
-    and the share of these that lie far away.
+def _line_terms(passing, weights, call, rows, width, read, density, entries):
+    """The terms of "lines" but for the call: preparing weights, vectors of the lines that are added up, rows, input
+    pixels that are read, blocks of those with an active input and the vectors that they add, active inputs and blocks,
+    the vectors that these add, and the share of these that lie far away.
 
-    pieces and read are those vectors and pixels; active is the number of active inputs per pixel, and long that of
-    vectors per row of the table; entries is the number of active inputs per channel.
+    Everything is counted per position. `rows` are output rows and lines per row of positions; `width` is the positions
+    of a row, and the pixels and output pixels per position; `read` is the pixels of them that are read, and entries the
+    number of active inputs per channel.
     """
-    taps, outputs = prod(weights[:3]), weights[3]
+    kh, kw, inputs, outputs = weights
+    (written, made), (across, apart, wide) = rows, width
+    active, taps, read = density * inputs, kh * kw * inputs, made * read
     share, prepare = 1 - exp(-active), taps * (outputs + 8) * call
     if passing == "weight":
         prepare *= lines.parts_for(entries)
-    far = max(0.0, 1 - CACHE_BYTES / (4 * taps * outputs))
-    numbers = read, read * share, read * share * long, read * active, read * active * long, read * active * long * far
-    return prepare, pieces, *numbers
+    used = 1 - exp(-active * across * apart)  # share of the rows with an active input; the others are left out
+    pieces = wide * ceil(outputs / LANES) * (written + kh * used)
+    blocks, vectors = blocks_of(ceil(kh * kw * outputs / read), FLOAT)
+    far, long = max(0.0, 1 - CACHE_BYTES / (4 * taps * outputs)), blocks * vectors
+    pixels = read, read * share * blocks, read * share * long
+    added = read * active * blocks, read * active * long, read * active * long * far
+    return prepare, pieces, (written + made * used) / across, *pixels, *added
 
 
 def choose_transposed(asked, passing, density, others, w, stride, groups, extent, dilation=(1, 1), listed=True):
@@ -326,15 +343,16 @@ def _transposed_costs(asked, passing, level, other, weights, stride, groups, ext
     if level is None or dilation[1] != 1 or asked not in ("auto", "events") or depthwise:
         return route, 0.0, np.inf
     kh, kw, outputs, inputs = *weights[:3], weights[3] // groups
-    density, positions, row = _share(level), prod(extent), kh * kw * outputs
-    pieces = stride[1] * kh * ceil(outputs / LANES)
-    read = 1, density * inputs, ceil(row / LANES), density * positions
-    counts = 1 / positions, *_line_terms(passing, (kh, kw, inputs, outputs), 1 / positions, pieces, *read)
+    density, positions = _share(level), prod(extent)
+    where = (stride[0], 1), (extent[2], 1, stride[1]), 1, density, density * positions
+    counts = 1 / positions, *_line_terms(passing, (kh, kw, inputs, outputs), 1 / positions, *where)
     estimates = costs(other[0], _share(other[1]), (kh, kw, outputs, inputs), extent, (), stride, dilation)
-    estimates["grouped"] = row * inputs * GROUPED_PRODUCT
+    estimates["grouped"] = kh * kw * outputs * inputs * GROUPED_PRODUCT
     if route == "events" and "lines" in estimates:
-        estimates["events"] = min(estimates["lines"], estimates["events"] if groups == 1 else np.inf)
-    return route, estimates[route], float(np.dot(COSTS["lines"][passing], counts))
+        divided = estimates["lines"] + prod(stride) * _splitting(_share(other[1]) * outputs)
+        estimates["events"] = min(estimates["lines"], estimates["events"]) if groups == 1 else divided
+    sparse = float(np.dot(COSTS["lines"][passing], counts)) + (0.0 if groups == 1 else _splitting(density * inputs))
+    return route, estimates[route], sparse
 
 
 def _columns(columns):

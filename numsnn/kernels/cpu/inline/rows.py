@@ -6,7 +6,10 @@ from numba import types
 from numba.extending import intrinsic
 
 from ...compile import register_jitable
-from .vector import Emitter, lanes
+from .vector import SHORT, Emitter, lanes
+
+COLUMNS = 4
+"""Columns that are taken apart or put together at a time, or as many as a vector has lanes."""
 
 
 def as_bytes(x):
@@ -62,27 +65,93 @@ def copy_row(typingctx, target, at, source, source_at, count):
 
 
 @intrinsic
-def copy_apart(typingctx, target, at, step, source, source_at, source_step, count):
-    """Set target[at + k step] = source[source_at + k source_step] for k < count.
+def take_columns(typingctx, target, at, pitch, source, source_at, step, columns, count):
+    """Set target[at + c pitch + k] = source[source_at + k step + c] for c < columns and k < count.
 
-    Both arrays are flat and have the same real type. Numba would test whether each index counts from the end.
+    Both arrays are flat and have the same real type. COLUMNS columns of as many rows as a vector has lanes are
+    transposed in registers, and the source must reach so many rows and numbers beyond the last number that counts.
     """
     size = types.intp
-    signature = types.void(target, size, size, source, size, size, size)
-    at_once = 8
+    signature = types.void(target, size, size, source, size, size, size, size)
 
     def generate(context, builder, signature, arguments):
-        target, at, step, source, source_at, source_step, count = arguments
+        target, at, pitch, source, source_at, step, columns, count = arguments
         emit = Emitter(context, builder, signature.args[0].dtype)
-        to = emit.pointer(signature.args[0], target, at)
-        start = emit.pointer(signature.args[3], source, source_at)
-        whole = builder.sub(count, builder.srem(count, emit.number(at_once)))
-        for first, last, number in ((emit.number(0), whole, at_once), (whole, count, 1)):
-            with emit.steps(first, last, number) as (k, _):
-                here = [builder.add(k, emit.number(i)) for i in range(number)]
-                numbers = [builder.load(builder.gep(start, [builder.mul(i, source_step)])) for i in here]
-                for i, one in zip(here, numbers, strict=True):
-                    builder.store(one, builder.gep(to, [builder.mul(i, step)]))
+        to, start = emit.pointer(signature.args[0], target, at), emit.pointer(signature.args[3], source, source_at)
+        square = min(COLUMNS, emit.lanes)
+
+        def read(place, first):
+            """A vector with pieces of the rows first, first + square, and so on."""
+            rows = (builder.mul(step, emit.number(k)) for k in range(first, emit.lanes, square))
+            return emit.join([emit.load_piece(builder.gep(place, [row]), square) for row in rows])
+
+        def take(width, vectors_at):
+            """Take `width` columns at a time; vectors_at(address of the first row) gives a vector per column."""
+            with emit.steps(emit.number(0), columns, width) as (c, _):
+                line, here = builder.gep(to, [builder.mul(c, pitch)]), builder.gep(start, [c])
+
+                def write(k, mask=None):
+                    for j, vector in enumerate(vectors_at(builder.gep(here, [builder.mul(k, step)]))):
+                        with builder.if_then(builder.icmp_signed("<", builder.add(c, emit.number(j)), columns)):
+                            column = builder.add(builder.mul(pitch, emit.number(j)), k)
+                            emit.store(vector, builder.gep(line, [column]), 0, mask)
+
+                emit.vectors(count, write)
+
+        def pairs(place):
+            """Rows of two numbers are two vectors, of which one has every other number."""
+            both = emit.load(place, 0), emit.load(place, 1)
+            return [emit.choose(*both, list(range(first, 2 * emit.lanes, 2))) for first in range(2)]
+
+        with builder.if_else(builder.icmp_signed("==", step, emit.number(2))) as (two, more):
+            with two:
+                take(2, pairs)
+            with more:
+                take(square, lambda place: emit.transpose([read(place, first) for first in range(square)]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def put_columns(typingctx, target, at, step, source, source_at, pitch, columns, count):
+    """Set target[at + k step + c] = source[source_at + c pitch + k] for c < columns and k < count: the inverse of
+    `take_columns`. The source must reach a vector, and COLUMNS times pitch, beyond the last number that counts."""
+    size = types.intp
+    signature = types.void(target, size, size, source, size, size, size, size)
+
+    def generate(context, builder, signature, arguments):
+        target, at, step, source, source_at, pitch, columns, count = arguments
+        emit = Emitter(context, builder, signature.args[0].dtype)
+        to, start = emit.pointer(signature.args[0], target, at), emit.pointer(signature.args[3], source, source_at)
+        square = min(COLUMNS, emit.lanes)
+        with emit.steps(emit.number(0), columns, square) as (c, _):
+            line, here = builder.gep(start, [builder.mul(c, pitch)]), builder.gep(to, [c])
+            left = builder.sub(columns, c)
+            whole, some = builder.icmp_signed(">=", left, emit.number(square)), emit.first_lanes(left, square)
+
+            def write(k, mask=None):
+                places = [builder.add(builder.mul(pitch, emit.number(j)), k) for j in range(square)]
+                vectors = emit.transpose([emit.load(builder.gep(line, [place])) for place in places])
+                first = builder.gep(here, [builder.mul(k, step)])
+
+                def store(columns):
+                    for i in range(emit.lanes):
+                        row = builder.gep(first, [builder.mul(step, emit.number(i))])
+                        piece = emit.piece(vectors[i % square], i // square * square, square)
+                        if mask is None:
+                            emit.store_piece(piece, row, columns)
+                        else:
+                            with builder.if_then(builder.extract_element(mask, SHORT(i))):
+                                emit.store_piece(piece, row, columns)
+
+                with builder.if_else(whole) as (all_columns, some_columns):
+                    with all_columns:
+                        store(None)
+                    with some_columns:
+                        store(some)
+
+            emit.vectors(count, write)
         return context.get_dummy_value()
 
     return signature, generate
@@ -123,14 +192,7 @@ def transpose_square(typingctx, target, at, target_row, source, source_at, sourc
         to, start = emit.pointer(kinds[0], target, at), emit.pointer(kinds[3], source, source_at)
         lane = range(emit.lanes)
         rows = [emit.load(builder.gep(start, [builder.mul(source_row, emit.number(j))])) for j in lane]
-        # Squares of 2, 4, ... numbers are transposed: rows j and j + step exchange half of their lanes.
-        step = 1
-        while step < emit.lanes:
-            for j in (j for j in lane if not j & step):
-                one, other = rows[j], rows[j + step]
-                rows[j] = emit.choose(one, other, [k if not k & step else emit.lanes + k - step for k in lane])
-                rows[j + step] = emit.choose(one, other, [k + step if not k & step else emit.lanes + k for k in lane])
-            step *= 2
+        rows = emit.transpose(rows)
         for k in lane:
             emit.store(rows[k], builder.gep(to, [builder.mul(target_row, emit.number(k))]))
         return context.get_dummy_value()

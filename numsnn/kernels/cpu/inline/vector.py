@@ -105,18 +105,62 @@ class Emitter:
         at = self.builder.gep(pointer, [self.number(vectors * self.lanes)])
         return self.builder.bitcast(at, self.vector.as_pointer())
 
-    def _masked(self, what, result, *arguments):
-        """LLVM's function for a masked load or store of this type of vector."""
-        name = f"llvm.masked.{what}.v{self.lanes}f{8 * self.bytes}.p0"
+    def _masked(self, what, result, *arguments, lanes=None):
+        """LLVM's function for a masked load or store of this type of vector, or of one with so many lanes."""
+        name = f"llvm.masked.{what}.v{lanes or self.lanes}f{8 * self.bytes}.p0"
         return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, arguments), name)
 
-    def first_lanes(self, count):
-        """A mask that selects the first `count` lanes."""
-        lane = ir.Constant(ir.VectorType(SHORT, self.lanes), list(range(self.lanes)))
+    def load_piece(self, pointer, lanes):
+        """Load a vector of so many lanes."""
+        at = self.builder.bitcast(pointer, ir.VectorType(self.element, lanes).as_pointer())
+        return self.builder.load(at, align=self.bytes)
+
+    def store_piece(self, piece, pointer, mask=None):
+        """Store a vector of fewer lanes at the pointer. Lanes outside of the mask are not written."""
+        at = self.builder.bitcast(pointer, piece.type.as_pointer())
+        if mask is None:
+            self.builder.store(piece, at, align=self.bytes)
+            return
+        kinds = ir.VoidType(), piece.type, at.type, SHORT, mask.type
+        store = self._masked("store", *kinds, lanes=piece.type.count)
+        self.builder.call(store, [piece, at, SHORT(self.bytes), mask])
+
+    def piece(self, vector, first, lanes):
+        """The lanes first, first + 1, ... of a vector, as a vector of so many lanes."""
+        numbers = ir.Constant(ir.VectorType(SHORT, lanes), list(range(first, first + lanes)))
+        return self.builder.shuffle_vector(vector, vector, numbers)
+
+    def join(self, pieces):
+        """One vector of the lanes of several, which are as many as a power of two."""
+        while len(pieces) > 1:
+            lanes = 2 * pieces[0].type.count
+            numbers = ir.Constant(ir.VectorType(SHORT, lanes), list(range(lanes)))
+            pieces = [
+                self.builder.shuffle_vector(*pair, numbers) for pair in zip(pieces[::2], pieces[1::2], strict=True)
+            ]
+        return pieces[0]
+
+    def transpose(self, vectors):
+        """Transpose squares of lanes of as many vectors as a square has rows, which is a power of two: lane i + k of
+        vector j, where i is a multiple of that number, changes places with lane i + j of vector k."""
+        # Squares of 2, 4, ... lanes are transposed: vectors j and j + step exchange half of their lanes.
+        vectors, lane, step = list(vectors), range(self.lanes), 1
+        while step < len(vectors):
+            for j in (j for j in range(len(vectors)) if not j & step):
+                one, other = vectors[j], vectors[j + step]
+                upper = [k if not k & step else self.lanes + k - step for k in lane]
+                lower = [k + step if not k & step else self.lanes + k for k in lane]
+                vectors[j], vectors[j + step] = self.choose(one, other, upper), self.choose(one, other, lower)
+            step *= 2
+        return vectors
+
+    def first_lanes(self, count, lanes=None):
+        """A mask that selects the first `count` lanes, of a vector or of one with so many lanes."""
+        kind = ir.VectorType(SHORT, lanes or self.lanes)
+        lane = ir.Constant(kind, list(range(kind.count)))
         count = self.builder.trunc(count, SHORT)
-        most = self.builder.insert_element(ir.Constant(lane.type, ir.Undefined), count, SHORT(0))
-        zeros = ir.Constant(ir.VectorType(SHORT, self.lanes), None)
-        return self.builder.icmp_signed("<", lane, self.builder.shuffle_vector(most, most, zeros))
+        most = self.builder.insert_element(ir.Constant(kind, ir.Undefined), count, SHORT(0))
+        return self.builder.icmp_signed("<", lane, self.builder.shuffle_vector(most, most, ir.Constant(kind, None)))
 
     def spread(self, scalar):
         """A vector that holds the scalar in every lane."""

@@ -36,19 +36,19 @@ MOST_OUTPUTS = 8
 PARTS = 16
 """Number of slices of the positions that the weight gradient sums over. Each has a sum of its own."""
 
-VECTOR, DOT, ENTRY = 0.2, 4.0, 0.3
-"""Nanoseconds of one core per vector of a run, per dot product, and per run that is added to a sum."""
-
-BLOCK_ROW = 16 / 92
-"""Nanoseconds of one core per row of a register block of one vector, with which `product` would compute."""
+VECTOR, DOT, ENTRY, COPY, ROW = 0.3, 0.8, 0.2, 1.7, 9.0
+"""Nanoseconds of one core per vector of a run, per dot product, per run, per vector of inputs that is copied, and per
+row of positions."""
 
 
-def cost(runs, run, outputs, weight_gradient=False) -> float:
-    """Nanoseconds of one core per position, for this number of runs of `run` numbers."""
-    vectors = count_tiles(run, REGISTER_BYTES // 4)
-    if weight_gradient:
-        return outputs * runs * (vectors * VECTOR + ENTRY)
-    return outputs * (runs * vectors * VECTOR + DOT)
+def cost(taps, runs, channels, outputs, stride, extent, weight_gradient=False) -> float:
+    """Nanoseconds of one core per position. `runs` is the number of runs; the other arguments are as of
+    `planes.cost`."""
+    lanes = REGISTER_BYTES // 4
+    vectors = runs * count_tiles(taps[0] * taps[1] * channels // runs, lanes)
+    sums = outputs * (vectors * VECTOR + runs * ENTRY + (0.0 if weight_gradient else DOT))
+    copied = min(stride[0], taps[0]) * stride[1] * channels / lanes
+    return sums + copied * COPY + ROW / extent[1]
 
 
 @lru_cache(256)

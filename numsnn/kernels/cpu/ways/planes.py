@@ -17,12 +17,12 @@ import numpy as np
 
 from ...compile import kernel, register_jitable
 from ..inline.planes import DEPTH, VECTORS, correlate_planes, multiply_planes
-from ..inline.rows import as_bytes, clear_row, copy_apart, copy_numbers
+from ..inline.rows import COLUMNS, as_bytes, clear_row, copy_numbers, copy_row, put_columns, take_columns
 from ..inline.vector import REGISTER_BYTES, lanes
 from ..run.launch import count_tiles, parallel_for, scratch
 from .positions import positions_of
 
-MOST_OUTPUTS = 8
+MOST_OUTPUTS = 16
 """Largest number of output channels."""
 
 MOST_POSITIONS, LEAST_POSITIONS = 2048, 64
@@ -35,23 +35,25 @@ TILES = 16
 """There are at least about this number of tiles for the threads, if there are enough positions, and the weight gradient
 has at most this number of partial sums."""
 
-COPY, ROW, LOAD = 0.33, 8.0, 0.22
-"""Nanoseconds of one core per number that is copied to or from a plane, per row of them, and per vector that is loaded
-and multiplied for one or two outputs. A vector of a plane often lies in two cache lines."""
+ROW, SQUARES, COPY, MULTIPLY, MULTIPLY_BACK = 8.0, 9.0, 0.6, 0.28, 0.54
+"""Nanoseconds of one core per row of pixels that is copied, per vector of positions of COLUMNS planes that is copied to
+or from pixels, per vector of pixels that is copied, and per vector of a plane that is multiplied for one or two
+outputs, in a convolution and in the weight gradient. A vector of a plane often lies in two cache lines."""
 
 
 class Plan(NamedTuple):
     """How positions are cut into tiles, and what the planes of a tile hold.
 
-    A tile is a number of rows of positions of one image, or a block of images. It has a plane per channel and phase,
-    ``[channels, phases, block, tall, wide]``.
+    A tile is a number of rows of positions of one image, or a block of images. It has a plane per phase and channel,
+    ``[phases, channels, block, tall, wide]``.
 
     Attributes:
         images, height, width: number of images, and of positions in them.
         block, rows: images and rows of positions per tile.
         tall, wide: extent of the plane of one image.
         start_y, start_x: ``[phases]``, the row and column of the image, relative to the first position, that a plane
-            begins with.
+            begins with. Phases of the same rows are neighbours, and the first of them begins first.
+        joined: the number of phases of the same rows if their columns are neighbours, or else 1.
         stride_y, stride_x: the distance in the image of neighbours in a plane.
         offset: where the inputs of the first position are in the planes, per tap and channel, filled up to a multiple
             of DEPTH.
@@ -66,6 +68,7 @@ class Plan(NamedTuple):
     wide: int
     start_y: np.ndarray
     start_x: np.ndarray
+    joined: int
     stride_y: int
     stride_x: int
     offset: np.ndarray
@@ -81,7 +84,7 @@ class Plan(NamedTuple):
         return self.block * self.tall * self.wide
 
 
-def cost(taps, channels, outputs, stride, extent) -> float:
+def cost(taps, channels, outputs, stride, extent, weight_gradient=False) -> float:
     """Nanoseconds of one core per position.
 
     Args:
@@ -89,11 +92,21 @@ def cost(taps, channels, outputs, stride, extent) -> float:
         channels, outputs: numbers of input and output channels.
         stride: pair (vertical, horizontal).
         extent: (height, width) of the positions.
+        weight_gradient: whether the gradient of the weights is computed, or else a convolution.
     """
-    read = prod(min(step, count) for step, count in zip(stride, taps, strict=True))
-    vectors = prod(taps) * channels / (REGISTER_BYTES // 4) * count_tiles(outputs, 2)
-    meaningless = prod(1 + (count - 1) // step / size for count, step, size in zip(taps, stride, extent, strict=True))
-    return (channels * read + outputs) * (COPY + ROW / extent[1]) + vectors * LOAD * meaningless
+    lanes, (height, width) = REGISTER_BYTES // 4, extent
+    (down, across), beyond = map(min, stride, taps), [(n - 1) // step for n, step in zip(taps, stride, strict=True)]
+    wide = width + beyond[1]
+    squares = down * count_tiles(across * channels, COLUMNS) * count_tiles(wide, lanes)
+    squares *= {1: 0.0, 2: 0.2}.get(channels * stride[1], 1.0)  # pixels of one or two numbers need no squares
+    copied = ROW * down + SQUARES * squares + COPY * down * channels * stride[1] * width / lanes
+    # Tiles of few rows copy the rows between them twice.
+    rows = max(1, min(height, INPUT_ELEMENTS // (channels * down * across * wide) - beyond[0]))
+    copied *= 1 + beyond[0] / rows
+    written = ROW + (SQUARES * count_tiles(outputs, COLUMNS) * count_tiles(width, lanes) if outputs > 1 else 0.0)
+    meaningless = prod(1 + more / size for more, size in zip(beyond, extent, strict=True))
+    products = prod(taps) * channels / lanes * count_tiles(outputs, 2) * meaningless
+    return (copied + written) / width + products * (MULTIPLY_BACK if weight_gradient else MULTIPLY)
 
 
 @lru_cache(256)
@@ -112,14 +125,16 @@ def _plan(images, height, width, taps_y, taps_x, stride, channels):
     block = max(1, min(images, most // (height * width), largest // tall)) if rows == height else 1
     number = np.array([phases.index(phase) for phase in zip(phase_y.tolist(), phase_x.tolist(), strict=True)])
     inside = (down - top) * wide + across - left
-    plane = np.arange(channels) * len(phases) + number[:, None]
+    plane = number[:, None] * channels + np.arange(channels)
     offset = np.zeros(count_tiles(inside.size * channels, DEPTH) * DEPTH, np.int64)
     offset[: plane.size] = (plane * (block * tall * wide) + inside[:, None]).reshape(-1)
     start_y, start_x = (
         first * step + np.array(those, np.int64)
         for first, step, those in zip((top, left), stride, zip(*phases, strict=True), strict=True)
     )
-    return Plan(images, height, width, block, rows, tall, wide, start_y, start_x, *stride, offset)
+    columns = sorted(set(phase_x.tolist()))
+    joined = len(columns) if columns[-1] - columns[0] == len(columns) - 1 else 1
+    return Plan(images, height, width, block, rows, tall, wide, start_y, start_x, joined, *stride, offset)
 
 
 @register_jitable
@@ -137,37 +152,49 @@ def _fill(x, spikes, extent, first_channel, channels, plan, place, line, planes)
     _, height, width, all_channels = extent
     image, row, images, rows, _ = place
     wide, step, phases = plan.wide, plan.stride_x * all_channels, len(plan.start_y)
-    size = plan.block * plan.tall * wide
+    size, left = plan.block * plan.tall * wide, plan.start_x[0]
+    joined = plan.joined if channels == all_channels else 1
+    # Pixels before..behind-1 of a line lie in the image.
+    pixels = wide * plan.stride_x
+    before = min(pixels, max(0, -left))
+    behind = min(pixels, max(before, width - left))
+    lead = -before * all_channels % lanes(planes)
     for b in range(images):
         for r in range(plan.tall - plan.rows + rows):
             held = -1  # the row of the image that line holds
-            for phase in range(phases):
-                left, at = plan.start_x[phase], ((phase * plan.block + b) * plan.tall + r) * wide
+            for phase in range(0, phases, joined):
+                at = (phase * channels * plan.block + b) * plan.tall * wide + r * wide
                 y = (row + r) * plan.stride_y + plan.start_y[phase]
-                begin = ((image + b) * height + y) * width * all_channels
-                # Columns before..behind-1 of the plane lie in the image.
-                before = min(wide, max(0, -(left // plan.stride_x)))
-                behind = min(wide, max(before, -((left - width) // plan.stride_x)))
-                behind = behind if 0 <= y < height else before
-                if behind > before and step > 1 and held != y:
+                if not 0 <= y < height:
+                    for c in range(joined * channels):
+                        clear_row(planes, at + c * size, wide)
+                    continue
+                begin = (((image + b) * height + y) * width + left + before) * all_channels
+                if step == 1:
+                    clear_row(planes, at, before)
+                    copy_numbers(planes, at + before, x, begin, behind - before, spikes)
+                    clear_row(planes, at + behind, wide - behind)
+                    continue
+                if held != y:
                     held = y
-                    copy_numbers(line, 0, x, begin, width * all_channels, spikes)
-                first, count = (left + before * plan.stride_x) * all_channels + first_channel, behind - before
-                for c in range(channels):
-                    to = at + c * phases * size
-                    clear_row(planes, to, before)
-                    if step == 1:
-                        copy_numbers(planes, to + before, x, begin + first, count, spikes)
-                    else:
-                        copy_apart(planes, to + before, 1, line, first + c, step, count)
-                    clear_row(planes, to + behind, wide - behind)
+                    clear_row(line, lead, before * all_channels)
+                    copy_numbers(line, lead + before * all_channels, x, begin, (behind - before) * all_channels, spikes)
+                    clear_row(line, lead + behind * all_channels, (pixels - behind) * all_channels)
+                first = lead + (plan.start_x[phase] - left) * all_channels + first_channel
+                take_columns(planes, at, size, line, first, step, joined * channels, wide)
 
 
-def _memory(plan, channels, row, dtype):
+def _line(purpose, pixels, numbers, dtype):
+    """Memory for so many pixels of so many numbers. `take_columns` reads beyond the last one."""
+    beyond = REGISTER_BYTES // dtype.itemsize
+    return scratch.get(purpose, ((pixels + beyond) * numbers + COLUMNS + beyond,), dtype)
+
+
+def _memory(plan, channels, all_channels, dtype):
     """Memory for a row of pixels, and for a tile's planes. The last vectors are read beyond the planes."""
     beyond = VECTORS * (REGISTER_BYTES // dtype.itemsize)
     planes = scratch.get("planes", (channels * len(plan.start_y) * plan.span + beyond,), dtype)
-    return scratch.get("line of pixels", (row,), dtype), planes
+    return _line("line of pixels", plan.wide, plan.stride_x * all_channels, dtype), planes
 
 
 @kernel
@@ -192,7 +219,7 @@ def _correlate_tiles(
 ):
     """Compute tiles of `correlate`."""
     outputs, depth = len(bias), len(weights) // len(bias)
-    flat, pitch = y.reshape(-1), len(sums) // outputs
+    flat, pitch = y.reshape(-1), len(sums) // (outputs + COLUMNS)
     _, height, width, all_outputs = y.shape
     for tile in range(lo, hi):
         place = _place(plan, tile)
@@ -203,9 +230,11 @@ def _correlate_tiles(
         for b in range(images):
             for r in range(rows):
                 pixel = ((image + b) * height + origin[0] + (row + r) * apart[0]) * width + origin[1]
-                for o in range(outputs):
-                    at, source = pixel * all_outputs + first_output + o, o * pitch + (b * plan.tall + r) * plan.wide
-                    copy_apart(flat, at, step, sums, source, 1, plan.width)
+                at, source = pixel * all_outputs + first_output, (b * plan.tall + r) * plan.wide
+                if step == 1:
+                    copy_row(flat, at, sums, source, plan.width)
+                else:
+                    put_columns(flat, at, step, sums, source, pitch, outputs, plan.width)
 
 
 def pack(w, kept=None, group=0):
@@ -222,8 +251,8 @@ def correlate(x, first_channel, taps, stride, weights, bias, y, first_output=0, 
     pitch = count_tiles(plan.span, grain) * grain
 
     def work(lo, hi):
-        line, planes = _memory(plan, channels, x[0, 0].size, y.dtype)
-        sums = scratch.get("sums", (outputs * pitch,), y.dtype)
+        line, planes = _memory(plan, channels, x.shape[3], y.dtype)
+        sums = scratch.get("sums", ((outputs + COLUMNS) * pitch,), y.dtype)
         _correlate_tiles(
             *as_bytes(x),
             x.shape,
@@ -248,7 +277,7 @@ def correlate(x, first_channel, taps, stride, weights, bias, y, first_output=0, 
 
 @kernel
 def _weight_gradient_parts(
-    x, spikes, extent, first_channel, channels, plan, tiles, dy, first_output, line, planes, slopes, parts, lo, hi
+    x, spikes, extent, first_channel, channels, plan, tiles, dy, first_output, line, planes, row, slopes, parts, lo, hi
 ):
     """Compute partial sums ``[parts, taps and channels, O, lanes]`` over the same number of tiles each."""
     _, depth, outputs, _ = parts.shape
@@ -260,15 +289,18 @@ def _weight_gradient_parts(
         clear_row(mine, 0, numbers)
         for tile in range(part * size, min(tiles, (part + 1) * size)):
             place = _place(plan, tile)
-            image, row, images, rows, positions = place
+            image, first, images, rows, positions = place
             _fill(x, spikes, extent, first_channel, channels, plan, place, line, planes)
             clear_row(slopes, 0, len(slopes))
             for b in range(images):
                 for r in range(rows):
-                    begin = ((image + b) * plan.height + row + r) * plan.width * all_outputs + first_output
-                    for o in range(outputs):
-                        at = o * pitch + (b * plan.tall + r) * plan.wide
-                        copy_apart(slopes, at, 1, flat, begin + o, all_outputs, plan.width)
+                    begin = ((image + b) * plan.height + first + r) * plan.width * all_outputs
+                    at = (b * plan.tall + r) * plan.wide
+                    if all_outputs == 1:
+                        copy_row(slopes, at, flat, begin, plan.width)
+                    else:
+                        copy_row(row, 0, flat, begin, plan.width * all_outputs)
+                        take_columns(slopes, at, pitch, row, first_output, all_outputs, outputs, plan.width)
             multiply_planes(mine, planes, plan.offset, depth, slopes, pitch, outputs, positions)
 
 
@@ -282,7 +314,8 @@ def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
     parts = scratch.get("gradient parts", shape, dw.dtype)
 
     def work(lo, hi):
-        line, planes = _memory(plan, channels, x[0, 0].size, dw.dtype)
+        line, planes = _memory(plan, channels, x.shape[3], dw.dtype)
+        row = _line("line of gradients", plan.width, dy.shape[3], dw.dtype)
         slopes = scratch.get("slopes", (outputs * plan.span,), dw.dtype)
         _weight_gradient_parts(
             *as_bytes(x),
@@ -295,6 +328,7 @@ def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
             first_output,
             line,
             planes,
+            row,
             slopes,
             parts,
             lo,

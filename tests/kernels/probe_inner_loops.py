@@ -62,7 +62,7 @@ llvm.initialize_all_asmprinters()
 product = blocks.multiply_rows, a, i, n, i, n, n, a, n, n, a, n, a, n, i, n, numba.boolean
 results = {
     "multiply_rows": (blocks.TILE_ROWS * blocks.TILE_VECTORS, loops(*product)),
-    "sum_rows": (blocks.MOST_VECTORS, loops(blocks.sum_rows, a, n, a, n, a, n, n, i, a, i, i, i, n)),
+    "sum_rows": (blocks.MOST_VECTORS, loops(blocks.sum_rows, a, n, a, n, a, n, n, i, a, n, n)),
     "lateral": (
         lateral.BLOCK_ROWS * lateral.BLOCK_VECTORS,
         loops(lateral._multiply_rows, a, n, n, n, a, n, a, n, n, n, n),

@@ -19,14 +19,27 @@ def _launch_rows(range_kernel, written, *arguments):
 
 @kernel
 def _sum_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
+    # Windows of 2x2, which are frequent, are summed at once, if all of the row stand within the input.
     _, source_height, source_width, channels = x.shape
     images, height, width, _ = y.shape
+    across = (width - 1) * stride[1] - padding[1] + 2 <= source_width and padding[1] == 0
     for row in range(lo * rows, min(images * height, hi * rows)):
         image, oy = row // height, row % height
+        top = oy * stride[0] - padding[0]
+        if kernel_size == (2, 2) and across and 0 <= top <= source_height - 2:
+            for ox in range(width):
+                left = ox * stride[1]
+                for c in range(channels):
+                    total = type(inverse)(read(x, "value", (image, top, left, c)))
+                    total += type(inverse)(read(x, "value", (image, top, left + 1, c)))
+                    total += type(inverse)(read(x, "value", (image, top + 1, left, c)))
+                    total += type(inverse)(read(x, "value", (image, top + 1, left + 1, c)))
+                    write(y, "output", (image, oy, ox, c), total * inverse)
+            continue
         clear_run(y, (image, oy, 0, 0), width * channels)
         for ox in range(width):
             for ky in range(kernel_size[0]):
-                iy = oy * stride[0] - padding[0] + ky
+                iy = top + ky
                 if 0 <= iy < source_height:
                     for kx in range(kernel_size[1]):
                         ix = ox * stride[1] - padding[1] + kx

@@ -198,8 +198,8 @@ def forward(active, w, b, stride, padding, dilation, y, kept=None):
 
 def _images_at_a_time(entries, images, kh, dtype):
     """The number of images whose lists are made at a time."""
-    per_image = entries / images * kh * (4 + dtype.itemsize)
-    return max(1, min(images, int(NEAR_BYTES / max(1, per_image))))
+    parts = max(1, min(images, round(entries * kh * (4 + dtype.itemsize) / NEAR_BYTES)))
+    return count_tiles(images, parts)
 
 
 def _columns(rows, columns, dtype):

@@ -20,7 +20,8 @@ triple, processor, vector.REGISTER_BYTES, vector.REGISTERS = *sys.argv[1:3], *ma
 from numsnn.kernels.cpu.inline import blocks, lateral, lines  # noqa: E402  they read the registers when imported
 
 PRODUCT = re.compile(r"\t(fmla|fmul|vfmadd\w+|v?mulps)\b")
-STACK = re.compile(r"\[(sp|x29)\b|\(%r[sb]p\b")
+# On x86 the frame is reached through rsp; rbp holds any address, such as that of a row.
+STACK = re.compile(r"\[(sp|x29)\b|\(%rsp\b")
 LABEL, JUMP = re.compile(r"(\.L\w+):"), re.compile(r"\t(?:b\.\w+|cbn?z|tbn?z|j\w+)\s.*?(\.L\w+)")
 
 a, n, i = numba.float32[::1], numba.intp, numba.intp[::1]

@@ -220,8 +220,6 @@ def _weight_gradient_parts(
     runs = len(start)
     run, pitch = depth // runs, dy.shape[3]
     slopes, flat = dy.reshape(-1), sums.reshape(-1)
-    base, first, last = local(1, np.int64), local(1, np.int64), local(1, np.int64)
-    first[0] = 0
     for part in range(lo, hi):
         clear_row(flat, part * outputs * depth, outputs * depth)
         for tile in range(part * size, min(tiles, (part + 1) * size)):

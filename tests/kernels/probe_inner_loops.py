@@ -20,7 +20,8 @@ triple, processor, vector.REGISTER_BYTES, vector.REGISTERS = *sys.argv[1:3], *ma
 from numsnn.kernels.cpu.inline import blocks, lateral, lines  # noqa: E402  they read the registers when imported
 
 PRODUCT = re.compile(r"\t(fmla|fmul|vfmadd\w+|v?mulps)\b")
-STACK = re.compile(r"\[(sp|x29)\b|\(%r[sb]p\b")
+# On x86 the frame is reached through rsp; rbp holds any address, such as that of a row.
+STACK = re.compile(r"\[(sp|x29)\b|\(%rsp\b")
 LABEL, JUMP = re.compile(r"(\.L\w+):"), re.compile(r"\t(?:b\.\w+|cbn?z|tbn?z|j\w+)\s.*?(\.L\w+)")
 
 a, n, i = numba.float32[::1], numba.intp, numba.intp[::1]
@@ -62,7 +63,7 @@ llvm.initialize_all_asmprinters()
 product = blocks.multiply_rows, a, i, n, i, n, n, a, n, n, a, n, a, n, i, n, numba.boolean
 results = {
     "multiply_rows": (blocks.TILE_ROWS * blocks.TILE_VECTORS, loops(*product)),
-    "sum_rows": (blocks.MOST_VECTORS, loops(blocks.sum_rows, a, n, a, n, a, n, n, i, a, i, i, i, n)),
+    "sum_rows": (blocks.MOST_VECTORS, loops(blocks.sum_rows, a, n, a, n, a, n, n, i, a, n, n)),
     "lateral": (
         lateral.BLOCK_ROWS * lateral.BLOCK_VECTORS,
         loops(lateral._multiply_rows, a, n, n, n, a, n, a, n, n, n, n),

@@ -20,23 +20,21 @@ COLUMNS = (1, 3, 4, 15, 16, 17, 40, 129, 300, 620)
 
 
 @kernel
-def add(out, initial, table, column, columns, index, value, base, first, last):
-    blocks.sum_rows(out, 2, initial, 1, table, column, columns, index, value, base, first, last, len(base))
+def add(out, initial, table, table_at, columns, index, value, first, last):
+    blocks.sum_rows(out, 2, initial, 1, table, table_at, columns, index, value, first, last)
 
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_sum_rows(columns, real):
-    """Three segments of entries, one of them empty, on top of what was there; nothing beside the columns is touched."""
+    """Some entries of a list, on top of what was there; nothing beside the columns is touched."""
     rng = np.random.default_rng(columns)
     table = rng.normal(size=(9, columns + 5)).astype(real)
-    index, value = rng.integers(0, 8, 11).astype(np.int32), rng.normal(size=11).astype(real)
-    base, first, last = np.array([1, 0, 0]), np.array([0, 4, 6]), np.array([4, 4, 11])
+    index, value = rng.integers(0, 8, 14).astype(np.int32), rng.normal(size=14).astype(real)
     initial, out = rng.normal(size=columns + 1).astype(real), np.full(columns + 4, 7, real)
     pitch = columns + 5
-    add(out, initial, table.reshape(-1), 3, columns, index * np.int32(pitch), value, base * pitch, first, last)
-    rows = np.concatenate([index[:4] + 1, index[6:]])
-    factors = np.concatenate([value[:4], value[6:]])
+    add(out, initial, table.reshape(-1), pitch + 3, columns, index * np.int32(pitch), value, 2, 13)
+    rows, factors = index[2:13] + 1, value[2:13]
     part = table[rows, 3 : 3 + columns].astype(np.float64)
     want = initial[1:] + factors.astype(np.float64) @ part
     scale = np.abs(initial[1:]) + np.abs(factors.astype(np.float64)) @ np.abs(part)

@@ -29,19 +29,17 @@ def panel_columns(dtype):
 
 
 @intrinsic
-def sum_rows(
-    typingctx, out, at, initial, initial_at, table, column, columns, index, value, base, first, last, segments
-):
+def sum_rows(typingctx, out, at, initial, initial_at, table, table_at, columns, index, value, first, last):
     """Sum scaled rows of a table into one row of out.
 
-    out[at + c] = initial[initial_at + c] + sum of value[k] table[base[g] + index[k] + column + c], over the entries
-    k = first[g]..last[g]-1 of all segments g = 0..segments-1, for c = 0..columns-1.
+    out[at + c] = initial[initial_at + c] + sum of value[k] table[table_at + index[k] + c], over the entries
+    k = first..last-1, for c = 0..columns-1.
 
     All arrays are flat. out, initial, table and value have the same real type, and initial may be out itself. The row
     is summed in blocks of 16 vectors, then of 8, 4, 2 and 1, and at last in one vector with a mask.
     """
     size = types.intp
-    signature = types.void(out, size, initial, size, table, size, size, index, value, base, first, last, size)
+    signature = types.void(out, size, initial, size, table, size, size, index, value, size, size)
 
     def generate(context, builder, signature, arguments):
         emit = Emitter(context, builder, signature.args[0].dtype)
@@ -68,11 +66,11 @@ def _sum_block(emit, kinds, arguments, done, vectors, mask=None):
     would wait for the one before it.
     """
     builder = emit.builder
-    out, at, initial, initial_at, table, column, _, index, value, base, *_, segments = arguments
+    out, at, initial, initial_at, table, table_at, _, index, value, start, stop = arguments
     target = emit.pointer(kinds[0], out, builder.add(at, done))
     source = emit.pointer(kinds[2], initial, builder.add(initial_at, done))
-    rows = emit.pointer(kinds[4], table, builder.add(column, done))
-    ways = max(1, 4 // vectors)
+    rows = emit.pointer(kinds[4], table, builder.add(table_at, done))
+    ways = max(1, min(4, 8 // vectors))
     # totals[way][j] is a register: the partial sum of vector j over every ways-th entry; initial goes to the first way.
     totals = [[emit.variable() for _ in range(vectors)] for _ in range(ways)]
     for j in range(vectors):
@@ -80,24 +78,21 @@ def _sum_block(emit, kinds, arguments, done, vectors, mask=None):
         for way in range(1, ways):
             builder.store(emit.nothing, totals[way][j])
 
-    def add(lowest, k, way):
-        row = builder.gep(lowest, [emit.read_index(kinds[7], index, k)])
+    def add(k, way):
+        row = builder.gep(rows, [emit.read_index(kinds[7], index, k)])
         factor = emit.spread(builder.load(emit.pointer(kinds[8], value, k)))
         for j in range(vectors):
             emit.accumulate(totals[way][j], emit.load(row, j, mask), factor)
 
-    with emit.steps(emit.number(0), segments) as (segment, _):
-        lowest = builder.gep(rows, [emit.read_index(kinds[9], base, segment)])
-        start, stop = (emit.read_index(kinds[n], arguments[n], segment) for n in (10, 11))
-        if ways > 1:
-            count = builder.sub(stop, start)
-            whole = builder.add(start, builder.mul(builder.sdiv(count, emit.number(ways)), emit.number(ways)))
-            with emit.steps(start, whole, ways) as (k, _):
-                for way in range(ways):
-                    add(lowest, builder.add(k, emit.number(way)), way)
-            start = whole
-        with emit.steps(start, stop) as (k, _):
-            add(lowest, k, 0)
+    if ways > 1:
+        count = builder.sub(stop, start)
+        whole = builder.add(start, builder.mul(builder.sdiv(count, emit.number(ways)), emit.number(ways)))
+        with emit.steps(start, whole, ways) as (k, _):
+            for way in range(ways):
+                add(builder.add(k, emit.number(way)), way)
+        start = whole
+    with emit.steps(start, stop) as (k, _):
+        add(k, 0)
     # The partial sums of the ways are added in order, and the row is stored once.
     for j in range(vectors):
         for way in range(1, ways):

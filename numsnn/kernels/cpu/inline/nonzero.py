@@ -212,3 +212,41 @@ def list_numbers(typingctx, x, at, count, step, index, value, n):
         return builder.load(filled)
 
     return signature, generate
+
+
+@intrinsic
+def copy_entries(typingctx, to_index, to_value, n, index, value, first, last, factor, shift):
+    """Append the entries first..last-1 of a list to another one, from its entry n on: index factor + shift, and value.
+
+    All arrays are flat. index and to_index have elements of 32 bits, value and to_value the same real type. At least
+    one vector of entries is copied, so up to one vector behind the last entry is read and overwritten: most parts of a
+    list are shorter than a vector, and then no branch depends on their length.
+
+    Returns:
+        n plus the number of new entries.
+    """
+    size = types.intp
+    signature = size(to_index, to_value, size, index, value, size, size, size, size)
+
+    def generate(context, builder, signature, arguments):
+        to_index, to_value, n, index, value, first, last, factor, shift = arguments
+        kinds = signature.args
+        emit = Emitter(context, builder, kinds[1].dtype)
+        places = ir.VectorType(SHORT, emit.lanes)
+        count = builder.sub(last, first)
+        by, plus = (emit.spread_to(places, builder.trunc(number, SHORT)) for number in (factor, shift))
+
+        def copy(k):
+            source, target = builder.add(first, k), builder.add(n, k)
+            read, write = emit.pointer(kinds[3], index, source), emit.pointer(kinds[0], to_index, target)
+            found = builder.load(builder.bitcast(read, places.as_pointer()), align=4)
+            found = builder.add(builder.mul(found, by), plus)
+            builder.store(found, builder.bitcast(write, places.as_pointer()), align=4)
+            emit.store(emit.load(emit.pointer(kinds[4], value, source), 0), emit.pointer(kinds[1], to_value, target), 0)
+
+        copy(emit.number(0))
+        with emit.steps(emit.number(emit.lanes), count, emit.lanes) as (k, _):
+            copy(k)
+        return builder.add(n, count)
+
+    return signature, generate

@@ -12,6 +12,9 @@ from ..inline.nonzero import count_bits, list_active, lowest_bit, nonzero_bits
 from ..inline.vector import COMPRESSES, lanes
 from ..run.launch import count_tiles, launch
 
+BEYOND = 64
+"""Room behind the last entry of a list, because entries are read and written by the register."""
+
 BLOCKS, BLOCK = 32, 512
 """Number of blocks that `sampled_share` looks at, and numbers in each."""
 
@@ -177,8 +180,8 @@ class Active:
             self._count_pixels(x)
             np.cumsum(self.counts, out=self.counts)
         entries = int(self.counts[-1])
-        if len(self.channel) < entries:
-            room = entries + entries // 8
+        if len(self.channel) < entries + BEYOND:
+            room = entries + entries // 8 + BEYOND
             self.channel, self.value = np.empty(room, np.int32), np.empty(room, self.dtype)
         rows = x.reshape(-1, x.shape[-1])
         pixels = pixels_per_tile(x.shape[-1])

@@ -13,10 +13,11 @@ import numpy as np
 from ...compile import kernel
 from ..inline.blocks import sum_rows
 from ..inline.local import local
+from ..inline.nonzero import copy_entries
+from ..inline.prefetch import load
 from ..inline.rows import clear_row
-from ..inline.vector import REGISTER_BYTES
+from ..inline.vector import REGISTER_BYTES, lanes
 from ..run.launch import count_tiles, launch, made_once, parallel_for, scratch
-from .active import pixels_per_tile
 
 PACKED = "packed weights"
 
@@ -35,6 +36,12 @@ TABLE_BYTES = 640 << 10
 FEW_READS = 1
 """Rows of weights that are read less often than this, on average, stay where they are: packing them takes longer."""
 
+NEAR_BYTES = 4 << 20
+"""Bytes of the lists of rows of input pixels that are made at a time, so that they stay in the third-level cache."""
+
+LOADED_READS = 2
+"""Tables whose rows are read more often than this, on average, are loaded as a whole before they are used."""
+
 CHUNK_BYTES = 1 << 20
 """Bytes of the output's gradient that the weight gradient uses at a time."""
 
@@ -45,13 +52,50 @@ def fits(x, y) -> bool:
 
 
 @kernel
-def _row_index_tiles(start, channel, index, width, channels, columns, pixels, lo, hi):
-    """Set index to the start of each entry's row in a packed table, without the tap's offset: (x C + c) columns."""
-    total = len(start) - 1
-    for p in range(lo * pixels, min(total, hi * pixels)):
-        x = p % width * channels
-        for k in range(start[p], start[p + 1]):
-            index[k] = (x + channel[k]) * columns
+def _near_tiles(
+    start,
+    channel,
+    value,
+    shape,
+    out_height,
+    kernel_size,
+    stride,
+    padding,
+    dilation,
+    columns,
+    image,
+    near,
+    index,
+    factor,
+    images,
+    lo,
+    hi,
+):
+    """List the active inputs that each output row reads, column by column of the input, so that those of an output
+    pixel are neighbours. With a horizontal dilation d, columns 0, d, 2 d, ... come first, then 1, 1 + d, and so on.
+
+    A tile is a number of images, from `image` on. near ``[images, out_height, width + 1]`` is where the entries of each
+    column begin, and index where their rows begin in a packed table, for a pixel whose first tap is column 0 of these.
+    """
+    _, height, width, channels = shape
+    kh, kw = kernel_size
+    room, step = lanes(factor), channels * columns
+    for k in range(lo * images, min(len(near), hi * images)):
+        first = (image + k) * height * width
+        n = (start[first] - start[image * height * width]) * kh + k * room
+        for oy in range(out_height):
+            place = 0
+            for phase in range(min(width, dilation[1])):
+                for x in range(phase, width, dilation[1]):
+                    near[k, oy, place] = n
+                    place += 1
+                    for ky in range(kh):
+                        iy = oy * stride[0] - padding[0] + ky * dilation[0]
+                        if 0 <= iy < height:
+                            p = first + iy * width + x
+                            shift = (ky * kw + x // dilation[1]) * step
+                            n = copy_entries(index, factor, n, channel, value, start[p], start[p + 1], columns, shift)
+            near[k, oy, place] = n
 
 
 @kernel
@@ -71,48 +115,50 @@ def _pack_blocks(w, packed, lo, hi):
 
 
 @kernel
-def _forward_tiles(start, index, value, shape, packed, bias, kernel_size, stride, padding, dilation, y, rows, lo, hi):
-    """Compute y. A tile is a number of output rows, for one block of columns.
+def _forward_tiles(
+    near, index, factor, width, packed, ahead, bias, kernel_size, stride, padding, dilation, y, rows, lo, hi
+):
+    """Compute y from the lists of `_near_tiles`. A tile is a number of output rows, for one block of columns.
 
     All tiles of a block of columns come one after the other, so that the block's table stays in the cache while the
-    lists are read. An output pixel sums the entries of a run of pixels in each input row that it reads. With a
-    horizontal dilation, the pixels that it reads are not neighbours, and each of them is a run of its own.
+    lists are read. If `ahead` is true, the table is loaded at once before it is used: from memory this is faster than
+    row by row.
     """
-    _, height, width, channels = shape
     images, out_height, out_width, outputs = y.shape
-    kh, kw = kernel_size
     _, taps, columns = packed.shape
-    flat, table = y.reshape(-1), packed.reshape(-1)
-    run = kw if dilation[1] == 1 else 1
-    base, first, last = local(kh * kw, np.int64), local(kh * kw, np.int64), local(kh * kw, np.int64)
+    flat, table, begins = y.reshape(-1), packed.reshape(-1), near.reshape(-1)
+    kw, by = kernel_size[1], dilation[1]
+    step = taps // (kernel_size[0] * kw) * columns
+    # For each output pixel of a row, the places of the first column that it reads and of that behind the last one, and
+    # the distance of its rows from those in index.
+    first, last, shift = local(out_width, np.int64), local(out_width, np.int64), local(out_width, np.int64)
+    unused = local(1, y.dtype)
+    for ox in range(out_width):
+        left = ox * stride[1] - padding[1]
+        phase, place = left % by, left // by
+        before, inside = phase * (width // by) + min(phase, width % by), (width - phase + by - 1) // by
+        first[ox] = before + max(0, min(inside, place))
+        last[ox] = before + max(0, min(inside, place + kw))
+        shift[ox] = -place * step
     tiles = -(-images * out_height // rows)
     for item in range(lo, hi):
         block, tile = item // tiles, item % tiles
         column = block * columns
         size, weights = min(columns, outputs - column), block * taps * columns
+        if ahead and (tile == 0 or item == lo):
+            load(table, weights, taps * columns, unused)
         for row in range(tile * rows, min(images * out_height, (tile + 1) * rows)):
-            image, oy = row // out_height, row % out_height
+            line, at = row * (width + 1), row * out_width * outputs + column
             for ox in range(out_width):
-                # One segment per run of pixels: its entries first..last, and where its weights begin.
-                segments = 0
-                for kx in range(0, kw, run):
-                    left = ox * stride[1] - padding[1] + kx * dilation[1]
-                    from_x, to_x = max(0, left), min(width, left + run)
-                    for ky in range(kh):
-                        iy = oy * stride[0] - padding[0] + ky * dilation[0]
-                        if 0 <= iy < height and from_x < to_x:
-                            pixel = (image * height + iy) * width
-                            base[segments] = (ky * kw + kx - left) * channels * columns
-                            first[segments], last[segments] = start[pixel + from_x], start[pixel + to_x]
-                            segments += 1
-                at = (row * out_width + ox) * outputs + column
-                sum_rows(flat, at, bias, column, table, weights, size, index, value, base, first, last, segments)
+                begin, end = begins[line + first[ox]], begins[line + last[ox]]
+                sum_rows(flat, at, bias, column, table, weights + shift[ox], size, index, factor, begin, end)
+                at += outputs
 
 
 def forward(active, w, b, stride, padding, dilation, y, kept=None):
     """See `reference.conv.conv2d_forward`, for one group."""
     images, height, width, outputs = y.shape
-    _, _, source_width, channels = active.shape
+    _, source_height, source_width, channels = active.shape
     kh, kw = w.shape[:2]
     taps = kh * kw * channels
     reads = int(active.start[-1]) * kh * kw // (stride[0] * stride[1])
@@ -128,37 +174,59 @@ def forward(active, w, b, stride, padding, dilation, y, kept=None):
             w.dtype,
             lambda packed: launch(_pack_blocks, blocks, w.reshape(taps, outputs), packed),
         )
-    index = scratch.get("event rows", active.channel.shape, np.int32)
-    pixels = pixels_per_tile(channels)
-    launch(
-        _row_index_tiles,
-        count_tiles(len(active.start) - 1, pixels),
-        active.start,
-        active.channel,
-        index,
-        source_width,
-        channels,
-        columns,
-        pixels,
-    )
     bias = np.zeros(outputs, w.dtype) if b is None else b
     rows = max(1, PIXELS // width)
-    launch(
-        _forward_tiles,
-        len(packed) * count_tiles(images * height, rows),
-        active.start,
-        index,
-        active.value,
-        active.shape,
-        packed,
-        bias,
-        (kh, kw),
-        stride,
-        padding,
-        dilation,
-        y,
-        rows,
-    )
+    at_a_time = _images_at_a_time(int(active.start[-1]), images, kh, w.dtype)
+    a_tile = max(1, PIXELS // (height * source_width))
+    for image in range(0, images, at_a_time):
+        here = min(at_a_time, images - image)
+        first, last = (int(active.start[k * source_height * source_width]) for k in (image, image + here))
+        room = (last - first) * kh + here * REGISTER_BYTES // w.dtype.itemsize
+        near = scratch.get("columns of rows", (here, height, source_width + 1), np.int64)
+        index = scratch.get("event rows", (room,), np.uint32)
+        factor = scratch.get("event factors", (room,), w.dtype)
+        launch(
+            _near_tiles,
+            count_tiles(here, a_tile),
+            active.start,
+            active.channel,
+            active.value,
+            active.shape,
+            height,
+            (kh, kw),
+            stride,
+            padding,
+            dilation,
+            columns,
+            image,
+            near,
+            index,
+            factor,
+            a_tile,
+        )
+        launch(
+            _forward_tiles,
+            len(packed) * count_tiles(here * height, rows),
+            near,
+            index,
+            factor,
+            source_width,
+            packed,
+            reads > LOADED_READS * taps,
+            bias,
+            (kh, kw),
+            stride,
+            padding,
+            dilation,
+            y[image : image + here],
+            rows,
+        )
+
+
+def _images_at_a_time(entries, images, kh, dtype):
+    """The number of images whose lists are made at a time."""
+    parts = max(1, min(images, round(entries * kh * (4 + dtype.itemsize) / NEAR_BYTES)))
+    return count_tiles(images, parts)
 
 
 def _columns(rows, columns, dtype):
@@ -221,7 +289,6 @@ def _weight_gradient_channels(dy, at, shift, first, position, origin, factor, dw
     chunks, channels = first.shape[0], first.shape[1] // 2
     outputs = dy.shape[1]
     table, weights = dy.reshape(-1), dw.reshape(-1)
-    base, begin, end = local(1, np.int64), local(1, np.int64), local(1, np.int64)
     for chunk in range(chunks):
         for c in range(lo, hi):
             inside, outside, stop = first[chunk, 2 * c], first[chunk, 2 * c + 1], first[chunk, 2 * c + 2]
@@ -231,8 +298,10 @@ def _weight_gradient_channels(dy, at, shift, first, position, origin, factor, dw
                     clear_row(weights, target, outputs)
                 # All taps read the inside entries, so that one list serves every tap with another base.
                 if outside > inside:
-                    base[0], begin[0], end[0] = shift[tap] * outputs, inside, outside
-                    sum_rows(weights, target, weights, target, table, 0, outputs, origin, factor, base, begin, end, 1)
+                    first_row = shift[tap] * outputs
+                    sum_rows(
+                        weights, target, weights, target, table, first_row, outputs, origin, factor, inside, outside
+                    )
                 # Of the entries at the border, those that this tap reads are listed first.
                 n = 0
                 for k in range(outside, stop):
@@ -241,8 +310,7 @@ def _weight_gradient_channels(dy, at, shift, first, position, origin, factor, dw
                     weight[n] = factor[k]
                     n += used >= 0
                 if n > 0:
-                    base[0], begin[0], end[0] = 0, 0, n
-                    sum_rows(weights, target, weights, target, table, 0, outputs, index, weight, base, begin, end, 1)
+                    sum_rows(weights, target, weights, target, table, 0, outputs, index, weight, 0, n)
 
 
 def backward_weight(active, dy, stride, padding, dilation, dw):

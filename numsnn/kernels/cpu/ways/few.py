@@ -220,8 +220,6 @@ def _weight_gradient_parts(
     runs = len(start)
     run, pitch = depth // runs, dy.shape[3]
     slopes, flat = dy.reshape(-1), sums.reshape(-1)
-    base, first, last = local(1, np.int64), local(1, np.int64), local(1, np.int64)
-    first[0] = 0
     for part in range(lo, hi):
         clear_row(flat, part * outputs * depth, outputs * depth)
         for tile in range(part * size, min(tiles, (part + 1) * size)):
@@ -229,14 +227,13 @@ def _weight_gradient_parts(
             image, row, column, images, high, wide = place
             copy_inputs(x, spikes, extent, first_channel, channels, channels, tiling, place, source)
             begin = (image * tiling.height + row) * tiling.width + column
-            last[0] = images * high * wide
+            count = images * high * wide
             for o in range(outputs):
-                for n in range(last[0]):
+                for n in range(count):
                     value[n] = slopes[(begin + n) * pitch + first_output + o]
                 for g in range(runs):
-                    base[0] = start[g]
                     at = (part * outputs + o) * depth + g * run
-                    sum_rows(flat, at, flat, at, source, 0, run, position, value, base, first, last, 1)
+                    sum_rows(flat, at, flat, at, source, start[g], run, position, value, 0, count)
 
 
 def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):

@@ -33,10 +33,8 @@ def _forward_tiles(channel, value, count, w, b, y, lo, hi):
     index = local(count, np.int64)
     for k in range(count):
         index[k] = np.int64(channel[k]) * outputs
-    base, first, last = local(1, np.int64), local(1, np.int64), local(1, np.int64)
-    base[0], first[0], last[0] = 0, 0, count
     begin, end = lo * COLUMNS, min(outputs, hi * COLUMNS)
-    sum_rows(y.reshape(-1), begin, b, begin, table, begin, end - begin, index, value, base, first, last, 1)
+    sum_rows(y.reshape(-1), begin, b, begin, table, begin, end - begin, index, value, 0, count)
 
 
 @kernel

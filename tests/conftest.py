@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ def _cache_folder():
 
 os.environ["NUMBA_CACHE_DIR"] = str(_cache_folder())  # read when Numba is imported, which is later: with the tests
 os.environ["MPLBACKEND"] = "Agg"
+# NumPy's products are small here. A helper thread of its library waits for the next one in a loop, on a core that other
+# workers need: up to ten times as long as the products take. It is read when NumPy is imported, also by the processes
+# that tests start.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["NUMSNN_CHECK_ROLES"] = "1"  # read when the kernels are imported
 os.environ.setdefault("NUMSNN_RANDOM_SEED", f"{datetime.date.today():%Y%m%d}000")  # workers of xdist inherit it
 
@@ -50,6 +55,10 @@ sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "kernels")]
 pytest.register_assert_rewrite("bounds", "neurons")
 
 
+LONG = "test_ptx", "test_kill", "test_examples", "test_warmup", "test_soak"
+"""Files whose tests take long though they are few, the longest one first."""
+
+
 @pytest.fixture
 def families():
     """The tables of surrogate families are put back after the test."""
@@ -75,6 +84,21 @@ def own_family(request):
 
 def pytest_report_header():
     return f"random networks: from seed {os.environ['NUMSNN_RANDOM_SEED']} (set NUMSNN_RANDOM_SEED to repeat a run)"
+
+
+def pytest_configure(config):
+    if hasattr(config.option, "loadscopereorder"):  # of pytest-xdist
+        config.option.loadscopereorder = False  # the order is that of the next function
+
+
+def pytest_collection_modifyitems(config, items):
+    """With pytest-xdist, files that take long begin first: those of `LONG`, and then those with the most tests. What is
+    begun last is short, so that no worker waits long for another one."""
+    if not hasattr(config, "workerinput"):
+        return
+    counts = Counter(item.path for item in items)
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: (place.get(item.path.stem, len(LONG)), -counts[item.path], str(item.path)))
 
 
 def pytest_collection_finish(session):

@@ -5,6 +5,7 @@ import pytest
 
 import numsnn as snn
 from numsnn import config, experiment
+from numsnn.data.digits_dvs import simulate
 
 NEURONS = {"if": snn.IF, "lif": snn.LIF, "plif": snn.PLIF, "alif": snn.ALIF, "cubalif": snn.CubaLIF}
 
@@ -85,7 +86,7 @@ def store_of_digits(path):
 def store_of_events(path, part="test"):
     from numsnn.data.store import writing
 
-    recordings, _ = snn.data.load_recordings("digits-dvs")
+    recordings = simulate(snn.data.load("digits")[0].select(range(24)), "few events")
     with writing(path, "events", "few events", "0123456789", size=(20, 20)) as writer:
         writer.append("train", [recordings.events(k) for k in range(16)], recordings.y[:16])
         writer.append(part, [recordings.events(k) for k in range(16, 24)], recordings.y[16:24])
@@ -175,7 +176,10 @@ def test_the_share_for_validation():
         experiment.load_data(config.parse("[data]\nvalid_share = 1.0"))
 
 
-def test_digits_dvs_with_options():
+def test_digits_dvs_with_options(monkeypatch):
+    """Of a few digits: to simulate all takes seconds."""
+    few = tuple(part.select(range(0, len(part), 10)) for part in snn.data.load("digits"))
+    monkeypatch.setattr(snn.data.builtin, "_digits", lambda: few)
     train, *_ = experiment.load_data(small('[data]\nname = "digits-dvs"\nsteps = 4\nduration = 50000\npool = 2'))
     assert train.sample_shape == (4, 10, 10, 2) and train.binner.duration == 50_000
 

@@ -20,6 +20,7 @@ def _cache_folder():
 os.environ["NUMBA_CACHE_DIR"] = str(_cache_folder())  # read when Numba is imported, which is later: with the tests
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["NUMSNN_CHECK_ROLES"] = "1"  # read when the kernels are imported
+os.environ["NUMSNN_COMPILERS"] = "1"  # the workers of xdist use all cores
 os.environ.setdefault("NUMSNN_RANDOM_SEED", f"{datetime.date.today():%Y%m%d}000")  # workers of xdist inherit it
 
 

@@ -152,6 +152,7 @@ def _parser():
 
 def _train(options):
     from . import config as configuration
+    from .ahead.run import compilers_for
     from .experiment import run
 
     out = (
@@ -181,7 +182,7 @@ def _train(options):
     try:
         changes = options.changes or (options.resume and options.epochs is not None)
         resume = "changes" if changes else options.resume
-        outcome = run(config, out, resume, progress=not options.quiet)
+        outcome = run(config, out, resume, progress=not options.quiet, within=compilers_for)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"{interrupt}\n{again}") from None
     except SystemExit:

@@ -9,8 +9,24 @@ import os
 from math import ceil
 from pathlib import Path, PurePosixPath
 
+from .shown import shown
+
 MOST_THREADS = 1024
 """The largest number of threads, or of worker processes. The system refuses to start many more."""
+
+
+def asked_number(variable: str) -> int | None:
+    """The number of threads or processes that an environment variable asks for; None if it is not set, or to nothing.
+
+    Raises:
+        ValueError: it is not a whole number in 1..1024.
+    """
+    asked = os.environ.get(variable, "").strip()
+    if not asked:
+        return None
+    if not asked.isdecimal() or not 1 <= int(asked[:20]) <= MOST_THREADS:
+        raise ValueError(f"{variable} must be a whole number in 1..{MOST_THREADS}; got {shown(asked)}")
+    return int(asked)
 
 
 def available_cores(root="/") -> int:

@@ -7,6 +7,7 @@ training), the pictures and report.html.
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -282,7 +283,13 @@ def prepare(config: Config, out=None) -> Experiment:
     return Experiment(config, parts, build_trainer(config, net, out, train))
 
 
-def run(config: Config, out, resume: bool | str = False, progress: bool = True) -> Outcome:
+def run(
+    config: Config,
+    out,
+    resume: bool | str = False,
+    progress: bool = True,
+    within: Callable[[Experiment], AbstractContextManager] = nullcontext,
+) -> Outcome:
     """Train as configured, write everything to the folder `out`, and write the report.
 
     Args:
@@ -290,6 +297,7 @@ def run(config: Config, out, resume: bool | str = False, progress: bool = True) 
         out: folder of the run.
         resume: continue the run in the folder, see `Trainer.fit`. Default False.
         progress: show progress bars. Default True.
+        within: function from the prepared experiment to the context in which it is run. Default: none.
 
     Returns:
         the outcome of the run.
@@ -301,7 +309,7 @@ def run(config: Config, out, resume: bool | str = False, progress: bool = True) 
         with Lock(out):
             pass  # a folder that is in use is refused before the data are read
     experiment = prepare(config, out)
-    with experiment.trainer.lock:
+    with experiment.trainer.lock, within(experiment):
         return _run(experiment, Path(out), resume, progress)
 
 

@@ -33,6 +33,7 @@ from contextlib import suppress
 from functools import cache
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -47,6 +48,9 @@ KERNELS = []
 """Numba's dispatchers of all kernels of the package, in the order in which `keep` registered them."""
 
 NUMBERS = bool | int | float | complex | np.generic
+
+claims: Any = None
+"""The claims (`ahead.claims`) of a process that shares the work of compiling with others; None in every other one."""
 
 MOST_DEPTH = 40
 """The depth to which a digest follows functions into the functions they call. The package itself needs about ten."""
@@ -104,6 +108,7 @@ def _fresh(base):
             super().__init__(function)
             stamp = self._impl.locator.get_source_stamp()
             self._cache_file = _Files(self.cache_path, self._impl.filename_base, stamp)
+            self._shared = not isinstance(self._impl.locator, _PrivateFolder)
 
         def _index_key(self, signature, codegen):
             own = digest(self._py_func), *map(_text_digest, self._sources)
@@ -111,7 +116,17 @@ def _fresh(base):
             return signature, codegen.magic_tuple(), own, *extra
 
         def load_overload(self, signature, target_context):
-            self._index_key(signature, target_context.codegen())  # an error in the key must not count as a damaged file
+            key = self._index_key(signature, target_context.codegen())
+            found = self._load(signature, target_context)
+            if found is None and claims is not None and self._shared:
+                name = self._cache_file.path(key).name
+                claims.take(name)
+                found = self._load(signature, target_context)  # another process may have compiled it meanwhile
+                if found is not None:
+                    claims.release(name)
+            return found
+
+        def _load(self, signature, target_context):
             try:
                 return super().load_overload(signature, target_context)
             except Exception as error:  # what Numba makes of the contents of a file can raise exceptions of any type
@@ -125,6 +140,9 @@ def _fresh(base):
             except OSError as error:
                 message = f"machine code cannot be kept in {self.cache_path}: every process compiles"
                 _say_once("unwritten", message, error)
+            finally:
+                if claims is not None:
+                    claims.release(self._cache_file.path(self._index_key(signature, data.codegen)).name)
 
     return Fresh
 
@@ -146,10 +164,9 @@ class _Files:
         self._stamp = hashlib.sha256(repr(stamp).encode()).hexdigest()[:8]
         self._tidy = False
 
-    def _place(self, key):
-        """The key as text, and the path of its file."""
-        text = f"form {FORM}, numba {numba.__version__}: {key!r}"
-        return text, self._folder / f"{self._name}.{self._stamp}.{hashlib.sha256(text.encode()).hexdigest()[:24]}.nbc"
+    def path(self, key):
+        """The path of the file of a key."""
+        return self._folder / f"{self._name}.{self._stamp}.{hashlib.sha256(_text(key).encode()).hexdigest()[:24]}.nbc"
 
     def load(self, key):
         """The machine code of a key, or None if there is no file of it.
@@ -158,7 +175,7 @@ class _Files:
             OSError: the file cannot be read.
             ValueError: the file is damaged, or is that of another key.
         """
-        text, path = self._place(key)
+        text, path = _text(key), self.path(key)
         if not path.exists():
             return None
         if not path.is_file():  # a pipe would never end
@@ -177,7 +194,7 @@ class _Files:
         if not self._tidy:
             self._tidy = True
             self._remove(kept=f"{self._name}.{self._stamp}.")
-        text, path = self._place(key)
+        text, path = _text(key), self.path(key)
         content = dumps((text, code))
         temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:16]}")
         try:
@@ -196,6 +213,11 @@ class _Files:
         for path in self._folder.glob(f"{escape(self._name)}.*"):
             if kept is None or not path.name.startswith(kept):
                 _unlink(path)
+
+
+def _text(key):
+    """A key as text."""
+    return f"form {FORM}, numba {numba.__version__}: {key!r}"
 
 
 def _unlink(path):

@@ -2,19 +2,24 @@
 disk.
 
 JOBS lists what is compiled. Small networks are trained for one step and run once, which compiles every kernel in the
-variants that such networks need, in float32. To compile more, add a function to JOBS.
+variants that such networks need, in float32. To compile more, add a function to JOBS, which returns a list of tasks,
+functions without arguments. If there are cores for it, several processes share the tasks (`ahead`): this one does them
+from the first to the last, and another one from the last to the first.
 """
 
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+from numba.core import event
 
 from . import layers as snn
-from . import losses, models, optim
+from . import losses, machine_code, models, optim
+from .ahead import Compilers
 from .config import read
 from .data import Dataset
 from .psg import PSG, Surrogate
@@ -42,16 +47,24 @@ def _train(net, shape, loss=None, optimizer=None):
 def recipes():
     """Train the networks, losses and optimisers of the recipes, on small pictures, and run `digits` for one epoch: the
     routes depend on the size and the activity of the data."""
-    from .experiment import build_network, build_trainer, run
+    return [_run_digits, *(partial(_train_recipe, path) for path in available().values())]
+
+
+def _run_digits():
+    from .experiment import run
 
     config = read(available()["digits"])
     with tempfile.TemporaryDirectory() as folder:
         run(replace(config, training=replace(config.training, epochs=1)), Path(folder, "run"), progress=False)
-    for path in available().values():
-        config = read(path)
-        net = build_network(config, (8, 8, 1), CLASSES)
-        trainer = build_trainer(config, net)
-        _train(net, (8, 8, 1), trainer.loss, trainer.optimizer)
+
+
+def _train_recipe(path):
+    from .experiment import build_network, build_trainer
+
+    config = read(path)
+    net = build_network(config, (8, 8, 1), CLASSES)
+    trainer = build_trainer(config, net)
+    _train(net, (8, 8, 1), trainer.loss, trainer.optimizer)
 
 
 def neurons():
@@ -73,29 +86,36 @@ def neurons():
         snn.LIF(refractory=1),
         snn.LIF(learn_threshold=True),
     ]
-    for neuron in plain + others:
-        net = snn.Sequential(snn.Linear(4, 8), neuron, snn.Linear(8, CLASSES)).build((STEPS, SAMPLES, 4))
-        z = net.forward(np.ones((STEPS, SAMPLES, 4), np.float32), snn.TRAINING)
-        net.backward(np.ones_like(z), need_dx=False)
-        net.forward(np.ones((STEPS, SAMPLES, 4), np.float32))
+    return [partial(_train_neuron, neuron) for neuron in plain + others]
+
+
+def _train_neuron(neuron):
+    net = snn.Sequential(snn.Linear(4, 8), neuron, snn.Linear(8, CLASSES)).build((STEPS, SAMPLES, 4))
+    z = net.forward(np.ones((STEPS, SAMPLES, 4), np.float32), snn.TRAINING)
+    net.backward(np.ones_like(z), need_dx=False)
+    net.forward(np.ones((STEPS, SAMPLES, 4), np.float32))
 
 
 def zoo():
     """Train the networks of `numsnn.models` at their smallest size, and fold them."""
+    relu = snn.ReLU()
     nets = [
-        (models.mlp(6, (8,), CLASSES, STEPS), (6,)),
-        (models.vgg_snn(2, CLASSES, 16), (STEPS, 16, 16, 2)),
-        (models.resnet19(3, CLASSES, STEPS, widths=(4, 8, 16)), (8, 8, 3)),
-        (models.sew_resnet18(3, CLASSES, STEPS), (32, 32, 3)),
-        (models.densenet_bc(3, CLASSES, STEPS, depth=10, growth=4, dropout=0.1), (8, 8, 3)),
-        (models.dvs_gesture_net(CLASSES, 4, 32), (STEPS, 32, 32, 2)),
-        (models.shd_net(10, 8, CLASSES), (STEPS, 10)),
-        (models.from_string("4c3-p2-8", (8, 8, 1), CLASSES, steps=1, neuron=snn.ReLU()), (8, 8, 1)),
+        (partial(models.mlp, 6, (8,), CLASSES, STEPS), (6,)),
+        (partial(models.vgg_snn, 2, CLASSES, 16), (STEPS, 16, 16, 2)),
+        (partial(models.resnet19, 3, CLASSES, STEPS, widths=(4, 8, 16)), (8, 8, 3)),
+        (partial(models.sew_resnet18, 3, CLASSES, STEPS), (32, 32, 3)),
+        (partial(models.densenet_bc, 3, CLASSES, STEPS, depth=10, growth=4, dropout=0.1), (8, 8, 3)),
+        (partial(models.dvs_gesture_net, CLASSES, 4, 32), (STEPS, 32, 32, 2)),
+        (partial(models.shd_net, 10, 8, CLASSES), (STEPS, 10)),
+        (partial(models.from_string, "4c3-p2-8", (8, 8, 1), CLASSES, steps=1, neuron=relu), (8, 8, 1)),
     ]
-    for net, shape in nets:
-        _train(net, shape)
-        x = np.ones((SAMPLES, *shape), np.float32)
-        net.fold()(x if net.takes_pictures else np.ascontiguousarray(x.swapaxes(0, 1)))
+    return [partial(_train_and_fold, make, shape) for make, shape in nets]
+
+
+def _train_and_fold(make, shape):
+    net = _train(make(), shape)
+    x = np.ones((SAMPLES, *shape), np.float32)
+    net.fold()(x if net.takes_pictures else np.ascontiguousarray(x.swapaxes(0, 1)))
 
 
 def training():
@@ -106,26 +126,49 @@ def training():
         losses.MaxMembraneCrossEntropy(),
         losses.MembraneMSE(),
     ]
-    for loss in criteria:
-        _train(models.mlp(6, (8,), CLASSES, STEPS), (6,), loss)
-    for loss in (losses.SpikeCountMSE(), losses.TimeToFirstSpike()):
-        _train(snn.Sequential(snn.Repeat(STEPS, snn.Linear(6, CLASSES)), snn.LIF()), (6,), loss)
-    for optimizer in (optim.Adam(1e-3), optim.SGD(1e-2), optim.SGD(1e-2, momentum=0.9, nesterov=True)):
-        _train(models.mlp(6, (8,), CLASSES, STEPS), (6,), None, optimizer)
+    optimizers = optim.Adam(1e-3), optim.SGD(1e-2), optim.SGD(1e-2, momentum=0.9, nesterov=True)
+    return [
+        *(partial(_train_small, False, loss) for loss in criteria),
+        *(partial(_train_small, True, loss) for loss in (losses.SpikeCountMSE(), losses.TimeToFirstSpike())),
+        *(partial(_train_small, False, None, optimizer) for optimizer in optimizers),
+    ]
+
+
+def _train_small(spiking, loss, optimizer=None):
+    readout = snn.Sequential(snn.Repeat(STEPS, snn.Linear(6, CLASSES)), snn.LIF())
+    _train(readout if spiking else models.mlp(6, (8,), CLASSES, STEPS), (6,), loss, optimizer)
 
 
 def benchmarks():
     """Run what `numsnn bench` runs, at its tiny shapes."""
-    from .measure import neurons, passes
-    from .measure.network import Network, prepare
+    from .measure import passes
     from .measure.workloads import SURROGATES, workloads
 
-    for workload, family in product(workloads(quick=True).values(), SURROGATES):
-        subject = Network(*prepare(replace(workload, surrogate=family)))
-        subject.train()
-        subject.infer()
-    for case in passes.cases(quick=True):
-        passes.Passes(case, passes.draw(case)).outcome()
+    pairs = product(workloads(quick=True).values(), SURROGATES)
+    return [
+        *(partial(_run_workload, workload, family) for workload, family in pairs),
+        *(partial(_run_layer, case) for case in passes.cases(quick=True)),
+        _run_neurons,
+    ]
+
+
+def _run_workload(workload, family):
+    from .measure.network import Network, prepare
+
+    subject = Network(*prepare(replace(workload, surrogate=family)))
+    subject.train()
+    subject.infer()
+
+
+def _run_layer(case):
+    from .measure import passes
+
+    passes.Passes(case, passes.draw(case)).outcome()
+
+
+def _run_neurons():
+    from .measure import neurons
+
     for step in neurons.steps(quick=True).values():
         step()
 
@@ -152,10 +195,44 @@ class Kernel:
 
 
 def warm_up(jobs=JOBS) -> list[Kernel]:
-    """Do the jobs; return the kernels that this process used for the first time, the slowest first."""
-    from numba.core import event
+    """Do the tasks of the jobs; return the kernels that were used for the first time, the slowest first.
 
-    from .machine_code import KERNELS
+    Args:
+        jobs: functions that return lists of tasks. Other processes take part if the functions can be pickled.
+
+    Raises:
+        ValueError: the environment variable NUMSNN_COMPILERS is not a whole number in 1..1024.
+    """
+    tasks = dict(enumerate(_tasks(jobs)))
+    with Compilers(__name__, lambda: {"jobs": jobs}, stays=True) as compilers:
+        claims = compilers.start()
+        found = _timed(tasks, claims)
+        for answer in compilers.answers():
+            found = _joined(found, {key: Kernel(*kernel) for key, kernel in (answer or {}).items()})
+        found = _joined(found, _timed(tasks, claims))  # what a process has left that ended early
+    kernels = sorted(found.values(), key=lambda kernel: kernel.name)
+    return sorted(kernels, key=lambda kernel: -(kernel.seconds or 0))
+
+
+def compile_ahead(order):
+    """Do tasks from the last one on; return the kernels as for `_timed`, as lists.
+
+    Args:
+        order: "jobs", as for `warm_up`; "number" and "processes", which of how many processes this is.
+    """
+    tasks = list(enumerate(_tasks(order["jobs"])))[::-1]
+    first = len(tasks) * (order["number"] - 1) // (order["processes"] - 1)
+    found = _timed(dict(tasks[first:] + tasks[:first]), machine_code.claims)
+    return {key: [kernel.name, kernel.types, kernel.seconds] for key, kernel in found.items()}
+
+
+def _tasks(jobs):
+    return [task for job in jobs for task in job()]
+
+
+def _timed(tasks, claims):
+    """Do those tasks, of a dict by number, that no other process has claimed, and take them out of the dict. Return the
+    kernels that this process used for the first time, by a text that is the same in every process."""
 
     class Timer(event.Listener):
         """The time of every compilation that is not part of another."""
@@ -175,15 +252,24 @@ def warm_up(jobs=JOBS) -> list[Kernel]:
 
     def hits():
         """Every kernel of numsnn that came from the disk, with its argument types."""
-        return {(kernel, types) for kernel in KERNELS for types in kernel.stats.cache_hits}
+        return {(kernel, types) for kernel in machine_code.KERNELS for types in kernel.stats.cache_hits}
 
     before, timer = hits(), Timer()
     with event.install_listener("numba:compile", timer):
-        for job in jobs:
-            job()
-    compiled = [Kernel(*_names(*key), seconds) for key, seconds in timer.found.items()]
-    cached = [Kernel(*_names(*key), None) for key in hits() - before]
-    return sorted(compiled, key=lambda k: -k.seconds) + sorted(cached, key=lambda k: k.name)
+        for number in list(tasks):
+            if claims is None or claims.take_free(f"task {number}"):
+                tasks.pop(number)()
+    used = dict.fromkeys(hits() - before) | timer.found
+    return {
+        f"{machine_code.digest(kernel.py_func)} {types}": Kernel(*_names(kernel, types), seconds)
+        for (kernel, types), seconds in used.items()
+    }
+
+
+def _joined(found, others):
+    """Return the kernels of two processes. What one of them has compiled, the other one has read from the disk."""
+    compiled = {key: kernel for key, kernel in others.items() if kernel.seconds is not None}
+    return others | found | compiled
 
 
 def _names(dispatcher, types):

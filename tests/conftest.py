@@ -25,6 +25,7 @@ os.environ["MPLBACKEND"] = "Agg"
 # that tests start.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["NUMSNN_CHECK_ROLES"] = "1"  # read when the kernels are imported
+os.environ["NUMSNN_COMPILERS"] = "1"  # the workers of xdist use all cores
 os.environ.setdefault("NUMSNN_RANDOM_SEED", f"{datetime.date.today():%Y%m%d}000")  # workers of xdist inherit it
 
 

@@ -24,7 +24,7 @@ BASE = (
 )
 ALLOWED = {
     **{f"{name}.py": set() for name in BASE},
-    **{f"{name}.py": {"shown"} for name in ("errors", "locks", "names", "tables", "validate")},
+    **{f"{name}.py": {"shown"} for name in ("cores", "errors", "locks", "names", "tables", "validate")},
     "apart": {"apart", "files"},
     "hdf5": {"hdf5", "apart", "cores", "files", "plain_json", "shown"},
     "kernels": {"kernels", "cores", "names", "errors", "machine_code", "shown"},

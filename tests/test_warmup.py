@@ -1,5 +1,6 @@
 """`numsnn warmup`: what is compiled ahead, and what it tells of it."""
 
+import importlib
 import subprocess
 import sys
 
@@ -7,7 +8,8 @@ import numba
 import numpy as np
 import pytest
 
-from numsnn import cli, warmup
+from numsnn import cli, machine_code, warmup
+from numsnn.ahead.claims import fcntl
 from numsnn.warmup import Kernel, report, warm_up
 
 
@@ -27,7 +29,7 @@ def fresh_kernel(factor):
 
 
 def test_compilation_is_timed_and_named():
-    kernels = warm_up([lambda: fresh_kernel(2.0)(np.ones(3, np.float32))])
+    kernels = warm_up([lambda: [lambda: fresh_kernel(2.0)(np.ones(3, np.float32))]])
     outer = [kernel for kernel in kernels if kernel.seconds is not None]
     assert len(outer) == 1  # what it calls is part of it
     assert outer[0].name == "test_warmup.tiles (fast,inner)" and outer[0].types == "float32"
@@ -36,7 +38,7 @@ def test_compilation_is_timed_and_named():
 
 def test_slowest_first():
     first, second = fresh_kernel(3.0), fresh_kernel(4.0)
-    kernels = warm_up([lambda: first(np.ones(3)), lambda: second(np.ones(3, np.int64))])
+    kernels = warm_up([lambda: [lambda: first(np.ones(3)), lambda: second(np.ones(3, np.int64))]])
     times = [kernel.seconds for kernel in kernels if kernel.seconds is not None]
     assert len(times) == 2 and times == sorted(times, reverse=True)
 
@@ -67,7 +69,8 @@ def test_the_first_run_compiles_nothing_after_its_job(tmp_path):
 from numsnn import cli, machine_code, warmup
 import sys
 if sys.argv[1] == "job":
-    warmup.recipes()
+    for task in warmup.recipes():
+        task()
 else:
     assert cli.main(["train", "digits", "--epochs", "2", "--quiet", "--out", {str(tmp_path / "run")!r}]) == 0
     print([kernel.py_func.__name__ for kernel in machine_code.KERNELS if kernel.stats.cache_misses])
@@ -80,7 +83,8 @@ else:
 
 @pytest.mark.parametrize("job", warmup.JOBS, ids=lambda job: job.__name__)
 def test_every_job_runs(job):
-    job()
+    for task in job():
+        task()
 
 
 def test_command(capsys, monkeypatch):
@@ -90,3 +94,38 @@ def test_command(capsys, monkeypatch):
     assert capsys.readouterr().out == f"  2.00 s  a.b  [float32]\n{total}"
     assert cli.main(["warmup", "--quiet"]) == 0
     assert capsys.readouterr().out == total
+
+
+SHARED = """
+import os
+import numpy as np
+from numsnn import machine_code
+from numsnn.kernels.compile import kernel
+
+def made(number):
+    @kernel
+    def times(x):
+        x[0] *= number
+    return times
+
+KERNELS = [made(number) for number in range(6)]
+
+def job():
+    return [lambda one=one: one(np.ones(1)) for one in KERNELS]
+
+def job_that_ends_another_process():
+    return [*job(), lambda: type(machine_code.claims).__name__ == "Claims" and os._exit(1)]
+"""
+
+
+@pytest.mark.skipif(fcntl is None, reason="this system has no locks of bytes")
+@pytest.mark.parametrize("job", ["job", "job_that_ends_another_process"])
+def test_processes_share_the_tasks(tmp_path, monkeypatch, job):
+    name = f"shared_by_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(SHARED)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("NUMSNN_COMPILERS", "3")
+    monkeypatch.setattr(machine_code, "KERNELS", [])
+    kernels = warm_up([getattr(importlib.import_module(name), job)])
+    assert len(kernels) == 6  # every kernel once, whoever has compiled it
+    assert all(kernel.seconds is not None for kernel in kernels) or job != "job"

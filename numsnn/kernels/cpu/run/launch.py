@@ -18,7 +18,7 @@ from time import perf_counter
 
 import numpy as np
 
-from ....cores import MOST_THREADS, available_cores
+from ....cores import MOST_THREADS, asked_number, available_cores
 from ....shown import shown
 from . import roles
 from .workers import Job, Workers
@@ -52,12 +52,7 @@ CHECK_ROLES = os.environ.get("NUMSNN_CHECK_ROLES") == "1"
 
 
 def _initial_threads():
-    asked = os.environ.get("NUMSNN_NUM_THREADS", "").strip()
-    if not asked:  # a variable that is set to nothing is not set
-        return available_cores()
-    if not asked.isdecimal() or not 1 <= int(asked[:20]) <= MOST_THREADS:
-        raise ValueError(f"NUMSNN_NUM_THREADS must be a whole number in 1..{MOST_THREADS}; got {shown(asked)}")
-    return int(asked)
+    return asked_number("NUMSNN_NUM_THREADS") or available_cores()
 
 
 _threads = _initial_threads()

@@ -12,7 +12,7 @@ CPU = {
     "elementwise": {"TILE_ELEMENTS": 24},
     "optim": {"TILE_ELEMENTS": 24},
     "ways.positions": {"INPUT_ELEMENTS": 60, "MOST_POSITIONS": 12, "LEAST_POSITIONS": 3},
-    "ways.product": {"FEW_WEIGHTS": 100, "OWNER_ROWS": 16},
+    "ways.product_cut": {"FEW_WEIGHTS": 100, "OWNER_ROWS": 16},
     "ways.events": {"PIXELS": 6, "CHUNK_BYTES": 200, "TABLE_BYTES": 2000},
     "ways.lines": {"TILE_PIXELS": 40, "TILES": 5, "PART_ENTRIES": 1},
     "ways.winograd": {"BATCH_BYTES": (1, 1), "GRADIENT_BATCH_BYTES": (1, 1)},
@@ -29,8 +29,8 @@ REMEMBERED = (
     ("norm", "_moment_cut"),
     ("recurrent", "_rows"),
     ("neuron", "cut"),
-    ("ways.product", "_correlate_plan"),
-    ("ways.product", "_gradient_plan"),
+    ("ways.product", "forward_cut"),
+    ("ways.product", "gradient_cut"),
 )
 """(module, function whose results are remembered by shape): with small tiles it must compute them anew."""
 

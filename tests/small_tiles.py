@@ -12,10 +12,11 @@ CPU = {
     "elementwise": {"TILE_ELEMENTS": 24},
     "optim": {"TILE_ELEMENTS": 24},
     "ways.positions": {"INPUT_ELEMENTS": 60, "MOST_POSITIONS": 12, "LEAST_POSITIONS": 3},
-    "ways.product": {"FEW_WEIGHTS": 100, "OWNER_ROWS": 16},
+    "ways.product_cut": {"FEW_WEIGHTS": 100, "OWNER_ROWS": 16},
     "ways.events": {"PIXELS": 6, "CHUNK_BYTES": 200, "TABLE_BYTES": 2000},
     "ways.lines": {"TILE_PIXELS": 40, "TILES": 5, "PART_ENTRIES": 1},
-    "ways.winograd": {"BATCH_BYTES": (1, 1), "GRADIENT_BATCH_BYTES": (1, 1)},
+    "ways.winograd": {"BATCH_BYTES": (1, 1)},
+    "ways.winograd_gradient": {"GRADIENT_BATCH_BYTES": (1, 1)},
     "ways.visible": {"TABLE_BYTES": 600, "TILE_BYTES": 100},
     "ways.grouped": {"WEIGHT_TILES": 3},
     "ways.depthwise": {"MOST_VECTORS": 2, "TILES": 5, "WEIGHT_TILES": 3},
@@ -29,8 +30,8 @@ REMEMBERED = (
     ("norm", "_moment_cut"),
     ("recurrent", "_rows"),
     ("neuron", "cut"),
-    ("ways.product", "_correlate_plan"),
-    ("ways.product", "_gradient_plan"),
+    ("ways.product", "forward_cut"),
+    ("ways.product", "gradient_cut"),
 )
 """(module, function whose results are remembered by shape): with small tiles it must compute them anew."""
 

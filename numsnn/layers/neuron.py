@@ -303,7 +303,8 @@ class Neuron(KeptTrace):
             self.kernels.copy(dy, dx)
             dy = dx
         dstart = initial.gradient_array(self, trace.begins, shape[1:])
-        run.backward(trace, dy.reshape(shape), direct, dx.reshape(shape), dstart)
+        ds = dy.reshape(shape)
+        run.backward(trace, ds, direct, ds if dx is dy else dx.reshape(shape), dstart)
         initial.sum_gradient(self, dstart)
         if not self.frozen:
             for value in self.constrained:

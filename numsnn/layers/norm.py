@@ -232,13 +232,14 @@ class BatchNorm(AffineNorm, Tracked):
         """Fill the gradients of gamma and beta and, unless it is None, dx."""
         x, mean, var, frozen, _, sums = self.kept
         rows = (-1, self.channels)
+        slopes = dy.reshape(rows)
         self.kernels.batchnorm_backward(
-            dy.reshape(rows),
+            slopes,
             x.reshape(rows),
             self.own_affine(),
             Moments(mean, var),
             frozen,
-            None if dx is None else dx.reshape(rows),
+            None if dx is None else slopes if dx is dy else dx.reshape(rows),
             self.gradient_of(self.gamma),
             self.gradient_of(self.beta),
             sums,

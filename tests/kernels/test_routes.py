@@ -8,7 +8,7 @@ from targets import cpu, reference
 
 from numsnn.kernels.cpu import route
 from numsnn.kernels.cpu.run.launch import SingleThread
-from numsnn.kernels.cpu.ways import panels, product, winograd
+from numsnn.kernels.cpu.ways import panels, product, winograd, winograd_gradient
 from numsnn.kernels.cpu.ways.active import Active, sampled_share
 from numsnn.kernels.types import PRECISIONS, ROUTES, Geometry, Way
 
@@ -129,8 +129,8 @@ def test_winograd_is_the_reference(small_tiles, name, kind, real):
 
 def test_winograd_in_batches_of_few_tiles(monkeypatch):
     """More tiles than a batch takes, in every pass."""
-    for name, size in (("BATCH_BYTES", (1, 1)), ("GRADIENT_BATCH_BYTES", (1, 1))):
-        monkeypatch.setattr(winograd, name, size)
+    monkeypatch.setattr(winograd, "BATCH_BYTES", (1, 1))
+    monkeypatch.setattr(winograd_gradient, "GRADIENT_BATCH_BYTES", (1, 1))
     rng = np.random.default_rng(5)
     x, w = rng.normal(size=(11, 12, 12, 6)), rng.normal(size=(3, 3, 6, 5))
     dy = rng.normal(size=(11, 12, 12, 5))

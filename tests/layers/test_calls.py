@@ -76,7 +76,7 @@ def camera():
 
 
 STEPS = {
-    "training of four narrow convolutions": (training_step, 2200),
+    "training of four narrow convolutions": (training_step, 2030),
     "stream of a recurrent network": (sound, 130),
     "stream of two convolutions": (camera, 270),
 }

@@ -11,6 +11,7 @@ import pytest
 import numsnn as snn
 from numsnn.kernels.cpu import norm, recurrent
 from numsnn.kernels.cpu.run import tiles
+from numsnn.kernels.cpu.ways import product_cut, winograd, winograd_gradient
 from numsnn.layers import INFERENCE, TRAINING, Mode
 from numsnn.layers.plan import plan_of
 from numsnn.training.loop import pass_seed, step_seed
@@ -143,7 +144,8 @@ def test_no_array_of_a_user_is_kept_alive():
 
 
 def test_what_is_remembered_by_shape_is_bounded():
-    for function in (norm._moment_cut, recurrent._rows, tiles.cut, tiles.rows_to_join):
+    of_products = product_cut.forward_cut, product_cut.gradient_cut, winograd._cut, winograd_gradient._cut
+    for function in (norm._moment_cut, recurrent._rows, tiles.cut, tiles.rows_to_join, *of_products):
         assert function.cache_info().maxsize is not None
     net = network()
     for samples in range(1, 40):

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..types import AUTO
 from .route import by_input_pixel, choose, choose_transposed, lacks, narrow_way, visible_limit, worth_sampling
-from .ways import events, grouped, lines, panels, product, winograd
+from .ways import events, grouped, lines, panels, product, winograd, winograd_gradient
 from .ways import visible as sparse_gradient
 from .ways.active import Active, lent, sampled_share
 from .ways.row import ActiveRow, active_row
@@ -122,7 +122,7 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy
         else:
             events.backward_weight(active, dy, stride, padding, dilation, dw)
     elif route == "winograd":
-        winograd.weight_gradient(x, dy, padding, dw)
+        winograd_gradient.weight_gradient(x, dy, padding, dw)
     else:
         inputs, outputs = dw.shape[2], dw.shape[3] // groups
         rows = dw.reshape(-1, dw.shape[3])

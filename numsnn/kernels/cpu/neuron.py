@@ -165,9 +165,8 @@ def neuron_forward(
     carried = i if carried is None else plan.wide(carried)[0]
     marks = _NOWHERE if visible is None else plan.wide(visible)[0]
     theta, alpha = firing.theta, firing.alpha
-    centre, factor, offset, values, theta, d, inverse_width = plan.repeated(
-        *(norm or (theta, theta, theta)), values, theta, d, 1 / alpha
-    )
+    vectors = *(norm or (theta, theta, theta)), theta, alpha
+    centre, factor, offset, theta, inverse_width, values, d = plan.repeated(vectors, values, d)
     launch(
         range_kernel,
         plan.count,
@@ -329,7 +328,7 @@ def neuron_backward(
 ):
     """See `reference.neuron.neuron_backward`."""
     in_place, carry, leave = same_memory(di, ds), start is not None, dstart is not None
-    *pull, ends = (*(firing.theta,) * 3, None) if direct is None else direct
+    *pull, ends = (None, None, None, None) if direct is None else direct
     kind, v_reset = reset_kind(reset.value, i.dtype)
     totals = *wanted.values, wanted.theta, wanted.alpha
     learned = tuple(total is not None for total in totals)
@@ -340,9 +339,9 @@ def neuron_backward(
     plan = cut(rows, channels, SCRATCH_ELEMENTS // ((steps + 1) * (1 + len(rule.states))), join=join)
     sums = scratch.get("neuron sums", (len(totals) + 2, plan.row_blocks, channels * plan.joined), i.dtype)
     theta = firing.theta
-    centre, factor, offset, values, theta, d, inverse_width, *pull = plan.repeated(
-        *(norm or (theta, theta, theta)), values, theta, d, 1 / firing.alpha, *pull
-    )
+    vectors = *(norm or (theta, theta, theta)), theta, firing.alpha
+    centre, factor, offset, theta, inverse_width, values, d = plan.repeated(vectors, values, d)
+    pull = (theta, theta, theta) if direct is None else [np.tile(x, plan.joined) for x in pull]
     first = i[0] if dstart is None else dstart
     ds, i, s, di, start, first = plan.wide(ds, i, s, di, i if start is None else start, first)
     launch(
@@ -352,7 +351,7 @@ def neuron_backward(
         *(_NO_ENDS if ends is None else ends, di, start, first, sums, carry, leave),
         *(plan.rows, plan.width, plan.blocks),
     )
-    plan.add_up(sums, (*totals, *((None, None) if dnorm is None else dnorm)))
+    plan.add_up(sums, totals, dnorm)
 
 
 @cache

@@ -146,12 +146,17 @@ def _affine_tiles(x, centre, factor, offset, y, rows, lo, hi):
             write(y, "output", (m, c), eq.normalise(read(x, "value", (m, c)), ce, fa, off))
 
 
+@kernel
+def _factor(gamma, var, eps, scale, factor):
+    for c in range(len(gamma)):
+        factor[c] = scale * gamma[c] / np.sqrt(var[c] + eps)
+
+
 def batchnorm_factor(affine, var, factor):
     """See `reference.norm.batchnorm_factor`."""
     gamma, _, eps, scale = affine
     real = factor.dtype.type
-    np.sqrt(np.add(var, real(eps), out=factor), out=factor)
-    np.divide(gamma if scale == 1 else real(scale) * gamma, factor, out=factor)
+    _factor(gamma, var, real(eps), real(scale), factor)
 
 
 def batchnorm_forward(x, affine, moments, y):

@@ -19,33 +19,33 @@ def _launch_rows(range_kernel, written, *arguments):
 
 @kernel
 def _sum_forward(x, kernel_size, stride, padding, inverse, y, rows, lo, hi):
-    # Windows of 2x2, the usual ones, are summed in one loop, which takes a third of the time of four.
+    # Windows of 2x2, which are frequent, are summed at once, if all of the row stand within the input.
     _, source_height, source_width, channels = x.shape
     images, height, width, _ = y.shape
-    real = type(inverse)
+    across = (width - 1) * stride[1] - padding[1] + 2 <= source_width and padding[1] == 0
     for row in range(lo * rows, min(images * height, hi * rows)):
         image, oy = row // height, row % height
         top = oy * stride[0] - padding[0]
-        four = kernel_size[0] == kernel_size[1] == 2 and 0 <= top < source_height - 1
-        for ox in range(width):
-            left = ox * stride[1] - padding[1]
-            if four and 0 <= left < source_width - 1:
+        if kernel_size == (2, 2) and across and 0 <= top <= source_height - 2:
+            for ox in range(width):
+                left = ox * stride[1]
                 for c in range(channels):
-                    total = real(read(x, "value", (image, top, left, c)))
-                    total += real(read(x, "value", (image, top, left + 1, c)))
-                    total += real(read(x, "value", (image, top + 1, left, c)))
-                    total += real(read(x, "value", (image, top + 1, left + 1, c)))
+                    total = type(inverse)(read(x, "value", (image, top, left, c)))
+                    total += type(inverse)(read(x, "value", (image, top, left + 1, c)))
+                    total += type(inverse)(read(x, "value", (image, top + 1, left, c)))
+                    total += type(inverse)(read(x, "value", (image, top + 1, left + 1, c)))
                     write(y, "output", (image, oy, ox, c), total * inverse)
-                continue
-            clear_run(y, (image, oy, ox, 0), channels)
+            continue
+        clear_run(y, (image, oy, 0, 0), width * channels)
+        for ox in range(width):
             for ky in range(kernel_size[0]):
                 iy = top + ky
                 if 0 <= iy < source_height:
                     for kx in range(kernel_size[1]):
-                        ix = left + kx
+                        ix = ox * stride[1] - padding[1] + kx
                         if 0 <= ix < source_width:
                             for c in range(channels):
-                                value = real(read(x, "value", (image, iy, ix, c)))
+                                value = type(inverse)(read(x, "value", (image, iy, ix, c)))
                                 total = read(y, "output", (image, oy, ox, c)) + value
                                 write(y, "output", (image, oy, ox, c), total)
             for c in range(channels):

@@ -14,7 +14,7 @@ def sum_tiles(parts, total):
     """Add the tiles' partial sums in order, in float64. parts is ``[tiles, ...]``, and total, the output, has the shape
     of one of them."""
     size = total.size
-    whole = scratch.get("sums of tiles", (1, size), np.float64)
+    whole = scratch.get("sums of tiles", (1, size), total.dtype)
     sum_joined(parts.reshape(1, -1, size), whole)
     total[...] = whole.reshape(total.shape)
 
@@ -44,7 +44,7 @@ def sum_parts(parts, total):
 @kernel
 def sum_joined(parts, whole):
     """Add partial sums ``[K, tiles, joined C]`` in order, in float64: those of the tiles, and then those of the joined
-    rows. whole, the output, is float64 ``[K, C]``."""
+    rows. whole, the output, is ``[K, C]``."""
     count, tiles, width = parts.shape
     channels = whole.shape[1]
     sums = local(width, np.float64)
@@ -53,10 +53,11 @@ def sum_joined(parts, whole):
         for tile in range(tiles):
             for c in range(width):
                 sums[c] += parts[k, tile, c]
-        whole[k] = 0.0
-        for first in range(0, width, channels):
+        for first in range(channels, width, channels):
             for c in range(channels):
-                whole[k, c] += sums[first + c]
+                sums[c] += sums[first + c]
+        for c in range(channels):
+            whole[k, c] = sums[c]
 
 
 @kernel

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...compile import kernel
+from ..inline.access import read, write
 from .launch import count_tiles, scratch
 from .reduce import sum_joined
 
@@ -60,36 +62,31 @@ class Cut(NamedTuple):
         end = rows // self.joined, channels * self.joined
         return [x.reshape(*x.shape[:-2], *end) for x in arrays]
 
-    def repeated(self, *arrays):
-        """Arrays ``[C]`` or ``[K, C]`` repeated for each joined row: ``[C joined]`` or ``[K, C joined]``. They are in
-        scratch memory."""
-        if self.joined == 1:
-            return arrays
-        made = {id(x): x for x in arrays}  # the same array is often given in place of several that are not used
-        channels, kind = arrays[0].shape[-1], arrays[0].dtype
-        rows = np.concatenate([x.reshape(-1) for x in made.values()]).reshape(-1, 1, channels)
-        repeated = scratch.get("repeated rows", (len(rows), self.joined, channels), kind)
-        repeated[...] = rows
-        block, at = repeated.reshape(len(rows), -1), 0
-        for key, x in made.items():
-            if x.ndim == 1:
-                made[key], at = block[at], at + 1
-            else:
-                made[key], at = block[at : at + len(x)], at + len(x)
-        return [made[id(x)] for x in arrays]
+    def repeated(self, vectors, values, d):
+        """Five arrays ``[C]``, values ``[P, C]`` and d ``[T, C]``, repeated for each joined row: ``[C joined]``,
+        ``[P, C joined]`` and ``[T, C joined]``. The last vector is inverted. They are in scratch memory.
+
+        NumPy does this in several steps, whose code is no longer in the cache when a large kernel has run before.
+        """
+        first = len(vectors) + len(values)
+        block = scratch.get("repeated rows", (first + len(d), d.shape[1] * self.joined), d.dtype)
+        _repeat(*vectors, values, d, block)
+        return (*block[: len(vectors)], block[len(vectors) : first], block[first:])
 
     @property
     def row_blocks(self):
         """The number of tiles on top of each other that cover the rows."""
         return self.count // self.blocks
 
-    def add_up(self, parts, totals):
-        """Add partial sums ``[K, row_blocks, joined C]`` in order, as `sum_joined` does. totals has K outputs ``[C]``;
-        None is left out."""
+    def add_up(self, parts, totals, others=None):
+        """Add partial sums ``[K, row_blocks, joined C]`` in order, as `sum_joined` does. totals are the first outputs
+        ``[C]``, of which None is left out, and others, ``[J, C]``, those of the last J partial sums."""
+        if others is not None:
+            sum_joined(parts[len(totals) :], others)
         wanted = [k for k, total in enumerate(totals) if total is not None]
         if wanted:
             first, last = wanted[0], wanted[-1] + 1
-            whole = np.empty((last - first, parts.shape[-1] // self.joined))
+            whole = np.empty((last - first, parts.shape[-1] // self.joined), parts.dtype)
             sum_joined(parts[first:last], whole)
             for k in wanted:
                 totals[k][...] = whole[k - first]
@@ -119,6 +116,26 @@ def cut(rows: int, channels: int, elements: int, tall: bool = False, join: bool 
     blocks = count_tiles(channels, width)
     rows_a_tile = max(1, min(rows, elements // width))
     return Cut(joined, rows_a_tile, width, blocks, count_tiles(rows, rows_a_tile) * blocks)
+
+
+@kernel
+def _repeat(centre, factor, offset, theta, alpha, values, d, block):
+    """Fill the rows of block, ``[5 + P + T, C joined]``, in the order of the arguments, with 1 / alpha for alpha."""
+    channels, below = d.shape[1], 5 + len(values)
+    for at in range(0, block.shape[1], channels):
+        for c in range(channels):
+            write(block, "output", (0, at + c), read(centre, "value", c))
+            write(block, "output", (1, at + c), read(factor, "value", c))
+            write(block, "output", (2, at + c), read(offset, "value", c))
+            write(block, "output", (3, at + c), read(theta, "value", c))
+            width = read(alpha, "value", c)
+            write(block, "output", (4, at + c), type(width)(1) / width)
+        for p in range(len(values)):
+            for c in range(channels):
+                write(block, "output", (5 + p, at + c), read(values, "value", (p, c)))
+        for t in range(len(d)):
+            for c in range(channels):
+                write(block, "output", (below + t, at + c), read(d, "value", (t, c)))
 
 
 def same_memory(a, b) -> bool:

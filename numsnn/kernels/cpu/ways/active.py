@@ -159,7 +159,8 @@ class Active:
             self._count_pixels(x)
         else:
             launch(_count_tiles, len(self.counts) - 1, x.reshape(-1), self.counts, size)
-        np.cumsum(self.counts, out=self.counts)
+        if len(self.counts) > 2:
+            np.cumsum(self.counts, out=self.counts)
         self.density = int(self.counts[-1]) / x.size
 
     def _count_pixels(self, x):

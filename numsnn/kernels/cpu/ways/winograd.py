@@ -3,7 +3,7 @@
 It is F(4x4, 3x3) of Lavin and Gray 2016 (arXiv:1509.09308). A Winograd tile of 4x4 outputs takes 36 multiplications per
 pair of channels instead of 144. Inputs of 6x6 pixels and the weights are transformed into 36 entries each. The entries
 are multiplied by 36 matrix products over channels, and the products are transformed back. In float32 the error is about
-1e-6 by norm, five times the rounding of the plain sum.
+1e-6 by norm, five times the rounding of the plain sum. `winograd_gradient` computes the gradient of the weights.
 """
 
 from functools import lru_cache
@@ -25,15 +25,10 @@ BATCH_BYTES = 256 << 10, 2 << 20
 """Bounds of the bytes of transformed inputs and products that are used at a time. Within these bounds they are twice as
 large as the transformed weights, which are read anew for each batch."""
 
-GRADIENT_BATCH_BYTES = 3 << 20, 24 << 20
-"""Bounds of the bytes of transformed inputs and gradients that the weight gradient uses at a time. Within these bounds
-they are as large as the sums that they are added to."""
-
-_transform_input, _transform_weights, _transform_products = map(square_transform, (INPUT, WEIGHTS, PRODUCTS))
-_transform_gradient, _transform_sums = (square_transform(tuple(zip(*m, strict=True))) for m in (PRODUCTS, WEIGHTS))
+transform_input, _transform_weights, _transform_products = map(square_transform, (INPUT, WEIGHTS, PRODUCTS))
 
 
-def _apart(numbers, dtype):
+def apart(numbers, dtype):
     """The distance of two entries of `numbers` numbers each: an odd number of cache lines.
 
     With a power of two, the 36 entries of a transform would lie in the same few sets of the cache.
@@ -73,7 +68,7 @@ def _weight_panels(w, packed, padded, width, turned, lo, hi):
 
 
 @register_jitable
-def _cut_out(x, spikes, extent, image, top, left, size, tile):
+def cut_out(x, spikes, extent, image, top, left, size, tile):
     """Copy size x size pixels of an image from (top, left) on to tile ``[size, size, C]``, which is flat.
 
     x and spikes are `rows.as_bytes` of the images, and extent is their shape. Pixels outside of the image are 0.
@@ -132,8 +127,8 @@ def _batches(
         for k in range(count):
             image, position = (first + k) // (down * across), (first + k) % (down * across)
             top, left = position // across * TILE - padding[0], position % across * TILE - padding[1]
-            _cut_out(x, spikes, extent, image, top, left, REACH, tile)
-            _transform_input(
+            cut_out(x, spikes, extent, image, top, left, REACH, tile)
+            transform_input(
                 flat_v, k * channels, REACH * entry_v, entry_v, tile, 0, REACH * channels, channels, channels
             )
         # One matrix product per entry, by slices of DEPTH channels that stay in the first-level cache.
@@ -202,7 +197,7 @@ def _cut(images, height, width, channels, outputs, dtype, batch_bytes):
     batch = padded_rows(min(tiles, max(32, room)))
     positions, channel, nothing = np.arange(batch), np.arange(channels), np.zeros(panel_columns(dtype), dtype)
     sizes = channels * pitch, batch * channels, batch * pitch
-    packed, inputs, products = ((REACH * REACH, _apart(size, dtype)) for size in sizes)
+    packed, inputs, products = ((REACH * REACH, apart(size, dtype)) for size in sizes)
     shapes = packed, (REACH * REACH * max(channels, outputs),), inputs, products
     return count_tiles(tiles, batch), shapes, (positions * channels, channel, positions * pitch, nothing)
 
@@ -254,147 +249,3 @@ def convolve_backward_input(dy, w, padding, dx):
     """Compute dx of `convolve`, the convolution of dy with the rotated and transposed weights."""
     kh, kw = w.shape[:2]
     convolve(dy, w, None, (kh - 1 - padding[0], kw - 1 - padding[1]), dx, turned=True)
-
-
-@kernel
-def _transform_tiles(
-    x, spikes, extent, dy, of_dy, padding, tile, inputs, gradients, batch, size, pitch, panel, first, lo, hi
-):
-    """Transform Winograd tiles first + lo..first + hi-1 of x and dy to the places lo..hi-1 of the batch.
-
-    x, spikes and dy are `rows.as_bytes` of arrays of the shapes extent and of_dy.
-    inputs is ``[36, ...]``, with ``[blocks, batch, size]`` per entry, and gradients is ``[36, ...]``, with panels of
-    `pitch` columns together.
-    """
-    _, height, width, outputs = of_dy
-    channels = extent[3]
-    down, across = -(-height // TILE), -(-width // TILE)
-    blocks = -(-channels // size)
-    flat_v, flat_g = inputs.reshape(-1), gradients.reshape(-1)
-    entry_v, entry_g = inputs.shape[1], gradients.shape[1]
-    for k in range(lo, hi):
-        image, position = (first + k) // (down * across), (first + k) % (down * across)
-        top, left = position // across * TILE, position % across * TILE
-        _cut_out(x, spikes, extent, image, top - padding[0], left - padding[1], REACH, tile)
-        for block in range(blocks):
-            begin = block * size
-            _transform_input(
-                flat_v,
-                (block * batch + k) * size,
-                REACH * entry_v,
-                entry_v,
-                tile,
-                begin,
-                REACH * channels,
-                channels,
-                min(size, channels - begin),
-            )
-        _cut_out(dy, False, of_dy, image, top, left, TILE, tile)
-        for begin in range(0, outputs, panel):
-            wide = min(panel, pitch - begin)
-            _transform_gradient(
-                flat_g,
-                begin * batch + k * wide,
-                REACH * entry_g,
-                entry_g,
-                tile,
-                begin,
-                TILE * outputs,
-                outputs,
-                min(wide, outputs - begin),
-            )
-
-
-@kernel
-def _multiply_tiles(
-    inputs, gradients, pitch, width, blocks, channels, count, sums, channel, in_batch, in_sums, nothing, fresh, lo, hi
-):
-    """Add inputs^T gradients of a batch to sums ``[36, ...]``, with ``[blocks size, pitch]`` per entry. An item is an
-    entry and a block of channels.
-
-    channel is 0, 1, ...; in_batch and in_sums are where rows of inputs and sums begin; nothing is a row of zeros.
-    """
-    batch, size = len(in_batch), len(channel)
-    left, right, total = inputs.reshape(-1), gradients.reshape(-1), sums.reshape(-1)
-    entry_v, entry_g, entry_s = inputs.shape[1], gradients.shape[1], sums.shape[1]
-    for item in range(lo, hi):
-        e, block = item // blocks, item % blocks
-        mine = left[e * entry_v + block * batch * size : e * entry_v + (block + 1) * batch * size]
-        for start in range(0, count, DEPTH):
-            depth = min(DEPTH, count - start)
-            for first in range(0, pitch, width):
-                wide = min(width, pitch - first)
-                for m in range(0, min(size, channels - block * size), TILE_ROWS):
-                    multiply_rows(
-                        mine,
-                        channel,
-                        m,
-                        in_batch,
-                        start,
-                        depth,
-                        right,
-                        e * entry_g + first * batch + start * wide,
-                        wide,
-                        nothing,
-                        0,
-                        total,
-                        e * entry_s + block * size * pitch + first,
-                        in_sums,
-                        m,
-                        fresh and start == 0,
-                    )
-
-
-@kernel
-def _collect(sums, pitch, dw, lo, hi):
-    """Transform the sums back into dw, for input channels lo..hi-1."""
-    entry = sums.shape[1]
-    _, _, channels, outputs = dw.shape
-    flat, total = dw.reshape(-1), sums.reshape(-1)
-    for c in range(lo, hi):
-        _transform_sums(
-            flat,
-            c * outputs,
-            3 * channels * outputs,
-            channels * outputs,
-            total,
-            c * pitch,
-            REACH * entry,
-            entry,
-            outputs,
-        )
-
-
-def weight_gradient(x, dy, padding, dw):
-    """Compute dw of `convolve`. x may be uint8."""
-    images, height, width, outputs = dy.shape
-    channels = x.shape[3]
-    size, panel = 2 * TILE_ROWS, panel_columns(dw.dtype)
-    blocks, pitch = count_tiles(channels, size), padded_columns(outputs, dw.dtype)
-    tiles = images * count_tiles(height, TILE) * count_tiles(width, TILE)
-    entries = REACH * REACH
-    per_channel = entries * dw.dtype.itemsize
-    least, most = GRADIENT_BATCH_BYTES
-    room = min(most, max(least, per_channel * blocks * size * pitch)) // (per_channel * (blocks * size + pitch))
-    batch = min(tiles, max(32, room))
-    inputs = scratch.get("winograd inputs", (entries, _apart(blocks * batch * size, dw.dtype)), dw.dtype)
-    gradients = scratch.get("winograd gradients", (entries, _apart(batch * pitch, dw.dtype)), dw.dtype)
-    sums = scratch.get("winograd sums", (entries, _apart(blocks * size * pitch, dw.dtype)), dw.dtype)
-    if channels % TILE_ROWS:  # otherwise no register block reads beyond the last channel
-        inputs[:, (blocks - 1) * batch * size :] = 0
-    if pitch > outputs:
-        gradients[:, (outputs - 1) // panel * panel * batch :] = 0  # the last panel
-    channel, in_batch, in_sums = np.arange(size), np.arange(batch) * size, np.arange(size) * pitch
-    nothing = np.zeros(panel, dw.dtype)
-    pictures = *as_bytes(x), x.shape, as_bytes(dy)[0], dy.shape
-    for first in range(0, tiles, batch):
-        count = min(batch, tiles - first)
-
-        def transform(lo, hi, first=first):
-            tile = scratch.get("winograd tile", (entries * max(channels, outputs),), dw.dtype)
-            _transform_tiles(*pictures, padding, tile, inputs, gradients, batch, size, pitch, panel, first, lo, hi)
-
-        parallel_for(transform, count)
-        shapes, offsets = (pitch, panel, blocks, channels, count), (channel, in_batch, in_sums, nothing)
-        launch(_multiply_tiles, entries * blocks, inputs, gradients, *shapes, sums, *offsets, first == 0)
-    launch(_collect, channels, sums, pitch, dw)

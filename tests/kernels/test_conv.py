@@ -61,7 +61,7 @@ def test_both_ways_to_convolve_are_the_reference(small_tiles, monkeypatch, name,
     x, w, b, dy, geometry = draw(name, real)
     want, scales = run(reference, x, w, b, dy, geometry), magnitudes(x, w, b, dy, geometry)
     for without_patches in (True, False):
-        monkeypatch.setattr(grouped, "worth_it", lambda w, groups, answer=without_patches: answer)
+        monkeypatch.setattr(grouped, "worth_it", lambda *a, answer=without_patches: answer)
         got = run(cpu, x, w, b, dy, geometry)
         for array, oracle, (terms, scale) in zip(got, want, scales, strict=True):
             agree(array, oracle, terms, scale)
@@ -81,18 +81,22 @@ def test_groups_in_tiles_are_the_reference(small_tiles, monkeypatch, k, name):
 
 
 def test_many_small_groups_go_without_patches():
-    """Depthwise convolutions, whatever the number of outputs each; not one group, and not a few wide ones."""
-    for channels, outputs, groups, expected in (
-        (64, 64, 64, True),
-        (64, 192, 64, True),
-        (64, 64, 16, True),
-        (4, 4, 4, True),
-        (64, 64, 1, False),
-        (1, 32, 1, False),
-        (64, 64, 4, False),
-        (2, 64, 2, False),
+    """Depthwise convolutions, whatever the number of outputs each, but for two groups at stride 1; not one group, and
+    other groups only if the route dense takes longer."""
+    for channels, outputs, groups, stride, dense, expected in (
+        (64, 64, 64, 1, 1, True),
+        (64, 192, 64, 1, 1, True),
+        (4, 4, 4, 1, 1, True),
+        (2, 4, 2, 1, 1000, False),
+        (2, 4, 2, 2, 1, True),
+        (256, 256, 64, 1, 2000, True),
+        (256, 256, 64, 1, 200, False),
+        (64, 64, 1, 1, 10000, False),
+        (1, 32, 1, 1, 10000, False),
+        (2, 64, 2, 1, 1, False),
     ):
-        assert grouped.worth_it(np.empty((3, 3, channels // groups, outputs)), groups) == expected
+        w = np.empty((3, 3, channels // groups, outputs))
+        assert grouped.worth_it(w, groups, (stride, stride), dense) == expected
 
 
 @pytest.mark.parametrize("name", ["rectangular", "strided", "many small groups"])

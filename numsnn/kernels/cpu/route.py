@@ -39,8 +39,8 @@ FLOAT = np.dtype(np.float32)
 SHORTER = 16 / LANES
 """How many times as many instructions products and transforms take as with the registers `COSTS` were measured with."""
 
-GROUPED_PRODUCT = 0.16
-"""Cost of a multiplication of the route grouped, for groups of several channels."""
+SKIPPED = {"forward": 0.04, "weight": 0.09, "input": 0.04}
+"""Cost of the route dense per channel of the other groups, which is copied or skipped with those of a group."""
 
 LISTING = 2.3, 0.12
 """Cost of a list of active inputs, per input pixel and per input. The pass that makes it bears it."""
@@ -62,7 +62,7 @@ little, and keep the rounding of the plain sum."""
 COSTS = {
     "dense": {
         "forward": (13000, 0.32, 1.1, 0.056, 1, 0.0096, 0.0078),
-        "weight": (13000, 0.13, 3.8, 0.052, 1.1, 0.014, 0.0086),
+        "weight": (11000, 0.15, 11, 0.053, 1.1, 0.014, 0.0087),
         "input": (23000, 0.32, 4.2, 0, 1.1, 0.0099, 0.0078),
     },
     "winograd": {
@@ -72,12 +72,12 @@ COSTS = {
     },
     "events": {
         "forward": (3200, 0.081, 12, 3.4, 0, 0.62, 0.34),
-        "weight": (7100, 0.07, 3.4, 1.2, 1, 2.6, 0.36),
+        "weight": (6600, 0.075, 2.9, 1.1, 0.89, 2.3, 0.42),
         "input": (510, 0.16, 12, 0.11, 3.7, 0.35, 0.94, 0.46),
     },
     "lines": {
         "forward": (5300, 0.27, 0.93, 21, 0.1, 4.7, 0.11, 0.19, 0.18, 0.28),
-        "weight": (8200, 0.23, 0.66, 14, 0.1, 5.1, 0, 0.21, 0.43, 0.12),
+        "weight": (7700, 0.2, 0.71, 18, 0, 4.4, 0, 0.32, 0.42, 0.13),
     },
 }
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
@@ -161,7 +161,10 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
     """The choice for weights of a shape."""
     w, density = np.broadcast_to(0.0, weights), _share(level)
     parts = groups > 1 and density is not None and passing != "input" and dilation[1] == 1
-    if grouped.worth_it(w, groups):
+    shape = (*w.shape[:3], w.shape[3] // groups)  # all groups cost the same
+    estimates = costs(passing, density, shape, extent, ready, stride, dilation)
+    estimates |= _groups(passing, estimates["dense"], w, stride, groups)
+    if grouped.worth_it(w, groups, stride, estimates["dense"] * groups):
         if grouped.single(w, groups) or not parts or asked not in ("auto", "events"):
             return "grouped"
         possible = {"grouped"}
@@ -178,16 +181,19 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
         return "dense"
     if asked == "events":
         possible.discard("events")
-    shape = (*w.shape[:3], w.shape[3] // groups)  # all groups cost the same
-    estimates = costs(passing, density, shape, extent, ready, stride, dilation)
     if parts:
-        divided = prod(stride) * _splitting(density * w.shape[2])
-        estimates |= {"events": estimates["lines"] + divided, "grouped": prod(shape) * GROUPED_PRODUCT}
+        estimates["events"] = estimates["lines"] + prod(stride) * _splitting(density * w.shape[2])
     elif "lines" in estimates:
         estimates["events"] = min(estimates["events"], estimates["lines"])
     if not listed and "events" in possible:
         estimates["events"] += _listing(w.shape[2], groups, prod(stride))
     return min(sorted(possible), key=estimates.get)
+
+
+def _groups(passing, dense, w, stride, groups):
+    """The costs per group of the routes dense and grouped. `dense` is that of a group that stands alone."""
+    others = (groups - 1) * (w.shape[3] // groups if passing == "input" else w.shape[2] * prod(stride))
+    return {"dense": dense + SKIPPED[passing] * others, "grouped": grouped.cost(w, groups) / groups}
 
 
 def _listing(inputs, groups, pixels):
@@ -320,7 +326,7 @@ def _transposed(asked, passing, level, other, weights, stride, groups, extent, d
     where = (stride[0], 1), (extent[2], 1, stride[1]), 1, density, density * positions
     counts = 1 / positions, *_line_terms(passing, (kh, kw, inputs, outputs), 1 / positions, *where)
     estimates = costs(other[0], _share(other[1]), (kh, kw, outputs, inputs), extent, (), stride, dilation)
-    estimates["grouped"] = kh * kw * outputs * inputs * GROUPED_PRODUCT
+    estimates |= _groups(other[0], estimates["dense"], np.broadcast_to(0.0, weights), stride, groups)
     if route == "events" and "lines" in estimates:
         divided = estimates["lines"] + prod(stride) * _splitting(_share(other[1]) * outputs)
         estimates["events"] = min(estimates["lines"], estimates["events"]) if groups == 1 else divided

@@ -12,6 +12,7 @@ import numpy as np
 from ...compile import kernel, register_jitable
 from ..inline.local import local
 from ..inline.taps import MOST_COPIES
+from ..inline.vector import REGISTER_BYTES
 from ..run.launch import count_tiles, launch, rows_per_tile
 from ..run.reduce import sum_tiles
 from . import depthwise
@@ -20,10 +21,25 @@ WEIGHT_TILES = 64
 """Largest number of tiles of the weight gradient. Each tile has a partial sum that is as large as the weights."""
 
 
-def worth_it(w, groups):
-    """Whether this route is faster than products of single groups, as measured with 128 channels in 4 to 128 groups."""
-    _, _, inputs, outputs = w.shape
-    return single(w, groups) or (groups >= 4 and inputs * (outputs // groups) <= 4 * groups)
+PRODUCT, NUMBER = 1.3, 0.7
+"""Nanoseconds of one core per vector of groups that is multiplied, and per number that is rearranged."""
+
+
+def cost(w, groups) -> float:
+    """Nanoseconds of one core per position, for weights ``[kh, kw, I, groups J]``."""
+    kh, kw, inputs, outputs = w.shape
+    products = kh * kw * inputs * outputs / groups * count_tiles(groups, REGISTER_BYTES // 4)
+    return products * PRODUCT + (kh * inputs * groups + outputs) * NUMBER
+
+
+def worth_it(w, groups, stride, dense) -> bool:
+    """Whether this route is faster than the route dense, which takes `dense` nanoseconds per position for all groups.
+
+    With two groups of one input channel at stride 1, vectors of groups are nearly empty, and it is not.
+    """
+    if single(w, groups):
+        return groups > 2 or max(stride) > 1
+    return groups > 1 and cost(w, groups) < dense
 
 
 def single(w, groups):

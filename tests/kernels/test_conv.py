@@ -81,22 +81,21 @@ def test_groups_in_tiles_are_the_reference(small_tiles, monkeypatch, k, name):
 
 
 def test_many_small_groups_go_without_patches():
-    """Depthwise convolutions, whatever the number of outputs each, but for two groups at stride 1; not one group, and
-    other groups only if the route dense takes longer."""
-    for channels, outputs, groups, stride, dense, expected in (
-        (64, 64, 64, 1, 1, True),
-        (64, 192, 64, 1, 1, True),
-        (4, 4, 4, 1, 1, True),
-        (2, 4, 2, 1, 1000, False),
-        (2, 4, 2, 2, 1, True),
-        (256, 256, 64, 1, 2000, True),
-        (256, 256, 64, 1, 200, False),
-        (64, 64, 1, 1, 10000, False),
-        (1, 32, 1, 1, 10000, False),
-        (2, 64, 2, 1, 1, False),
+    """Depthwise convolutions, whatever the number of outputs each, but for a few groups that `planes` takes; not one
+    group, and other groups only if the route dense takes longer."""
+    for channels, outputs, groups, dense, planes, expected in (
+        (64, 64, 64, 1, True, True),
+        (64, 192, 64, 1, True, True),
+        (4, 4, 4, 1, True, False),
+        (4, 4, 4, 1, False, True),
+        (256, 256, 64, 2000, True, True),
+        (256, 256, 64, 200, True, False),
+        (64, 64, 1, 10000, True, False),
+        (1, 32, 1, 10000, True, False),
+        (2, 64, 2, 1, True, False),
     ):
         w = np.empty((3, 3, channels // groups, outputs))
-        assert grouped.worth_it(w, groups, (stride, stride), dense) == expected
+        assert grouped.worth_it(w, groups, dense, planes) == expected
 
 
 @pytest.mark.parametrize("name", ["rectangular", "strided", "many small groups"])

@@ -138,6 +138,19 @@ def _narrow(taps, runs, channels, outputs, stride, extent, weight_gradient):
     return way, found[way]
 
 
+def _narrow_of(passing, weights, extent, stride):
+    """The same for a pass, weights of this shape and an output of this extent. The input gradient is computed for one
+    class of pixels after the other, and its positions are those of a class."""
+    kh, kw, depth, columns = weights
+    size, step = (kh, kw), tuple(stride)
+    if passing == "input":
+        depth, columns = columns, depth
+        size, step = (ceil(kh / stride[0]), ceil(kw / stride[1])), (1, 1)
+    if columns > planes.MOST_OUTPUTS:
+        return None, 0.0
+    return _narrow(size, size[0], depth, columns, step, tuple(extent), passing == "weight")
+
+
 def _level(density):
     """A share of active inputs as a whole number of steps of about 2 %, so that choices can be remembered."""
     if density is None:
@@ -163,8 +176,11 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
     parts = groups > 1 and density is not None and passing != "input" and dilation[1] == 1
     shape = (*w.shape[:3], w.shape[3] // groups)  # all groups cost the same
     estimates = costs(passing, density, shape, extent, ready, stride, dilation)
-    estimates |= _groups(passing, estimates["dense"], w, stride, groups)
-    if grouped.worth_it(w, groups, stride, estimates["dense"] * groups):
+    estimates |= _groups(passing, estimates["dense"], w, stride, groups, extent)
+    by_planes = max(stride) == 1 and _narrow_of(passing, shape, extent[1:], stride)[0] is planes
+    if grouped.worth_it(w, groups, estimates["dense"] * groups, by_planes):
+        if asked == "dense" and not grouped.single(w, groups):
+            return "dense"
         if grouped.single(w, groups) or not parts or asked not in ("auto", "events"):
             return "grouped"
         possible = {"grouped"}
@@ -190,10 +206,14 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
     return min(sorted(possible), key=estimates.get)
 
 
-def _groups(passing, dense, w, stride, groups):
+def _groups(passing, dense, w, stride, groups, extent):
     """The costs per group of the routes dense and grouped. `dense` is that of a group that stands alone."""
-    others = (groups - 1) * (w.shape[3] // groups if passing == "input" else w.shape[2] * prod(stride))
-    return {"dense": dense + SKIPPED[passing] * others, "grouped": grouped.cost(w, groups) / groups}
+    weights = *w.shape[:3], w.shape[3] // groups
+    if _narrow_of(passing, weights, extent[1:], stride)[0] is planes:  # one call for all groups
+        dense -= COSTS["dense"][passing][0] / prod(extent) * (1 - 1 / groups)
+    else:
+        dense += SKIPPED[passing] * (groups - 1) * (weights[3] if passing == "input" else weights[2] * prod(stride))
+    return {"dense": dense, "grouped": grouped.cost(w, groups) / groups}
 
 
 def _listing(inputs, groups, pixels):
@@ -237,13 +257,9 @@ def terms(route, passing, density, weights, extent, stride):
     if route == "dense":  # positions, copied numbers, cost in the way of `few`, multiplications
         positions = pixels if passing == "input" else 1
         rows = kh * kw * depth
-        if columns <= planes.MOST_OUTPUTS:
-            size, step = (kh, kw), tuple(stride)
-            if passing == "input":  # the taps of one class of pixels
-                size, step = (ceil(kh / stride[0]), ceil(kw / stride[1])), (1, 1)
-            way, found = _narrow(size, size[0], depth, columns, step, (height, width), passing == "weight")
-            if way is not None:
-                return call, prepare, 0, 0, found * positions, 0.0, 0.0
+        way, found = _narrow_of(passing, weights, (height, width), stride)
+        if way is not None:
+            return call, prepare, 0, 0, found * positions, 0.0, 0.0
         rows = padded_rows(rows) if passing == "weight" else rows
         return call, prepare, positions, depth * pixels + outputs, 0.0, rows * narrow, rows * wide
     if route == "winograd":  # tiles, transformed numbers, multiplications
@@ -326,7 +342,7 @@ def _transposed(asked, passing, level, other, weights, stride, groups, extent, d
     where = (stride[0], 1), (extent[2], 1, stride[1]), 1, density, density * positions
     counts = 1 / positions, *_line_terms(passing, (kh, kw, inputs, outputs), 1 / positions, *where)
     estimates = costs(other[0], _share(other[1]), (kh, kw, outputs, inputs), extent, (), stride, dilation)
-    estimates |= _groups(other[0], estimates["dense"], np.broadcast_to(0.0, weights), stride, groups)
+    estimates |= _groups(other[0], estimates["dense"], np.broadcast_to(0.0, weights), stride, groups, extent)
     if route == "events" and "lines" in estimates:
         divided = estimates["lines"] + prod(stride) * _splitting(_share(other[1]) * outputs)
         estimates["events"] = min(estimates["lines"], estimates["events"]) if groups == 1 else divided

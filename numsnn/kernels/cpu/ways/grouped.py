@@ -32,13 +32,22 @@ def cost(w, groups) -> float:
     return products * PRODUCT + (kh * inputs * groups + outputs) * NUMBER
 
 
-def worth_it(w, groups, stride, dense) -> bool:
-    """Whether this route is faster than the route dense, which takes `dense` nanoseconds per position for all groups.
+FEW_GROUPS = 4
+"""Number of groups of one input channel up to which vectors of positions (`planes`) are faster at stride 1: vectors of
+groups are nearly empty."""
 
-    With two groups of one input channel at stride 1, vectors of groups are nearly empty, and it is not.
+
+def worth_it(w, groups, dense, planes) -> bool:
+    """Whether this route is faster than the route dense.
+
+    Args:
+        w: weights ``[kh, kw, I, groups J]``.
+        groups: number of groups.
+        dense: nanoseconds per position that the route dense takes for all groups.
+        planes: whether it is computed by `planes`, at stride 1.
     """
     if single(w, groups):
-        return groups > 2 or max(stride) > 1
+        return groups > FEW_GROUPS or not planes
     return groups > 1 and cost(w, groups) < dense
 
 

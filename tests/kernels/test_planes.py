@@ -12,8 +12,8 @@ from numsnn.kernels.cpu.run.launch import get_num_threads, set_num_threads
 from numsnn.kernels.cpu.ways import few, planes
 from numsnn.kernels.types import Geometry, Way
 
-DENSE = [name for name, case in CASES.items() if case[4] == 1 or case[4] == 2 < case[0][3]]
-"""Cases that the route dense can take; those of many groups, or with groups of one input, have a route of their own."""
+DENSE = [name for name, case in CASES.items() if case[4] == 1 or case[4] < case[0][3]]
+"""Cases that the route dense takes; groups of one input have a route of their own."""
 
 
 @pytest.fixture
@@ -40,9 +40,10 @@ def compute(x, w, b, dy, geometry):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", DENSE)
 def test_sums_of_positions_are_the_reference(monkeypatch, always, name, real, one_row):
-    """With tiles of one row, and with several images per tile."""
+    """With tiles of one row and as few groups together as possible, and with several images and all groups per tile."""
     if one_row:
         monkeypatch.setattr(planes, "LEAST_POSITIONS", 1)
+        monkeypatch.setattr(planes, "MOST_CHANNELS", 1)
     planes._plan.cache_clear()
     case = draw(name, real)
     want = run(reference, *case)

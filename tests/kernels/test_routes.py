@@ -180,7 +180,7 @@ def test_active_inputs(small_tiles, channels, dtype):
         ("auto", "forward", 0.01, (3, 3, 64, 128), 1, 2, "events"),
         ("auto", "weight", 0.02, (3, 3, 8, 64), 1, 8, "events"),
         ("auto", "forward", 0.9, (3, 3, 64, 128), 1, 2, "dense"),
-        ("auto", "forward", 0.9, (3, 3, 2, 256), 1, 128, "grouped"),
+        ("auto", "forward", 0.9, (3, 3, 2, 256), 1, 128, "dense"),
         ("dense", "forward", 0.01, (3, 3, 2, 256), 1, 128, "dense"),
         ("auto", "forward", 0.9, (3, 3, 2, 8), 1, 4, "dense"),
         ("auto", "input", None, (3, 3, 1, 2), 1, 2, "dense"),

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..types import AUTO
 from .route import by_input_pixel, choose, choose_transposed, lacks, narrow_way, visible_limit
-from .ways import events, grouped, lines, panels, planes, product, winograd
+from .ways import depthwise, events, lines, panels, planes, product, winograd
 from .ways import visible as sparse_gradient
 from .ways.active import Active
 from .ways.row import ActiveRow, active_row
@@ -73,7 +73,7 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     share, extent = _density(active, x, y), y.shape[:3]
     route = choose(way.route, "forward", share, w, stride, groups, extent, ready, dilation, active.listed)
     if route == "grouped":
-        grouped.forward(x, w, b, stride, padding, groups, dilation, y)
+        depthwise.forward(x, w, b, stride, padding, dilation, y)
     elif route == "events":
         active.list(x)
         if groups > 1 or by_input_pixel("forward", share, w, stride, extent, ready, dilation):
@@ -118,7 +118,7 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy
         lines.backward_weight(active_dy, x, stride, padding, dilation, dw, groups, transposed=True)
         return "events"
     if route == "grouped":
-        grouped.backward_weight(x, dy, stride, padding, groups, dilation, dw)
+        depthwise.backward_weight(x, dy, stride, padding, dilation, dw)
     elif route == "events":
         active.list(x)
         if groups > 1 or by_input_pixel("weight", share, dw, stride, extent, (), dilation):
@@ -156,7 +156,7 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None, active=No
         lines.forward(active, w, None, stride, padding, dilation, dx, None, groups, transposed=True)
         return "events"
     if route == "grouped":
-        grouped.backward_input(dy, w, stride, padding, groups, dilation, dx)
+        depthwise.backward_input(dy, w, stride, padding, dilation, dx)
     elif route == "events":
         sparse_gradient.backward_input(visible, dy, w, stride, padding, dilation, dx)
     elif route == "winograd":

@@ -5,7 +5,7 @@
     winograd   for 3x3 filters of stride 1 and dilation 1, with a quarter of the multiplications (`winograd`)
     dense      multiplies patches, read through offsets, with packed weights (`product`, or for few outputs `planes` and
                `few`)
-    grouped    for many small groups, such as in a depthwise convolution (`grouped`)
+    grouped    for depthwise convolutions, with one input channel and a few outputs per group (`depthwise`)
 
 If the user asks for a route that a layer cannot take (such as Winograd's for a 1x1 filter), another route takes its
 place. The cost of each route is a sum of terms, which count what the route does per output pixel, times the constants
@@ -24,7 +24,7 @@ from ..types import AUTO
 from .inline.blocks import TILE_VECTORS
 from .inline.lines import blocks_of
 from .inline.vector import REGISTER_BYTES
-from .ways import few, grouped, lines, planes, product
+from .ways import depthwise, few, lines, planes, product
 from .ways.panels import padded_rows
 
 ROUTES = ("auto", "events", "winograd", "dense")
@@ -38,9 +38,6 @@ FLOAT = np.dtype(np.float32)
 
 SHORTER = 16 / LANES
 """How many times as many instructions products and transforms take as with the registers `COSTS` were measured with."""
-
-SKIPPED = {"forward": 0.04, "weight": 0.09, "input": 0.04}
-"""Cost of the route dense per channel of the other groups, which is copied or skipped with those of a group."""
 
 LISTING = 2.3, 0.12
 """Cost of a list of active inputs, per input pixel and per input. The pass that makes it bears it."""
@@ -139,16 +136,20 @@ def _narrow(taps, runs, channels, outputs, stride, extent, weight_gradient):
 
 
 def _narrow_of(passing, weights, extent, stride):
-    """The same for a pass, weights of this shape and an output of this extent. The input gradient is computed for one
-    class of pixels after the other, and its positions are those of a class."""
-    kh, kw, depth, columns = weights
-    size, step = (kh, kw), tuple(stride)
-    if passing == "input":
-        depth, columns = columns, depth
-        size, step = (ceil(kh / stride[0]), ceil(kw / stride[1])), (1, 1)
-    if columns > planes.MOST_OUTPUTS:
+    """The same for a pass, weights of this shape and an output of this extent."""
+    sizes = _sizes(passing, weights, stride)
+    if sizes[2] > planes.MOST_OUTPUTS:
         return None, 0.0
-    return _narrow(size, size[0], depth, columns, step, tuple(extent), passing == "weight")
+    return _narrow(sizes[0], sizes[0][0], *sizes[1:], tuple(extent), passing == "weight")
+
+
+def _sizes(passing, weights, stride):
+    """The taps, channels, outputs and stride of a pass. The input gradient is computed for one class of pixels after
+    the other, and its positions are those of a class."""
+    kh, kw, inputs, outputs = weights
+    if passing == "input":
+        return (ceil(kh / stride[0]), ceil(kw / stride[1])), outputs, inputs, (1, 1)
+    return (kh, kw), inputs, outputs, tuple(stride)
 
 
 def _level(density):
@@ -176,16 +177,11 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
     parts = groups > 1 and density is not None and passing != "input" and dilation[1] == 1
     shape = (*w.shape[:3], w.shape[3] // groups)  # all groups cost the same
     estimates = costs(passing, density, shape, extent, ready, stride, dilation)
-    estimates |= _groups(passing, estimates["dense"], w, stride, groups, extent)
-    by_planes = max(stride) == 1 and _narrow_of(passing, shape, extent[1:], stride)[0] is planes
-    if grouped.worth_it(w, groups, estimates["dense"] * groups, by_planes):
-        if asked == "dense" and not grouped.single(w, groups):
-            return "dense"
-        if grouped.single(w, groups) or not parts or asked not in ("auto", "events"):
-            return "grouped"
-        possible = {"grouped"}
-    else:
-        possible = {"dense"}
+    together = _together(passing, shape, stride, extent, groups)
+    if depthwise.worth_it(w, groups, together is not None and max(stride) == 1):
+        return "grouped"
+    estimates["dense"] = estimates["dense"] if together is None else together
+    possible = {"dense"}
     fits = w.shape[:2] == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
     if fits and (asked == "winograd" or min(w.shape[2:]) >= LEAST_CHANNELS):
         possible.add("winograd")
@@ -206,14 +202,15 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
     return min(sorted(possible), key=estimates.get)
 
 
-def _groups(passing, dense, w, stride, groups, extent):
-    """The costs per group of the routes dense and grouped. `dense` is that of a group that stands alone."""
-    weights = *w.shape[:3], w.shape[3] // groups
-    if _narrow_of(passing, weights, extent[1:], stride)[0] is planes:  # one call for all groups
-        dense -= COSTS["dense"][passing][0] / prod(extent) * (1 - 1 / groups)
-    else:
-        dense += SKIPPED[passing] * (groups - 1) * (weights[3] if passing == "input" else weights[2] * prod(stride))
-    return {"dense": dense, "grouped": grouped.cost(w, groups) / groups}
+def _together(passing, weights, stride, extent, groups):
+    """The cost per group of the route dense if `planes` computes groups together, or else None. `weights` is the shape
+    of those of a group."""
+    if groups == 1 or _narrow_of(passing, weights, extent[1:], stride)[0] is not planes:
+        return None
+    call, *_, cost, _, _ = COSTS["dense"][passing]
+    found = planes.cost(*_sizes(passing, weights, stride), extent[1:], passing == "weight", groups)
+    positions = prod(stride) if passing == "input" else 1
+    return (call / prod(extent) + cost * found * positions) / groups
 
 
 def _listing(inputs, groups, pixels):
@@ -332,8 +329,7 @@ def choose_transposed(asked, passing, density, others, w, stride, groups, extent
 @lru_cache(4096)
 def _transposed(asked, passing, level, other, weights, stride, groups, extent, dilation, listed):
     route = _choice(asked, *other, weights, stride, groups, extent, (), dilation, False)
-    depthwise = grouped.single(np.broadcast_to(0.0, weights), groups)
-    if level is None or dilation[1] != 1 or asked not in ("auto", "events") or depthwise:
+    if level is None or dilation[1] != 1 or asked not in ("auto", "events") or route == "grouped":
         return route
     if asked == "events" != route:
         return "lines"
@@ -342,7 +338,8 @@ def _transposed(asked, passing, level, other, weights, stride, groups, extent, d
     where = (stride[0], 1), (extent[2], 1, stride[1]), 1, density, density * positions
     counts = 1 / positions, *_line_terms(passing, (kh, kw, inputs, outputs), 1 / positions, *where)
     estimates = costs(other[0], _share(other[1]), (kh, kw, outputs, inputs), extent, (), stride, dilation)
-    estimates |= _groups(other[0], estimates["dense"], np.broadcast_to(0.0, weights), stride, groups, extent)
+    together = _together(other[0], (kh, kw, outputs, inputs), stride, extent, groups)
+    estimates["dense"] = estimates["dense"] if together is None else together
     if route == "events" and "lines" in estimates:
         divided = estimates["lines"] + prod(stride) * _splitting(_share(other[1]) * outputs)
         estimates["events"] = min(estimates["lines"], estimates["events"]) if groups == 1 else divided

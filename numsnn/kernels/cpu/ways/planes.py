@@ -92,7 +92,7 @@ class Plan(NamedTuple):
         return self.block * self.tall * self.wide
 
 
-def cost(taps, channels, outputs, stride, extent, weight_gradient=False) -> float:
+def cost(taps, channels, outputs, stride, extent, weight_gradient=False, groups=1) -> float:
     """Nanoseconds of one core per position.
 
     Args:
@@ -101,7 +101,10 @@ def cost(taps, channels, outputs, stride, extent, weight_gradient=False) -> floa
         stride: pair (vertical, horizontal).
         extent: (height, width) of the positions.
         weight_gradient: whether the gradient of the weights is computed, or else a convolution.
+        groups: number of groups of so many channels.
     """
+    products = prod(taps) * channels / (REGISTER_BYTES // 4) * count_tiles(outputs, 2) * groups
+    channels, outputs = channels * groups, outputs * groups
     lanes, (height, width) = REGISTER_BYTES // 4, extent
     (down, across), beyond = map(min, stride, taps), [(n - 1) // step for n, step in zip(taps, stride, strict=True)]
     wide = width + beyond[1]
@@ -113,7 +116,7 @@ def cost(taps, channels, outputs, stride, extent, weight_gradient=False) -> floa
     copied *= 1 + beyond[0] / rows
     written = ROW + (SQUARES * count_tiles(outputs, COLUMNS) * count_tiles(width, lanes) if outputs > 1 else 0.0)
     meaningless = prod(1 + more / size for more, size in zip(beyond, extent, strict=True))
-    products = prod(taps) * channels / lanes * count_tiles(outputs, 2) * meaningless
+    products *= meaningless
     return (copied + written) / width + products * (MULTIPLY_BACK if weight_gradient else MULTIPLY)
 
 

@@ -10,10 +10,11 @@ from itertools import product as product_of
 import numpy as np
 
 from ..types import AUTO
-from .route import by_input_pixel, choose, choose_transposed, lacks, narrow_way, visible_limit
+from .route import by_input_pixel, choose, choose_transposed, groups_together, lacks, visible_limit
 from .ways import depthwise, events, lines, panels, planes, product, winograd
 from .ways import visible as sparse_gradient
 from .ways.active import Active
+from .ways.narrow import narrow_way
 from .ways.row import ActiveRow, active_row
 
 __all__ = [
@@ -57,14 +58,6 @@ def _taps(kernel_size, padding, dilation):
     return tuple(zip(*product_of(vertical, horizontal), strict=True))
 
 
-def _groups_together(w, geometry, extent, weight_gradient=False):
-    """Whether several groups are computed together, by `planes`, on the route dense; extent is as of `narrow_way`."""
-    stride, padding, groups, dilation = geometry
-    taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
-    inputs, outputs = w.shape[2], w.shape[3] // groups
-    return groups > 1 and narrow_way(taps, inputs, outputs, tuple(stride), extent, weight_gradient) is planes
-
-
 def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     """See `reference.conv.conv2d_forward`."""
     stride, padding, groups, dilation = geometry
@@ -82,7 +75,7 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
             events.forward(active, w, b, stride, padding, dilation, y, kept)
     elif route == "winograd":
         winograd.convolve(x, w, b, padding, y, kept)
-    elif _groups_together(w, geometry, extent[1:]):
+    elif groups_together("forward", w, stride, groups, extent):
         bias = np.zeros(w.shape[3], w.dtype) if b is None else b
         factors = w.reshape(-1, w.shape[2], groups, w.shape[3] // groups)
         planes.correlate_groups(x, _taps(w.shape[:2], tuple(padding), tuple(dilation)), stride, factors, bias, y)
@@ -127,7 +120,7 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy
             events.backward_weight(active, dy, stride, padding, dilation, dw)
     elif route == "winograd":
         winograd.weight_gradient(x, dy, padding, dw)
-    elif _groups_together(dw, geometry, extent[1:], True):
+    elif groups_together("weight", dw, stride, groups, extent):
         rows = dw.reshape(-1, dw.shape[3])
         planes.weight_gradient_groups(x, _taps(dw.shape[:2], tuple(padding), tuple(dilation)), stride, dy, rows, groups)
     else:
@@ -176,7 +169,7 @@ def _backward_input_class(dy, w, geometry, dx, origin):
     if not taps or origin[0] >= dx.shape[1] or origin[1] >= dx.shape[2]:
         return
     inputs, outputs = w.shape[2], w.shape[3] // groups
-    if groups > 1 and narrow_way(offsets, outputs, inputs, (1, 1), dy.shape[1:3]) is planes:
+    if groups_together("input", w, stride, groups, dy.shape[:3]):
         turned = w.reshape(-1, inputs, groups, outputs)[list(taps)].transpose(0, 3, 2, 1)
         nothing = np.zeros(dx.shape[3], dx.dtype)
         planes.correlate_groups(dy, offsets, (1, 1), turned, nothing, dx, origin, tuple(stride))

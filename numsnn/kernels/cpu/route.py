@@ -24,7 +24,8 @@ from ..types import AUTO
 from .inline.blocks import TILE_VECTORS
 from .inline.lines import blocks_of
 from .inline.vector import REGISTER_BYTES
-from .ways import depthwise, few, lines, planes, product
+from .ways import depthwise, lines, planes
+from .ways.narrow import cheapest, narrow_of, sizes_of
 from .ways.panels import padded_rows
 
 ROUTES = ("auto", "events", "winograd", "dense")
@@ -108,50 +109,6 @@ def by_input_pixel(passing, density, w, stride, extent, ready=(), dilation=(1, 1
     )
 
 
-def narrow_way(taps, channels, outputs, stride, extent, weight_gradient=False):
-    """The way of the route dense for few outputs, `planes` or `few`, or None if a matrix product is faster.
-
-    Args:
-        taps: offsets of the taps, a pair of tuples as of `product.correlate`.
-        channels, outputs: numbers of input and output channels.
-        stride: pair (vertical, horizontal).
-        extent: (height, width) of the output.
-        weight_gradient: whether the gradient of the weights is computed, or else a convolution.
-    """
-    if outputs > planes.MOST_OUTPUTS:
-        return None
-    taps_of = tuple(len(set(offsets)) for offsets in taps)
-    return _narrow(taps_of, few.runs_of(taps), channels, outputs, tuple(stride), tuple(extent), weight_gradient)[0]
-
-
-@lru_cache(4096)
-def _narrow(taps, runs, channels, outputs, stride, extent, weight_gradient):
-    """The way as of `narrow_way` for numbers of taps (vertical, horizontal) that form so many runs, and its cost."""
-    sizes = channels, outputs, stride, extent, weight_gradient
-    found = {planes: planes.cost(taps, *sizes), None: product.narrow_cost(taps, *sizes)}
-    if outputs <= few.MOST_OUTPUTS:
-        found[few] = few.cost(taps, runs, *sizes)
-    way = min(found, key=found.get)
-    return way, found[way]
-
-
-def _narrow_of(passing, weights, extent, stride):
-    """The same for a pass, weights of this shape and an output of this extent."""
-    sizes = _sizes(passing, weights, stride)
-    if sizes[2] > planes.MOST_OUTPUTS:
-        return None, 0.0
-    return _narrow(sizes[0], sizes[0][0], *sizes[1:], tuple(extent), passing == "weight")
-
-
-def _sizes(passing, weights, stride):
-    """The taps, channels, outputs and stride of a pass. The input gradient is computed for one class of pixels after
-    the other, and its positions are those of a class."""
-    kh, kw, inputs, outputs = weights
-    if passing == "input":
-        return (ceil(kh / stride[0]), ceil(kw / stride[1])), outputs, inputs, (1, 1)
-    return (kh, kw), inputs, outputs, tuple(stride)
-
-
 def _level(density):
     """A share of active inputs as a whole number of steps of about 2 %, so that choices can be remembered."""
     if density is None:
@@ -177,7 +134,7 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
     parts = groups > 1 and density is not None and passing != "input" and dilation[1] == 1
     shape = (*w.shape[:3], w.shape[3] // groups)  # all groups cost the same
     estimates = costs(passing, density, shape, extent, ready, stride, dilation)
-    together = _together(passing, shape, stride, extent, groups)
+    together = _together(passing, weights, stride, extent, groups)
     if depthwise.worth_it(w, groups, together is not None and max(stride) == 1):
         return "grouped"
     estimates["dense"] = estimates["dense"] if together is None else together
@@ -202,15 +159,23 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
     return min(sorted(possible), key=estimates.get)
 
 
+def groups_together(passing, w, stride, groups, extent):
+    """Whether the route dense computes several groups together, by `planes`. The arguments are those of `choose`."""
+    return groups > 1 and _together(passing, w.shape, tuple(stride), tuple(extent), groups) is not None
+
+
+@lru_cache(4096)
 def _together(passing, weights, stride, extent, groups):
-    """The cost per group of the route dense if `planes` computes groups together, or else None. `weights` is the shape
-    of those of a group."""
-    if groups == 1 or _narrow_of(passing, weights, extent[1:], stride)[0] is not planes:
+    """The cost per group of the route dense if it computes several groups together, or else None."""
+    sizes = sizes_of(passing, (*weights[:3], weights[3] // groups), stride)
+    if groups == 1 or sizes[2] > planes.MOST_OUTPUTS:
         return None
     call, *_, cost, _, _ = COSTS["dense"][passing]
-    found = planes.cost(*_sizes(passing, weights, stride), extent[1:], passing == "weight", groups)
-    positions = prod(stride) if passing == "input" else 1
-    return (call / prod(extent) + cost * found * positions) / groups
+    call, cost = call / prod(extent), cost * (prod(stride) if passing == "input" else 1)
+    together = planes.cost(*sizes, extent[1:], passing == "weight", groups)
+    alone = cheapest(sizes[0], sizes[0][0], *sizes[1:], extent[1:], passing == "weight")[1]
+    found = (call + cost * together) / groups
+    return found if found < call + cost * alone else None
 
 
 def _listing(inputs, groups, pixels):
@@ -254,7 +219,7 @@ def terms(route, passing, density, weights, extent, stride):
     if route == "dense":  # positions, copied numbers, cost in the way of `few`, multiplications
         positions = pixels if passing == "input" else 1
         rows = kh * kw * depth
-        way, found = _narrow_of(passing, weights, (height, width), stride)
+        way, found = narrow_of(passing, weights, (height, width), stride)
         if way is not None:
             return call, prepare, 0, 0, found * positions, 0.0, 0.0
         rows = padded_rows(rows) if passing == "weight" else rows
@@ -338,7 +303,7 @@ def _transposed(asked, passing, level, other, weights, stride, groups, extent, d
     where = (stride[0], 1), (extent[2], 1, stride[1]), 1, density, density * positions
     counts = 1 / positions, *_line_terms(passing, (kh, kw, inputs, outputs), 1 / positions, *where)
     estimates = costs(other[0], _share(other[1]), (kh, kw, outputs, inputs), extent, (), stride, dilation)
-    together = _together(other[0], (kh, kw, outputs, inputs), stride, extent, groups)
+    together = _together(other[0], weights, stride, extent, groups)
     estimates["dense"] = estimates["dense"] if together is None else together
     if route == "events" and "lines" in estimates:
         divided = estimates["lines"] + prod(stride) * _splitting(_share(other[1]) * outputs)

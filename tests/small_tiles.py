@@ -18,7 +18,6 @@ CPU = {
     "ways.winograd": {"BATCH_BYTES": (1, 1)},
     "ways.winograd_gradient": {"GRADIENT_BATCH_BYTES": (1, 1)},
     "ways.visible": {"TABLE_BYTES": 600, "TILE_BYTES": 100},
-    "ways.grouped": {"WEIGHT_TILES": 3},
     "ways.depthwise": {"MOST_VECTORS": 2, "TILES": 5, "WEIGHT_TILES": 3},
     "run.tiles": {"ROW_ELEMENTS": 12, "LEAST_ELEMENTS": 6, "WIDTH_GRAIN": 4},
     "neuron": {"STATE_ELEMENTS": 24, "SCRATCH_ELEMENTS": 100, "LEAST_JOINED": 0},

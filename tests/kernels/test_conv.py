@@ -7,7 +7,7 @@ from bounds import REALS, agree
 from convolutions import CASES, draw, magnitudes, run
 from targets import ALL, COMPILED, SIMULATED, TWIN, cpu, reference
 
-from numsnn.kernels.cpu.ways import grouped, positions
+from numsnn.kernels.cpu.ways import depthwise, positions
 from numsnn.kernels.types import Geometry
 
 
@@ -57,11 +57,12 @@ def test_more_outputs_read_zeros_behind_the_picture(small_tiles, k, groups, dila
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", CASES)
 def test_both_ways_to_convolve_are_the_reference(small_tiles, monkeypatch, name, real):
-    """The ways with and without patches are both correct, whichever of them is chosen for such groups."""
+    """The ways of depthwise convolutions, and of groups of several channels, are both correct for groups of one."""
     x, w, b, dy, geometry = draw(name, real)
     want, scales = run(reference, x, w, b, dy, geometry), magnitudes(x, w, b, dy, geometry)
-    for without_patches in (True, False):
-        monkeypatch.setattr(grouped, "worth_it", lambda w, groups, answer=without_patches: answer)
+    there = depthwise.worth_it
+    for answer in (True, False):
+        monkeypatch.setattr(depthwise, "worth_it", lambda w, groups, planes, a=answer: a and there(w, groups, False))
         got = run(cpu, x, w, b, dy, geometry)
         for array, oracle, (terms, scale) in zip(got, want, scales, strict=True):
             agree(array, oracle, terms, scale)
@@ -80,19 +81,19 @@ def test_groups_in_tiles_are_the_reference(small_tiles, monkeypatch, k, name):
         agree(array, oracle, terms, scale)
 
 
-def test_many_small_groups_go_without_patches():
-    """Depthwise convolutions, whatever the number of outputs each; not one group, and not a few wide ones."""
-    for channels, outputs, groups, expected in (
-        (64, 64, 64, True),
-        (64, 192, 64, True),
-        (64, 64, 16, True),
-        (4, 4, 4, True),
-        (64, 64, 1, False),
-        (1, 32, 1, False),
-        (64, 64, 4, False),
-        (2, 64, 2, False),
+def test_when_convolutions_are_computed_as_depthwise_ones():
+    """With groups of one input, up to eight outputs each, but not if there are a few of them that `planes` takes."""
+    for channels, outputs, groups, planes, expected in (
+        (64, 64, 64, True, True),
+        (64, 192, 64, True, True),
+        (4, 4, 4, True, False),
+        (4, 4, 4, False, True),
+        (64, 64, 16, False, False),
+        (1, 32, 1, False, False),
+        (8, 72, 8, False, False),
     ):
-        assert grouped.worth_it(np.empty((3, 3, channels // groups, outputs)), groups) == expected
+        w = np.empty((3, 3, channels // groups, outputs))
+        assert depthwise.worth_it(w, groups, planes) == expected
 
 
 @pytest.mark.parametrize("name", ["rectangular", "strided", "many small groups"])

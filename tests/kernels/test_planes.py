@@ -7,13 +7,14 @@ from convolutions import CASES, draw, magnitudes, run
 from targets import cpu, reference
 
 from numsnn.kernels.cpu import conv
-from numsnn.kernels.cpu.route import narrow_way
+from numsnn.kernels.cpu.route import groups_together
 from numsnn.kernels.cpu.run.launch import get_num_threads, set_num_threads
 from numsnn.kernels.cpu.ways import few, planes
+from numsnn.kernels.cpu.ways.narrow import narrow_way
 from numsnn.kernels.types import Geometry, Way
 
-DENSE = [name for name, case in CASES.items() if case[4] == 1 or case[4] == 2 < case[0][3]]
-"""Cases that the route dense can take; those of many groups, or with groups of one input, have a route of their own."""
+DENSE = [name for name, case in CASES.items() if case[4] == 1 or case[4] < case[0][3]]
+"""Cases that the route dense takes; groups of one input have a route of their own."""
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def always(monkeypatch):
         function = getattr(planes, name)
         monkeypatch.setattr(planes, name, lambda *a, function=function: calls.append(1) or function(*a))
     monkeypatch.setattr(conv, "narrow_way", lambda *a: planes)
+    monkeypatch.setattr(conv, "groups_together", lambda passing, w, stride, groups, extent: groups > 1)
     return calls
 
 
@@ -40,9 +42,10 @@ def compute(x, w, b, dy, geometry):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", DENSE)
 def test_sums_of_positions_are_the_reference(monkeypatch, always, name, real, one_row):
-    """With tiles of one row, and with several images per tile."""
+    """With tiles of one row and as few groups together as possible, and with several images and all groups per tile."""
     if one_row:
         monkeypatch.setattr(planes, "LEAST_POSITIONS", 1)
+        monkeypatch.setattr(planes, "MOST_CHANNELS", 1)
     planes._plan.cache_clear()
     case = draw(name, real)
     want = run(reference, *case)
@@ -86,3 +89,11 @@ def test_when_it_is_chosen():
     assert narrow_way(taps, 16, 9, (1, 1), (6, 6)) is None
     assert narrow_way(taps, 3, 2, (1, 1), (64, 64), True) is planes and narrow_way(taps, 3, 16, (1, 1), (9, 9)) is None
     assert narrow_way(((0,), (0,)), 64, 8, (1, 1), (1, 1)) is None
+
+
+def test_groups_of_few_channels_are_computed_together():
+    """Of wide groups, each is computed alone."""
+    for channels, expected in ((4, True), (8, True), (64, False)):
+        w = np.broadcast_to(0.0, (3, 3, channels, 8 * channels))
+        assert all(groups_together(p, w, (1, 1), 8, (8, 32, 32)) == expected for p in ("forward", "weight", "input"))
+    assert not groups_together("forward", np.broadcast_to(0.0, (3, 3, 4, 4)), (1, 1), 1, (8, 32, 32))

@@ -10,10 +10,11 @@ from itertools import product as product_of
 import numpy as np
 
 from ..types import AUTO
-from .route import by_input_pixel, choose, choose_transposed, lacks, narrow_way, visible_limit, worth_sampling
-from .ways import events, grouped, lines, panels, product, winograd, winograd_gradient
+from .route import by_input_pixel, choose, choose_transposed, groups_together, lacks, visible_limit, worth_sampling
+from .ways import depthwise, events, lines, panels, planes, product, winograd, winograd_gradient
 from .ways import visible as sparse_gradient
 from .ways.active import Active, lent, sampled_share
+from .ways.narrow import narrow_way
 from .ways.row import ActiveRow, active_row
 
 __all__ = [
@@ -76,7 +77,7 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     share, extent = _density(active, x, y), y.shape[:3]
     route = choose(way.route, "forward", share, w, stride, groups, extent, ready, dilation, active.listed)
     if route == "grouped":
-        grouped.forward(x, w, b, stride, padding, groups, dilation, y)
+        depthwise.forward(x, w, b, stride, padding, dilation, y)
     elif route == "events":
         active.list(x)
         if groups > 1 or by_input_pixel("forward", share, w, stride, extent, ready, dilation):
@@ -85,6 +86,10 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
             events.forward(active, w, b, stride, padding, dilation, y, kept)
     elif route == "winograd":
         winograd.convolve(x, w, b, padding, y, kept)
+    elif groups_together("forward", w, stride, groups, extent):
+        bias = np.zeros(w.shape[3], w.dtype) if b is None else b
+        factors = w.reshape(-1, w.shape[2], groups, w.shape[3] // groups)
+        planes.correlate_groups(x, _taps(w.shape[:2], tuple(padding), tuple(dilation)), stride, factors, bias, y)
     else:
         bias = np.zeros(w.shape[3], w.dtype) if b is None else b
         inputs, outputs = w.shape[2], w.shape[3] // groups
@@ -114,7 +119,7 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy
         lines.backward_weight(active_dy, x, stride, padding, dilation, dw, groups, transposed=True)
         return "events"
     if route == "grouped":
-        grouped.backward_weight(x, dy, stride, padding, groups, dilation, dw)
+        depthwise.backward_weight(x, dy, stride, padding, dilation, dw)
     elif route == "events":
         active.list(x)
         if groups > 1 or by_input_pixel("weight", share, dw, stride, extent, (), dilation):
@@ -123,6 +128,9 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy
             events.backward_weight(active, dy, stride, padding, dilation, dw)
     elif route == "winograd":
         winograd_gradient.weight_gradient(x, dy, padding, dw)
+    elif groups_together("weight", dw, stride, groups, extent):
+        rows = dw.reshape(-1, dw.shape[3])
+        planes.weight_gradient_groups(x, _taps(dw.shape[:2], tuple(padding), tuple(dilation)), stride, dy, rows, groups)
     else:
         inputs, outputs = dw.shape[2], dw.shape[3] // groups
         rows = dw.reshape(-1, dw.shape[3])
@@ -148,7 +156,7 @@ def conv2d_backward_input(dy, w, geometry, dx, way=AUTO, visible=None, active=No
         lines.forward(active, w, None, stride, padding, dilation, dx, None, groups, transposed=True)
         return "events"
     if route == "grouped":
-        grouped.backward_input(dy, w, stride, padding, groups, dilation, dx)
+        depthwise.backward_input(dy, w, stride, padding, dilation, dx)
     elif route == "events":
         sparse_gradient.backward_input(visible, dy, w, stride, padding, dilation, dx)
     elif route == "winograd":
@@ -181,6 +189,11 @@ def _backward_input_class(dy, w, geometry, dx, origin):
     if not taps or origin[0] >= dx.shape[1] or origin[1] >= dx.shape[2]:
         return
     inputs, outputs = w.shape[2], w.shape[3] // groups
+    if groups_together("input", w, stride, groups, dy.shape[:3]):
+        turned = w.reshape(-1, inputs, groups, outputs)[list(taps)].transpose(0, 3, 2, 1)
+        nothing = np.zeros(dx.shape[3], dx.dtype)
+        planes.correlate_groups(dy, offsets, (1, 1), turned, nothing, dx, origin, tuple(stride))
+        return
     nothing = np.zeros(inputs, dx.dtype)
     for g in range(groups):
         where = dx, g * inputs, origin, tuple(stride)

@@ -5,7 +5,7 @@
     winograd   for 3x3 filters of stride 1 and dilation 1, with a quarter of the multiplications (`winograd`)
     dense      multiplies patches, read through offsets, with packed weights (`product`, or for few outputs `planes` and
                `few`)
-    grouped    for many small groups, such as in a depthwise convolution (`grouped`)
+    grouped    for depthwise convolutions, with one input channel and a few outputs per group (`depthwise`)
 
 If the user asks for a route that a layer cannot take (such as Winograd's for a 1x1 filter), another route takes its
 place. The cost of each route is a sum of terms, which count what the route does per output pixel, times the constants
@@ -24,7 +24,8 @@ from ..types import AUTO
 from .inline.blocks import TILE_VECTORS
 from .inline.lines import blocks_of
 from .inline.vector import REGISTER_BYTES
-from .ways import few, grouped, lines, planes, product
+from .ways import depthwise, lines, planes
+from .ways.narrow import cheapest, narrow_of, sizes_of
 from .ways.panels import padded_rows
 
 ROUTES = ("auto", "events", "winograd", "dense")
@@ -38,9 +39,6 @@ FLOAT = np.dtype(np.float32)
 
 SHORTER = 16 / LANES
 """How many times as many instructions products and transforms take as with the registers `COSTS` were measured with."""
-
-GROUPED_PRODUCT = 0.16
-"""Cost of a multiplication of the route grouped, for groups of several channels."""
 
 LISTING = 2.3, 0.12
 """Cost of a list of active inputs, per input pixel and per input. The pass that makes it bears it."""
@@ -66,7 +64,7 @@ little, and keep the rounding of the plain sum."""
 COSTS = {
     "dense": {
         "forward": (13000, 0.32, 1.1, 0.056, 1, 0.0096, 0.0078),
-        "weight": (13000, 0.13, 3.8, 0.052, 1.1, 0.014, 0.0086),
+        "weight": (11000, 0.15, 11, 0.053, 1.1, 0.014, 0.0087),
         "input": (23000, 0.32, 4.2, 0, 1.1, 0.0099, 0.0078),
     },
     "winograd": {
@@ -76,12 +74,12 @@ COSTS = {
     },
     "events": {
         "forward": (3200, 0.081, 12, 3.4, 0, 0.62, 0.34),
-        "weight": (7100, 0.07, 3.4, 1.2, 1, 2.6, 0.36),
+        "weight": (6600, 0.075, 2.9, 1.1, 0.89, 2.3, 0.42),
         "input": (510, 0.16, 12, 0.11, 3.7, 0.35, 0.94, 0.46),
     },
     "lines": {
         "forward": (5300, 0.27, 0.93, 21, 0.1, 4.7, 0.11, 0.19, 0.18, 0.28),
-        "weight": (8200, 0.23, 0.66, 14, 0.1, 5.1, 0, 0.21, 0.43, 0.12),
+        "weight": (7700, 0.2, 0.71, 18, 0, 4.4, 0, 0.32, 0.42, 0.13),
     },
 }
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
@@ -115,33 +113,6 @@ def by_input_pixel(passing, density, w, stride, extent, ready=(), dilation=(1, 1
     )
 
 
-def narrow_way(taps, channels, outputs, stride, extent, weight_gradient=False):
-    """The way of the route dense for few outputs, `planes` or `few`, or None if a matrix product is faster.
-
-    Args:
-        taps: offsets of the taps, a pair of tuples as of `product.correlate`.
-        channels, outputs: numbers of input and output channels.
-        stride: pair (vertical, horizontal).
-        extent: (height, width) of the output.
-        weight_gradient: whether the gradient of the weights is computed, or else a convolution.
-    """
-    if outputs > planes.MOST_OUTPUTS:
-        return None
-    taps_of = tuple(len(set(offsets)) for offsets in taps)
-    return _narrow(taps_of, few.runs_of(taps), channels, outputs, tuple(stride), tuple(extent), weight_gradient)[0]
-
-
-@lru_cache(4096)
-def _narrow(taps, runs, channels, outputs, stride, extent, weight_gradient):
-    """The way as of `narrow_way` for numbers of taps (vertical, horizontal) that form so many runs, and its cost."""
-    sizes = channels, outputs, stride, extent, weight_gradient
-    found = {planes: planes.cost(taps, *sizes), None: product.narrow_cost(taps, *sizes)}
-    if outputs <= few.MOST_OUTPUTS:
-        found[few] = few.cost(taps, runs, *sizes)
-    way = min(found, key=found.get)
-    return way, found[way]
-
-
 def _level(density):
     """A share of active inputs as a whole number of steps of about 2 %, so that choices can be remembered."""
     if density is None:
@@ -165,12 +136,13 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
     """The choice for weights of a shape."""
     w, density = np.broadcast_to(0.0, weights), _share(level)
     parts = groups > 1 and density is not None and passing != "input" and dilation[1] == 1
-    if grouped.worth_it(w, groups):
-        if grouped.single(w, groups) or not parts or asked not in ("auto", "events"):
-            return "grouped"
-        possible = {"grouped"}
-    else:
-        possible = {"dense"}
+    shape = (*w.shape[:3], w.shape[3] // groups)  # all groups cost the same
+    estimates = costs(passing, density, shape, extent, ready, stride, dilation)
+    together = _together(passing, weights, stride, extent, groups)
+    if depthwise.worth_it(w, groups, together is not None and max(stride) == 1):
+        return "grouped"
+    estimates["dense"] = estimates["dense"] if together is None else together
+    possible = {"dense"}
     fits = w.shape[:2] == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
     if fits and (asked == "winograd" or min(w.shape[2:]) >= LEAST_CHANNELS):
         possible.add("winograd")
@@ -182,16 +154,32 @@ def _choice(asked, passing, level, weights, stride, groups, extent, ready, dilat
         return "dense"
     if asked == "events":
         possible.discard("events")
-    shape = (*w.shape[:3], w.shape[3] // groups)  # all groups cost the same
-    estimates = costs(passing, density, shape, extent, ready, stride, dilation)
     if parts:
-        divided = prod(stride) * _splitting(density * w.shape[2])
-        estimates |= {"events": estimates["lines"] + divided, "grouped": prod(shape) * GROUPED_PRODUCT}
+        estimates["events"] = estimates["lines"] + prod(stride) * _splitting(density * w.shape[2])
     elif "lines" in estimates:
         estimates["events"] = min(estimates["events"], estimates["lines"])
     if not listed and "events" in possible:
         estimates["events"] += _listing(w.shape[2], groups, prod(stride))
     return min(sorted(possible), key=estimates.get)
+
+
+def groups_together(passing, w, stride, groups, extent):
+    """Whether the route dense computes several groups together, by `planes`. The arguments are those of `choose`."""
+    return groups > 1 and _together(passing, w.shape, tuple(stride), tuple(extent), groups) is not None
+
+
+@lru_cache(4096)
+def _together(passing, weights, stride, extent, groups):
+    """The cost per group of the route dense if it computes several groups together, or else None."""
+    sizes = sizes_of(passing, (*weights[:3], weights[3] // groups), stride)
+    if groups == 1 or sizes[2] > planes.MOST_OUTPUTS:
+        return None
+    call, *_, cost, _, _ = COSTS["dense"][passing]
+    call, cost = call / prod(extent), cost * (prod(stride) if passing == "input" else 1)
+    together = planes.cost(*sizes, extent[1:], passing == "weight", groups)
+    alone = cheapest(sizes[0], sizes[0][0], *sizes[1:], extent[1:], passing == "weight")[1]
+    found = (call + cost * together) / groups
+    return found if found < call + cost * alone else None
 
 
 def _listing(inputs, groups, pixels):
@@ -235,13 +223,9 @@ def terms(route, passing, density, weights, extent, stride):
     if route == "dense":  # positions, copied numbers, cost in the way of `few`, multiplications
         positions = pixels if passing == "input" else 1
         rows = kh * kw * depth
-        if columns <= planes.MOST_OUTPUTS:
-            size, step = (kh, kw), tuple(stride)
-            if passing == "input":  # the taps of one class of pixels
-                size, step = (ceil(kh / stride[0]), ceil(kw / stride[1])), (1, 1)
-            way, found = _narrow(size, size[0], depth, columns, step, (height, width), passing == "weight")
-            if way is not None:
-                return call, prepare, 0, 0, found * positions, 0.0, 0.0
+        way, found = narrow_of(passing, weights, (height, width), stride)
+        if way is not None:
+            return call, prepare, 0, 0, found * positions, 0.0, 0.0
         rows = padded_rows(rows) if passing == "weight" else rows
         return call, prepare, positions, depth * pixels + outputs, 0.0, rows * narrow, rows * wide
     if route == "winograd":  # tiles, transformed numbers, multiplications
@@ -339,15 +323,15 @@ def _transposed_costs(asked, passing, level, other, weights, stride, groups, ext
     """The other route, its cost per position of the output's gradient, and that of a list's active elements, which is
     infinite where they cannot be used."""
     route = _choice(asked, *other, weights, stride, groups, extent, (), dilation, False)
-    depthwise = grouped.single(np.broadcast_to(0.0, weights), groups)
-    if level is None or dilation[1] != 1 or asked not in ("auto", "events") or depthwise:
+    if level is None or dilation[1] != 1 or asked not in ("auto", "events") or route == "grouped":
         return route, 0.0, np.inf
     kh, kw, outputs, inputs = *weights[:3], weights[3] // groups
     density, positions = _share(level), prod(extent)
     where = (stride[0], 1), (extent[2], 1, stride[1]), 1, density, density * positions
     counts = 1 / positions, *_line_terms(passing, (kh, kw, inputs, outputs), 1 / positions, *where)
     estimates = costs(other[0], _share(other[1]), (kh, kw, outputs, inputs), extent, (), stride, dilation)
-    estimates["grouped"] = kh * kw * outputs * inputs * GROUPED_PRODUCT
+    together = _together(other[0], weights, stride, extent, groups)
+    estimates["dense"] = estimates["dense"] if together is None else together
     if route == "events" and "lines" in estimates:
         divided = estimates["lines"] + prod(stride) * _splitting(_share(other[1]) * outputs)
         estimates["events"] = min(estimates["lines"], estimates["events"]) if groups == 1 else divided

@@ -19,7 +19,7 @@ import numpy as np
 from ...compile import kernel, register_jitable
 from ..inline.local import local
 from ..inline.rows import clear_row
-from ..inline.taps import add_taps, beyond, copy_vectors, repeat_numbers, sum_taps
+from ..inline.taps import MOST_COPIES, add_taps, beyond, copy_vectors, repeat_numbers, sum_taps
 from ..inline.vector import REGISTER_BYTES, lanes
 from ..run.launch import count_tiles, parallel_for, rows_per_tile, scratch
 from ..run.reduce import sum_tiles
@@ -32,6 +32,22 @@ TILES = 16
 
 WEIGHT_TILES = 64
 """Largest number of tiles of the weight gradient. Each tile has a partial sum that is as large as the weights."""
+
+
+FEW_GROUPS = 4
+"""Number of groups up to which vectors of channels are so empty that `planes` is faster at stride 1."""
+
+
+def worth_it(w, groups, planes) -> bool:
+    """Whether a convolution is computed in this way: each of its groups has one input channel and few outputs.
+
+    Args:
+        w: weights ``[kh, kw, I, groups J]``.
+        groups: number of groups.
+        planes: whether `planes` computes it otherwise, at stride 1.
+    """
+    single = groups > 1 and w.shape[2] == 1 and w.shape[3] <= MOST_COPIES * groups
+    return single and (groups > FEW_GROUPS or not planes)
 
 
 class Plan(NamedTuple):

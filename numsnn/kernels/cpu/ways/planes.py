@@ -5,6 +5,8 @@ one behind the other, so that a tap of all positions of the tile is one run of n
 without a meaning, which are computed and not written. With a stride, the columns and rows of an image are split into
 phases by their remainders, and each phase that a tap reads has a plane of its own.
 
+Groups are computed together, and read the planes of their own channels.
+
 In the weight gradient, the output's gradient is copied to planes as well, with zeros where positions have no meaning.
 Products of planes are summed lane by lane, and the lanes at the end.
 """
@@ -31,6 +33,12 @@ MOST_POSITIONS, LEAST_POSITIONS = 2048, 64
 INPUT_ELEMENTS = 65536
 """Elements of the planes of a tile, unless a single row needs more: 256 KiB of float32."""
 
+OUTPUT_ELEMENTS = 65536
+"""Elements of the outputs of a tile, unless a single row has more."""
+
+MOST_CHANNELS = 64
+"""Groups are computed together up to this number of input channels, or one by one if they have more."""
+
 TILES = 16
 """There are at least about this number of tiles for the threads, if there are enough positions, and the weight gradient
 has at most this number of partial sums."""
@@ -55,8 +63,8 @@ class Plan(NamedTuple):
             begins with. Phases of the same rows are neighbours, and the first of them begins first.
         joined: the number of phases of the same rows if their columns are neighbours, or else 1.
         stride_y, stride_x: the distance in the image of neighbours in a plane.
-        offset: where the inputs of the first position are in the planes, per tap and channel, filled up to a multiple
-            of DEPTH.
+        offset: where the inputs of the first position are in the planes, per tap and channel of the first group, filled
+            up to a multiple of DEPTH.
     """
 
     images: int
@@ -84,7 +92,7 @@ class Plan(NamedTuple):
         return self.block * self.tall * self.wide
 
 
-def cost(taps, channels, outputs, stride, extent, weight_gradient=False) -> float:
+def cost(taps, channels, outputs, stride, extent, weight_gradient=False, groups=1) -> float:
     """Nanoseconds of one core per position.
 
     Args:
@@ -93,7 +101,10 @@ def cost(taps, channels, outputs, stride, extent, weight_gradient=False) -> floa
         stride: pair (vertical, horizontal).
         extent: (height, width) of the positions.
         weight_gradient: whether the gradient of the weights is computed, or else a convolution.
+        groups: number of groups of so many channels.
     """
+    products = prod(taps) * channels / (REGISTER_BYTES // 4) * count_tiles(outputs, 2) * groups
+    channels, outputs = channels * groups, outputs * groups
     lanes, (height, width) = REGISTER_BYTES // 4, extent
     (down, across), beyond = map(min, stride, taps), [(n - 1) // step for n, step in zip(taps, stride, strict=True)]
     wide = width + beyond[1]
@@ -105,19 +116,20 @@ def cost(taps, channels, outputs, stride, extent, weight_gradient=False) -> floa
     copied *= 1 + beyond[0] / rows
     written = ROW + (SQUARES * count_tiles(outputs, COLUMNS) * count_tiles(width, lanes) if outputs > 1 else 0.0)
     meaningless = prod(1 + more / size for more, size in zip(beyond, extent, strict=True))
-    products = prod(taps) * channels / lanes * count_tiles(outputs, 2) * meaningless
+    products *= meaningless
     return (copied + written) / width + products * (MULTIPLY_BACK if weight_gradient else MULTIPLY)
 
 
 @lru_cache(256)
-def _plan(images, height, width, taps_y, taps_x, stride, channels):
-    """The plan for taps at these offsets."""
+def _plan(images, height, width, taps_y, taps_x, stride, channels, outputs, groups):
+    """The plan for taps at these offsets, and numbers of channels of all groups together."""
     steps = [np.divmod(taps, step) for taps, step in zip((taps_y, taps_x), stride, strict=True)]
     (down, phase_y), (across, phase_x) = steps
     top, left = down.min(), across.min()
     phases = sorted(set(zip(phase_y.tolist(), phase_x.tolist(), strict=True)))
     beyond_y, wide = int(down.max() - top), int(width + across.max() - left)
-    most = min(MOST_POSITIONS, max(LEAST_POSITIONS, images * height * width // TILES))
+    most = max(LEAST_POSITIONS, min(images * height * width // TILES, OUTPUT_ELEMENTS // outputs))
+    most = min(MOST_POSITIONS, most)
     largest = INPUT_ELEMENTS // (channels * len(phases) * wide)  # rows of the planes of a tile
     rows = max(1, min(height, most // width, largest - beyond_y))
     rows = count_tiles(height, count_tiles(height, rows))
@@ -125,8 +137,8 @@ def _plan(images, height, width, taps_y, taps_x, stride, channels):
     block = max(1, min(images, most // (height * width), largest // tall)) if rows == height else 1
     number = np.array([phases.index(phase) for phase in zip(phase_y.tolist(), phase_x.tolist(), strict=True)])
     inside = (down - top) * wide + across - left
-    plane = number[:, None] * channels + np.arange(channels)
-    offset = np.zeros(count_tiles(inside.size * channels, DEPTH) * DEPTH, np.int64)
+    plane = number[:, None] * channels + np.arange(channels // groups)
+    offset = np.zeros(count_tiles(plane.size, DEPTH) * DEPTH, np.int64)
     offset[: plane.size] = (plane * (block * tall * wide) + inside[:, None]).reshape(-1)
     start_y, start_x = (
         first * step + np.array(those, np.int64)
@@ -204,6 +216,7 @@ def _correlate_tiles(
     extent,
     first_channel,
     channels,
+    groups,
     plan,
     weights,
     bias,
@@ -219,13 +232,17 @@ def _correlate_tiles(
 ):
     """Compute tiles of `correlate`."""
     outputs, depth = len(bias), len(weights) // len(bias)
+    own, size = outputs // groups, channels // groups * plan.block * plan.tall * plan.wide
     flat, pitch = y.reshape(-1), len(sums) // (outputs + COLUMNS)
     _, height, width, all_outputs = y.shape
     for tile in range(lo, hi):
         place = _place(plan, tile)
         image, row, images, rows, positions = place
         _fill(x, spikes, extent, first_channel, channels, plan, place, line, planes)
-        correlate_planes(sums, pitch, bias, planes, plan.offset, depth, weights, outputs, positions)
+        for g in range(groups):
+            total, mine = sums[g * own * pitch :], planes[g * size :]
+            factors, start = weights[g * own * depth :], bias[g * own :]
+            correlate_planes(total, pitch, start, mine, plan.offset, depth, factors, own, positions)
         step = apart[1] * all_outputs
         for b in range(images):
             for r in range(rows):
@@ -242,10 +259,10 @@ def pack(w, kept=None, group=0):
     return np.ascontiguousarray(w)
 
 
-def correlate(x, first_channel, taps, stride, weights, bias, y, first_output=0, origin=(0, 0), step=(1, 1)):
-    """See `product.correlate`; weights are as `pack` makes them."""
-    channels, outputs = weights.shape[1:]
-    plan = _plan(len(x), *positions_of(y.shape, origin, step), *taps, tuple(stride), channels)
+def correlate(x, first_channel, taps, stride, weights, bias, y, first_output=0, origin=(0, 0), step=(1, 1), groups=1):
+    """See `product.correlate`; weights are as `pack` makes them, or of several groups ``[G, taps, C/G, O/G]``."""
+    channels, outputs = groups * weights.shape[-2], groups * weights.shape[-1]
+    plan = _plan(len(x), *positions_of(y.shape, origin, step), *taps, tuple(stride), channels, outputs, groups)
     factors = weights.reshape(-1)
     grain = VECTORS * (REGISTER_BYTES // y.itemsize)
     pitch = count_tiles(plan.span, grain) * grain
@@ -258,6 +275,7 @@ def correlate(x, first_channel, taps, stride, weights, bias, y, first_output=0, 
             x.shape,
             first_channel,
             channels,
+            groups,
             plan,
             factors,
             bias,
@@ -275,18 +293,36 @@ def correlate(x, first_channel, taps, stride, weights, bias, y, first_output=0, 
     parallel_for(work, plan.tiles)
 
 
+def _together(channels, groups):
+    """Yield slices of groups of so many channels that are computed together."""
+    count = max(1, min(groups, MOST_CHANNELS // channels))
+    for first in range(0, groups, count):
+        yield slice(first, min(groups, first + count))
+
+
+def correlate_groups(x, taps, stride, w, bias, y, origin=(0, 0), step=(1, 1)):
+    """`correlate` for all groups. w is ``[taps, C/G, G, O/G]``."""
+    _, channels, groups, outputs = w.shape
+    packed = np.ascontiguousarray(w.transpose(2, 0, 1, 3))
+    for g in _together(channels, groups):
+        weights, first = packed[g], g.start * outputs
+        start = bias[first : first + len(weights) * outputs]
+        correlate(x, g.start * channels, taps, stride, weights, start, y, first, origin, step, len(weights))
+
+
 @kernel
 def _weight_gradient_parts(
     x, spikes, extent, first_channel, channels, plan, tiles, dy, first_output, line, planes, row, slopes, parts, lo, hi
 ):
-    """Compute partial sums ``[parts, taps and channels, O, lanes]`` over the same number of tiles each."""
-    _, depth, outputs, _ = parts.shape
-    flat, all_outputs = dy.reshape(-1), dy.shape[3]
+    """Compute partial sums ``[parts, G, taps and channels, O/G, lanes]`` over the same number of tiles each."""
+    _, groups, depth, own, _ = parts.shape
+    flat, all_outputs, outputs = dy.reshape(-1), dy.shape[3], groups * own
     size = -(-tiles // len(parts))
-    pitch, numbers = len(slopes) // outputs, depth * outputs * lanes(slopes)
+    pitch, numbers = len(slopes) // outputs, depth * own * lanes(slopes)
+    apart = channels // groups * plan.block * plan.tall * plan.wide
     for part in range(lo, hi):
-        mine = parts[part].reshape(-1)
-        clear_row(mine, 0, numbers)
+        sums = parts[part].reshape(-1)
+        clear_row(sums, 0, groups * numbers)
         for tile in range(part * size, min(tiles, (part + 1) * size)):
             place = _place(plan, tile)
             image, first, images, rows, positions = place
@@ -301,16 +337,18 @@ def _weight_gradient_parts(
                     else:
                         copy_row(row, 0, flat, begin, plan.width * all_outputs)
                         take_columns(slopes, at, pitch, row, first_output, all_outputs, outputs, plan.width)
-            multiply_planes(mine, planes, plan.offset, depth, slopes, pitch, outputs, positions)
+            for g in range(groups):
+                inputs, factors = planes[g * apart :], slopes[g * own * pitch :]
+                multiply_planes(sums[g * numbers :], inputs, plan.offset, depth, factors, pitch, own, positions)
 
 
-def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
-    """See `product.weight_gradient`."""
+def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw, groups=1):
+    """See `product.weight_gradient`. With several groups, dw is ``[taps C/G, O]`` with the outputs of all of them."""
     depth, outputs = dw.shape
-    channels = depth // len(taps[0])
-    plan = _plan(*dy.shape[:3], *taps, tuple(stride), channels)
+    channels = groups * depth // len(taps[0])
+    plan = _plan(*dy.shape[:3], *taps, tuple(stride), channels, outputs, groups)
     size = count_tiles(plan.tiles, TILES)
-    shape = count_tiles(plan.tiles, size), len(plan.offset), outputs, REGISTER_BYTES // dw.itemsize
+    shape = count_tiles(plan.tiles, size), groups, len(plan.offset), outputs // groups, REGISTER_BYTES // dw.itemsize
     parts = scratch.get("gradient parts", shape, dw.dtype)
 
     def work(lo, hi):
@@ -336,4 +374,13 @@ def weight_gradient(x, first_channel, taps, stride, dy, first_output, dw):
         )
 
     parallel_for(work, len(parts))
-    dw[...] = np.add.reduce(parts[:, :depth], axis=(0, 3), dtype=np.float64)
+    total = np.add.reduce(parts[:, :, :depth], axis=(0, 4), dtype=np.float64)
+    dw[...] = total.swapaxes(0, 1).reshape(dw.shape)
+
+
+def weight_gradient_groups(x, taps, stride, dy, dw, groups):
+    """`weight_gradient` for all groups. dw is ``[taps C/G, O]``."""
+    channels, outputs = len(dw) // len(taps[0]), dw.shape[1] // groups
+    for g in _together(channels, groups):
+        first, last = g.start * outputs, g.stop * outputs
+        weight_gradient(x, g.start * channels, taps, stride, dy, first, dw[:, first:last], g.stop - g.start)

@@ -16,10 +16,9 @@ from ..inline.rows import as_bytes, copy_row
 from ..inline.vector import REGISTER_BYTES
 from ..run.launch import count_tiles, parallel_for, scratch
 from ..run.reduce import sum_tiles
-from .panels import DEPTH, pack_gradients
+from .panels import DEPTH, pack_gradients, padded_rows
 from .positions import copy_inputs, first_offset, tile_place
 from .product_cut import PARTS, forward_cut, gradient_cut
-
 
 POSITION, PRODUCT, COPY, ROW = 2.0, 0.154, 1.0, 11.0
 """Nanoseconds of one core per position, per row of one vector of the right factor, per vector of inputs that is copied,

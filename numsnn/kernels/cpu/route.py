@@ -45,6 +45,9 @@ share a list."""
 CACHE_BYTES = 64 << 10
 """Bytes of a table that is read as if it were in the first-level cache."""
 
+NEAR = 0.35
+"""The part of a row's cost that is saved if it is read from the first-level cache."""
+
 LEVELS = 32
 """Steps of the share of active inputs per factor of two."""
 
@@ -59,12 +62,12 @@ COSTS = {
         "input": (23000, 0.32, 4.2, 0, 1.2, 0.0099, 0.0078),
     },
     "winograd": {
-        "forward": (9400, 1.3, 220, 0.061, 0.012, 0.0094),
+        "forward": (9400, 1.3, 220, 0.08, 0.012, 0.0094),
         "weight": (0, 0.8, 570, 0.15, 0, 0.0077),
         "input": (9500, 2.2, 230, 0.1, 0.011, 0.0077),
     },
     "events": {
-        "forward": (3200, 0.081, 12, 3.4, 0, 0.62, 0.34),
+        "forward": (3200, 0.081, 8, 1.6, 0, 0.62, 0.33),
         "weight": (7100, 0.07, 3.4, 1.2, 1, 2.6, 0.36),
         "input": (510, 0.16, 12, 0.11, 3.7, 0.35, 0.94, 0.46),
     },
@@ -241,8 +244,10 @@ def terms(route, passing, density, weights, extent, stride):
         if passing == "forward":  # blocks of columns, sums of runs of inputs, rows of weights
             sweeps = _sweeps(outputs)
             runs = kh * sweeps * (1 - exp(-active / kh))
+            held = 1 - NEAR * min(1.0, CACHE_BYTES / (4 * taps * outputs))
             # Rows that are hardly read are not packed.
-            return call, min(prepare, active * outputs), ceil(vectors / 16), runs, active * sweeps, *ends
+            prepare, last = min(prepare, active * outputs), ends[1] * held
+            return call, prepare, ceil(vectors / 16), runs, active * sweeps, ends[0], last
         if passing == "weight":  # input pixels, inputs that each tap tests, rows of dy
             tested = active * pixels if pixels > 1 else 0.0
             return call, prepare, pixels, tested, active, *ends

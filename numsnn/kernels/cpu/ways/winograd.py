@@ -22,6 +22,12 @@ PACKED = "transformed weights"
 BATCH_BYTES = 2 << 20
 """Bytes of transformed inputs and products that are used at a time."""
 
+LEAST_TILES, MOST_TILES = 32, 128
+"""Bounds of the number of Winograd tiles per batch, where `BATCH_BYTES` have room for fewer."""
+
+NUMBERS_A_TILE = 1024
+"""Products of input and output channels for which a batch is larger by one Winograd tile."""
+
 GRADIENT_BATCH_BYTES = 3 << 20, 24 << 20
 """Bounds of the bytes of transformed inputs and gradients that the weight gradient uses at a time. Within these bounds
 they are as large as the sums that they are added to."""
@@ -189,7 +195,12 @@ def _cut(images, height, width, channels, outputs, dtype, batch_bytes):
     pitch = padded_columns(outputs, dtype)
     tiles = images * count_tiles(height, TILE) * count_tiles(width, TILE)
     room = batch_bytes // (REACH * REACH * (channels + pitch) * dtype.itemsize)
-    batch = padded_rows(min(tiles, max(32, room)))
+    # Every batch reads all weights. Where these are large, batches are larger, and an even number.
+    least = min(MOST_TILES, channels * pitch // NUMBERS_A_TILE)
+    batch = max(LEAST_TILES, room)
+    if least > batch:
+        batch = max(batch, count_tiles(tiles, 2 * count_tiles(tiles, 2 * least)))
+    batch = padded_rows(min(tiles, batch))
     positions, channel, nothing = np.arange(batch), np.arange(channels), np.zeros(panel_columns(dtype), dtype)
     return batch, count_tiles(tiles, batch), (positions * channels, channel, positions * pitch, nothing)
 

@@ -121,7 +121,8 @@ def _batches(
     ``[36, batch, channels]``, for the transformed inputs and the products of a batch. in_inputs and in_products are
     where each of their rows begins, channel is 0, 1, ..., and nothing is a row of zeros.
     """
-    images, _, _, channels = extent
+    images, high, broad, channels = extent
+    numbers = tile if spikes else x.view(tile.dtype)
     _, out_height, out_width, outputs = y.shape
     down, across = -(-out_height // TILE), -(-out_width // TILE)
     _, batch, pitch = products.shape
@@ -130,14 +131,16 @@ def _batches(
     for number in range(lo, hi):
         first = number * batch
         count = min(batch, images * down * across - first)
-        # First the inputs of the batch are cut out, which also converts spikes, and transformed.
+        # First the inputs of the batch are transformed. Spikes, and inputs at the border, are cut out before.
         for k in range(count):
             image, position = (first + k) // (down * across), (first + k) % (down * across)
             top, left = position // across * TILE - padding[0], position % across * TILE - padding[1]
-            _cut_out(x, spikes, extent, image, top, left, REACH, tile)
-            _transform_input(
-                flat_v, k * channels, REACH * entry_v, entry_v, tile, 0, REACH * channels, channels, channels
-            )
+            inside = 0 <= top <= high - REACH and 0 <= left <= broad - REACH
+            source, at, down_by = numbers, ((image * high + top) * broad + left) * channels, broad * channels
+            if spikes or not inside:
+                _cut_out(x, spikes, extent, image, top, left, REACH, tile)
+                source, at, down_by = tile, 0, REACH * channels
+            _transform_input(flat_v, k * channels, REACH * entry_v, entry_v, source, at, down_by, channels, channels)
         # One matrix product per entry, by slices of DEPTH channels that stay in the first-level cache.
         for e in range(REACH * REACH):
             left = flat_v[e * entry_v : (e + 1) * entry_v]

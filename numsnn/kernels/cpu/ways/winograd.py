@@ -25,6 +25,9 @@ BATCH_BYTES = 2 << 20
 LEAST_TILES, MOST_TILES = 32, 128
 """Bounds of the number of Winograd tiles per batch, where `BATCH_BYTES` have room for fewer."""
 
+FLIPPED = 16
+"""Output channels that are transposed at a time: a cache line of float32."""
+
 NUMBERS_A_TILE = 1024
 """Products of input and output channels for which a batch is larger by one Winograd tile."""
 
@@ -66,13 +69,13 @@ def _weight_panels(w, packed, width, lo, hi):
 
 @kernel
 def _flip(w, flipped, lo, hi):
-    """Copy w ``[3, 3, I, O]`` to flipped ``[3, 3, O, I]``, rotated by 180 degrees and transposed, eight O at a time."""
+    """Copy w ``[3, 3, I, O]`` to flipped ``[3, 3, O, I]``, rotated by 180 degrees and transposed, FLIPPED O at a time."""
     kh, kw, inputs, outputs = w.shape
     for item in range(lo, hi):
-        tap, block = item // (-(-outputs // 8)), item % (-(-outputs // 8))
+        tap, block = item // (-(-outputs // FLIPPED)), item % (-(-outputs // FLIPPED))
         ky, kx = tap // kw, tap % kw
         for i in range(inputs):
-            for o in range(block * 8, min(outputs, block * 8 + 8)):
+            for o in range(block * FLIPPED, min(outputs, block * FLIPPED + FLIPPED)):
                 flipped[kh - 1 - ky, kw - 1 - kx, o, i] = w[ky, kx, i, o]
 
 
@@ -251,7 +254,7 @@ def convolve_backward_input(dy, w, padding, dx):
     """Compute dx of `convolve`, the convolution of dy with the rotated and transposed weights."""
     kh, kw, inputs, outputs = w.shape
     flipped = scratch.get("flipped weights", (kh, kw, outputs, inputs), w.dtype)
-    launch(_flip, kh * kw * count_tiles(outputs, 8), w, flipped)
+    launch(_flip, kh * kw * count_tiles(outputs, FLIPPED), w, flipped)
     convolve(dy, flipped, None, (kh - 1 - padding[0], kw - 1 - padding[1]), dx)
 
 

@@ -69,7 +69,8 @@ def _weight_panels(w, packed, width, lo, hi):
 
 @kernel
 def _flip(w, flipped, lo, hi):
-    """Copy w ``[3, 3, I, O]`` to flipped ``[3, 3, O, I]``, rotated by 180 degrees and transposed, FLIPPED O at a time."""
+    """Copy w ``[3, 3, I, O]`` to flipped ``[3, 3, O, I]``, rotated by 180 degrees and transposed. An item is a tap and
+    FLIPPED outputs."""
     kh, kw, inputs, outputs = w.shape
     for item in range(lo, hi):
         tap, block = item // (-(-outputs // FLIPPED)), item % (-(-outputs // FLIPPED))

@@ -13,7 +13,7 @@ CPU = {
     "optim": {"TILE_ELEMENTS": 24},
     "ways.positions": {"INPUT_ELEMENTS": 60, "MOST_POSITIONS": 12, "LEAST_POSITIONS": 3},
     "ways.product_cut": {"FEW_WEIGHTS": 100, "OWNER_ROWS": 16},
-    "ways.events": {"PIXELS": 6, "CHUNK_BYTES": 200, "TABLE_BYTES": 2000},
+    "ways.events": {"PIXELS": 6, "CHUNK_BYTES": 200, "TABLE_BYTES": 2000, "NEAR_BYTES": 300},
     "ways.lines": {"TILE_PIXELS": 40, "TILES": 5, "PART_ENTRIES": 1},
     "ways.winograd": {"BATCH_BYTES": (1, 1)},
     "ways.winograd_gradient": {"GRADIENT_BATCH_BYTES": (1, 1)},

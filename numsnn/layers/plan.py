@@ -12,6 +12,7 @@ another network than the pass before, the plan of that network takes over.
 
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from threading import get_ident
 
 from . import borders, carry, sharing
@@ -65,6 +66,17 @@ class Plan:
     def stages(self) -> dict:
         """For every container whose layers follow one another: its layers, with a `Pair` for two fused ones."""
         return {layer: stages(layer.parts()) for _, layer in self.named if layer.joins == "chain"}
+
+    @cached_property
+    def read_once(self) -> set:
+        """Every `Repeat` that stands in front of a neuron whose kernels read one step for all: those that also compute
+        a normalisation."""
+        neighbours = [pair for passed in self.stages.values() for pair in pairwise(passed)]
+        return {
+            one
+            for one, behind in neighbours
+            if getattr(one, "sums_steps", False) and getattr(behind, "takes_over", None) == "normalisation"
+        }
 
     @cached_property
     def dropped(self) -> Dropped:

@@ -143,6 +143,19 @@ def test_winograd_in_batches_of_few_tiles(monkeypatch):
 # --- the list of active inputs --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("images", [1, 4, 9, 32, 159, 160])
+@pytest.mark.parametrize("channels", [32, 128, 512])
+def test_batches_hold_all_tiles(channels, images):
+    """Where the weights are large there are fewer and larger batches, and an even number, so that two threads share
+    them."""
+    batch, count, _ = winograd._cut(images, 8, 8, channels, channels, np.dtype(np.float32), winograd.BATCH_BYTES)
+    tiles = images * 4
+    assert (count - 1) * batch < tiles <= count * batch
+    if channels == 512:
+        assert batch <= winograd.MOST_TILES
+        assert count == -(-tiles // 32) or (batch > 32 and count % 2 == 0)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, *REALS])
 @pytest.mark.parametrize("channels", [1, 3, 17, 64, 100])
 def test_active_inputs(small_tiles, channels, dtype):

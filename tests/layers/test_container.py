@@ -197,6 +197,29 @@ def test_repeat_is_the_whole_network_on_repeated_pictures(device, step, assert_c
         assert_close(found, want)
 
 
+@pytest.mark.parametrize("samples", [1, 40])
+def test_a_neuron_reads_one_step_for_all(samples):
+    """At inference no step is copied for a neuron on the host; what is behind it gets the same numbers. The larger
+    batch is one whose rows are joined."""
+    x = np.random.default_rng(0).normal(0, 2, (samples, 8, 8, 2)).astype(np.float32)
+    net = snn.Sequential(snn.Repeat(T, snn.Conv2d(2, 4, 3, padding=1)), snn.LIF(), snn.Flatten()).build(x.shape)
+    spikes = net(x)
+    assert net.layers[0].output.strides[0] == 0
+    assert 0.05 < spikes.mean() < 0.6
+    assert not np.array_equal(spikes[0], spikes[-1])
+    net.forward(x, TRAINING)
+    assert net.layers[0].output.strides[0] > 0
+    np.testing.assert_array_equal(net.layers[-1].output, spikes)
+
+
+def test_other_layers_get_a_copy_of_every_step():
+    x = np.ones((1, 8, 8, 2), np.float32)
+    for behind in (snn.AvgPool2d(2), snn.Sequential(snn.Flatten(), snn.RecurrentLIF())):
+        net = snn.Sequential(snn.Repeat(T, snn.Conv2d(2, 4, 3, padding=1)), behind).build(x.shape)
+        net(x)
+        assert net.layers[0].output.strides[0] > 0
+
+
 def test_repeat_without_layers(grid, step):
     layer = snn.Repeat(3).to("reference").build((2, 5))
     dy = grid((3, 2, 5), 1)

@@ -80,7 +80,7 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
         lo,
         hi,
     ):
-        steps, total, channels = i.shape
+        steps, total, channels = s.shape
         real = type(v_reset)
         # v and x hold the tile's potential after the reset and the rule's states; u_m holds one row of potentials.
         # shift and drift hold the first row and the summed distances from it, for the moments.
@@ -100,11 +100,12 @@ def _forward_kernel(rule, real, cdf, reset, normed, looked_at):
             in_reach = 0
             # Time is the outer loop, so that v and x stay in the cache; the channel loop is the vectorised one.
             for t in range(steps):
+                source = min(t, len(i) - 1)  # i may have one step for all
                 for m in range(first, last):
                     ahead(i, t, m, first, last, left, n, 1)
                     for c in range(n):
                         k, r = left + c, m - first
-                        current, th = read(i, "current", (t, m, k)), read(theta, "value", k)
+                        current, th = read(i, "current", (source, m, k)), read(theta, "value", k)
                         if normed:
                             ce, fa, off = read(centre, "value", k), read(factor, "value", k), read(offset, "value", k)
                             current = eq.normalise(current, ce, fa, off)
@@ -151,10 +152,12 @@ def neuron_forward(
     cdf = eq.CDF[firing.family] if relaxed else None
     asked = u is not None, states is not None, carried is not None, moments is not None, visible is not None
     store, _, _, measured, visibility = asked
-    looked_at = store or measured or visibility or i.size < MANY
+    looked_at = store or measured or visibility or s.size < MANY
     range_kernel = _forward_kernel(rule, real, cdf, kind, norm is not None, looked_at)
     steps, rows, channels = i.shape
-    plan = cut(rows, channels, STATE_ELEMENTS // (1 + len(rule.states)), moments is not None, i.size > LEAST_JOINED)
+    plan = cut(rows, channels, STATE_ELEMENTS // (1 + len(rule.states)), moments is not None, s.size > LEAST_JOINED)
+    if i.strides[0] == 0:  # all steps are one, which the kernel reads again and again from the cache
+        i = i[:1]
     shape = (2, plan.row_blocks, steps, channels * plan.joined) if moments is not None else (2, 1, 1, 1)
     tile_mean, tile_square = of_tiles = scratch.get("moments of tiles", shape, i.dtype)
     seen = np.empty(plan.count, np.int64)
@@ -181,7 +184,7 @@ def neuron_forward(
         of_steps = scratch.get("moments of steps", (2, steps, plan.row_blocks, plan.joined, channels), i.dtype)
         of_steps[...] = np.moveaxis(of_tiles.reshape(2, plan.row_blocks, steps, plan.joined, channels), 1, 2)
         merge_moments(*of_steps.reshape(2, steps, -1, channels), counts, *moments)
-    return None if visible is None else int(seen.sum()) / i.size
+    return None if visible is None else int(seen.sum()) / s.size
 
 
 @cache

@@ -50,6 +50,9 @@ processor guesses the next jump wrong), and per active input."""
 CACHE_BYTES = 64 << 10
 """Bytes of a table that is read as if it were in the first-level cache."""
 
+NEAR = 0.35
+"""The part of a row's cost that is saved if it is read from the first-level cache."""
+
 FEW_ACTIVE, WORTH_SAMPLING = 0.02, 500_000
 """A share of active elements of an output's gradient that is small, and the time in nanoseconds of one core that a list
 of them must save an input gradient, so that the share is estimated."""
@@ -73,7 +76,7 @@ COSTS = {
         "input": (9600, 0.79, 130, 0.018, 0.016, 0.0077),
     },
     "events": {
-        "forward": (3200, 0.081, 12, 3.4, 0, 0.62, 0.34),
+        "forward": (3200, 0.081, 8, 1.6, 0, 0.62, 0.33),
         "weight": (6600, 0.075, 2.9, 1.1, 0.89, 2.3, 0.42),
         "input": (510, 0.16, 12, 0.11, 3.7, 0.35, 0.94, 0.46),
     },
@@ -240,8 +243,10 @@ def terms(route, passing, density, weights, extent, stride):
         if passing == "forward":  # blocks of columns, sums of runs of inputs, rows of weights
             sweeps = _sweeps(outputs)
             runs = kh * sweeps * (1 - exp(-active / kh))
+            held = 1 - NEAR * min(1.0, CACHE_BYTES / (4 * taps * outputs))
             # Rows that are hardly read are not packed.
-            return call, min(prepare, active * outputs), ceil(vectors / 16), runs, active * sweeps, *ends
+            prepare, last = min(prepare, active * outputs), ends[1] * held
+            return call, prepare, ceil(vectors / 16), runs, active * sweeps, ends[0], last
         if passing == "weight":  # input pixels, inputs that each tap tests, rows of dy
             tested = active * pixels if pixels > 1 else 0.0
             return call, prepare, pixels, tested, active, *ends

@@ -17,7 +17,8 @@ def neuron_forward(
 
     Args:
         rule: a `kernels.rules.Rule` with P values and S states.
-        i: input current, ``[T, M, C]``; with `norm`, the input that is normalised to give the current.
+        i: input current, ``[T, M, C]``; with `norm`, the input that is normalised to give the current. On the host, its
+            steps may share one memory (`numpy.broadcast_to`).
         values: parameter values of the rule, ``[P, C]``.
         firing: a `kernels.types.Firing`.
         reset: a `kernels.types.Reset`.

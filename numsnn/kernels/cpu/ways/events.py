@@ -42,8 +42,12 @@ NEAR_BYTES = 4 << 20
 LOADED_READS = 2
 """Tables whose rows are read more often than this, on average, are loaded as a whole before they are used."""
 
-CHUNK_BYTES = 1 << 20
-"""Bytes of the output's gradient that the weight gradient uses at a time."""
+CHUNK_BYTES, LARGE_CHUNK_BYTES = 512 << 10, 1 << 20
+"""Bytes of the output's gradient that the weight gradient uses at a time. Every chunk reads and writes all weights, and
+if these are large, so is a chunk."""
+
+LARGE_BYTES = 4 << 20
+"""Bytes from which on a weight gradient is large."""
 
 
 def fits(x, y) -> bool:
@@ -321,7 +325,8 @@ def backward_weight(active, dy, stride, padding, dilation, dw):
     at, inside, shift = _pixels_reading(
         (height, width), (out_height, out_width), (kh, kw), tuple(stride), tuple(padding), tuple(dilation)
     )
-    images_a_chunk = max(1, CHUNK_BYTES // (dy[0].size * dy.itemsize))
+    chunk = CHUNK_BYTES if dw.nbytes < LARGE_BYTES else LARGE_CHUNK_BYTES
+    images_a_chunk = max(1, chunk // (dy[0].size * dy.itemsize))
     chunks = count_tiles(images, images_a_chunk)
     first = scratch.get("chunk channels", (chunks, 2 * channels + 1), np.int64)
     entries = len(active.channel)

@@ -25,6 +25,12 @@ BATCH_BYTES = 256 << 10, 2 << 20
 """Bounds of the bytes of transformed inputs and products that are used at a time. Within these bounds they are twice as
 large as the transformed weights, which are read anew for each batch."""
 
+LEAST_TILES, MOST_TILES = 32, 128
+"""Bounds of the number of Winograd tiles per batch, where `BATCH_BYTES` have room for fewer."""
+
+NUMBERS_A_TILE = 1024
+"""Products of input and output channels for which a batch is larger by one Winograd tile."""
+
 transform_input, _transform_weights, _transform_products = map(square_transform, (INPUT, WEIGHTS, PRODUCTS))
 
 
@@ -114,7 +120,8 @@ def _batches(
     ``[36, ...]``, for the transformed inputs ``[batch, channels]`` and the products ``[batch, pitch]`` of a batch.
     in_inputs and in_products are where each of their rows begins, channel is 0, 1, ..., and nothing is a row of zeros.
     """
-    images, _, _, channels = extent
+    images, high, broad, channels = extent
+    numbers = tile if spikes else x.view(tile.dtype)
     _, out_height, out_width, outputs = y.shape
     down, across = -(-out_height // TILE), -(-out_width // TILE)
     batch = len(in_inputs)
@@ -123,14 +130,16 @@ def _batches(
     for number in range(lo, hi):
         first = number * batch
         count = min(batch, images * down * across - first)
-        # First the inputs of the batch are cut out, which also converts spikes, and transformed.
+        # First the inputs of the batch are transformed. Spikes, and inputs at the border, are cut out before.
         for k in range(count):
             image, position = (first + k) // (down * across), (first + k) % (down * across)
             top, left = position // across * TILE - padding[0], position % across * TILE - padding[1]
-            cut_out(x, spikes, extent, image, top, left, REACH, tile)
-            transform_input(
-                flat_v, k * channels, REACH * entry_v, entry_v, tile, 0, REACH * channels, channels, channels
-            )
+            inside = 0 <= top <= high - REACH and 0 <= left <= broad - REACH
+            source, at, down_by = numbers, ((image * high + top) * broad + left) * channels, broad * channels
+            if spikes or not inside:
+                cut_out(x, spikes, extent, image, top, left, REACH, tile)
+                source, at, down_by = tile, 0, REACH * channels
+            transform_input(flat_v, k * channels, REACH * entry_v, entry_v, source, at, down_by, channels, channels)
         # One matrix product per entry, by slices of DEPTH channels that stay in the first-level cache.
         for e in range(REACH * REACH):
             left = flat_v[e * entry_v : (e + 1) * entry_v]
@@ -194,7 +203,12 @@ def _cut(images, height, width, channels, outputs, dtype, batch_bytes):
     least, most = batch_bytes
     per_channel = REACH * REACH * dtype.itemsize
     room = min(most, max(least, 2 * per_channel * channels * pitch)) // (per_channel * (channels + pitch))
-    batch = padded_rows(min(tiles, max(32, room)))
+    batch = max(LEAST_TILES, room)
+    # Every batch reads all weights. Where these are large, batches are larger, and an even number.
+    wanted = min(MOST_TILES, channels * pitch // NUMBERS_A_TILE)
+    if wanted > batch:
+        batch = max(batch, count_tiles(tiles, 2 * count_tiles(tiles, 2 * wanted)))
+    batch = padded_rows(min(tiles, batch))
     positions, channel, nothing = np.arange(batch), np.arange(channels), np.zeros(panel_columns(dtype), dtype)
     sizes = channels * pitch, batch * channels, batch * pitch
     packed, inputs, products = ((REACH * REACH, apart(size, dtype)) for size in sizes)

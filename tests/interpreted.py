@@ -119,7 +119,7 @@ def _njit(*functions, **options):
 
 def main(file):
     from neuron_case import difference
-    from neuron_options import known_family
+    from tables import known_family
 
     from numsnn.kernels import own
     from numsnn.kernels.cpu import recurrent

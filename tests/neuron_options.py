@@ -5,10 +5,6 @@ argument's values themselves. What may not stand together is not written down he
 """
 
 import math
-from contextlib import contextmanager
-
-import parabola
-import tables
 
 import numsnn as snn
 
@@ -17,14 +13,6 @@ ABSENT = "absent"
 """The argument is not given."""
 
 LEARN = ABSENT, False, "layer", "channel"
-
-
-@contextmanager
-def known_family():
-    """The family "parabola" of a user's own is registered."""
-    with tables.kept():
-        snn.register_surrogate("parabola", parabola.density, parabola.cdf, **parabola.SETTINGS)
-        yield
 
 
 class WithAdaptation(snn.CustomNeuron):

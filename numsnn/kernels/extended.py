@@ -1,8 +1,6 @@
 """Whole scalar steps of a neuron with extensions, forward and backward.
 
-They are written once and compiled into the kernels of the CPU and of CUDA, like those of `steps`. The kernels of CUDA
-call `extended_step_back`. The kernel of the CPU calls the functions of which it is made, in several short loops,
-because the compiler makes slow code of a single long loop.
+They are written once and compiled into the kernels of the CPU and of CUDA, like those of `steps`.
 """
 
 from . import equations as eq

@@ -6,6 +6,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from neuron_options import WithAdaptation
 from own_neurons import KLIF, QIF
 
 import numsnn as snn
@@ -120,23 +121,10 @@ def test_firing_is_the_equations(device):
     assert 0.05 < spikes.mean() < 0.6
 
 
-class Adaptive(snn.CustomNeuron):
-    """A neuron with two states, one of which follows the other."""
+class Adaptive(WithAdaptation):
+    """A neuron with two states, one of which follows the other. It learns both of its values."""
 
     values = {"b": snn.Value(0.3, learn="channel"), "g": snn.Value(0.4, "unit", learn=True)}
-    states = ("j", "w")
-
-    def step(i, v, states, values):
-        (b, g), (j, w) = values, states
-        j = g * j + i
-        w = 0.5 * w + b * v
-        return 0.5 * v + j - w, (j, w)
-
-    def step_back(du, dstates, i, v, states, values):
-        (b, g), (j, _), (dj, dw) = values, states, dstates
-        dj = dj + du
-        dw = dw - du
-        return dj, 0.5 * du + b * dw, (g * dj, 0.5 * dw), (v * dw, j * dj)
 
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])

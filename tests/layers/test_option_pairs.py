@@ -16,8 +16,9 @@ import covering
 import numpy as np
 import pytest
 from neuron_case import Case, difference
-from neuron_options import ABSENT, ARGUMENTS, KINDS, OPTIONS, PASS, known_family
+from neuron_options import ABSENT, ARGUMENTS, KINDS, OPTIONS, PASS
 from neuron_rows import ARRAYS, array, completed, pairs, possible, rows
+from tables import known_family
 
 import numsnn as snn
 from numsnn.kernels import for_device

@@ -42,7 +42,7 @@ def _rows(total, channels, lateral):
 
 
 @cache
-def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refractory, carry):
+def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refractory):
     """The forward range kernel of one kind of neuron.
 
     Args:
@@ -50,7 +50,6 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
         reset: "hard", "soft", "delayed" or "none".
         decay_input: whether the current is scaled by 1 - beta.
         lateral, synapse, adaptive, refractory: which extensions the neuron has.
-        carry: whether the state of an earlier pass is carried on.
     """
     fires = eq.CDF["rectangle"] if cdf is None else cdf
     kind = reset in ("soft", "delayed"), reset == "delayed", reset == "hard"
@@ -76,6 +75,7 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
         held,
         each,
         carried,
+        carry,
         rows,
         lo,
         hi,
@@ -87,6 +87,7 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
         # before, remaining refractory steps; and the input of the step, lateral input included.
         state = local(6 * size, i.dtype)
         current, adapted, fired, rest, arriving = size, 2 * size, 3 * size, 4 * size, 5 * size
+        last = current if synapse else arriving  # where the current of the step before is
         work = work_arrays(channels, i.dtype)
         for tile in range(lo, hi):
             m = tile * rows
@@ -94,7 +95,7 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
             clear_run(state, 0, 5 * size)
             if carry:
                 for k in range(5):
-                    copy_run(state, k * size, carried, (k, m, 0), count * channels)
+                    copy_run(state, last if k == 1 else k * size, carried, (k, m, 0), count * channels)
             for t in range(steps):
                 if lateral:  # all channels need the spikes of the step before, hence a loop of its own
                     places = fired, (t * total + m) * channels, arriving
@@ -123,9 +124,8 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
                             fires, arrived, before, d_t, values, v_reset, steps_held, flags
                         )
                         write(state, "state 0", n, after[0])
-                        if synapse or carry:
-                            write(state, "state 1", current + n, after[1])
                         if synapse:
+                            write(state, "state 1", current + n, after[1])
                             write(j, "synapse", (t * each, m + r, c), after[1])
                         if adaptive:
                             write(state, "state 2", adapted + n, after[2])
@@ -138,7 +138,7 @@ def _forward_kernel(cdf, reset, decay_input, lateral, synapse, adaptive, refract
                         write(state, "output", fired + n, s_t)
             if carry:
                 for k in range(5):
-                    copy_run(carried, (k, m, 0), state, k * size, count * channels)
+                    copy_run(carried, (k, m, 0), state, last if k == 1 else k * size, count * channels)
 
     return recurrent_forward_tiles
 
@@ -151,7 +151,7 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
     if u is None:
         u, j, a, held = _unread((1, *i.shape[1:]), i.dtype, gamma, kappa, refractory)
     theta, alpha, cdf = firing.theta, firing.alpha, eq.CDF[firing.family] if relaxed else None
-    parts = w is not None, gamma is not None, kappa is not None, refractory > 0, carried is not None
+    parts = w is not None, gamma is not None, kappa is not None, refractory > 0
     kind, v_reset = reset_kind(reset.value, i.dtype)
     range_kernel = _forward_kernel(cdf, kind, decay_input, *parts)
     rows = _rows(i.shape[1], i.shape[2], w is not None)
@@ -161,7 +161,7 @@ def recurrent_forward(i, beta, extensions, firing, reset, d, decay_input, relaxe
         range_kernel,
         count_tiles(i.shape[1], rows),
         *(i.reshape(-1), w.reshape(-1), beta, gamma, rho, kappa, theta, d, v_reset, steps_held, alpha),
-        *(u, s, j, a, held, each, i if carried is None else carried, rows),
+        *(u, s, j, a, held, each, i if carried is None else carried, carried is not None, rows),
     )
 
 
@@ -200,8 +200,6 @@ def _backward_kernel(
     refractory,
     direct,
     ended,
-    carry,
-    leave,
     learned,
 ):
     """The backward range kernel of one kind of neuron.
@@ -213,8 +211,6 @@ def _backward_kernel(
         lateral, synapse, adaptive, refractory: which extensions the neuron has.
         direct: whether a loss acts on the potential itself.
         ended: whether it acts only up to a row's last real step.
-        carry: whether the forward pass started from a carried state.
-        leave: whether the gradient of the potential before the first step is stored.
         learned: six booleans: whether the gradients of beta, gamma, rho, kappa, theta and alpha are needed.
     """
     soft, delayed, hard = reset in ("soft", "delayed"), reset == "delayed", reset == "hard"
@@ -247,6 +243,8 @@ def _backward_kernel(
         sums,
         start,
         dstart,
+        carry,
+        leave,
         width,
         rows,
         lo,
@@ -363,7 +361,7 @@ def recurrent_backward(
     theta, alpha, density, detach_reset = firing.theta, firing.alpha, eq.DENSITY[firing.family], reset.detached
     *pull, ends = (*(beta,) * 3, None) if direct is None else direct
     lateral = w is not None
-    parts = lateral, *(x is not None for x in (gamma, kappa, held, direct, ends, start, dstart))
+    parts = lateral, *(x is not None for x in (gamma, kappa, held, direct, ends))
     totals = *wanted.values, wanted.theta, wanted.alpha
     kind, v_reset = reset_kind(reset.value, u.dtype)
     learned = tuple(total is not None for total in totals)
@@ -377,7 +375,8 @@ def recurrent_backward(
     arrays = ds.reshape(-1), u, s, j, a, held, back.reshape(-1)
     values = beta, gamma, rho, kappa, theta, d, v_reset, 1 / alpha, *pull, _NO_ENDS if ends is None else ends
     states = u if start is None else start, u[0] if dstart is None else dstart
-    launch(range_kernel, tiles, *arrays, *values, di, sums, *states, sum_columns(u.dtype), rows)
+    carry, leave = start is not None, dstart is not None
+    launch(range_kernel, tiles, *arrays, *values, di, sums, *states, carry, leave, sum_columns(u.dtype), rows)
     for whole, parts in zip(totals, sums, strict=True):
         if whole is not None:
             sum_tiles(parts, whole)

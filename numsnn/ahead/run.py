@@ -21,7 +21,7 @@ from ..kernels import for_device
 from ..kernels.contract import ROOMS
 from . import Compilers
 
-MOST_NUMBERS = 1 << 20
+MOST_NUMBERS = 1 << 21
 """Number of outputs of all layers in a pass, beyond which the pass has fewer samples than that of the run."""
 FEWEST = 2
 """Least number of samples of such a pass: one sample alone takes ways of its own."""

@@ -88,9 +88,11 @@ def recorded(config: Config, samples) -> list[Call]:
         return record
 
     device = for_device("reference")
-    for name in (name for room, names in ROOMS.items() if room != "array" for name in names):
-        setattr(device, name, recording(name, getattr(device, name)))
-    device.visible_limit = for_device("cpu").visible_limit  # it decides which functions a layer calls
+    names = [name for room, names in ROOMS.items() if room != "array" for name in names]
+    functions = {name: recording(name, getattr(device, name)) for name in names}
+    functions["visible_limit"] = for_device("cpu").visible_limit  # it decides which functions a layer calls
+    for name, function in functions.items():
+        setattr(device, name, function)
     config.training.device = device.name
     _run_in_small(config, samples)
     return calls

@@ -21,7 +21,7 @@ from ..kernels import for_device
 from ..kernels.contract import ROOMS
 from . import Compilers
 
-MOST_NUMBERS = 1 << 20
+MOST_NUMBERS = 1 << 21
 """Number of outputs of all layers in a pass, beyond which the pass has fewer samples than that of the run."""
 FEWEST = 2
 """Least number of samples of such a pass: one sample alone takes ways of its own."""
@@ -88,9 +88,11 @@ def recorded(config: Config, samples) -> list[Call]:
         return record
 
     device = for_device("reference")
-    for name in (name for room, names in ROOMS.items() if room != "array" for name in names):
-        setattr(device, name, recording(name, getattr(device, name)))
-    device.visible_limit = for_device("cpu").visible_limit  # it decides which functions a layer calls
+    names = [name for room, names in ROOMS.items() if room != "array" for name in names]
+    functions = {name: recording(name, getattr(device, name)) for name in names}
+    functions["visible_limit"] = for_device("cpu").visible_limit  # it decides which functions a layer calls
+    for name, function in functions.items():
+        setattr(device, name, function)
     config.training.device = device.name
     _run_in_small(config, samples)
     return calls

@@ -55,7 +55,7 @@ def test_spikes_and_several_images_per_tile(always):
         cpu.conv2d_backward_weight(x, dy, geometry, dw, None, Way("dense"))
         for array, oracle, (terms, scale) in zip((y, dw), want, scales, strict=False):
             agree(array, oracle, terms, scale)
-    assert list(kept) == [conv.PREPARED["dense"]] and len(always) == 4
+    assert list(kept) == [(few.PACKED, 0)] and len(always) == 4
 
 
 @pytest.mark.parametrize("spikes", [True, False])

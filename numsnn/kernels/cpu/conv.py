@@ -89,7 +89,8 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
     elif groups_together("forward", w, stride, groups, extent):
         bias = np.zeros(w.shape[3], w.dtype) if b is None else b
         factors = w.reshape(-1, w.shape[2], groups, w.shape[3] // groups)
-        planes.correlate_groups(x, _taps(w.shape[:2], tuple(padding), tuple(dilation)), stride, factors, bias, y)
+        taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
+        planes.correlate_groups(x, taps, stride, factors, bias, y, kept=kept)
     else:
         bias = np.zeros(w.shape[3], w.dtype) if b is None else b
         inputs, outputs = w.shape[2], w.shape[3] // groups

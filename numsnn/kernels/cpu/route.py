@@ -82,7 +82,7 @@ COSTS = {
     },
     "lines": {
         "forward": (5300, 0.27, 0.93, 21, 0.1, 4.7, 0.11, 0.19, 0.18, 0.28),
-        "weight": (7700, 0.2, 0.71, 18, 0, 4.4, 0, 0.32, 0.42, 0.13),
+        "weight": (7700, 0.2, 0.71, 18, 0, 4.4, 0, 0.32, 0.42, 0.3),
     },
 }
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""

@@ -17,7 +17,6 @@ from ..inline.local import local
 from ..inline.rows import as_bytes, clear_row
 from ..inline.vector import REGISTER_BYTES
 from ..run.launch import count_tiles, made_once, parallel_for, scratch
-from .panels import PACKED
 from .positions import (
     LEAST_POSITIONS,
     LEAST_TILES,
@@ -29,6 +28,8 @@ from .positions import (
     tile_place,
     tile_positions,
 )
+
+PACKED = "rows of weights"
 
 MOST_OUTPUTS = 8
 """Largest number of output channels: half of a register of float32, on processors with the largest."""

@@ -21,8 +21,10 @@ from ...compile import kernel, register_jitable
 from ..inline.planes import DEPTH, VECTORS, correlate_planes, multiply_planes
 from ..inline.rows import COLUMNS, as_bytes, clear_row, copy_numbers, copy_row, put_columns, take_columns
 from ..inline.vector import REGISTER_BYTES, lanes
-from ..run.launch import count_tiles, parallel_for, scratch
+from ..run.launch import count_tiles, made_once, parallel_for, scratch
 from .positions import positions_of
+
+PACKED = "weights of groups"
 
 MOST_OUTPUTS = 16
 """Largest number of output channels."""
@@ -300,10 +302,14 @@ def _together(channels, groups):
         yield slice(first, min(groups, first + count))
 
 
-def correlate_groups(x, taps, stride, w, bias, y, origin=(0, 0), step=(1, 1)):
-    """`correlate` for all groups. w is ``[taps, C/G, G, O/G]``."""
-    _, channels, groups, outputs = w.shape
-    packed = np.ascontiguousarray(w.transpose(2, 0, 1, 3))
+def correlate_groups(x, taps, stride, w, bias, y, origin=(0, 0), step=(1, 1), kept=None):
+    """`correlate` for all groups. w is ``[taps, C/G, G, O/G]``, and is packed as `few.pack` does it."""
+    count, channels, groups, outputs = w.shape
+
+    def fill(packed):
+        packed[...] = w.transpose(2, 0, 1, 3)
+
+    packed = made_once(kept, PACKED, (groups, count, channels, outputs), w.dtype, fill)
     for g in _together(channels, groups):
         weights, first = packed[g], g.start * outputs
         start = bias[first : first + len(weights) * outputs]

@@ -148,8 +148,9 @@ def test_winograd_in_batches_of_few_tiles(monkeypatch):
 def test_batches_hold_all_tiles(channels, images):
     """Where the weights are large there are fewer and larger batches, and an even number, so that two threads share
     them."""
-    batch, count, _ = winograd._cut(images, 8, 8, channels, channels, np.dtype(np.float32), winograd.BATCH_BYTES)
-    tiles = images * 4
+    bounds = np.dtype(np.float32), winograd.BATCH_BYTES
+    count, _, (in_inputs, *_) = winograd._cut(images, 8, 8, channels, channels, *bounds)
+    batch, tiles = len(in_inputs), images * 4
     assert (count - 1) * batch < tiles <= count * batch
     if channels == 512:
         assert batch <= winograd.MOST_TILES

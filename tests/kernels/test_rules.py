@@ -28,7 +28,8 @@ def draw(rule, real, seed=1, shape=SHAPE):
     """A layer of neurons, its input, and all that its kernels may be given."""
     rng = np.random.default_rng(seed)
     steps, rows, channels = shape
-    values = np.array([rng.uniform(*RANGES[name], channels) for name in rule.values], real)
+    drawn = [rng.uniform(*RANGES[name], channels) for name in rule.values]
+    values = np.array(drawn, real).reshape(-1, channels)
     gain = 1 - values[0] if rule is SCALED_SYNAPTIC else 1
     case = SimpleNamespace(
         rule=rule,

@@ -77,12 +77,13 @@ def compile_ahead(order: dict[str, Any]) -> None:
 
 
 def recorded(config: Config, samples) -> list[Call]:
-    """Return the calls that a run makes, in their order. From then on the device "reference" records."""
-    calls: list[Call] = []
+    """Return the first of all calls of one kind that a run makes, in their order: what the run needs first comes first.
+    From then on the device "reference" records."""
+    calls: dict[Any, Call] = {}
 
     def recording(name, function):
         def record(*arguments, **named):
-            calls.append(Call(name, arguments, named))
+            calls.setdefault((name, _kind(arguments), _kind(tuple(named.items()))), Call(name, arguments, named))
             return function(*arguments, **named)
 
         return record
@@ -95,7 +96,20 @@ def recorded(config: Config, samples) -> list[Call]:
         setattr(device, name, function)
     config.training.device = device.name
     _run_in_small(config, samples)
-    return calls
+    return list(calls.values())
+
+
+def _kind(value):
+    """Return what calls of one kind have in common in an argument."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.strides
+    if isinstance(value, tuple | list):
+        return tuple(map(_kind, value))
+    if isinstance(value, dict):  # in which weights are kept: the kernels are those of a call without it
+        return None
+    if isinstance(value, bool | int | float | str | None):
+        return value
+    return getattr(value, "__name__", type(value).__name__)
 
 
 def _run_in_small(config, samples):

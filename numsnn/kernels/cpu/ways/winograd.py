@@ -95,6 +95,7 @@ def cut_out(x, spikes, extent, image, top, left, size, tile):
 def _batches(
     x,
     spikes,
+    numbers,
     extent,
     packed,
     width,
@@ -115,13 +116,12 @@ def _batches(
 ):
     """Compute batches lo..hi-1 of Winograd tiles.
 
-    x and spikes are `rows.as_bytes` of the images, and extent is their shape.
-    The work arrays are tile ``[36 max(I, O)]``, for the pixels of one Winograd tile, and inputs and products
+    x and spikes are `rows.as_bytes` of the images, numbers is the flat array unless it holds spikes, and extent is the
+    shape. The work arrays are tile ``[36 max(I, O)]``, for the pixels of one Winograd tile, and inputs and products
     ``[36, ...]``, for the transformed inputs ``[batch, channels]`` and the products ``[batch, pitch]`` of a batch.
     in_inputs and in_products are where each of their rows begins, channel is 0, 1, ..., and nothing is a row of zeros.
     """
     images, high, broad, channels = extent
-    numbers = tile if spikes else x.view(tile.dtype)
     _, out_height, out_width, outputs = y.shape
     down, across = -(-out_height // TILE), -(-out_width // TILE)
     batch = len(in_inputs)
@@ -240,6 +240,7 @@ def convolve(x, w, b, padding, y, kept=None, turned=False):
         products = scratch.get("winograd products", of_products, dtype)
         _batches(
             *as_bytes(x),
+            tile if x.dtype == np.uint8 else x.reshape(-1),
             x.shape,
             packed,
             width,

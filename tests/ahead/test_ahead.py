@@ -169,8 +169,11 @@ def test_no_process_outlives_the_one_that_has_started_it(tasks, tmp_path, number
     code = f"""
 import time
 from numsnn.ahead import Compilers
-with Compilers({tasks.__name__!r}, lambda: {{"wait": 600}}) as compilers:
-    compilers.start()
+with Compilers({tasks.__name__!r}, lambda: {{"claim": "a", "wait": 600}}) as compilers:
+    claims = compilers.start()
+    while claims.take_free("a"):  # until the other process is at work
+        claims.release("a")
+        time.sleep(0.01)
     print(compilers._children[0].pid, flush=True)
     time.sleep(600)
 """

@@ -1,10 +1,10 @@
-"""Measures the constants from which the CPU chooses its routes (`numsnn/kernels/cpu/route.py`), and prints them.
+"""Measures the constants from which the CPU chooses its routes (`numsnn/kernels/cpu/costs.py`), and prints them.
 
     python -m benchmarks.speed.costs [--count N] [--seed S] [--json FILE] [--from FILE]
 
 Layers of random shape (those of `shapes`, with one group), and the layers of `numsnn bench`, are computed on one thread
 by every route that they can take.
-The cost of a route is a sum of terms (`route.terms`) times constants that are not negative. The constants are those
+The cost of a route is a sum of terms (`terms`) times constants that are not negative. The constants are those
 with the least squares of the relative errors, so that small and large layers count alike, and too little counts as much
 as too much. The table shows how far the estimates are from the measured times, and how much time the choice loses
 against the fastest route.
@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from numsnn.kernels.cpu import conv, route
+from numsnn.kernels.cpu import conv
+from numsnn.kernels.cpu.costs import COSTS, terms
 from numsnn.kernels.cpu.run.launch import set_num_threads
 from numsnn.kernels.cpu.ways import events, lines
 from numsnn.kernels.types import Geometry, Way
@@ -110,7 +111,7 @@ def measure(case, rng, weight) -> list[dict]:
         ("weight", "lines"): lambda: lines.backward_weight(active, dy, stride, padding, dilation, dw),
         ("input", "events"): lambda: conv.conv2d_backward_input(dy, w, geometry, dx, Way("events"), visible),
     }
-    kept = {name: {} for name in route.COSTS}  # prepared weights
+    kept = {name: {} for name in COSTS}  # prepared weights
     again = {
         "events": lambda: events.forward(active, w, None, stride, padding, dilation, y, kept["events"]),
         "lines": lambda: lines.forward(active, w, None, stride, padding, dilation, y, kept["lines"]),
@@ -165,16 +166,14 @@ def constants_of(matrix, times, least=0.0, weights=1.0):
 
 def counts(name, one, prepared=False):
     """The terms of a route; without those that prepare weights if these are prepared."""
-    call, prepare, *others = route.terms(
-        name, one["pass"], one["density"], one["weights"], one["extent"], one["stride"]
-    )
+    call, prepare, *others = terms(name, one["pass"], one["density"], one["weights"], one["extent"], one["stride"])
     return call, prepare * (not prepared), *others
 
 
 def fit(measured: list[dict]) -> dict:
     """Route -> pass -> constants."""
     found = {}
-    for name, passes in route.COSTS.items():
+    for name, passes in COSTS.items():
         found[name] = {}
         for passing in passes:
             rows, times, weights = [], [], []
@@ -248,7 +247,7 @@ def main(arguments=None):
             print(f'        "{passing}": ({", ".join(f"{c:g}" for c in constants)}),')
         print("    },")
     print("}\n\nOf the constants that the choice uses now:\n")
-    print(report(measured, route.COSTS))
+    print(report(measured, COSTS))
     print("\nOf those above:\n")
     print(report(measured, costs))
 

@@ -6,7 +6,7 @@ from bounds import REALS, agree, within
 from convolutions import CASES, draw, magnitudes, run
 from targets import cpu, reference
 
-from numsnn.kernels.cpu import route
+from numsnn.kernels.cpu import costs, route
 from numsnn.kernels.cpu.run.launch import SingleThread
 from numsnn.kernels.cpu.ways import panels, product, winograd, winograd_gradient
 from numsnn.kernels.cpu.ways.active import Active, sampled_share
@@ -224,9 +224,9 @@ def test_shorter_registers_slow_all_routes_alike(monkeypatch, weights, passing, 
     """A row of weights and a block of a product are both that many more instructions."""
     found = []
     for size in (16, lanes):
-        monkeypatch.setattr(route, "LANES", size)
-        monkeypatch.setattr(route, "SHORTER", 16 / size)
-        estimates = route.costs(passing, 0.1, weights, (64, 16, 16))
+        monkeypatch.setattr(costs, "LANES", size)
+        monkeypatch.setattr(costs, "SHORTER", 16 / size)
+        estimates = costs.estimates_of(passing, 0.1, weights, (64, 16, 16))
         found.append([estimates["events"] / estimates["dense"], estimates["winograd"] / estimates["dense"]])
     (events, winograd), others = found
     assert 0.4 < others[0] / events < 1.5 and 0.5 < others[1] / winograd < 1.5
@@ -241,7 +241,7 @@ def test_events_up_to_a_density(passing, weights):
     changes = [k for k in range(1, len(taken)) if taken[k] != taken[k - 1]]
     assert len(changes) == 1 and taken[0] == "events" and taken[-1] != "events"
     assert 0.02 < densities[changes[0]] < 0.7
-    estimates = route.costs(passing, densities[changes[0]], weights, (64, 16, 16))
+    estimates = costs.estimates_of(passing, densities[changes[0]], weights, (64, 16, 16))
     other = min(cost for name, cost in estimates.items() if name == taken[-1])
     events = min(cost for name, cost in estimates.items() if name in ("events", "lines"))
     assert events == pytest.approx(other, rel=0.1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.speed import costs
-from numsnn.kernels.cpu import route
+from numsnn.kernels.cpu.costs import COSTS
 from numsnn.measure.passes import Case
 
 
@@ -38,8 +38,8 @@ def test_tiny_layers(tmp_path, capsys, monkeypatch):
     namespace = {}
     exec(first[: first.index("}\n\n") + 2], namespace)
     found = namespace["COSTS"]
-    assert found.keys() == route.COSTS.keys()
+    assert found.keys() == COSTS.keys()
     for name, passes in found.items():
         for passing, constants in passes.items():
-            assert len(constants) == len(route.COSTS[name][passing])
+            assert len(constants) == len(COSTS[name][passing])
             assert all(np.isfinite(constants)) and min(constants) >= 0

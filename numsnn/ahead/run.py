@@ -70,7 +70,7 @@ def compile_ahead(order: dict[str, Any]) -> None:
     for call in calls + [with_fewer_inputs(call) for call in calls if call.name in WITH_INPUTS]:
         try:
             getattr(for_device("cpu"), call.name)(*call.arguments, **call.named)
-        except RuntimeWarning:  # machine code cannot be kept, so that nobody gains from it
+        except RuntimeWarning:  # machine code cannot be kept, so that the run would gain nothing
             return
         except Exception:  # the run will meet it, too, and tell it
             machine_code.claims.release_all()

@@ -65,7 +65,7 @@ def load(array, first, count, unused):
     """Read array[first : first + count], which is flat, so that it is in the caches before its parts are read in
     another order. Reads in order, which the processor goes on with by itself, take less time than asking for each line.
 
-    unused[0] gets a sum that nobody needs: without it, the compiler would leave out the reads.
+    unused[0] gets their sum, which is not used: without it, the compiler would leave out the reads.
     """
     total = array[first]
     for k in range(first, first + count, LINE_BYTES // array.itemsize):

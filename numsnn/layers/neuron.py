@@ -237,12 +237,12 @@ class Neuron(KeptTrace):
         run, rows = self.run, current.shape[1:]
         state, first, begins = initial.state(self, mode, run.state_shape(rows), steps)
         start = self.keep_start(state, mode) if mode.store else None
+        s = self.result("s", current.shape, self.dtype if mode.relaxed else np.uint8)
         if self.tracker is not None:
             d = self.tracker.correction_for(steps, first)
         else:
             shape = steps, channels
             d = self.fixed_array("no correction", shape, lambda: self.kernels.zeros(shape, self.dtype))
-        s = self.result("s", current.shape, self.dtype if mode.relaxed else np.uint8)
         padding = self.plan.padding
         measured = self.tracker is not None and self.tracker.wants_potentials(mode)
         need_u = run.needs_potentials(mode, measured) or (measured and padding is not None)

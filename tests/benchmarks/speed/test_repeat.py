@@ -33,7 +33,9 @@ def test_the_command(capsys, threads):
     machine, header, _, *rows = capsys.readouterr().out.splitlines()
     assert "1 threads, 2 turns" in machine and "with Repeat" in header
     assert [row.split("|")[1].strip() for row in rows] == [
-        f"{name}, {what}" for name in ("resnet", "small") for what in ("training step", "inference")
+        f"{name}, {what}"
+        for name in ("resnet", "small", "tutorial-fc", "tutorial-conv")
+        for what in ("training step", "inference")
     ]
 
 

@@ -284,8 +284,15 @@ def test_few_outputs_do_not_pay_for_transformed_weights():
     w = np.empty((3, 3, 256, 512), np.float32)
     arguments = "auto", "forward", 0.13, w, (1, 1), 1
     assert route.choose(*arguments, (160, 8, 8)) == "winograd"
-    assert route.choose(*arguments, (10, 8, 8)) == "events"
-    assert route.choose(*arguments, (10, 8, 8), ("winograd",)) == "winograd"
+    assert route.choose(*arguments, (4, 8, 8)) == "events"
+    assert route.choose(*arguments, (4, 8, 8), ("winograd",)) == "winograd"
+    for passing in ("forward", "weight", "input"):  # more transformed weights than the caches hold
+        assert (
+            route.choose("auto", passing, 0.9, np.empty((3, 3, 512, 512), np.float32), (1, 1), 1, (4, 4, 4)) == "dense"
+        )
+        assert (
+            route.choose("auto", passing, 0.9, np.empty((3, 3, 128, 128), np.float32), (1, 1), 1, (64, 4, 4)) != "dense"
+        )
 
 
 def test_more_numbers_than_32_bits_count(monkeypatch):

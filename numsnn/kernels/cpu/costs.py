@@ -37,28 +37,32 @@ processor guesses the next jump wrong), and per active input."""
 CACHE_BYTES = 64 << 10
 """Bytes of a table that is read as if it were in the first-level cache."""
 
+FAR_BYTES = 14 << 20
+"""Bytes of transformed weights that stay in the caches while they are prepared and used. More of them take longer, in
+proportion to their size: 512x512 weights 2.6 times as long per number as 256x256 ones."""
+
 NEAR = 0.35
 """The part of a row's cost that is saved if it is read from the first-level cache."""
 
 COSTS = {
     "dense": {
-        "forward": (13000, 0.32, 1.1, 0.056, 1, 0.0096, 0.0078),
-        "weight": (11000, 0.15, 11, 0.053, 1.1, 0.014, 0.0087),
+        "forward": (8600, 0.32, 1.3, 0.032, 0.94, 0.01, 0.0077),
+        "weight": (7100, 0.12, 16, 0.041, 1.1, 0.0097, 0.008),
         "input": (23000, 0.32, 4.2, 0, 1.1, 0.0099, 0.0078),
     },
     "winograd": {
-        "forward": (1900, 0.53, 58, 0.047, 0.017, 0.009),
-        "weight": (0, 0.62, 280, 0.03, 0.017, 0.0077),
+        "forward": (5300, 0.34, 110, 0.058, 0.012, 0.0077),
+        "weight": (13000, 0.32, 140, 0.027, 0.012, 0.0077),
         "input": (9600, 0.79, 130, 0.018, 0.016, 0.0077),
     },
     "events": {
-        "forward": (3200, 0.081, 8, 1.6, 0, 0.62, 0.33),
-        "weight": (6600, 0.075, 2.9, 1.1, 0.89, 2.3, 0.42),
+        "forward": (5300, 0.079, 10, 1.9, 0.099, 0.2, 0.33),
+        "weight": (6000, 0.064, 3.6, 1.2, 0.78, 2.3, 0.39),
         "input": (510, 0.16, 12, 0.11, 3.7, 0.35, 0.94, 0.46),
     },
     "lines": {
-        "forward": (5300, 0.27, 0.93, 21, 0.1, 4.7, 0.11, 0.19, 0.18, 0.28),
-        "weight": (7700, 0.2, 0.71, 18, 0, 4.4, 0, 0.32, 0.42, 0.3),
+        "forward": (4100, 0.22, 0.95, 16, 0, 4.6, 0.085, 0.025, 0.2, 0.23),
+        "weight": (4800, 0.18, 0.76, 15, 0, 4.1, 0, 0.13, 0.32, 0.15),
     },
 }
 """Route (or "lines", for the route events) -> pass -> cost of one of each of its `terms`."""
@@ -104,6 +108,7 @@ def terms(route, passing, density, weights, extent, stride):
         tiles = ceil(height / 4) * ceil(width / 4) / (height * width)
         rows = 36 * tiles * (2 * padded_rows(ceil(depth / 2)) if passing == "weight" else depth)
         numbers = 36 * tiles * (inputs + outputs) * SHORTER
+        prepare *= max(1.0, 36 * 4 * inputs * outputs / FAR_BYTES)
         return call, prepare, tiles * SHORTER, numbers, rows * narrow, rows * wide
     active = density * taps
     if route == "events":

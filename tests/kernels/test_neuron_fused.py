@@ -7,7 +7,6 @@ from bounds import REALS, within
 from neurons import FAMILIES, RESETS, draw, leaky_backward, leaky_forward, shape_for
 from targets import ALL, COMPILED, fewer, reference
 
-from numsnn.kernels.cpu import neuron as cpu_neuron
 from numsnn.kernels.reference.surrogate import DENSITY
 from numsnn.kernels.types import Direct
 
@@ -136,11 +135,10 @@ def test_gradient_in_the_place_of_the_one_above(small_tiles, k, normed):
     _, s, _ = forward(k, case, case.x, norm=case.norm if normed else None)
     ds = np.random.default_rng(1).normal(size=s.shape).astype(np.float32)
     want, want_gradients = backward(k, case, case.x, s, ds, **options)
-    place, made = ds.copy(), cpu_neuron._backward_kernel.cache_info().misses
+    place = ds.copy()
     got, gradients = backward(k, case, case.x, s, place, place, **options)
     assert got is place
     assert np.array_equal(got, want) and np.array_equal(gradients, want_gradients)
-    assert cpu_neuron._backward_kernel.cache_info().misses == made  # one kernel is compiled for both
 
 
 @pytest.mark.parametrize("real", REALS)

@@ -84,10 +84,9 @@ def test_names_are_followed_through_assignments_and_the_closure(in_place):
 def test_helpers_are_followed_and_branches_that_never_run_are_not(normed):
     """The currents are read by a helper that computes potentials again; a normalisation is read where there is one."""
     density = eq.DENSITY["triangle"]
-    found = of(neuron._backward_kernel(LEAKY, np.float32, density, "hard", True, normed, (False,) * 3, False))
+    found = of(neuron._backward_kernel(LEAKY, np.float32, density, "hard", True, normed, (False,) * 3, False, False))
     assert found["i"] == {("current", False)} and found["s"] == {("spike", False)}
-    assert found["di"] == {("input gradient", False), ("input gradient", True)} and found["ds"] == {("gradient", False)}
-    assert found["values"] == {("value", False)}
+    assert found["values"] == {("value", False)} and found["di"] == {("input gradient", True)}
     assert ("centre" in found) == normed and (("sum", True) in found["sums"]) == normed
     assert "start" not in found and "p_slope" not in found
 

@@ -230,7 +230,7 @@ def test_machine_code_is_found_by_what_a_rule_computes():
         options = np.float64, None, "hard", False, False
         forward_kernel = cpu_neuron._forward_kernel(rule, *options)
         learned = (*(True for _ in rule.values), True, True)
-        options = np.float64, cpu_neuron.eq.DENSITY["triangle"], "hard", True, False, learned, False
+        options = np.float64, cpu_neuron.eq.DENSITY["triangle"], "hard", True, False, learned, False, False
         return [machine_code.digest(x.py_func) for x in (forward_kernel, cpu_neuron._backward_kernel(rule, *options))]
 
     assert keys(leaky_by(0.5)) == keys(leaky_by(0.5))

@@ -188,7 +188,7 @@ def neuron_forward(
 
 
 @cache
-def _backward_kernel(rule, real, density, reset, attached, normed, learned, direct, ended=False):
+def _backward_kernel(rule, real, density, reset, attached, normed, learned, direct, in_place, ended=False):
     """The backward range kernel of one kind of neuron.
 
     Args:
@@ -199,11 +199,13 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
         normed: whether the kernel normalises the input before it charges the potential.
         learned: one boolean per value of the rule, one for the threshold and one for the width: whether it is learned.
         direct: whether a loss acts on the potential itself.
+        in_place: whether di overwrites ds.
         ended: whether the loss on the potential acts only up to a row's last real step. Default False.
     """
     soft, hard, fall = reset in ("soft", "delayed"), reset == "hard", subtraction(reset)
     learn_late = reset == "delayed" and learned[0]
     *learned_values, learn_theta, learn_alpha = learned
+    ds_role = "input gradient" if in_place else "gradient"
     (_, step_back), count, many = compiled(rule, real), len(rule.states), len(rule.values)
     wanted = "".join("1" if learn else "0" for learn in learned_values)
     charge_again = charge_again_by(rule, real, normed, reset)
@@ -229,7 +231,6 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
         start,
         dstart,
         sums,
-        apart,
         carry,
         leave,
         rows,
@@ -240,9 +241,9 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
     ):
         steps, total, channels = i.shape
         real = type(v_reset)
+        dx = ds if in_place else di  # arrays that share memory must be one array for the compiler, too
         # u[t + 1] holds the tile's potential of step t, and x[:, t] the rule's states before step t. e holds the
-        # potential after the reset while they are computed, and then dL/dv. h holds dL/dstates. di holds dL/ds of a row
-        # until dL/di takes its place, so that one kernel is compiled for a di that overwrites ds and for another array.
+        # potential after the reset while they are computed, and then dL/dv. h holds dL/dstates.
         u, e = local((steps + 1, rows, width), i.dtype), local((rows, width), i.dtype)
         x, h = local((count, steps + 1, rows * width), i.dtype), local((count, rows, width), i.dtype)
         for tile in range(lo, hi):
@@ -268,12 +269,9 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
             clear_run(h, (0, 0, 0), h.size)
             for t in range(steps - 1, -1, -1):
                 for m in range(first, last):
-                    ahead(di, t, m, first, last, left, n, -1)
+                    ahead(ds, t, m, first, last, left, n, -1)
                     if normed:
                         ahead(i, t, m, first, last, left, n, -1)
-                    if apart:
-                        for k in range(left, left + n):
-                            write(di, "input gradient", (t, m, k), read(ds, "gradient", (t, m, k)))
                     r = m - first
                     acts = not ended or t < ends[m]
                     earlier, any_before = max(t - 1, 0), real(t > 0)
@@ -288,7 +286,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                         if direct and acts:
                             mean, push = read(p_centre, "value", k), read(p_offset, "value", k)
                             p = eq.direct_gradient(u_t, mean, push, read(p_slope, "value", k))
-                        ds_t, r_t, lost = read(di, "input gradient", (t, m, k)), fall(e_t, own), fall(edge, own)
+                        ds_t, r_t, lost = read(ds, ds_role, (t, m, k)), fall(e_t, own), fall(edge, own)
                         q, delta, dtheta = fire_back(
                             ds_t, e_t, r_t, u_t, s_t, edge, phi, p, v_reset, soft, hard, attached
                         )
@@ -313,7 +311,7 @@ def _backward_kernel(rule, real, density, reset, attached, normed, learned, dire
                         )
                         di_t, dv, slopes_before, changes = step_back(delta, slopes, current, v, before, own)
                         di_t = real(di_t)
-                        write(di, "input gradient", (t, m, k), di_t)
+                        write(dx, "input gradient", (t, m, k), di_t)
                         write(e, "state", (r, c), real(dv))
                         write_all(h, "state", (r, c), slopes_before)
                         add_all(sums, "dvalue", (block, k), changes, wanted)
@@ -332,12 +330,12 @@ def neuron_backward(
     rule, ds, i, s, values, firing, reset, d, direct, di, wanted, start=None, norm=None, dnorm=None, dstart=None
 ):
     """See `reference.neuron.neuron_backward`."""
-    apart, carry, leave = not same_memory(di, ds), start is not None, dstart is not None
+    in_place, carry, leave = same_memory(di, ds), start is not None, dstart is not None
     *pull, ends = (None, None, None, None) if direct is None else direct
     kind, v_reset = reset_kind(reset.value, i.dtype)
     totals = *wanted.values, wanted.theta, wanted.alpha
     learned = tuple(total is not None for total in totals)
-    flags = not reset.detached, norm is not None, learned, direct is not None, ends is not None
+    flags = not reset.detached, norm is not None, learned, direct is not None, in_place, ends is not None
     range_kernel = _backward_kernel(rule, i.dtype.type, eq.DENSITY[firing.family], kind, *flags)
     steps, rows, channels = i.shape
     join = ends is None and i.size > LEAST_JOINED
@@ -348,13 +346,12 @@ def neuron_backward(
     centre, factor, offset, theta, inverse_width, values, d = plan.repeated(vectors, values, d)
     pull = (theta, theta, theta) if direct is None else [np.tile(x, plan.joined) for x in pull]
     first = i[0] if dstart is None else dstart
-    # Where di overwrites ds, the kernel does not touch its argument ds.
-    ds, i, s, di, start, first = plan.wide(ds if apart else i, i, s, di, i if start is None else start, first)
+    ds, i, s, di, start, first = plan.wide(ds, i, s, di, i if start is None else start, first)
     launch(
         range_kernel,
         plan.count,
         *(ds, i, s, centre, factor, offset, values, theta, d, v_reset, inverse_width, *pull),
-        *(_NO_ENDS if ends is None else ends, di, start, first, sums, apart, carry, leave),
+        *(_NO_ENDS if ends is None else ends, di, start, first, sums, carry, leave),
         *(plan.rows, plan.width, plan.blocks),
     )
     plan.add_up(sums, totals, dnorm)

@@ -15,8 +15,9 @@ from numsnn.kernels.cpu.run import launch
 
 
 def calls(step):
-    """The number of Python functions that one step calls, after steps in which choices of routes become known."""
-    for _ in range(12):
+    """The number of Python functions that one step calls, after steps in which choices of routes become known, for each
+    share of active inputs."""
+    for _ in range(100):
         step()
     count = 0
 

@@ -6,6 +6,7 @@ from math import ceil
 from . import few, planes, product
 
 
+@lru_cache(4096)
 def narrow_way(taps, channels, outputs, stride, extent, weight_gradient=False):
     """The way of the route dense for few outputs, `planes` or `few`, or None if a matrix product is faster.
 

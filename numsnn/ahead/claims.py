@@ -1,7 +1,7 @@
 """Claims: processes that compile the same kernels tell each other which of them each one has begun.
 
 A claim is the lock of one byte of a file that all of them have open; the name that is claimed says which byte. The
-operating system ends a claim with its process, however that ends, so that nobody waits for a process that is gone.
+operating system ends a claim with its process, however that ends, so that no process waits for one that is gone.
 """
 
 import hashlib

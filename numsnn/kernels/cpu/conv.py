@@ -86,15 +86,14 @@ def conv2d_forward(x, w, b, geometry, y, active=None, way=AUTO, kept=None):
             events.forward(active, w, b, stride, padding, dilation, y, kept)
     elif route == "winograd":
         winograd.convolve(x, w, b, padding, y, kept)
-    elif groups_together("forward", w, stride, groups, extent):
-        bias = np.zeros(w.shape[3], w.dtype) if b is None else b
-        factors = w.reshape(-1, w.shape[2], groups, w.shape[3] // groups)
-        taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
-        planes.correlate_groups(x, taps, stride, factors, bias, y, kept=kept)
     else:
         bias = np.zeros(w.shape[3], w.dtype) if b is None else b
         inputs, outputs = w.shape[2], w.shape[3] // groups
         taps = _taps(w.shape[:2], tuple(padding), tuple(dilation))
+        if groups_together("forward", w, stride, groups, extent):
+            factors = w.reshape(-1, inputs, groups, outputs)
+            planes.correlate_groups(x, taps, stride, factors, bias, y, kept=kept)
+            return route
         narrow = narrow_way(taps, inputs, outputs, tuple(stride), extent[1:])
         for g in range(groups):
             first, last = g * outputs, (g + 1) * outputs
@@ -129,13 +128,13 @@ def conv2d_backward_weight(x, dy, geometry, dw, active=None, way=AUTO, active_dy
             events.backward_weight(active, dy, stride, padding, dilation, dw)
     elif route == "winograd":
         winograd_gradient.weight_gradient(x, dy, padding, dw)
-    elif groups_together("weight", dw, stride, groups, extent):
-        rows = dw.reshape(-1, dw.shape[3])
-        planes.weight_gradient_groups(x, _taps(dw.shape[:2], tuple(padding), tuple(dilation)), stride, dy, rows, groups)
     else:
         inputs, outputs = dw.shape[2], dw.shape[3] // groups
         rows = dw.reshape(-1, dw.shape[3])
         taps = _taps(dw.shape[:2], tuple(padding), tuple(dilation))
+        if groups_together("weight", dw, stride, groups, extent):
+            planes.weight_gradient_groups(x, taps, stride, dy, rows, groups)
+            return route
         way_of = narrow_way(taps, inputs, outputs, tuple(stride), extent[1:], True) or product
         for g in range(groups):
             mine = rows[:, g * outputs : (g + 1) * outputs]

@@ -69,7 +69,8 @@ def take_columns(typingctx, target, at, pitch, source, source_at, step, columns,
     """Set target[at + c pitch + k] = source[source_at + k step + c] for c < columns and k < count.
 
     Both arrays are flat and have the same real type. COLUMNS columns of as many rows as a vector has lanes are
-    transposed in registers, and the source must reach so many rows and numbers beyond the last number that counts.
+    transposed in registers. So the source must reach a vector's lanes in rows, and COLUMNS numbers, beyond the last
+    number that counts.
     """
     size = types.intp
     signature = types.void(target, size, size, source, size, size, size, size)

@@ -106,12 +106,12 @@ class Emitter:
         return self.builder.bitcast(at, self.vector.as_pointer())
 
     def _masked(self, what, result, *arguments, lanes=None):
-        """LLVM's function for a masked load or store of this type of vector, or of one with so many lanes."""
+        """LLVM's function for a masked load or store of a vector of `lanes` lanes. Default: those of a register."""
         name = f"llvm.masked.{what}.v{lanes or self.lanes}f{8 * self.bytes}.p0"
         return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, arguments), name)
 
     def load_piece(self, pointer, lanes):
-        """Load a vector of so many lanes."""
+        """Load a vector of `lanes` lanes."""
         at = self.builder.bitcast(pointer, ir.VectorType(self.element, lanes).as_pointer())
         return self.builder.load(at, align=self.bytes)
 
@@ -126,7 +126,7 @@ class Emitter:
         self.builder.call(store, [piece, at, SHORT(self.bytes), mask])
 
     def piece(self, vector, first, lanes):
-        """The lanes first, first + 1, ... of a vector, as a vector of so many lanes."""
+        """The lanes first..first + lanes-1 of a vector, as a vector of their own."""
         numbers = ir.Constant(ir.VectorType(SHORT, lanes), list(range(first, first + lanes)))
         return self.builder.shuffle_vector(vector, vector, numbers)
 
@@ -155,7 +155,7 @@ class Emitter:
         return vectors
 
     def first_lanes(self, count, lanes=None):
-        """A mask that selects the first `count` lanes, of a vector or of one with so many lanes."""
+        """A mask that selects the first `count` of `lanes` lanes. Default: those of a register."""
         kind = ir.VectorType(SHORT, lanes or self.lanes)
         lane = ir.Constant(kind, list(range(kind.count)))
         count = self.builder.trunc(count, SHORT)

@@ -25,7 +25,7 @@ def narrow_way(taps, channels, outputs, stride, extent, weight_gradient=False):
 
 @lru_cache(4096)
 def cheapest(taps, runs, channels, outputs, stride, extent, weight_gradient):
-    """The way as of `narrow_way` for numbers of taps (vertical, horizontal) that form so many runs, and its nanoseconds
+    """The way as of `narrow_way` for numbers of taps (vertical, horizontal) that form `runs` runs, and its nanoseconds
     per position."""
     sizes = channels, outputs, stride, extent, weight_gradient
     found = {planes: planes.cost(taps, *sizes), None: product.narrow_cost(taps, *sizes)}

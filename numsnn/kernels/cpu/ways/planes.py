@@ -103,7 +103,7 @@ def cost(taps, channels, outputs, stride, extent, weight_gradient=False, groups=
         stride: pair (vertical, horizontal).
         extent: (height, width) of the positions.
         weight_gradient: whether the gradient of the weights is computed, or else a convolution.
-        groups: number of groups of so many channels.
+        groups: number of groups; channels and outputs are those of one group.
     """
     products = prod(taps) * channels / (REGISTER_BYTES // 4) * count_tiles(outputs, 2) * groups
     channels, outputs = channels * groups, outputs * groups
@@ -199,7 +199,7 @@ def _fill(x, spikes, extent, first_channel, channels, plan, place, line, planes)
 
 
 def _line(purpose, pixels, numbers, dtype):
-    """Memory for so many pixels of so many numbers. `take_columns` reads beyond the last one."""
+    """Memory for a line of pixels of `numbers` numbers each. `take_columns` reads beyond the last pixel."""
     beyond = REGISTER_BYTES // dtype.itemsize
     return scratch.get(purpose, ((pixels + beyond) * numbers + COLUMNS + beyond,), dtype)
 
@@ -296,7 +296,7 @@ def correlate(x, first_channel, taps, stride, weights, bias, y, first_output=0, 
 
 
 def _together(channels, groups):
-    """Yield slices of groups of so many channels that are computed together."""
+    """Yield slices of groups that are computed together, for this number of channels per group."""
     count = max(1, min(groups, MOST_CHANNELS // channels))
     for first in range(0, groups, count):
         yield slice(first, min(groups, first + count))

@@ -9,7 +9,7 @@ import numsnn as snn
 
 from .common import REPOSITORY
 
-OPTIONS = {"mnist": "mnist", "cifar10": "cifar"}
+OPTIONS = {"mnist": "mnist", "cifar10": "cifar", "cifar10-dvs-sim": "events"}
 """Data that the package does not contain -> the option that says where they are."""
 
 
@@ -21,6 +21,11 @@ def add_options(parser) -> None:
     """Add the options that say where data are."""
     parser.add_argument("--mnist", metavar="FOLDER", help="folder with the four IDX files of MNIST")
     parser.add_argument("--cifar", metavar="FILE", help="CIFAR-10 as a store (made by data_prep/cifar10.py)")
+
+
+def add_events(parser) -> None:
+    """Add the option that says where the recordings of CIFAR-10 are."""
+    parser.add_argument("--events", metavar="FILE", help="its recordings (made by benchmarks.data.cifar_events)")
 
 
 def words() -> list:
@@ -38,13 +43,13 @@ def words() -> list:
 
 
 @cache
-def load(name: str, steps: int | None = None, mnist=None, cifar=None):
+def load(name: str, steps: int | None = None, mnist=None, cifar=None, events=None):
     """Training and test data. They are kept, because many runs of one process use the same.
 
     Args:
-        name: "mnist", "digits", "digits-dvs", "cifar10" or "words".
-        steps: T of "digits-dvs".
-        mnist, cifar: what the options say.
+        name: "mnist", "digits", "digits-dvs", "cifar10", "cifar10-dvs-sim" or "words".
+        steps: T of "digits-dvs" and "cifar10-dvs-sim".
+        mnist, cifar, events: what the options say.
 
     Raises:
         Missing: the option that the data need is not given.
@@ -58,6 +63,11 @@ def load(name: str, steps: int | None = None, mnist=None, cifar=None):
             raise Missing("CIFAR-10 is needed: --cifar FILE, the store that data_prep/cifar10.py makes")
         store = snn.data.open(cifar)
         return store.train, store.test
+    if name == "cifar10-dvs-sim":
+        if events is None:
+            raise Missing("recordings are needed: --events FILE, the store that benchmarks.data.cifar_events makes")
+        store = snn.data.open(events)
+        return tuple(part.frames(steps=steps) for part in (store.train, store.test))
     if name == "words":
         return words()
     return snn.data.load(name, **({"steps": steps} if name == "digits-dvs" else {}))

@@ -13,10 +13,14 @@ class Task:
     """What a run of a study trains; `benchmarks.method.runs.Run` can change parts of it.
 
     Attributes:
-        data: "mnist", "digits", "digits-dvs", "cifar10" or "words", see `benchmarks.datasets`.
+        data: "mnist", "digits", "digits-dvs", "cifar10", "cifar10-dvs-sim" or "words", see `benchmarks.datasets`.
         train, test: number of samples, the first ones; None for all.
+        valid: number of samples of the training part, those behind the first `train` ones, with which candidates are
+            compared (`benchmarks.method.tournament`); 0 if there is no such part.
         classes: number of classes.
         architecture: see `numsnn.models.from_string`.
+        blocks: (channels, stride) of the residual blocks of a network that has these instead of an architecture; a
+            convolution of as many channels as the first block, and pooling, come before them.
         steps: T.
         epochs, batch, lr: length of the training, samples per update, learning rate.
         events: whether the samples have a time axis of their own.
@@ -29,8 +33,10 @@ class Task:
     data: str
     train: int | None = None
     test: int | None = None
+    valid: int = 0
     classes: int = 10
     architecture: str = ""
+    blocks: tuple[tuple[int, int], ...] = ()
     steps: int = 4
     epochs: int = 10
     batch: int = 50
@@ -88,6 +94,22 @@ STUDY_TASKS = {
     "recipe digits-dvs": Task("digits-dvs", recipe="digits-dvs"),
 }
 """The tasks of the studies (`benchmarks.method`)."""
+
+TOURNAMENT_TASKS = {
+    "mnist8k": replace(STUDY_TASKS["mnist8k"], train=6000, valid=1000),
+    "digits-dvs": replace(STUDY_TASKS["digits-dvs"], train=1100, valid=337),
+    "cifar10-5k T=2": replace(STUDY_TASKS["cifar10-5k"], steps=2, valid=2000),
+    "cifar10-5k T=4": replace(STUDY_TASKS["cifar10-5k"], valid=2000),
+    "cifar10-5k deep": Task(
+        "cifar10", 5000, 2000, 2000, blocks=((16, 1), (32, 2), (32, 1), (64, 2)), steps=2, epochs=6
+    ),
+    "cifar10-dvs-sim": Task(
+        "cifar10-dvs-sim", 5000, 2000, 2000, architecture="16c3-p2-32c3-p2-64c3-p2", steps=5, epochs=6, events=True
+    ),
+    "mnist8k-rows": replace(STUDY_TASKS["mnist8k-rows"], train=6000, valid=1000),
+    "words": replace(STUDY_TASKS["words"], train=640, valid=160),
+}
+"""The tasks on which candidates for the method meet (`benchmarks.method.tournament`)."""
 
 PEER_TASKS = {
     "peers-mnist8k": PeerTask("mnist", small("32c3-P2-64c3-P2-10", 4, 64), 5, 7000, 1000),

@@ -4,6 +4,7 @@ A line of a log holds the settings, so it tells what was done, and the same line
 """
 
 import time
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 
@@ -79,19 +80,24 @@ def task_of(run: Run) -> Task:
 
 
 @cache
-def samples_of(task: Task, mnist, cifar):
-    """The task's own training and test samples, in memory."""
-    steps = task.steps if task.events else None
-    parts = zip(datasets.load(task.data, steps, mnist, cifar), (task.train, task.test), strict=True)
-    found = []
-    for part, count in parts:
-        x, y = part.batch(np.arange(min(count or len(part), len(part))))
-        if task.events:
-            x = x.swapaxes(0, 1)
-        elif task.recurrent:
-            x = x[..., 0]
-        found.append(snn.data.Dataset(x, y, timed=task.events or task.recurrent))
-    return tuple(found)
+def samples_of(task: Task, mnist=None, cifar=None, events=None):
+    """The task's own samples for training, validation and test, in memory; there are none for validation if the task
+    says so."""
+    train, test = datasets.load(task.data, task.steps if task.events else None, mnist, cifar, events)
+    first = task.train or len(train)
+    parts = (train, 0, first), (train, first, first + task.valid), (test, 0, task.test or len(test))
+    return tuple(_samples(task, part, begin, min(end, len(part))) for part, begin, end in parts)
+
+
+def _samples(task, part, begin, end):
+    if begin >= end:
+        return None
+    x, y = part.batch(np.arange(begin, end))
+    if task.events:
+        x = x.swapaxes(0, 1)
+    elif task.recurrent:
+        x = x[..., 0]
+    return snn.data.Dataset(x, y, timed=task.events or task.recurrent)
 
 
 def network(run: Run, sample_shape) -> snn.Sequential:
@@ -109,10 +115,33 @@ def network(run: Run, sample_shape) -> snn.Sequential:
         surrogate=surrogate,
         pda=PDAS[run.pda],
     )
+    return network_of(task, neuron, sample_shape, run.norm)
+
+
+def network_of(task: Task, neuron: snn.layers.Neuron, sample_shape, norm: str = "bn") -> snn.Sequential:
+    """The network of a task with copies of this neuron."""
     if task.recurrent:
         return snn.models.shd_net(*sample_shape, HIDDEN, task.classes, neuron=neuron)
+    if task.blocks:
+        return residual_network(task, neuron, sample_shape[-1])
     steps = None if task.events else task.steps
-    return from_string(task.architecture, sample_shape, task.classes, steps, neuron, run.norm)
+    return from_string(task.architecture, sample_shape, task.classes, steps, neuron, norm)
+
+
+def residual_network(task: Task, neuron: snn.layers.Neuron, colours: int) -> snn.Sequential:
+    """A convolution, pooling, residual blocks of two convolutions each, whose sums charge neurons, and a readout."""
+    before = task.blocks[0][0]
+    layers = [snn.Repeat(task.steps), snn.Conv2d(colours, before, 3, padding=1), snn.BatchNorm(before)]
+    layers += [deepcopy(neuron), snn.MaxPool2d(2)]
+    for width, stride in task.blocks:
+        branch = [snn.Conv2d(before, width, 3, stride, 1), snn.BatchNorm(width), deepcopy(neuron)]
+        branch += [snn.Conv2d(width, width, 3, padding=1), snn.BatchNorm(width)]
+        side = None
+        if stride != 1 or before != width:
+            side = snn.Sequential(snn.Conv2d(before, width, 1, stride), snn.BatchNorm(width))
+        layers += [snn.Residual(*branch, shortcut=side), deepcopy(neuron)]
+        before = width
+    return snn.Sequential(*layers, snn.GlobalAvgPool2d(), snn.Linear(before, task.classes))
 
 
 def prepared(run: Run, mnist, cifar):
@@ -124,18 +153,28 @@ def prepared(run: Run, mnist, cifar):
         config.data.valid_share = 0.0  # the whole training part: the networks of the last epoch are compared
         ready = experiment.prepare(config)
         return ready.trainer, ready.data.train, ready.data.test, config.training.epochs
-    parts = samples_of(task, mnist, cifar)
-    loss = snn.losses.MaxMembraneCrossEntropy() if task.recurrent else snn.losses.RateCrossEntropy(label_smoothing=0.1)
-    trainer = snn.Trainer(
-        network(run, parts[0].sample_shape[-1 if task.recurrent else -3 :]),
-        loss=loss,
+    data, _, test = samples_of(task, mnist, cifar)
+    return trainer_of(task, network(run, shape_of(task, data)), run.seed), data, test, task.epochs
+
+
+def shape_of(task: Task, data) -> tuple[int, ...]:
+    """The shape of a sample as `network_of` takes it."""
+    return data.sample_shape[-1 if task.recurrent else -3 :]
+
+
+def trainer_of(task: Task, net: snn.Sequential, seed: int, loss=None, callbacks=()) -> snn.Trainer:
+    """The trainer of a task; the loss is the task's own unless another one is given."""
+    own = snn.losses.MaxMembraneCrossEntropy() if task.recurrent else snn.losses.RateCrossEntropy(label_smoothing=0.1)
+    return snn.Trainer(
+        net,
+        loss=loss or own,
         optimizer=snn.optim.AdamW(task.lr, weight_decay=0.02),
         schedule=snn.schedules.Cosine(),
         clip_norm=1.0 if task.recurrent else None,
         batch_size=task.batch,
-        seed=run.seed,
+        seed=seed,
+        callbacks=callbacks,
     )
-    return trainer, *parts, task.epochs
 
 
 def train(run: Run, mnist=None, cifar=None) -> dict:

@@ -55,11 +55,6 @@ def three_layers(width):
     return snn.Sequential(snn.Repeat(4, *layers[:2]), *layers[2:], snn.Flatten(), snn.Linear(16 * 8 * 8, 10))
 
 
-def seen(layer):
-    """Return the share of a layer's potentials that lie inside the surrogate window."""
-    return 1 - layer.undesired_share
-
-
 def picture(diagnoses, path):
     figure, (families, widths, arriving) = plt.subplots(1, 3, figsize=(13, 4))
     x = np.linspace(-3, 3, 601)
@@ -71,7 +66,7 @@ def picture(diagnoses, path):
     row = diagnoses[1.0].layers[0]
     widths.stairs(np.array(row.counts) / max(row.counts), np.array(row.edges) - 1, fill=True, color="0.8")
     for width in SHOWN:
-        label = f"width {width:g}: {100 * seen(diagnoses[width].layers[0]):.0f} % seen"
+        label = f"width {width:g}: {100 * diagnoses[width].layers[0].window_share:.0f} % seen"
         widths.plot(x, gradient(snn.Surrogate("triangle", width), x) * width, label=label)
     widths.set(title="Potentials of a layer (grey), and triangles", xlabel="potential - threshold", ylim=(0, 1.5))
     widths.set(ylabel="relative to the largest", xlim=(-3, 3))
@@ -102,7 +97,7 @@ def main():
     print("\nwidth   seen by the third layer  gradient that arrives at the first")
     for width, diagnosis in diagnoses.items():
         first, _, third = diagnosis.layers
-        print(f"{width:<6g}  {100 * seen(third):21.1f} %  {first.gradient:34.1e}")
+        print(f"{width:<6g}  {100 * third.window_share:21.1f} %  {first.gradient:34.1e}")
 
     path = options.out / "surrogates.png"
     picture(diagnoses, path)

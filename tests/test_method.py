@@ -26,6 +26,7 @@ NOT_IN_KERNELS = {
     "N21": "layers/initial.py",
     "D2": "pda.py",
     "D9": "diagnostics/diagnose.py",
+    "D10": "diagnostics/window.py",
     "R2": "diagnostics/gradients.py",
     "R3": "diagnostics/gradients.py",
     "E1": "encode.py",

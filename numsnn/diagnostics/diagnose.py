@@ -5,20 +5,19 @@ potentials says most about a spiking network that does not learn (docs/method.md
 and saturated neurons, the shift of the potentials, vanishing gradients, and numbers that are not finite.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 
 import numpy as np
 
-from ..kernels.reference.surrogate import DENSITY
 from ..layers import Layer, Mode, Neuron
 from ..layers.route import Routed
 from ..losses import Loss
-from ..psg import FAMILIES
 from ..shown import shown
 from ..validate import flag
 from .copies import built_copy, loss_of
 from .hints import hints_of
 from .text import percent, report_html, report_text
+from .window import window_shares
 
 BINS = 60
 """Number of bins in a layer's histogram of potentials."""
@@ -51,6 +50,9 @@ class LayerRow:
         gradient_steps: ``[T]``, the same for each step; None without labels.
         nonfinite: share of the potentials that are not finite; the histogram leaves them out.
         counts, edges: ``[60]`` and ``[61]``, histogram of the potentials without the outermost 0.1 % at each end.
+        window_normal: ``[T]``, what `window` would be if the potentials of every channel were normally distributed with
+            their mean and standard deviation (docs/method.md, D10); None in steps with potentials that are not finite,
+            and None in place of all steps in a diagnosis of an earlier version, which did not store it.
     """
 
     name: str
@@ -77,11 +79,28 @@ class LayerRow:
     nonfinite: float
     counts: tuple[int, ...]
     edges: tuple[float, ...]
+    window_normal: tuple[float | None, ...] | None = None
 
     @property
     def undesired_share(self) -> float:
         """Share of undesired potentials over all steps."""
         return sum(self.undesired) / self.steps
+
+    @property
+    def window(self) -> tuple[float, ...]:
+        """``[T]``, share of the potentials inside the surrogate window: 1 - undesired."""
+        return tuple(1 - share for share in self.undesired)
+
+    @property
+    def window_share(self) -> float:
+        """Share of the potentials inside the surrogate window over all steps."""
+        return 1 - self.undesired_share
+
+    @property
+    def window_normal_share(self) -> float | None:
+        """The share over all steps that window_normal gives; None if a step has none."""
+        known = [share for share in self.window_normal or () if share is not None]
+        return sum(known) / self.steps if len(known) == self.steps else None
 
     def __repr__(self):
         shares = {"rate": self.rate, "silent": self.silent, "undesired": self.undesired_share}
@@ -152,12 +171,14 @@ class Diagnosis:
     def from_dict(cls, data: dict) -> "Diagnosis":
         """Return the diagnosis from the result of `to_dict`, also after it was written to JSON and read back.
 
+        Fields that earlier versions did not store, products and a layer's window_normal, may be missing.
+
         Raises:
-            ValueError: a key is missing or unknown.
+            ValueError: another key is missing, or a key is unknown.
         """
         if not isinstance(data, dict):
             raise ValueError(f"Diagnosis: data must be the dict that to_dict returned; got {shown(data)}")
-        values = _fields_of(cls, {"products": []} | data)  # earlier versions did not store products
+        values = _fields_of(cls, data)
         for key, row in (("layers", LayerRow), ("parameters", ParameterRow), ("products", ProductRow)):
             if not isinstance(values[key], tuple):
                 raise ValueError(f"Diagnosis: {key} must be a list; got {shown(values[key])}")
@@ -245,16 +266,13 @@ def _measure(name, layer):
     by_unit = s.reshape(steps * samples, -1)
     width, theta = kernels.to_host(layer.width.natural), kernels.to_host(layer.threshold.natural)
     beta = layer.own_values.get("beta")
-    reach = layer.surrogate.reach
     finite = np.isfinite(u)
     counts, edges = _histogram(u[finite].astype(np.float64))
     gradient = gradient_steps = None
     if layer.input_gradient is not None:
         squares = (kernels.to_host(layer.input_gradient).reshape(steps, -1).astype(np.float64) ** 2).sum(1)
         gradient, gradient_steps = _number(np.sqrt(squares.sum())), _numbers(np.sqrt(squares))
-    z = (u - layer.thresholds()) / width
-    seen = DENSITY[layer.surrogate.family](z) > 0 if FAMILIES[layer.surrogate.family].compact else np.abs(z) <= reach
-    undesired = (~seen).mean((1, 2))  # so that a potential of NaN counts as undesired
+    undesired, window_normal = window_shares(u, layer.thresholds(), width, layer.surrogate)
     return {
         "name": name,
         "steps": steps,
@@ -271,7 +289,7 @@ def _measure(name, layer):
         "threshold": _distinct(theta),
         "leak": () if beta is None else _distinct(kernels.to_host(beta.natural)),
         "family": layer.surrogate.family,
-        "reach": reach,
+        "reach": layer.surrogate.reach,
         "width_bounds": _width_bounds(layer),
         "pda": _corrects(layer),
         "gradient": gradient,
@@ -279,6 +297,7 @@ def _measure(name, layer):
         "nonfinite": float((~finite).mean()),
         "counts": counts,
         "edges": edges,
+        "window_normal": _numbers(window_normal),
     }
 
 
@@ -362,10 +381,12 @@ def _plain(value):
 
 
 def _fields_of(cls, data):
-    """Return the constructor's arguments from data, with lists as tuples."""
+    """Return the constructor's arguments from data, with lists as tuples. Earlier versions did not store the fields
+    that have a default."""
     names = {field.name for field in fields(cls)}
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise ValueError(f"{cls.__name__}: must be a dict; got {shown(data)}")
+    data = {field.name: field.default for field in fields(cls) if field.default is not MISSING} | data
     if odd := sorted(names.symmetric_difference(data)):
         problem = "is missing" if odd[0] in names else "is unknown"
         raise ValueError(f"{cls.__name__}: {odd[0]!r} {problem}")

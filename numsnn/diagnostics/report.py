@@ -196,8 +196,9 @@ def _diagnosis(diagnosis, trained):
             f"The network {'after' if trained else 'before'} training. Rate: spikes per neuron and step. Silent, "
             "saturated: share of the units that never (always) fired. Shift: mean potential minus mean input current "
             "or PDA's target, at the step where it is largest; uncorrected: the same without PDA's correction. "
-            "Undesired: share of the potentials outside the surrogate window. Gradient: norm of the gradient of the "
-            "layer's input current."
+            "Undesired: share of the potentials outside the surrogate window; if normal: what it would be if the "
+            "potentials of every channel were normally distributed. Gradient: norm of the gradient of the layer's "
+            "input current."
         ),
         f'<ul class="hints">{hints}</ul>' if hints else "<p>Nothing looks wrong.</p>",
     ]

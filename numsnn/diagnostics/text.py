@@ -16,6 +16,7 @@ def layer_table(diagnosis) -> list[list[str]]:
     """Return the neuron layers of a `Diagnosis` as rows of text, with a header.
 
     Shifts are those of the step at which they are largest; "uncorrected" is without PDA's correction.
+    "if normal" is the share of undesired potentials that normal distributions would have (docs/method.md, D10).
     """
     rows = diagnosis.layers
     corrected = any(row.shift_uncorrected is not None for row in rows)
@@ -29,6 +30,7 @@ def layer_table(diagnosis) -> list[list[str]]:
         "shift": [_signed(worst(row.shift)) for row in rows],
         "uncorrected": [_signed(worst(row.shift_uncorrected or ())) for row in rows] if corrected else None,
         "undesired": [percent(row.undesired_share) for row in rows],
+        "if normal": [_outside(row.window_normal_share) for row in rows],
         "width": [span(row.width) for row in rows],
         "threshold": [span(row.threshold) for row in rows],
         "leak": [span(row.leak) for row in rows],
@@ -94,6 +96,11 @@ def span(values) -> str:
         return "-"
     low, high = f"{min(known):.3g}", f"{max(known):.3g}"
     return low if low == high else f"{low} to {high}"
+
+
+def _outside(share):
+    """Return the share outside a window from that inside it, as text."""
+    return "-" if share is None else percent(1 - share)
 
 
 def _plain(value):

@@ -202,6 +202,8 @@ def test_inference_is_the_reference_s(name):
     if name == "dense":  # what looks inside takes long in the simulator
         reports = [snn.diagnose(net, x, y) for net in (cuda, plain)]
         assert [row.rate for row in reports[0].layers] == [row.rate for row in reports[1].layers]
+        for mine, theirs in zip(reports[0].layers, reports[1].layers, strict=True):
+            assert mine.window_normal == pytest.approx(theirs.window_normal, abs=CLOSE)
 
 
 def test_there_and_back_again():

@@ -80,6 +80,8 @@ POTENTIALS = {
     "learned threshold": Candidate(neuron={"learn_threshold": "layer"}),
     "threshold and width": Candidate(neuron={"learn_threshold": "layer"}, rule=rules.WithTheThreshold),
     "detached reset": Candidate(neuron={"detach_reset": True}),
+    "learned start, window 0.5": Candidate(neuron={"learn_v_init": "channel"}, rule=lambda: rules.Window(0.5)),
+    "learned start, detached reset": Candidate(neuron={"learn_v_init": "channel", "detach_reset": True}),
     "TET": Candidate(loss=lambda: snn.losses.TET(label_smoothing=0.1, regulariser=0.0), recurrent=False),
 }
 """Ways to adjust the potentials, to be compared with "fixed 1"."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from .describe import Described
 from .names import choice
-from .validate import positive, two
+from .validate import positive, two, within
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,12 @@ WIDEST = 20.0
 """Largest width by default, as a multiple of the threshold."""
 
 
+NARROWEST = 10.0
+"""With the rule "window": the largest slope at the threshold by default, in units of 1 / threshold. This rule does not
+ask for ever narrower surrogates, so that its bounds only keep numbers in range; recurrent neurons are the exception,
+whose potentials spread more and more when gradients grow from step to step (docs/method.md, P6)."""
+
+
 class Surrogate(Described):
     """A surrogate of fixed width.
 
@@ -81,7 +87,7 @@ class Surrogate(Described):
         ValueError: the family is unknown, or the width is not a positive number.
     """
 
-    learned = False
+    learned = follows = False
 
     def __init_subclass__(cls, **kwargs):
         for name in ("density", "cdf"):
@@ -103,22 +109,29 @@ class Surrogate(Described):
 
 
 class PSG(Surrogate):
-    """A surrogate whose width is learned.
+    """A surrogate whose width adapts to the network in training, by one of two rules.
+
+    With the rule "gradient" the width is learned: it has an explicit gradient and is updated like every parameter (P1,
+    P2). With the rule "window" it follows the potentials: every tenth training pass their mean and variance are
+    measured and tracked, and the width becomes the one at which the surrogate sees a given share of them, if they are
+    normally distributed (P4, P5). The start value then matters for the first pass alone.
 
     Args:
         family, width: as for `Surrogate`; the width is the start value.
         per: "layer" (default; one width per layer) or "channel" (one width per channel).
-        lr: learning rate of log alpha; the schedule scales it. Default 0.1.
-        bounds: (smallest width, largest width). Default None: at the smallest width, the slope at the threshold is 1 /
-            threshold (width 1 for a triangle and a threshold of 1), and recurrent neurons use half of this width; the
-            largest width is 20 thresholds. If the start value lies outside the default bounds, the first update moves
-            it inside.
+        lr: for the rule "gradient", learning rate of log alpha; the schedule scales it. Default 0.1.
+        bounds: (smallest width, largest width). Default None. For the rule "gradient": at the smallest width, the slope
+            at the threshold is 1 / threshold (width 1 for a triangle and a threshold of 1), and recurrent neurons use
+            half of this width; the largest width is 20 thresholds. If the start value lies outside the default bounds,
+            the first update moves it inside. For the rule "window": from a tenth of the width at which this slope is 1
+            / threshold to 20 thresholds, and for recurrent neurons from half of that width to that width.
+        rule: "gradient" (default) or "window".
+        share: for the rule "window", share of the potentials that the surrogate sees, between 0 and 1. Default 0.5.
 
     Raises:
-        ValueError: the family or per is unknown, a number is not positive, or the width is outside the given bounds.
+        ValueError: the family, per or rule is unknown, a number is not positive, the share is not between 0 and 1, or
+            the width is outside the given bounds.
     """
-
-    learned = True
 
     def __init__(
         self,
@@ -127,10 +140,14 @@ class PSG(Surrogate):
         per: str = "layer",
         lr: float = 0.1,
         bounds: tuple[float, float] | None = None,
+        rule: str = "gradient",
+        share: float = 0.5,
     ):
         super().__init__(family, width)
         self.per = choice("PSG: per", per, ("layer", "channel"))
         self.lr = positive("PSG: lr", lr)
+        self.rule = choice("PSG: rule", rule, ("gradient", "window"))
+        self.share = within("PSG: share", share, 0, 1, open_low=True, open_high=True)
         self.bounds = None
         if bounds is not None:
             low, high = two("PSG: bounds", bounds)
@@ -138,9 +155,21 @@ class PSG(Surrogate):
             if not low <= width <= high:
                 raise ValueError(f"PSG: width must lie within bounds {self.bounds}; got {width}")
 
+    @property
+    def learned(self) -> bool:  # type: ignore[override]
+        """Whether the width is a parameter."""
+        return self.rule == "gradient"
+
+    @property
+    def follows(self) -> bool:  # type: ignore[override]
+        """Whether the width follows the potentials."""
+        return self.rule == "window"
+
     def bounds_at(self, threshold: float, recurrent: bool = False) -> tuple[float, float]:
-        """Return the smallest and the largest width for neurons with this threshold."""
+        """Return the smallest and the largest width for neurons with this threshold (P3, P6)."""
         if self.bounds is not None:
             return self.bounds
-        steepest = STEEPEST_RECURRENT if recurrent else STEEPEST
-        return FAMILIES[self.family].peak * threshold / steepest, WIDEST * threshold
+        plain = FAMILIES[self.family].peak * threshold / STEEPEST
+        if self.follows:
+            return (plain / STEEPEST_RECURRENT, plain) if recurrent else (plain / NARROWEST, WIDEST * threshold)
+        return plain * STEEPEST / (STEEPEST_RECURRENT if recurrent else STEEPEST), WIDEST * threshold

@@ -112,18 +112,6 @@ class Spread(Looking):
         set_width(neuron, sigma * (between(self.k, done) if isinstance(self.k, tuple) else self.k))
 
 
-class Window(Looking):
-    """The width at which the surrogate sees this share of the layer's potentials."""
-
-    def __init__(self, share: float):
-        self.share = share
-
-    def look(self, neuron, done):
-        distances = np.abs(neuron.recorded["u"] - neuron.threshold.natural).ravel()[::7]
-        seen = float(np.quantile(distances, self.share)) / neuron.surrogate.reach
-        set_width(neuron, self.track(neuron.path, seen))
-
-
 class InitialPotential(Looking):
     """MP-Init (WACV 2026): a sequence starts from the tracked mean of the last potentials of the neurons that fired."""
 

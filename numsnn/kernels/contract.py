@@ -75,7 +75,7 @@ ROOMS = {
         "unit_backward",
         "unit_forward",
     ),
-    "pda": ("divergence", "merge_steps", "normalised_moments", "shift_update"),
+    "pda": ("divergence", "merge_steps", "normalised_moments", "shift_update", "window_width"),
     "pool": ("max_pool2d_backward", "max_pool2d_forward", "sum_pool2d_backward", "sum_pool2d_forward"),
     "recurrent": ("recurrent_backward", "recurrent_forward"),
 }

@@ -305,6 +305,14 @@ def width_gradient(q, density, z):
     return -q * density * z
 
 
+@register_jitable
+def window_share(gap, dev, half):
+    """P4: share of a normal distribution between -half and half, if its mean is gap and its deviation dev."""
+    real = type(dev)
+    scale = real(math.sqrt(0.5)) / dev
+    return real(0.5) * (real(math.erf((half - gap) * scale)) - real(math.erf((-half - gap) * scale)))
+
+
 # --- potential distribution adjustment ----------------------------------------------------------------------------
 
 

@@ -206,6 +206,21 @@ class Objective(NamedTuple):
     potentials: int
 
 
+class SeenShare(NamedTuple):
+    """What the width of a surrogate follows (P4): the share of the potentials that it is to see.
+
+    Attributes:
+        share: this share, between 0 and 1.
+        reach: reach of the family, in widths.
+        low, high: smallest and largest width.
+    """
+
+    share: float
+    reach: float
+    low: float
+    high: float
+
+
 # --- losses ---
 
 

@@ -15,6 +15,7 @@ from ..portable import nothing
 from ..psg import FAMILIES, PSG, Surrogate
 from ..shown import shown
 from ..validate import flag, truth, whole
+from ..window import WindowTracker
 from . import initial, observe
 from .allowance import claim
 from .base import Layer
@@ -129,6 +130,7 @@ class Neuron(KeptTrace):
         self.record = wanted(kind, record)
         self.recorded: dict[str, np.ndarray] = Recorded()
         self.tracker: Any = None
+        self.window: Any = None
         self._starts: dict[str, np.ndarray] = {}
         self.initial: Any = None
         check_reset(kind, v_threshold, v_reset, self.refractory)
@@ -200,6 +202,9 @@ class Neuron(KeptTrace):
             "threshold", "threshold", self.v_threshold, self.learn_threshold, bounds=(above + MARGIN, 1 / MARGIN)
         )
         self.width = self.scale("width", "width", psg.width, per, **learning)
+        if psg.follows:
+            self.window = WindowTracker(psg, channels, self.width_bounds(), self.kernels, self.dtype)
+            self.width.uniform = psg.per == "layer"
         self.own_values = self.create_values()
         first, *others = self.own_values.values()
         self.initial = initial.potential(self, channels)
@@ -234,6 +239,8 @@ class Neuron(KeptTrace):
         for value in self.constrained:
             if value.parameter is not None:
                 value.refresh()
+        if self.window is not None:
+            self.window.set_width(mode, self.threshold.natural, self.width.natural)
         run, rows = self.run, current.shape[1:]
         state, first, begins = initial.state(self, mode, run.state_shape(rows), steps)
         start = self.keep_start(state, mode) if mode.store else None
@@ -244,7 +251,7 @@ class Neuron(KeptTrace):
             shape = steps, channels
             d = self.fixed_array("no correction", shape, lambda: self.kernels.zeros(shape, self.dtype))
         padding = self.plan.padding
-        measured = self.tracker is not None and self.tracker.wants_potentials(mode)
+        measured = any(own.wants_potentials(mode) for own in (self.tracker, self.window) if own is not None)
         need_u = run.needs_potentials(mode, measured) or (measured and padding is not None)
         u = self.buffer("u", current.shape) if need_u else None
         visible = self.buffer("visible", s.shape, np.uint8) if mode.store and self._sees() else None
@@ -255,11 +262,13 @@ class Neuron(KeptTrace):
         self.visible_share = run.forward(trace, state, moments)
         if padding is not None and visible is not None:
             self.visible_share = observe.real_share(self, visible, x.shape, padding)
+        potentials: Any = None if moments is None else Moments(*moments)
+        if measured and padding is not None:
+            potentials = observe.real_potentials(self, u, x.shape, padding)
+        if self.window is not None:
+            self.window.observe(potentials, mode)
         if self.tracker is not None and (mode.store or mode.track):
             current_moments = observe.current_moments(self, trace, x.shape, padding) if mode.track else None
-            potentials: Any = None if moments is None else Moments(*moments)
-            if measured and padding is not None:
-                potentials = observe.real_potentials(self, u, x.shape, padding)
             self._objective = self.tracker.observe(current_moments, potentials, rows[0], mode, first)
         if mode.store:
             self.kept = trace
@@ -334,19 +343,26 @@ class Neuron(KeptTrace):
         return VISIBLE_DENSITY * 2 * self.surrogate.reach * mean
 
     def own_statistics(self):
-        if self.tracker is None:
-            return {}
-        tracker = self.tracker
-        return {"correction": tracker.correction, "target": tracker.target, "batches": tracker.batches}
+        tracker, window, found = self.tracker, self.window, {}
+        if tracker is not None:
+            found = {"correction": tracker.correction, "target": tracker.target, "batches": tracker.batches}
+        if window is not None:
+            found |= {"width": self.width.natural, "potentials": window.potentials, "passes": window.passes}
+        return found
 
     def set_statistic(self, name, value):
-        array = np.array(value, np.int64) if name == "batches" else self.kernels.from_host(value, self.dtype)
-        setattr(self.tracker, name, array)
+        counts = name in ("batches", "passes")
+        array = np.array(value, np.int64) if counts else self.kernels.from_host(value, self.dtype)
+        if name == "width":
+            self.width.natural = array
+        else:
+            setattr(self.window if name in ("potentials", "passes") else self.tracker, name, array)
 
     def move(self, kernels, dtype):
         if self.built:
             for value in self.constrained:
                 value.move(kernels, self.kernels, dtype)
-        if self.tracker is not None:
-            self.tracker.move(kernels, dtype)
+        for own in (self.tracker, self.window):
+            if own is not None:
+                own.move(kernels, dtype)
         super().move(kernels, dtype)

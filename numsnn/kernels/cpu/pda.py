@@ -1,14 +1,16 @@
-"""Potential distribution adjustment, compiled. `reference.pda` documents it.
+"""What follows the moments of the potentials, compiled. `reference.pda` documents it.
 
 The arrays have a few hundred elements, for which one thread is enough.
 """
+
+import math
 
 from .. import equations as eq
 from .. import steps
 from ..compile import kernel
 from ..reference.pda import merge_steps, normalised_moments
 
-__all__ = ["divergence", "merge_steps", "normalised_moments", "shift_update"]
+__all__ = ["divergence", "merge_steps", "normalised_moments", "shift_update", "window_width"]
 
 
 @kernel
@@ -37,3 +39,24 @@ def divergence(moments, target, objective, value, direct):
     real = value.dtype.type
     share = real(weight / len(value))
     _divergence_channels(*moments, *target, real(eps), share, share / real(n), value, *direct[:3])
+
+
+@kernel
+def _window_widths(mean, var, theta, share, reach, low, high, width):
+    real = type(share)
+    one = len(mean) < len(width)
+    total = real(0)
+    for c in range(len(theta)):
+        total += theta[c]
+    for c in range(len(mean)):
+        edge = total / real(len(theta)) if one else theta[c]
+        found = steps.window_width(mean[c] - edge, real(math.sqrt(var[c])), share, reach, low, high)
+        if one:
+            width[:] = found
+        else:
+            width[c] = found
+
+
+def window_width(moments, theta, aim, width):
+    """See `reference.pda.window_width`."""
+    _window_widths(*moments, theta, *map(width.dtype.type, aim), width)

@@ -1,7 +1,9 @@
-"""Potential distribution adjustment, as CUDA kernels. `reference.pda` documents it.
+"""What follows the moments of the potentials, as CUDA kernels. `reference.pda` documents it.
 
 The arrays have a few hundred elements, so that the kernels are kept simple.
 """
+
+import math
 
 from .. import equations as eq
 from .. import steps
@@ -89,3 +91,22 @@ def divergence(moments, target, objective, value, direct):
         value,
         *direct[:3],
     )
+
+
+@kernel
+def _window_widths(mean, var, theta, share, reach, low, high, width, count):
+    real = type(share)
+    one = mean.shape[0] < width.shape[0]
+    for c in range(cuda.grid(1), count, cuda.gridsize(1)):
+        edge, group = theta[c], c
+        if one:  # each thread finds the layer's width by itself
+            edge, group = real(0), 0
+            for k in range(theta.shape[0]):
+                edge += theta[k]
+            edge /= real(theta.shape[0])
+        width[c] = steps.window_width(mean[group] - edge, real(math.sqrt(var[group])), share, reach, low, high)
+
+
+def window_width(moments, theta, aim, width):
+    """See `reference.pda.window_width`."""
+    launch_flat(_window_widths, width.size, *moments, theta, *map(width.dtype.type, aim), width)

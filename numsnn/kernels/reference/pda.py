@@ -1,6 +1,8 @@
-"""Potential distribution adjustment: the tracked correction and the divergence objective (docs/method.md, D3, D4)."""
+"""What follows the moments of the potentials: the tracked correction and the divergence objective of PDA, and the width
+of a PSG with the rule "window" (docs/method.md, D3, D4, P4)."""
 
 import numpy as np
+from scipy.special import ndtr
 
 
 def shift_update(d, mean, target, momentum):
@@ -51,3 +53,25 @@ def divergence(moments, target, objective, value, direct):
     direct.centre[...] = mean
     direct.offset[...] = factor / mean.dtype.type(n) * gap * (1 / w + 1 / v)  # D5
     direct.slope[...] = slope
+
+
+def window_width(moments, theta, aim, width):
+    """P4: the width at which the surrogate sees a share of the potentials, if these are normally distributed.
+
+    Args:
+        moments: a `types.Moments` of the potentials, ``[C]``, or ``[1]`` for one width, to which the mean threshold
+            belongs.
+        theta: thresholds, ``[C]``.
+        aim: a `types.SeenShare`.
+        width: output, ``[C]``.
+    """
+    share, reach, low, high = aim
+    mean, var = (x.astype(np.float64) for x in moments)
+    gap = mean - (theta if len(mean) == len(theta) else theta.mean(dtype=np.float64))
+    dev = np.maximum(np.sqrt(var), 1e-3 * low)
+    low, high = np.full_like(gap, low), np.full_like(gap, high)
+    for _ in range(40):
+        middle = np.sqrt(low * high)
+        below = ndtr((reach * middle - gap) / dev) - ndtr((-reach * middle - gap) / dev) < share
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    width[...] = np.sqrt(low * high)

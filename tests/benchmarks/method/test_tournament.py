@@ -57,20 +57,6 @@ def test_the_width_follows_the_rate():
     np.testing.assert_allclose(ends, [2.0, 1.0, 0.5])
 
 
-def test_a_window_shows_the_share_that_was_asked_for(tiny):
-    """With the same weights, the surrogate sees the wanted share of the potentials."""
-    net = snn.Sequential(snn.Linear(5, 300), snn.LIF(surrogate=snn.Surrogate("triangle")))
-    net.build((4, 50, 5), seed=1)
-    neuron = net["lif1"]
-    neuron.record = ("u",)
-    net(np.random.default_rng(0).normal(size=(4, 50, 5)).astype(np.float32))
-    rule = width_rules.Window(0.5)
-    rule.tracked = {}
-    rule.look(neuron, 0.0)
-    seen = np.abs(neuron.recorded["u"] - 1) <= neuron.width.natural[0]
-    assert seen.mean() == pytest.approx(0.5, abs=0.02)
-
-
 def test_a_network_of_residual_blocks():
     task = TOURNAMENT_TASKS["cifar10-5k deep"]
     net = runs.network_of(task, snn.LIF(), (32, 32, 3))

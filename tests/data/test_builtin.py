@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import numsnn.data
-from numsnn.data import Dataset, available, load
+from numsnn.data import Dataset, available, digits_dvs, load
 from numsnn.data.formats import FormatError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,7 +105,18 @@ def test_digits_script_without_scikit_learn(tmp_path):
 # digits-dvs
 
 
-def test_digits_dvs():
+def test_digits_dvs(monkeypatch):
+    """To simulate all takes seconds. Frames and recordings that come from the same pictures are simulated once; that
+    a second time gives the same is what the next test looks at."""
+    simulate, simulated = digits_dvs.simulate, {}
+
+    def once(digits, name, first=0):
+        key = digits.x.tobytes(), digits.y.tobytes(), digits.scale, name, first
+        if key not in simulated:
+            simulated[key] = simulate(digits, name, first)
+        return simulated[key]
+
+    monkeypatch.setattr(digits_dvs, "simulate", once)
     train, test = load("digits-dvs")
     assert (len(train), len(test), train.sample_shape, train.timed) == (1437, 360, (10, 20, 20, 2), True)
     np.testing.assert_array_equal(train.y, load("digits")[0].y)

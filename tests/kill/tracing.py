@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 WRITES = "write", "pwrite64", "writev", "pwritev"
@@ -102,11 +103,18 @@ class Vector(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
 
 
-def _ptrace(request, process, address=0, data=0):
+@cache
+def _libc():
+    """The C library. It is loaded once: each time, ctypes makes a class, which is garbage that stays while the
+    collection of garbage is off, and every fork copies the tables of the memory that it takes."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p
     libc.ptrace.restype = ctypes.c_long
-    if libc.ptrace(request, process, address, data) == -1:
+    return libc
+
+
+def _ptrace(request, process, address=0, data=0):
+    if _libc().ptrace(request, process, address, data) == -1:
         raise OSError(ctypes.get_errno(), f"ptrace request {request}: {os.strerror(ctypes.get_errno())}")
 
 
@@ -117,8 +125,7 @@ def _stop_at_calls():
     code += [Filter(0x15, len(numbers) - k, 0, number) for k, number in enumerate(numbers)]
     code += [Filter(0x06, 0, 0, 0x7FFF0000), Filter(0x06, 0, 0, 0x7FF00000)]  # allow, or stop
     filters = (Filter * len(code))(*code)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(Program(len(code), filters)), 0, 0):
+    if _libc().prctl(38, 1, 0, 0, 0) or _libc().prctl(22, 2, ctypes.byref(Program(len(code), filters)), 0, 0):
         raise OSError(ctypes.get_errno(), "no filter of system calls")
 
 

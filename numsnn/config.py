@@ -85,7 +85,7 @@ class MethodConfig:
     """[method]: PSG and PDA.
 
     Attributes:
-        surrogate, width, learn_width, width_per, width_lr, width_bounds: see `numsnn.PSG`.
+        surrogate, width, learn_width, width_per, width_lr, width_bounds, width_rule, window_share: see `numsnn.PSG`.
         pda: whether the neurons have a `numsnn.PDA`.
         pda_momentum, divergence: see `numsnn.PDA`.
         pda_target: a mean potential, or "input" for the mean of the input current.
@@ -97,6 +97,8 @@ class MethodConfig:
     width_per: str = "layer"
     width_lr: float = 0.1
     width_bounds: list[float] = field(default_factory=list)
+    width_rule: str = "gradient"
+    window_share: float = 0.5
     pda: bool = True
     pda_momentum: float = 0.1
     pda_target: float | str = "input"

@@ -196,7 +196,15 @@ def build_network(config: Config, sample_shape, classes: int, timed: bool = Fals
     surrogate = Surrogate(method.surrogate, method.width)
     if method.learn_width:
         bounds: Any = tuple(method.width_bounds) or None
-        surrogate = PSG(method.surrogate, method.width, per=method.width_per, lr=method.width_lr, bounds=bounds)
+        surrogate = PSG(
+            method.surrogate,
+            method.width,
+            per=method.width_per,
+            lr=method.width_lr,
+            bounds=bounds,
+            rule=method.width_rule,
+            share=method.window_share,
+        )
     target: Any = None if method.pda_target == "input" else method.pda_target
     pda = PDA(method.pda_momentum, correct=method.pda, target=target, divergence=method.divergence)
     neuron = cls(

@@ -1,7 +1,7 @@
 """PSG, the parametric surrogate gradient: the width of the surrogate is a trained parameter.
 
 A spike has no derivative. Training uses the density phi of a symmetric distribution in its place, scaled to the width
-alpha (docs/method.md, S1, P1, P2, P3):
+alpha (docs/method.md, S1, P1, P2, P3, P6):
 
     Phi_alpha(x) = Phi(x / alpha)        phi_alpha(x) = phi(x / alpha) / alpha        x = u - theta
 

@@ -35,6 +35,8 @@ OTHER_WORDS = {
     "surrogate": "family",
     "width_per": "per",
     "width_lr": "lr",
+    "width_rule": "rule",
+    "window_share": "share",
     "pda_momentum": "momentum",
     "rate_weight": "weight",
     "rate_low": "low",

@@ -23,6 +23,8 @@ COMMENT_IN_TEXT = re.compile(COMMENT.pattern, re.MULTILINE)
 
 NOT_IN_KERNELS = {
     "P3": "psg.py",
+    "P5": "window.py",
+    "P6": "psg.py",
     "N21": "layers/initial.py",
     "D2": "pda.py",
     "D9": "diagnostics/diagnose.py",

@@ -9,7 +9,7 @@ def widths_of(net: Layer) -> dict[str, float | list[float]]:
     found = {}
     for name, layer in net.named():
         if isinstance(layer, Neuron) and layer.built:
-            values, parameter = layer.kernels.to_host(layer.width.refresh()), layer.width.parameter
-            shared = parameter is None or parameter.value.size == 1
+            values = layer.kernels.to_host(layer.width.refresh())
+            shared = layer.width.uniform or len(values) == 1
             found[name] = float(values[0]) if shared else [float(v) for v in values]
     return found

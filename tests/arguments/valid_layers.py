@@ -54,7 +54,9 @@ VALID = {
         recompute=False,
     ),
     "PDA": plain(snn.PDA, momentum=0.1, correct=True, target=None, divergence=0.0, eps=1e-3),
-    "PSG": plain(snn.PSG, family="triangle", width=1.0, per="layer", lr=0.1, bounds=(0.1, 2.0)),
+    "PSG": plain(
+        snn.PSG, family="triangle", width=1.0, per="layer", lr=0.1, bounds=(0.1, 2.0), rule="window", share=0.4
+    ),
     "Parameter": of(
         snn.Parameter, name="w", value=lambda: np.ones(2, np.float32), group="weight", lr=None, bounds=None
     ),

@@ -7,7 +7,7 @@ from direct import pull_on, unset_direct
 from registry import adjoint, entry, like, normal, unset
 from targets import reference
 
-from numsnn.kernels.types import Adam, Moments, Momentum, Norm, Objective, Segments
+from numsnn.kernels.types import Adam, Moments, Momentum, Norm, Objective, SeenShare, Segments
 
 # --- optimisers -------------------------------------------------------------------------------------------------------
 
@@ -165,6 +165,29 @@ def merge_steps(rng, real, steps, channels):
     u = rng.normal(30, 1, (steps, 50, channels))
     total = Moments(*(unset(real, channels) for _ in range(2)))
     return {"moments": Moments(u.mean(1).astype(real), u.var(1).astype(real)), "total": total}
+
+
+def of_window(a, want):
+    """In float32 the share is known to 1e-7, and where a window sees nearly all or nearly nothing, the width is not."""
+    return {"width": (64, want["width"].astype(np.float64))}
+
+
+@entry(
+    cases={"a layer": (1, 3), "channels": (3, 3), "alike": (1, 4, 0.0), "out of reach": (1, 3, 1.0, 0.1)},
+    large=((17, 17),),
+    writes="width",
+    bound=of_window,
+    one_thread=True,
+)
+def window_width(rng, real, groups, channels, spread=1.0, high=20.0):
+    mean, theta = normal(rng, real, groups), rng.uniform(0.5, 1.5, channels).astype(real)
+    var = (spread * rng.uniform(0.3, 2.5, groups)).astype(real)
+    return {
+        "moments": Moments(mean, var),
+        "theta": theta,
+        "aim": SeenShare(0.4, 1.0, 0.05, high),
+        "width": unset(real, channels),
+    }
 
 
 def of_normalised(a, want):

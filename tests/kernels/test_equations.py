@@ -61,6 +61,7 @@ SCALARS = {
     "adapted_threshold": (eq.adapted_threshold, 3),
     "adaptation": (eq.adaptation, 3),
     "width_gradient": (eq.width_gradient, 3),
+    "window_share": (eq.window_share, 3),
     "normal_divergence": (eq.normal_divergence, 4),
     "normal_divergence_offset": (eq.normal_divergence_offset, 4),
     "normal_divergence_slope": (eq.normal_divergence_slope, 4),

@@ -42,7 +42,7 @@ def dense():
 def pictures():
     return snn.Sequential(
         snn.Repeat(2, snn.Conv2d(2, 4, 3, padding=1), snn.BatchNorm(4)),
-        snn.LIF(pda=True),
+        snn.LIF(pda=True, surrogate=snn.PSG(rule="window")),
         snn.AvgPool2d(2),
         snn.Conv2d(4, 4, 3, padding=1, groups=2, bias=True),
         snn.BatchNorm(4, v_threshold=0.5),

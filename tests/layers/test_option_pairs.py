@@ -32,6 +32,7 @@ WITHOUT_OPTIONS = {
     "channels": "every row has three",
     "surrogate.lr": "optimisers use it",
     "surrogate.bounds": "optimisers use it",
+    "surrogate.share": "it acts on tracked passes alone",
     "neuron.surrogate": "a part of its own",
     "neuron.pda": "a part of its own",
     "norm.steps": "the number of steps of the pass",

@@ -28,12 +28,13 @@ from .validate import at_least, flag, number, positive, within
 class PDA(Described):
     """Settings of the potential distribution adjustment of one neuron layer.
 
-    Use it for feed-forward layers. In recurrent neurons the shift is part of the computation of the network, and
-    subtracting it reduced the accuracy (benchmarks/RESULTS.md).
+    In recurrent neurons the shift is part of the computation of the network, and to subtract it cost 5 to 44 points of
+    accuracy (benchmarks/RESULTS.md). By default they are therefore not corrected.
 
     Args:
         momentum: share of the shift of a batch that is added to the correction, in (0, 1]. Default 0.1.
-        correct: whether to subtract the tracked shift. Default True. With False only the divergence objective acts.
+        correct: whether to subtract the tracked shift. With False only the divergence objective acts. Default None:
+            True, but False for recurrent neurons.
         target: mean potential that PDA aims at. Default None: the mean of the input current. In a deep network without
             normalisation, a target just below the threshold keeps neurons firing (benchmarks/RESULTS.md).
         divergence: weight of the divergence objective in the loss, at least 0. Default 0: no objective. The objective
@@ -48,16 +49,20 @@ class PDA(Described):
     def __init__(
         self,
         momentum: float = 0.1,
-        correct: bool = True,
+        correct: bool | None = None,
         target: float | None = None,
         divergence: float = 0.0,
         eps: float = 1e-3,
     ):
         self.momentum = within("PDA: momentum", momentum, 0, 1, open_low=True)
-        self.correct = flag("PDA: correct", correct)
+        self.correct = None if correct is None else flag("PDA: correct", correct)
         self.target = None if target is None else number("PDA: target", target)
         self.divergence = at_least("PDA: divergence", divergence, 0)
         self.eps = positive("PDA: eps", eps)
+
+    def corrects(self, recurrent: bool) -> bool:
+        """Return whether the shift is subtracted in a layer that is recurrent, or is not."""
+        return not recurrent if self.correct is None else self.correct
 
 
 class RealPotentials(NamedTuple):
@@ -93,7 +98,7 @@ class ShiftTracker(Portable):
     """The state of PDA in one neuron layer, with its computations before and after the kernels of the neuron.
 
     Attributes:
-        settings: the `PDA` of the layer.
+        settings, correct: the `PDA` of the layer, and whether it subtracts the shift there.
         correction: d ``[T, C]``, where T is the largest number of steps that was tracked.
         target: tracked mean and variance of the input current, ``[2, C]``; the target of the divergence objective.
         batches: number of batches that were tracked, ``[1]``.
@@ -101,8 +106,9 @@ class ShiftTracker(Portable):
 
     transient: ClassVar = {"_aim": nothing}
 
-    def __init__(self, settings: PDA, channels: int, kernels, dtype):
+    def __init__(self, settings: PDA, channels: int, kernels, dtype, recurrent: bool = False):
         self.settings, self.kernels, self.dtype = settings, kernels, dtype
+        self.correct = settings.corrects(recurrent)
         self.correction = kernels.zeros((0, channels), dtype)
         self.target = kernels.from_host(np.stack([np.zeros(channels), np.ones(channels)]), dtype)
         self.batches = np.zeros(1, np.int64)
@@ -127,8 +133,7 @@ class ShiftTracker(Portable):
 
     def wants_potentials(self, mode) -> bool:
         """Return whether `observe` needs the moments of the potentials in a pass of this mode."""
-        settings = self.settings
-        return bool((mode.track and settings.correct) or ((mode.track or mode.store) and settings.divergence))
+        return bool((mode.track and self.correct) or ((mode.track or mode.store) and self.settings.divergence))
 
     def observe(
         self, current, potentials: Moments | RealPotentials | None, rows, mode, first: int = 0
@@ -171,7 +176,7 @@ class ShiftTracker(Portable):
         for tracked, value in zip(self.target, current, strict=True):
             kernels.running_update(tracked, value, weight)
         self.batches += 1
-        if settings.correct:
+        if self.correct:
             end = first + len(mean)
             before = self.correction_for(max(end, len(self.correction)))
             correction = kernels.empty(before.shape, self.dtype)  # the backward pass still needs the old array

@@ -30,6 +30,7 @@ class WindowTracker(Portable):
 
     Attributes:
         aim: share, reach and bounds.
+        width: the width that the rule has set last, ``[C]``, or the start value.
         potentials: tracked mean and variance of the potentials, ``[2, G]``; G is 1 for one width per layer, else C.
         passes: number of tracked passes, ``[1]``.
     """
@@ -38,11 +39,12 @@ class WindowTracker(Portable):
         self.kernels, self.dtype = kernels, dtype
         self.aim = SeenShare(psg.share, psg.reach, *bounds)
         groups = channels if psg.per == "channel" else 1
+        self.width = kernels.from_host(np.full(channels, psg.width), dtype)
         self.potentials = kernels.from_host(np.stack([np.zeros(groups), np.ones(groups)]), dtype)
         self.passes = np.zeros(1, np.int64)
 
     def move(self, kernels, dtype) -> None:
-        """Compute on another device or in another dtype from now on; the layer moves the tracked array."""
+        """Compute on another device or in another dtype from now on; the layer moves the arrays."""
         self.kernels, self.dtype = kernels, dtype
 
     def wants_potentials(self, mode) -> bool:
@@ -53,7 +55,8 @@ class WindowTracker(Portable):
         """Before a pass, set the width ``[C]`` by what the last tracked pass has measured. Forward and backward pass
         need the same width, so that it changes in between two passes only."""
         if mode.track and self.passes[0] % OFTEN == 1:
-            self.kernels.window_width(Moments(*self.potentials), theta, self.aim, width)
+            self.kernels.window_width(Moments(*self.potentials), theta, self.aim, self.width)
+            self.kernels.copy(self.width, width)
 
     def observe(self, potentials: Moments | RealPotentials | None, mode) -> None:
         """Track the moments of a pass, ``[T, C]``, or what there is instead for sequences of different length."""

@@ -112,7 +112,7 @@ ARGUMENTS = {
     "surrogate.per": (ABSENT, "channel"),
     "surrogate.rule": (ABSENT, "window"),
     "pda.momentum": (ABSENT, 0.5),
-    "pda.correct": (ABSENT, False),
+    "pda.correct": (ABSENT, False, True),
     "pda.target": (ABSENT, 0.4),
     "pda.divergence": (ABSENT, 0.7),
     "pda.eps": (ABSENT, 0.1),

@@ -310,8 +310,30 @@ def test_repr_and_description():
     assert pda.description() == {
         "type": "PDA",
         "momentum": 0.3,
-        "correct": True,
+        "correct": None,
         "target": 0.5,
         "divergence": 0.0,
         "eps": 1e-3,
     }
+
+
+@pytest.mark.parametrize("kind", [snn.RecurrentLIF, snn.RecurrentALIF, snn.RecurrentCubaLIF])
+def test_recurrent_neurons_are_corrected_only_if_asked_for(kind):
+    """They compute with the shift; to subtract it cost accuracy (benchmarks/RESULTS.md)."""
+    found = {}
+    for correct in (None, False, True):
+        layer = kind(pda=snn.PDA(correct=correct)).build((T, N, C)).to("reference", "float64")
+        for seed in range(3):
+            layer.forward(currents(seed), TRAINING)
+        found[correct] = layer.statistics()[f"{layer.path}.correction"]
+    assert found[None].size == found[False].size == 0
+    assert found[True].shape == (T, C) and found[True].all()
+    assert not snn.diagnose(kind(pda=True), currents().astype(np.float32)).layers[0].pda
+
+
+def test_no_advice_to_correct_what_a_recurrent_layer_computes_with():
+    x = (currents() - 2).astype(np.float32)
+    hints = {kind: " ".join(snn.diagnose(kind(v_reset=-3.0), x).hints) for kind in (snn.LIF, snn.RecurrentLIF)}
+    rows = [snn.diagnose(kind(v_reset=-3.0), x).layers[0] for kind in hints]
+    assert [row.recurrent for row in rows] == [False, True]
+    assert "mean input current" not in hints[snn.RecurrentLIF]

@@ -80,7 +80,10 @@ NAMES = "{FAMILIES}"  # those that there are when the test runs: other tests reg
         (lambda: snn.PSG(width=math.inf), "PSG: width must be a finite number; got inf"),
         (lambda: snn.PSG(per="neuron"), "PSG: per must be one of 'layer', 'channel'; got 'neuron'"),
         (lambda: snn.PSG(lr=0), "PSG: lr must be positive; got 0"),
-        (lambda: snn.PSG(rule="windows"), "PSG: rule must be one of 'gradient', 'window'; got 'windows'. Did you mean 'window'?"),
+        (
+            lambda: snn.PSG(rule="windows"),
+            "PSG: rule must be one of 'gradient', 'window'; got 'windows'. Did you mean 'window'?",
+        ),
         (lambda: snn.PSG(share=0), "PSG: share must lie in (0, 1); got 0"),
         (lambda: snn.PSG(share=1.0), "PSG: share must lie in (0, 1); got 1.0"),
         (lambda: snn.PSG(bounds=(0.0, 5.0)), "PSG: lower bound must be positive; got 0.0"),

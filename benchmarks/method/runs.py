@@ -23,9 +23,9 @@ LOOKED_AT = 256
 
 PDAS = {
     "off": None,
-    "shift": snn.PDA(),
+    "shift": snn.PDA(correct=True),
     "divergence": snn.PDA(correct=False, divergence=0.1),
-    "target": snn.PDA(target=0.9),
+    "target": snn.PDA(correct=True, target=0.9),
 }
 """No PDA; the tracked shift is subtracted; the divergence objective alone; the correction aims at a mean potential just
 below the threshold."""

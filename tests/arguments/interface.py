@@ -71,6 +71,7 @@ FOR_AUTHORS = {
     "Value": "check",
     "Mode": "seed_of",
     "Surrogate": "bounds_at",
+    "PDA": "corrects",
     "Loop": "run update",
     "Stream": "advance follow",
     "Trainer": "say",

@@ -290,7 +290,7 @@ def adjusted(pda, **options):
         net.forward(draw(FEATURES, seed), TRAINING)
     state = net.state()
     assert state["lif1.batches"] == [3]
-    assert state["lif1.correction"].shape == (T if pda.correct else 0, 8)
+    assert state["lif1.correction"].shape == (T if pda.corrects(recurrent=False) else 0, 8)
     assert (np.abs(state["lif1.correction"]) > 1e-4).all()
     assert (state["lif1.target"][0] != 0).all() and (state["lif1.target"][1] != 1).all()
     return net

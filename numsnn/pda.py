@@ -24,6 +24,13 @@ from .kernels.types import Direct, Moments, Objective
 from .portable import Portable, nothing
 from .validate import at_least, flag, number, positive, within
 
+SETTLING = 50
+"""Number of tracked passes from the beginning in which the shift is measured every time."""
+
+OFTEN = 5
+"""Later, the number of tracked passes from one measurement to the next: the shift changes slowly then, and to measure
+it every time costs 5 to 8 % of a training step."""
+
 
 class PDA(Described):
     """Settings of the potential distribution adjustment of one neuron layer.
@@ -32,7 +39,8 @@ class PDA(Described):
     accuracy (benchmarks/RESULTS.md). By default they are therefore not corrected.
 
     Args:
-        momentum: share of the shift of a batch that is added to the correction, in (0, 1]. Default 0.1.
+        momentum: share of the shift of a batch that is added to the correction, in (0, 1]. Default 0.1. The shift of
+            the first 50 batches is measured, and then of every fifth.
         correct: whether to subtract the tracked shift. With False only the divergence objective acts. Default None:
             True, but False for recurrent neurons.
         target: mean potential that PDA aims at. Default None: the mean of the input current. In a deep network without
@@ -101,7 +109,7 @@ class ShiftTracker(Portable):
         settings, correct: the `PDA` of the layer, and whether it subtracts the shift there.
         correction: d ``[T, C]``, where T is the largest number of steps that was tracked.
         target: tracked mean and variance of the input current, ``[2, C]``; the target of the divergence objective.
-        batches: number of batches that were tracked, ``[1]``.
+        batches: number of tracked passes, ``[1]``.
     """
 
     transient: ClassVar = {"_aim": nothing}
@@ -131,9 +139,14 @@ class ShiftTracker(Portable):
             self.kernels.repeat(self.correction[known - 1], longer[tracked:])
         return longer
 
+    def measures(self, mode) -> bool:
+        """Return whether a pass of this mode is measured: `observe` then needs the moments of the current."""
+        return bool(mode.track and (self.batches[0] < SETTLING or self.batches[0] % OFTEN == 0))
+
     def wants_potentials(self, mode) -> bool:
         """Return whether `observe` needs the moments of the potentials in a pass of this mode."""
-        return bool((mode.track and self.correct) or ((mode.track or mode.store) and self.settings.divergence))
+        measured = self.measures(mode)
+        return bool((measured and self.correct) or ((measured or mode.store) and self.settings.divergence))
 
     def observe(
         self, current, potentials: Moments | RealPotentials | None, rows, mode, first: int = 0
@@ -142,7 +155,7 @@ class ShiftTracker(Portable):
         pass; None if PDA has no objective.
 
         Args:
-            current: mean and variance of the input current, each ``[C]``; None if the pass is not tracked.
+            current: mean and variance of the input current, each ``[C]``; None if the pass is not measured.
             potentials: mean and variance of the potentials over samples and positions, each ``[T, C]``, or what there
                 is instead for sequences of different length; None if `wants_potentials` returns False.
             rows: number of samples times number of positions.
@@ -150,7 +163,9 @@ class ShiftTracker(Portable):
             first: number of the first step of the pass, if it continues an earlier one. Default 0.
         """
         if mode.track:
-            self._track(current, None if potentials is None else potentials.mean, first)
+            if current is not None:
+                self._track(current, None if potentials is None else potentials.mean, first)
+            self.batches += 1
         if potentials is None or not self.settings.divergence:
             return None
         steps, channels = potentials.mean.shape
@@ -175,7 +190,6 @@ class ShiftTracker(Portable):
         weight = settings.momentum if self.batches[0] else 1.0
         for tracked, value in zip(self.target, current, strict=True):
             kernels.running_update(tracked, value, weight)
-        self.batches += 1
         if self.correct:
             end = first + len(mean)
             before = self.correction_for(max(end, len(self.correction)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import numsnn as snn
+from numsnn import pda
 from numsnn.layers import TRAINING
 
 T, N, C = 4, 50, 3
@@ -337,3 +338,19 @@ def test_no_advice_to_correct_what_a_recurrent_layer_computes_with():
     rows = [snn.diagnose(kind(v_reset=-3.0), x).layers[0] for kind in hints]
     assert [row.recurrent for row in rows] == [False, True]
     assert "mean input current" not in hints[snn.RecurrentLIF]
+
+
+def test_after_a_while_the_shift_is_measured_now_and_then():
+    """In every pass of the first 50, and then in every fifth; what is tracked stays as it is in between."""
+    layer = neurons(pda=snn.PDA(momentum=0.3, divergence=0.2))
+    changed = []
+    for seed in range(pda.SETTLING + 2 * pda.OFTEN + 2):
+        before = layer.statistics() if seed else {}
+        layer.forward(currents(seed).astype(layer.dtype), TRAINING)
+        after = layer.statistics()
+        assert after[f"{layer.path}.batches"] == seed + 1
+        assert layer.penalty > 0  # the objective acts in every pass
+        for name in (f"{layer.path}.correction", f"{layer.path}.target"):
+            changed.append(name not in before or not np.array_equal(before[name], after[name]))
+    passes = range(pda.SETTLING + 2 * pda.OFTEN + 2)
+    assert changed[::2] == changed[1::2] == [k < pda.SETTLING or k % pda.OFTEN == 0 for k in passes]

@@ -25,6 +25,9 @@ from ..common import RESULTS, need_positive, write_json
 OUT = RESULTS / "cost.json"
 BATCH = 64
 
+SETTLED = 60
+"""Steps before the first that is timed: by then PDA measures the shift now and then only."""
+
 NETWORKS = {
     "mnist, T = 4": ("32c3-p2-64c3-p2", (28, 28, 1), 4, False),
     "cifar10, T = 4": ("32c3-p2-64c3-p2-128c3-p2", (32, 32, 3), 4, False),
@@ -67,7 +70,7 @@ def measure(name, rounds):
     """Times of every variant in turns."""
     steps = {variant: step_of(name, variant) for variant in VARIANTS}
     for step in steps.values():
-        seconds(step, 5)
+        seconds(step, SETTLED)
     times = {variant: [] for variant in VARIANTS}
     rng = np.random.default_rng(1)
     for _ in range(rounds):

@@ -268,7 +268,8 @@ class Neuron(KeptTrace):
         if self.window is not None:
             self.window.observe(potentials, mode)
         if self.tracker is not None and (mode.store or mode.track):
-            current_moments = observe.current_moments(self, trace, x.shape, padding) if mode.track else None
+            measured = self.tracker.measures(mode)
+            current_moments = observe.current_moments(self, trace, x.shape, padding) if measured else None
             self._objective = self.tracker.observe(current_moments, potentials, rows[0], mode, first)
         if mode.store:
             self.kept = trace

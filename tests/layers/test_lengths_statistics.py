@@ -264,7 +264,7 @@ def small():
         snn.RateBand(0.4, 0.6),
         snn.Linear(4, 3),
         snn.BNTT(3, STEPS, bias=True),
-        snn.RecurrentALIF(pda=snn.PDA(divergence=0.1), learn_adaptation=True, v_threshold=0.5),
+        snn.RecurrentALIF(pda=snn.PDA(correct=True, divergence=0.1), learn_adaptation=True, v_threshold=0.5),
         snn.SpikePenalty(0.2),
         snn.Linear(3, 3),
         snn.TEBN(3, STEPS),

@@ -72,6 +72,13 @@ class PDA(Described):
         """Return whether the shift is subtracted in a layer that is recurrent, or is not."""
         return not recurrent if self.correct is None else self.correct
 
+    def of_layer(self, recurrent: bool) -> "PDA":
+        """Return the same settings for a layer, with None where ``correct`` says what is its default there. Files of
+        earlier versions always say it, and have to describe the same network as the default."""
+        if recurrent or not self.correct:
+            return self
+        return PDA(self.momentum, None, self.target, self.divergence, self.eps)
+
 
 class RealPotentials(NamedTuple):
     """Moments of the potentials of a batch in which sequences have different lengths; padding does not count.

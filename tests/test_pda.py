@@ -354,3 +354,11 @@ def test_after_a_while_the_shift_is_measured_now_and_then():
             changed.append(name not in before or not np.array_equal(before[name], after[name]))
     passes = range(pda.SETTLING + 2 * pda.OFTEN + 2)
     assert changed[::2] == changed[1::2] == [k < pda.SETTLING or k % pda.OFTEN == 0 for k in passes]
+
+
+def test_what_a_layer_does_anyway_is_not_said():
+    """Files of version 0.1 say ``correct`` always, and describe the same networks as the default."""
+    told, plain = (snn.LIF(pda=snn.PDA(0.3, correct=correct)) for correct in (True, None))
+    assert told.description() == plain.description() and repr(told) == repr(plain)
+    assert snn.LIF(pda=snn.PDA(correct=False)).pda.correct is False
+    assert snn.RecurrentLIF(pda=snn.PDA(correct=True)).pda.correct is True

@@ -126,7 +126,7 @@ class Neuron(KeptTrace):
             pda = PDA() if pda else None
         if pda is not None and not isinstance(pda, PDA):
             raise ValueError(f"{kind}: pda must be a PDA, True, False or None; got {shown(pda)}")
-        self.pda = pda
+        self.pda = None if pda is None else pda.of_layer(self.recurrent)
         self.record = wanted(kind, record)
         self.recorded: dict[str, np.ndarray] = Recorded()
         self.tracker: Any = None

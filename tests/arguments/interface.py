@@ -71,7 +71,7 @@ FOR_AUTHORS = {
     "Value": "check",
     "Mode": "seed_of",
     "Surrogate": "bounds_at",
-    "PDA": "corrects",
+    "PDA": "corrects of_layer",
     "Loop": "run update",
     "Stream": "advance follow",
     "Trainer": "say",

@@ -252,7 +252,9 @@ def test_lengths_in_parts_of_sequences(device):
     x, _ = data()
     found = []
     for filling in (0, 1e6):
-        net = snn.Sequential(snn.Flatten(), snn.Linear(18, 4), snn.RecurrentLIF(pda=snn.PDA(divergence=0.1)))
+        net = snn.Sequential(
+            snn.Flatten(), snn.Linear(18, 4), snn.RecurrentLIF(pda=snn.PDA(correct=True, divergence=0.1))
+        )
         net = net.build(x.shape, seed=2).to(device, "float64")
         filled, carried, parts = padded(x, LENGTHS, filling), {}, []
         for first in (0, 2, 4):

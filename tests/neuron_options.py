@@ -110,7 +110,6 @@ ARGUMENTS = {
     "surrogate.family": (ABSENT, "rectangle", "logistic", "arctan", "gaussian", "laplace", "fast_sigmoid", "parabola"),
     "surrogate.width": (ABSENT, 0.6, 2.0),
     "surrogate.per": (ABSENT, "channel"),
-    "surrogate.rule": (ABSENT, "window"),
     "pda.momentum": (ABSENT, 0.5),
     "pda.correct": (ABSENT, False, True),
     "pda.target": (ABSENT, 0.4),

@@ -32,6 +32,7 @@ WITHOUT_OPTIONS = {
     "channels": "every row has three",
     "surrogate.lr": "optimisers use it",
     "surrogate.bounds": "optimisers use it",
+    "surrogate.rule": "within a pass, the width of the rule 'window' is fixed as that of a Surrogate; see test_window",
     "surrogate.share": "it acts on tracked passes alone",
     "neuron.surrogate": "a part of its own",
     "neuron.pda": "a part of its own",

@@ -1,7 +1,7 @@
 """Rules for the width of a surrogate that were tried beside numsnn's own (`numsnn.PSG`), as callbacks of a trainer.
 
 They set the widths of a network whose surrogates have a fixed width, after every training step or now and then. What
-each of them gave stands in docs/method_results.md.
+each of them gave: ``python -m benchmarks.method.tournament --table``.
 """
 
 import math

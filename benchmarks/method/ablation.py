@@ -9,19 +9,13 @@ are not run again. Runs share the cores: each has one thread. `evidence.py` make
 
 import argparse
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 
-from tqdm import tqdm
-
-from numsnn.measure.host import processor
-from numsnn.version import __version__
-
 from .. import datasets
-from ..common import RESULTS, append, commit, need_positive, progress, read
+from ..common import RESULTS, need_positive, progress, read
 from ..tasks import STUDY_TASKS
+from .pool import run_all
 from .runs import Run, work
 from .studies import STUDIES
 
@@ -59,8 +53,6 @@ def options(arguments=None):
 def main(arguments=None):
     chosen = options(arguments)
     folders = {"mnist": chosen.mnist, "cifar": chosen.cifar}
-    os.environ["NUMSNN_NUM_THREADS"] = "1"  # of every process of the pool
-    by = {"version": __version__, "commit": commit(), "processor": processor()}
     jobs = []
     for study in chosen.studies or STUDIES:
         path = chosen.out / f"{study}.jsonl"
@@ -70,12 +62,8 @@ def main(arguments=None):
             options_text = " and ".join(f"--{option}" for option in lacking)
             progress(f"{study}: left out, as it needs {options_text}")
             continue
-        jobs += [(path, run) for run in runs]
-    # processes of their own from the start: one forked from a process that has threads can wait for ever
-    with ProcessPoolExecutor(chosen.jobs, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(work, asdict(run), folders): path for path, run in jobs}
-        for future in tqdm(as_completed(futures), total=len(futures), unit="run", smoothing=0):
-            append(futures[future], future.result() | {"by": by})
+        jobs += [(path, asdict(run)) for run in runs]
+    run_all(work, jobs, folders, chosen.jobs)
 
 
 if __name__ == "__main__":

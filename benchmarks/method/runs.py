@@ -157,6 +157,11 @@ def prepared(run: Run, mnist, cifar):
     return trainer_of(task, network(run, shape_of(task, data)), run.seed), data, test, task.epochs
 
 
+def neurons(net) -> list:
+    """The spiking layers of a network."""
+    return [layer for layer in net.walk() if isinstance(layer, snn.layers.Neuron)]
+
+
 def shape_of(task: Task, data) -> tuple[int, ...]:
     """The shape of a sample as `network_of` takes it."""
     return data.sample_shape[-1 if task.recurrent else -3 :]
@@ -197,12 +202,11 @@ def train(run: Run, mnist=None, cifar=None) -> dict:
     except snn.errors.DivergenceError as error:
         return {"accuracy": None, "error": str(error)}
     found = snn.diagnose(trainer.net, test.batch(np.arange(min(LOOKED_AT, len(test))))[0])
-    neurons = [layer for layer in trainer.net.walk() if isinstance(layer, snn.layers.Neuron)]
     return {
         "accuracy": trainer.evaluate(test).accuracy,
         "loss": [metrics["train_loss"] for metrics in history],
         "widths": widths + [metrics["widths"] for metrics in history],
-        "thresholds": {n.path: float(np.mean(n.kernels.to_host(n.threshold.refresh()))) for n in neurons},
+        "thresholds": {n.path: float(np.mean(n.kernels.to_host(n.threshold.refresh()))) for n in neurons(trainer.net)},
         "layers": [
             {
                 "name": row.name,

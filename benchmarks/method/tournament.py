@@ -11,25 +11,19 @@ and, beside a candidate, the mean difference from another one by the same seeds,
 
 import argparse
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
 
-from tqdm import tqdm
-
 import numsnn as snn
-from numsnn.measure.host import processor
 from numsnn.measure.table import table
-from numsnn.version import __version__
 
 from .. import datasets
-from ..common import RESULTS, append, commit, key, need_positive, progress, read
+from ..common import RESULTS, key, need_positive, progress, read
 from ..tasks import TOURNAMENT_TASKS
 from .candidates import CANDIDATES, FIXED_WIDTHS
-from .runs import network_of, rounded, samples_of, shape_of, trainer_of
-from .width_rules import neurons
+from .pool import run_all
+from .runs import network_of, neurons, rounded, samples_of, shape_of, trainer_of
 
 OUT = RESULTS / "tournament"
 STAGES = {"choose": 0, "final": 100}
@@ -128,17 +122,16 @@ def difference(one: dict[int, float], other: dict[int, float]) -> tuple[float, f
     return mean(gaps), stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else 0.0, len(gaps)
 
 
-def report(lines, chosen: dict[str, str] | None = None, part: str = "valid") -> str:
+def report(lines, chosen: dict[str, str | None], part: str = "valid") -> str:
     """The table of a stage: means of the reference of every task, and differences from it.
 
     Args:
         lines: of the log.
-        chosen: task -> reference; default: the best fixed width of every task in these lines.
+        chosen: task -> reference: the fixed width that was best in the stage "choose", whatever the stage.
         part: "valid" or "test".
     """
     found = accuracies(lines, part)
     tasks = [task for task in TOURNAMENT_TASKS if any(key[0] == task for key in found)]
-    chosen = {task: best_fixed(found, task) for task in tasks} if chosen is None else chosen
     rows = [["reference", *(chosen[task] or "" for task in tasks)]]
     means = [found.get((task, chosen[task])) for task in tasks]
     rows.append(["its accuracy, %", *("" if by is None else f"{mean(by.values()):.1f}" for by in means)])
@@ -175,7 +168,9 @@ def main(arguments=None):
     chosen = options(arguments)
     path = chosen.out / f"{chosen.stage}.jsonl"
     if chosen.table:
-        print(report(read(path), part="test" if chosen.stage == "final" else "valid"))
+        judged = accuracies(read(chosen.out / "choose.jsonl"))
+        best = {task: best_fixed(judged, task) for task in TOURNAMENT_TASKS}
+        print(report(read(path), best, "test" if chosen.stage == "final" else "valid"))
         return
     folders = {"mnist": chosen.mnist, "cifar": chosen.cifar, "events": chosen.events}
     tasks = []
@@ -186,12 +181,7 @@ def main(arguments=None):
         else:
             tasks.append(task)
     entries = wanted(chosen.stage, tasks, chosen.candidates, chosen.seeds, read(path))
-    os.environ["NUMSNN_NUM_THREADS"] = "1"  # of every process of the pool
-    by = {"version": __version__, "commit": commit(), "processor": processor()}
-    with ProcessPoolExecutor(chosen.jobs, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(work, asdict(entry), folders) for entry in entries]
-        for future in tqdm(as_completed(futures), total=len(futures), unit="run", smoothing=0):
-            append(path, future.result() | {"by": by})
+    run_all(work, [(path, asdict(entry)) for entry in entries], folders, chosen.jobs)
 
 
 if __name__ == "__main__":

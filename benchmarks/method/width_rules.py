@@ -14,6 +14,8 @@ from numsnn.layers import Mode
 from numsnn.layers.flat import FlatParameters
 from numsnn.training import Callback
 
+from .runs import neurons
+
 OFTEN = 10
 """Training steps from one look at the potentials to the next."""
 
@@ -22,11 +24,6 @@ SHARE = 0.3
 
 LIMITS = 0.05, 20.0
 """Smallest and largest width that a rule may set."""
-
-
-def neurons(net) -> list:
-    """The spiking layers of a network."""
-    return [layer for layer in net.walk() if isinstance(layer, snn.layers.Neuron)]
 
 
 def set_width(neuron, width) -> None:
@@ -82,7 +79,6 @@ class Looking(Progress):
     def on_start(self, trainer):
         super().on_start(trainer)
         self.tracked = {}
-        self.number = 0
 
     def act(self, trainer, done):
         for neuron in neurons(trainer.net):
@@ -207,8 +203,8 @@ class MaskedLIF(snn.LIF):
 
 
 class NoisyLIF(snn.LIF):
-    """ASGL (ICML 2023): in training, the output of a random share of the neurons is Phi instead of a spike. The reset
-    takes the spikes. With a learned width, its gradient comes from this share alone, where it is a true gradient."""
+    """ASGL (ICML 2023) with a fixed width: in training, the output of a random share of the neurons is Phi instead of a
+    spike. The reset takes the spikes."""
 
     share = 0.15
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from benchmarks.method import ablation, evidence, runs, studies
+from benchmarks.method import ablation, evidence, pool, runs, studies
 from benchmarks.method.runs import Run
 from benchmarks.tasks import STUDY_TASKS, Task
 
@@ -39,7 +39,7 @@ def in_this_process(monkeypatch):
             future.set_result(function(*arguments))
             return future
 
-    monkeypatch.setattr(ablation, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", Pool)
 
 
 @pytest.mark.parametrize(

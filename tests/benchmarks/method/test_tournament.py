@@ -63,7 +63,7 @@ def test_a_network_of_residual_blocks():
     net = runs.network_of(task, snn.LIF(), (32, 32, 3))
     net.build((2, 32, 32, 3))
     convolutions = [layer for layer in net.walk() if isinstance(layer, snn.Conv2d) and layer.kernel == (3, 3)]
-    assert len(convolutions) == 9 and len(width_rules.neurons(net)) == 9
+    assert len(convolutions) == 9 and len(runs.neurons(net)) == 9
     assert net.output_shape == (2, 2, 10)
 
 
@@ -84,7 +84,7 @@ def test_differences_are_taken_by_seed():
     gap, error, count = tournament.difference(found["words", "gradient"], found["words", "fixed 2"])
     assert (gap, count) == (pytest.approx(13.0), 2)
     assert error == pytest.approx(np.std([12.0, 14.0], ddof=1) / 2**0.5)
-    text = tournament.report(log)
+    text = tournament.report(log, {"words": tournament.best_fixed(found, "words")})
     assert "+13.0 ± 1.0 (2)" in text and "fixed 2" in text
     assert tournament.difference({0: 1.0}, {1: 1.0}) is None
 

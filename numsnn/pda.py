@@ -120,6 +120,7 @@ class ShiftTracker(Portable):
     """
 
     transient: ClassVar = {"_aim": nothing}
+    statistics = "correction", "target", "batches"
 
     def __init__(self, settings: PDA, channels: int, kernels, dtype, recurrent: bool = False):
         self.settings, self.kernels, self.dtype = settings, kernels, dtype

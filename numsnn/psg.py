@@ -67,8 +67,7 @@ and badly without a bound (benchmarks/RESULTS.md)."""
 WIDEST = 20.0
 """Largest width by default, as a multiple of the threshold."""
 
-
-NARROWEST = 10.0
+STEEPEST_WINDOW = 10.0
 """With the rule "window": the largest slope at the threshold by default, in units of 1 / threshold. This rule does not
 ask for ever narrower surrogates, so that its bounds only keep numbers in range; recurrent neurons are the exception,
 whose potentials spread more and more when gradients grow from step to step (docs/method.md, P6)."""
@@ -169,7 +168,9 @@ class PSG(Surrogate):
         """Return the smallest and the largest width for neurons with this threshold (P3, P6)."""
         if self.bounds is not None:
             return self.bounds
-        plain = FAMILIES[self.family].peak * threshold / STEEPEST
-        if self.follows:
-            return (plain / STEEPEST_RECURRENT, plain) if recurrent else (plain / NARROWEST, WIDEST * threshold)
-        return plain * STEEPEST / (STEEPEST_RECURRENT if recurrent else STEEPEST), WIDEST * threshold
+        unit = FAMILIES[self.family].peak * threshold  # divided by a slope in units of 1 / threshold: its width
+        if not self.follows:
+            return unit / (STEEPEST_RECURRENT if recurrent else STEEPEST), WIDEST * threshold
+        if recurrent:
+            return unit / STEEPEST_RECURRENT, unit / STEEPEST
+        return unit / STEEPEST_WINDOW, WIDEST * threshold

@@ -35,6 +35,8 @@ class WindowTracker(Portable):
         passes: number of tracked passes, ``[1]``.
     """
 
+    statistics = "width", "potentials", "passes"
+
     def __init__(self, psg: PSG, channels: int, bounds: tuple[float, float], kernels, dtype):
         self.kernels, self.dtype = kernels, dtype
         self.aim = SeenShare(psg.share, psg.reach, *bounds)

@@ -257,28 +257,6 @@ def divergence_term(moments, target, weight, pull):
     return weight * eq.normal_divergence(mean, var, target_mean, target_var), offset, slope
 
 
-# --- the width that follows the potentials ---
-
-HALVINGS = 40
-"""Number of times that `window_width` halves the logarithm's interval. From a factor of 10^4 between the bounds, 1 +
-10^-11 is left."""
-
-
-@register_jitable
-def window_width(gap, dev, share, reach, low, high):
-    """P4: the width between low and high whose window has this share of a normal distribution; the nearer bound if
-    there is none. gap is the distance of its mean from the threshold, and dev its deviation."""
-    real = type(dev)
-    dev = max(dev, real(1e-3) * low)  # all potentials alike: the window's edge goes through them
-    for _ in range(HALVINGS):
-        middle = real(math.sqrt(low * high))
-        if eq.window_share(gap, dev, reach * middle) < share:
-            low = middle
-        else:
-            high = middle
-    return real(math.sqrt(low * high))
-
-
 # --- joins ---
 
 

@@ -206,6 +206,11 @@ class Objective(NamedTuple):
     potentials: int
 
 
+HALVINGS = 40
+"""Number of times that the interval between the bounds of a width is halved (P4), by its logarithm. From a factor of
+10^4 between the bounds, 1 + 10^-11 is left."""
+
+
 class SeenShare(NamedTuple):
     """What the width of a surrogate follows (P4): the share of the potentials that it is to see.
 

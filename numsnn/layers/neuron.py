@@ -251,7 +251,7 @@ class Neuron(KeptTrace):
             shape = steps, channels
             d = self.fixed_array("no correction", shape, lambda: self.kernels.zeros(shape, self.dtype))
         padding = self.plan.padding
-        measured = any(own.wants_potentials(mode) for own in (self.tracker, self.window) if own is not None)
+        measured = any(own.wants_potentials(mode) for own in self._trackers())
         need_u = run.needs_potentials(mode, measured) or (measured and padding is not None)
         u = self.buffer("u", current.shape) if need_u else None
         visible = self.buffer("visible", s.shape, np.uint8) if mode.store and self._sees() else None
@@ -268,8 +268,8 @@ class Neuron(KeptTrace):
         if self.window is not None:
             self.window.observe(potentials, mode)
         if self.tracker is not None and (mode.store or mode.track):
-            measured = self.tracker.measures(mode)
-            current_moments = observe.current_moments(self, trace, x.shape, padding) if measured else None
+            noted = self.tracker.measures(mode)
+            current_moments = observe.current_moments(self, trace, x.shape, padding) if noted else None
             self._objective = self.tracker.observe(current_moments, potentials, rows[0], mode, first)
         if mode.store:
             self.kept = trace
@@ -343,18 +343,18 @@ class Neuron(KeptTrace):
         mean = float(widths[0]) if uniform else float(widths.mean(dtype=np.float64))
         return VISIBLE_DENSITY * 2 * self.surrogate.reach * mean
 
+    def _trackers(self):
+        """Return what tracks the potentials in this layer."""
+        return [own for own in (self.tracker, self.window) if own is not None]
+
     def own_statistics(self):
-        tracker, window, found = self.tracker, self.window, {}
-        if tracker is not None:
-            found = {"correction": tracker.correction, "target": tracker.target, "batches": tracker.batches}
-        if window is not None:
-            found |= {"width": window.width, "potentials": window.potentials, "passes": window.passes}
-        return found
+        return {name: getattr(own, name) for own in self._trackers() for name in own.statistics}
 
     def set_statistic(self, name, value):
-        counts = name in ("batches", "passes")
+        own = next(own for own in self._trackers() if name in own.statistics)
+        counts = getattr(own, name).dtype.kind == "i"
         array = np.array(value, np.int64) if counts else self.kernels.from_host(value, self.dtype)
-        setattr(self.window if name in ("width", "potentials", "passes") else self.tracker, name, array)
+        setattr(own, name, array)
         if name == "width":
             self.kernels.copy(array, self.width.natural)
 
@@ -362,7 +362,6 @@ class Neuron(KeptTrace):
         if self.built:
             for value in self.constrained:
                 value.move(kernels, self.kernels, dtype)
-        for own in (self.tracker, self.window):
-            if own is not None:
-                own.move(kernels, dtype)
+        for own in self._trackers():
+            own.move(kernels, dtype)
         super().move(kernels, dtype)

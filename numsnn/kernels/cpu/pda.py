@@ -9,6 +9,7 @@ from .. import equations as eq
 from .. import steps
 from ..compile import kernel
 from ..reference.pda import merge_steps, normalised_moments
+from ..window import window_width as width_for
 
 __all__ = ["divergence", "merge_steps", "normalised_moments", "shift_update", "window_width"]
 
@@ -50,7 +51,7 @@ def _window_widths(mean, var, theta, share, reach, low, high, width):
         total += theta[c]
     for c in range(len(mean)):
         edge = total / real(len(theta)) if one else theta[c]
-        found = steps.window_width(mean[c] - edge, real(math.sqrt(var[c])), share, reach, low, high)
+        found = width_for(mean[c] - edge, real(math.sqrt(var[c])), share, reach, low, high)
         if one:
             width[:] = found
         else:

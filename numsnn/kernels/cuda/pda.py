@@ -7,6 +7,7 @@ import math
 
 from .. import equations as eq
 from .. import steps
+from ..window import window_width as width_for
 from .run.api import cuda
 from .run.compile import kernel
 from .run.launch import launch_flat
@@ -104,7 +105,7 @@ def _window_widths(mean, var, theta, share, reach, low, high, width, count):
             for k in range(theta.shape[0]):
                 edge += theta[k]
             edge /= real(theta.shape[0])
-        width[c] = steps.window_width(mean[group] - edge, real(math.sqrt(var[group])), share, reach, low, high)
+        width[c] = width_for(mean[group] - edge, real(math.sqrt(var[group])), share, reach, low, high)
 
 
 def window_width(moments, theta, aim, width):

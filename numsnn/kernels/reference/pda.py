@@ -4,6 +4,8 @@ of a PSG with the rule "window" (docs/method.md, D3, D4, P4)."""
 import numpy as np
 from scipy.special import ndtr
 
+from ..types import HALVINGS
+
 
 def shift_update(d, mean, target, momentum):
     """D3: d[t, c] <- d[t, c] + momentum (mean[t, c] - target[c]), in place.
@@ -70,7 +72,7 @@ def window_width(moments, theta, aim, width):
     gap = mean - (theta if len(mean) == len(theta) else theta.mean(dtype=np.float64))
     dev = np.maximum(np.sqrt(var), 1e-3 * low)
     low, high = np.full_like(gap, low), np.full_like(gap, high)
-    for _ in range(40):
+    for _ in range(HALVINGS):
         middle = np.sqrt(low * high)
         below = ndtr((reach * middle - gap) / dev) - ndtr((-reach * middle - gap) / dev) < share
         low, high = np.where(below, middle, low), np.where(below, high, middle)
